@@ -1,0 +1,26 @@
+//! The leaf of the server: what every other crate speaks of. Values, ids, outcomes, error kinds, statuses
+//! and the messages between server and worker; the twin of the Python distribution `stepflow-protocol`.
+//!
+//! Nothing here does I/O, keeps time or knows an executor.
+
+mod error;
+mod ids;
+mod messages;
+mod outcome;
+mod schema;
+mod status;
+mod value;
+
+pub use error::{ErrorKind, FlowError};
+pub use ids::{BlobId, FlowId, InvalidId, RunId, TaskId, content_id};
+pub use messages::{
+    BlobType, BlobsGetParams, BlobsGetResult, BlobsPutParams, BlobsPutResult, ComponentCapabilities, ComponentInfo,
+    ComponentsExecuteParams, ComponentsExecuteResult, ComponentsInferSchemaParams, ComponentsInferSchemaResult,
+    ComponentsInfoParams, ComponentsInfoResult, ComponentsListParams, ComponentsListResult, Envelope, FailureDetails,
+    InitializeParams, InitializeResult, InitializedParams, MessageId, Method, ObservabilityContext, RpcError,
+    RuntimeCapabilities, WorkerCapabilities, codes,
+};
+pub use outcome::FlowResult;
+pub use schema::protocol_schema;
+pub use status::{ExecutionStatus, StepStatus};
+pub use value::{Kind, MAX_DEPTH, Segment, Value, ValueError};
