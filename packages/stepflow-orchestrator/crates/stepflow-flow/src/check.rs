@@ -1,0 +1,209 @@
+//! What is wrong with a flow that could be read: its steps, their references, its schemas and variables.
+
+mod cycles;
+mod schemas;
+
+use std::collections::{HashMap, HashSet};
+
+use crate::diagnostics::{Code, Diagnostic};
+use crate::document::Flow;
+use crate::evaluate::StepIndex;
+use crate::expression::{Expression, Reference};
+use crate::path::Path;
+use crate::suggest;
+use crate::variables::Variables;
+
+/// A diagnostic that still has to be placed in a text.
+pub(crate) struct Finding {
+    pub diagnostic: Diagnostic,
+    pub path: Path,
+    /// The step that the diagnostic's label speaks of.
+    pub related: Option<StepIndex>,
+}
+
+impl Finding {
+    fn new(code: Code, path: Path, message: impl Into<String>) -> Self {
+        Self { diagnostic: Diagnostic::new(code, &path, message), path, related: None }
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.diagnostic = self.diagnostic.help(help);
+        self
+    }
+}
+
+/// Everything that is wrong with the flow. Takes time in proportion to its size.
+pub(crate) fn check(flow: &Flow) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    check_names(flow, &mut findings);
+    let index = check_ids(flow, &mut findings);
+    check_components(flow, &mut findings);
+    let mut walk = Walk {
+        flow,
+        index: &index,
+        variables: Variables::of(&flow.schemas),
+        mentioned: vec![false; flow.steps.len()],
+        undeclared: HashSet::new(),
+        guesses: 0,
+        findings: &mut findings,
+    };
+    let needs = walk.references();
+    let mentioned = walk.mentioned;
+    findings.extend(cycles::find(flow, &needs));
+    check_reachable(flow, &mentioned, &mut findings);
+    schemas::check(flow, &mut findings);
+    findings
+}
+
+/// The path of a step's member.
+fn step_path(step: StepIndex, member: &str) -> Path {
+    Path::root().field("steps").index(step).field(member)
+}
+
+fn check_names(flow: &Flow, findings: &mut Vec<Finding>) {
+    if flow.name.as_ref().is_none_or(|name| name.trim().is_empty()) {
+        findings.push(Finding::new(Code::MissingFlowName, Path::root().field("name"), "the flow has no name"));
+    }
+    if flow.description.is_none() {
+        let path = Path::root().field("description");
+        findings.push(Finding::new(Code::MissingFlowDescription, path, "the flow has no description"));
+    }
+}
+
+/// The steps by id; of two with the same id the first.
+fn check_ids<'a>(flow: &'a Flow, findings: &mut Vec<Finding>) -> HashMap<&'a str, StepIndex> {
+    let mut index = HashMap::with_capacity(flow.steps.len());
+    for (place, step) in flow.steps.iter().enumerate() {
+        if step.id.trim().is_empty() {
+            findings.push(Finding::new(Code::EmptyStepId, step_path(place, "id"), "the step's id is blank"));
+        } else if index.contains_key(step.id.as_str()) {
+            let message = format!("there is another step `{}` before this one", step.id);
+            findings.push(Finding::new(Code::DuplicateStepId, step_path(place, "id"), message));
+        } else {
+            index.insert(step.id.as_str(), place);
+        }
+    }
+    index
+}
+
+fn check_components(flow: &Flow, findings: &mut Vec<Finding>) {
+    for (place, step) in flow.steps.iter().enumerate().filter(|(_, step)| !step.component.starts_with('/')) {
+        let message = format!("the component `{}` is not a path: it must start with `/`", step.component);
+        let finding = Finding::new(Code::InvalidComponent, step_path(place, "component"), message);
+        let named = step.component.trim();
+        findings.push(match named.is_empty() {
+            true => finding.help("name a component such as `/builtin/noop`"),
+            false => finding.help(format!("write `/{named}`")),
+        });
+    }
+}
+
+fn check_reachable(flow: &Flow, mentioned: &[bool], findings: &mut Vec<Finding>) {
+    for (place, (step, mentioned)) in flow.steps.iter().zip(mentioned).enumerate() {
+        if !mentioned && step.must_execute != Some(true) && !step.id.trim().is_empty() {
+            let message = format!("nothing uses the result of step `{}`, so it never runs", step.id);
+            findings.push(
+                Finding::new(Code::UnreachableStep, Path::root().field("steps").index(place), message)
+                    .help("use its result in the output or in a step's input, or set `mustExecute: true`"),
+            );
+        }
+    }
+}
+
+/// A step's reference to another one.
+struct Need {
+    step: StepIndex,
+    path: Path,
+}
+
+/// How many undefined steps get a near name looked up: each look takes time in proportion to the number of steps.
+const MAX_GUESSES: usize = 100;
+
+/// Goes through all references of a flow.
+struct Walk<'a, 'f> {
+    flow: &'a Flow,
+    index: &'a HashMap<&'a str, StepIndex>,
+    variables: Variables,
+    mentioned: Vec<bool>,
+    /// Variables that were reported as used without any declaration: each once.
+    undeclared: HashSet<&'a str>,
+    guesses: usize,
+    findings: &'f mut Vec<Finding>,
+}
+
+impl<'a> Walk<'a, '_> {
+    /// Checks the references, and returns for each step what its input needs: each step once.
+    fn references(&mut self) -> Vec<Vec<Need>> {
+        let flow = self.flow;
+        let needs = flow
+            .steps
+            .iter()
+            .enumerate()
+            .map(|(place, step)| self.expression(&step.input, &step.id, step_path(place, "input")));
+        let needs = needs.collect();
+        self.expression(&flow.output, "", Path::root().field("output"));
+        needs
+    }
+
+    fn expression(&mut self, expression: &'a Expression, owner: &str, mut at: Path) -> Vec<Need> {
+        let mut needs = Vec::new();
+        let mut seen = HashSet::new();
+        expression.references(&mut at, &mut |path, reference| match reference {
+            Reference::Step(id) if id == owner => {
+                let message = format!("step `{id}` needs its own result");
+                self.findings.push(Finding::new(Code::SelfReference, path.clone(), message));
+            }
+            Reference::Step(id) => match self.index.get(id) {
+                Some(step) => {
+                    self.mentioned[*step] = true;
+                    if seen.insert(*step) {
+                        needs.push(Need { step: *step, path: path.clone() });
+                    }
+                }
+                None => self.undefined_step(id, path),
+            },
+            Reference::Variable { name, has_default } => self.variable(name, has_default, path),
+        });
+        needs
+    }
+
+    fn undefined_step(&mut self, id: &str, path: &Path) {
+        let finding = Finding::new(Code::UndefinedStepReference, path.clone(), format!("there is no step `{id}`"));
+        self.guesses += 1;
+        let candidates = if self.guesses > MAX_GUESSES { &[] } else { self.flow.steps.as_slice() };
+        let near = suggest::nearest(id, candidates.iter().map(|step| step.id.as_str()));
+        self.findings.push(match near {
+            Some(near) => finding.help(format!("did you mean `{near}`?")),
+            None if self.flow.steps.is_empty() => finding.help("the flow has no steps"),
+            None if self.flow.steps.len() <= 8 => {
+                let ids: Vec<String> = self.flow.steps.iter().map(|step| format!("`{}`", step.id)).collect();
+                finding.help(format!("the steps are {}", ids.join(", ")))
+            }
+            None => finding,
+        });
+    }
+
+    fn variable(&mut self, name: &'a str, has_default: bool, path: &Path) {
+        if !self.variables.declared() {
+            if self.undeclared.insert(name) {
+                let message = format!("the variable `{name}` is used, but the flow declares no variables");
+                let finding = Finding::new(Code::MissingVariableSchema, path.clone(), message);
+                self.findings.push(finding.help("declare it under `schemas.properties.variables`"));
+            }
+            return;
+        }
+        if self.variables.contains(name) {
+            return;
+        }
+        let (code, message) = if has_default {
+            (Code::UndefinedVariable, format!("the variable `{name}` is not declared; its default always stands in"))
+        } else {
+            (Code::UndefinedRequiredVariable, format!("the variable `{name}` is not declared and has no default"))
+        };
+        let finding = Finding::new(code, path.clone(), message);
+        self.findings.push(match suggest::nearest(name, self.variables.names()) {
+            Some(near) => finding.help(format!("did you mean `{near}`?")),
+            None => finding.help("declare it under `schemas.properties.variables.properties`"),
+        });
+    }
+}

@@ -1,0 +1,319 @@
+//! Reads typed things out of a document's tree and goes on after a mistake, so that one reading names all of them.
+//! Flows and configurations are decoded with it.
+
+use stepflow_protocol::{Kind, Value};
+
+use crate::diagnostics::{Code, Diagnostic, Diagnostics};
+use crate::duration::TimeSpan;
+use crate::node::{Content, Entry, Node};
+use crate::path::{Path, Segment};
+use crate::source::Span;
+use crate::suggest;
+
+/// Where decoding is in the tree, and what it found wrong.
+///
+/// Every reading method answers `None` after it has reported a mistake.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    path: Path,
+    diagnostics: Diagnostics,
+}
+
+/// Words that older YAML took for booleans.
+const OLD_BOOLEANS: [&str; 4] = ["yes", "no", "on", "off"];
+
+impl Decoder {
+    /// A decoder at the root of a document.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What was wrong.
+    #[must_use]
+    pub fn finish(self) -> Diagnostics {
+        self.diagnostics
+    }
+
+    /// What was wrong so far.
+    #[must_use]
+    pub fn diagnostics(&self) -> &Diagnostics {
+        &self.diagnostics
+    }
+
+    /// Reports a mistake here; what it returns takes a help line.
+    pub fn report(&mut self, code: Code, span: Span, message: impl Into<String>) -> Reported<'_> {
+        self.diagnostics.push(Diagnostic::new(code, &self.path, message).at(Some(span)));
+        Reported(self.diagnostics.last_mut())
+    }
+
+    /// Decodes something that lies inside a member.
+    pub fn inside<T>(&mut self, key: &str, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.path.push(Segment::Field(key.to_owned()));
+        let decoded = read(self);
+        self.path.pop();
+        decoded
+    }
+
+    /// Decodes each element of an array; those with a mistake are left out.
+    pub fn each<T>(&mut self, node: &Node, mut read: impl FnMut(&mut Self, &Node) -> Option<T>) -> Option<Vec<T>> {
+        let Content::Array(elements) = &node.content else { return self.mismatch(node, "an array") };
+        let mut decoded = Vec::with_capacity(elements.len());
+        for (index, element) in elements.iter().enumerate() {
+            self.path.push_index(index);
+            decoded.extend(read(self, element));
+            self.path.pop();
+        }
+        Some(decoded)
+    }
+
+    /// Decodes each member of an object whose keys are the author's; those with a mistake are left out.
+    pub fn each_member<T>(
+        &mut self,
+        node: &Node,
+        mut read: impl FnMut(&mut Self, &Entry) -> Option<T>,
+    ) -> Option<Vec<(String, T)>> {
+        let Content::Object(entries) = &node.content else { return self.mismatch(node, "an object") };
+        let mut decoded = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let value = self.inside(&entry.key, |decoder| read(decoder, entry));
+            decoded.extend(value.map(|value| (entry.key.clone(), value)));
+        }
+        Some(decoded)
+    }
+
+    /// An object with keys of ours, to be asked for one after the other.
+    pub fn fields<'n>(&mut self, node: &'n Node) -> Option<Fields<'n>> {
+        match &node.content {
+            Content::Object(entries) => Some(Fields { node, entries, known: Vec::new() }),
+            _ => self.mismatch(node, "an object"),
+        }
+    }
+
+    /// A string.
+    pub fn string(&mut self, node: &Node) -> Option<String> {
+        match &node.content {
+            Content::String(text) => Some(text.clone()),
+            _ => {
+                let quoted = matches!(node.content, Content::Number(_) | Content::Bool(_));
+                let reported = self.mismatch_reported(node, "a string");
+                if quoted {
+                    reported.help("put it in quotes");
+                }
+                None
+            }
+        }
+    }
+
+    /// A truth value.
+    pub fn boolean(&mut self, node: &Node) -> Option<bool> {
+        match node.content {
+            Content::Bool(truth) => Some(truth),
+            _ => {
+                let old =
+                    node.as_str().is_some_and(|text| OLD_BOOLEANS.iter().any(|old| text.eq_ignore_ascii_case(old)));
+                let reported = self.mismatch_reported(node, "`true` or `false`");
+                if old {
+                    reported.help("in YAML 1.2 this word is a string; write `true` or `false`");
+                }
+                None
+            }
+        }
+    }
+
+    /// A whole number that is not negative.
+    pub fn unsigned<N: TryFrom<u64>>(&mut self, node: &Node) -> Option<N> {
+        let number = match &node.content {
+            Content::Number(digits) => digits.parse::<u64>().ok().and_then(|number| N::try_from(number).ok()),
+            _ => return self.no_number(node, "a whole number"),
+        };
+        if number.is_none() {
+            self.report(Code::InvalidType, node.span, "expected a whole number in range, not negative");
+        }
+        number
+    }
+
+    /// Any number.
+    pub fn number(&mut self, node: &Node) -> Option<f64> {
+        match &node.content {
+            Content::Number(digits) => digits.parse().ok(),
+            _ => self.no_number(node, "a number"),
+        }
+    }
+
+    /// A length of time: a text such as `30s`, or a number of seconds.
+    pub fn time_span(&mut self, node: &Node) -> Option<TimeSpan> {
+        match TimeSpan::from_value(node.to_value()) {
+            Ok(span) => Some(span),
+            Err(error) => {
+                self.report(Code::InvalidDuration, node.span, error.to_string())
+                    .help("write a time such as `500ms`, `30s`, `5m` or `1h30m`, or a number of seconds");
+                None
+            }
+        }
+    }
+
+    /// One of a few words.
+    pub fn word<T: Copy>(&mut self, node: &Node, words: &[(&str, T)]) -> Option<T> {
+        let Some(text) = node.as_str() else { return self.mismatch(node, "a string") };
+        if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
+            return Some(*meaning);
+        }
+        let all: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+        let near = suggest::nearest(text, words.iter().map(|(word, _)| *word));
+        let message = format!("`{text}` is none of {}", all.join(", "));
+        let reported = self.report(Code::InvalidType, node.span, message);
+        if let Some(near) = near {
+            reported.help(format!("did you mean `{near}`?"));
+        }
+        None
+    }
+
+    /// Any JSON value.
+    pub fn value(&mut self, node: &Node) -> Option<Value> {
+        Some(node.to_value())
+    }
+
+    /// Any JSON object.
+    pub fn object(&mut self, node: &Node) -> Option<Value> {
+        match node.kind() {
+            Kind::Object => Some(node.to_value()),
+            _ => self.mismatch(node, "an object"),
+        }
+    }
+
+    /// Reports that a value is not of the type that is wanted here.
+    pub fn mismatch<T>(&mut self, node: &Node, wanted: &str) -> Option<T> {
+        self.mismatch_reported(node, wanted);
+        None
+    }
+
+    fn no_number<T>(&mut self, node: &Node, wanted: &str) -> Option<T> {
+        let quoted = node.as_str().is_some_and(|text| text.trim().parse::<f64>().is_ok());
+        let reported = self.mismatch_reported(node, wanted);
+        if quoted {
+            reported.help("remove the quotes");
+        }
+        None
+    }
+
+    fn mismatch_reported(&mut self, node: &Node, wanted: &str) -> Reported<'_> {
+        let found = match node.kind() {
+            Kind::Null => "null",
+            Kind::Bool => "a boolean",
+            Kind::Number => "a number",
+            Kind::String => "a string",
+            Kind::Array => "an array",
+            Kind::Object => "an object",
+        };
+        self.report(Code::InvalidType, node.span, format!("expected {wanted}, found {found}"))
+    }
+}
+
+/// A diagnostic that was just reported.
+pub struct Reported<'d>(Option<&'d mut Diagnostic>);
+
+impl Reported<'_> {
+    /// Adds what to do about it.
+    pub fn help(self, help: impl Into<String>) {
+        if let Some(diagnostic) = self.0 {
+            diagnostic.help = Some(help.into());
+        }
+    }
+}
+
+/// How many unknown keys of one object are reported one by one.
+const MAX_UNKNOWN: usize = 100;
+
+/// An object that is being decoded: hands out members, and at the end reports those that nobody asked for.
+#[derive(Debug)]
+pub struct Fields<'n> {
+    node: &'n Node,
+    entries: &'n [Entry],
+    known: Vec<&'static str>,
+}
+
+impl<'n> Fields<'n> {
+    /// The object.
+    #[must_use]
+    pub fn node(&self) -> &'n Node {
+        self.node
+    }
+
+    /// The value of a member that may be absent; `null` means absent.
+    pub fn get(&mut self, key: &'static str) -> Option<&'n Node> {
+        self.get_or_null(key).filter(|node| !node.is_null())
+    }
+
+    /// The value of a member that may be absent; `null` is a value.
+    pub fn get_or_null(&mut self, key: &'static str) -> Option<&'n Node> {
+        self.known.push(key);
+        self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+    }
+
+    /// Decodes a member that may be absent.
+    pub fn optional<T>(
+        &mut self,
+        decoder: &mut Decoder,
+        key: &'static str,
+        read: impl FnOnce(&mut Decoder, &'n Node) -> Option<T>,
+    ) -> Option<T> {
+        let node = self.get(key)?;
+        decoder.inside(key, |decoder| read(decoder, node))
+    }
+
+    /// Decodes a member that must be there.
+    pub fn required<T>(
+        &mut self,
+        decoder: &mut Decoder,
+        key: &'static str,
+        read: impl FnOnce(&mut Decoder, &'n Node) -> Option<T>,
+    ) -> Option<T> {
+        match self.get(key) {
+            Some(node) => decoder.inside(key, |decoder| read(decoder, node)),
+            None => {
+                self.report_missing(decoder, key);
+                None
+            }
+        }
+    }
+
+    /// Reports that a member which must be there is not.
+    pub fn report_missing(&self, decoder: &mut Decoder, key: &str) {
+        let span = self.entries.first().map_or(self.node.span, |entry| entry.key_span);
+        decoder.inside(key, |decoder| {
+            decoder.report(Code::MissingKey, span, format!("the key `{key}` is missing here"));
+        });
+    }
+
+    /// Says that a member with this key is known, though nothing is read from it.
+    pub fn ignore(&mut self, key: &'static str) {
+        self.known.push(key);
+    }
+
+    /// Reports members under keys that nobody asked for: an error when one is nearly a key of ours, else a warning.
+    pub fn close(self, decoder: &mut Decoder) {
+        let mut unknown = self.entries.iter().filter(|entry| !self.known.contains(&entry.key.as_str()));
+        for entry in unknown.by_ref().take(MAX_UNKNOWN) {
+            let near = suggest::nearest(&entry.key, self.known.iter().copied());
+            decoder.inside(&entry.key, |decoder| match near {
+                Some(near) => decoder
+                    .report(Code::MisspeltKey, entry.key_span, format!("unknown key `{}`", entry.key))
+                    .help(format!("did you mean `{near}`?")),
+                None => {
+                    decoder.report(
+                        Code::UnknownKey,
+                        entry.key_span,
+                        format!("the key `{}` means nothing here", entry.key),
+                    );
+                }
+            });
+        }
+        if let Some(next) = unknown.next() {
+            let message = format!("this key and {} more mean nothing here", unknown.count());
+            decoder.inside(&next.key, |decoder| {
+                decoder.report(Code::UnknownKey, next.key_span, message);
+            });
+        }
+    }
+}

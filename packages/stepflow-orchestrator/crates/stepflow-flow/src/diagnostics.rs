@@ -1,0 +1,350 @@
+//! What is wrong with a document, where, and what to do about it. Codes are stable: tools match on them.
+
+use std::fmt;
+
+use serde_json::json;
+
+use crate::path::Path;
+use crate::source::{Lines, Position, Source, Span};
+
+/// How much a diagnostic stands in the way. Follows from the code: 3xxx, 2xxx, 1xxx.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    /// Worth knowing.
+    Warning,
+    /// Wrong; it shows at the latest when the flow runs.
+    Error,
+    /// The document cannot be used.
+    Fatal,
+}
+
+impl Level {
+    /// The level's name in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Fatal => "fatal",
+        }
+    }
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $kind:literal;)*) => {
+        /// Names what is wrong.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code {
+            $($(#[$doc])* $name = $number,)*
+        }
+
+        impl Code {
+            /// All codes, in the order of their numbers.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The code's name in JSON.
+            #[must_use]
+            pub fn kind(self) -> &'static str {
+                match self {
+                    $(Self::$name => $kind,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// No expression mentions the step, and it is not `mustExecute`: it never runs.
+    UnreachableStep = 1000, "unreachableStep";
+    /// The flow has no name.
+    MissingFlowName = 1001, "missingFlowName";
+    /// The flow has no description.
+    MissingFlowDescription = 1002, "missingFlowDescription";
+    /// A variable is used and the flow declares none.
+    MissingVariableSchema = 1004, "missingVariableSchema";
+    /// A key that means nothing here.
+    UnknownKey = 1005, "unknownKey";
+    /// A literal input object has a field that the component's schema does not name.
+    UnknownInputField = 1006, "unknownInputField";
+    /// The configuration asks for something that this release cannot do.
+    NotBuilt = 1900, "notBuilt";
+    /// A variable that is not declared; its inline default stands in.
+    UndefinedVariable = 2004, "undefinedVariable";
+    /// A variable that is not declared and has no default.
+    UndefinedRequiredVariable = 2005, "undefinedRequiredVariable";
+    /// A key that means nothing here and is nearly one that does.
+    MisspeltKey = 2007, "unknownKey";
+    /// A route of the configuration cannot be followed, or leads to a plugin that is not there.
+    InvalidRoute = 2200, "invalidRouteReference";
+    /// A component path that does not start with `/`.
+    InvalidComponent = 2500, "invalidComponent";
+    /// A component that nothing serves.
+    UnknownComponent = 2501, "unknownComponent";
+    /// Two steps have the same id.
+    DuplicateStepId = 3000, "duplicateStepId";
+    /// A step has a blank id.
+    EmptyStepId = 3001, "emptyStepId";
+    /// A step's input refers to the step itself.
+    SelfReference = 3002, "selfReference";
+    /// A reference to a step that does not exist.
+    UndefinedStepReference = 3003, "undefinedStepReference";
+    /// Steps wait for each other.
+    DependencyCycle = 3005, "dependencyCycle";
+    /// An expression or a path that cannot be read.
+    InvalidExpression = 3006, "invalidExpression";
+    /// A text that is no length of time.
+    InvalidDuration = 3007, "invalidDuration";
+    /// A spelling of an older language whose neglect would change what runs.
+    OldSpelling = 3008, "oldSpelling";
+    /// A JSON Schema that is none.
+    InvalidSchema = 3009, "invalidSchema";
+    /// The document is not YAML or not JSON.
+    InvalidSyntax = 3010, "invalidSyntax";
+    /// A key stands twice in one object.
+    DuplicateKey = 3011, "duplicateKey";
+    /// A value of another type than its key takes.
+    InvalidType = 3012, "invalidType";
+    /// A key that must be there is not.
+    MissingKey = 3013, "missingKey";
+    /// The document is larger or deeper than allowed.
+    LimitExceeded = 3014, "limitExceeded";
+}
+
+impl Code {
+    /// The code's number.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        self as u16
+    }
+
+    /// The level that the number stands for.
+    #[must_use]
+    pub fn level(self) -> Level {
+        match self.number() {
+            3000.. => Level::Fatal,
+            2000.. => Level::Error,
+            _ => Level::Warning,
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Diagnostic {
+    /// What kind of thing.
+    pub code: Code,
+    /// How much it stands in the way.
+    pub level: Level,
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// Where in the document's tree, such as `$.steps[0].input`.
+    pub path: String,
+    /// Where in the document's text; `None` when the document has none, such as a flow that was built by a program.
+    pub span: Option<Span>,
+    /// The same as line and column, once the text is known.
+    pub position: Option<Position>,
+    /// What stands beside the underlined text, where that says more than the message.
+    pub label: Option<String>,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// A diagnostic without a place in the text.
+    #[must_use]
+    pub fn new(code: Code, path: &Path, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            level: code.level(),
+            message: message.into(),
+            path: path.to_string(),
+            span: None,
+            position: None,
+            label: None,
+            help: None,
+        }
+    }
+
+    /// The same at this place in the text.
+    #[must_use]
+    pub fn at(mut self, span: Option<Span>) -> Self {
+        self.span = span;
+        self
+    }
+
+    /// The same with advice.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same with a word beside the underlined text.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// The diagnostic as data for machines.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let mut json = json!({
+            "kind": self.code.kind(),
+            "code": self.code.number(),
+            "level": self.level.name(),
+            "formatted": self.message,
+            "path": self.path,
+        });
+        let position = self.position;
+        let optional = [
+            ("line", position.map(|position| json!(position.line))),
+            ("column", position.map(|position| json!(position.column))),
+            ("help", self.help.as_ref().map(|help| json!(help))),
+        ];
+        if let Some(members) = json.as_object_mut() {
+            members.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+        }
+        json
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.level == Level::Warning { "warning" } else { "error" };
+        write!(f, "{word}[{}] {}", self.code.number(), self.message)?;
+        if let Some(Position { line, column }) = self.position {
+            write!(f, " (line {line}, column {column})")?;
+        }
+        Ok(())
+    }
+}
+
+/// All that is wrong with a document, in the order of its text.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Diagnostics(Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// Adds a diagnostic.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
+    }
+
+    /// The diagnostics in their order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+        self.0.iter()
+    }
+
+    /// How many there are, of all levels.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many are fatal.
+    #[must_use]
+    pub fn num_fatal(&self) -> usize {
+        self.count(Level::Fatal)
+    }
+
+    /// How many are errors, without the fatal ones.
+    #[must_use]
+    pub fn num_error(&self) -> usize {
+        self.count(Level::Error)
+    }
+
+    /// How many are warnings.
+    #[must_use]
+    pub fn num_warning(&self) -> usize {
+        self.count(Level::Warning)
+    }
+
+    /// The diagnostics for people: each with an excerpt of the source in which its place is underlined.
+    #[must_use]
+    pub fn render(&self, source: &Source, color: bool) -> String {
+        crate::render::render(self, source, color)
+    }
+
+    /// The diagnostics as data for machines: `{diagnostics, numFatal, numError, numWarning}`.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        json!({
+            "diagnostics": self.iter().map(Diagnostic::to_json).collect::<Vec<_>>(),
+            "numFatal": self.num_fatal(),
+            "numError": self.num_error(),
+            "numWarning": self.num_warning(),
+        })
+    }
+
+    /// Puts the diagnostics into the order of the text, and gives each its line and column.
+    pub(crate) fn settle(&mut self, text: &[u8]) {
+        self.0.sort_by_key(|diagnostic| (diagnostic.span.map(|span| span.start), std::cmp::Reverse(diagnostic.level)));
+        let lines = Lines::of(text);
+        let mut before = None;
+        for diagnostic in &mut self.0 {
+            if let Some(span) = diagnostic.span {
+                before = Some(lines.position_after(span.start, before));
+            }
+            diagnostic.position = diagnostic.span.and(before).map(|(_, position)| position);
+        }
+    }
+
+    pub(crate) fn last_mut(&mut self) -> Option<&mut Diagnostic> {
+        self.0.last_mut()
+    }
+
+    fn count(&self, level: Level) -> usize {
+        self.iter().filter(|diagnostic| diagnostic.level == level).count()
+    }
+}
+
+impl IntoIterator for Diagnostics {
+    type Item = Diagnostic;
+    type IntoIter = std::vec::IntoIter<Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Diagnostics {
+    type Item = &'a Diagnostic;
+    type IntoIter = std::slice::Iter<'a, Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl FromIterator<Diagnostic> for Diagnostics {
+    fn from_iter<I: IntoIterator<Item = Diagnostic>>(diagnostics: I) -> Self {
+        Self(diagnostics.into_iter().collect())
+    }
+}
+
+impl Extend<Diagnostic> for Diagnostics {
+    fn extend<I: IntoIterator<Item = Diagnostic>>(&mut self, diagnostics: I) {
+        self.0.extend(diagnostics);
+    }
+}
+
+/// One line for each diagnostic, for logs and error chains.
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, diagnostic) in self.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{diagnostic}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostics {}

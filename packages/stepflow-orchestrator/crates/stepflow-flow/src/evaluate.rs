@@ -1,0 +1,137 @@
+//! Compiled expressions and their value: what an expression needs next, then what it is.
+//!
+//! Asking goes before building. [`Expr::evaluate`] first finds the unfinished steps that are needed next (an `$if`
+//! and a `$coalesce` reveal them one after the other), and builds the value only when there is none.
+
+mod build;
+mod survey;
+
+use std::sync::Arc;
+
+use stepflow_protocol::{FlowError, Value};
+
+use crate::path::Path;
+
+/// The place of a step in its flow, counted from 0.
+pub type StepIndex = usize;
+
+/// An expression whose constants are built, whose paths are read and whose steps are numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expr(pub(crate) Node);
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Node {
+    Literal(Value),
+    Input(Path),
+    Step { step: StepIndex, id: Arc<str>, path: Path },
+    Variable(Box<Variable>),
+    If(Box<Choice>),
+    Coalesce(Vec<Expr>),
+    Array(Vec<Expr>),
+    Object(Vec<(String, Expr)>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Variable {
+    pub name: String,
+    pub path: Path,
+    /// The default that the flow's variable schema gives; it goes before the inline one.
+    pub declared: Option<Value>,
+    pub default: Option<Expr>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Choice {
+    pub condition: Expr,
+    pub then: Expr,
+    pub otherwise: Option<Expr>,
+}
+
+/// What an expression can see: the values of one item of a run.
+pub trait Scope {
+    /// The item's input.
+    fn input(&self) -> Found;
+    /// How far a step is, and its result.
+    fn step(&self, step: StepIndex) -> StepState;
+    /// A variable that was given to the run; `None` when it was not (defaults are the expression's business).
+    fn variable(&self, name: &str) -> Option<Found>;
+}
+
+/// A value that exists.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// It is in memory.
+    Here(Value),
+    /// It is not in memory now; it can be loaded.
+    Away,
+}
+
+/// How far a step of an item is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepState {
+    /// Not finished.
+    Open,
+    /// Finished with this result.
+    Value(Value),
+    /// Finished with a result that is not in memory now.
+    Away,
+    /// Finished with a failure.
+    Failed(FlowError),
+}
+
+/// Something that is to be loaded into memory.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// The item's input.
+    Input,
+    /// The result of a step.
+    Step(StepIndex),
+    /// A variable of the run.
+    Variable(String),
+}
+
+/// What has become of an expression.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Evaluated {
+    /// Its value.
+    Value(Value),
+    /// It has none.
+    Failed {
+        /// Why; the error of `step` unchanged when it comes from there.
+        error: FlowError,
+        /// The step whose failure this is; `None` when the expression itself went wrong.
+        step: Option<StepIndex>,
+    },
+    /// These unfinished steps are needed next: sorted, each once. More may follow when they are finished.
+    Pending(Vec<StepIndex>),
+    /// These values must be in memory before it can go on: sorted, each once.
+    Missing(Vec<Place>),
+}
+
+impl Expr {
+    /// The value of this expression, or what stands in its way. Pure: equal scopes give equal answers.
+    #[must_use]
+    pub fn evaluate(&self, scope: &dyn Scope) -> Evaluated {
+        let needs = survey::survey(self, scope);
+        if !needs.missing.is_empty() {
+            Evaluated::Missing(needs.missing.into_iter().collect())
+        } else if !needs.pending.is_empty() {
+            Evaluated::Pending(needs.pending.into_iter().collect())
+        } else {
+            match build::build(self, scope) {
+                build::Built::Value(value) => Evaluated::Value(value),
+                build::Built::Failed { error, step } => Evaluated::Failed { error, step },
+                build::Built::Missing(places) => Evaluated::Missing(places.into_iter().collect()),
+            }
+        }
+    }
+
+    /// The constant that this expression is, when it is one.
+    #[must_use]
+    pub fn literal(&self) -> Option<&Value> {
+        match &self.0 {
+            Node::Literal(value) => Some(value),
+            _ => None,
+        }
+    }
+}

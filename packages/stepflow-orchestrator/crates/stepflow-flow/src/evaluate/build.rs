@@ -1,0 +1,151 @@
+//! Builds the value of an expression whose steps are finished.
+
+use std::collections::BTreeSet;
+
+use stepflow_protocol::{ErrorKind, FlowError, Kind, Segment, Value};
+
+use super::{Choice, Expr, Found, Node, Place, Scope, StepIndex, StepState, Variable};
+use crate::path::Path;
+
+pub(super) enum Built {
+    Value(Value),
+    Failed { error: FlowError, step: Option<StepIndex> },
+    Missing(BTreeSet<Place>),
+}
+
+pub(super) fn build(expr: &Expr, scope: &dyn Scope) -> Built {
+    match &expr.0 {
+        Node::Literal(value) => Built::Value(value.clone()),
+        Node::Input(path) => match scope.input() {
+            Found::Here(input) => look(&input, path, "the input"),
+            Found::Away => away(Place::Input),
+        },
+        Node::Step { step, id, path } => build_step(*step, id, path, scope),
+        Node::Variable(variable) => build_variable(variable, scope),
+        Node::If(choice) => build_choice(choice, scope),
+        Node::Coalesce(items) => build_coalesce(items, scope),
+        Node::Array(items) => {
+            gather(items.iter(), scope).map_or_else(|stop| stop, |values| Built::Value(Value::array(values)))
+        }
+        Node::Object(members) => gather(members.iter().map(|(_, member)| member), scope).map_or_else(
+            |stop| stop,
+            |values| Built::Value(Value::object(members.iter().map(|(key, _)| key).zip(values))),
+        ),
+    }
+}
+
+/// Whether a condition holds: not for `null`, `false` and a failure. The places when it cannot be said yet.
+pub(super) fn condition(expr: &Expr, scope: &dyn Scope) -> Result<bool, BTreeSet<Place>> {
+    match build(expr, scope) {
+        Built::Value(value) => Ok(!value.is_null() && value.as_bool() != Some(false)),
+        Built::Failed { .. } => Ok(false),
+        Built::Missing(places) => Err(places),
+    }
+}
+
+fn build_step(step: StepIndex, id: &str, path: &Path, scope: &dyn Scope) -> Built {
+    match scope.step(step) {
+        // A null result stands for "nothing came of this step": everything in it is null too.
+        StepState::Value(result) if result.is_null() => Built::Value(result),
+        StepState::Value(result) => look(&result, path, &format!("the result of step `{id}`")),
+        StepState::Away => away(Place::Step(step)),
+        StepState::Failed(error) => Built::Failed { error, step: Some(step) },
+        StepState::Open => failed(ErrorKind::OrchestratorError, format!("step `{id}` was read before it was finished")),
+    }
+}
+
+fn build_variable(variable: &Variable, scope: &dyn Scope) -> Built {
+    let value = match scope.variable(&variable.name) {
+        Some(Found::Away) => return away(Place::Variable(variable.name.clone())),
+        Some(Found::Here(value)) => Some(value),
+        None => variable.declared.clone(),
+    };
+    if let Some(found) = value.as_ref().and_then(|value| value.lookup(variable.path.segments())) {
+        return Built::Value(found);
+    }
+    match (&variable.default, value) {
+        (Some(default), _) => build(default, scope),
+        (None, Some(value)) => look(&value, &variable.path, &format!("variable `{}`", variable.name)),
+        (None, None) => failed(
+            ErrorKind::ExpressionFailure,
+            format!("variable `{}` was not given and has no default", variable.name),
+        ),
+    }
+}
+
+fn build_choice(choice: &Choice, scope: &dyn Scope) -> Built {
+    match (condition(&choice.condition, scope), &choice.otherwise) {
+        (Ok(true), _) => build(&choice.then, scope),
+        (Ok(false), Some(otherwise)) => build(otherwise, scope),
+        (Ok(false), None) => Built::Value(Value::null()),
+        (Err(places), _) => Built::Missing(places),
+    }
+}
+
+fn build_coalesce(items: &[Expr], scope: &dyn Scope) -> Built {
+    for item in items {
+        match build(item, scope) {
+            Built::Value(value) if value.is_null() => {}
+            settled => return settled,
+        }
+    }
+    Built::Value(Value::null())
+}
+
+/// The values of all members. The first failure is the result, unless something before it is not in memory: what
+/// fails must not depend on what happens to be loaded.
+fn gather<'a>(members: impl Iterator<Item = &'a Expr>, scope: &dyn Scope) -> Result<Vec<Value>, Built> {
+    let mut values = Vec::with_capacity(members.size_hint().0);
+    let mut missing = BTreeSet::new();
+    for member in members {
+        match build(member, scope) {
+            Built::Value(value) => values.push(value),
+            Built::Missing(places) => missing.extend(places),
+            failure @ Built::Failed { .. } if missing.is_empty() => return Err(failure),
+            Built::Failed { .. } => break,
+        }
+    }
+    if missing.is_empty() { Ok(values) } else { Err(Built::Missing(missing)) }
+}
+
+fn look(value: &Value, path: &Path, whose: &str) -> Built {
+    match value.lookup(path.segments()) {
+        Some(found) => Built::Value(found),
+        None => failed(ErrorKind::ExpressionFailure, nothing_there(value, path, whose)),
+    }
+}
+
+fn away(place: Place) -> Built {
+    Built::Missing(BTreeSet::from([place]))
+}
+
+fn failed(kind: ErrorKind, message: String) -> Built {
+    Built::Failed { error: FlowError::new(kind, message), step: None }
+}
+
+/// Says how far the path leads and what is there instead.
+fn nothing_there(value: &Value, path: &Path, whose: &str) -> String {
+    let segments = path.segments();
+    let reached = (0..segments.len()).rev().find(|length| value.lookup(&segments[..*length]).is_some()).unwrap_or(0);
+    let last = value.lookup(&segments[..reached]).unwrap_or_else(Value::null);
+    let so_far = Path::from(segments[..reached].to_vec());
+    let problem = match (last.kind(), segments.get(reached)) {
+        (Kind::Object, Some(Segment::Field(_))) => keys_there(&last),
+        (Kind::Array, Some(Segment::Index(_))) => format!("has {} elements", last.elements().len()),
+        (kind, _) => format!("is of type {}", kind.name()),
+    };
+    format!("{whose} has nothing at `{path}`: `{so_far}` {problem}")
+}
+
+/// Names a few of the keys, so that a misspelt one is seen.
+fn keys_there(object: &Value) -> String {
+    const SHOWN: usize = 8;
+    let members = object.members();
+    let names: Vec<String> =
+        members.iter().take(SHOWN).map(|(key, _)| format!("`{}`", key.chars().take(40).collect::<String>())).collect();
+    match (names.is_empty(), members.len() > SHOWN) {
+        (true, _) => "is an empty object".to_owned(),
+        (false, true) => format!("has {}, …", names.join(", ")),
+        (false, false) => format!("has only {}", names.join(", ")),
+    }
+}

@@ -1,0 +1,86 @@
+//! Finds what an expression needs next, without building its value.
+
+use std::collections::BTreeSet;
+
+use super::build::{self, Built};
+use super::{Expr, Found, Node, Place, Scope, StepIndex, StepState, Variable};
+
+/// What stands in the way of a value. `missing` holds only values that *decide* what else is needed; those that
+/// are merely part of the result are asked for when it is built.
+#[derive(Default)]
+pub(super) struct Needs {
+    pub pending: BTreeSet<StepIndex>,
+    pub missing: BTreeSet<Place>,
+}
+
+impl Needs {
+    fn none(&self) -> bool {
+        self.pending.is_empty() && self.missing.is_empty()
+    }
+
+    fn absorb(&mut self, other: Needs) {
+        self.pending.extend(other.pending);
+        self.missing.extend(other.missing);
+    }
+}
+
+pub(super) fn survey(expr: &Expr, scope: &dyn Scope) -> Needs {
+    let mut needs = Needs::default();
+    match &expr.0 {
+        Node::Literal(_) | Node::Input(_) => {}
+        Node::Step { step, .. } => {
+            if matches!(scope.step(*step), StepState::Open) {
+                needs.pending.insert(*step);
+            }
+        }
+        Node::Variable(variable) => needs = survey_variable(variable, scope),
+        Node::If(choice) => {
+            needs = survey(&choice.condition, scope);
+            if needs.none() {
+                match build::condition(&choice.condition, scope) {
+                    Ok(true) => needs = survey(&choice.then, scope),
+                    Ok(false) => {
+                        needs = choice.otherwise.as_ref().map_or_else(Needs::default, |expr| survey(expr, scope))
+                    }
+                    Err(places) => needs.missing = places,
+                }
+            }
+        }
+        Node::Coalesce(items) => needs = survey_coalesce(items, scope),
+        Node::Array(items) => items.iter().for_each(|item| needs.absorb(survey(item, scope))),
+        Node::Object(members) => members.iter().for_each(|(_, member)| needs.absorb(survey(member, scope))),
+    }
+    needs
+}
+
+/// Goes on to the next entry only when this one is known to be null.
+fn survey_coalesce(items: &[Expr], scope: &dyn Scope) -> Needs {
+    for (index, item) in items.iter().enumerate() {
+        let needs = survey(item, scope);
+        if !needs.none() || index + 1 == items.len() {
+            return needs;
+        }
+        match build::build(item, scope) {
+            Built::Value(value) if value.is_null() => {}
+            Built::Value(_) | Built::Failed { .. } => return Needs::default(),
+            Built::Missing(places) => return Needs { missing: places, ..Needs::default() },
+        }
+    }
+    Needs::default()
+}
+
+/// The inline default counts only when the variable has no value of its own.
+fn survey_variable(variable: &Variable, scope: &dyn Scope) -> Needs {
+    let Some(default) = &variable.default else { return Needs::default() };
+    match scope.variable(&variable.name) {
+        Some(Found::Here(value)) if value.lookup(variable.path.segments()).is_some() => Needs::default(),
+        Some(Found::Away) if variable.path.is_root() => Needs::default(),
+        Some(Found::Away) => {
+            Needs { missing: BTreeSet::from([Place::Variable(variable.name.clone())]), ..Needs::default() }
+        }
+        None if variable.declared.as_ref().is_some_and(|value| value.lookup(variable.path.segments()).is_some()) => {
+            Needs::default()
+        }
+        Some(Found::Here(_)) | None => survey(default, scope),
+    }
+}

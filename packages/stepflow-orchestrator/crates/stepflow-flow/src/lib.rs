@@ -1,0 +1,45 @@
+//! The flow language: documents with positions, expressions, plans and diagnostics.
+//!
+//! A document's way: a [`Source`] is read into a tree of [`node::Node`]s that know their place in the text, decoded
+//! into a typed [`Flow`], checked, and compiled into a [`Plan`] whose [`Expr`]essions an engine evaluates. Nothing
+//! here does I/O or knows an executor; nothing panics on any text.
+
+mod canonical;
+mod check;
+mod decode;
+pub mod decoder;
+pub mod diagnostics;
+pub mod document;
+pub mod duration;
+pub mod evaluate;
+pub mod expression;
+mod flow_schema;
+mod load;
+pub mod node;
+mod number;
+pub mod path;
+pub mod plan;
+mod read;
+mod render;
+pub mod retry;
+pub mod schema;
+pub mod source;
+pub mod suggest;
+pub mod variables;
+
+pub use decode::backoff;
+pub use decoder::{Decoder, Fields};
+pub use diagnostics::{Code, Diagnostic, Diagnostics, Level};
+pub use document::{Flow, Step};
+pub use duration::TimeSpan;
+pub use evaluate::{Evaluated, Expr, Found, Place, Scope, StepIndex, StepState};
+pub use expression::Expression;
+pub use flow_schema::schema;
+pub use load::{Loaded, load};
+pub use node::{Entry, Node};
+pub use path::Path;
+pub use plan::{Plan, PlannedStep};
+pub use read::{read_node, read_value};
+pub use retry::{Backoff, Exhausted, OnError, RetryPolicy};
+pub use schema::{InvalidSchema, Misfit, Schema};
+pub use source::{Format, Position, Source, Span};

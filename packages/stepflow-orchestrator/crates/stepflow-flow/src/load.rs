@@ -1,0 +1,131 @@
+//! From a document's text to a flow: reading, decoding, checking, with one list of everything that is wrong.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::check::{self, Finding};
+use crate::decode;
+use crate::decoder::Decoder;
+use crate::diagnostics::{Code, Diagnostic, Diagnostics};
+use crate::document::Flow;
+use crate::node::Node;
+use crate::path::{Path, Segment};
+use crate::read;
+use crate::source::{Lines, Source, Span};
+
+/// A flow document after reading.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The flow; `None` when anything fatal is wrong.
+    pub flow: Option<Arc<Flow>>,
+    /// What is wrong, in the order of the text.
+    pub diagnostics: Diagnostics,
+    /// What was read.
+    pub source: Source,
+    tree: Option<Node>,
+}
+
+/// Reads a flow document and checks it. Never panics, whatever the bytes.
+#[must_use]
+pub fn load(source: Source) -> Loaded {
+    let mut diagnostics = Diagnostics::default();
+    let tree = read::read(&source, &mut diagnostics);
+    let flow = tree.as_ref().and_then(|tree| {
+        let mut decoder = Decoder::new();
+        let flow = decode::flow(&mut decoder, tree);
+        diagnostics.extend(decoder.finish());
+        if let Some(flow) = &flow {
+            add_findings(&mut diagnostics, check::check(flow), &source, tree);
+        }
+        flow
+    });
+    diagnostics.settle(&source.text);
+    let flow = flow.filter(|_| diagnostics.num_fatal() == 0).map(Arc::new);
+    Loaded { flow, diagnostics, source, tree }
+}
+
+impl Loaded {
+    /// Adds what was found out about the flow later, such as components that nothing serves. Those without a place in
+    /// the text get the one of their path.
+    pub fn add(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
+        for diagnostic in diagnostics {
+            let place = || span_of(self.tree.as_ref()?, &Path::parse(&diagnostic.path).ok()?);
+            let span = diagnostic.span.or_else(place);
+            self.diagnostics.push(diagnostic.at(span));
+        }
+        self.diagnostics.settle(&self.source.text);
+        if self.diagnostics.num_fatal() > 0 {
+            self.flow = None;
+        }
+    }
+
+    /// Where in the text the value at this path is written.
+    #[must_use]
+    pub fn span(&self, path: &Path) -> Option<Span> {
+        span_of(self.tree.as_ref()?, path)
+    }
+
+    /// The document's tree; `None` when its syntax is broken.
+    #[must_use]
+    pub fn tree(&self) -> Option<&Node> {
+        self.tree.as_ref()
+    }
+}
+
+/// Adds what checking found, without what only follows from a mistake that decoding has reported at the same place.
+fn add_findings(diagnostics: &mut Diagnostics, findings: Vec<Finding>, source: &Source, tree: &Node) {
+    let known: HashSet<String> = diagnostics.iter().map(|diagnostic| diagnostic.path.clone()).collect();
+    let untyped = |one: &&Diagnostic| one.code == Code::InvalidType;
+    let unread: HashSet<String> = diagnostics.iter().filter(untyped).map(|one| one.path.clone()).collect();
+    let incomplete = diagnostics.num_fatal() > 0;
+    let lines = Lines::of(&source.text);
+    for finding in findings {
+        let mut diagnostic = finding.diagnostic;
+        // What could not be read may have been the reference that is missing.
+        let doubtful = incomplete && diagnostic.code == Code::UnreachableStep;
+        if doubtful || known.contains(&diagnostic.path) || lies_inside(&finding.path, &unread) {
+            continue;
+        }
+        diagnostic.span = span_of_finding(tree, diagnostic.code, &finding.path);
+        if let (Some(label), Some(step)) = (&mut diagnostic.label, finding.related) {
+            let id = Path::root().field("steps").index(step).field("id");
+            if let Some(span) = span_of(tree, &id) {
+                label.push_str(&format!(", defined at line {}", lines.position(span.start).line));
+            }
+        }
+        diagnostics.push(diagnostic);
+    }
+}
+
+/// Whether a path leads into one of these places.
+fn lies_inside(path: &Path, places: &HashSet<String>) -> bool {
+    let segments = path.segments();
+    !places.is_empty()
+        && (1..segments.len()).any(|length| places.contains(&Path::from(segments[..length].to_vec()).to_string()))
+}
+
+/// The part of the text that a finding is about: of a reference its decisive member, of a step its id.
+fn span_of_finding(tree: &Node, code: Code, path: &Path) -> Option<Span> {
+    let key = match code {
+        Code::SelfReference | Code::UndefinedStepReference | Code::DependencyCycle => "$step",
+        Code::UndefinedVariable | Code::UndefinedRequiredVariable | Code::MissingVariableSchema => "$variable",
+        Code::UnreachableStep => return tree.find(path)?.get("id").map(|id| id.span),
+        _ => return span_of(tree, path),
+    };
+    tree.find(path)?.entry(key).map(crate::node::Entry::span)
+}
+
+/// The value at this path; when there is none, the nearest thing around it: for a missing member the start of its
+/// object.
+fn span_of(tree: &Node, path: &Path) -> Option<Span> {
+    if let Some(node) = tree.find(path) {
+        return Some(node.span);
+    }
+    let (last, around) = path.segments().split_last()?;
+    let around = Path::from(around.to_vec());
+    let Some(node) = tree.find(&around) else { return span_of(tree, &around) };
+    match (last, node.entries().first()) {
+        (Segment::Field(_), Some(first)) => Some(first.key_span),
+        _ => Some(Span::new(node.span.start, node.span.start)),
+    }
+}

@@ -1,0 +1,180 @@
+//! A flow made ready to run: expressions compiled, references resolved to places, schemas compiled. Made once for
+//! each flow and shared by all of its runs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stepflow_protocol::{FlowId, Value};
+
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Level};
+use crate::document::Flow;
+use crate::evaluate::{Choice, Expr, Node, StepIndex, Variable};
+use crate::expression::Expression;
+use crate::path::Path;
+use crate::retry::OnError;
+use crate::schema::{Misfit, Schema};
+use crate::variables::Variables;
+
+/// A flow that is ready to run.
+#[derive(Debug)]
+pub struct Plan {
+    /// The flow's id.
+    pub flow_id: FlowId,
+    /// The flow that this is the plan of.
+    pub flow: Arc<Flow>,
+    /// The steps, in the order of the document.
+    pub steps: Vec<PlannedStep>,
+    /// The flow's output.
+    pub output: Expr,
+    /// How long a whole run may take.
+    pub timeout: Option<Duration>,
+    index: HashMap<Arc<str>, StepIndex>,
+    input_schema: Option<Schema>,
+    variables_schema: Option<Schema>,
+    variables: Variables,
+}
+
+/// A step that is ready to run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedStep {
+    /// The step's id.
+    pub id: String,
+    /// The path of its component.
+    pub component: String,
+    /// Its input.
+    pub input: Expr,
+    /// What to do when the component fails.
+    pub on_error: OnError,
+    /// Whether it runs even when nothing needs its result.
+    pub must_execute: bool,
+    /// How long one attempt may take.
+    pub timeout: Option<Duration>,
+}
+
+impl Plan {
+    /// Makes a flow ready to run.
+    ///
+    /// # Errors
+    /// The flow's fatal diagnostics. A flow that [`crate::load`] has returned has none.
+    pub fn compile(flow: Arc<Flow>) -> Result<Self, Diagnostics> {
+        let found = crate::check::check(&flow).into_iter().map(|finding| finding.diagnostic);
+        let fatal: Diagnostics = found.filter(|diagnostic| diagnostic.level == Level::Fatal).collect();
+        if !fatal.is_empty() {
+            return Err(fatal);
+        }
+        let names: Vec<Arc<str>> = flow.steps.iter().map(|step| Arc::from(step.id.as_str())).collect();
+        let index = names.iter().enumerate().map(|(place, name)| (Arc::clone(name), place)).collect();
+        let variables = Variables::of(&flow.schemas);
+        let compiler = Compiler { index: &index, variables: &variables };
+        let steps = flow.steps.iter().map(|step| planned(step, &compiler)).collect::<Result<_, _>>()?;
+        let output = compiler.expr(&flow.output)?;
+        let schema = |part: &str| {
+            Schema::of_flow(&flow.schemas, part).map_err(|error| {
+                let path = Path::root().field("schemas").field("properties").field(part);
+                alone(Diagnostic::new(Code::InvalidSchema, &path, error.message))
+            })
+        };
+        Ok(Self {
+            flow_id: flow.id(),
+            steps,
+            output,
+            timeout: flow.timeout.as_ref().map(crate::duration::TimeSpan::duration),
+            input_schema: schema("input")?,
+            variables_schema: schema("variables")?,
+            variables,
+            index,
+            flow,
+        })
+    }
+
+    /// The place of the step with this id.
+    #[must_use]
+    pub fn step_index(&self, id: &str) -> Option<StepIndex> {
+        self.index.get(id).copied()
+    }
+
+    /// The steps that run even when nothing needs them.
+    pub fn must_execute(&self) -> impl Iterator<Item = StepIndex> {
+        self.steps.iter().enumerate().filter(|(_, step)| step.must_execute).map(|(place, _)| place)
+    }
+
+    /// Checks an item's input against `schemas.properties.input`.
+    ///
+    /// # Errors
+    /// All places in which it does not fit.
+    pub fn check_input(&self, input: &Value) -> Result<(), Vec<Misfit>> {
+        self.input_schema.as_ref().map_or(Ok(()), |schema| schema.check(input))
+    }
+
+    /// Checks a run's variables, an object, against `schemas.properties.variables`. A required variable that was not
+    /// given and has a `default` counts as given.
+    ///
+    /// # Errors
+    /// All places in which they do not fit.
+    pub fn check_variables(&self, variables: &Value) -> Result<(), Vec<Misfit>> {
+        let Some(schema) = &self.variables_schema else { return Ok(()) };
+        schema.check(&self.variables.with_required_defaults(variables))
+    }
+}
+
+fn alone(diagnostic: Diagnostic) -> Diagnostics {
+    std::iter::once(diagnostic).collect()
+}
+
+fn planned(step: &crate::document::Step, compiler: &Compiler<'_>) -> Result<PlannedStep, Diagnostics> {
+    Ok(PlannedStep {
+        id: step.id.clone(),
+        component: step.component.clone(),
+        input: compiler.expr(&step.input)?,
+        on_error: step.on_error.as_ref().map(|handling| handling.policy.clone()).unwrap_or_default(),
+        must_execute: step.must_execute.unwrap_or(false),
+        timeout: step.timeout.as_ref().map(crate::duration::TimeSpan::duration),
+    })
+}
+
+/// Turns expressions as written into expressions to evaluate.
+struct Compiler<'a> {
+    index: &'a HashMap<Arc<str>, StepIndex>,
+    variables: &'a Variables,
+}
+
+impl Compiler<'_> {
+    fn expr(&self, expression: &Expression) -> Result<Expr, Diagnostics> {
+        Ok(Expr(match expression {
+            Expression::Literal(value) | Expression::Escaped(value) => Node::Literal(value.clone()),
+            Expression::Input(path) => Node::Input(path.clone()),
+            Expression::Step { step, path } => self.step(step, path)?,
+            Expression::Variable { name, path, default } => Node::Variable(Box::new(Variable {
+                name: name.clone(),
+                path: path.clone(),
+                declared: self.variables.default_of(name).cloned(),
+                default: default.as_ref().map(|default| self.expr(default)).transpose()?,
+            })),
+            Expression::If { condition, then, otherwise } => Node::If(Box::new(Choice {
+                condition: self.expr(condition)?,
+                then: self.expr(then)?,
+                otherwise: otherwise.as_ref().map(|otherwise| self.expr(otherwise)).transpose()?,
+            })),
+            Expression::Coalesce(items) => Node::Coalesce(self.all(items)?),
+            Expression::Array(items) => Node::Array(self.all(items)?),
+            Expression::Object(members) => Node::Object(
+                members
+                    .iter()
+                    .map(|(key, member)| Ok((key.clone(), self.expr(member)?)))
+                    .collect::<Result<_, Diagnostics>>()?,
+            ),
+        }))
+    }
+
+    fn all(&self, items: &[Expression]) -> Result<Vec<Expr>, Diagnostics> {
+        items.iter().map(|item| self.expr(item)).collect()
+    }
+
+    fn step(&self, id: &str, path: &Path) -> Result<Node, Diagnostics> {
+        let (name, step) = self.index.get_key_value(id).ok_or_else(|| {
+            alone(Diagnostic::new(Code::UndefinedStepReference, &Path::root(), format!("there is no step `{id}`")))
+        })?;
+        Ok(Node::Step { step: *step, id: Arc::clone(name), path: path.clone() })
+    }
+}

@@ -1,0 +1,122 @@
+//! From text to the tree: what YAML and JSON have in common. Mistakes that leave the tree readable are collected, so
+//! that one reading names as many as it can.
+
+mod json;
+mod yaml;
+
+use std::collections::HashSet;
+
+use stepflow_protocol::{MAX_DEPTH, Value};
+
+use crate::diagnostics::{Code, Diagnostic, Diagnostics};
+use crate::node::{Entry, Node};
+use crate::path::Path;
+use crate::source::{BOM, Format, MAX_BYTES, Source, Span};
+
+/// Reads a document into its tree.
+///
+/// # Errors
+/// Everything that is wrong with its syntax, each with its place.
+pub fn read_node(source: &Source) -> Result<Node, Diagnostics> {
+    let mut diagnostics = Diagnostics::default();
+    let node = read(source, &mut diagnostics);
+    diagnostics.settle(&source.text);
+    match node {
+        Some(node) if diagnostics.is_empty() => Ok(node),
+        _ => Err(diagnostics),
+    }
+}
+
+/// Reads a document that is data, such as a run's input.
+///
+/// # Errors
+/// Everything that is wrong with its syntax, each with its place.
+pub fn read_value(source: &Source) -> Result<Value, Diagnostics> {
+    read_node(source).map(|node| node.to_value())
+}
+
+/// The tree, as far as there is one, and what is wrong with the text.
+pub(crate) fn read(source: &Source, diagnostics: &mut Diagnostics) -> Option<Node> {
+    let report = |code, span, message: String| Diagnostic::new(code, &Path::root(), message).at(Some(span));
+    if source.text.len() > MAX_BYTES {
+        let message = format!("the document is larger than {} MiB", MAX_BYTES / (1024 * 1024));
+        diagnostics.push(report(Code::LimitExceeded, Span::new(0, 0), message));
+        return None;
+    }
+    match std::str::from_utf8(&source.text) {
+        Ok(text) => match source.format {
+            Format::Yaml => yaml::read(text, diagnostics),
+            Format::Json => json::read(text, diagnostics),
+        },
+        Err(error) => {
+            let at = error.valid_up_to();
+            let encoding = if source.text.starts_with(b"\xff\xfe") || source.text.starts_with(b"\xfe\xff") {
+                "the document is UTF-16"
+            } else {
+                "the document is not UTF-8"
+            };
+            let diagnostic = report(Code::InvalidSyntax, Span::new(at, at + 1), encoding.to_owned());
+            diagnostics.push(diagnostic.help("save it as UTF-8"));
+            None
+        }
+    }
+}
+
+/// Where the text begins, after the mark that some editors put before it.
+fn after_mark(text: &str) -> usize {
+    if text.as_bytes().starts_with(BOM) { BOM.len() } else { 0 }
+}
+
+/// What both readers report, with the same words.
+struct Reporter<'d> {
+    diagnostics: &'d mut Diagnostics,
+}
+
+impl Reporter<'_> {
+    fn report(&mut self, code: Code, path: &Path, span: Span, message: impl Into<String>) {
+        self.diagnostics.push(Diagnostic::new(code, path, message).at(Some(span)));
+    }
+
+    fn report_help(&mut self, code: Code, path: &Path, span: Span, message: impl Into<String>, help: &str) {
+        self.diagnostics.push(Diagnostic::new(code, path, message).at(Some(span)).help(help));
+    }
+
+    fn duplicate(&mut self, path: &Path, key: &str, span: Span) {
+        self.report(Code::DuplicateKey, path, span, format!("the key `{key}` stands twice in this object"));
+    }
+
+    fn too_large(&mut self, path: &Path, span: Span, text: &str) {
+        let shown: String = text.chars().take(24).collect();
+        self.report(Code::LimitExceeded, path, span, format!("the number `{shown}` is too large for any number type"));
+    }
+
+    fn too_deep(&mut self, path: &Path, span: Span) {
+        self.report(Code::LimitExceeded, path, span, format!("nested more than {MAX_DEPTH} deep"));
+    }
+}
+
+/// The members of an object while it is read: keeps the first of two with the same key.
+#[derive(Default)]
+struct Members {
+    entries: Vec<Entry>,
+    seen: HashSet<String>,
+}
+
+/// Below this number of members looking at each is faster than hashing.
+const FEW: usize = 12;
+
+impl Members {
+    fn contains(&self, key: &str) -> bool {
+        if self.seen.is_empty() { self.entries.iter().any(|entry| entry.key == key) } else { self.seen.contains(key) }
+    }
+
+    fn push(&mut self, entry: Entry) {
+        if self.entries.len() >= FEW {
+            if self.seen.is_empty() {
+                self.seen.extend(self.entries.iter().map(|entry| entry.key.clone()));
+            }
+            self.seen.insert(entry.key.clone());
+        }
+        self.entries.push(entry);
+    }
+}

@@ -1,0 +1,46 @@
+//! Finds the name that somebody probably meant.
+
+/// The candidate nearest to `written`, when it is near enough to be meant: at most two edits away, and fewer than
+/// half of the name.
+pub fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .filter(|candidate| *candidate != written)
+        .filter_map(|candidate| Some((distance_within(written, candidate, FARTHEST)?, candidate)))
+        .filter(|(distance, candidate)| distance * 2 < candidate.chars().count().max(written.chars().count()))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// The most edits between a name and its misspelling.
+pub const FARTHEST: usize = 2;
+
+/// The edits (insert, delete, replace, swap of neighbours) between two names; `None` when there are more than `limit`.
+#[must_use]
+pub fn distance_within(a: &str, b: &str, limit: usize) -> Option<usize> {
+    if a.chars().count().abs_diff(b.chars().count()) > limit {
+        return None;
+    }
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    // Three rows of the table of distances between beginnings of the names.
+    let mut before = vec![0; b.len() + 1];
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    let mut row = vec![0; b.len() + 1];
+    for i in 1..=a.len() {
+        row[0] = i;
+        for j in 1..=b.len() {
+            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replaced.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(before[j - 2] + 1);
+            }
+            row[j] = best;
+        }
+        if row.iter().all(|edits| *edits > limit) {
+            return None;
+        }
+        std::mem::swap(&mut before, &mut last);
+        std::mem::swap(&mut last, &mut row);
+    }
+    last.last().copied().filter(|edits| *edits <= limit)
+}

@@ -1,0 +1,58 @@
+//! How diagnostics look on a terminal.
+
+mod common;
+
+use common::yaml;
+
+fn rendered(text: &str) -> String {
+    let loaded = yaml(text);
+    loaded.diagnostics.render(&loaded.source, false)
+}
+
+#[test]
+fn a_cycle_shows_message_place_underline_label_and_help() {
+    let text = "name: n\ndescription: d\nsteps:\n  - id: clean\n    component: /x\n    input:\n      rows: { $step: join }\n  - id: join\n    component: /x\n    input: { $step: clean }\noutput: { $step: join }\n";
+    let expected = "\
+error[3005] dependency cycle: `clean` → `join` → `clean`
+ --> flow.yaml:7:15
+  |
+7 |       rows: { $step: join }
+  |               ^^^^^^^^^^^ `clean` needs `join`, defined at line 8
+  |
+help: break the loop, or pass the value through the flow's input
+";
+    assert_eq!(rendered(text), expected);
+}
+
+#[test]
+fn wide_characters_keep_the_underline_in_place() {
+    let shown = rendered("name: n\ndescription: d\noutput: {日本: 1, é: {$step: x}}\n");
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines[1], " --> flow.yaml:3:21");
+    // Two columns for each of the two wide characters: 20 characters before, 22 columns.
+    assert_eq!(lines[4], format!("  | {}^^^^^^^^", " ".repeat(22)));
+}
+
+#[test]
+fn a_very_long_line_is_cut_around_the_mistake() {
+    let filler = "x".repeat(5_000);
+    let shown = rendered(&format!("{{name: n, description: {filler}, output: {{$step: nowhere}}, version: {filler}}}"));
+    assert!(shown.lines().all(|line| line.chars().count() < 140), "{shown}");
+    let excerpt = shown.lines().nth(3).unwrap();
+    let marks = shown.lines().nth(4).unwrap();
+    let start = marks.chars().position(|mark| mark == '^').unwrap();
+    assert!(excerpt.chars().skip(start).collect::<String>().starts_with("$step: nowhere"), "{shown}");
+}
+
+#[test]
+fn colors_appear_only_when_asked_for() {
+    let loaded = yaml("output: {$step: x}");
+    assert!(!loaded.diagnostics.render(&loaded.source, false).contains('\x1b'));
+    assert!(loaded.diagnostics.render(&loaded.source, true).contains("\x1b[1;31merror[3003]\x1b[0m"));
+}
+
+#[test]
+fn a_control_character_in_the_line_does_not_reach_the_terminal() {
+    let shown = rendered("{\"output\": {\"$step\": \"x\", \"a\u{9b}31m\": 1}}");
+    assert!(!shown.contains('\u{9b}'), "{shown:?}");
+}
