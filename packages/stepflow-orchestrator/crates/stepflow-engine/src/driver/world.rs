@@ -1,0 +1,63 @@
+//! What the driver lends to its machines: time, ids, chance, routes, plans.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use stepflow_flow::Plan;
+use stepflow_protocol::{FlowError, FlowId, Value};
+use uuid::Uuid;
+
+use crate::engine::Ports;
+use crate::machine::{Rules, Surroundings};
+use crate::ports::Target;
+
+/// The supply of ids: UUIDv7 by the engine's clock, ascending within a millisecond.
+#[derive(Default)]
+pub(super) struct Ids(uuid::ContextV7);
+
+impl Ids {
+    pub fn draw(&mut self, now: Timestamp) -> Uuid {
+        let seconds = u64::try_from(now.as_second()).unwrap_or_default();
+        let nanoseconds = u32::try_from(now.subsec_nanosecond()).unwrap_or_default();
+        Uuid::new_v7(uuid::Timestamp::from_unix(&self.0, seconds, nanoseconds))
+    }
+}
+
+/// See [`Surroundings`].
+pub(super) struct World<'a> {
+    pub ports: &'a Ports,
+    pub rules: &'a Rules,
+    pub plans: &'a HashMap<FlowId, Arc<Plan>>,
+    pub ids: &'a mut Ids,
+}
+
+impl Surroundings for World<'_> {
+    fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    fn new_id(&mut self) -> Uuid {
+        self.ids.draw(self.ports.clock.now())
+    }
+
+    fn random(&mut self) -> f64 {
+        // The last 32 bits of a UUIDv7 are random.
+        let id = self.new_id();
+        let (_, _, _, tail) = id.as_fields();
+        let bits = u32::from_be_bytes([tail[4], tail[5], tail[6], tail[7]]);
+        f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+    }
+
+    fn resolve(&self, path: &str, input: &Value) -> Result<Target, FlowError> {
+        self.ports.host.resolve(path, input)
+    }
+
+    fn plan(&self, flow: FlowId) -> Option<Arc<Plan>> {
+        self.plans.get(&flow).cloned()
+    }
+
+    fn rules(&self) -> &Rules {
+        self.rules
+    }
+}

@@ -1,0 +1,317 @@
+//! What has happened in a run tree: the words of its journal, read for ever by every later release.
+//!
+//! Whatever is not a function of earlier events (time, ids, jitter, the resolved route) stands in the event.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use stepflow_protocol::{BlobId, ExecutionStatus, FlowError, FlowId, RunId, TaskId, Value};
+
+/// The version of the events that this release writes.
+pub const EVENT_VERSION: u32 = 1;
+
+/// A line of a journal: an event with its place and time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The event's place in its tree's journal: dense, from 1, owned by the machine.
+    pub seq: u64,
+    /// When it was decided, by the engine's clock.
+    pub at: Timestamp,
+    /// The version of the event's form.
+    pub version: u32,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Where a value stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ValueRef {
+    /// Here.
+    Inline(Value),
+    /// In the event of this sequence of the same journal.
+    Row(u64),
+    /// The input of this item of this run.
+    Item(RunId, u32),
+    /// In the blob store.
+    Blob(BlobId),
+}
+
+/// A step of an item of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StepRef {
+    /// The run.
+    pub run: RunId,
+    /// The item, counted from 0.
+    pub item: u32,
+    /// The step's place in its flow, counted from 0.
+    pub step: u32,
+}
+
+/// One try of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TaskRef {
+    /// The step of the item.
+    pub task_id: TaskId,
+    /// Which try, counted from 1.
+    pub attempt: u32,
+}
+
+/// Where the router sent a step.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Route {
+    /// The plugin's name in the config.
+    pub plugin: String,
+    /// The component's path, as the plugin knows it.
+    pub component: String,
+}
+
+/// Why an attempt was scheduled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The step became ready.
+    First,
+    /// `onError: retry` after the component failed.
+    ComponentRetry,
+    /// The worker was lost with the attempt before.
+    TransportRetry,
+    /// The owner of the run changed while the attempt before was open.
+    Recovery,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// The component returned.
+    Success,
+    /// The component, or whoever stands for it, failed.
+    ComponentError,
+    /// It took longer than allowed.
+    Timeout,
+    /// Its worker was lost.
+    Lost,
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// Which budget the end of an attempt draws on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Budget {
+    /// None: the attempt ended well, or its end was our doing.
+    None,
+    /// The transport's, spent first and never refilled.
+    Transport,
+    /// That of `onError: retry`.
+    Component,
+}
+
+/// How a step or an item ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// With a value.
+    Success(ValueRef),
+    /// With an error.
+    Failed(FlowError),
+}
+
+/// What has happened. Tagged from outside, because an inner tag would parse the raw values on their way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A run exists.
+    RunCreated(RunCreated),
+    /// An attempt is to be offered to a host.
+    StepScheduled(StepScheduled),
+    /// An attempt ended.
+    AttemptEnded(AttemptEnded),
+    /// Another attempt follows, not before its time.
+    RetryScheduled(RetryScheduled),
+    /// A step ended: once for each step of an item.
+    StepEnded(StepEnded),
+    /// A step waits for a time.
+    TimerStarted(TimerStarted),
+    /// The time has come.
+    TimerFired(StepRef),
+    /// An item ended.
+    ItemEnded(ItemEnded),
+    /// Somebody asked for the end of the tree.
+    CancelAsked(CancelAsked),
+    /// A run ended.
+    RunEnded(RunEnded),
+    /// Somebody took over the tree; what its predecessor had open is open no more.
+    OwnerChanged(OwnerChanged),
+    /// Reserved: a step's result was taken from another run.
+    StepReused(StepReused),
+    /// Reserved: a step was ended by a signal or an approval.
+    StepEndedFromOutside(StepEndedFromOutside),
+}
+
+/// See [`Event::RunCreated`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunCreated {
+    /// The run.
+    pub run: RunId,
+    /// The root of its tree; itself for a root.
+    pub root: RunId,
+    /// The step that submitted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<StepRef>,
+    /// The name under which its parent's next attempt finds it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The flow.
+    pub flow_id: FlowId,
+    /// The number of items; their inputs are rows of their own.
+    pub items: u32,
+    /// The variables, an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variables: Option<Value>,
+    /// The overrides, as resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overrides: Option<Value>,
+    /// How many attempts of the tree may be open at once.
+    pub limit: u32,
+    /// When the run has to be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_at: Option<Timestamp>,
+    /// The version of the flow language's rules under which the run goes.
+    pub semantics: u32,
+}
+
+/// See [`Event::StepScheduled`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepScheduled {
+    /// The step.
+    #[serde(flatten)]
+    pub step: StepRef,
+    /// The task and attempt.
+    #[serde(flatten)]
+    pub task: TaskRef,
+    /// The component's path in the flow.
+    pub component: String,
+    /// Where the router sent it.
+    pub route: Route,
+    /// The step's input.
+    pub input: ValueRef,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// See [`Event::AttemptEnded`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttemptEnded {
+    /// The task and attempt.
+    #[serde(flatten)]
+    pub task: TaskRef,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// What it returned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<ValueRef>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<FlowError>,
+    /// The budget that it drew on.
+    pub spends: Budget,
+}
+
+/// See [`Event::RetryScheduled`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RetryScheduled {
+    /// The task and the attempt that ended.
+    #[serde(flatten)]
+    pub task: TaskRef,
+    /// Not before this time.
+    pub due_at: Timestamp,
+    /// The budget that pays for it.
+    pub budget: Budget,
+}
+
+/// See [`Event::StepEnded`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepEnded {
+    /// The step.
+    #[serde(flatten)]
+    pub step: StepRef,
+    /// How it ended.
+    pub result: Outcome,
+    /// Whether the value is `onError`'s default.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub defaulted: bool,
+}
+
+/// See [`Event::TimerStarted`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TimerStarted {
+    /// The step.
+    #[serde(flatten)]
+    pub step: StepRef,
+    /// The time that it waits for.
+    pub due_at: Timestamp,
+}
+
+/// See [`Event::ItemEnded`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ItemEnded {
+    /// The run.
+    pub run: RunId,
+    /// The item, counted from 0.
+    pub item: u32,
+    /// How far it came: never `running`.
+    pub status: ExecutionStatus,
+    /// Its output or its error.
+    pub result: Outcome,
+}
+
+/// See [`Event::CancelAsked`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CancelAsked {
+    /// Who asked.
+    pub by: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// See [`Event::RunEnded`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunEnded {
+    /// The run.
+    pub run: RunId,
+    /// How it ended: never `running`.
+    pub status: ExecutionStatus,
+}
+
+/// See [`Event::OwnerChanged`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OwnerChanged {
+    /// The new owner's number, greater than every one before.
+    pub epoch: u64,
+}
+
+/// See [`Event::StepReused`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepReused {
+    /// The step.
+    #[serde(flatten)]
+    pub step: StepRef,
+    /// The run that its result was taken from.
+    pub from_run: RunId,
+    /// The result.
+    pub result: Outcome,
+}
+
+/// See [`Event::StepEndedFromOutside`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepEndedFromOutside {
+    /// The step.
+    #[serde(flatten)]
+    pub step: StepRef,
+    /// What the outside had to know to end it.
+    pub token: String,
+    /// The result.
+    pub result: Outcome,
+}

@@ -1,0 +1,165 @@
+//! What follows from the end of an attempt: the step's end, or another attempt.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use stepflow_flow::{Exhausted, OnError, PlannedStep};
+use stepflow_protocol::{ErrorKind, FlowError, Value};
+
+use super::decide::{defaulted, step_failed};
+use super::given::{Given, plan_of};
+use super::state::{AttemptState, Phase, RunTree, Step};
+use crate::event::{
+    AttemptEnded, AttemptOutcome, Budget, Event, Outcome, RetryScheduled, StepEnded, StepRef, TaskRef, ValueRef,
+};
+use crate::ports::{Answer, Failure, Lost};
+
+/// A host's answer.
+pub(super) fn answered(state: &RunTree, task: TaskRef, answer: Answer, given: &mut Given<'_>) -> Vec<Event> {
+    let Some((at, step, attempt)) = find(state, task) else { return Vec::new() };
+    let open = matches!(attempt, AttemptState::Open(_));
+    match answer {
+        Answer::Success(value) if step.phase != Phase::Ended && may_succeed(attempt) => {
+            let row = ValueRef::Row(state.seq + 1);
+            let ended = ended(task, AttemptOutcome::Success, Budget::None).with_payload(value);
+            let result = Outcome::Success(row);
+            vec![ended.into(), Event::StepEnded(StepEnded { step: at, result, defaulted: false })]
+        }
+        // What was lost, timed out or displaced has been dealt with when that happened.
+        _ if !open => Vec::new(),
+        Answer::Success(value) => {
+            vec![ended(task, AttemptOutcome::Success, Budget::None).with_payload(value).into()]
+        }
+        Answer::Failed(failure) => failed(state, at, step, task, AttemptOutcome::ComponentError, failure, given),
+        Answer::Lost(lost) => lost_with_worker(state, at, step, task, lost, given),
+        Answer::Cancelled => {
+            let error = FlowError::new(ErrorKind::Cancelled, "the attempt was cancelled");
+            failed(state, at, step, task, AttemptOutcome::Cancelled, error.into(), given)
+        }
+    }
+}
+
+/// An attempt that took longer than allowed.
+pub(super) fn timed_out(state: &RunTree, task: TaskRef, given: &mut Given<'_>) -> Vec<Event> {
+    let Some((at, step, AttemptState::Open(_))) = find(state, task) else { return Vec::new() };
+    let allowed = plan_of(given.world, state, at.run).and_then(|plan| plan.steps.get(at.step as usize)?.timeout);
+    let limit = allowed.map_or_else(String::new, |limit| format!(" of {limit:?}"));
+    let error = FlowError::new(ErrorKind::Timeout, format!("the attempt took longer than its timeout{limit}"));
+    failed(state, at, step, task, AttemptOutcome::Timeout, error.into(), given)
+}
+
+fn find(state: &RunTree, task: TaskRef) -> Option<(StepRef, &Step, AttemptState)> {
+    let at = *state.tasks.get(&task.task_id)?;
+    let step = state.step(at)?;
+    Some((at, step, step.attempt(task.attempt)?.state))
+}
+
+/// The first success of any attempt that was neither cancelled nor timed out ends its step.
+fn may_succeed(attempt: AttemptState) -> bool {
+    match attempt {
+        AttemptState::Open(_) | AttemptState::Displaced | AttemptState::Ended(AttemptOutcome::Lost) => true,
+        AttemptState::Ended(_) => false,
+    }
+}
+
+/// A loss draws on the transport's budget first, and on the flow's when that is spent.
+fn lost_with_worker(
+    state: &RunTree,
+    at: StepRef,
+    step: &Step,
+    task: TaskRef,
+    lost: Lost,
+    given: &mut Given<'_>,
+) -> Vec<Event> {
+    let rules = given.world.rules();
+    let paid = !lost.spends || step.transport_retries < rules.transport_max_retries;
+    if !paid || step.phase == Phase::Ended || task.attempt != step.newest() {
+        return failed(state, at, step, task, AttemptOutcome::Lost, lost.error.into(), given);
+    }
+    let budget = if lost.spends { Budget::Transport } else { Budget::None };
+    let wait = if lost.back_off {
+        let retry = step.transport_retries + 1;
+        let random = given.world.random();
+        given.world.rules().wait(None, retry, random)
+    } else {
+        Duration::ZERO
+    };
+    vec![ended(task, AttemptOutcome::Lost, budget).with_error(lost.error).into(), retry(task, wait, budget, given)]
+}
+
+/// A failed attempt: another one when `onError` has one to give, else the step's end.
+fn failed(
+    state: &RunTree,
+    at: StepRef,
+    step: &Step,
+    task: TaskRef,
+    outcome: AttemptOutcome,
+    failure: Failure,
+    given: &mut Given<'_>,
+) -> Vec<Event> {
+    let Some(plan) = plan_of(given.world, state, at.run) else { return Vec::new() };
+    let planned = &plan.steps[at.step as usize];
+    let error = located(failure.error, planned, task.attempt);
+    if step.phase == Phase::Ended || task.attempt != step.newest() {
+        return vec![ended(task, outcome, Budget::None).with_error(error).into()];
+    }
+    if let OnError::Retry(policy) = &planned.on_error {
+        let left = step.component_retries < policy.max_retries;
+        if left && policy.covers(error.kind) && failure.retryable != Some(false) {
+            let random = given.world.random();
+            let backoff = given.world.rules().wait(policy.backoff.as_ref(), step.component_retries + 1, random);
+            let wait = backoff.max(failure.retry_after.unwrap_or_default());
+            let ended = ended(task, outcome, Budget::Component).with_error(error);
+            return vec![ended.into(), retry(task, wait, Budget::Component, given)];
+        }
+    }
+    let end = default_of(planned).map_or_else(|| step_failed(at, error.clone()), |value| defaulted(at, value));
+    vec![ended(task, outcome, Budget::None).with_error(error).into(), end]
+}
+
+fn default_of(step: &PlannedStep) -> Option<&Value> {
+    match &step.on_error {
+        OnError::UseDefault(value) => Some(value),
+        OnError::Retry(policy) => match &policy.exhausted {
+            Exhausted::UseDefault(value) => Some(value),
+            Exhausted::Fail => None,
+        },
+        OnError::Fail => None,
+    }
+}
+
+/// The error with the place where it happened.
+fn located(error: FlowError, step: &PlannedStep, attempt: u32) -> FlowError {
+    error.with([
+        ("step", Value::string(&step.id)),
+        ("component", Value::string(&step.component)),
+        ("attempt", Value::from(u64::from(attempt))),
+    ])
+}
+
+fn retry(task: TaskRef, wait: Duration, budget: Budget, given: &Given<'_>) -> Event {
+    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+    let now = given.world.now();
+    let due_at = now.checked_add(wait).unwrap_or(jiff::Timestamp::MAX);
+    Event::RetryScheduled(RetryScheduled { task, due_at, budget })
+}
+
+fn ended(task: TaskRef, outcome: AttemptOutcome, spends: Budget) -> AttemptEnded {
+    AttemptEnded { task, outcome, payload: None, error: None, spends }
+}
+
+impl AttemptEnded {
+    fn with_payload(self, value: Value) -> Self {
+        Self { payload: Some(ValueRef::Inline(value)), ..self }
+    }
+
+    fn with_error(self, error: FlowError) -> Self {
+        Self { error: Some(error), ..self }
+    }
+}
+
+impl From<AttemptEnded> for Event {
+    fn from(ended: AttemptEnded) -> Self {
+        Self::AttemptEnded(ended)
+    }
+}

@@ -1,0 +1,247 @@
+//! Says what has happened. Changes nothing: see `fold` for what an event does.
+
+use stepflow_flow::{OnError, Plan};
+use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, RunId, TaskId, Value};
+
+use super::answer;
+use super::frontier::Ready;
+use super::given::{Given, Missing, plan_of};
+use super::state::{Phase, RunTree};
+use crate::event::{
+    CancelAsked, Event, ItemEnded, Outcome, OwnerChanged, RunCreated, RunEnded, StepEnded, StepRef, StepScheduled,
+    TaskRef, ValueRef,
+};
+use crate::ports::{Answer, Target};
+
+/// How many owners in a row a step may take down with it.
+const MAX_OWNERS_LOST: u32 = 3;
+
+/// Something that the tree has to take note of.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// A run was submitted.
+    Submitted(RunCreated),
+    /// A host answered.
+    Answered(TaskRef, Answer),
+    /// An attempt took longer than its timeout.
+    TimedOut(TaskRef),
+    /// The time has come that a step waits for.
+    Due(StepRef),
+    /// The time has come at which a run has to be done.
+    DeadlineReached(RunId),
+    /// Somebody wants the tree to end.
+    CancelAsked(CancelAsked),
+    /// This engine takes over the tree.
+    OwnerChanged(OwnerChanged),
+    /// Nothing new: what follows from what is known.
+    Continue,
+}
+
+/// What has happened, now that this input is known. The caller folds it and asks again with [`Input::Continue`] until
+/// nothing follows.
+///
+/// # Errors
+/// [`Missing`] when values have to be in memory first.
+pub fn decide(state: &RunTree, input: Input, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
+    match input {
+        Input::Submitted(created) => Ok(vec![Event::RunCreated(created)]),
+        Input::Answered(task, answer) => Ok(answer::answered(state, task, answer, given)),
+        Input::TimedOut(task) => Ok(answer::timed_out(state, task, given)),
+        Input::Due(at) => {
+            given.frontier.wake(state, at);
+            proceed(state, given)
+        }
+        Input::DeadlineReached(run) => Ok(deadline_reached(state, run, given)),
+        Input::CancelAsked(_) if state.is_ended() || state.cancel_asked => Ok(Vec::new()),
+        Input::CancelAsked(asked) => Ok(cancelled(state, asked)),
+        Input::OwnerChanged(changed) => Ok(vec![Event::OwnerChanged(changed)]),
+        Input::Continue => proceed(state, given),
+    }
+}
+
+/// What follows from what is known: ends first, then failures that need no component, then new attempts.
+fn proceed(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
+    // Invariant 3: nothing is scheduled after a cancel or the end.
+    if state.cancel_asked || state.is_ended() {
+        return Ok(Vec::new());
+    }
+    loop {
+        given.frontier.explore(state, given.values, |run| plan_of(given.world, state, run))?;
+        let events = doomed(state, given);
+        if !events.is_empty() {
+            return Ok(events);
+        }
+        let events = finished(state, given);
+        if !events.is_empty() {
+            return Ok(events);
+        }
+        let free = state.free_slots();
+        if free > given.frontier.ready_count()
+            && let Some(at) = given.frontier.next_unopened(state)
+            && let Some(plan) = plan_of(given.world, state, at.0)
+        {
+            given.frontier.open(state, &plan, at);
+            continue;
+        }
+        return schedule(state, free, given);
+    }
+}
+
+/// Steps whose input failed. Never retried, and `onError` is not asked: the component was not at fault.
+fn doomed(state: &RunTree, given: &Given<'_>) -> Vec<Event> {
+    let failed = |(at, doom): (&StepRef, &super::frontier::Doom)| {
+        let mut error = doom.error.clone();
+        let plan = plan_of(given.world, state, at.run);
+        if let Some(from) = plan.as_ref().and_then(|plan| plan.steps.get(doom.from?)) {
+            let mut via =
+                error.data.as_ref().and_then(|data| data.field("via")).map_or_else(Vec::new, |v| v.elements());
+            via.push(Value::string(&from.id));
+            error = replaced(error, "via", Value::array(via));
+        }
+        step_failed(*at, error)
+    };
+    given.frontier.doomed().map(failed).collect()
+}
+
+/// The error with this field in its data, in place of one of that name.
+fn replaced(mut error: FlowError, name: &str, value: Value) -> FlowError {
+    let mut members = error.data.as_ref().map(Value::members).unwrap_or_default();
+    members.retain(|(key, _)| key != name);
+    members.push((name.to_owned(), value));
+    error.data = Some(Value::object(members));
+    error
+}
+
+/// Items that have come to their end, and runs whose last item they were.
+fn finished(state: &RunTree, given: &Given<'_>) -> Vec<Event> {
+    let mut events = Vec::new();
+    for (run, item, output) in given.frontier.finished() {
+        let result = match output {
+            Err(error) => Outcome::Failed(error.clone()),
+            Ok(value) => failed_must(state, given, run, item)
+                .map_or_else(|| Outcome::Success(ValueRef::Inline(value.clone())), Outcome::Failed),
+        };
+        let status = match result {
+            Outcome::Success(_) => ExecutionStatus::Completed,
+            Outcome::Failed(_) => ExecutionStatus::Failed,
+        };
+        events.push(Event::ItemEnded(ItemEnded { run, item, status, result }));
+    }
+    if events.is_empty() {
+        // Runs of which every item has been folded as ended; a run without items is one at once.
+        let done = state.runs.iter().filter(|(_, run)| run.unended == 0 && !run.status.is_terminal());
+        events.extend(done.map(|(id, run)| {
+            let status = if run.failed { ExecutionStatus::Failed } else { ExecutionStatus::Completed };
+            Event::RunEnded(RunEnded { run: *id, status })
+        }));
+    }
+    events
+}
+
+/// The error of the item's first failed `mustExecute` step: the item fails with it whatever its output is.
+fn failed_must(state: &RunTree, given: &Given<'_>, run: RunId, item: u32) -> Option<FlowError> {
+    let plan = plan_of(given.world, state, run)?;
+    plan.must_execute().find_map(|step| {
+        let at = StepRef { run, item, step: super::given::numbered(step) };
+        match state.step(at)?.result.as_ref()? {
+            Outcome::Failed(error) => Some(error.clone()),
+            Outcome::Success(_) => None,
+        }
+    })
+}
+
+/// Attempts for the free slots, in the order of items and steps.
+fn schedule(state: &RunTree, free: usize, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
+    let chosen: Vec<(StepRef, Ready)> =
+        given.frontier.ready().take(free).map(|(at, ready)| (*at, ready.clone())).collect();
+    let missing: Vec<ValueRef> = chosen
+        .iter()
+        .filter(|(_, ready)| given.values.get(&ready.input).is_none())
+        .map(|(_, ready)| ready.input.clone())
+        .collect();
+    if !missing.is_empty() {
+        return Err(Missing(missing));
+    }
+    Ok(chosen.into_iter().filter_map(|(at, ready)| attempt(state, at, ready, given)).collect())
+}
+
+/// The next attempt of a ready step, or its end where no component can take it.
+fn attempt(state: &RunTree, at: StepRef, ready: Ready, given: &mut Given<'_>) -> Option<Event> {
+    let plan = plan_of(given.world, state, at.run)?;
+    let step = plan.steps.get(at.step as usize)?;
+    let before = state.step(at);
+    if before.is_some_and(|step| step.owners_lost >= MAX_OWNERS_LOST) {
+        let message = format!("the server stopped {MAX_OWNERS_LOST} times in a row while this step was running");
+        return Some(step_failed(at, FlowError::new(ErrorKind::OrchestratorError, message)));
+    }
+    let input = given.values.get(&ready.input)?;
+    let route = match given.world.resolve(&step.component, &input) {
+        Ok(Target::Component { route, .. }) => route,
+        Err(error) => return Some(refused(&plan, at, error)),
+    };
+    let task_id = match before.and_then(|step| step.task) {
+        Some(task) => task,
+        None => TaskId::from_uuid(given.world.new_id()),
+    };
+    let attempt = before.map_or(0, super::Step::newest) + 1;
+    Some(Event::StepScheduled(StepScheduled {
+        step: at,
+        task: TaskRef { task_id, attempt },
+        component: step.component.clone(),
+        route,
+        input: ready.input,
+        reason: ready.reason,
+    }))
+}
+
+/// A step that its route or its component's input schema refuses: `useDefault` applies to it, `retry` does not.
+fn refused(plan: &Plan, at: StepRef, error: FlowError) -> Event {
+    let step = &plan.steps[at.step as usize];
+    if let OnError::UseDefault(value) = &step.on_error {
+        return defaulted(at, value);
+    }
+    let place = [("step", Value::string(&step.id)), ("component", Value::string(&step.component))];
+    step_failed(at, error.with(place))
+}
+
+/// A step that ends with `onError`'s default.
+pub(super) fn defaulted(step: StepRef, value: &Value) -> Event {
+    Event::StepEnded(StepEnded { step, result: Outcome::Success(ValueRef::Inline(value.clone())), defaulted: true })
+}
+
+/// A step that ends with an error.
+pub(super) fn step_failed(step: StepRef, error: FlowError) -> Event {
+    Event::StepEnded(StepEnded { step, result: Outcome::Failed(error), defaulted: false })
+}
+
+fn cancelled(state: &RunTree, asked: CancelAsked) -> Vec<Event> {
+    let why = asked.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+    let error = FlowError::new(ErrorKind::Cancelled, format!("cancelled by {}{why}", asked.by));
+    let mut events = vec![Event::CancelAsked(asked)];
+    for run in state.runs.keys().rev() {
+        events.extend(closed(state, *run, ExecutionStatus::Cancelled, &error));
+    }
+    events
+}
+
+fn deadline_reached(state: &RunTree, run: RunId, given: &Given<'_>) -> Vec<Event> {
+    if state.runs.get(&run).is_none_or(|run| run.status.is_terminal() || run.deadline_at > Some(given.world.now())) {
+        return Vec::new();
+    }
+    let error = FlowError::new(ErrorKind::Timeout, "the run took longer than the flow's `timeout` allows");
+    closed(state, run, ExecutionStatus::Failed, &error)
+}
+
+/// The end of everything in a run that has not ended.
+fn closed(state: &RunTree, id: RunId, status: ExecutionStatus, error: &FlowError) -> Vec<Event> {
+    let Some(run) = state.runs.get(&id).filter(|run| !run.status.is_terminal()) else { return Vec::new() };
+    let mut events = Vec::new();
+    for (index, item) in (0_u32..).zip(&run.items).filter(|(_, item)| item.end.is_none()) {
+        let begun = item.steps.iter().filter(|(_, step)| step.phase != Phase::Ended);
+        events.extend(begun.map(|(step, _)| step_failed(StepRef { run: id, item: index, step: *step }, error.clone())));
+        let result = Outcome::Failed(error.clone());
+        events.push(Event::ItemEnded(ItemEnded { run: id, item: index, status, result }));
+    }
+    events.push(Event::RunEnded(RunEnded { run: id, status }));
+    events
+}

@@ -1,0 +1,212 @@
+//! Folds one event into the state of a run tree. Decides nothing: see `decide` for why an event happened.
+
+use stepflow_protocol::{ExecutionStatus, RunId};
+
+use super::state::{Attempt, AttemptState, Effect, Item, ItemEnd, OwedKey, Phase, Run, RunTree, Step};
+use crate::event::{
+    AttemptEnded, AttemptOutcome, Budget, Event, ItemEnded, Outcome, OwnerChanged, Reason, Record, RetryScheduled,
+    RunCreated, RunEnded, StepEnded, StepRef, StepScheduled, TimerStarted,
+};
+
+/// The state after this record, which follows the last one folded.
+pub fn fold(state: &mut RunTree, record: &Record) {
+    state.seq = record.seq;
+    let key = (record.seq, 0);
+    match &record.event {
+        Event::RunCreated(created) => run_created(state, key, created),
+        Event::StepScheduled(scheduled) => step_scheduled(state, key, scheduled),
+        Event::AttemptEnded(ended) => attempt_ended(state, key, ended),
+        Event::RetryScheduled(retry) => retry_scheduled(state, key, retry),
+        Event::StepEnded(StepEnded { step, result, .. }) => step_ended(state, key, *step, result),
+        Event::TimerStarted(timer) => timer_started(state, key, timer),
+        Event::TimerFired(at) => timer_fired(state, *at),
+        Event::ItemEnded(ended) => item_ended(state, ended),
+        Event::CancelAsked(_) => state.cancel_asked = true,
+        Event::RunEnded(RunEnded { run, status }) => run_ended(state, *run, *status),
+        Event::OwnerChanged(OwnerChanged { epoch }) => owner_changed(state, record, *epoch),
+        Event::StepReused(reused) => step_ended(state, key, reused.step, &reused.result),
+        Event::StepEndedFromOutside(ended) => step_ended(state, key, ended.step, &ended.result),
+    }
+}
+
+fn run_created(state: &mut RunTree, key: OwedKey, created: &RunCreated) {
+    if created.run == state.root {
+        state.limit = created.limit;
+    }
+    if let Some(due_at) = created.deadline_at {
+        state.owed.insert(key, Effect::Deadline { run: created.run, due_at });
+    }
+    let run = Run {
+        flow_id: created.flow_id,
+        parent: created.parent,
+        key: created.key.clone(),
+        variables: created.variables.clone(),
+        deadline_at: created.deadline_at,
+        status: ExecutionStatus::Running,
+        items: vec![Item::default(); created.items as usize],
+        unended: created.items,
+        failed: false,
+    };
+    state.runs.insert(created.run, run);
+}
+
+fn step_scheduled(state: &mut RunTree, key: OwedKey, scheduled: &StepScheduled) {
+    state.tasks.insert(scheduled.task.task_id, scheduled.step);
+    state.open += 1;
+    let effect = Effect::Offer {
+        task: scheduled.task,
+        step: scheduled.step,
+        route: scheduled.route.clone(),
+        input: scheduled.input.clone(),
+    };
+    state.owed.insert(key, effect);
+    let Some(step) = step_mut(state, scheduled.step) else { return };
+    step.task = Some(scheduled.task.task_id);
+    step.input = Some(scheduled.input.clone());
+    step.attempts.push(Attempt { route: scheduled.route.clone(), state: AttemptState::Open(key) });
+    let before = std::mem::replace(&mut step.phase, Phase::Open);
+    settle(state, &before);
+}
+
+fn attempt_ended(state: &mut RunTree, key: OwedKey, ended: &AttemptEnded) {
+    let Some(at) = state.tasks.get(&ended.task.task_id).copied() else { return };
+    let Some(step) = step_mut(state, at) else { return };
+    match ended.spends {
+        Budget::None => {}
+        Budget::Transport => step.transport_retries += 1,
+        Budget::Component => step.component_retries += 1,
+    }
+    step.owners_lost = 0;
+    let ended_step = step.phase == Phase::Ended;
+    let index = (ended.task.attempt as usize).wrapping_sub(1);
+    let Some(attempt) = step.attempts.get_mut(index) else { return };
+    let route = attempt.route.clone();
+    let before = std::mem::replace(&mut attempt.state, AttemptState::Ended(ended.outcome));
+    if let AttemptState::Open(owed) = before {
+        state.open -= 1;
+        state.owed.remove(&owed);
+    }
+    // The worker still has what took too long.
+    if ended.outcome == AttemptOutcome::Timeout {
+        state.owed.insert(key, Effect::Cancel { task: ended.task, route });
+    }
+    // Invariant 4: an answer after the end is recorded, and then there is nothing more to know.
+    if ended_step {
+        forget(state, at);
+    }
+}
+
+fn retry_scheduled(state: &mut RunTree, key: OwedKey, retry: &RetryScheduled) {
+    let Some(step) = state.tasks.get(&retry.task.task_id).copied() else { return };
+    let reason = match retry.budget {
+        Budget::Component => Reason::ComponentRetry,
+        Budget::Transport | Budget::None => Reason::TransportRetry,
+    };
+    state.owed.insert(key, Effect::Wake { step, due_at: retry.due_at });
+    if let Some(step) = step_mut(state, step) {
+        step.phase = Phase::Retrying { due_at: retry.due_at, reason, owed: Some(key) };
+    }
+}
+
+fn step_ended(state: &mut RunTree, key: OwedKey, at: StepRef, result: &Outcome) {
+    let Some(step) = step_mut(state, at) else { return };
+    step.result = Some(result.clone());
+    step.input = None;
+    let before = std::mem::replace(&mut step.phase, Phase::Ended);
+    let mut cancelled = Vec::new();
+    if let Some(task_id) = step.task {
+        for (number, attempt) in (1_u32..).zip(&mut step.attempts) {
+            if let AttemptState::Open(offer) = attempt.state {
+                let cancel = (key.0, number);
+                attempt.state = AttemptState::Open(cancel);
+                let task = crate::event::TaskRef { task_id, attempt: number };
+                cancelled.push((offer, cancel, Effect::Cancel { task, route: attempt.route.clone() }));
+            }
+        }
+    }
+    for (offer, cancel, effect) in cancelled {
+        state.owed.remove(&offer);
+        state.owed.insert(cancel, effect);
+    }
+    settle(state, &before);
+    forget(state, at);
+}
+
+fn timer_started(state: &mut RunTree, key: OwedKey, timer: &TimerStarted) {
+    state.owed.insert(key, Effect::Wake { step: timer.step, due_at: timer.due_at });
+    if let Some(step) = step_mut(state, timer.step) {
+        step.phase = Phase::Sleeping { owed: key };
+    }
+}
+
+fn timer_fired(state: &mut RunTree, at: StepRef) {
+    if let Some(step) = step_mut(state, at) {
+        let before = std::mem::take(&mut step.phase);
+        settle(state, &before);
+    }
+}
+
+fn item_ended(state: &mut RunTree, ended: &ItemEnded) {
+    let Some(run) = state.runs.get_mut(&ended.run) else { return };
+    let Some(item) = run.items.get_mut(ended.item as usize) else { return };
+    item.end = Some(ItemEnd { status: ended.status, result: ended.result.clone() });
+    // Finished items fold to their result: only what may still be answered stays.
+    item.steps.retain(|_, step| step.is_attempted());
+    run.unended -= 1;
+    run.failed |= ended.status == ExecutionStatus::Failed;
+}
+
+fn run_ended(state: &mut RunTree, run: RunId, status: ExecutionStatus) {
+    if let Some(run) = state.runs.get_mut(&run) {
+        run.status = status;
+    }
+    state.owed.retain(|_, effect| !matches!(effect, Effect::Deadline { run: of, .. } if *of == run));
+}
+
+fn owner_changed(state: &mut RunTree, record: &Record, epoch: u64) {
+    state.epoch = epoch;
+    state.open = 0;
+    state.owed.retain(|_, effect| matches!(effect, Effect::Wake { .. } | Effect::Deadline { .. }));
+    for step in state.runs.values_mut().flat_map(|run| &mut run.items).flat_map(|item| item.steps.values_mut()) {
+        for attempt in &mut step.attempts {
+            if matches!(attempt.state, AttemptState::Open(_)) {
+                attempt.state = AttemptState::Displaced;
+            }
+        }
+        if step.phase == Phase::Open {
+            step.owners_lost += 1;
+            step.phase = Phase::Retrying { due_at: record.at, reason: Reason::Recovery, owed: None };
+        }
+    }
+}
+
+/// The step, made when this is the first that is heard of it.
+fn step_mut(state: &mut RunTree, at: StepRef) -> Option<&mut Step> {
+    let item = state.runs.get_mut(&at.run)?.items.get_mut(at.item as usize)?;
+    Some(item.steps.entry(at.step).or_default())
+}
+
+/// Takes back the wake-up that this phase, now left, was owed.
+fn settle(state: &mut RunTree, left: &Phase) {
+    if let Phase::Retrying { owed: Some(owed), .. } | Phase::Sleeping { owed } = left {
+        state.owed.remove(owed);
+    }
+}
+
+/// Drops what nobody can speak of any more: the attempts of an ended step, once none of them is open.
+fn forget(state: &mut RunTree, at: StepRef) {
+    let Some(step) = step_mut(state, at) else { return };
+    if step.is_attempted() {
+        return;
+    }
+    let task = step.task.take();
+    step.attempts.clear();
+    if let Some(task) = task {
+        state.tasks.remove(&task);
+    }
+    if let Some(item) = state.runs.get_mut(&at.run).and_then(|run| run.items.get_mut(at.item as usize))
+        && item.end.is_some()
+    {
+        item.steps.remove(&at.step);
+    }
+}

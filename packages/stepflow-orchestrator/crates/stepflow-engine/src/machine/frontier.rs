@@ -1,0 +1,278 @@
+//! What can happen next: which steps are wanted, what each waits for, which are ready.
+//!
+//! Derived from the state and never recorded: after a recovery it is found again by looking at every open item.
+//! It is kept because an expression is evaluated again only when all that it waited for has ended, so that a chain
+//! of n steps costs n looks and not n².
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use jiff::Timestamp;
+use stepflow_flow::{Evaluated, Plan, StepIndex};
+use stepflow_protocol::{FlowError, RunId, Value};
+
+use super::Values;
+use super::given::{Missing, numbered};
+use super::scope::ItemScope;
+use super::state::{Phase, RunTree};
+use crate::event::{Event, Reason, StepRef, ValueRef};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Frontier {
+    items: BTreeMap<(RunId, u32), ItemFrontier>,
+    /// The first item of each run that has not been opened.
+    unopened: HashMap<RunId, u32>,
+    ready: BTreeMap<StepRef, Ready>,
+    /// Steps whose input cannot be had.
+    doomed: BTreeMap<StepRef, Doom>,
+    /// Items with something to look at.
+    stirred: BTreeSet<(RunId, u32)>,
+    /// Items whose output is known and whose `mustExecute` steps have ended.
+    finished: BTreeSet<(RunId, u32)>,
+}
+
+/// A step that can be scheduled.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Ready {
+    /// Its input.
+    pub input: ValueRef,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a step cannot run.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Doom {
+    /// The failure.
+    pub error: FlowError,
+    /// The step that it comes from.
+    pub from: Option<StepIndex>,
+}
+
+/// One open item.
+#[derive(Debug, Default)]
+struct ItemFrontier {
+    wanted: HashSet<StepIndex>,
+    /// How many steps each node still waits for.
+    waits: HashMap<Node, usize>,
+    dependents: HashMap<StepIndex, Vec<Node>>,
+    look: Vec<Node>,
+    /// Steps that must run and have not ended.
+    musts: HashSet<StepIndex>,
+    output: Option<Result<Value, FlowError>>,
+}
+
+/// Something with an expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Node {
+    Output,
+    Step(StepIndex),
+}
+
+impl Frontier {
+    /// Takes note of an event that was folded.
+    pub(super) fn absorb(&mut self, state: &RunTree, event: &Event, now: Timestamp) {
+        match event {
+            Event::RunCreated(created) => drop(self.unopened.insert(created.run, 0)),
+            Event::StepScheduled(scheduled) => drop(self.ready.remove(&scheduled.step)),
+            Event::RetryScheduled(retry) if retry.due_at <= now => {
+                if let Some(step) = state.tasks.get(&retry.task.task_id) {
+                    self.wake(state, *step);
+                }
+            }
+            Event::StepEnded(ended) => self.step_ended(ended.step),
+            Event::StepReused(ended) => self.step_ended(ended.step),
+            Event::StepEndedFromOutside(ended) => self.step_ended(ended.step),
+            Event::ItemEnded(ended) => {
+                self.items.remove(&(ended.run, ended.item));
+                self.stirred.remove(&(ended.run, ended.item));
+                self.finished.remove(&(ended.run, ended.item));
+            }
+            Event::RunEnded(ended) => drop(self.unopened.remove(&ended.run)),
+            Event::OwnerChanged(_) => self.begin_again(state),
+            Event::AttemptEnded(_)
+            | Event::RetryScheduled(_)
+            | Event::TimerStarted(_)
+            | Event::TimerFired(_)
+            | Event::CancelAsked(_) => {}
+        }
+    }
+
+    /// The step's time has come.
+    pub(super) fn wake(&mut self, state: &RunTree, at: StepRef) {
+        let Some(step) = state.step(at) else { return };
+        if let (Phase::Retrying { reason, .. }, Some(input)) = (&step.phase, &step.input) {
+            self.ready.insert(at, Ready { input: input.clone(), reason: *reason });
+        }
+    }
+
+    /// The ready steps, first first.
+    pub(super) fn ready(&self) -> impl Iterator<Item = (&StepRef, &Ready)> {
+        self.ready.iter()
+    }
+
+    /// The steps that cannot run.
+    pub(super) fn doomed(&self) -> impl Iterator<Item = (&StepRef, &Doom)> {
+        self.doomed.iter()
+    }
+
+    /// How many steps are ready.
+    pub(super) fn ready_count(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// The items whose output is known and whose `mustExecute` steps have ended.
+    pub(super) fn finished(&self) -> impl Iterator<Item = (RunId, u32, &Result<Value, FlowError>)> {
+        self.finished.iter().filter_map(|at| Some((at.0, at.1, self.items.get(at)?.output.as_ref()?)))
+    }
+
+    /// The next item that nobody has looked at yet.
+    pub(super) fn next_unopened(&mut self, state: &RunTree) -> Option<(RunId, u32)> {
+        for (id, run) in &state.runs {
+            let Some(next) = self.unopened.get_mut(id) else { continue };
+            while let Some(item) = run.items.get(*next as usize) {
+                if item.end.is_none() {
+                    return Some((*id, *next));
+                }
+                *next += 1;
+            }
+        }
+        None
+    }
+
+    /// Opens the item: its output and its `mustExecute` steps are wanted.
+    pub(super) fn open(&mut self, state: &RunTree, plan: &Plan, at: (RunId, u32)) {
+        if let Some(next) = self.unopened.get_mut(&at.0) {
+            *next = at.1 + 1;
+        }
+        let mut item = ItemFrontier { look: vec![Node::Output], ..ItemFrontier::default() };
+        for step in plan.must_execute() {
+            let place = StepRef { run: at.0, item: at.1, step: numbered(step) };
+            if state.step(place).is_none_or(|step| step.result.is_none()) {
+                item.musts.insert(step);
+            }
+            item.want(step);
+        }
+        self.items.insert(at, item);
+        self.stirred.insert(at);
+    }
+
+    /// Looks at every expression that may have become known.
+    ///
+    /// # Errors
+    /// The values that have to be in memory for it. What was looked at before is not looked at again.
+    pub(super) fn explore(
+        &mut self,
+        state: &RunTree,
+        values: &Values,
+        plan: impl Fn(RunId) -> Option<std::sync::Arc<Plan>>,
+    ) -> Result<(), Missing> {
+        while let Some(at) = self.stirred.first().copied() {
+            let (Some(plan), Some(run)) = (plan(at.0), state.runs.get(&at.0)) else { return Ok(()) };
+            let (Some(frontier), Some(item)) = (self.items.get_mut(&at), run.items.get(at.1 as usize)) else {
+                self.stirred.remove(&at);
+                continue;
+            };
+            let scope = ItemScope { id: at.0, index: at.1, run, item, values };
+            while let Some(node) = frontier.look.pop() {
+                if let Err(missing) = frontier.look_at(node, &plan, &scope, &mut self.ready, &mut self.doomed) {
+                    frontier.look.push(node);
+                    return Err(missing);
+                }
+            }
+            if frontier.output.is_some() && frontier.musts.is_empty() {
+                self.finished.insert(at);
+            }
+            self.stirred.remove(&at);
+        }
+        Ok(())
+    }
+
+    fn step_ended(&mut self, at: StepRef) {
+        self.ready.remove(&at);
+        self.doomed.remove(&at);
+        let Some(item) = self.items.get_mut(&(at.run, at.item)) else { return };
+        let step = at.step as StepIndex;
+        item.musts.remove(&step);
+        for node in item.dependents.remove(&step).unwrap_or_default() {
+            let Some(waits) = item.waits.get_mut(&node) else { continue };
+            *waits -= 1;
+            if *waits == 0 {
+                item.waits.remove(&node);
+                item.look.push(node);
+            }
+        }
+        if !item.look.is_empty() || item.musts.is_empty() {
+            self.stirred.insert((at.run, at.item));
+        }
+    }
+
+    /// Forgets everything; what is open is found again as slots get free.
+    fn begin_again(&mut self, state: &RunTree) {
+        let running = state.runs.iter().filter(|(_, run)| !run.status.is_terminal());
+        *self = Self { unopened: running.map(|(id, _)| (*id, 0)).collect(), ..Self::default() };
+    }
+}
+
+impl ItemFrontier {
+    fn want(&mut self, step: StepIndex) {
+        if self.wanted.insert(step) {
+            self.look.push(Node::Step(step));
+        }
+    }
+
+    fn look_at(
+        &mut self,
+        node: Node,
+        plan: &Plan,
+        scope: &ItemScope<'_>,
+        ready: &mut BTreeMap<StepRef, Ready>,
+        doomed: &mut BTreeMap<StepRef, Doom>,
+    ) -> Result<(), Missing> {
+        let expression = match node {
+            Node::Output => &plan.output,
+            Node::Step(step) => {
+                let at = StepRef { run: scope.id, item: scope.index, step: numbered(step) };
+                if let Some(begun) = scope.item.steps.get(&at.step).filter(|step| step.phase != Phase::Idle) {
+                    // After a recovery: an attempt is owed, in its time, or the step has ended.
+                    if let (Phase::Retrying { reason, owed: None, .. }, Some(input)) = (&begun.phase, &begun.input) {
+                        ready.insert(at, Ready { input: input.clone(), reason: *reason });
+                    }
+                    return Ok(());
+                }
+                &plan.steps[step].input
+            }
+        };
+        match (expression.evaluate(scope), node) {
+            (Evaluated::Missing(places), _) => {
+                Err(Missing(places.iter().filter_map(|place| scope.reference(place)).collect()))
+            }
+            (Evaluated::Pending(steps), _) => {
+                self.waits.insert(node, steps.len());
+                for step in steps {
+                    self.dependents.entry(step).or_default().push(node);
+                    self.want(step);
+                }
+                Ok(())
+            }
+            (Evaluated::Value(value), Node::Output) => {
+                self.output = Some(Ok(value));
+                Ok(())
+            }
+            (Evaluated::Failed { error, .. }, Node::Output) => {
+                self.output = Some(Err(error));
+                Ok(())
+            }
+            (Evaluated::Value(value), Node::Step(step)) => {
+                let at = StepRef { run: scope.id, item: scope.index, step: numbered(step) };
+                ready.insert(at, Ready { input: ValueRef::Inline(value), reason: Reason::First });
+                Ok(())
+            }
+            (Evaluated::Failed { error, step: from }, Node::Step(step)) => {
+                let at = StepRef { run: scope.id, item: scope.index, step: numbered(step) };
+                doomed.insert(at, Doom { error, from });
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What the expressions of one item see of the state.
+
+use stepflow_flow::{Found, Place, Scope, StepIndex, StepState};
+use stepflow_protocol::RunId;
+
+use super::given::numbered;
+use super::{Item, Run, Values};
+use crate::event::{Outcome, ValueRef};
+
+/// One item of a run with the values in memory.
+pub(super) struct ItemScope<'a> {
+    pub id: RunId,
+    pub index: u32,
+    pub run: &'a Run,
+    pub item: &'a Item,
+    pub values: &'a Values,
+}
+
+impl ItemScope<'_> {
+    fn found(&self, place: &ValueRef) -> Found {
+        self.values.get(place).map_or(Found::Away, Found::Here)
+    }
+
+    /// Where the journal keeps what an expression misses.
+    pub fn reference(&self, place: &Place) -> Option<ValueRef> {
+        match place {
+            Place::Input => Some(ValueRef::Item(self.id, self.index)),
+            Place::Step(step) => match &self.item.steps.get(&numbered(*step))?.result {
+                Some(Outcome::Success(place)) => Some(place.clone()),
+                _ => None,
+            },
+            Place::Variable(_) => None,
+        }
+    }
+}
+
+impl Scope for ItemScope<'_> {
+    fn input(&self) -> Found {
+        self.found(&ValueRef::Item(self.id, self.index))
+    }
+
+    fn step(&self, step: StepIndex) -> StepState {
+        match self.item.steps.get(&numbered(step)).and_then(|step| step.result.as_ref()) {
+            None => StepState::Open,
+            Some(Outcome::Failed(error)) => StepState::Failed(error.clone()),
+            Some(Outcome::Success(place)) => self.values.get(place).map_or(StepState::Away, StepState::Value),
+        }
+    }
+
+    fn variable(&self, name: &str) -> Option<Found> {
+        self.run.variables.as_ref()?.field(name).map(Found::Here)
+    }
+}

@@ -1,0 +1,247 @@
+//! The state of a run tree: what its journal says, and nothing else.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use stepflow_protocol::{ExecutionStatus, FlowId, RunId, TaskId, Value};
+
+use crate::event::{AttemptOutcome, Outcome, Reason, Route, StepRef, TaskRef, ValueRef};
+
+/// A root run and its sub-runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunTree {
+    /// The root run, which names the tree.
+    pub root: RunId,
+    /// The sequence of the last event.
+    pub seq: u64,
+    /// The number of the owner.
+    pub epoch: u64,
+    /// How many attempts may be open at once.
+    pub limit: u32,
+    /// How many are.
+    pub open: u32,
+    /// Whether somebody asked for the end: nothing is scheduled any more.
+    pub cancel_asked: bool,
+    /// The runs.
+    pub runs: BTreeMap<RunId, Run>,
+    /// Where each task belongs that may still be spoken of.
+    pub tasks: HashMap<TaskId, StepRef>,
+    /// What is owed to the world, by the sequence of the event that made it so.
+    pub(super) owed: BTreeMap<OwedKey, Effect>,
+}
+
+/// The event and, where one event owes several effects, their order.
+pub(super) type OwedKey = (u64, u32);
+
+/// Something that must be done outside, once the event that decided it is durable.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Offer the attempt to its host.
+    Offer {
+        /// The attempt.
+        task: TaskRef,
+        /// The step.
+        step: StepRef,
+        /// Its host.
+        route: Route,
+        /// Its input.
+        input: ValueRef,
+    },
+    /// Come back to the step at this time.
+    Wake {
+        /// The step.
+        step: StepRef,
+        /// The time.
+        due_at: Timestamp,
+    },
+    /// Tell the host that the attempt's answer is not needed any more.
+    Cancel {
+        /// The attempt.
+        task: TaskRef,
+        /// Its host.
+        route: Route,
+    },
+    /// End the run at this time.
+    Deadline {
+        /// The run.
+        run: RunId,
+        /// The time.
+        due_at: Timestamp,
+    },
+}
+
+/// One flow over its items.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// The flow.
+    pub flow_id: FlowId,
+    /// The step that submitted it.
+    pub parent: Option<StepRef>,
+    /// The name under which its parent's next attempt finds it.
+    pub key: Option<String>,
+    /// The variables, an object.
+    pub variables: Option<Value>,
+    /// When it has to be done.
+    pub deadline_at: Option<Timestamp>,
+    /// How far it is.
+    pub status: ExecutionStatus,
+    /// The items, by index.
+    pub items: Vec<Item>,
+    /// How many items have not ended.
+    pub unended: u32,
+    /// Whether an item failed.
+    pub failed: bool,
+}
+
+/// One input of a run on its way to an output.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Item {
+    /// The end, when there is one.
+    pub end: Option<ItemEnd>,
+    /// The steps of which something has happened; of an ended item only those with open attempts.
+    pub steps: BTreeMap<u32, Step>,
+}
+
+/// How an item ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ItemEnd {
+    /// How far it came.
+    pub status: ExecutionStatus,
+    /// Its output or error.
+    pub result: Outcome,
+}
+
+/// A step of an item.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Step {
+    /// Names the step's attempts, from its first one on.
+    pub task: Option<TaskId>,
+    /// The attempts, in order, until the step has ended and none is open.
+    pub attempts: Vec<Attempt>,
+    /// The input of its attempts.
+    pub input: Option<ValueRef>,
+    /// Where it stands.
+    pub phase: Phase,
+    /// How many retries the transport's budget has paid.
+    pub transport_retries: u32,
+    /// How many retries `onError` has paid.
+    pub component_retries: u32,
+    /// How many owners in a row were lost while it was open.
+    pub owners_lost: u32,
+    /// The end, when there is one.
+    pub result: Option<Outcome>,
+}
+
+/// Where a step stands.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Phase {
+    /// Never scheduled.
+    #[default]
+    Idle,
+    /// Its newest attempt is open.
+    Open,
+    /// Another attempt follows, not before its time.
+    Retrying {
+        /// The time.
+        due_at: Timestamp,
+        /// Why.
+        reason: Reason,
+        /// The wake-up that is owed.
+        owed: Option<(u64, u32)>,
+    },
+    /// It waits for a time.
+    Sleeping {
+        /// The wake-up that is owed.
+        owed: (u64, u32),
+    },
+    /// It has ended.
+    Ended,
+}
+
+/// One try of a step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    /// Where it went.
+    pub route: Route,
+    /// How far it is.
+    pub state: AttemptState,
+}
+
+/// How far an attempt is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum AttemptState {
+    /// Offered, or to be offered. Its offer or its cancellation is owed under this key.
+    Open((u64, u32)),
+    /// Open when the owner changed: its answer may still come, nobody waits for it.
+    Displaced,
+    /// Ended.
+    Ended(AttemptOutcome),
+}
+
+impl RunTree {
+    /// The tree before its first event.
+    #[must_use]
+    pub fn new(root: RunId) -> Self {
+        Self {
+            root,
+            seq: 0,
+            epoch: 0,
+            limit: 0,
+            open: 0,
+            cancel_asked: false,
+            runs: BTreeMap::new(),
+            tasks: HashMap::new(),
+            owed: BTreeMap::new(),
+        }
+    }
+
+    /// The step, if anything has happened to it.
+    #[must_use]
+    pub fn step(&self, at: StepRef) -> Option<&Step> {
+        self.runs.get(&at.run)?.items.get(at.item as usize)?.steps.get(&at.step)
+    }
+
+    /// Whether the root run has ended.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.runs.get(&self.root).is_some_and(|run| run.status.is_terminal())
+    }
+
+    /// How many more attempts may be opened.
+    #[must_use]
+    pub fn free_slots(&self) -> usize {
+        self.limit.saturating_sub(self.open) as usize
+    }
+}
+
+impl Step {
+    /// The newest attempt's number, 0 before the first.
+    #[must_use]
+    pub fn newest(&self) -> u32 {
+        u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The attempt of this number.
+    #[must_use]
+    pub fn attempt(&self, number: u32) -> Option<&Attempt> {
+        self.attempts.get((number as usize).checked_sub(1)?)
+    }
+
+    /// Whether an attempt is open.
+    #[must_use]
+    pub fn is_attempted(&self) -> bool {
+        self.attempts.iter().any(|attempt| matches!(attempt.state, AttemptState::Open(_)))
+    }
+}
+
+/// Everything that is owed: what recovery carries out. Live running carries out its difference.
+pub fn outstanding(state: &RunTree) -> impl Iterator<Item = &Effect> {
+    state.owed.values()
+}
+
+/// What became owed by the events after `after`, up to and including `upto`.
+pub fn owed_between(state: &RunTree, after: u64, upto: u64) -> impl Iterator<Item = &Effect> {
+    let range = (after.saturating_add(1), 0)..=(upto, u32::MAX);
+    // An empty interval is legal here, and BTreeMap would panic on it.
+    (after < upto).then(|| state.owed.range(range)).into_iter().flatten().map(|(_, effect)| effect)
+}

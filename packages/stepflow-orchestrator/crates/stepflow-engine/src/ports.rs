@@ -1,0 +1,209 @@
+//! What the engine asks of the world: a host for components, a journal, a store for content, a clock.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use stepflow_protocol::{BlobId, BlobType, FlowError, FlowId, RunId, Value};
+
+use crate::event::{Record, Route, TaskRef, ValueRef};
+
+/// A task as it is handed to a host: all that is needed to run it, on this machine or another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskEnvelope {
+    /// The task and attempt.
+    pub task: TaskRef,
+    /// The root of the run's tree: waiting tasks are taken in turns over roots.
+    pub root_run_id: RunId,
+    /// The run.
+    pub run_id: RunId,
+    /// The flow.
+    pub flow_id: FlowId,
+    /// The item: inside a root, tasks are taken by item, then step.
+    pub item: u32,
+    /// The step's place in its flow.
+    pub step: u32,
+    /// The step's id in its flow.
+    pub step_id: String,
+    /// The owner of the run when the task was offered.
+    pub epoch: u64,
+    /// Where the router sent it.
+    pub route: Route,
+    /// The step's input.
+    pub input: Value,
+    /// How long the attempt may take, from the moment the worker has it.
+    pub timeout: Option<Duration>,
+    /// When the run has to be done.
+    pub deadline: Option<Timestamp>,
+    /// The trace to go on with (W3C `traceparent`).
+    pub traceparent: Option<String>,
+}
+
+/// What a step's component path leads to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// A component of a host.
+    Component {
+        /// Where it is.
+        route: Route,
+        /// What running it again would do.
+        purity: Purity,
+    },
+}
+
+/// What running a component does to the world: decides whether it may run ahead of the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purity {
+    /// Nothing.
+    Pure,
+    /// Reads.
+    Read,
+    /// Anything.
+    External,
+}
+
+/// How an attempt ended, as its host saw it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// The component returned.
+    Success(Value),
+    /// The component failed, or could not be called for a reason that another try will not mend by itself.
+    Failed(Failure),
+    /// The attempt was lost with its worker, or never reached one.
+    Lost(Lost),
+    /// The attempt stopped because it was cancelled.
+    Cancelled,
+}
+
+/// A failed attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    /// Why.
+    pub error: FlowError,
+    /// `Some(false)` forbids another attempt.
+    pub retryable: Option<bool>,
+    /// The least time to wait before another attempt.
+    pub retry_after: Option<Duration>,
+}
+
+impl From<FlowError> for Failure {
+    fn from(error: FlowError) -> Self {
+        Self { error, retryable: None, retry_after: None }
+    }
+}
+
+/// A lost attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lost {
+    /// What happened to the worker, with its last words.
+    pub error: FlowError,
+    /// Whether it draws on the transport's budget. Not when the loss was ordered by us.
+    pub spends: bool,
+    /// Whether to wait before the next attempt: when no connection could be made.
+    pub back_off: bool,
+}
+
+/// Runs components. Never returns results: they come through the [`Inbox`], from any thread, at any later time.
+pub trait ComponentHost: Send + Sync {
+    /// Where the component of this path is. Checks the input against the component's schema. No I/O.
+    ///
+    /// # Errors
+    /// COMPONENT_NOT_FOUND when nothing serves the path, INVALID_INPUT when the input does not fit.
+    fn resolve(&self, path: &str, input: &Value) -> Result<Target, FlowError>;
+
+    /// Takes the task. Returns at once; the task waits inside for a slot. Exactly one answer follows, in the end.
+    fn offer(&self, task: TaskEnvelope);
+
+    /// Asks for the end of an attempt. Its answer follows as ever, and may be a success.
+    fn cancel(&self, route: &Route, task: TaskRef, reason: &str);
+}
+
+/// The door through which hosts speak.
+pub trait Inbox: Send + Sync {
+    /// The attempt was handed to a worker: the time that it may take starts now.
+    fn started(&self, task: TaskRef, instance: &str);
+
+    /// The attempt ended.
+    fn answer(&self, task: TaskRef, answer: Answer);
+}
+
+/// Why a store could not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such thing.
+    #[error("there is no {what} `{id}`")]
+    NotFound {
+        /// What was looked for.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// The store cannot write or read now.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+}
+
+/// A run as it enters the store, in one transaction with its first events.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// The root of the tree.
+    pub root: RunId,
+    /// The run.
+    pub run: RunId,
+    /// The flow.
+    pub plan: std::sync::Arc<stepflow_flow::Plan>,
+    /// The items' inputs.
+    pub inputs: Vec<Value>,
+    /// The first events.
+    pub records: Vec<Record>,
+}
+
+/// Keeps journals. When a future is done, its events are durable, in order.
+pub trait Journal: Send + Sync {
+    /// Begins a tree.
+    fn create(&self, run: NewRun) -> BoxFuture<'static, Result<(), StoreError>>;
+
+    /// Adds events to a tree's journal. Several appends of one tree may be under way; they keep their order.
+    fn append(&self, root: RunId, records: Vec<Record>) -> BoxFuture<'static, Result<(), StoreError>>;
+
+    /// The events after `after_seq`, in order.
+    fn read(&self, root: RunId, after_seq: u64) -> BoxFuture<'static, Result<Vec<Record>, StoreError>>;
+
+    /// The value that stands there.
+    fn value(&self, root: RunId, place: &ValueRef) -> BoxFuture<'static, Result<Value, StoreError>>;
+}
+
+/// A content with its type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Blob {
+    /// The content.
+    pub data: Value,
+    /// What it is.
+    pub blob_type: BlobType,
+}
+
+/// Keeps content under the SHA-256 of its bytes.
+pub trait Blobs: Send + Sync {
+    /// Keeps the content, once.
+    fn put(&self, blob: Blob) -> BoxFuture<'static, Result<BlobId, StoreError>>;
+
+    /// The content of this id.
+    fn get(&self, id: BlobId) -> BoxFuture<'static, Result<Blob, StoreError>>;
+}
+
+/// Tells the time. Due times are wall time; waiting for them is the driver's business.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}

@@ -1,0 +1,200 @@
+//! The engine over the in-memory store: runs from submit to end, as a client sees them.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use stepflow_engine::event::{Event, Outcome, Route, TaskRef, ValueRef};
+use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Lost, Purity, SystemClock, Target, TaskEnvelope};
+use stepflow_engine::{CancelError, Engine, Error, Notice, Options, Ports, Submission, inbox};
+use stepflow_flow::{Backoff, Plan, Source, load};
+use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, FlowResult, RunId, Value};
+use stepflow_store::MemoryStore;
+
+/// Answers by script; `/hold` is never answered until it is cancelled.
+struct Host {
+    inbox: Arc<dyn Inbox>,
+    offered: Mutex<Vec<TaskEnvelope>>,
+    cancelled: Mutex<Vec<TaskRef>>,
+    losses: Mutex<VecDeque<Lost>>,
+}
+
+impl ComponentHost for Host {
+    fn resolve(&self, path: &str, _: &Value) -> Result<Target, FlowError> {
+        let route = Route { plugin: "test".into(), component: path.into() };
+        Ok(Target::Component { route, purity: Purity::External })
+    }
+
+    fn offer(&self, task: TaskEnvelope) {
+        self.offered.lock().unwrap().push(task.clone());
+        self.inbox.started(task.task, "here");
+        match task.route.component.as_str() {
+            "/hold" => {}
+            "/lossy" => match self.losses.lock().unwrap().pop_front() {
+                Some(lost) => self.inbox.answer(task.task, Answer::Lost(lost)),
+                None => self.inbox.answer(task.task, Answer::Success(u64::from(task.task.attempt).into())),
+            },
+            _ => self.inbox.answer(task.task, Answer::Success(task.input)),
+        }
+    }
+
+    fn cancel(&self, _: &Route, task: TaskRef, _: &str) {
+        self.cancelled.lock().unwrap().push(task);
+        self.inbox.answer(task, Answer::Cancelled);
+    }
+}
+
+struct Bench {
+    engine: Engine,
+    host: Arc<Host>,
+    store: Arc<MemoryStore>,
+}
+
+fn bench() -> Bench {
+    let (inbox, mailbox) = inbox();
+    let host =
+        Arc::new(Host { inbox, offered: Mutex::default(), cancelled: Mutex::default(), losses: Mutex::default() });
+    let store = MemoryStore::new(stepflow_store::Options::default());
+    let ports = Ports { journal: store.clone(), host: host.clone(), clock: Arc::new(SystemClock) };
+    let options =
+        Options { backoff: Backoff::Constant { delay: std::time::Duration::from_millis(1) }, ..Options::default() };
+    Bench { engine: Engine::start(options, ports, mailbox), host, store }
+}
+
+fn submission(flow: &str, inputs: &[&str]) -> Submission {
+    let loaded = load(Source::yaml("flow.yaml", flow));
+    let plan = Arc::new(Plan::compile(loaded.flow.expect("a valid flow")).unwrap());
+    let inputs = inputs.iter().map(|input| Value::parse(*input).unwrap()).collect();
+    Submission { plan, inputs, variables: None, max_concurrency: None }
+}
+
+impl Bench {
+    async fn run(&self, submission: Submission) -> RunId {
+        let run = self.engine.submit(submission).await.unwrap();
+        self.ended(run).await;
+        run
+    }
+
+    async fn ended(&self, run: RunId) -> ExecutionStatus {
+        let mut news = self.engine.subscribe(run, 0);
+        while let Some(notice) = news.next().await.unwrap() {
+            if let Notice::Record(record) = &notice
+                && let Event::RunEnded(ended) = &record.event
+            {
+                return ended.status;
+            }
+        }
+        panic!("the news ended before the run did");
+    }
+
+    fn results(&self, run: RunId) -> Vec<FlowResult> {
+        self.store.items(run).into_iter().map(|item| item.result.unwrap()).collect()
+    }
+}
+
+const ECHO: &str = "{name: echo, steps: [{id: a, component: /echo, input: {$input: $}}], output: {$step: a}}";
+
+#[tokio::test]
+async fn a_batch_gives_its_results_by_item() {
+    let bench = bench();
+    let run = bench.run(submission(ECHO, &["1", "{\"b\":9007199254740993,\"a\":1.0}", "null"])).await;
+    let texts: Vec<String> = bench.results(run).iter().map(|result| serde_json::to_string(result).unwrap()).collect();
+    assert_eq!(
+        texts,
+        [
+            r#"{"outcome":"success","result":1}"#,
+            r#"{"outcome":"success","result":{"b":9007199254740993,"a":1.0}}"#,
+            r#"{"outcome":"success","result":null}"#,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_run_without_items_is_completed_at_once() {
+    let bench = bench();
+    let run = bench.run(submission(ECHO, &[])).await;
+    assert_eq!(bench.store.run(run).unwrap().status, ExecutionStatus::Completed);
+}
+
+#[tokio::test]
+async fn a_lost_attempt_goes_out_again_under_the_same_task_id() {
+    let bench = bench();
+    let lost = |spends, back_off| Lost { error: FlowError::new(ErrorKind::Unreachable, "gone"), spends, back_off };
+    bench.host.losses.lock().unwrap().extend([lost(true, false), lost(false, false), lost(true, true)]);
+    let flow = "{name: l, steps: [{id: a, component: /lossy}], output: {$step: a}}";
+    let run = bench.run(submission(flow, &["{}"])).await;
+    assert_eq!(bench.results(run), [FlowResult::Success(4_u64.into())]);
+    let offered = bench.host.offered.lock().unwrap();
+    let attempts: Vec<u32> = offered.iter().map(|task| task.task.attempt).collect();
+    assert_eq!(attempts, [1, 2, 3, 4]);
+    assert!(offered.iter().all(|task| task.task.task_id == offered[0].task.task_id));
+}
+
+#[tokio::test]
+async fn a_budget_that_is_spent_makes_the_loss_a_failure() {
+    let bench = bench();
+    let lost = Lost { error: FlowError::new(ErrorKind::Unreachable, "gone"), spends: true, back_off: false };
+    bench.host.losses.lock().unwrap().extend(std::iter::repeat_n(lost, 10));
+    let flow = "{name: l, steps: [{id: a, component: /lossy}], output: {$step: a}}";
+    let run = bench.run(submission(flow, &["{}"])).await;
+    let [FlowResult::Failed(error)] = &bench.results(run)[..] else { panic!("it succeeded") };
+    assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Unreachable, "gone"));
+    assert_eq!(bench.host.offered.lock().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_timeout_counts_from_the_start_and_cancels_the_attempt() {
+    let bench = bench();
+    let flow = "{name: t, steps: [{id: a, component: /hold, timeout: 1ms}], output: {$step: a}}";
+    let run = bench.run(submission(flow, &["{}"])).await;
+    let [FlowResult::Failed(error)] = &bench.results(run)[..] else { panic!("it succeeded") };
+    assert_eq!(error.kind, ErrorKind::Timeout);
+    assert_eq!(bench.host.cancelled.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_flow_with_a_timeout_fails_when_its_time_is_up() {
+    let bench = bench();
+    let flow = "{name: t, timeout: 1ms, steps: [{id: a, component: /hold}], output: {$step: a}}";
+    let run = bench.run(submission(flow, &["{}"])).await;
+    assert_eq!(bench.store.run(run).unwrap().status, ExecutionStatus::Failed);
+}
+
+#[tokio::test]
+async fn a_cancelled_run_stays_cancelled() {
+    let bench = bench();
+    let flow = "{name: c, steps: [{id: a, component: /hold}], output: {$step: a}}";
+    let run = bench.engine.submit(submission(flow, &["{}", "{}"])).await.unwrap();
+    bench.engine.cancel(run, "a test", None).await.unwrap();
+    assert_eq!(bench.ended(run).await, ExecutionStatus::Cancelled);
+    assert_eq!(bench.store.run(run).unwrap().items.cancelled, 2);
+    assert_eq!(bench.engine.cancel(run, "a test", None).await, Err(CancelError::NotRunning));
+}
+
+#[tokio::test]
+async fn an_input_that_does_not_fit_creates_nothing() {
+    let bench = bench();
+    let flow = "{name: i, schemas: {type: object, properties: {input: {type: object, required: [q]}}}, output: 1}";
+    let Err(Error::InvalidInput(misfits)) = bench.engine.submit(submission(flow, &["{\"q\":1}", "{}"])).await else {
+        panic!("it was accepted");
+    };
+    assert_eq!(misfits.iter().map(|misfit| misfit.item).collect::<Vec<_>>(), [Some(1)]);
+}
+
+#[tokio::test]
+async fn whoever_subscribes_later_sees_everything_once_and_in_order() {
+    let bench = bench();
+    let run = bench.run(submission(ECHO, &["1", "2"])).await;
+    let mut news = bench.engine.subscribe(run, 2);
+    let mut seqs = Vec::new();
+    let mut outputs = 0;
+    while let Some(Notice::Record(record)) = news.next().await.unwrap() {
+        seqs.push(record.seq);
+        if let Event::ItemEnded(ended) = &record.event {
+            assert!(matches!(ended.result, Outcome::Success(ValueRef::Inline(_))));
+            outputs += 1;
+        }
+    }
+    assert_eq!(seqs, (3..=seqs.last().copied().unwrap()).collect::<Vec<_>>());
+    assert_eq!(outputs, 2);
+}

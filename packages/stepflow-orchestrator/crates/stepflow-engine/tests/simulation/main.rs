@@ -1,0 +1,196 @@
+//! The machine against a naive evaluator: random flows, random orders of completion, losses and crashes anywhere.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod flows;
+mod invariants;
+mod naive;
+mod world;
+
+use proptest::prelude::*;
+use serde_json::json;
+use stepflow_engine::event::{CancelAsked, Event, OwnerChanged, Record};
+use stepflow_engine::machine::{Input, Machine, fold, outstanding};
+
+use self::flows::{Case, case};
+use self::world::Simulation;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_order_of_completions_gives_what_a_naive_evaluator_gives(case in case()) {
+        let mut simulation = Simulation::submitted(&case);
+        simulation.finish();
+        invariants::check(&simulation);
+        prop_assert_eq!(simulation.results(), naive::results(&case));
+    }
+
+    #[test]
+    fn any_prefix_of_the_journal_goes_on_to_the_same_result(case in case(), cut in any::<prop::sample::Index>()) {
+        let mut simulation = Simulation::submitted(&case);
+        simulation.finish();
+        let appends = simulation.appends.clone();
+        let kept = &appends[..=cut.index(appends.len())];
+        let mut recovered = Simulation::recovered(&case, kept);
+        recovered.tell(Input::OwnerChanged(OwnerChanged { epoch: 1 }));
+        recovered.finish();
+        invariants::check(&recovered);
+        prop_assert_eq!(recovered.results(), naive::results(&case));
+    }
+
+    #[test]
+    fn crash_after_crash_the_result_is_the_same(case in case(), cuts in prop::collection::vec(1_usize..6, 1..4)) {
+        let mut simulation = Simulation::submitted(&case);
+        for (epoch, steps) in (1_u64..).zip(cuts) {
+            simulation.advance(steps);
+            let appends = simulation.appends.clone();
+            simulation = Simulation::recovered(&case, &appends);
+            simulation.tell(Input::OwnerChanged(OwnerChanged { epoch }));
+        }
+        // A step that was open at three crashes in a row is given up: that is a rule of its own.
+        prop_assume!(!simulation.is_poisoned());
+        simulation.finish();
+        invariants::check(&simulation);
+        prop_assert_eq!(simulation.results(), naive::results(&case));
+    }
+
+    #[test]
+    fn a_cancel_ends_everything_at_once_and_late_answers_change_nothing(case in case(), steps in 0_usize..8) {
+        let mut simulation = Simulation::submitted(&case);
+        simulation.advance(steps);
+        let was_ended = simulation.machine.state().is_ended();
+        simulation.tell(Input::CancelAsked(CancelAsked { by: "a test".into(), reason: None }));
+        prop_assert!(simulation.machine.state().is_ended());
+        let at_the_end = simulation.results();
+        simulation.finish();
+        invariants::check(&simulation);
+        prop_assert_eq!(simulation.results(), at_the_end);
+        let asked = simulation.journal().any(|record| matches!(record.event, Event::CancelAsked(_)));
+        prop_assert_eq!(asked, !was_ended);
+    }
+
+    #[test]
+    fn folding_the_journal_gives_the_live_state(case in case(), steps in 0_usize..12) {
+        let mut simulation = Simulation::submitted(&case);
+        simulation.advance(steps);
+        // Through the text in which a journal is kept.
+        let journal: Vec<String> =
+            simulation.journal().map(|record| serde_json::to_string(record).unwrap()).collect();
+        let journal: Vec<Record> = journal.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let folded = Machine::recovered(simulation.root, &journal);
+        prop_assert_eq!(folded.state(), simulation.machine.state());
+        // One list of effects: what recovery would carry out is what live running was told to.
+        let owed: Vec<_> = outstanding(folded.state()).cloned().collect();
+        let live: Vec<_> = outstanding(simulation.machine.state()).cloned().collect();
+        prop_assert_eq!(owed, live);
+    }
+}
+
+fn fixed(flow: serde_json::Value, input: serde_json::Value) -> Simulation {
+    Simulation::submitted(&Case { flow, inputs: vec![input], choices: vec![0], limit: 100 })
+}
+
+#[test]
+fn steps_that_nothing_needs_do_not_run() {
+    let mut simulation = fixed(
+        json!({"steps": [
+            {"id": "a", "component": "/t/echo", "input": 1},
+            {"id": "b", "component": "/t/fail", "input": 2}],
+            "output": {"$if": {"$input": "$.on"}, "then": {"$step": "b"}, "else": {"$step": "a"}}}),
+        json!({"on": false}),
+    );
+    simulation.finish();
+    assert_eq!(simulation.scheduled_steps(), [0]);
+}
+
+#[test]
+fn a_step_that_only_the_output_turns_out_to_need_runs_late() {
+    let mut simulation = fixed(
+        json!({"steps": [
+            {"id": "c", "component": "/t/echo", "input": true},
+            {"id": "a", "component": "/t/echo", "input": "a"},
+            {"id": "b", "component": "/t/echo", "input": "b"}],
+            "output": {"$if": {"$step": "c"}, "then": {"$step": "a"}, "else": {"$step": "b"}}}),
+        json!({}),
+    );
+    simulation.finish();
+    assert_eq!(simulation.scheduled_steps(), [0, 1]);
+    assert_eq!(simulation.results(), [naive::Outcome::Success(json!("a"))]);
+}
+
+#[test]
+fn a_failed_input_carries_the_path_of_steps_that_it_came_by() {
+    let mut simulation = fixed(
+        json!({"steps": [
+            {"id": "a", "component": "/t/fail", "input": 1},
+            {"id": "b", "component": "/t/echo", "input": {"$step": "a"}, "onError": {"action": "retry"}},
+            {"id": "c", "component": "/t/echo", "input": {"$step": "b"}}],
+            "output": {"$step": "c"}}),
+        json!({}),
+    );
+    simulation.finish();
+    assert_eq!(simulation.error_data("via"), json!(["a", "b"]));
+    assert_eq!(simulation.error_data("step"), json!("a"));
+    assert_eq!(simulation.scheduled_steps(), [0]);
+}
+
+#[test]
+fn no_more_attempts_are_open_than_the_limit_allows_and_items_go_in_order() {
+    let flow = json!({"steps": [
+        {"id": "a", "component": "/t/echo", "input": {"$input": "$.n"}},
+        {"id": "b", "component": "/t/echo", "input": {"$step": "a"}}],
+        "output": {"$step": "b"}});
+    let inputs = (0..20).map(|n| json!({"n": n})).collect();
+    let mut simulation = Simulation::submitted(&Case { flow, inputs, choices: vec![0], limit: 3 });
+    simulation.finish();
+    invariants::check(&simulation);
+    assert_eq!(simulation.most_open, 3);
+    let expected: Vec<_> = (0..20).map(|n| naive::Outcome::Success(json!(n))).collect();
+    assert_eq!(simulation.results(), expected);
+}
+
+#[test]
+fn a_step_that_takes_three_owners_down_is_given_up() {
+    let case = Case {
+        flow: json!({"steps": [{"id": "a", "component": "/t/echo", "input": 1}], "output": {"$step": "a"}}),
+        inputs: vec![json!({})],
+        choices: vec![0],
+        limit: 100,
+    };
+    let mut simulation = Simulation::submitted(&case);
+    for epoch in 1..=3 {
+        let appends = simulation.appends.clone();
+        simulation = Simulation::recovered(&case, &appends);
+        simulation.tell(Input::OwnerChanged(OwnerChanged { epoch }));
+    }
+    simulation.finish();
+    assert!(matches!(&simulation.results()[0], naive::Outcome::Failed(kind, _) if kind == "ORCHESTRATOR_ERROR"));
+}
+
+#[test]
+fn reserved_events_fold() {
+    let case = Case {
+        flow: json!({"steps": [{"id": "a", "component": "/t/echo", "input": 1}], "output": {"$step": "a"}}),
+        inputs: vec![json!({})],
+        choices: vec![0],
+        limit: 100,
+    };
+    let simulation = Simulation::submitted(&case);
+    let step = json!({"run": simulation.root, "item": 0, "step": 0});
+    let with = |extra: serde_json::Value| {
+        let mut event = step.clone();
+        event.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        event
+    };
+    let result = json!({"success": {"inline": 5}});
+    for event in [
+        json!({"step_reused": with(json!({"from_run": simulation.root, "result": result}))}),
+        json!({"step_ended_from_outside": with(json!({"token": "t", "result": result}))}),
+    ] {
+        let mut state = simulation.machine.state().clone();
+        let record = json!({"seq": state.seq + 1, "at": "2026-01-01T00:00:00Z", "version": 1, "event": event});
+        fold(&mut state, &serde_json::from_str(&record.to_string()).unwrap());
+        let at = stepflow_engine::event::StepRef { run: simulation.root, item: 0, step: 0 };
+        assert!(state.step(at).unwrap().result.is_some());
+    }
+}

@@ -1,0 +1,154 @@
+//! What a flow means, written as plainly as can be: recursive, sequential, without laziness of its own making.
+
+use std::collections::HashMap;
+
+use serde_json::{Value as Json, json};
+
+use super::flows::Case;
+
+/// How an item or a step ends. Of messages only a component's own is compared.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    Success(Json),
+    Failed(String, String),
+}
+
+use Outcome::{Failed, Success};
+
+/// The outcome of each item.
+pub fn results(case: &Case) -> Vec<Outcome> {
+    case.inputs.iter().map(|input| Naive { flow: &case.flow, input, known: HashMap::new() }.run()).collect()
+}
+
+struct Naive<'a> {
+    flow: &'a Json,
+    input: &'a Json,
+    known: HashMap<String, Outcome>,
+}
+
+fn expression_failure() -> Outcome {
+    Failed("EXPRESSION_FAILURE".into(), String::new())
+}
+
+impl Naive<'_> {
+    fn run(mut self) -> Outcome {
+        let musts: Vec<String> = self.flow["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|step| step["mustExecute"] == true)
+            .map(|step| step["id"].as_str().unwrap().to_owned())
+            .collect();
+        let output = self.evaluate(&self.flow["output"].clone());
+        let Success(_) = output else { return output };
+        for must in musts {
+            if let failure @ Failed(..) = self.step(&must) {
+                return failure;
+            }
+        }
+        output
+    }
+
+    fn step(&mut self, id: &str) -> Outcome {
+        if let Some(known) = self.known.get(id) {
+            return known.clone();
+        }
+        let step = self.flow["steps"].as_array().unwrap().iter().find(|step| step["id"] == id).unwrap().clone();
+        let outcome = match self.evaluate(&step["input"]) {
+            Success(input) => Self::handled(&step, Self::component(step["component"].as_str().unwrap(), &input)),
+            failure => failure,
+        };
+        self.known.insert(id.to_owned(), outcome.clone());
+        outcome
+    }
+
+    fn component(path: &str, input: &Json) -> Outcome {
+        match path {
+            "/t/echo" => Success(input.clone()),
+            "/t/wrap" | "/t/lost" | "/t/twice" => Success(json!({"got": input})),
+            "/t/null" => Success(Json::Null),
+            "/t/fail" => Failed("COMPONENT_FAILED".into(), format!("boom {input}")),
+            _ => Failed("COMPONENT_NOT_FOUND".into(), String::new()),
+        }
+    }
+
+    fn handled(step: &Json, outcome: Outcome) -> Outcome {
+        let Failed(kind, _) = &outcome else { return outcome };
+        let handling = &step["onError"];
+        let default = |of: &Json| Success(of.get("defaultValue").cloned().unwrap_or_default());
+        match handling["action"].as_str() {
+            Some("useDefault") => default(handling),
+            // `retry` does not apply to a step that no component can take.
+            Some("retry") if kind == "COMPONENT_FAILED" && handling["exhausted"]["action"] == "useDefault" => {
+                default(&handling["exhausted"])
+            }
+            _ => outcome,
+        }
+    }
+
+    fn evaluate(&mut self, expression: &Json) -> Outcome {
+        match expression {
+            Json::Array(elements) => self.all(elements.iter()).map_or_else(|failure| failure, |v| Success(v.into())),
+            Json::Object(members) => {
+                if let Some(literal) = members.get("$literal") {
+                    return Success(literal.clone());
+                }
+                if let Some(condition) = members.get("$if") {
+                    let falsy =
+                        matches!(self.evaluate(condition), Failed(..) | Success(Json::Null | Json::Bool(false)));
+                    return match if falsy { members.get("else") } else { members.get("then") } {
+                        Some(branch) => self.evaluate(branch),
+                        None => Success(Json::Null),
+                    };
+                }
+                if let Some(options) = members.get("$coalesce") {
+                    for option in options.as_array().unwrap() {
+                        match self.evaluate(option) {
+                            Success(Json::Null) => {}
+                            known => return known,
+                        }
+                    }
+                    return Success(Json::Null);
+                }
+                if let Some(step) = members.get("$step") {
+                    return match self.step(step.as_str().unwrap()) {
+                        Success(Json::Null) => Success(Json::Null),
+                        Success(value) => follow(&value, members["path"].as_str().unwrap()),
+                        failure => failure,
+                    };
+                }
+                if let Some(path) = members.get("$input") {
+                    return follow(self.input, path.as_str().unwrap());
+                }
+                match self.all(members.values()) {
+                    Ok(values) => Success(Json::Object(members.keys().cloned().zip(values).collect())),
+                    Err(failure) => failure,
+                }
+            }
+            scalar => Success(scalar.clone()),
+        }
+    }
+
+    fn all<'e>(&mut self, parts: impl Iterator<Item = &'e Json>) -> Result<Vec<Json>, Outcome> {
+        // Every part is needed, also those behind one that fails.
+        let outcomes: Vec<Outcome> = parts.map(|part| self.evaluate(part)).collect();
+        outcomes
+            .into_iter()
+            .map(|outcome| match outcome {
+                Success(value) => Ok(value),
+                failure => Err(failure),
+            })
+            .collect()
+    }
+}
+
+fn follow(value: &Json, path: &str) -> Outcome {
+    let mut at = value;
+    for name in path.trim_start_matches('$').split('.').filter(|name| !name.is_empty()) {
+        match at.get(name) {
+            Some(member) => at = member,
+            None => return expression_failure(),
+        }
+    }
+    Success(at.clone())
+}

@@ -1,0 +1,295 @@
+//! A world in which components answer in any order, and whose clock is moved by hand.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value as Json, json};
+use stepflow_engine::event::{Event, Outcome, Record, Route, RunCreated, StepRef, TaskRef, ValueRef};
+use stepflow_engine::machine::{Effect, Input, Machine, Missing, Rules, Surroundings, owed_between};
+use stepflow_engine::ports::{Answer, Lost, Purity, Target};
+use stepflow_flow::{Plan, Source, load};
+use stepflow_protocol::{ErrorKind, FlowError, FlowId, RunId, Value};
+use uuid::Uuid;
+
+use super::flows::Case;
+use super::naive;
+
+struct World {
+    now: Timestamp,
+    ids: u128,
+    plan: Arc<Plan>,
+    rules: Rules,
+}
+
+impl Surroundings for World {
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn new_id(&mut self) -> Uuid {
+        self.ids += 1;
+        Uuid::from_u128(self.ids)
+    }
+
+    fn random(&mut self) -> f64 {
+        0.5
+    }
+
+    fn resolve(&self, path: &str, _: &Value) -> Result<Target, FlowError> {
+        if path == "/t/nowhere" {
+            return Err(FlowError::new(ErrorKind::ComponentNotFound, "nothing serves it"));
+        }
+        let route = Route { plugin: "t".into(), component: path.trim_start_matches("/t").into() };
+        Ok(Target::Component { route, purity: Purity::External })
+    }
+
+    fn plan(&self, _: FlowId) -> Option<Arc<Plan>> {
+        Some(Arc::clone(&self.plan))
+    }
+
+    fn rules(&self) -> &Rules {
+        &self.rules
+    }
+}
+
+/// A machine, what it has decided, and what the world owes it.
+pub struct Simulation {
+    pub root: RunId,
+    pub machine: Machine,
+    pub appends: Vec<Vec<Record>>,
+    pub most_open: u32,
+    world: World,
+    inputs: Vec<Value>,
+    choices: Vec<usize>,
+    chosen: usize,
+    carried: u64,
+    offers: BTreeMap<TaskRef, (Route, Value)>,
+    wakes: Vec<(Timestamp, StepRef)>,
+}
+
+impl Simulation {
+    /// A run of the case, submitted.
+    pub fn submitted(case: &Case) -> Self {
+        let mut simulation = Self::around(case, Machine::new);
+        let created = RunCreated {
+            run: simulation.root,
+            root: simulation.root,
+            parent: None,
+            key: None,
+            flow_id: simulation.world.plan.flow_id,
+            items: u32::try_from(case.inputs.len()).unwrap(),
+            variables: None,
+            overrides: None,
+            limit: case.limit,
+            deadline_at: None,
+            semantics: 1,
+        };
+        simulation.tell(Input::Submitted(created));
+        simulation
+    }
+
+    /// The same run after a crash, of which these appends were durable.
+    pub fn recovered(case: &Case, appends: &[Vec<Record>]) -> Self {
+        let mut simulation = Self::around(case, |root| Machine::recovered(root, appends.iter().flatten()));
+        simulation.appends = appends.to_vec();
+        simulation.world.ids = 1_000_000 + u128::from(simulation.machine.state().seq) * 1_000;
+        simulation
+    }
+
+    fn around(case: &Case, machine: impl FnOnce(RunId) -> Machine) -> Self {
+        let loaded = load(Source::json("random.json", case.flow.to_string()));
+        let flow = loaded.flow.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+        let root = RunId::from_uuid(Uuid::from_u128(1));
+        Self {
+            root,
+            machine: machine(root),
+            appends: Vec::new(),
+            most_open: 0,
+            world: World {
+                now: "2026-01-01T00:00:00Z".parse().unwrap(),
+                ids: 1,
+                plan: Arc::new(Plan::compile(flow).unwrap()),
+                rules: Rules::default(),
+            },
+            inputs: case.inputs.iter().map(Value::from_json).collect(),
+            choices: case.choices.clone(),
+            chosen: 0,
+            carried: 0,
+            offers: BTreeMap::new(),
+            wakes: Vec::new(),
+        }
+    }
+
+    /// Gives the machine an input, loads what it misses, and takes what it owes.
+    pub fn tell(&mut self, input: Input) {
+        let mut next = input;
+        let records = loop {
+            match self.machine.apply(next, &mut self.world) {
+                Ok(records) => break records,
+                Err(Missing(places)) => {
+                    assert!(!places.is_empty(), "something is missing, but nothing is named");
+                    for place in places {
+                        let value = self.stored(&place);
+                        self.machine.values().insert(&place, value);
+                    }
+                    next = Input::Continue;
+                }
+            }
+        };
+        if !records.is_empty() {
+            self.appends.push(records);
+        }
+        let upto = self.machine.state().seq;
+        let owed: Vec<Effect> = owed_between(self.machine.state(), self.carried, upto).cloned().collect();
+        self.carried = upto;
+        self.most_open = self.most_open.max(self.machine.state().open);
+        owed.into_iter().for_each(|effect| self.carry(effect));
+    }
+
+    fn carry(&mut self, effect: Effect) {
+        match effect {
+            Effect::Offer { task, route, input, .. } => {
+                let value = self.machine.values().get(&input).unwrap_or_else(|| self.stored(&input));
+                self.offers.insert(task, (route, value));
+            }
+            Effect::Wake { step, due_at } => self.wakes.push((due_at, step)),
+            Effect::Cancel { .. } | Effect::Deadline { .. } => {}
+        }
+    }
+
+    fn stored(&self, place: &ValueRef) -> Value {
+        match place {
+            ValueRef::Inline(value) => value.clone(),
+            ValueRef::Item(_, item) => self.inputs[*item as usize].clone(),
+            ValueRef::Row(seq) => {
+                // Not yet appended rows are in memory; whoever asks for one of them has lost it.
+                let record = self.journal().find(|record| record.seq == *seq).expect("the row is durable");
+                match &record.event {
+                    Event::AttemptEnded(ended) => match &ended.payload {
+                        Some(ValueRef::Inline(value)) => value.clone(),
+                        other => panic!("{other:?}"),
+                    },
+                    other => panic!("{other:?}"),
+                }
+            }
+            ValueRef::Blob(_) => panic!("no blobs here"),
+        }
+    }
+
+    fn choose(&mut self, among: usize) -> usize {
+        self.chosen += 1;
+        self.choices[self.chosen % self.choices.len()] % among
+    }
+
+    /// Lets one thing happen in the world. False when nothing can.
+    fn happen(&mut self) -> bool {
+        self.world.now = self.world.now.checked_add(SignedDuration::from_millis(1)).unwrap();
+        if self.choose(7) == 6 {
+            self.machine.values().clear();
+        }
+        let events = self.offers.len() + self.wakes.len();
+        if events == 0 {
+            return false;
+        }
+        let choice = self.choose(events);
+        if let Some(task) = self.offers.keys().nth(choice).copied() {
+            let (route, input) = self.offers.remove(&task).unwrap();
+            self.tell(Input::Answered(task, answer(&route.component, &input, task.attempt)));
+        } else {
+            let (due_at, step) = self.wakes.swap_remove(choice - self.offers.len());
+            self.world.now = self.world.now.max(due_at);
+            self.tell(Input::Due(step));
+        }
+        true
+    }
+
+    /// Lets this many things happen.
+    pub fn advance(&mut self, steps: usize) {
+        for _ in 0..steps {
+            self.happen();
+        }
+    }
+
+    /// Lets things happen until nothing can.
+    pub fn finish(&mut self) {
+        let mut left = 10_000;
+        while self.happen() {
+            left -= 1;
+            assert!(left > 0, "the run does not come to an end");
+        }
+        assert!(self.machine.state().is_ended(), "nothing can happen, and the run has not ended");
+        assert_eq!(self.machine.state().open, 0);
+    }
+
+    pub fn journal(&self) -> impl Iterator<Item = &Record> {
+        self.appends.iter().flatten()
+    }
+
+    /// Whether a step was open at so many crashes that it is given up.
+    pub fn is_poisoned(&self) -> bool {
+        let runs = self.machine.state().runs.values();
+        runs.flat_map(|run| &run.items).flat_map(|item| item.steps.values()).any(|step| step.owners_lost >= 3)
+    }
+
+    /// The outcome of each item that has ended.
+    pub fn results(&self) -> Vec<naive::Outcome> {
+        let mut ended: Vec<_> = self
+            .journal()
+            .filter_map(|record| match &record.event {
+                Event::ItemEnded(ended) => Some((ended.item, &ended.result)),
+                _ => None,
+            })
+            .collect();
+        ended.sort_by_key(|(item, _)| *item);
+        ended
+            .into_iter()
+            .map(|(_, result)| match result {
+                Outcome::Success(place) => naive::Outcome::Success(self.stored(place).to_json().unwrap()),
+                Outcome::Failed(error) => {
+                    let own =
+                        if error.kind == ErrorKind::ComponentFailed { error.message.clone() } else { String::new() };
+                    naive::Outcome::Failed(error.kind.name().into(), own)
+                }
+            })
+            .collect()
+    }
+
+    /// A member of the first item's error data.
+    pub fn error_data(&self, name: &str) -> Json {
+        let error = self.journal().find_map(|record| match &record.event {
+            Event::ItemEnded(ended) => match &ended.result {
+                Outcome::Failed(error) => Some(error),
+                Outcome::Success(_) => None,
+            },
+            _ => None,
+        });
+        error.and_then(|error| error.data.as_ref()?.field(name)).map_or(json!(null), |value| value.to_json().unwrap())
+    }
+
+    /// The places of the steps that got an attempt, in order.
+    pub fn scheduled_steps(&self) -> Vec<u32> {
+        self.journal()
+            .filter_map(|record| match &record.event {
+                Event::StepScheduled(scheduled) => Some(scheduled.step.step),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+/// How the component of this name behaves.
+fn answer(component: &str, input: &Value, attempt: u32) -> Answer {
+    let wrapped = || Answer::Success(Value::object([("got", input.clone())]));
+    let failed = |message: String| Answer::Failed(FlowError::new(ErrorKind::ComponentFailed, message).into());
+    match component {
+        "/echo" => Answer::Success(input.clone()),
+        "/null" => Answer::Success(Value::null()),
+        "/fail" => failed(format!("boom {}", input.to_json().unwrap())),
+        "/twice" if attempt == 1 => failed("not yet".into()),
+        "/lost" if attempt == 1 => {
+            Answer::Lost(Lost { error: FlowError::new(ErrorKind::Unreachable, "gone"), spends: true, back_off: false })
+        }
+        _ => wrapped(),
+    }
+}

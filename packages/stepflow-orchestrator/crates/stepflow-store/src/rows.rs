@@ -1,0 +1,182 @@
+//! What is read of runs: a projection of the journal.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use stepflow_engine::event::{Event, Outcome, Record, StepRef, ValueRef};
+use stepflow_protocol::{ExecutionStatus, FlowError, FlowId, FlowResult, RunId, StepStatus};
+
+/// A run in lists.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRow {
+    /// The run.
+    pub run: RunId,
+    /// The root of its tree.
+    pub root: RunId,
+    /// The flow.
+    pub flow_id: FlowId,
+    /// The flow's name.
+    pub flow_name: Option<String>,
+    /// How far it is.
+    pub status: ExecutionStatus,
+    /// How far its items are.
+    pub items: ItemCounts,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// How far the items of a run are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ItemCounts {
+    /// All of them.
+    pub total: u32,
+    /// Ended with a result.
+    pub completed: u32,
+    /// Not ended.
+    pub running: u32,
+    /// Ended with an error.
+    pub failed: u32,
+    /// Ended by a cancellation.
+    pub cancelled: u32,
+}
+
+/// An item of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ItemRow {
+    /// Its place among the inputs, counted from 0.
+    pub item: u32,
+    /// How far it is.
+    pub status: ExecutionStatus,
+    /// Its output or error.
+    pub result: Option<FlowResult>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// A step of an item.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepRow {
+    /// Its place in the flow, counted from 0.
+    pub step: u32,
+    /// Its id in the flow.
+    pub step_id: String,
+    /// How far it is.
+    pub status: StepStatus,
+    /// The attempts made.
+    pub attempts: u32,
+    /// Why it failed.
+    pub error: Option<FlowError>,
+    /// When its first attempt was scheduled.
+    pub scheduled_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// The rows of one tree.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    pub runs: BTreeMap<RunId, RunRow>,
+    pub items: BTreeMap<(RunId, u32), ItemEnd>,
+    pub steps: BTreeMap<StepRef, StepProgress>,
+}
+
+/// How an item ended; one that has no row has not.
+#[derive(Debug)]
+pub(crate) struct ItemEnd {
+    pub status: ExecutionStatus,
+    pub result: Outcome,
+    pub at: Timestamp,
+}
+
+/// How far a step is.
+#[derive(Debug)]
+pub(crate) struct StepProgress {
+    pub status: StepStatus,
+    pub attempts: u32,
+    pub error: Option<FlowError>,
+    pub output: Option<ValueRef>,
+    pub scheduled_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Rows {
+    /// Takes over what an event changes.
+    pub fn apply(&mut self, record: &Record) {
+        match &record.event {
+            Event::RunCreated(created) => {
+                let items = ItemCounts { total: created.items, running: created.items, ..ItemCounts::default() };
+                let row = RunRow {
+                    run: created.run,
+                    root: created.root,
+                    flow_id: created.flow_id,
+                    flow_name: None,
+                    status: ExecutionStatus::Running,
+                    items,
+                    created_at: record.at,
+                    ended_at: None,
+                };
+                self.runs.insert(created.run, row);
+            }
+            Event::StepScheduled(scheduled) => {
+                let step = self.step(scheduled.step);
+                step.status = StepStatus::Runnable;
+                step.attempts = scheduled.task.attempt;
+                step.scheduled_at.get_or_insert(record.at);
+            }
+            Event::StepEnded(ended) => {
+                let step = self.step(ended.step);
+                step.ended_at = Some(record.at);
+                match &ended.result {
+                    Outcome::Success(place) => {
+                        step.status = StepStatus::Completed;
+                        step.output = Some(place.clone());
+                    }
+                    Outcome::Failed(error) => {
+                        step.status = StepStatus::Failed;
+                        step.error = Some(error.clone());
+                    }
+                }
+            }
+            Event::ItemEnded(ended) => {
+                let end = ItemEnd { status: ended.status, result: ended.result.clone(), at: record.at };
+                self.items.insert((ended.run, ended.item), end);
+                if let Some(run) = self.runs.get_mut(&ended.run) {
+                    run.items.running -= 1;
+                    match ended.status {
+                        ExecutionStatus::Completed => run.items.completed += 1,
+                        ExecutionStatus::Failed => run.items.failed += 1,
+                        ExecutionStatus::Cancelled => run.items.cancelled += 1,
+                        ExecutionStatus::Running => {}
+                    }
+                }
+            }
+            Event::RunEnded(ended) => {
+                if let Some(run) = self.runs.get_mut(&ended.run) {
+                    run.status = ended.status;
+                    run.ended_at = Some(record.at);
+                }
+            }
+            Event::AttemptEnded(_)
+            | Event::RetryScheduled(_)
+            | Event::TimerStarted(_)
+            | Event::TimerFired(_)
+            | Event::CancelAsked(_)
+            | Event::OwnerChanged(_)
+            | Event::StepReused(_)
+            | Event::StepEndedFromOutside(_) => {}
+        }
+    }
+
+    fn step(&mut self, at: StepRef) -> &mut StepProgress {
+        self.steps.entry(at).or_insert_with(|| StepProgress {
+            status: StepStatus::Runnable,
+            attempts: 0,
+            error: None,
+            output: None,
+            scheduled_at: None,
+            ended_at: None,
+        })
+    }
+}
