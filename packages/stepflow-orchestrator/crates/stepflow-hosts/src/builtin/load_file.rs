@@ -1,0 +1,168 @@
+//! `/load_file`: reads a JSON, CSV or text file of the working directory.
+
+mod confine;
+mod csv_rows;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+use stepflow_engine::ports::{Failure, Purity};
+use stepflow_protocol::{ErrorKind, FlowError, Value, ValueError};
+
+use super::{Builtin, BuiltinOptions, World, read};
+
+pub(super) struct LoadFile;
+
+#[derive(Deserialize)]
+struct Input {
+    path: PathBuf,
+    format: Option<Format>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    Json,
+    Csv,
+    Text,
+}
+
+impl Builtin for LoadFile {
+    fn path(&self) -> &'static str {
+        "/load_file"
+    }
+
+    fn description(&self) -> &'static str {
+        "Reads a file of the working directory: JSON, CSV with a header row (a list of objects), or text."
+    }
+
+    fn purity(&self) -> Purity {
+        Purity::Read
+    }
+
+    fn input_schema(&self) -> Json {
+        json!({
+            "type": "object",
+            "properties": {
+                "path": {"type": "string", "description": "Relative paths start at the working directory."},
+                "format": {"enum": ["json", "csv", "text", null], "description": "By the path's extension when absent."},
+            },
+            "required": ["path"],
+            "additionalProperties": false,
+        })
+    }
+
+    fn output_schema(&self) -> Json {
+        json!({
+            "type": "object",
+            "properties": {
+                "data": {},
+                "metadata": {
+                    "type": "object",
+                    "properties": {
+                        "resolved_path": {"type": "string"},
+                        "size_bytes": {"type": "integer"},
+                        "format": {"enum": ["json", "csv", "text"]},
+                    },
+                },
+            },
+            "required": ["data", "metadata"],
+        })
+    }
+
+    fn run(&self, input: Value, world: Arc<World>) -> BoxFuture<'static, Result<Value, Failure>> {
+        async move {
+            let input: Input = read(&input)?;
+            let reading = tokio::task::spawn_blocking(move || load(&input, &world.options));
+            let loaded =
+                reading.await.map_err(|error| FlowError::new(ErrorKind::OrchestratorError, error.to_string()))?;
+            Ok(loaded?)
+        }
+        .boxed()
+    }
+}
+
+fn load(input: &Input, options: &BuiltinOptions) -> Result<Value, FlowError> {
+    let format = match input.format {
+        Some(format) => format,
+        None => Format::of(&input.path)?,
+    };
+    let resolved = confine::resolve(&input.path, options)?;
+    if !resolved.is_file() {
+        // A pipe or a device might be read for ever.
+        return Err(invalid(&input.path, "it is not a file"));
+    }
+    let bytes = fs::read(&resolved).map_err(|error| unreadable(&input.path, &resolved, &error))?;
+    let size = bytes.len() as u64;
+    let data = match format {
+        Format::Json => Value::parse(bytes).map_err(|error| misread(&input.path, &error))?,
+        Format::Csv => csv_rows::read(&bytes, &input.path)?,
+        Format::Text => text(bytes, &input.path)?,
+    };
+    let metadata = Value::object([
+        ("resolved_path", Value::string(&resolved.to_string_lossy())),
+        ("size_bytes", Value::from(size)),
+        ("format", Value::string(format.name())),
+    ]);
+    Ok(Value::object([("data", data), ("metadata", metadata)]))
+}
+
+impl Format {
+    fn of(path: &Path) -> Result<Self, FlowError> {
+        let extension =
+            path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default();
+        match extension.as_str() {
+            "json" => Ok(Self::Json),
+            "csv" => Ok(Self::Csv),
+            "txt" | "text" | "md" | "log" => Ok(Self::Text),
+            "yaml" | "yml" => {
+                Err(invalid(path, "YAML is not read yet: convert it to JSON, or read it with `format: text`"))
+            }
+            _ => Err(invalid(path, "its extension does not tell the format: say `format: json`, `csv` or `text`")),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Text => "text",
+        }
+    }
+}
+
+fn text(bytes: Vec<u8>, path: &Path) -> Result<Value, FlowError> {
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Value::string(&text)),
+        Err(error) => Err(invalid(path, &format!("it is not UTF-8 text (byte {})", error.utf8_error().valid_up_to()))),
+    }
+}
+
+fn misread(path: &Path, error: &ValueError) -> FlowError {
+    match error {
+        ValueError::NotJson(error) => {
+            let place = format!("{}:{}:{}", path.display(), error.line(), error.column());
+            FlowError::new(ErrorKind::InvalidInput, format!("{place}: {error}")).with(at(path))
+        }
+        other => invalid(path, &other.to_string()),
+    }
+}
+
+fn unreadable(path: &Path, resolved: &Path, error: &std::io::Error) -> FlowError {
+    let message = format!("`{}` cannot be read ({}): {error}", path.display(), resolved.display());
+    FlowError::new(ErrorKind::ComponentFailed, message).with(at(path))
+}
+
+/// INVALID_INPUT about this file.
+fn invalid(path: &Path, problem: &str) -> FlowError {
+    FlowError::new(ErrorKind::InvalidInput, format!("`{}`: {problem}", path.display())).with(at(path))
+}
+
+fn at(path: &Path) -> [(&'static str, Value); 1] {
+    [("file", Value::string(&path.to_string_lossy()))]
+}

@@ -1,0 +1,39 @@
+//! `/noop`: hands its input on. For tests, and to give a value a name.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
+use serde_json::{Value as Json, json};
+use stepflow_engine::ports::{Failure, Purity};
+use stepflow_protocol::Value;
+
+use super::{Builtin, World};
+
+pub(super) struct Noop;
+
+impl Builtin for Noop {
+    fn path(&self) -> &'static str {
+        "/noop"
+    }
+
+    fn description(&self) -> &'static str {
+        "Hands its input on."
+    }
+
+    fn purity(&self) -> Purity {
+        Purity::Pure
+    }
+
+    fn input_schema(&self) -> Json {
+        json!({})
+    }
+
+    fn output_schema(&self) -> Json {
+        json!({})
+    }
+
+    fn run(&self, input: Value, _world: Arc<World>) -> BoxFuture<'static, Result<Value, Failure>> {
+        ready(Ok(input)).boxed()
+    }
+}

@@ -1,0 +1,66 @@
+//! `/put_blob`: keeps a content and gives its id.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+use stepflow_engine::ports::{Blob, Failure, Purity};
+use stepflow_protocol::{BlobType, ErrorKind, FlowError, Value};
+
+use super::{Builtin, World, read};
+
+pub(super) struct PutBlob;
+
+#[derive(Deserialize)]
+struct Input {
+    data: Value,
+    #[serde(default)]
+    blob_type: BlobType,
+}
+
+impl Builtin for PutBlob {
+    fn path(&self) -> &'static str {
+        "/put_blob"
+    }
+
+    fn description(&self) -> &'static str {
+        "Keeps `data` in the blob store and gives its id, the SHA-256 of its bytes."
+    }
+
+    fn purity(&self) -> Purity {
+        // The same content has the same id and is kept once.
+        Purity::Pure
+    }
+
+    fn input_schema(&self) -> Json {
+        json!({
+            "type": "object",
+            "properties": {
+                "data": {"description": "Any JSON; base64 text for the type `binary`."},
+                "blob_type": {"enum": ["data", "flow", "binary"], "default": "data"},
+            },
+            "required": ["data"],
+            "additionalProperties": false,
+        })
+    }
+
+    fn output_schema(&self) -> Json {
+        json!({"type": "object", "properties": {"blob_id": {"type": "string"}}, "required": ["blob_id"]})
+    }
+
+    fn run(&self, input: Value, world: Arc<World>) -> BoxFuture<'static, Result<Value, Failure>> {
+        async move {
+            let Input { data, blob_type } = read(&input)?;
+            match world.blobs.put(Blob { data, blob_type }).await {
+                Ok(id) => Ok(Value::object([("blob_id", Value::string(&id.to_string()))])),
+                Err(error) => {
+                    let message = format!("the blob could not be kept: {error}");
+                    Err(FlowError::new(ErrorKind::ResourceUnavailable, message).into())
+                }
+            }
+        }
+        .boxed()
+    }
+}

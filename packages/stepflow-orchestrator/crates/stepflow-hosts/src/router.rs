@@ -1,0 +1,314 @@
+//! Finds the host of a component: path pattern → plugin, as the config's `routes` say.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use stepflow_engine::event::{Route, TaskRef};
+use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Target, TaskEnvelope};
+use stepflow_flow::suggest;
+use stepflow_protocol::{ErrorKind, FlowError, Value};
+
+use crate::pattern::Pattern;
+
+/// One rule of a route.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rule {
+    /// The plugin's name in the config.
+    pub plugin: String,
+    /// The component's path at the plugin, with the pattern's names in braces; `/{component}` when absent.
+    #[serde(default)]
+    pub component: Option<String>,
+}
+
+impl Rule {
+    /// A rule that leads to this plugin.
+    #[must_use]
+    pub fn to(plugin: impl Into<String>) -> Self {
+        Self { plugin: plugin.into(), component: None }
+    }
+}
+
+/// Raised when routes cannot be followed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// The key is not a pattern.
+    #[error("the route `{route}` is not a path pattern: {problem}")]
+    Pattern {
+        /// The key.
+        route: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Two keys match the same paths.
+    #[error("the routes `{first}` and `{second}` match the same paths: put their rules under one of them")]
+    Duplicate {
+        /// One key.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// The route leads nowhere.
+    #[error("the route `{route}` has no rules: name a plugin, as in `[{{plugin: python}}]`")]
+    Empty {
+        /// The key.
+        route: String,
+    },
+    /// The rule names a plugin that the config does not have.
+    #[error("the route `{route}` leads to the plugin `{plugin}`, which does not exist{hint}")]
+    UnknownPlugin {
+        /// The key.
+        route: String,
+        /// The plugin that was named.
+        plugin: String,
+        /// The plugins that there are.
+        hint: String,
+    },
+    /// The rule's component cannot be filled in.
+    #[error("the route `{route}`: {problem}")]
+    Template {
+        /// The key.
+        route: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// The component host that the engine sees: hands each path to the plugin whose route fits.
+pub struct Router {
+    plugins: BTreeMap<String, Arc<dyn ComponentHost>>,
+    /// Most specific first.
+    routes: Vec<CompiledRoute>,
+    inbox: Arc<dyn Inbox>,
+}
+
+struct CompiledRoute {
+    /// The key as it stands in the config.
+    key: String,
+    pattern: Pattern,
+    rules: Vec<CompiledRule>,
+}
+
+struct CompiledRule {
+    plugin: String,
+    template: Template,
+}
+
+/// The component's path at the plugin: literal text and captured names in turns.
+struct Template(Vec<Piece>);
+
+enum Piece {
+    Text(String),
+    Captured(String),
+}
+
+impl Router {
+    /// Compiles routes over these plugins. `inbox` hears of tasks whose plugin is gone.
+    ///
+    /// # Errors
+    /// The first route that cannot be followed.
+    pub fn new(
+        plugins: BTreeMap<String, Arc<dyn ComponentHost>>,
+        routes: impl IntoIterator<Item = (String, Vec<Rule>)>,
+        inbox: Arc<dyn Inbox>,
+    ) -> Result<Self, RouteError> {
+        let mut compiled = Vec::new();
+        for (key, rules) in routes {
+            compiled.push(CompiledRoute::new(key, rules, &plugins)?);
+        }
+        compiled.sort_by(|left, right| left.pattern.specificity(&right.pattern));
+        if let Some(twins) = compiled.windows(2).find(|pair| pair[0].pattern.specificity(&pair[1].pattern).is_eq()) {
+            return Err(RouteError::Duplicate { first: twins[0].key.clone(), second: twins[1].key.clone() });
+        }
+        Ok(Self { plugins, routes: compiled, inbox })
+    }
+
+    /// Where a component's path leads, whether or not the plugin has such a component.
+    #[must_use]
+    pub fn route(&self, path: &str) -> Option<Route> {
+        self.routes.iter().find_map(|route| {
+            let captures = route.pattern.captures(path)?;
+            // The first rule that applies: today every rule does; conditions and allow lists decide here.
+            let rule = route.rules.first()?;
+            Some(Route { plugin: rule.plugin.clone(), component: rule.template.fill(&captures) })
+        })
+    }
+
+    /// A path by which a flow reaches this component of a plugin, if there is one.
+    #[must_use]
+    pub fn path_to(&self, target: &Route) -> Option<String> {
+        self.routes
+            .iter()
+            .map(|route| {
+                let prefix = route.pattern.literal_prefix();
+                let parts = prefix.into_iter().chain([target.component.trim_start_matches('/')]);
+                parts.fold(String::new(), |path, part| path + "/" + part)
+            })
+            .find(|path| self.route(path).as_ref() == Some(target))
+    }
+
+    fn no_route(&self, path: &str) -> FlowError {
+        let message = format!("no route leads to `{path}`");
+        let error = |message| FlowError::new(ErrorKind::ComponentNotFound, message);
+        if let Some(nearest) = self.nearest(path) {
+            return error(format!("{message}: did you mean `{nearest}`?")).with([("nearest", Value::string(&nearest))]);
+        }
+        let keys: Vec<String> = self.routes.iter().map(|route| format!("`{}`", route.key)).collect();
+        error(format!(
+            "{message}; the routes are {}",
+            if keys.is_empty() { "none".to_owned() } else { keys.join(", ") }
+        ))
+    }
+
+    /// A path that some route matches, near the one that was written.
+    fn nearest(&self, path: &str) -> Option<String> {
+        let with_slash = format!("/{path}");
+        if !path.starts_with('/') && self.route(&with_slash).is_some() {
+            return Some(with_slash);
+        }
+        let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        let candidates: Vec<String> = self
+            .routes
+            .iter()
+            .filter_map(|route| {
+                let prefix = route.pattern.literal_prefix();
+                let rest = segments.get(prefix.len()..)?;
+                Some(prefix.iter().chain(rest).fold(String::new(), |path, segment| path + "/" + segment))
+            })
+            .filter(|candidate| self.route(candidate).is_some())
+            .collect();
+        suggest::nearest(path, candidates.iter().map(String::as_str)).map(str::to_owned)
+    }
+
+    /// The plugin's own refusal, in the words of the flow: its paths are not the plugin's.
+    fn reworded(&self, error: FlowError, path: &str, route: &Route) -> FlowError {
+        if error.kind != ErrorKind::ComponentNotFound {
+            return error;
+        }
+        let nearest = error.data.as_ref().and_then(|data| data.field("nearest")?.text());
+        let meant = nearest
+            .and_then(|component| self.path_to(&Route { plugin: route.plugin.clone(), component }))
+            // A route for everything swallows the misspelled prefix of another one.
+            .or_else(|| self.nearest(path));
+        let message =
+            format!("`{path}` leads to the plugin `{}`, which has no component `{}`", route.plugin, route.component);
+        let data = [("component", Value::string(path)), ("plugin", Value::string(&route.plugin))];
+        match meant {
+            None => FlowError::new(ErrorKind::ComponentNotFound, message).with(data),
+            Some(meant) => FlowError::new(ErrorKind::ComponentNotFound, format!("{message}: did you mean `{meant}`?"))
+                .with(data)
+                .with([("nearest", Value::string(&meant))]),
+        }
+    }
+}
+
+impl ComponentHost for Router {
+    fn resolve(&self, path: &str, input: &Value) -> Result<Target, FlowError> {
+        let route = self.route(path).ok_or_else(|| self.no_route(path))?;
+        let plugin = self.plugins.get(&route.plugin).ok_or_else(|| gone(&route))?;
+        let target = plugin.resolve(&route.component, input).map_err(|error| self.reworded(error, path, &route))?;
+        // A host does not know the name that the config gives it.
+        Ok(match target {
+            Target::Component { purity, .. } => Target::Component { route, purity },
+        })
+    }
+
+    fn offer(&self, task: TaskEnvelope) {
+        match self.plugins.get(&task.route.plugin) {
+            Some(plugin) => plugin.offer(task),
+            // A run begun under another config.
+            None => self.inbox.answer(task.task, Answer::Failed(gone(&task.route).into())),
+        }
+    }
+
+    fn cancel(&self, route: &Route, task: TaskRef, reason: &str) {
+        if let Some(plugin) = self.plugins.get(&route.plugin) {
+            plugin.cancel(route, task, reason);
+        }
+    }
+}
+
+fn gone(route: &Route) -> FlowError {
+    let message = format!("the plugin `{}` is not in the config (any more)", route.plugin);
+    FlowError::new(ErrorKind::ComponentNotFound, message).with([("plugin", Value::string(&route.plugin))])
+}
+
+impl CompiledRoute {
+    fn new(
+        key: String,
+        rules: Vec<Rule>,
+        plugins: &BTreeMap<String, Arc<dyn ComponentHost>>,
+    ) -> Result<Self, RouteError> {
+        if rules.is_empty() {
+            return Err(RouteError::Empty { route: key });
+        }
+        let text =
+            if is_prefix(&key, &rules) { format!("{}/{{*component}}", key.trim_end_matches('/')) } else { key.clone() };
+        let pattern = Pattern::parse(&text).map_err(|problem| RouteError::Pattern { route: key.clone(), problem })?;
+        let mut compiled = Vec::new();
+        for rule in rules {
+            if !plugins.contains_key(&rule.plugin) {
+                let hint = plugin_hint(&rule.plugin, plugins);
+                return Err(RouteError::UnknownPlugin { route: key, plugin: rule.plugin, hint });
+            }
+            let template = Template::parse(rule.component.as_deref(), &pattern)
+                .map_err(|problem| RouteError::Template { route: key.clone(), problem })?;
+            compiled.push(CompiledRule { plugin: rule.plugin, template });
+        }
+        Ok(Self { key, pattern, rules: compiled })
+    }
+}
+
+/// `/` and a single literal segment stand for all that is below them, unless every rule names its component.
+fn is_prefix(key: &str, rules: &[Rule]) -> bool {
+    let single = key.strip_prefix('/').is_some_and(|rest| !rest.contains(['/', '{', '}']));
+    let below = |rule: &Rule| rule.component.as_ref().is_none_or(|template| template.contains('{'));
+    single && rules.iter().any(below)
+}
+
+fn plugin_hint(name: &str, plugins: &BTreeMap<String, Arc<dyn ComponentHost>>) -> String {
+    if let Some(nearest) = suggest::nearest(name, plugins.keys().map(String::as_str)) {
+        return format!(": did you mean `{nearest}`?");
+    }
+    let names: Vec<String> = plugins.keys().map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { String::new() } else { format!("; the plugins are {}", names.join(", ")) }
+}
+
+impl Template {
+    fn parse(text: Option<&str>, pattern: &Pattern) -> Result<Self, String> {
+        let Some(text) = text else {
+            return match pattern.names().any(|name| name == "component") {
+                true => Ok(Self(vec![Piece::Text("/".to_owned()), Piece::Captured("component".to_owned())])),
+                false => {
+                    Err("it captures no `{component}`, so its rules have to say which `component` is meant".to_owned())
+                }
+            };
+        };
+        if !text.starts_with('/') {
+            return Err(format!("the component `{text}` does not begin with `/`"));
+        }
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (name, after) =
+                after.split_once('}').ok_or_else(|| format!("the component `{text}` has an open `{{`"))?;
+            let name = name.trim_start_matches('*');
+            if !pattern.names().any(|captured| captured == name) {
+                return Err(format!("the component `{text}` uses `{name}`, which the pattern does not capture"));
+            }
+            pieces.extend([Piece::Text(before.to_owned()), Piece::Captured(name.to_owned())]);
+            rest = after;
+        }
+        pieces.push(Piece::Text(rest.to_owned()));
+        Ok(Self(pieces))
+    }
+
+    fn fill(&self, captures: &[(&str, &str)]) -> String {
+        let captured = |name: &str| captures.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value);
+        self.0.iter().fold(String::new(), |path, piece| match piece {
+            Piece::Text(text) => path + text,
+            Piece::Captured(name) => path + captured(name),
+        })
+    }
+}

@@ -1,0 +1,122 @@
+//! `components/execute`: the line that asks for it, and what its answer means for the attempt.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use stepflow_engine::ports::{Answer, Clock, Failure, SystemClock, TaskEnvelope};
+use stepflow_protocol::{ErrorKind, FailureDetails, FlowError, RpcError, Value, codes};
+
+use super::message::Body;
+
+/// What a worker said about an execute.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// The attempt ended.
+    Ended(Answer),
+    /// The worker is draining and has not called the component.
+    NotAccepted,
+}
+
+/// The line, spliced by hand: the input is copied as the text that it is, not printed from a tree.
+pub(crate) fn request_line(id: i64, task: &TaskEnvelope) -> Vec<u8> {
+    let mut line = Vec::with_capacity(task.input.size() + 512);
+    // Writing into memory does not fail.
+    let _ = write!(line, r#"{{"jsonrpc":"2.0","id":{id},"method":"components/execute","params":{{"component":"#);
+    push_string(&mut line, &task.route.component);
+    line.extend_from_slice(br#","input":"#);
+    line.extend_from_slice(task.input.as_bytes());
+    let (task_id, attempt) = (task.task.task_id, task.task.attempt);
+    let _ = write!(line, r#","attempt":{attempt},"task_id":"{task_id}","#);
+    if let Some(left) = time_left(task) {
+        let _ = write!(line, r#""deadline_ms":{},"#, left.as_millis());
+    }
+    line.extend_from_slice(br#""observability":{"#);
+    if let Some((trace, span)) = task.traceparent.as_deref().and_then(trace_and_span) {
+        let _ = write!(line, r#""trace_id":"{trace}","span_id":"{span}","#);
+    }
+    let (run, root, flow) = (task.run_id, task.root_run_id, task.flow_id);
+    let _ = write!(line, r#""run_id":"{run}","root_run_id":"{root}","flow_id":"{flow}","step_id":"#);
+    push_string(&mut line, &task.step_id);
+    line.extend_from_slice(b"}}}\n");
+    line
+}
+
+fn push_string(line: &mut Vec<u8>, text: &str) {
+    line.extend_from_slice(Value::string(text).as_bytes());
+}
+
+/// The smaller of the attempt's timeout and what is left until the run's deadline.
+fn time_left(task: &TaskEnvelope) -> Option<Duration> {
+    let until_deadline = task
+        .deadline
+        .map(|deadline| Duration::try_from(deadline.duration_since(SystemClock.now())).unwrap_or(Duration::ZERO));
+    match (task.timeout, until_deadline) {
+        (Some(timeout), Some(left)) => Some(timeout.min(left)),
+        (timeout, left) => timeout.or(left),
+    }
+}
+
+/// The ids of a W3C `traceparent`: `00-<32 hex>-<16 hex>-01`.
+fn trace_and_span(traceparent: &str) -> Option<(&str, &str)> {
+    let mut parts = traceparent.split('-').skip(1);
+    let hex = |text: &&str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Some((parts.next().filter(|trace| hex(trace, 32))?, parts.next().filter(|span| hex(span, 16))?))
+}
+
+/// What the answer means. `legacy` workers announced nothing: of their numbers only COMPONENT_NOT_FOUND can be relied
+/// on.
+pub(crate) fn verdict(task: &TaskEnvelope, body: Body, legacy: bool) -> Verdict {
+    let error = match body {
+        Body::Output(output) => return Verdict::Ended(Answer::Success(output)),
+        Body::Error(error) => error,
+        Body::Handshake(_) => return failed(worker_error(task, "its result has no `output`")),
+        Body::Malformed(problem) => return failed(worker_error(task, &problem)),
+    };
+    let of_kind = |kind| FlowError {
+        data: error.data.clone().filter(|data| !data.is_null()),
+        ..FlowError::new(kind, &error.message)
+    };
+    match error.code {
+        codes::COMPONENT_NOT_FOUND => failed(of_kind(ErrorKind::ComponentNotFound)),
+        _ if legacy => failed(of_kind(ErrorKind::ComponentFailed)),
+        codes::INVALID_INPUT => failed(of_kind(ErrorKind::InvalidInput)),
+        codes::COMPONENT_FAILED => Verdict::Ended(Answer::Failed(component_failure(&error))),
+        codes::TIMEOUT => failed(of_kind(ErrorKind::Timeout)),
+        codes::CANCELLED => Verdict::Ended(Answer::Cancelled),
+        codes::NOT_ACCEPTED => Verdict::NotAccepted,
+        _ => failed(of_kind(ErrorKind::WorkerError)),
+    }
+}
+
+fn failed(error: FlowError) -> Verdict {
+    Verdict::Ended(Answer::Failed(error.into()))
+}
+
+fn worker_error(task: &TaskEnvelope, problem: &str) -> FlowError {
+    let plugin = &task.route.plugin;
+    let message =
+        format!("the worker of plugin `{plugin}` answered with something that is not the protocol: {problem}");
+    FlowError::new(ErrorKind::WorkerError, message)
+}
+
+/// A component's own words, and what it wants to happen next.
+fn component_failure(error: &RpcError) -> Failure {
+    let data = error.data.clone().filter(|data| !data.is_null());
+    // Details of another shape are shown as they are.
+    let Some(details) = data.as_ref().and_then(|data| data.deserialize::<FailureDetails>().ok()) else {
+        return FlowError { data, ..FlowError::new(ErrorKind::ComponentFailed, &error.message) }.into();
+    };
+    let shown = [
+        ("type", details.exception_type.as_deref().map(Value::string)),
+        ("traceback", details.traceback.as_deref().map(Value::string)),
+        ("data", details.data),
+    ];
+    let mut failure = FlowError::new(ErrorKind::ComponentFailed, &error.message)
+        .with(shown.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    failure.code = details.code.unwrap_or(failure.code);
+    Failure {
+        error: failure,
+        retryable: details.retryable,
+        retry_after: details.retry_after.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+    }
+}

@@ -1,0 +1,202 @@
+//! One message of a worker, read in one pass: outputs and params stay the text that they are.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use stepflow_protocol::{ComponentInfo, RpcError, Value, WorkerCapabilities};
+
+/// What a line from a worker says.
+#[derive(Debug)]
+pub(crate) enum Message<'a> {
+    /// The worker asks; the id is to be echoed as it came.
+    Request { id: &'a RawValue, method: Cow<'a, str>, params: Option<&'a RawValue> },
+    /// The worker asks in a way that is not the protocol's.
+    Malformed { id: &'a RawValue, problem: String },
+    /// The worker tells.
+    Notification { method: Cow<'a, str> },
+    /// The worker answers the request of this number.
+    Answer { id: i64, body: Body },
+    /// A worker of the published 0.9 line: it serves HTTP on this port.
+    HttpPort(u16),
+}
+
+/// The content of an answer.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// Of an execute.
+    Output(Value),
+    /// Of the handshake.
+    Handshake(Handshake),
+    /// The request was refused, or the component failed.
+    Error(RpcError),
+    /// Something that is not the protocol; the text says what.
+    Malformed(String),
+}
+
+/// The results that the server asks for once.
+#[derive(Debug, Default)]
+pub(crate) struct Handshake {
+    pub(crate) capabilities: Option<WorkerCapabilities>,
+    pub(crate) components: Option<Vec<ComponentInfo>>,
+}
+
+/// The envelope with all members that any message has.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    method: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    result: Option<Outcome<'a>>,
+    #[serde(default)]
+    error: Option<RpcError>,
+}
+
+/// All members that any result has: reading them together is what makes one pass enough.
+#[derive(Deserialize)]
+struct Outcome<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    output: Option<&'a RawValue>,
+    #[serde(default)]
+    capabilities: Option<WorkerCapabilities>,
+    #[serde(default)]
+    components: Option<Vec<ComponentInfo>>,
+}
+
+/// What can still be told of a message whose members have the wrong types.
+#[derive(Deserialize)]
+struct Stray<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    method: Option<&'a RawValue>,
+    #[serde(default)]
+    jsonrpc: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    port: Option<u16>,
+}
+
+/// Tells `"output": null` (an output) from no `output`.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+impl<'a> Message<'a> {
+    /// Reads a line; the error says why it is not a message.
+    pub(crate) fn read(line: &'a [u8]) -> Result<Self, String> {
+        // serde would read an array as the members in their order.
+        if !line.trim_ascii_start().starts_with(b"{") {
+            return Err("it is not a JSON object".to_owned());
+        }
+        let parsed: Line<'a> = match serde_json::from_slice(line) {
+            Ok(parsed) => parsed,
+            Err(error) => return Self::stray(line, &error.to_string()),
+        };
+        match parsed {
+            Line { id: Some(id), method: Some(method), params, result: None, error: None } => {
+                Ok(Self::Request { id, method, params })
+            }
+            Line { id: None, method: Some(method), result: None, error: None, .. } => Ok(Self::Notification { method }),
+            Line { id: Some(id), method: None, result, error, .. } => {
+                Ok(Self::Answer { id: number(id)?, body: Body::of(result, error) })
+            }
+            _ => Self::stray(line, "it is neither a request nor an answer"),
+        }
+    }
+
+    /// An answer of the wrong shape still ends its request; anything else is noise.
+    fn stray(line: &'a [u8], problem: &str) -> Result<Self, String> {
+        match serde_json::from_slice::<Stray<'a>>(line) {
+            Ok(Stray { id: Some(id), method: None, .. }) => {
+                Ok(Self::Answer { id: number(id)?, body: Body::Malformed(problem.to_owned()) })
+            }
+            Ok(Stray { id: Some(id), method: Some(_), .. }) => Ok(Self::Malformed { id, problem: problem.to_owned() }),
+            Ok(Stray { id: None, method: None, jsonrpc: None, port: Some(port) }) => Ok(Self::HttpPort(port)),
+            _ => Err(problem.to_owned()),
+        }
+    }
+}
+
+impl Body {
+    fn of(result: Option<Outcome<'_>>, error: Option<RpcError>) -> Self {
+        match (result, error) {
+            (Some(Outcome { output: Some(output), .. }), None) => match Value::parse(output.get()) {
+                Ok(output) => Self::Output(output),
+                Err(error) => Self::Malformed(format!("its output is refused: {error}")),
+            },
+            (Some(Outcome { capabilities, components, .. }), None) => {
+                Self::Handshake(Handshake { capabilities, components })
+            }
+            (None, Some(error)) => Self::Error(error),
+            (Some(_), Some(_)) => Self::Malformed("it has a `result` and an `error`".to_owned()),
+            (None, None) => Self::Malformed("it has no `result` and no `error`".to_owned()),
+        }
+    }
+}
+
+/// The server numbers its requests; every other id is nobody's.
+fn number(id: &RawValue) -> Result<i64, String> {
+    id.get().parse().map_err(|_| format!("it answers `{}`, which was never asked", id.get()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(line: &str) -> Body {
+        match Message::read(line.as_bytes()).unwrap() {
+            Message::Answer { id: 7, body } => body,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_output_is_kept_as_text() {
+        let Body::Output(output) = body(r#"{"id":7,"result":{"output":{"b":1.0,"a":1e400}},"jsonrpc":"2.0"}"#) else {
+            panic!("no output")
+        };
+        assert_eq!(output.as_str(), r#"{"b":1.0,"a":1e400}"#);
+    }
+
+    #[test]
+    fn null_is_an_output() {
+        assert!(matches!(body(r#"{"id":7,"result":{"output":null}}"#), Body::Output(value) if value.is_null()));
+    }
+
+    #[test]
+    fn a_null_error_beside_a_result_counts_as_absent() {
+        assert!(matches!(body(r#"{"id":7,"error":null,"result":{"output":1}}"#), Body::Output(_)));
+    }
+
+    #[test]
+    fn an_answer_of_the_wrong_shape_still_ends_its_request() {
+        for line in [r#"{"id":7}"#, r#"{"id":7,"result":3}"#, r#"{"id":7,"error":"no"}"#, r#"{"id":7,"result":null}"#] {
+            assert!(matches!(body(line), Body::Malformed(_)), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_message_is_refused() {
+        for line in
+            ["hello", "3", r#"{"a":1}"#, r#"{"id":"x","result":{}}"#, "[1]", "", r#"{"jsonrpc":"2.0","port":1}"#]
+        {
+            assert!(Message::read(line.as_bytes()).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_port_announces_an_http_worker() {
+        assert!(matches!(Message::read(br#"{"port": 44661}"#), Ok(Message::HttpPort(44661))));
+    }
+
+    #[test]
+    fn a_request_keeps_the_spelling_of_its_id() {
+        let line = br#"{"jsonrpc":"2.0","id":"4-\u0061","method":"blobs/get","params":{"blob_id":"x"}}"#;
+        let Ok(Message::Request { id, method, params: Some(_) }) = Message::read(line) else { panic!("no request") };
+        assert_eq!((id.get(), method.as_ref()), (r#""4-\u0061""#, "blobs/get"));
+    }
+}

@@ -1,0 +1,291 @@
+//! The worker's process: started, watched, killed with its grandchildren. All platform code is here.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use parking_lot::Mutex;
+use tokio::net::unix::pipe;
+use tokio::sync::{oneshot, watch};
+
+use super::options::WorkerOptions;
+use super::start_error::StartError;
+
+/// The server's own variables: a worker that is itself a client of some server must not find ours by accident.
+const OWN_VARIABLES: [&str; 7] = [
+    "STEPFLOW_CONFIG",
+    "STEPFLOW_PORT",
+    "STEPFLOW_URL",
+    "STEPFLOW_TOKEN",
+    "STEPFLOW_ORCHESTRATOR_ID",
+    "STEPFLOW_ORCHESTRATOR_URL",
+    "STEPFLOW_SERVER_BIN",
+];
+
+/// A running process, leader of a group of its own. Dropping it kills the group.
+#[derive(Debug)]
+pub(crate) struct Process {
+    group: Group,
+    exit: watch::Receiver<Option<Exit>>,
+}
+
+/// How a process ended: unknown when the system has thrown it away, as it does where SIGCHLD is ignored.
+pub(crate) type Exit = Option<ExitStatus>;
+
+/// Our end of a process's stdin.
+pub(crate) type Stdin = pipe::Sender;
+
+/// Our end of a process's stdout or stderr.
+pub(crate) type Output = pipe::Receiver;
+
+/// The ends of a process's pipes that are ours.
+#[derive(Debug)]
+pub(crate) struct Pipes {
+    pub(crate) stdin: Stdin,
+    pub(crate) stdout: Output,
+    pub(crate) stderr: Output,
+}
+
+/// A process group whose leader has not been reaped yet: until then nobody else can get its number.
+#[derive(Debug, Clone)]
+struct Group {
+    leader: libc::pid_t,
+    reaped: Arc<Mutex<bool>>,
+}
+
+impl Process {
+    /// Starts a worker.
+    pub(crate) async fn start(options: &WorkerOptions) -> Result<(Self, Pipes), StartError> {
+        let program = find_program(options)?;
+        let cannot_run = |reason: String| StartError::CannotRun {
+            plugin: options.name.clone(),
+            command: program.display().to_string(),
+            reason,
+        };
+        let mut child = spawn(command(&program, options)).await.map_err(|error| cannot_run(reason(&error, options)))?;
+        let pipes = take_pipes(&mut child);
+        // From here on the child is killed when something goes wrong.
+        let process = Self::watch(child).map_err(|error| cannot_run(error.to_string()))?;
+        Ok((process, pipes.map_err(|error| cannot_run(error.to_string()))?))
+    }
+
+    /// The process's number.
+    pub(crate) fn id(&self) -> i32 {
+        self.group.leader
+    }
+
+    /// Waits for the process to end. Its group is dead by then.
+    pub(crate) async fn ended(&self) -> Exit {
+        let mut exit = self.exit.clone();
+        // The watching thread ends only after it has told.
+        exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.flatten())
+    }
+
+    /// Asks the process, with its grandchildren, to end.
+    pub(crate) fn terminate(&self) {
+        self.group.signal(libc::SIGTERM);
+    }
+
+    /// Ends the process with its grandchildren.
+    pub(crate) fn kill(&self) {
+        self.group.signal(libc::SIGKILL);
+    }
+
+    /// Gives the child a thread that waits for its end.
+    fn watch(mut child: Child) -> io::Result<Self> {
+        let leader = libc::pid_t::try_from(child.id()).map_err(io::Error::other)?;
+        let group = Group { leader, reaped: Arc::default() };
+        let (tell, exit) = watch::channel(None);
+        let process = Self { group: group.clone(), exit };
+        thread::Builder::new().name(format!("worker {leader}")).stack_size(64 * 1024).spawn(move || {
+            group.wait_for_leader();
+            let mut reaped = group.reaped.lock();
+            group.send(libc::SIGKILL);
+            let status = child.wait();
+            *reaped = true;
+            drop(reaped);
+            let _ = tell.send(Some(status.ok()));
+        })?;
+        Ok(process)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Group {
+    /// Blocks until the leader has ended, and leaves it to be reaped: its grandchildren are killed before its number
+    /// is free again.
+    fn wait_for_leader(&self) {
+        loop {
+            // SAFETY: an all-zero `siginfo_t` is a valid value of that plain C struct.
+            let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+            let options = libc::WEXITED | libc::WNOWAIT;
+            // SAFETY: `info` is a valid place to write to, and `leader` is our child, reaped by this thread only.
+            let waited = unsafe { libc::waitid(libc::P_PID, self.leader.unsigned_abs(), &raw mut info, options) };
+            if waited == 0 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+                return;
+            }
+        }
+    }
+
+    fn signal(&self, signal: libc::c_int) {
+        let reaped = self.reaped.lock();
+        if !*reaped {
+            self.send(signal);
+        }
+    }
+
+    /// Signals the group. Only while its leader is not reaped.
+    fn send(&self, signal: libc::c_int) {
+        // SAFETY: `killpg` takes no pointers; the group is ours as long as its leader is not reaped.
+        let _ = unsafe { libc::killpg(self.leader, signal) };
+    }
+}
+
+/// How a process ended, for people: `exit status 1`, `killed by signal 9 (SIGKILL)`.
+pub(crate) fn describe(exit: Exit) -> String {
+    let Some(status) = exit else { return "exit status unknown".to_owned() };
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(_)) => format!("killed by {}", status.to_string().replace(": ", " ")),
+        (None, None) => status.to_string(),
+    }
+}
+
+type Spawned = oneshot::Sender<io::Result<Child>>;
+
+/// Spawns on one thread that lives as long as the server: Linux sends the parent-death signal when the *thread* that
+/// spawned ends, and threads of the runtime come and go.
+async fn spawn(command: Command) -> io::Result<Child> {
+    static SPAWNER: OnceLock<io::Result<mpsc::Sender<(Command, Spawned)>>> = OnceLock::new();
+    let spawner = SPAWNER.get_or_init(|| {
+        let (jobs, queue) = mpsc::channel::<(Command, Spawned)>();
+        thread::Builder::new().name("spawner".to_owned()).spawn(move || {
+            for (mut command, reply) in queue {
+                // Nobody waits for a child whose host was dropped meanwhile.
+                if let Err(Ok(mut orphan)) = reply.send(command.spawn()) {
+                    let _ = orphan.kill();
+                    let _ = orphan.wait();
+                }
+            }
+        })?;
+        Ok(jobs)
+    });
+    let spawner = spawner.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
+    let (reply, spawned) = oneshot::channel();
+    spawner.send((command, reply)).map_err(io::Error::other)?;
+    spawned.await.map_err(io::Error::other)?
+}
+
+fn command(program: &Path, options: &WorkerOptions) -> Command {
+    let mut command = Command::new(program);
+    command.args(&options.args).current_dir(&options.cwd).process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    match &options.inherit_env {
+        None => {}
+        Some(names) => {
+            command.env_clear();
+            command.envs(names.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        }
+    }
+    for name in OWN_VARIABLES.into_iter().chain(options.withheld_env.iter().map(String::as_str)) {
+        command.env_remove(name);
+    }
+    // A worker that serves HTTP is to choose a free port.
+    command.env("STEPFLOW_WORKER_PORT", "0").envs(&options.env);
+    die_with_parent(&mut command);
+    command
+}
+
+#[cfg(target_os = "linux")]
+fn die_with_parent(command: &mut Command) {
+    let parent = std::process::id();
+    let arm = move || {
+        // SAFETY: `prctl` with these arguments touches no memory.
+        if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // A parent that died before the signal was armed sends none.
+        // SAFETY: `getppid` touches no memory and cannot fail.
+        if unsafe { libc::getppid() }.unsigned_abs() != parent {
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        }
+        Ok(())
+    };
+    // SAFETY: the closure runs between fork and exec; it makes two async-signal-safe system calls and neither
+    // allocates nor takes a lock.
+    unsafe { command.pre_exec(arm) };
+}
+
+/// Elsewhere the worker notices the end of its stdin.
+#[cfg(not(target_os = "linux"))]
+fn die_with_parent(_command: &mut Command) {}
+
+/// To be called inside a runtime, which will watch the pipes.
+fn take_pipes(child: &mut Child) -> io::Result<Pipes> {
+    fn taken<T: Into<OwnedFd>>(end: Option<T>) -> io::Result<OwnedFd> {
+        end.map(Into::into).ok_or_else(|| io::Error::other("its pipes are missing"))
+    }
+    Ok(Pipes {
+        stdin: Stdin::from_owned_fd(taken(child.stdin.take())?)?,
+        stdout: Output::from_owned_fd(taken(child.stdout.take())?)?,
+        stderr: Output::from_owned_fd(taken(child.stderr.take())?)?,
+    })
+}
+
+/// The system's words, and what it means by them where it says less than it knows.
+fn reason(error: &io::Error, options: &WorkerOptions) -> String {
+    if error.kind() != io::ErrorKind::NotFound {
+        error.to_string()
+    } else if !options.cwd.is_dir() {
+        format!("its working directory `{}` does not exist", options.cwd.display())
+    } else {
+        "the interpreter that its first line names does not exist".to_owned()
+    }
+}
+
+/// The program's path: as written when there is a slash in it, else from `PATH`, else beside the server's binary.
+fn find_program(options: &WorkerOptions) -> Result<PathBuf, StartError> {
+    let not_found = |searched: String| StartError::CommandNotFound {
+        plugin: options.name.clone(),
+        command: options.command.clone(),
+        searched,
+    };
+    if options.command.contains('/') {
+        let path = options.cwd.join(&options.command);
+        return if path.is_file() {
+            Ok(path)
+        } else {
+            Err(not_found(format!("there is no file `{}`", path.display())))
+        };
+    }
+    let path = options.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+    let beside = std::env::current_exe().ok().and_then(|server| Some(server.parent()?.to_owned()));
+    folders(&path)
+        .chain(beside)
+        .map(|folder| options.cwd.join(folder).join(&options.command))
+        .find(|candidate| is_executable(candidate))
+        .ok_or_else(|| not_found("looked for in PATH and beside the server".to_owned()))
+}
+
+fn folders(path: &OsStr) -> impl Iterator<Item = PathBuf> {
+    // An empty entry means the current folder; nobody means that.
+    std::env::split_paths(path).filter(|folder| !folder.as_os_str().is_empty())
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}

@@ -1,0 +1,97 @@
+//! Why a worker did not start, in words that a person who has just written it can act on.
+
+use std::time::Duration;
+
+use stepflow_protocol::{ErrorKind, FlowError, Value};
+
+/// Raised when a worker process did not come to answer the handshake.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// Nothing of that name can be run.
+    #[error(
+        "plugin `{plugin}`: there is no command `{command}` ({searched})\n\
+         hint: install it, or name the file with its path in the plugin's `command`"
+    )]
+    CommandNotFound {
+        /// The plugin's name.
+        plugin: String,
+        /// The `command` of its config.
+        command: String,
+        /// Where it was looked for.
+        searched: String,
+    },
+    /// The system would not run it.
+    #[error("plugin `{plugin}`: `{command}` cannot be run: {reason}")]
+    CannotRun {
+        /// The plugin's name.
+        plugin: String,
+        /// The program's path.
+        command: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// The process ended before it had answered.
+    #[error(
+        "plugin `{plugin}`: `{command}` ended before it answered ({status}){}\n\
+         hint: run the command by hand to see why",
+        last_words(.stderr)
+    )]
+    Died {
+        /// The plugin's name.
+        plugin: String,
+        /// The command line.
+        command: String,
+        /// Its exit status or signal.
+        status: String,
+        /// Its last lines on stderr.
+        stderr: String,
+    },
+    /// The process runs, and says nothing.
+    #[error(
+        "plugin `{plugin}`: `{command}` did not answer within {} s{}\n\
+         hint: is it a stepflow worker on stdio? a slow start is allowed for by the plugin's `startTimeout`",
+        .after.as_secs_f64(), last_words(.stderr)
+    )]
+    Timeout {
+        /// The plugin's name.
+        plugin: String,
+        /// The command line.
+        command: String,
+        /// How long it had.
+        after: Duration,
+        /// Its last lines on stderr.
+        stderr: String,
+    },
+    /// The process answered with something that is not the protocol.
+    #[error("plugin `{plugin}`: `{command}` does not speak the worker protocol: {problem}{}", last_words(.stderr))]
+    Protocol {
+        /// The plugin's name.
+        plugin: String,
+        /// The command line.
+        command: String,
+        /// What it said.
+        problem: String,
+        /// Its last lines on stderr.
+        stderr: String,
+    },
+    /// The host was shut down meanwhile.
+    #[error("plugin `{plugin}` was shut down before it had started")]
+    ShutDown {
+        /// The plugin's name.
+        plugin: String,
+    },
+}
+
+impl StartError {
+    /// The failure of a step that is routed to this worker.
+    pub(crate) fn as_flow_error(&self, plugin: &str) -> FlowError {
+        FlowError::new(ErrorKind::Unreachable, self.to_string()).with([("plugin", Value::string(plugin))])
+    }
+}
+
+fn last_words(stderr: &str) -> String {
+    if stderr.is_empty() {
+        return "; it wrote nothing to stderr".to_owned();
+    }
+    stderr.lines().fold("; its last lines on stderr:".to_owned(), |text, line| text + "\n  | " + line)
+}

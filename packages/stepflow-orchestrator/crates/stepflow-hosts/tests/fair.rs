@@ -1,0 +1,66 @@
+//! The order in which waiting tasks are taken.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[allow(dead_code)]
+mod suite;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use stepflow_engine::ports::TaskEnvelope;
+use stepflow_hosts::FairQueue;
+use stepflow_protocol::{RunId, Value};
+use uuid::Uuid;
+
+fn task(root: u8, item: u32, step: u32) -> TaskEnvelope {
+    let root_run_id = RunId::from_uuid(Uuid::from_u128(u128::from(root)));
+    TaskEnvelope { root_run_id, item, step, ..suite::task("/x", Value::null()) }
+}
+
+proptest! {
+    #[test]
+    fn roots_take_turns_and_each_keeps_its_order(places in prop::collection::vec((0_u8..5, 0_u32..6, 0_u32..6), 0..60)) {
+        let mut queue = FairQueue::default();
+        for (root, item, step) in &places {
+            queue.push(task(*root, *item, *step));
+        }
+        let taken = queue.drain();
+        prop_assert_eq!(taken.len(), places.len());
+
+        let mut of_root: BTreeMap<RunId, Vec<(u32, u32)>> = BTreeMap::new();
+        for task in &taken {
+            of_root.entry(task.root_run_id).or_default().push((task.item, task.step));
+        }
+        for order in of_root.values() {
+            prop_assert!(order.is_sorted());
+        }
+        // Between two turns of a root, every other root that still has tasks gets one turn.
+        let mut left: BTreeMap<RunId, usize> = of_root.iter().map(|(root, order)| (*root, order.len())).collect();
+        let mut round = BTreeSet::new();
+        for task in &taken {
+            if round.contains(&task.root_run_id) {
+                prop_assert!(left.iter().all(|(root, count)| *count == 0 || round.contains(root)));
+                round.clear();
+            }
+            round.insert(task.root_run_id);
+            *left.get_mut(&task.root_run_id).unwrap() -= 1;
+        }
+    }
+
+    #[test]
+    fn what_is_removed_is_never_taken(removals in prop::collection::vec((0_u8..4, 0_u32..4, any::<bool>()), 0..40)) {
+        let mut queue = FairQueue::default();
+        let tasks: Vec<(TaskEnvelope, bool)> =
+            removals.iter().map(|(root, item, remove)| (task(*root, *item, 0), *remove)).collect();
+        for (task, _) in &tasks {
+            queue.push(task.clone());
+        }
+        for (task, _) in tasks.iter().filter(|(_, remove)| *remove) {
+            prop_assert_eq!(queue.remove(task.task).map(|removed| removed.task), Some(task.task));
+        }
+        let kept: BTreeSet<_> = tasks.iter().filter(|(_, remove)| !remove).map(|(task, _)| task.task).collect();
+        prop_assert_eq!(queue.len(), kept.len());
+        prop_assert_eq!(queue.drain().iter().map(|task| task.task).collect::<BTreeSet<_>>(), kept);
+        prop_assert!(queue.is_empty());
+    }
+}

@@ -1,0 +1,312 @@
+//! How workers on stdio start, die, are replaced and end, with nothing left behind.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[allow(dead_code)]
+mod suite;
+mod worker_fixture;
+
+use std::time::Duration;
+
+use stepflow_engine::event::TaskRef;
+use stepflow_engine::ports::{Answer, ComponentHost as _, TaskEnvelope};
+use stepflow_hosts::{Health, StartError};
+use stepflow_protocol::{ErrorKind, Value};
+use suite::{PATIENCE, json, task};
+use uuid::Uuid;
+use worker_fixture::{command, processes_marked, worker};
+
+fn next_attempt(task: &TaskEnvelope) -> TaskEnvelope {
+    TaskEnvelope { task: TaskRef { attempt: task.task.attempt + 1, ..task.task }, ..task.clone() }
+}
+
+#[tokio::test]
+async fn a_crash_loses_the_attempt_and_the_next_one_finds_a_new_worker() {
+    let mut fixture = worker("crash").start().await;
+    let first = task("/echo", json(r#"{"die":-9}"#));
+    fixture.host.offer(first.clone());
+    let (lost_task, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+    assert_eq!((lost_task, lost.spends, lost.back_off), (first.task, true, false));
+    assert_eq!(lost.error.kind, ErrorKind::Unreachable);
+    assert!(lost.error.message.contains("killed by signal 9 (SIGKILL)"), "{}", lost.error.message);
+    let data = lost.error.data.unwrap();
+    assert_eq!(data.field("plugin"), Some(Value::string("python")));
+    assert_eq!(data.field("stderr"), Some(Value::string("the last words")));
+
+    fixture.host.offer(next_attempt(&first));
+    assert_eq!(fixture.words.output().await, json(r#"{"attempt":2}"#));
+}
+
+#[tokio::test]
+async fn an_exit_status_is_told() {
+    let mut fixture = worker("crash").start().await;
+    fixture.host.offer(task("/echo", json(r#"{"die":7}"#)));
+    let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+    assert!(lost.error.message.ends_with("exit status 7"), "{}", lost.error.message);
+}
+
+#[tokio::test]
+async fn every_open_attempt_is_lost_with_its_worker_and_what_waits_is_not() {
+    let mut fixture = worker("crash").max_concurrency(2).start().await;
+    let dying = task("/echo", json(r#"{"die":1}"#));
+    let (neighbour, waiting) = (task("/echo", json("{}")), task("/echo", json("{}")));
+    for task in [&dying, &neighbour, &waiting] {
+        fixture.host.offer(task.clone());
+    }
+    for expected in [&dying, &neighbour] {
+        let (lost, answer) = fixture.words.answer().await;
+        assert_eq!(lost, expected.task);
+        assert!(matches!(answer, Answer::Lost(_)));
+    }
+    assert_eq!(fixture.words.answer().await.0, waiting.task);
+}
+
+#[tokio::test]
+async fn five_crashes_without_one_answer_make_a_worker_unhealthy() {
+    let mut fixture = worker("crash").start().await;
+    for _ in 0..5 {
+        fixture.host.offer(task("/echo", json(r#"{"die":1}"#)));
+        assert!(matches!(fixture.words.answer().await.1, Answer::Lost(_)));
+    }
+    let Health::Down(reason) = fixture.host.health() else { panic!("still healthy") };
+    assert!(reason.contains("5 times"), "{reason}");
+    fixture.host.offer(task("/echo", json("{}")));
+    let failure = fixture.words.failure().await;
+    assert_eq!(failure.kind, ErrorKind::Unreachable);
+    assert_eq!(failure.data.unwrap().field("stderr"), Some(Value::string("the last words")));
+}
+
+#[tokio::test]
+async fn an_answer_forgives_the_crashes_before_it() {
+    let mut fixture = worker("crash").start().await;
+    for _ in 0..4 {
+        let dying = task("/echo", json(r#"{"die":1}"#));
+        for attempt in [dying.clone(), next_attempt(&dying)] {
+            fixture.host.offer(attempt);
+            fixture.words.answer().await;
+        }
+    }
+    assert_eq!(fixture.host.health(), Health::Ready);
+}
+
+#[tokio::test]
+async fn an_unhealthy_worker_is_tried_again_after_its_pause() {
+    let policy = |policy: &mut stepflow_hosts::RestartPolicy| {
+        policy.crashes = 1;
+        policy.pause = Duration::from_millis(20);
+    };
+    let mut fixture = worker("crash").restart(policy).start().await;
+    fixture.host.offer(task("/echo", json(r#"{"die":1}"#)));
+    assert!(matches!(fixture.words.answer().await.1, Answer::Lost(_)));
+    // Refused until the new process has shaken hands.
+    let patience = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        fixture.host.offer(task("/echo", json("{}")));
+        match fixture.words.answer().await.1 {
+            Answer::Success(output) => break assert_eq!(output, json(r#"{"attempt":1}"#)),
+            Answer::Failed(failure) => assert_eq!(failure.error.kind, ErrorKind::Unreachable),
+            other => panic!("{other:?}"),
+        }
+        assert!(tokio::time::Instant::now() < patience, "it is never tried again");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_stops_listening_is_replaced() {
+    let mut fixture = worker("deaf").start().await;
+    fixture.host.offer(task("/echo", Value::null()));
+    assert_eq!(fixture.words.output().await, Value::null());
+    fixture.host.offer(task("/echo", Value::null()));
+    let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+    assert!(lost.spends);
+    assert!(lost.error.message.contains("does not read its stdin"), "{}", lost.error.message);
+    fixture.host.offer(task("/echo", Value::null()));
+    assert_eq!(fixture.words.output().await, Value::null());
+}
+
+#[tokio::test]
+async fn a_grandchild_dies_with_its_parent() {
+    let mut fixture = worker("grandchild").start().await;
+    assert_eq!(fixture.processes(), 2);
+    fixture.host.offer(task("/echo", Value::string("die")));
+    assert!(matches!(fixture.words.answer().await.1, Answer::Lost(_)));
+    // The new worker has a grandchild of its own; the old one's is gone.
+    fixture.host.offer(task("/echo", Value::null()));
+    fixture.words.output().await;
+    assert_eq!(fixture.processes(), 2);
+    fixture.host.shutdown().await;
+    assert_eq!(fixture.processes(), 0);
+}
+
+#[tokio::test]
+async fn a_shutdown_loses_what_is_open_and_spends_nothing() {
+    let mut fixture = worker("hold").shutdown_grace(Duration::ZERO).start().await;
+    let (held, waiting) = (task("/echo", Value::string("hold")), task("/echo", Value::null()));
+    fixture.host.offer(held.clone());
+    fixture.host.offer(waiting.clone());
+    fixture.host.shutdown().await;
+    for _ in 0..2 {
+        let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+        assert!(!lost.spends);
+    }
+    fixture.host.offer(waiting);
+    assert!(matches!(fixture.words.answer().await.1, Answer::Lost(_)));
+    assert_eq!(fixture.processes(), 0);
+}
+
+#[tokio::test]
+async fn a_worker_that_ignores_everything_is_killed() {
+    let fixture = worker("stubborn").shutdown_grace(Duration::from_millis(10)).start().await;
+    assert_eq!(fixture.processes(), 1);
+    fixture.host.shutdown().await;
+    assert_eq!(fixture.processes(), 0);
+}
+
+#[tokio::test]
+async fn an_idle_worker_ends_with_its_input() {
+    // With this grace, SIGTERM would come after the test's patience.
+    let fixture = worker("echo").shutdown_grace(PATIENCE * 10).start().await;
+    tokio::time::timeout(PATIENCE, fixture.host.shutdown()).await.unwrap();
+    assert_eq!(fixture.processes(), 0);
+}
+
+#[test]
+fn a_runtime_that_ends_takes_its_workers_along() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let fixture = runtime.block_on(worker("grandchild").start());
+    assert_eq!(fixture.processes(), 2);
+    drop(runtime);
+    wait_until(|| fixture.processes() == 0);
+}
+
+/// The variable by which the next test tells its copy the mark.
+const KILLED_SERVER: &str = "STEPFLOW_TEST_KILLED_SERVER";
+
+#[test]
+fn a_server_that_is_killed_takes_its_workers_along() {
+    if let Ok(mark) = std::env::var(KILLED_SERVER) {
+        return serve_until_killed(mark);
+    }
+    let mark = Uuid::now_v7().to_string();
+    let mut server = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_server_that_is_killed_takes_its_workers_along"])
+        .env(KILLED_SERVER, &mark)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until(|| processes_marked(&mark) == 1);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    wait_until(|| processes_marked(&mark) == 0);
+}
+
+/// The worker ignores the end of its input and SIGTERM: only the parent-death signal can end it.
+fn serve_until_killed(mark: String) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _fixture = runtime.block_on(worker("stubborn").marked(mark).start());
+    loop {
+        std::thread::park();
+    }
+}
+
+fn wait_until(condition: impl Fn() -> bool) {
+    let patience = std::time::Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(std::time::Instant::now() < patience, "it does not come to pass");
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test]
+async fn tasks_that_are_offered_before_the_start_wait_for_it() {
+    let mut fixture = worker("echo").build();
+    assert!(fixture.host.resolve("/echo", &Value::null()).is_ok());
+    fixture.host.offer(task("/echo", Value::from(true)));
+    assert!(fixture.words.is_silent());
+    fixture.host.start().await.unwrap();
+    assert_eq!(fixture.words.output().await, Value::from(true));
+}
+
+#[tokio::test]
+async fn a_command_that_is_not_there_is_named() {
+    let error = command("stepflow-no-such-worker").start_error().await;
+    assert!(matches!(&error, StartError::CommandNotFound { command, .. } if command == "stepflow-no-such-worker"));
+    assert!(error.to_string().contains("there is no command `stepflow-no-such-worker` (looked for in PATH"), "{error}");
+    let error = command("./no/such/file").start_error().await;
+    assert!(error.to_string().contains("there is no file `"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_program_cannot_be_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.txt");
+    std::fs::write(&path, "hello").unwrap();
+    let error = command(path.to_str().unwrap()).start_error().await;
+    assert!(matches!(error, StartError::CannotRun { .. }), "{error}");
+    assert!(error.to_string().contains("Permission denied"), "{error}");
+}
+
+#[tokio::test]
+async fn what_the_system_does_not_find_is_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = command("python3").cwd(folder.path().join("gone")).start_error().await;
+    assert!(error.to_string().contains("gone` does not exist"), "{error}");
+    let script = folder.path().join("script");
+    std::fs::write(&script, "#!/no/such/interpreter\n").unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let error = command(script.to_str().unwrap()).start_error().await;
+    assert!(error.to_string().contains("the interpreter that its first line names"), "{error}");
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_at_import_shows_why() {
+    let error = worker("die_at_import").start_error().await;
+    let StartError::Died { status, stderr, .. } = &error else { panic!("{error}") };
+    assert_eq!(status, "exit status 1");
+    assert!(stderr.contains("ModuleNotFoundError: No module named 'a_module_that_is_not_there'"), "{stderr}");
+    assert!(error.to_string().contains("\n  | ModuleNotFoundError"), "{error}");
+}
+
+#[tokio::test]
+async fn a_worker_that_never_answers_is_given_up() {
+    let error = worker("silent").start_timeout(Duration::from_millis(300)).start_error().await;
+    assert!(matches!(error, StartError::Timeout { .. }), "{error}");
+    assert!(error.to_string().contains("did not answer within 0.3 s"), "{error}");
+}
+
+#[tokio::test]
+async fn a_worker_that_does_not_speak_the_protocol_is_given_up() {
+    for (how, words) in
+        [("refuse", "it refused the handshake: not today (-32000)"), ("http", "it serves HTTP on port 44661")]
+    {
+        let error = worker("wrong_protocol").args(&[how]).start_error().await;
+        assert!(matches!(error, StartError::Protocol { .. }), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn tasks_of_a_worker_that_does_not_start_fail_with_the_reason() {
+    let mut fixture = worker("die_at_import").build();
+    fixture.host.offer(task("/echo", Value::null()));
+    fixture.host.start().await.unwrap_err();
+    let failure = fixture.words.failure().await;
+    assert_eq!(failure.kind, ErrorKind::Unreachable);
+    assert!(failure.message.contains("a_module_that_is_not_there"), "{}", failure.message);
+    let error = fixture.host.resolve("/echo", &Value::null()).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unreachable);
+    fixture.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_shutdown_during_the_start_leaves_nothing_behind() {
+    let fixture = worker("silent").build();
+    let (started, ()) = tokio::join!(fixture.host.start(), async {
+        while !fixture.host.last_words().contains("busy") {
+            tokio::task::yield_now().await;
+        }
+        fixture.host.shutdown().await;
+    });
+    assert!(matches!(started, Err(StartError::ShutDown { .. })), "{started:?}");
+    assert_eq!(fixture.processes(), 0);
+}

@@ -1,0 +1,146 @@
+//! Starts a program of `workers/` under a host, with a mark in its environment by which it and all that it starts can
+//! be found among the machine's processes.
+#![allow(dead_code)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use stepflow_hosts::{RestartPolicy, StartError, StdioWorker, WorkerOptions};
+use uuid::Uuid;
+
+use crate::suite::{MemoryBlobs, Words, inbox};
+
+/// The variable that holds the mark.
+const MARK: &str = "STEPFLOW_TEST_MARK";
+
+/// A worker that is not started yet.
+pub struct Builder {
+    options: WorkerOptions,
+    mark: String,
+}
+
+/// A host with its worker. Dropping it ends the worker with the test's runtime.
+pub struct Fixture {
+    pub host: Arc<StdioWorker>,
+    pub words: Words,
+    mark: String,
+}
+
+/// The program `workers/<name>.py`.
+pub fn worker(name: &str) -> Builder {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workers");
+    let script = scripts.join(name).with_extension("py");
+    command("python3").args(&[script.to_str().unwrap()])
+}
+
+/// Any command.
+pub fn command(command: &str) -> Builder {
+    let mark = Uuid::now_v7().to_string();
+    let mut options = WorkerOptions::new("python", command, std::env::temp_dir());
+    options.env.insert(MARK.to_owned(), mark.clone());
+    options.env.insert("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned());
+    options.shutdown_grace = Duration::from_secs(5);
+    // The waits of the real policy are for people.
+    options.restart = RestartPolicy {
+        first_delay: Duration::from_millis(1),
+        max_delay: Duration::from_millis(4),
+        crashes: 5,
+        pause: Duration::from_secs(60),
+    };
+    Builder { options, mark }
+}
+
+impl Builder {
+    pub fn args(mut self, args: &[&str]) -> Self {
+        self.options.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.options.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub fn inherit(mut self, names: &[&str]) -> Self {
+        self.options.inherit_env = Some(names.iter().map(|name| (*name).to_owned()).collect());
+        self
+    }
+
+    /// With the mark of another process's test.
+    pub fn marked(mut self, mark: String) -> Self {
+        self.options.env.insert(MARK.to_owned(), mark.clone());
+        self.mark = mark;
+        self
+    }
+
+    pub fn withhold(mut self, name: &str) -> Self {
+        self.options.withheld_env.push(name.to_owned());
+        self
+    }
+
+    pub fn cwd(mut self, cwd: impl Into<PathBuf>) -> Self {
+        self.options.cwd = cwd.into();
+        self
+    }
+
+    pub fn max_concurrency(mut self, limit: usize) -> Self {
+        self.options.max_concurrency = Some(limit);
+        self
+    }
+
+    pub fn start_timeout(mut self, timeout: Duration) -> Self {
+        self.options.start_timeout = timeout;
+        self
+    }
+
+    pub fn shutdown_grace(mut self, grace: Duration) -> Self {
+        self.options.shutdown_grace = grace;
+        self
+    }
+
+    pub fn restart(mut self, change: impl FnOnce(&mut RestartPolicy)) -> Self {
+        change(&mut self.options.restart);
+        self
+    }
+
+    /// A host whose worker is not started.
+    pub fn build(self) -> Fixture {
+        let (inbox, words) = inbox();
+        let host = Arc::new(StdioWorker::new(self.options, inbox, Arc::new(MemoryBlobs::default())));
+        Fixture { host, words, mark: self.mark }
+    }
+
+    /// A host whose worker has shaken hands.
+    pub async fn start(self) -> Fixture {
+        let fixture = self.build();
+        fixture.host.start().await.unwrap();
+        fixture
+    }
+
+    /// Why the worker does not start; and that nothing of it is left.
+    pub async fn start_error(self) -> StartError {
+        let fixture = self.build();
+        let error = fixture.host.start().await.unwrap_err();
+        fixture.host.shutdown().await;
+        assert_eq!(fixture.processes(), 0, "something is left behind");
+        error
+    }
+}
+
+impl Fixture {
+    /// How many living processes of the machine carry the mark.
+    pub fn processes(&self) -> usize {
+        processes_marked(&self.mark)
+    }
+}
+
+/// How many living processes of the machine carry this mark.
+pub fn processes_marked(mark: &str) -> usize {
+    let marked = format!("{MARK}={mark}").into_bytes();
+    let carries = |environ: Vec<u8>| environ.split(|byte| *byte == 0).any(|entry| entry == marked);
+    // The environment of a zombie is empty: what is dead and not reaped does not count.
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    processes.filter(|entry| fs::read(entry.path().join("environ")).is_ok_and(carries)).count()
+}

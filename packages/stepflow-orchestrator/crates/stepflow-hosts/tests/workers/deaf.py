@@ -1,0 +1,12 @@
+"""Closes its stdin after the first execute, answers it, and lives on."""
+
+import os
+import signal
+
+import wire
+
+wire.greet()
+request = wire.receive()
+os.close(0)
+wire.answer(request, None)
+signal.pause()

@@ -1,0 +1,3 @@
+"""Never comes to speak."""
+
+import a_module_that_is_not_there  # noqa: F401

@@ -1,0 +1,18 @@
+"""Prints between its messages whatever a program may print: text, numbers, JSON that is no message, bad UTF-8."""
+
+import sys
+
+import wire
+
+
+def litter():
+    sys.stdout.buffer.write(b'hello\n\n3\n{"level": "info"}\n[1]\n\xff\xfe\n{"id": 99, "result": {}}\n{"broken\n')
+    sys.stdout.buffer.flush()
+
+
+litter()
+wire.greet()
+for request in wire.executes():
+    litter()
+    wire.answer(request, request["params"]["input"])
+    litter()
