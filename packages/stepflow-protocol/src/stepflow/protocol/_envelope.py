@@ -1,0 +1,123 @@
+"""What every message has around it: JSON-RPC 2.0, read as one flat struct and written as four.
+
+Reading leaves `params` and `result` as bytes, so that each is decoded once, into the type that its
+method says. Writing goes from the typed value to the whole message in one pass.
+"""
+
+from typing import Any, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from stepflow.protocol._message import Message
+from stepflow.protocol.errors import InvalidEnvelope, NotJson
+
+MessageId: TypeAlias = str | int
+"""Names a request. Each side draws its own, and echoes the other's as it came."""
+
+
+class ErrorObject(Message):
+    """The refusal of a request."""
+
+    code: int
+    """A number of `ErrorCode`, or of the sender's own."""
+    message: str
+    """What went wrong."""
+    data: Any = None
+    """Details."""
+
+
+# The member `jsonrpc` is a tag: always written, and checked where it is there.
+
+
+class Envelope(msgspec.Struct, tag_field="jsonrpc", tag="2.0", omit_defaults=True):
+    """Any message, as it was received.
+
+    `id` and `method`: a request. `method` alone: a notification. `id` and `result` or `error`: an
+    answer. A null member counts as absent.
+    """
+
+    id: MessageId | None = None
+    method: str | None = None
+    params: Raw | UnsetType = UNSET
+    result: Raw | UnsetType = UNSET
+    error: ErrorObject | None = None
+
+
+class Request(msgspec.Struct, tag_field="jsonrpc", tag="2.0"):
+    """A call that wants an answer."""
+
+    id: MessageId
+    method: str
+    params: Any
+
+
+class Notification(msgspec.Struct, tag_field="jsonrpc", tag="2.0"):
+    """A call that wants none."""
+
+    method: str
+    params: Any
+
+
+class Answer(msgspec.Struct, tag_field="jsonrpc", tag="2.0"):
+    """The answer to a request. `result` is an object, never null."""
+
+    id: MessageId
+    result: Any
+
+
+class ErrorAnswer(msgspec.Struct, tag_field="jsonrpc", tag="2.0"):
+    """The refusal of a request; `id` is null when it could not be read."""
+
+    id: MessageId | None
+    error: ErrorObject
+
+
+Outgoing: TypeAlias = Request | Notification | Answer | ErrorAnswer
+
+_envelopes = msgspec.json.Decoder(Envelope)
+_encoder = msgspec.json.Encoder()
+_NULL = Raw(b"null")
+
+
+class _Identified(msgspec.Struct):
+    id: Any = None
+
+
+def encode(message: Outgoing | Envelope) -> bytes:
+    """Return a message as compact JSON, without a line break.
+
+    Raises `TypeError` or `ValueError` when a value in it has no JSON form.
+    """
+    return _encoder.encode(message)
+
+
+def decode(text: bytes) -> Envelope:
+    """Read one message.
+
+    Raises `NotJson`, or `InvalidEnvelope` with the message's id where that could be read.
+    """
+    try:
+        envelope = _envelopes.decode(text)
+    except msgspec.ValidationError as error:
+        raise InvalidEnvelope(str(error), _id_in(text)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise NotJson(str(error)) from None
+    if envelope.params == _NULL:
+        envelope.params = UNSET
+    if envelope.result == _NULL:
+        envelope.result = UNSET
+    if envelope.method is None:
+        if (envelope.result is UNSET) == (envelope.error is None):
+            raise InvalidEnvelope("it needs `method`, or one of `result` and `error`", envelope.id)
+    elif envelope.result is not UNSET or envelope.error is not None:
+        raise InvalidEnvelope("`method` excludes `result` and `error`", envelope.id)
+    return envelope
+
+
+def _id_in(text: bytes) -> MessageId | None:
+    try:
+        id = msgspec.json.decode(text, type=_Identified).id
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return id if isinstance(id, str) or type(id) is int else None

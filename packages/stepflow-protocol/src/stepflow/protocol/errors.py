@@ -1,0 +1,84 @@
+"""What can go wrong with messages, whatever carries them.
+
+StepflowError
+├── ProtocolError            a message that is not the protocol
+│   ├── NotJson
+│   ├── InvalidEnvelope      JSON, but no JSON-RPC message
+│   │   └── MessageTooLong
+│   ├── UnknownMethod
+│   └── InvalidParams
+└── RequestRefused           the peer answered our request with an error
+"""
+
+from typing import ClassVar
+
+from stepflow.protocol._error_codes import ErrorCode
+
+
+class StepflowError(Exception):
+    """The root of everything that Stepflow raises."""
+
+
+class ProtocolError(StepflowError):
+    """Raised when a message is not the protocol. `code` is the number to answer it with."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.INVALID_REQUEST
+
+
+class NotJson(ProtocolError):
+    """Raised when a text that should be a message is not JSON."""
+
+    code = ErrorCode.PARSE_ERROR
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"the message is not JSON: {problem}")
+
+
+class InvalidEnvelope(ProtocolError):
+    """Raised when JSON is not a JSON-RPC message. `id` is the message's own, where it can be told."""
+
+    def __init__(self, problem: str, id: str | int | None = None) -> None:
+        super().__init__(f"not a JSON-RPC 2.0 message: {problem}")
+        self.id = id
+
+
+class MessageTooLong(InvalidEnvelope):
+    """Raised when a message is longer than `limit` bytes; it was skipped up to its end."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"longer than {limit:,} bytes; pass large values as blobs")
+        self.limit = limit
+
+
+class UnknownMethod(ProtocolError):
+    """Raised when nobody serves a method."""
+
+    code = ErrorCode.METHOD_NOT_FOUND
+
+    def __init__(self, method: str) -> None:
+        super().__init__(f"there is no method `{method}` here")
+        self.method = method
+
+
+class InvalidParams(ProtocolError):
+    """Raised when params do not fit their method."""
+
+    code = ErrorCode.INVALID_PARAMS
+
+    def __init__(self, method: str, problem: str) -> None:
+        super().__init__(f"the params do not fit `{method}`: {problem}")
+        self.method = method
+
+
+class RequestRefused(StepflowError):
+    """Raised when the peer answers a request of ours with an error.
+
+    `code` is a number of `ErrorCode` or of the peer's own, `message` its words, `data` its details.
+    """
+
+    def __init__(self, method: str, code: int, message: str, data: object = None) -> None:
+        super().__init__(f"`{method}` was refused: {message} (error {code})")
+        self.method = method
+        self.code = code
+        self.message = message
+        self.data = data

@@ -1,0 +1,52 @@
+"""The flow document as types: what a flow file holds, member for member.
+
+Apart from `stepflow.protocol` itself, because a worker needs none of it.
+"""
+
+from stepflow.protocol._generated.flow import (
+    Backoff,
+    BackoffConstant,
+    BackoffExponential,
+    BackoffFibonacci,
+    ErrorKind,
+    ExampleInput,
+    Exhausted,
+    ExhaustedFail,
+    ExhaustedUseDefault,
+    Flow,
+    FlowSchemaProperties,
+    FlowSchemas,
+    OnError,
+    OnErrorFail,
+    OnErrorRetry,
+    OnErrorUseDefault,
+    Step,
+    TestCase,
+    TestConfig,
+)
+
+__all__ = [
+    # the document
+    "Flow",
+    "Step",
+    "ExampleInput",
+    # its schemas
+    "FlowSchemas",
+    "FlowSchemaProperties",
+    # what happens when a step fails
+    "ErrorKind",
+    "OnError",
+    "OnErrorFail",
+    "OnErrorUseDefault",
+    "OnErrorRetry",
+    "Backoff",
+    "BackoffConstant",
+    "BackoffExponential",
+    "BackoffFibonacci",
+    "Exhausted",
+    "ExhaustedFail",
+    "ExhaustedUseDefault",
+    # its tests
+    "TestConfig",
+    "TestCase",
+]

@@ -1,0 +1,73 @@
+"""A function that is served: its path, its types and how it is called."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from types import CodeType
+from typing import Any
+
+from stepflow.protocol import ComponentInfo
+from stepflow.worker._signature import signature_of
+from stepflow.worker._types import Undescribable, ValueType, value_type
+from stepflow.worker.errors import RegistrationError
+
+
+class Component:
+    """One served function. Made once, at registration; used by every execute of its path."""
+
+    __slots__ = ("description", "function", "input", "invoke", "is_async", "output", "path",
+                 "takes_context")  # fmt: skip
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str | None,
+        description: str | None,
+        local_names: Mapping[str, Any],
+    ) -> None:
+        """Read the function. Raises `RegistrationError` with the reason why it cannot be served."""
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise RegistrationError(function.__name__, "it yields; return a list instead")
+        own_name = name or str(getattr(function, "__name__", ""))
+        if not own_name.strip("/"):
+            raise RegistrationError(repr(function), "it has no name; give it one with `name=`")
+        if "{" in own_name:
+            raise RegistrationError(
+                own_name, "path patterns are not built yet; register each path by itself"
+            )
+        signature = signature_of(function, local_names)
+        self.path = own_name if own_name.startswith("/") else f"/{own_name}"
+        self.description = description or inspect.getdoc(function)
+        self.function = function
+        self.is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+            getattr(function, "__call__", None)  # noqa: B004, an instance may have an async one
+        )
+        self.takes_context = signature.takes_context
+        self.invoke = signature.invoke
+        self.input = _described(own_name, "input", signature.input)
+        self.output = _described(own_name, "output", signature.output)
+
+    def info(self) -> ComponentInfo:
+        """What the server is told of it."""
+        return ComponentInfo(
+            component=self.path,
+            description=self.description,
+            input_schema=self.input.schema,
+            output_schema=self.output.schema,
+        )
+
+    @property
+    def code(self) -> CodeType | None:
+        """The function's code, by which a stack frame is recognised as the component's."""
+        return getattr(inspect.unwrap(self.function), "__code__", None)
+
+
+def _described(name: str, role: str, annotation: Any) -> ValueType:
+    try:
+        return value_type(annotation, output=role == "output")
+    except Undescribable as reason:
+        raise RegistrationError(
+            name,
+            f"its {role} type has no JSON Schema: {reason}\n"
+            "hint: use a msgspec Struct, dataclass, TypedDict, dict, list, scalar, `Any` or a "
+            "pydantic model",
+        ) from None

@@ -1,0 +1,86 @@
+"""How a component's exception becomes the error that the server is answered with."""
+
+import sys
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+from stepflow.protocol import (
+    ErrorAnswer,
+    ErrorCode,
+    ErrorObject,
+    FailureDetails,
+    MessageId,
+    frame,
+)
+from stepflow.worker.errors import ComponentError, InvalidInput
+
+_OWN_FOLDER = str(Path(__file__).parent)
+
+TRACEBACK_LIMIT = 32 << 10
+"""The most of a traceback that is sent, in characters; what is nearest to the failure is kept."""
+
+
+def failure_line(id: MessageId, error: BaseException) -> bytes:
+    """Return the framed answer that says how a component failed. Never raises."""
+    answer = ErrorAnswer(id, failure(error))
+    try:
+        return frame(answer)
+    except (TypeError, ValueError, RecursionError):
+        # The component attached something that has no JSON form; its words still get through.
+        if isinstance(answer.error.data, FailureDetails):
+            answer.error.data.data = repr(answer.error.data.data)
+        return frame(answer)
+
+
+def failure(error: BaseException) -> ErrorObject:
+    """Return the error object for what a component raised."""
+    if isinstance(error, InvalidInput):
+        return ErrorObject(ErrorCode.INVALID_INPUT, _text(error.message), {"path": error.path})
+    details = FailureDetails(type=type_name(error), traceback=_traceback_of(error))
+    if isinstance(error, ComponentError):
+        details.code = error.code
+        details.retryable = error.retryable
+        details.retry_after = error.retry_after
+        details.data = error.data
+    return ErrorObject(ErrorCode.COMPONENT_FAILED, _message_of(error), details)
+
+
+def type_name(error: BaseException) -> str:
+    """Return an exception's type as it is written in code: bare when builtin or of the script."""
+    kind = type(error)
+    bare = kind.__module__ in ("builtins", "__main__")
+    return kind.__qualname__ if bare else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def user_frames(where: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without our own frames at its start."""
+    while where is not None and where.tb_frame.f_code.co_filename.startswith(_OWN_FOLDER):
+        where = where.tb_next
+    return where
+
+
+def _message_of(error: BaseException) -> str:
+    text = str(error)
+    # A key alone, as in `'x'`, says nothing.
+    if not text or isinstance(error, KeyError):
+        text = f"{type_name(error)}: {text}" if text else type_name(error)
+    return _text(text)
+
+
+def _traceback_of(error: BaseException) -> str:
+    lines = traceback.format_exception(type(error), error, user_frames(error.__traceback__))
+    return _text("".join(lines)[-TRACEBACK_LIMIT:])
+
+
+def _text(text: str) -> str:
+    """Half a surrogate pair has no UTF-8 form, and must not keep an answer from being written."""
+    return text.encode(errors="backslashreplace").decode() if not text.isascii() else text
+
+
+def print_user_traceback(error: BaseException) -> None:
+    """Write a traceback to stderr that begins with the user's own code."""
+    where = user_frames(error.__traceback__)
+    while where is not None and "importlib" in where.tb_frame.f_code.co_filename:
+        where = where.tb_next
+    sys.stderr.write("".join(traceback.format_exception(type(error), error, where)))

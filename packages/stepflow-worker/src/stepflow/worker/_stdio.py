@@ -1,0 +1,125 @@
+"""Serves components over stdin and stdout, until the server closes them or asks us to end."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+
+from stepflow.protocol import MessageTooLong
+from stepflow.worker._component import Component
+from stepflow.worker._executor import Executor, default_limit
+from stepflow.worker._session import Session
+from stepflow.worker._streams import LineWriter, ProtocolStreams, lines
+
+log = logging.getLogger("stepflow.worker")
+
+EOF_GRACE = 5.0
+SIGTERM_GRACE = 30.0
+
+
+async def serve_stdio(
+    components: Mapping[str, Component],
+    streams: ProtocolStreams,
+    *,
+    max_concurrency: int | None = None,
+    drain_timeout: float | None = None,
+) -> list[str]:
+    """Serve until the input ends or SIGTERM comes, then finish what is open.
+
+    max_concurrency: how many executes run at once; by default a few more than there are CPUs,
+    or 256 when all components are async.
+    drain_timeout: how long open executes may go on, in seconds; by default 5 after the end of
+    the input and 30 after SIGTERM.
+    Returns the components that were still running when that time was over.
+    """
+    loop = asyncio.get_running_loop()
+    served = components.values()
+    executor = Executor(loop, served, max_concurrency or default_limit(served))
+    session = Session(components, executor, LineWriter(streams.output).write)
+    end = _End(loop, drain_timeout)
+    reader = threading.Thread(
+        target=_read, args=(streams.input, session, end), name="stepflow-reader", daemon=True
+    )
+    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+        # Not on Windows, and not off the main thread; there the end of the input is enough.
+        loop.add_signal_handler(signal.SIGTERM, end.asked)
+    if streams.is_terminal:
+        _greet(components)
+    reader.start()
+
+    await end.began.wait()
+    session.drain()
+    return await end.drained(executor)
+
+
+class _End:
+    """The end of serving: what brings it about, and how long it may take."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, drain_timeout: float | None) -> None:
+        self._loop = loop
+        self._drain_timeout = drain_timeout
+        self._deadline: float | None = None
+        self._wait: asyncio.Timeout | None = None
+        self.began = asyncio.Event()
+
+    def asked(self) -> None:
+        """SIGTERM came."""
+        self._within(SIGTERM_GRACE)
+
+    def input_ended(self) -> None:
+        """The server closed our input; called from the reader's thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: we have ended already
+            self._loop.call_soon_threadsafe(self._within, EOF_GRACE)
+
+    def _within(self, grace: float) -> None:
+        grace = grace if self._drain_timeout is None else self._drain_timeout
+        deadline = self._loop.time() + grace
+        if self._deadline is None or deadline < self._deadline:
+            self._deadline = deadline
+            if self._wait is not None:
+                self._wait.reschedule(deadline)
+        self.began.set()
+
+    async def drained(self, executor: Executor) -> list[str]:
+        idle = asyncio.Event()
+
+        def became_idle() -> None:
+            self._loop.call_soon_threadsafe(idle.set)
+
+        executor.when_idle(became_idle)
+        try:
+            async with asyncio.timeout_at(self._deadline) as self._wait:
+                await idle.wait()
+        except TimeoutError:
+            unfinished = executor.open_paths()
+            log.warning("ended with open executes of %s", ", ".join(sorted(set(unfinished))))
+            return unfinished
+        return []
+
+
+def _read(fd: int, session: Session, end: _End) -> None:
+    """The reader thread: nothing else touches the input, and nothing here waits for a component."""
+    try:
+        for line in lines(fd):
+            if isinstance(line, MessageTooLong):
+                session.refuse(None, line)
+            else:
+                session.receive(line)
+    except OSError as error:
+        log.warning("the input cannot be read any more: %s", error)
+    finally:
+        session.calls.close()
+        end.input_ended()
+
+
+def _greet(components: Mapping[str, Component]) -> None:
+    listed = "\n".join(f"  {path}" for path in components) or "  (no components)"
+    print(
+        f"serving over stdio:\n{listed}\nwaiting for a server: one JSON-RPC message per line, "
+        f"{'Ctrl-Z' if os.name == 'nt' else 'Ctrl-D'} ends",
+        file=sys.stderr,
+    )

@@ -1,0 +1,83 @@
+"""The two file descriptors of the protocol, kept out of reach of everything else in the process."""
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from stepflow.protocol import LineSplitter, MessageTooLong
+
+log = logging.getLogger("stepflow.worker")
+
+CHUNK = 1 << 16  # what a pipe holds
+
+
+class ProtocolStreams(NamedTuple):
+    """Where messages come from and go to, as file descriptors that no child inherits."""
+
+    input: int
+    output: int
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person types the messages."""
+        return os.isatty(self.input)
+
+
+def take_standard_streams() -> ProtocolStreams:
+    """Take stdin and stdout for the protocol, once per process and before user code is imported.
+
+    From then on fd 0 is the null device and fd 1 is stderr: a `print`, an `input()` or a child
+    process cannot touch the protocol. Raises `OSError` when stdin or stdout is closed.
+    """
+    streams = ProtocolStreams(os.dup(0), os.dup(1))
+    if os.name == "posix":
+        for fd in streams:
+            os.set_blocking(fd, True)  # whoever shares the file with us may want it otherwise
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    try:
+        os.dup2(2, 1)
+    except OSError:
+        os.dup2(null, 1)  # there is no stderr either
+    os.close(null)
+    # Whatever was printed before is still in this buffer, and goes to stderr now as well.
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        sys.stdout.flush()
+    return streams
+
+
+def lines(fd: int) -> Iterator[bytes | MessageTooLong]:
+    """Read lines until the end of the stream. Blank ones are left out."""
+    splitter = LineSplitter()
+    while chunk := os.read(fd, CHUNK):
+        for line in splitter.feed(chunk):
+            if isinstance(line, MessageTooLong) or line.strip():
+                yield line
+
+
+class LineWriter:
+    """Writes whole lines from any thread."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._lock = threading.Lock()
+        self._broken = False
+
+    def write(self, line: bytes) -> None:
+        """Write a line; it is not mixed with those of other threads."""
+        with self._lock:
+            if self._broken:
+                return
+            try:
+                written = os.write(self._fd, line)
+                while written < len(line):  # a pipe takes no more than it has room for
+                    written += os.write(self._fd, memoryview(line)[written:])
+            except OSError as error:
+                # The reader sees the end of its stream soon, and ends the worker in order.
+                self._broken = True
+                log.warning("the server no longer reads: %s", error)

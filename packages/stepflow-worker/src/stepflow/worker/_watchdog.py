@@ -1,0 +1,79 @@
+"""Says so when a component blocks the event loop: all other async components stand still then."""
+
+import asyncio
+import logging
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from types import CodeType
+
+log = logging.getLogger("stepflow.worker")
+
+PATIENCE = 1.0
+"""How long the loop may be busy before it is reported, in seconds."""
+
+
+class LoopWatchdog:
+    """Asks the loop for a sign of life about once per second, and only while it has work."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        paths: Mapping[CodeType, str],
+        is_busy: Callable[[], bool],
+    ) -> None:
+        """Watch the loop that runs on the current thread; `paths` names components by code."""
+        self._loop = loop
+        self._loop_thread = threading.get_ident()
+        self._paths = paths
+        self._is_busy = is_busy
+        self._wanted = threading.Event()
+        self._started = False
+        self._watching = False
+
+    def watch(self) -> None:
+        """Begin to watch, on the loop's thread; does nothing when it watches already."""
+        if self._watching:
+            return
+        self._watching = True
+        self._wanted.set()
+        if not self._started:
+            self._started = True
+            threading.Thread(target=self._run, name="stepflow-watchdog", daemon=True).start()
+
+    def _run(self) -> None:
+        pause = threading.Event()  # never set: a sleep that ends with the interpreter
+        while True:
+            self._wanted.wait()
+            self._wanted.clear()
+            while self._is_busy():
+                try:
+                    self._look()
+                except RuntimeError:
+                    return  # the loop is closed
+                pause.wait(PATIENCE)
+            self._watching = False
+            if self._is_busy():  # work came between the last look and the line before this
+                self.watch()
+
+    def _look(self) -> None:
+        alive = threading.Event()
+        self._loop.call_soon_threadsafe(alive.set)
+        if not alive.wait(PATIENCE):
+            who, where = self._blocker()
+            log.warning(
+                "%s has blocked the event loop for over %g s%s: no other async component runs "
+                "meanwhile; make it a plain `def`, or await",
+                who,
+                PATIENCE,
+                where,
+            )
+            alive.wait()  # once per block is enough
+
+    def _blocker(self) -> tuple[str, str]:
+        frame = sys._current_frames().get(self._loop_thread)
+        while frame is not None:
+            if path := self._paths.get(frame.f_code):
+                return f"`{path}`", f" at {frame.f_code.co_filename}:{frame.f_lineno}"
+            frame = frame.f_back
+        return "something", ""

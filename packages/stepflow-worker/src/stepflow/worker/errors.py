@@ -1,0 +1,151 @@
+"""What can go wrong between a worker and the server that drives it.
+
+StepflowError
+├── RegistrationError        a function cannot be served as a component
+│   └── DuplicateComponent
+├── ComponentError           user code failed; travels to the flow as COMPONENT_FAILED
+│   ├── InvalidInput         … as INVALID_INPUT
+│   └── InvalidOutput
+├── ServerCallError          a request of a component got no usable answer
+│   ├── ServerTimeout
+│   ├── ServerGone
+│   └── UnusableAnswer
+├── RequestRefused           … was answered with an error (defined in `stepflow.protocol`)
+├── ServedDuringImport       `server.run()` was called by a file that is only being imported
+├── NoServerInTarget         the command line's TARGET leads to no `StepflowServer`
+└── NotBuiltYet
+"""
+
+from collections.abc import Sequence
+
+from stepflow.protocol import ErrorCode, StepflowError
+
+
+class RegistrationError(StepflowError):
+    """Raised when a function cannot be served as a component."""
+
+    def __init__(self, function: str, problem: str) -> None:
+        super().__init__(f"`{function}` cannot be a component: {problem}")
+
+
+class DuplicateComponent(RegistrationError):
+    """Raised when two functions are registered under one path."""
+
+    def __init__(self, function: str, path: str, other: str) -> None:
+        super().__init__(
+            function, f"`{path}` is already `{other}`; give one of them another name with `name=`"
+        )
+
+
+class ComponentError(StepflowError):
+    """Raised by components to say how they failed.
+
+    message: what went wrong, for people; it becomes the step's error message.
+    code: a number of your own, seen by the flow instead of 500.
+    data: anything that has a JSON form, for whoever handles the error.
+    retryable: `False` forbids another attempt, whatever the flow says.
+    retry_after: the least time to wait before another attempt, in seconds.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int | None = None,
+        data: object = None,
+        retryable: bool | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.data = data
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+class InvalidInput(ComponentError):
+    """Raised when a step's input does not fit a component's declared input type."""
+
+    def __init__(self, component: str, path: str, problem: str) -> None:
+        super().__init__(
+            f"`{component}` cannot take `{path}`: {problem}",
+            code=ErrorCode.INVALID_INPUT,
+            data={"path": path},
+        )
+        self.path = path
+
+
+class InvalidOutput(ComponentError):
+    """Raised when what a component returned does not fit its declared type, or has no JSON form."""
+
+    def __init__(self, component: str, path: str, problem: str) -> None:
+        super().__init__(
+            f"`{component}` returned `{path}` other than declared: {problem}", data={"path": path}
+        )
+        self.path = path
+
+
+class ServerCallError(StepflowError):
+    """Raised when a request that a component made of the server got no usable answer."""
+
+
+class ServerTimeout(ServerCallError):
+    """Raised when the server does not answer a component's request in time."""
+
+    def __init__(self, method: str, seconds: float) -> None:
+        super().__init__(
+            f"the server did not answer `{method}` within {seconds:g} s: it is overloaded, its "
+            "store is stuck, or it is too old to know this request"
+        )
+
+
+class ServerGone(ServerCallError):
+    """Raised when the connection ends while a component waits for the server."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(f"the server closed the connection before it answered `{method}`")
+
+
+class UnusableAnswer(ServerCallError):
+    """Raised when the server's answer does not fit the request."""
+
+    def __init__(self, method: str, problem: str) -> None:
+        super().__init__(f"the server's answer to `{method}` makes no sense: {problem}")
+
+
+class ServedDuringImport(StepflowError):
+    """Raised when a file that is being imported for its components calls `server.run()`."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(
+            f"`server.run()` was called while `{target}` was being imported\n"
+            'hint: guard it with `if __name__ == "__main__":`'
+        )
+
+
+class NoServerInTarget(StepflowError):
+    """Raised when a command-line TARGET does not lead to one `StepflowServer`."""
+
+    def __init__(self, problem: str, hint: str) -> None:
+        super().__init__(f"{problem}\nhint: {hint}")
+
+    @classmethod
+    def among(cls, target: str, found: Sequence[str]) -> "NoServerInTarget":
+        """The error for a module without a `server` and with several, or no, other ones."""
+        if not found:
+            return cls(
+                f"`{target}` has no `StepflowServer`", "add `server = StepflowServer()` to it"
+            )
+        several = ", ".join(f"`{name}`" for name in found)
+        return cls(
+            f"`{target}` has {len(found)} servers ({several}) and none is called `server`",
+            f"name one: `{target}:{found[0]}`",
+        )
+
+
+class NotBuiltYet(StepflowError):
+    """Raised when something that is planned is asked for before it exists."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is not built yet; stdio is")

@@ -1,0 +1,202 @@
+"""A real worker process with its pipes in our hands: what a server sees of a worker."""
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+PATIENCE = 30.0
+Json: TypeAlias = Any
+
+OBSERVABILITY = {
+    "trace_id": "01a201db08a074039639443eb8bbe2b0",
+    "span_id": "9159834200000002",
+    "run_id": "01a201db-08a0-7403-9639-442082c5705e",
+    "flow_id": "273713568602c7e556a2137317c10e72b80df6e18d06c68eb6f0c26a04bdd3e0",
+    "step_id": "s1",
+}
+TASK = "01a201db-08a0-7403-9639-000000000001"
+
+
+class Worker:
+    """A worker process. Messages go to it by `send`, and its own come back by `receive`."""
+
+    def __init__(self, command: list[str], folder: Path) -> None:
+        self._log = folder / "stderr.txt"
+        # As in the field: what is printed stays in a buffer until it is flushed.
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self._input, self._output = self.process.stdin, self.process.stdout
+        self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._kept: list[Json] = []
+        self._next_id = 0
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self._output:
+            self._lines.put(line)
+        self._lines.put(b"")
+
+    def send_line(self, line: bytes) -> None:
+        self._input.write(line)
+        self._input.flush()
+
+    def send(self, **message: Json) -> None:
+        self.send_line(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+
+    def receive(self) -> Json:
+        """The next message; fails the test when none comes."""
+        line = self._lines.get(timeout=PATIENCE)
+        assert line, f"the worker ended instead of answering:\n{self.stderr}"
+        return json.loads(line)
+
+    def answer(self, id: str | int | None) -> Json:
+        """The answer to one request; other messages are kept for later."""
+        for index, message in enumerate(self._kept):
+            if "method" not in message and message["id"] == id:
+                return self._kept.pop(index)
+        while "method" in (message := self.receive()) or message["id"] != id:
+            self._kept.append(message)
+        return message
+
+    def begin(self, method: str, params: Json) -> int:
+        """Send a request and return its id."""
+        self._next_id += 1
+        self.send(id=self._next_id, method=method, params=params)
+        return self._next_id
+
+    def request(self, method: str, params: Json = None) -> Json:
+        """Send a request and return its answer."""
+        return self.answer(self.begin(method, {} if params is None else params))
+
+    def begin_execute(self, component: str, input: Json = None, attempt: int = 1) -> int:
+        return self.begin(
+            "components/execute",
+            {
+                "component": component,
+                "input": input,
+                "attempt": attempt,
+                "task_id": TASK,
+                "observability": OBSERVABILITY,
+            },
+        )
+
+    def execute(self, component: str, input: Json = None) -> Json:
+        return self.answer(self.begin_execute(component, input))
+
+    def output(self, component: str, input: Json = None) -> Json:
+        """The output of a component that must succeed."""
+        answer = self.execute(component, input)
+        assert "result" in answer, answer
+        return answer["result"]["output"]
+
+    def called(self, method: str) -> Json:
+        """The next request that a component makes of us."""
+        for index, message in enumerate(self._kept):
+            if message.get("method") == method:
+                return self._kept.pop(index)
+        while (message := self.receive()).get("method") != method:
+            self._kept.append(message)
+        return message
+
+    def give_blob(self, request: Json, data: Json) -> None:
+        """Answer a `blobs/get`."""
+        self.send(id=request["id"], result={"data": data, "blob_type": "data"})
+
+    def close_input(self) -> None:
+        self._input.close()
+
+    def wait(self) -> int:
+        """Wait for the process's end and return its exit code."""
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return code
+
+    @property
+    def is_read_to_its_end(self) -> bool:
+        """Whether nobody holds the worker's output open any more."""
+        return not self._reader.is_alive()
+
+    @property
+    def stderr(self) -> str:
+        return self._log.read_text(encoding="utf-8")
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join(PATIENCE)
+        with contextlib.suppress(BrokenPipeError):
+            self._input.close()
+        self._output.close()
+
+
+Start: TypeAlias = Callable[..., Worker]
+Run: TypeAlias = Callable[..., "subprocess.CompletedProcess[str]"]
+
+HEAD = """
+import asyncio, os, sys, threading, time
+import msgspec
+from stepflow.worker import ComponentError, ServerGone, StepflowContext, StepflowServer
+server = StepflowServer()
+"""
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start `stepflow-worker` on components given as source; `server` is there already."""
+    workers: list[Worker] = []
+
+    def started(
+        source: str,
+        *options: str,
+        head: str = HEAD,
+        command: tuple[str, ...] = (sys.executable, "-m", "stepflow.worker", "components.py"),
+    ) -> Worker:
+        (tmp_path / "components.py").write_text(head + textwrap.dedent(source), encoding="utf-8")
+        worker = Worker([*command, *options], tmp_path)
+        workers.append(worker)
+        return worker
+
+    yield started
+    for worker in workers:
+        worker.end()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run `stepflow-worker` with arguments and an empty input, to its end."""
+
+    def ran(*arguments: str, **files: str) -> "subprocess.CompletedProcess[str]":
+        for name, source in files.items():
+            (tmp_path / f"{name}.py").write_text(textwrap.dedent(source), encoding="utf-8")
+        return subprocess.run(
+            [sys.executable, "-m", "stepflow.worker", *arguments],
+            check=False,
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            env={**os.environ, "PYTHONWARNINGS": "error"},
+        )
+
+    return ran

@@ -1,0 +1,168 @@
+"""`stepflow-worker` before it serves: finding the server, and what it says when it cannot."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stepflow.worker._cli import main
+
+if TYPE_CHECKING:
+    from conftest import Run
+
+SERVER = "from stepflow.worker import StepflowServer\nserver = StepflowServer()\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "files"),
+    [
+        ("components.py", {"components": SERVER}),
+        ("./my-components.py", {"my-components": SERVER}),
+        ("components", {"components": SERVER}),
+        ("components:server", {"components": SERVER}),
+        ("components.py:nlp", {"components": SERVER + "nlp = StepflowServer()"}),
+        ("components", {"components": SERVER.replace("server =", "nlp =")}),
+        ("components", {"components": "from parts import nlp", "parts": SERVER + "nlp = server"}),
+        (
+            "components",
+            {"components": SERVER + 'if __name__ == "__main__":\n    raise SystemExit("no")'},
+        ),
+    ],
+)
+def test_a_target_is_a_file_or_a_module_or_names_a_server(
+    run: "Run", target: str, files: dict[str, str]
+) -> None:
+    done = run(target, **files)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("target", "source", "code", "said"),
+    [
+        ("nowhere.py", "", 2, "there is no file `nowhere.py`"),
+        ("nowhere", "", 2, "there is no module `nowhere`"),
+        ("components", "x = 1", 2, "`components` has no `StepflowServer`"),
+        ("components:x", "x = 1", 2, "`x` in `components` is a `int`"),
+        ("components:y", SERVER, 2, "`components` has no `y`\nhint: its servers: `server`"),
+        (
+            "components.py",
+            SERVER.replace("server =", "a =") + "b = StepflowServer()",
+            2,
+            "has 2 servers (`a`, `b`) and none is called `server`\nhint: name one: `components.py:a`",
+        ),
+        (
+            "components.py",
+            SERVER + "import asyncio\nasyncio.run(server.run())",
+            2,
+            'hint: guard it with `if __name__ == "__main__":`',
+        ),
+        ("components.py", "import sys\nsys.exit(0)", 1, "`components.py` could not be imported"),
+        ("components.py", "def broken(:\n    pass", 1, "SyntaxError"),
+        ("components.py", "import nothing_like_that", 1, "No module named 'nothing_like_that'"),
+    ],
+)
+def test_a_target_without_a_server_is_explained(
+    run: "Run", target: str, source: str, code: int, said: str
+) -> None:
+    done = run(target, components=source)
+    assert said in done.stderr
+    assert (done.returncode, done.stdout) == (code, "")
+
+
+def test_a_failing_import_shows_the_users_own_frames_only(run: "Run") -> None:
+    done = run("components.py", components="import parts", parts="def f():\n    1 / 0\nf()")
+    assert done.returncode == 1
+    frames = [line.strip() for line in done.stderr.splitlines() if line.startswith("  File ")]
+    assert len(frames) == 3
+    assert "components.py" in frames[0] and "parts.py" in frames[2]
+    assert "ZeroDivisionError" in done.stderr
+
+
+def test_a_function_that_cannot_be_served_is_shown_with_its_line(run: "Run") -> None:
+    source = SERVER + "@server.component\ndef f(a: int, b: int): ...\n"
+    done = run("components.py", components=source)
+    assert done.returncode == 1
+    assert 'components.py", line 3' in done.stderr
+    assert "`f` cannot be a component" in done.stderr
+
+
+def test_without_a_target_it_says_how_to_name_one(run: "Run") -> None:
+    done = run()
+    assert done.returncode == 2
+    assert "`stepflow-worker components.py`" in done.stderr
+
+
+@pytest.mark.parametrize("options", [["--http"], ["--host", "127.0.0.1"], ["--port", "0"]])
+def test_http_is_recognised_and_refused_as_not_built_yet(run: "Run", options: list[str]) -> None:
+    done = run("components.py", *options, components=SERVER)
+    assert done.returncode == 3
+    assert "not built yet" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--max-concurrency", "0"],
+        ["--max-concurrency", "many"],
+        ["--drain-timeout", "-1"],
+        ["--drain-timeout", "nan"],
+        ["--no-such-option"],
+    ],
+)
+def test_bad_options_are_usage_errors(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["components.py", *options])
+    assert ended.value.code == 2
+    assert options[0] in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
+def test_on_a_terminal_it_says_what_it_serves_and_that_it_waits(tmp_path: Path) -> None:
+    (tmp_path / "components.py").write_text(
+        SERVER + "@server.component\ndef greet(input: str) -> str: return input\n"
+    )
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stepflow.worker", "components.py"],
+        cwd=tmp_path,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(theirs)
+    assert process.stderr is not None and process.stdout is not None
+    with process, process.stderr as stderr:
+        assert [stderr.readline().strip() for _ in range(3)] == [
+            "serving over stdio:",
+            "/greet",
+            "waiting for a server: one JSON-RPC message per line, Ctrl-D ends",
+        ]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+        assert stderr.read() == ""
+    os.close(ours)
+
+
+def test_a_closed_stdin_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "components.py").write_text(SERVER)
+    code = (
+        "import os, sys; os.close(0); "
+        "os.execv(sys.executable, [sys.executable, '-m', 'stepflow.worker', 'components.py'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert "stdin and stdout must be open" in done.stderr
