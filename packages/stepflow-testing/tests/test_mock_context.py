@@ -1,0 +1,86 @@
+"""What a component sees of a `MockContext`."""
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from stepflow.protocol import RequestRefused, blob_id
+from stepflow.testing import MockContext
+from stepflow.worker import StepflowContext
+
+
+def test_a_blob_comes_back(stepflow_context: MockContext) -> None:
+    async def component(context: StepflowContext) -> object:
+        return await context.get_blob(await context.put_blob({"rows": [1, 2.5, None, "ä"]}))
+
+    assert asyncio.run(component(stepflow_context)) == {"rows": [1, 2.5, None, "ä"]}
+
+
+def test_sync_components_use_the_same_names(stepflow_context: MockContext) -> None:
+    blob_id = stepflow_context.sync.put_blob([1])
+    assert stepflow_context.sync.get_blob(blob_id) == [1]
+    assert asyncio.run(stepflow_context.get_blob(blob_id)) == [1]
+
+
+def test_equal_data_is_one_blob(stepflow_context: MockContext) -> None:
+    put = stepflow_context.sync.put_blob
+    one, two = put({"a": 1}), put({"a": 2})
+    assert put({"a": 1}) == one != two
+    assert stepflow_context.blobs == {one: {"a": 1}, two: {"a": 2}}
+
+
+def test_a_component_cannot_change_a_stored_blob(stepflow_context: MockContext) -> None:
+    data: list[object] = [1]
+    blob_id = stepflow_context.sync.put_blob(data)
+    data.append(2)
+    assert stepflow_context.sync.get_blob(blob_id) == [1]
+
+
+def test_a_typed_value_comes_back_as_plain_json(stepflow_context: MockContext) -> None:
+    @dataclass
+    class Row:
+        n: int
+
+    assert stepflow_context.sync.get_blob(stepflow_context.sync.put_blob([Row(1)])) == [{"n": 1}]
+
+
+def test_ids_are_those_of_the_server(stepflow_context: MockContext) -> None:
+    assert stepflow_context.sync.put_blob({"ä": [1, 1.0]}) == blob_id({"ä": [1, 1.0]})
+
+
+def test_an_unknown_blob_is_refused_as_by_the_server(stepflow_context: MockContext) -> None:
+    with pytest.raises(
+        RequestRefused, match=r"no blob `abc` .* `blob_id = context\.sync\.put_blob"
+    ):
+        asyncio.run(stepflow_context.get_blob("abc"))
+
+
+def test_blocking_the_event_loop_is_refused_as_by_the_server(
+    stepflow_context: MockContext,
+) -> None:
+    async def mistaken(context: StepflowContext) -> str:
+        return context.sync.put_blob(1)
+
+    with pytest.raises(RuntimeError, match="use `await context"):
+        asyncio.run(mistaken(stepflow_context))
+
+
+def test_what_is_not_json_is_refused(stepflow_context: MockContext) -> None:
+    with pytest.raises(TypeError, match="object"):
+        stepflow_context.sync.put_blob(object())
+
+
+def test_everything_that_a_component_reads_can_be_set() -> None:
+    context = MockContext(
+        attempt=2, task_id="t", run_id="r", flow_id="f", step_id="s", session_id="x", state={"m": 1}
+    )
+    assert (context.attempt, context.task_id, context.run_id) == (2, "t", "r")
+    assert (context.flow_id, context.step_id, context.session_id) == ("f", "s", "x")
+    assert context.state == {"m": 1}
+    context.attempt += 1
+    assert context.attempt == 3
+
+
+def test_ids_are_fresh_for_each_context() -> None:
+    assert MockContext().task_id != MockContext().task_id
