@@ -1,0 +1,140 @@
+"""Checks everything, in the order in which a mistake is cheapest to find. `poe check` is this.
+
+Every stage runs whatever became of the one before, except after the first: a stray file in the
+namespace makes every later message misleading.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import python_versions
+from runners import ROOT, Counts, cargo_test, pytest, tool
+
+CARGO = ("--locked", "--manifest-path", "packages/stepflow-orchestrator/Cargo.toml")
+MANIFEST = CARGO[1:]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One line of the report."""
+
+    name: str
+    verb: str
+    """The poe task that runs it alone, together with others of the same verb."""
+    run: Callable[[], Counts]
+    blocks: bool = False
+    """Nothing after it means anything when it fails."""
+
+
+NAMESPACE = "tests/layout/test_namespace.py"
+
+
+def namespace() -> Counts:
+    # Without plugins: a stray `stepflow/__init__.py` would already break the start of pytest, by
+    # hiding the plugin of stepflow-testing, instead of failing the guard that explains it.
+    return pytest(NAMESPACE, env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
+
+
+def clippy() -> Counts:
+    # The last flag changes no result. It makes cargo tell this clone's answers from another's,
+    # where several share a target folder (see bootstrap.sh; clippy brings a wrapper of its own).
+    here = f"--remap-path-prefix={ROOT}=."
+    return tool("cargo", "clippy", *CARGO, "--all-targets", "--", "-D", "warnings", here)
+
+
+def mypy() -> Counts:
+    # One run per folder of tests: equal file names in two of them are one module to mypy.
+    folders = [
+        *sorted(ROOT.glob("packages/*/tests")),
+        *(ROOT / name for name in ("scripts", "tests", "benchmarks")),
+        *sorted(ROOT.glob("examples/*/")),
+    ]
+    total = tool("mypy")
+    for folder in folders:
+        if any(folder.rglob("*.py")):
+            total += tool("mypy", folder.relative_to(ROOT))
+    return total
+
+
+def uv_pip_check() -> Counts:
+    # uv does not compare the ranges between members of a workspace; this does.
+    return tool(os.environ.get("UV") or shutil.which("uv") or "uv", "pip", "check")
+
+
+STAGES = (
+    Stage("namespace", "test", namespace, blocks=True),
+    Stage("layout guards", "test", lambda: pytest("tests/layout", f"--ignore={NAMESPACE}")),
+    Stage("cargo fmt", "lint", lambda: tool("cargo", "fmt", *MANIFEST, "--check")),
+    Stage("clippy", "lint", clippy),
+    Stage("Rust tests", "test", lambda: cargo_test(*CARGO)),
+    Stage("ruff check", "lint", lambda: tool("ruff", "check", ".")),
+    Stage("ruff format", "lint", lambda: tool("ruff", "format", "--check", ".")),
+    Stage("mypy", "typecheck", mypy),
+    Stage("versions of members", "deps", uv_pip_check),
+    Stage("generated files", "generated", lambda: tool(sys.executable, "generate.py", "--check")),
+    Stage("Python tests", "test", lambda: pytest("packages")),
+    Stage(
+        "Python tests, other versions",
+        "versions",
+        lambda: python_versions.run_tests(python_versions.others()),
+    ),
+    Stage("examples", "test", lambda: pytest("examples")),
+    Stage(
+        "whole repository",
+        "test",
+        lambda: pytest("tests", "-m", "not wheels", "--ignore=tests/layout"),
+    ),
+    Stage("wheels", "wheels", lambda: pytest("tests/wheels")),
+)
+
+
+def run(stages: Sequence[Stage]) -> tuple[Counts, list[str]]:
+    """Run the stages; return the sum of their counts and a line for each."""
+    total, lines = Counts(), []
+    for number, stage in enumerate(stages, 1):
+        print(f"\n── {number}/{len(stages)} {stage.name} ".ljust(88, "─"))
+        started = time.monotonic()
+        counts = stage.run()
+        total += counts
+        verdict = "FAILED" if counts.failed else "ok"
+        seconds = time.monotonic() - started
+        tally = f"{counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped"
+        lines.append(f"{verdict:<7} {stage.name:<30} {seconds:7.1f} s   {tally}")
+        print(lines[-1])
+        if counts.failed and stage.blocks:
+            print("Stopped: while this fails, later stages would mislead")
+            total += Counts(not_run=tuple(f"stage: {left.name}" for left in stages[number:]))
+            break
+    return total, lines
+
+
+def main() -> int:
+    """Run the stages of one verb, or all; 1 when anything failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    verbs = sorted({stage.verb for stage in STAGES})
+    parser.add_argument("verb", nargs="?", choices=verbs, help="default: all of them")
+    parser.add_argument(
+        "--strict", action="store_true", help="fail when something could not be run here"
+    )
+    options = parser.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    os.chdir(ROOT)
+
+    total, lines = run([stage for stage in STAGES if options.verb in (None, stage.verb)])
+
+    print("\n── summary ".ljust(88, "─"))
+    print("\n".join(lines))
+    if total.not_run:
+        print("\nCould not be run here:")
+        print("\n".join(f"  {reason}" for reason in total.not_run))
+    print(f"\n{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
+    return 1 if total.failed or (options.strict and total.not_run) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

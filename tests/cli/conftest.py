@@ -1,0 +1,153 @@
+"""Runs the real command as a person would, in a folder of its own, and sees to it that nothing of it stays behind."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+TIMEOUT = 60.0
+
+
+@dataclass
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@dataclass
+class Stepflow:
+    """The command `stepflow`, in a folder with the files of one test."""
+
+    command: list[str]
+    folder: Path
+    mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def write(self, **files: str) -> None:
+        """Writes files: `flow_yaml="…"` becomes `flow.yaml`."""
+        for name, text in files.items():
+            stem, _, extension = name.rpartition("_")
+            (self.folder / f"{stem}.{extension}").write_text(text, encoding="utf-8")
+
+    def start(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+        """Starts the command; every process that it starts carries the mark of this test."""
+        ours = {
+            name: value for name, value in os.environ.items() if not name.startswith("STEPFLOW_")
+        }
+        return subprocess.Popen(
+            [*self.command, *arguments],
+            cwd=self.folder,
+            env={**ours, "STEPFLOW_TEST_MARK": self.mark, "NO_COLOR": "1", **(env or {})},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def __call__(
+        self, *arguments: str, stdin: str = "", env: dict[str, str] | None = None
+    ) -> Ended:
+        """Runs the command to its end, and checks what holds for every end: no panic, nobody left behind."""
+        return self.end(self.start(*arguments, env=env), stdin)
+
+    def end(self, process: subprocess.Popen[str], stdin: str = "") -> Ended:
+        """Waits for the end of a command."""
+        try:
+            stdout, stderr = process.communicate(stdin, timeout=TIMEOUT)
+        finally:
+            process.kill()
+        assert "panicked" not in stderr, stderr
+        assert self.left_behind() == [], stderr
+        return Ended(process.returncode, stdout, stderr)
+
+    def left_behind(self) -> list[int]:
+        """The processes of this test that are still there, after the dying had time to die."""
+        return [pid for pid in self._marked() if not _ends(pid)]
+
+    def _marked(self) -> list[int]:
+        pids = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    environment = (entry / "environ").read_bytes()
+                except OSError:  # it has ended, or is not ours
+                    continue
+                if f"STEPFLOW_TEST_MARK={self.mark}".encode() in environment:
+                    pids.append(int(entry.name))
+        return pids
+
+
+def _ends(pid: int) -> bool:
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([handle], [], [], 5.0)[0])
+    finally:
+        os.close(handle)
+
+
+def _command() -> list[str]:
+    binary = os.environ.get("STEPFLOW_SERVER_BIN")
+    if binary:
+        return [binary]
+    launcher = Path(sys.executable).with_name("stepflow")
+    if not launcher.exists():
+        pytest.skip(
+            f"there is no `stepflow` beside {sys.executable}, and STEPFLOW_SERVER_BIN is not set"
+        )
+    return [str(launcher)]
+
+
+@pytest.fixture
+def stepflow(tmp_path: Path) -> Iterator[Stepflow]:
+    """The command in an empty folder; what it left running is ended, and is a failure."""
+    command = Stepflow(_command(), tmp_path)
+    # A worker is found beside the Python that runs the tests.
+    os_path = os.environ["PATH"]
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os_path}"
+    try:
+        yield command
+    finally:
+        os.environ["PATH"] = os_path
+        for pid in command.left_behind():
+            os.kill(pid, signal.SIGKILL)
+
+
+class Doorbell:
+    """A pipe with a name, through which a component says that it runs."""
+
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        self.path = path
+        self._reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+
+    def wait(self, timeout: float = TIMEOUT) -> str:
+        """What the component wrote; fails when nothing came in time."""
+        ready, _, _ = select.select([self._reader], [], [], timeout)
+        assert ready, "the component did not begin"
+        return os.read(self._reader, 4096).decode()
+
+    def close(self) -> None:
+        os.close(self._reader)
+
+
+@pytest.fixture
+def doorbell(tmp_path: Path) -> Iterator[Doorbell]:
+    """`open("doorbell", "w")` in a component; the test waits until somebody rings."""
+    bell = Doorbell(tmp_path / "doorbell")
+    try:
+        yield bell
+    finally:
+        bell.close()

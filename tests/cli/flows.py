@@ -1,0 +1,35 @@
+"""Flows and components that several tests use."""
+
+BUILTIN = """\
+name: copy
+steps:
+  - id: copy
+    component: /builtin/noop
+    input: {$input: $}
+output: {$step: copy}
+"""
+
+ONE_STEP = """\
+name: one step
+description: One Python step.
+steps:
+  - id: work
+    component: /python/work
+    input: {$input: $}
+output: {$step: work}
+"""
+
+SERVER = """\
+from stepflow.worker import StepflowServer
+
+server = StepflowServer()
+
+
+@server.component
+"""
+
+
+def component(body: str, name: str = "work") -> str:
+    """A `components.py` with one function of this body."""
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    return f"{SERVER}def {name}(input: dict) -> dict:\n{lines}"

@@ -1,0 +1,74 @@
+"""Inputs that a new user gets wrong."""
+
+import pytest
+
+from tests.cli.conftest import Stepflow
+from tests.cli.flows import BUILTIN
+
+STRICT = """\
+name: strict
+schemas:
+  type: object
+  properties:
+    input: {type: object, properties: {n: {type: integer}}, required: [n]}
+steps: []
+output: {$input: $.n}
+"""
+
+
+def test_a_file_that_is_not_json_is_wrong_input(stepflow: Stepflow) -> None:
+    stepflow.write(flow_yaml=BUILTIN, input_json='{"a": 1,\n "b" 2}')
+    ended = stepflow("run", "flow.yaml", "--input", "input.json")
+    assert (ended.code, ended.stdout) == (1, "")
+    assert "input.json:2:" in ended.stderr
+
+
+def test_an_option_that_is_not_json_is_a_wrong_command_line(stepflow: Stepflow) -> None:
+    stepflow.write(flow_yaml=BUILTIN)
+    ended = stepflow("run", "flow.yaml", "--input-json", "{n: 1}")
+    assert (ended.code, ended.stdout) == (2, "")
+    assert "--input-json" in ended.stderr
+
+
+def test_an_input_of_the_wrong_shape_is_named_by_its_place(stepflow: Stepflow) -> None:
+    stepflow.write(flow_yaml=STRICT)
+    ended = stepflow("run", "flow.yaml", "--input-json", '{"n": "seven"}')
+    assert (ended.code, ended.stdout) == (1, "")
+    assert "`/n`: expected integer, found string" in ended.stderr
+    assert "hint: " in ended.stderr
+
+
+def test_a_flow_that_needs_an_input_says_so_when_there_is_none(stepflow: Stepflow) -> None:
+    stepflow.write(flow_yaml=STRICT)
+    ended = stepflow("run", "flow.yaml")
+    assert ended.code == 1
+    assert "the flow needs an input, and none was given" in ended.stderr
+    assert "hint: give it with `--input FILE`" in ended.stderr
+
+
+def test_a_wrong_item_of_a_batch_is_named(stepflow: Stepflow) -> None:
+    stepflow.write(flow_yaml=STRICT, inputs_jsonl='{"n": 1}\n{"n": null}\n')
+    ended = stepflow("run", "flow.yaml", "--inputs", "inputs.jsonl")
+    assert (ended.code, ended.stdout) == (1, "")
+    assert "item 1: `/n`" in ended.stderr
+
+
+def test_a_wrong_line_of_a_batch_is_named(stepflow: Stepflow) -> None:
+    stepflow.write(flow_yaml=BUILTIN, inputs_jsonl="1\n2\nthree\n")
+    ended = stepflow("run", "flow.yaml", "--inputs", "inputs.jsonl")
+    assert ended.code == 1
+    assert "line 3 of `inputs.jsonl`" in ended.stderr
+
+
+def test_a_missing_input_file_is_a_wrong_command_line(stepflow: Stepflow) -> None:
+    stepflow.write(flow_yaml=BUILTIN)
+    ended = stepflow("run", "flow.yaml", "--input", "input.json")
+    assert ended.code == 2
+    assert "cannot read the input `input.json`" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["run", "f.yaml", "--inptu", "x"], ["rnu"]])
+def test_an_unknown_word_is_a_wrong_command_line(stepflow: Stepflow, arguments: list[str]) -> None:
+    ended = stepflow(*arguments)
+    assert (ended.code, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("error: ")

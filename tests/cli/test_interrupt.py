@@ -1,0 +1,86 @@
+"""Ctrl-C in the middle: the run is cancelled, its state is told, and nobody stays behind."""
+
+import signal
+import time
+
+import pytest
+
+from tests.cli.conftest import Doorbell, Stepflow
+from tests.cli.flows import ONE_STEP, SERVER, component
+
+RING = "with open('doorbell', 'w') as bell: bell.write('running')\n"
+STUCK = RING + "import threading\nthreading.Event().wait()\nreturn {}"
+
+
+def test_ctrl_c_cancels_the_run_and_says_where_it_stood(
+    stepflow: Stepflow, doorbell: Doorbell
+) -> None:
+    body = RING + "import time\nfor _ in range(600): time.sleep(0.1)\nreturn {}"
+    stepflow.write(flow_yaml=ONE_STEP, components_py=component(body))
+    process = stepflow.start("run", "flow.yaml", "--input-json", "{}")
+    doorbell.wait()
+    process.send_signal(signal.SIGINT)
+    ended = stepflow.end(process)
+    assert (ended.code, ended.stdout) == (130, "")
+    assert "interrupted: 0 of 1 step done; under way: `work` for " in ended.stderr
+
+
+def test_ctrl_c_ends_an_async_component(stepflow: Stepflow, doorbell: Doorbell) -> None:
+    stepflow.write(
+        flow_yaml=ONE_STEP,
+        components_py=SERVER
+        + "async def work(input: dict) -> dict:\n    import asyncio\n"
+        + f"    {RING}    await asyncio.Event().wait()\n    return {{}}\n",
+    )
+    process = stepflow.start("run", "flow.yaml", "--input-json", "{}")
+    doorbell.wait()
+    process.send_signal(signal.SIGINT)
+    assert stepflow.end(process).code == 130
+
+
+def test_a_second_ctrl_c_does_not_wait(stepflow: Stepflow, doorbell: Doorbell) -> None:
+    # Against SIGTERM the worker is deaf, so that the first Ctrl-C has to be patient with it.
+    deaf = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    stepflow.write(flow_yaml=ONE_STEP, components_py=deaf + component(STUCK))
+    process = stepflow.start("run", "flow.yaml", "--input-json", "{}")
+    doorbell.wait()
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("interrupted: ")
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert stepflow.end(process).code == 130
+    assert time.monotonic() - began < 0.9  # the first one alone takes a second
+
+
+def test_ctrl_c_while_the_worker_starts_leaves_nobody(
+    stepflow: Stepflow, doorbell: Doorbell
+) -> None:
+    stepflow.write(
+        flow_yaml=ONE_STEP, components_py=RING + "import threading\nthreading.Event().wait()\n"
+    )
+    process = stepflow.start("run", "flow.yaml", "--input-json", "{}")
+    doorbell.wait()
+    process.send_signal(signal.SIGINT)
+    ended = stepflow.end(process)
+    assert (ended.code, ended.stdout) == (130, "")
+    assert "interrupted" in ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM])
+def test_sigterm_is_treated_like_ctrl_c(
+    stepflow: Stepflow, doorbell: Doorbell, number: int
+) -> None:
+    stepflow.write(flow_yaml=ONE_STEP, components_py=component(STUCK))
+    process = stepflow.start("run", "flow.yaml", "--input-json", "{}")
+    doorbell.wait()
+    process.send_signal(number)
+    assert stepflow.end(process).code == 130
+
+
+def test_a_killed_server_takes_its_workers_along(stepflow: Stepflow, doorbell: Doorbell) -> None:
+    stepflow.write(flow_yaml=ONE_STEP, components_py=component(STUCK))
+    process = stepflow.start("run", "flow.yaml", "--input-json", "{}")
+    doorbell.wait()
+    process.kill()
+    stepflow.end(process)

@@ -1,0 +1,63 @@
+"""Every command that a document shows is run here, or excused here with a reason.
+
+A command is a line that begins with `$ ` in a `console` block of any Markdown file.
+"""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# From the root of the repository, in this order; each must end with 0.
+RUN = (
+    "uv run stepflow run examples/hello/flow.yaml --input examples/hello/input.json",
+    "uv run stepflow validate examples/hello/flow.yaml",
+    "uv run stepflow run examples/seattle-weather/flow.yaml --input examples/seattle-weather/input.json",
+    "uv run stepflow validate examples/seattle-weather/flow.yaml",
+)
+
+EXCUSED = {
+    "make demo": "examples/seattle-weather/test_demo.py runs its script; the rest is bootstrap",
+    "make test": "it is what runs this test",
+}
+
+
+def commands(document: Path) -> Iterator[str]:
+    """Every command of a document, comments at the end of a line left out."""
+    text = document.read_text(encoding="utf-8").replace("\\\n", "")
+    for block in re.findall(
+        r"^```(?:console|sh|bash|shell)\n(.*?)^```", text, re.MULTILINE | re.DOTALL
+    ):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                yield " ".join(line[2:].split("  #")[0].split())
+
+
+def documented() -> set[str]:
+    documents = [*ROOT.glob("*.md"), *ROOT.glob("packages/*/*.md"), *ROOT.glob("examples/**/*.md")]
+    documents += [*ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/**/*.md")]
+    return {command for document in documents for command in commands(document)}
+
+
+def test_every_documented_command_is_run_or_excused() -> None:
+    assert documented() == {*RUN, *EXCUSED}
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("command", RUN)
+def test_a_documented_command_works(command: str) -> None:
+    # `uv run` of the environment that runs this, so that nothing is built or fetched twice.
+    ran = subprocess.run(
+        command.removeprefix("uv run ").split(),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr

@@ -1,0 +1,48 @@
+"""The code in the READMEs is code that works."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def block(readme: str, language: str) -> str:
+    """The first block of a language in a README."""
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    found = re.search(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def test_the_readme_shows_the_first_example_as_it_is() -> None:
+    code = block("README.md", "python").removeprefix("# components.py\n")
+    example = (ROOT / "examples/hello/components.py").read_text(encoding="utf-8")
+    assert code.split() == example.split()
+
+
+@pytest.mark.parametrize("package", ["protocol", "client"])
+def test_imports_of_a_readme_exist(package: str) -> None:
+    code = block(f"packages/stepflow-{package}/README.md", "python")
+    imports = [line for line in code.splitlines() if line.startswith("from ")]
+    assert imports
+    subprocess.run([sys.executable, "-c", "\n".join(imports)], check=True)
+
+
+def test_the_workers_components_pass_the_test_that_testing_shows(tmp_path: Path) -> None:
+    for name, package in (("components", "worker"), ("test_mine", "testing")):
+        code = block(f"packages/stepflow-{package}/README.md", "python")
+        (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "1 passed" in ran.stdout, ran.stdout + ran.stderr
+
+
+def test_the_orchestrators_flow_runs_as_it_says(tmp_path: Path) -> None:
+    (tmp_path / "flow.yaml").write_text(block("packages/stepflow-orchestrator/README.md", "yaml"))
+    command = ["stepflow", "run", "flow.yaml", "--input-json", '{"a": 1}']
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
