@@ -1,0 +1,86 @@
+"""G2: what a sequential step costs in memory, Python worker over stdio, against a bare JSON-RPC echo over a pipe.
+
+A chain of 200 trivial steps; (run created → run ended) ÷ 200 by the run's own timestamps; sync and async components
+apart; interleaved with the floor. Prints a table, and ends with 1 when a median is above the bound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from floor import echo, latency
+from server import Server, serving
+
+STEPS = 200
+CONFIG = {
+    "plugins": {
+        "builtin": {"type": "builtin"},
+        "python": {
+            "type": "stepflow",
+            "command": "stepflow-worker",
+            "args": [str(Path(__file__).with_name("components.py"))],
+        },
+    },
+    "routes": {
+        "/python/{*component}": [{"plugin": "python"}],
+        "/builtin/{*component}": [{"plugin": "builtin"}],
+    },
+}
+
+
+def chain(component: str) -> dict[str, object]:
+    """A flow of steps of which each takes the output of the one before."""
+    steps = [
+        {
+            "id": f"s{n}",
+            "component": component,
+            "input": {"$step": f"s{n - 1}"} if n else {"$input": "$"},
+        }
+        for n in range(STEPS)
+    ]
+    return {"name": f"chain of {component}", "steps": steps, "output": {"$step": f"s{STEPS - 1}"}}
+
+
+def seconds_per_step(server: Server, flow_id: str) -> float:
+    """One run of the chain, by its own timestamps."""
+    run = server.run(flow_id, {"n": 1})
+    assert run["result"] == {"outcome": "success", "result": {"n": 1}}, run
+    begun, ended = (datetime.fromisoformat(run[key]) for key in ("createdAt", "completedAt"))
+    return (ended - begun).total_seconds() / STEPS
+
+
+def main() -> int:
+    """Measures, prints, judges."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    arguments.add_argument("--runs", type=int, default=5, help="runs of each kind (default 5)")
+    arguments.add_argument(
+        "--bound", type=float, default=3.0, help="the ratio to R that is allowed (default 3)"
+    )
+    options = arguments.parse_args()
+    figures: dict[str, list[float]] = {"R": [], "Rt": [], "sync": [], "async": []}
+    with echo("async") as bare, echo("sync") as threaded, serving(CONFIG) as server:
+        flows = {kind: server.store(chain(f"/python/{kind}_echo")) for kind in ("sync", "async")}
+        for round_ in range(options.runs + 1):
+            measured = {"R": latency(bare), "Rt": latency(threaded)}
+            measured |= {kind: seconds_per_step(server, flow) for kind, flow in flows.items()}
+            if round_:  # The first round warms up.
+                for name, figure in measured.items():
+                    figures[name].append(figure)
+    floor = statistics.median(figures["R"])
+    print(f"{'':8}{'median µs':>10}{'min':>8}{'max':>8}{'÷ R':>8}")
+    for name, values in figures.items():
+        median = statistics.median(values)
+        low, high = min(values) * 1e6, max(values) * 1e6
+        print(f"{name:8}{median * 1e6:10.1f}{low:8.1f}{high:8.1f}{median / floor:8.2f}")
+    ratios = {kind: statistics.median(figures[kind]) / floor for kind in ("sync", "async")}
+    print(json.dumps({"ratios": ratios, "bound": options.bound}))
+    return 0 if max(ratios.values()) <= options.bound else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
