@@ -1,0 +1,188 @@
+//! What the API answers when something fails: always JSON, always with the id under which the log knows the request.
+//!
+//! The message is for the caller and carries nothing of the server's inside; the log line with the same id does.
+
+use std::panic::AssertUnwindSafe;
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use schemars::JsonSchema;
+use serde::Serialize;
+use stepflow_engine::ports::StoreError;
+use uuid::Uuid;
+
+/// Why a request was refused or could not be served.
+#[derive(Debug, Clone)]
+pub struct Error {
+    status: StatusCode,
+    kind: &'static str,
+    message: String,
+    details: Vec<Detail>,
+    internal: Option<String>,
+}
+
+/// One place of the request that is wrong.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Detail {
+    /// A JSON pointer from the body's root, such as `/input/3/q`.
+    pub path: String,
+    /// What is wrong there.
+    pub message: String,
+}
+
+/// The body of every answer that is not a success.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorBody {
+    /// The HTTP status.
+    pub code: u16,
+    /// The stable name, such as `INVALID_INPUT`.
+    pub kind: String,
+    /// What is wrong, for people.
+    pub message: String,
+    /// Each place of the request that is wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<Detail>,
+    /// Finds the server's log line about the request.
+    pub request_id: String,
+}
+
+impl Error {
+    /// 400: the request itself is wrong.
+    pub fn invalid_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST", message)
+    }
+
+    /// 400: input or variables do not fit the flow's schemas.
+    pub fn invalid_input(details: Vec<Detail>) -> Self {
+        let message = match details.as_slice() {
+            [only] => format!("`{}` does not fit the flow: {}", only.path, only.message),
+            several => format!("the input does not fit the flow in {} places", several.len()),
+        };
+        Self { details, ..Self::new(StatusCode::BAD_REQUEST, "INVALID_INPUT", message) }
+    }
+
+    /// 400: the flow has fatal diagnostics.
+    pub fn invalid_flow(details: Vec<Detail>) -> Self {
+        let message = match details.as_slice() {
+            [only] => format!("the flow cannot run: {}", only.message),
+            several => format!("the flow cannot run: {} things are wrong with it", several.len()),
+        };
+        Self { details, ..Self::new(StatusCode::BAD_REQUEST, "INVALID_FLOW", message) }
+    }
+
+    /// 400: something that is planned and does not exist yet. Ignoring it would change what the caller asked for.
+    pub fn not_built(what: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "NOT_BUILT", format!("{what} is not built yet"))
+    }
+
+    /// 404
+    pub fn not_found(what: &str, id: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("there is no {what} `{id}`"))
+    }
+
+    /// 409
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "CONFLICT", message)
+    }
+
+    /// 413
+    pub fn too_large() -> Self {
+        let limit = super::MAX_BODY / 1024 / 1024;
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", format!("the body is larger than {limit} MiB"))
+    }
+
+    /// 415
+    pub fn not_json_typed() -> Self {
+        let message = "the body must be sent with `Content-Type: application/json`";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message)
+    }
+
+    /// 503: the server cannot do it now; why is in the log.
+    pub fn unavailable(internal: impl std::fmt::Display) -> Self {
+        let message = "the server cannot do this now; try again later";
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", message);
+        Self { internal: Some(internal.to_string()), ..error }
+    }
+
+    /// 500: a mistake of ours; what it was is in the log.
+    pub fn internal(internal: impl std::fmt::Display) -> Self {
+        let error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "the server made a mistake");
+        Self { internal: Some(internal.to_string()), ..error }
+    }
+
+    /// The same, about this place of the body.
+    #[must_use]
+    pub fn at(mut self, path: impl Into<String>, message: impl Into<String>) -> Self {
+        self.details.push(Detail { path: path.into(), message: message.into() });
+        self
+    }
+
+    fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+        Self { status, kind, message: message.into(), details: Vec::new(), internal: None }
+    }
+
+    fn with_request_id(self, request_id: Uuid) -> Response {
+        let body = ErrorBody {
+            code: self.status.as_u16(),
+            kind: self.kind.to_owned(),
+            message: self.message,
+            details: self.details,
+            request_id: request_id.to_string(),
+        };
+        (self.status, axum::Json(body)).into_response()
+    }
+}
+
+/// The answer without its body: [`name_requests`] writes that, because only it knows the request's id.
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound { what, id } => Self::not_found(what, id),
+            StoreError::Unavailable(reason) => Self::unavailable(reason),
+        }
+    }
+}
+
+/// Gives each request an id, logs how it went, and writes the body of every failure.
+pub async fn name_requests(request: Request, next: Next) -> Response {
+    let request_id = Uuid::now_v7();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|_| Error::internal("a handler panicked").into_response());
+    let failure = response.extensions_mut().remove::<Error>();
+    let status = response.status().as_u16();
+    match failure.as_ref().and_then(|error| error.internal.as_deref()) {
+        Some(internal) => tracing::error!(%request_id, %method, path, status, "{internal}"),
+        None => tracing::debug!(%request_id, %method, path, status, "answered"),
+    }
+    if let Some(error) = failure {
+        response = error.with_request_id(request_id);
+    }
+    if let Ok(value) = HeaderValue::from_str(&request_id.to_string()) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    response
+}
+
+/// The answer to a path that is no route.
+pub async fn no_route(method: Method, uri: Uri) -> Error {
+    Error::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("there is no route `{method} {}`", uri.path()))
+}
+
+/// The answer to a verb that a route does not have.
+pub async fn no_method(method: Method, uri: Uri) -> Error {
+    let message = format!("`{}` does not answer to {method}", uri.path());
+    Error::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
+}

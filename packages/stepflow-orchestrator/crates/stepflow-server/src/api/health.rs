@@ -1,0 +1,55 @@
+//! Is it alive, and can it work?
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Shared;
+
+/// The server is alive.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct HealthResponse {
+    /// `healthy`
+    pub status: &'static str,
+    /// Now, by the server's clock.
+    #[schemars(with = "String")]
+    pub timestamp: Timestamp,
+    /// The server's version.
+    pub version: &'static str,
+}
+
+/// Whether all parts can work.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadyResponse {
+    /// `ready` or `notReady`
+    pub status: &'static str,
+    /// What cannot work, and why.
+    pub waiting: Vec<Waiting>,
+}
+
+/// A part that cannot work.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Waiting {
+    /// Its name in the configuration.
+    pub plugin: String,
+    /// What it is waiting for, or why it failed.
+    pub reason: String,
+}
+
+/// `GET /health`
+pub async fn health() -> axum::Json<HealthResponse> {
+    axum::Json(HealthResponse { status: "healthy", timestamp: Timestamp::now(), version: env!("CARGO_PKG_VERSION") })
+}
+
+/// `GET /ready`: 503 with the list of what is not.
+pub async fn ready(State(service): State<Shared>) -> Response {
+    let waiting: Vec<Waiting> =
+        service.not_ready().into_iter().map(|(plugin, reason)| Waiting { plugin, reason }).collect();
+    let (code, status) =
+        if waiting.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "notReady") };
+    (code, axum::Json(ReadyResponse { status, waiting })).into_response()
+}

@@ -1,0 +1,177 @@
+//! Runs: create, wait for, show, cancel.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use stepflow_engine::{CancelError, ItemMisfit, Submission};
+use stepflow_flow::Plan;
+use stepflow_protocol::{FlowId, Kind, RunId, Value};
+use stepflow_store::RunRow;
+
+use super::Shared;
+use super::envelope::{Body, Id, Query};
+use super::error::{Detail, Error};
+use super::flows;
+use super::views::{Items, Run};
+
+/// How long a request waits for a run that says nothing about it.
+const DEFAULT_WAIT: Duration = Duration::from_secs(300);
+
+/// `POST /runs`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateRunRequest {
+    /// A stored flow.
+    flow_id: Option<FlowId>,
+    /// A flow that comes along: an object, or the text of a YAML document.
+    flow: Option<Value>,
+    /// One element for each item.
+    input: Option<Vec<Value>>,
+    /// The run's variables, an object.
+    variables: Option<Value>,
+    /// At most this many steps at once.
+    max_concurrency: Option<u32>,
+    /// Answer when the run has ended.
+    wait: Option<bool>,
+    /// Wait no longer than this; 300 when absent.
+    timeout_secs: Option<u64>,
+    /// Planned.
+    overrides: Option<Value>,
+    /// Planned.
+    labels: Option<Value>,
+}
+
+/// `GET /runs/{run_id}`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ShowRunQuery {
+    /// Answer when the run has ended.
+    wait: Option<bool>,
+    /// Wait no longer than this; 300 when absent.
+    timeout_secs: Option<u64>,
+}
+
+/// `POST /runs`: 202 at once, or 200 with `wait`.
+pub async fn create(
+    State(service): State<Shared>,
+    headers: HeaderMap,
+    Body(request): Body<CreateRunRequest>,
+) -> Result<(StatusCode, Json<Run>), Error> {
+    refuse_what_is_not_built(&request, &headers)?;
+    if request.max_concurrency == Some(0) {
+        return Err(Error::invalid_request("`maxConcurrency` must be at least 1").at("/maxConcurrency", "is 0"));
+    }
+    let wait = request.wait.unwrap_or(false).then(|| timeout(request.timeout_secs));
+    let inputs = request.input.ok_or_else(|| {
+        Error::invalid_request("`input` is missing: an array with one element for each item").at("/input", "is missing")
+    })?;
+    let plan = plan(&service, request.flow_id, request.flow.as_ref())?;
+    check_variables(request.variables.as_ref())?;
+    let submission =
+        Submission { plan, inputs, variables: request.variables, max_concurrency: request.max_concurrency };
+    let run = service.engine.submit(submission).await.map_err(refused)?;
+    match wait {
+        None => Ok((StatusCode::ACCEPTED, Json(Run::summary(row(&service, run)?)))),
+        Some(timeout) => {
+            service.wait_for(run, timeout).await;
+            Ok((StatusCode::OK, Json(details(&service, run, true)?)))
+        }
+    }
+}
+
+/// `GET /runs/{run_id}`
+pub async fn show(
+    State(service): State<Shared>,
+    Id(run): Id<RunId>,
+    Query(query): Query<ShowRunQuery>,
+) -> Result<Json<Run>, Error> {
+    let waits = query.wait.unwrap_or(false);
+    if waits && !row(&service, run)?.status.is_terminal() {
+        service.wait_for(run, timeout(query.timeout_secs)).await;
+    }
+    details(&service, run, waits).map(Json)
+}
+
+/// `GET /runs/{run_id}/items`
+pub async fn items(State(service): State<Shared>, Id(run): Id<RunId>) -> Result<Json<Items>, Error> {
+    row(&service, run)?;
+    Ok(Json(service.store.items(run).into()))
+}
+
+/// `POST /runs/{run_id}/cancel`
+pub async fn cancel(State(service): State<Shared>, Id(run): Id<RunId>) -> Result<Json<Run>, Error> {
+    match service.engine.cancel(run, "api", None).await {
+        Ok(()) => Ok(Json(Run::summary(row(&service, run)?))),
+        Err(CancelError::NotRunning) => {
+            row(&service, run)?;
+            Err(Error::conflict(format!("run `{run}` has already ended")))
+        }
+        Err(CancelError::Stopped) => Err(Error::unavailable("the engine has stopped")),
+    }
+}
+
+fn refuse_what_is_not_built(request: &CreateRunRequest, headers: &HeaderMap) -> Result<(), Error> {
+    for (name, value) in [("overrides", &request.overrides), ("labels", &request.labels)] {
+        if value.as_ref().is_some_and(|value| !value.members().is_empty()) {
+            return Err(Error::not_built(&format!("`{name}`")).at(format!("/{name}"), "is not built yet"));
+        }
+    }
+    if headers.contains_key("idempotency-key") {
+        return Err(Error::not_built("the header `Idempotency-Key`"));
+    }
+    Ok(())
+}
+
+fn plan(service: &Shared, flow_id: Option<FlowId>, flow: Option<&Value>) -> Result<Arc<Plan>, Error> {
+    match (flow_id, flow) {
+        (Some(id), None) => service.store.flow(id).ok_or_else(|| Error::not_found("flow", id)),
+        (None, Some(document)) => flows::runnable(service, document),
+        (Some(_), Some(_)) => Err(Error::invalid_request("give `flowId` or `flow`, not both")),
+        (None, None) => Err(Error::invalid_request("`flowId` or `flow` is missing").at("/flowId", "is missing")),
+    }
+}
+
+fn check_variables(variables: Option<&Value>) -> Result<(), Error> {
+    match variables.map(Value::kind) {
+        None | Some(Kind::Object) => Ok(()),
+        Some(other) => {
+            let message = format!("expected object, found {}", other.name());
+            Err(Error::invalid_input(vec![Detail { path: "/variables".to_owned(), message }]))
+        }
+    }
+}
+
+/// The engine's refusal, with places counted from the body's root.
+fn refused(error: stepflow_engine::Error) -> Error {
+    let misfits = match error {
+        stepflow_engine::Error::InvalidInput(misfits) => misfits,
+        stepflow_engine::Error::Store(error) => return error.into(),
+        stepflow_engine::Error::Stopped => return Error::unavailable("the engine has stopped"),
+    };
+    let detail = |found: ItemMisfit| {
+        let root = found.item.map_or_else(|| "/variables".to_owned(), |item| format!("/input/{item}"));
+        let message = format!("expected {}, found {}", found.misfit.expected, found.misfit.found);
+        Detail { path: root + &found.misfit.pointer, message }
+    };
+    Error::invalid_input(misfits.into_iter().map(detail).collect())
+}
+
+fn timeout(seconds: Option<u64>) -> Duration {
+    seconds.map_or(DEFAULT_WAIT, Duration::from_secs)
+}
+
+fn row(service: &Shared, run: RunId) -> Result<RunRow, Error> {
+    service.store.run(run).ok_or_else(|| Error::not_found("run", run))
+}
+
+fn details(service: &Shared, run: RunId, waited: bool) -> Result<Run, Error> {
+    let row = row(service, run)?;
+    // Only what is shown is read: a batch may be large.
+    let items = if waited || row.items.total == 1 { service.store.items(run) } else { Vec::new() };
+    Ok(Run::with_results(row, items, waited))
+}

@@ -1,0 +1,266 @@
+//! The command line: what can be typed. What it does is in `commands`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing::level_filters::LevelFilter;
+
+/// Runs flows: YAML or JSON documents of steps that call components.
+///
+/// Without a command it serves the HTTP API, as `serve` does.
+#[derive(Debug, Parser)]
+#[command(
+    name = "stepflow",
+    bin_name = "stepflow",
+    version,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a flow in this process, in memory, and print its result
+    ///
+    /// The result is one JSON document on stdout; everything else goes to stderr. The run is kept in memory only:
+    /// when the process ends, nothing of it is left but its output.
+    ///
+    /// Exit codes: 0 the flow succeeded; 1 it failed, or the document or its input is wrong; 2 the command line is
+    /// wrong; 3 a worker could not be started, or the configuration is wrong; 130 interrupted.
+    Run(RunArgs),
+    /// Check flows without running them
+    ///
+    /// Prints every diagnostic with its line and column. Ends with 1 when there is an error.
+    Validate(ValidateArgs),
+    /// Serve the HTTP API
+    ///
+    /// Prints `{"port":N}` as its only line on stdout once it listens. Runs are kept in memory for now.
+    Serve(ServeArgs),
+    /// Print a JSON Schema
+    Schema {
+        /// Of what
+        what: SchemaOf,
+    },
+}
+
+/// What a schema can be printed of.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum SchemaOf {
+    /// The messages between server and worker
+    Protocol,
+    /// Flow documents
+    Flow,
+}
+
+/// Where components come from.
+#[derive(Debug, Clone, Args)]
+pub struct ComponentArgs {
+    /// Configuration file; `-` is stdin. By default `stepflow-config.yml` (or `.yaml`, or with `_`) beside the flow,
+    /// then in the current folder
+    #[arg(short, long, value_name = "FILE", env = "STEPFLOW_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Serve `/python/…` with `stepflow-worker TARGET`, without a configuration file. By default a `components.py`
+    /// beside the flow is served in this way
+    #[arg(long, value_name = "TARGET", conflicts_with = "config")]
+    pub worker: Option<String>,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Args)]
+pub struct LogArgs {
+    /// Log from this level up, on stderr
+    #[arg(long, value_name = "LEVEL", env = "STEPFLOW_LOG_LEVEL", hide_env_values = true)]
+    log_level: Option<LogLevel>,
+}
+
+/// The levels of logging.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogLevel {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// `run`
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The flow's file
+    #[arg(value_name = "FLOW", required_unless_present = "flow_option", conflicts_with = "flow_option")]
+    flow: Option<PathBuf>,
+    /// The flow's file, named
+    #[arg(long = "flow", id = "flow_option", value_name = "FILE")]
+    flow_option: Option<PathBuf>,
+    #[command(flatten)]
+    pub input: InputArgs,
+    #[command(flatten)]
+    pub components: ComponentArgs,
+    /// At most this many steps at once [default: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_concurrency: Option<u32>,
+    /// Write the result to this file instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Print the bare output of the flow instead of `{"outcome": …}`; nothing when the flow failed
+    #[arg(long, conflicts_with = "inputs")]
+    pub output_only: bool,
+    /// Show no progress
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Run in spite of errors in the document that are not fatal
+    #[arg(long)]
+    pub no_check: bool,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+impl RunArgs {
+    /// The flow's file.
+    pub fn flow(&self) -> PathBuf {
+        self.flow.as_ref().or(self.flow_option.as_ref()).cloned().unwrap_or_default()
+    }
+}
+
+/// Where the input of a run comes from; `null` when nowhere.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct InputArgs {
+    /// JSON or YAML file with the input; `-` is stdin
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    /// The input, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub input_json: Option<String>,
+    /// The input, as YAML
+    #[arg(long, value_name = "YAML")]
+    pub input_yaml: Option<String>,
+    /// Run one item for each line of this file of JSON lines (`-` is stdin). Each result is a line of its own, with
+    /// its `itemIndex`, as soon as it is there
+    #[arg(long, value_name = "FILE")]
+    pub inputs: Option<PathBuf>,
+}
+
+/// `validate`
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    /// The flows' files
+    #[arg(value_name = "FLOW", required_unless_present = "flow_option")]
+    flows: Vec<PathBuf>,
+    /// A flow's file, named; may be repeated
+    #[arg(long = "flow", id = "flow_option", value_name = "FILE")]
+    flow_option: Vec<PathBuf>,
+    #[command(flatten)]
+    pub components: ComponentArgs,
+    /// `text` with excerpts on stderr, or `json` on stdout
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+impl ValidateArgs {
+    /// The flows' files.
+    pub fn flows(&self) -> impl Iterator<Item = &PathBuf> {
+        self.flows.iter().chain(&self.flow_option)
+    }
+}
+
+/// How diagnostics are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For machines
+    Json,
+}
+
+/// `serve`
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// Port to listen on; 0 lets the system choose
+    #[arg(short, long, default_value_t = 7840, env = "STEPFLOW_PORT")]
+    pub port: u16,
+    /// Address to listen on
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    pub host: IpAddr,
+    /// Listen on an address that others can reach, although there are no access tokens yet: whoever reaches it can
+    /// run components
+    #[arg(long)]
+    pub insecure: bool,
+    #[command(flatten)]
+    pub components: ComponentArgs,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+impl Cli {
+    /// The command; `serve` when there is none.
+    pub fn into_command(self) -> Command {
+        self.command.unwrap_or(Command::Serve(self.serve))
+    }
+
+    /// How much is logged.
+    pub fn log_level(&self) -> LevelFilter {
+        let (asked, default) = match &self.command {
+            Some(Command::Run(run)) => (run.log.log_level, LevelFilter::WARN),
+            Some(Command::Validate(validate)) => (validate.log.log_level, LevelFilter::WARN),
+            Some(Command::Schema { .. }) => (None, LevelFilter::WARN),
+            Some(Command::Serve(serve)) => (serve.log.log_level, LevelFilter::INFO),
+            None => (self.serve.log.log_level, LevelFilter::INFO),
+        };
+        match asked {
+            None => default,
+            Some(LogLevel::Off) => LevelFilter::OFF,
+            Some(LogLevel::Error) => LevelFilter::ERROR,
+            Some(LogLevel::Warn) => LevelFilter::WARN,
+            Some(LogLevel::Info) => LevelFilter::INFO,
+            Some(LogLevel::Debug) => LevelFilter::DEBUG,
+            Some(LogLevel::Trace) => LevelFilter::TRACE,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_it_serves() {
+        let cli = Cli::parse_from(["stepflow-server", "--port", "0"]);
+        assert!(matches!(cli.into_command(), Command::Serve(ServeArgs { port: 0, .. })));
+    }
+
+    #[test]
+    fn a_flow_is_positional_or_named_but_not_both() {
+        for flow in [&["flow.yaml"][..], &["--flow", "flow.yaml"]] {
+            let words = ["stepflow", "run"].iter().chain(flow);
+            let Command::Run(run) = Cli::parse_from(words).into_command() else { panic!("not run") };
+            assert_eq!(run.flow(), PathBuf::from("flow.yaml"));
+        }
+        assert!(Cli::try_parse_from(["stepflow", "run", "a.yaml", "--flow", "b.yaml"]).is_err());
+        assert!(Cli::try_parse_from(["stepflow", "run"]).is_err());
+    }
+
+    #[test]
+    fn an_input_has_one_origin() {
+        assert!(Cli::try_parse_from(["stepflow", "run", "f", "--input", "a", "--input-json", "1"]).is_err());
+    }
+}

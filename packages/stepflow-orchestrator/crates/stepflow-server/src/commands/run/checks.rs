@@ -1,0 +1,60 @@
+//! What is checked before the first step: the document, and that something serves its components.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use stepflow_flow::{Code, Diagnostic, Diagnostics, Level, Loaded, Plan};
+
+use crate::config::Config;
+use crate::document;
+use crate::exit::{Exit, Failure};
+use crate::service::{Service, unserved};
+use crate::stderr;
+
+/// A flow that can run, and the text that it came from.
+pub struct Document {
+    pub plan: Arc<Plan>,
+    loaded: Loaded,
+}
+
+/// Reads a flow, and stops at what must not run.
+pub fn read(path: &Path, no_check: bool) -> Result<Document, Failure> {
+    let loaded = stepflow_flow::load(document::read("flow", path)?);
+    let stopped = loaded.diagnostics.iter().any(|diagnostic| stops(diagnostic, no_check));
+    let Some(flow) = loaded.flow.as_ref().filter(|_| !stopped) else { return Err(refusal(&loaded)) };
+    let errors = errors(&loaded);
+    if !errors.is_empty() {
+        stderr::line(errors.render(&loaded.source, stderr::color()).trim_end());
+    }
+    match Plan::compile(Arc::clone(flow)) {
+        Ok(plan) => Ok(Document { plan: Arc::new(plan), loaded }),
+        Err(fatal) => Err(Failure::text(Exit::Failed, fatal.render(&loaded.source, stderr::color()))),
+    }
+}
+
+/// Stops when a step names a component that nothing serves.
+pub fn components(document: Document, service: &Service, config: &Config, no_check: bool) -> Result<(), Failure> {
+    let unserved = unserved(service.router(), &document.plan, config.advice());
+    if no_check || unserved.is_empty() {
+        return Ok(());
+    }
+    let mut loaded = document.loaded;
+    loaded.add(unserved);
+    Err(refusal(&loaded))
+}
+
+fn stops(diagnostic: &Diagnostic, no_check: bool) -> bool {
+    let costly = matches!(diagnostic.code, Code::MisspeltKey | Code::InvalidComponent | Code::UnknownComponent);
+    diagnostic.level == Level::Fatal || (costly && !no_check)
+}
+
+fn refusal(loaded: &Loaded) -> Failure {
+    Failure::text(Exit::Failed, errors(loaded).render(&loaded.source, stderr::color()))
+}
+
+/// Without the warnings, which are for `validate`: a flow that runs is not the place to ask for a description.
+fn errors(loaded: &Loaded) -> Diagnostics {
+    let mut errors = Diagnostics::default();
+    errors.extend(loaded.diagnostics.iter().filter(|diagnostic| diagnostic.level > Level::Warning).cloned());
+    errors
+}

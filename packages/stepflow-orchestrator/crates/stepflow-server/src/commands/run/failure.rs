@@ -1,0 +1,105 @@
+//! What a person needs when a run failed: which step, which component, which attempt, why, and what to do.
+
+use stepflow_flow::Plan;
+use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, FlowResult};
+use stepflow_store::ItemRow;
+
+use crate::stderr::{Paint, line};
+
+/// How many failed items of a batch are shown.
+const SHOWN: usize = 5;
+
+/// Says it on stderr.
+pub fn report(plan: &Plan, items: &[ItemRow]) {
+    let failed: Vec<(u32, &FlowError)> = items
+        .iter()
+        .filter_map(|item| match &item.result {
+            Some(FlowResult::Failed(error)) if item.status != ExecutionStatus::Completed => Some((item.item, error)),
+            _ => None,
+        })
+        .collect();
+    if items.len() == 1 {
+        for (_, error) in failed {
+            line(describe(plan, error, ""));
+        }
+        return;
+    }
+    let groups = by_message(&failed);
+    line(format_args!("{} {} of {} items failed", Paint::Error.on("error:"), failed.len(), items.len()));
+    for (error, members) in groups.iter().take(SHOWN) {
+        let first: Vec<String> = members.iter().take(SHOWN).map(ToString::to_string).collect();
+        let more = if members.len() > SHOWN { format!(" and {} more", members.len() - SHOWN) } else { String::new() };
+        let plural = if members.len() > 1 { "s" } else { "" };
+        line(describe(plan, error, &format!("item{plural} {}{more}: ", first.join(", "))));
+    }
+    if groups.len() > SHOWN {
+        line(format_args!("and {} other errors", groups.len() - SHOWN));
+    }
+}
+
+/// The failed items that failed for the same reason, in the order of their first.
+fn by_message<'a>(failed: &[(u32, &'a FlowError)]) -> Vec<(&'a FlowError, Vec<u32>)> {
+    let mut groups: Vec<(&FlowError, Vec<u32>)> = Vec::new();
+    for (item, error) in failed {
+        match groups.iter_mut().find(|(first, _)| first.kind == error.kind && first.message == error.message) {
+            Some((_, members)) => members.push(*item),
+            None => groups.push((error, vec![*item])),
+        }
+    }
+    groups
+}
+
+fn describe(plan: &Plan, error: &FlowError, which: &str) -> String {
+    let field = |name: &str| error.data.as_ref().and_then(|data| data.field(name)).filter(|value| !value.is_null());
+    let text = |name: &str| field(name).and_then(|value| value.text().or_else(|| Some(value.to_string())));
+    let step = text("step");
+    let component =
+        text("component").or_else(|| Some(plan.steps.get(plan.step_index(step.as_deref()?)?)?.component.clone()));
+
+    let subject = step.map_or_else(|| "the flow".to_owned(), |step| format!("step `{step}`"));
+    let message = error.message.trim();
+    let mut said = format!("{} {which}{subject} failed: {message}", Paint::Error.on("error:"));
+    let facts = [
+        ("component", component),
+        ("attempt", text("attempt")),
+        ("kind", Some(error.kind.name().to_owned())),
+        ("raised", text("type")),
+        ("via", field("via").map(|via| path_of_steps(&via))),
+    ];
+    for (name, value) in facts {
+        if let Some(value) = value {
+            said.push_str(&format!("\n  {} {value}", Paint::Faint.on(format_args!("{name:<9}"))));
+        }
+    }
+    for block in [text("traceback"), text("stderr")].into_iter().flatten() {
+        said.push('\n');
+        for row in block.trim_end().lines() {
+            said.push_str(&format!("\n  {row}"));
+        }
+    }
+    format!("{said}\n{} {}", Paint::Hint.on("hint:"), advice(error.kind))
+}
+
+fn path_of_steps(via: &stepflow_protocol::Value) -> String {
+    let steps: Vec<String> = via.elements().iter().filter_map(|step| step.text()).collect();
+    if steps.is_empty() { via.to_string() } else { steps.join(" → ") }
+}
+
+fn advice(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::InvalidInput => "compare what the step's `input` makes with what its component takes",
+        ErrorKind::ExpressionFailure => "check the path against what the step or the input really holds",
+        ErrorKind::ComponentNotFound => {
+            "`routes` says which plugin a path leads to; `stepflow-worker --list` what a worker serves"
+        }
+        ErrorKind::ComponentFailed => "mend the component, or give the step an `onError` with `retry` or `useDefault`",
+        ErrorKind::WorkerError => {
+            "the worker's answer was not the protocol; are worker and server of fitting versions?"
+        }
+        ErrorKind::Timeout => "raise the `timeout` of the step, or of the flow",
+        ErrorKind::Cancelled => "the run was cancelled; run it again",
+        ErrorKind::Unreachable => "the worker was lost; what it said last stands above, `--log-level debug` shows more",
+        ErrorKind::ResourceUnavailable => "try again later, or give the step an `onError` with `retry`",
+        ErrorKind::OrchestratorError => "this is the server's fault; `--log-level debug` shows more",
+    }
+}

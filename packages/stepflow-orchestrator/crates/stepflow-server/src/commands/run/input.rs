@@ -1,0 +1,99 @@
+//! The inputs of a run: read from where the command line says, and checked before anything starts.
+
+use std::path::Path;
+
+use stepflow_flow::source::Format;
+use stepflow_flow::{Misfit, Plan, Source, read_value};
+use stepflow_protocol::Value;
+
+use crate::cli::InputArgs;
+use crate::document;
+use crate::exit::{Exit, Failure};
+use crate::stderr;
+
+/// How many misfits are named before the rest is only counted.
+const NAMED: usize = 10;
+
+/// The items' inputs; one `null` when none is given.
+pub fn read(args: &InputArgs, plan: &Plan) -> Result<Vec<Value>, Failure> {
+    let (inputs, origin) = origin(args)?;
+    let misfits: Vec<(usize, Misfit)> = inputs
+        .iter()
+        .enumerate()
+        .flat_map(|(item, input)| {
+            plan.check_input(input).err().unwrap_or_default().into_iter().map(move |misfit| (item, misfit))
+        })
+        .collect();
+    if misfits.is_empty() { Ok(inputs) } else { Err(misfit(&misfits, &origin, args.inputs.is_some())) }
+}
+
+fn origin(args: &InputArgs) -> Result<(Vec<Value>, String), Failure> {
+    if let Some(path) = &args.inputs {
+        return Ok((lines(path)?, path.display().to_string()));
+    }
+    let (input, origin) = if let Some(path) = &args.input {
+        (document(document::read("input", path)?, Exit::Failed)?, format!("`{}`", path.display()))
+    } else if let Some(json) = &args.input_json {
+        let origin = "`--input-json`";
+        (document(Source::json("--input-json", json.as_str()), Exit::Usage)?, origin.to_owned())
+    } else if let Some(yaml) = &args.input_yaml {
+        (document(Source::yaml("--input-yaml", yaml.as_str()), Exit::Usage)?, "`--input-yaml`".to_owned())
+    } else {
+        (Value::null(), String::new())
+    };
+    Ok((vec![input], origin))
+}
+
+fn document(source: Source, exit: Exit) -> Result<Value, Failure> {
+    // What is JSON already stays as it is: its text, its numbers and its size.
+    if let Ok(value) = Value::parse(source.text.clone()) {
+        return Ok(value);
+    }
+    let takes = if source.format == Format::Json { "JSON" } else { "JSON or YAML" };
+    read_value(&source).map_err(|wrong| {
+        Failure::text(exit, wrong.render(&source, stderr::color()))
+            .hint(format!("the input is one value in {takes}, such as `{{\"n\": 1}}`"))
+    })
+}
+
+/// One value for each line that is not blank.
+fn lines(path: &Path) -> Result<Vec<Value>, Failure> {
+    let source = document::read("inputs", path)?;
+    let mut inputs = Vec::new();
+    for (index, text) in source.text.split(|byte| *byte == b'\n').enumerate() {
+        if text.trim_ascii().is_empty() {
+            continue;
+        }
+        inputs.push(Value::parse(text).map_err(|error| {
+            Failure::document(format!("line {} of `{}` is {error}", index + 1, source.name))
+                .hint("each line is one JSON value, the input of one item")
+        })?);
+    }
+    Ok(inputs)
+}
+
+fn misfit(misfits: &[(usize, Misfit)], origin: &str, batch: bool) -> Failure {
+    let place = |item: usize| if batch { format!("item {item}: ") } else { String::new() };
+    let hint = "`schemas.properties.input` of the flow says what it takes";
+    let failure = match misfits {
+        _ if origin.is_empty() => {
+            return Failure::document("the flow needs an input, and none was given")
+                .hint("give it with `--input FILE` or `--input-json '{…}'`")
+                .hint(hint);
+        }
+        [(item, only)] => {
+            Failure::document(format!("the input in {origin} does not fit the flow: {}{only}", place(*item)))
+        }
+        several => {
+            let mut text = format!("the input in {origin} does not fit the flow:");
+            for (item, misfit) in several.iter().take(NAMED) {
+                text.push_str(&format!("\n  {}{misfit}", place(*item)));
+            }
+            if several.len() > NAMED {
+                text.push_str(&format!("\n  and {} more", several.len() - NAMED));
+            }
+            Failure::document(text)
+        }
+    };
+    failure.hint(hint)
+}

@@ -1,0 +1,40 @@
+//! The server binary: command line, configuration, HTTP API. Everything below it takes typed options; only here are
+//! files, the environment and the terminal read.
+
+pub mod api;
+mod cli;
+mod commands;
+pub mod config;
+mod document;
+mod exit;
+mod interrupt;
+mod progress;
+pub mod service;
+mod stderr;
+mod telemetry;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+/// Reads the command line and does what it says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let terminal = progress::Terminal::detect();
+    telemetry::start(cli.log_level(), &terminal);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return exit::Failure::outside(format!("cannot start the server's threads: {error}")).report();
+        }
+    };
+    let ended = runtime.block_on(commands::execute(cli, terminal));
+    // A thread that reads a terminal or a pipe cannot be told to stop; it is not waited for.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.report(),
+    }
+}

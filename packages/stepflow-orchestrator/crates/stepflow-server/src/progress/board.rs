@@ -1,0 +1,247 @@
+//! How far a run is, as far as its events tell. Knows no terminal.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use stepflow_engine::Notice;
+use stepflow_engine::event::{Event, Outcome, StepRef};
+use stepflow_flow::Plan;
+use stepflow_protocol::ExecutionStatus;
+
+use super::short;
+
+/// How many steps under way a sentence names.
+const NAMED: usize = 3;
+
+/// The state of a run's steps and items.
+pub struct Board {
+    steps: Vec<(String, String)>,
+    began: Instant,
+    open: BTreeMap<(u32, u32), Open>,
+    /// Steps of a run of one item, or items of a batch.
+    pub counts: Counts,
+    items: usize,
+    /// What ends after this was asked for ends because of it.
+    cancelled: bool,
+}
+
+/// How many have ended, and in which way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Well.
+    pub done: usize,
+    /// With an error.
+    pub failed: usize,
+}
+
+/// A step of an item that has begun and has not ended.
+#[derive(Debug, Clone)]
+pub struct Open {
+    /// When its worker got it, as far as that is known; else when it became ready.
+    pub since: Instant,
+    /// Which attempt.
+    pub attempt: u32,
+}
+
+/// What an event changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// An attempt of a step became ready.
+    Open(StepRef),
+    /// A step ended.
+    StepEnded {
+        /// The step.
+        step: StepRef,
+        /// The error's message, when it failed.
+        failed: Option<String>,
+        /// How long it took, with all attempts.
+        took: Duration,
+    },
+    /// An item ended.
+    ItemEnded {
+        /// The error's message, when it failed.
+        failed: Option<String>,
+    },
+}
+
+impl Board {
+    /// Nothing has happened yet.
+    pub fn new(plan: &Plan, items: usize, now: Instant) -> Self {
+        Self {
+            steps: plan.steps.iter().map(|step| (step.id.clone(), step.component.clone())).collect(),
+            began: now,
+            open: BTreeMap::new(),
+            counts: Counts::default(),
+            items,
+            cancelled: false,
+        }
+    }
+
+    /// Takes notice of what happened.
+    pub fn observe(&mut self, notice: &Notice, now: Instant) -> Option<Change> {
+        match notice {
+            Notice::Started { step, .. } => {
+                self.open.get_mut(&(step.item, step.step))?.since = now;
+                None
+            }
+            Notice::Record(record) => self.record(&record.event, now),
+        }
+    }
+
+    fn record(&mut self, event: &Event, now: Instant) -> Option<Change> {
+        match event {
+            Event::CancelAsked(_) => {
+                self.cancelled = true;
+                None
+            }
+            _ if self.cancelled => None,
+            Event::StepScheduled(scheduled) => {
+                let place = (scheduled.step.item, scheduled.step.step);
+                let open = Open { since: now, attempt: scheduled.task.attempt };
+                self.open.insert(place, open);
+                Some(Change::Open(scheduled.step))
+            }
+            Event::StepEnded(ended) => {
+                let open = self.open.remove(&(ended.step.item, ended.step.step));
+                let took = open.map_or(Duration::ZERO, |open| now.duration_since(open.since));
+                let failed = message(&ended.result);
+                if self.items == 1 {
+                    self.counts.add(failed.is_some());
+                }
+                Some(Change::StepEnded { step: ended.step, failed, took })
+            }
+            Event::ItemEnded(ended) => {
+                let failed = message(&ended.result);
+                if self.items != 1 {
+                    self.counts.add(ended.status != ExecutionStatus::Completed);
+                }
+                Some(Change::ItemEnded { failed })
+            }
+            _ => None,
+        }
+    }
+
+    /// A step's id and component.
+    pub fn names(&self, step: u32) -> (&str, &str) {
+        let names = usize::try_from(step).ok().and_then(|place| self.steps.get(place));
+        names.map_or(("?", "?"), |(id, component)| (id.as_str(), component.as_str()))
+    }
+
+    /// The steps that have begun and not ended, by item and place in the flow.
+    pub fn open(&self) -> impl Iterator<Item = ((u32, u32), &Open)> {
+        self.open.iter().map(|(place, open)| (*place, open))
+    }
+
+    /// How long the run has been going.
+    pub fn elapsed(&self, now: Instant) -> Duration {
+        now.duration_since(self.began)
+    }
+
+    /// `3 of 8 steps done, 1 failed`
+    pub fn tally(&self) -> String {
+        let (total, what) = if self.items == 1 { (self.steps.len(), "step") } else { (self.items, "item") };
+        let plural = if total == 1 { "" } else { "s" };
+        let failed = if self.counts.failed > 0 { format!(", {} failed", self.counts.failed) } else { String::new() };
+        format!("{} of {total} {what}{plural} done{failed}", self.counts.done)
+    }
+
+    /// How far the run is, in one sentence.
+    pub fn standing(&self, now: Instant) -> String {
+        let named = self
+            .open()
+            .take(NAMED)
+            .map(|((_, step), open)| format!("`{}` for {}", self.names(step).0, short(now.duration_since(open.since))));
+        let open = match self.open.len() {
+            0 => String::new(),
+            some if self.items != 1 => format!("; {some} step{} under way", if some == 1 { "" } else { "s" }),
+            some if some <= NAMED => format!("; under way: {}", named.collect::<Vec<_>>().join(", ")),
+            many => format!("; under way: {} and {} more", named.collect::<Vec<_>>().join(", "), many - NAMED),
+        };
+        format!("{}{open}", self.tally())
+    }
+}
+
+impl Counts {
+    fn add(&mut self, failed: bool) {
+        if failed { self.failed += 1 } else { self.done += 1 }
+    }
+}
+
+fn message(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Success(_) => None,
+        Outcome::Failed(error) => Some(error.message.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use stepflow_engine::event::{CancelAsked, EVENT_VERSION, Record, StepEnded, ValueRef};
+    use stepflow_flow::Source;
+    use stepflow_protocol::{ErrorKind, FlowError, RunId, Value};
+
+    use super::*;
+
+    const FLOW: &str = "steps:\n- {id: a, component: /x}\n- {id: b, component: /x}\noutput: [{$step: a}, {$step: b}]\n";
+
+    fn board(items: usize, now: Instant) -> Board {
+        let flow = stepflow_flow::load(Source::yaml("flow.yaml", FLOW)).flow.unwrap();
+        Board::new(&Plan::compile(flow).unwrap(), items, now)
+    }
+
+    fn at(item: u32, step: u32) -> StepRef {
+        StepRef { run: RunId::from_uuid(uuid::Uuid::nil()), item, step }
+    }
+
+    fn notice(event: Event) -> Notice {
+        Notice::Record(Arc::new(Record { seq: 1, at: jiff::Timestamp::UNIX_EPOCH, version: EVENT_VERSION, event }))
+    }
+
+    fn scheduled(item: u32, step: u32) -> Notice {
+        let json = format!(
+            r#"{{"kind":"step_scheduled","run":"{0}","item":{item},"step":{step},"task_id":"{0}","attempt":1,
+            "component":"/x","route":{{"plugin":"p","component":"/x"}},"input":{{"inline":1}},"reason":"first"}}"#,
+            uuid::Uuid::nil()
+        );
+        notice(serde_json::from_str(&json).unwrap())
+    }
+
+    fn ended(item: u32, step: u32, result: Outcome) -> Notice {
+        notice(Event::StepEnded(StepEnded { step: at(item, step), result, defaulted: false }))
+    }
+
+    #[test]
+    fn a_step_counts_when_it_has_ended_and_is_named_while_it_has_not() {
+        let now = Instant::now();
+        let mut board = board(1, now);
+        board.observe(&scheduled(0, 0), now);
+        board.observe(&scheduled(0, 1), now);
+        assert_eq!(board.standing(now), "0 of 2 steps done; under way: `a` for 0.0 ms, `b` for 0.0 ms");
+        board.observe(&ended(0, 0, Outcome::Success(ValueRef::Inline(Value::null()))), now);
+        let change = board.observe(&ended(0, 1, Outcome::Failed(FlowError::new(ErrorKind::Timeout, "slow"))), now);
+        assert!(matches!(change, Some(Change::StepEnded { failed: Some(why), .. }) if why == "slow"));
+        assert_eq!(board.standing(now), "1 of 2 steps done, 1 failed");
+    }
+
+    #[test]
+    fn of_a_batch_items_are_counted() {
+        let now = Instant::now();
+        let mut board = board(3, now);
+        board.observe(&scheduled(1, 0), now);
+        board.observe(&ended(0, 0, Outcome::Success(ValueRef::Inline(Value::null()))), now);
+        assert_eq!(board.standing(now), "0 of 3 items done; 1 step under way");
+    }
+
+    #[test]
+    fn what_a_cancellation_ends_is_no_news() {
+        let now = Instant::now();
+        let mut board = board(1, now);
+        board.observe(&scheduled(0, 0), now);
+        board.observe(&notice(Event::CancelAsked(CancelAsked { by: "user".to_owned(), reason: None })), now);
+        let lost = Outcome::Failed(FlowError::new(ErrorKind::Cancelled, "cancelled"));
+        assert_eq!(board.observe(&ended(0, 0, lost), now), None);
+        assert_eq!(board.standing(now), "0 of 2 steps done; under way: `a` for 0.0 ms");
+    }
+}

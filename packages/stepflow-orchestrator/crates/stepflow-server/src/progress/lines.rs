@@ -1,0 +1,50 @@
+//! Progress where nobody looks at a terminal: a line for each step that ended; for a batch, one now and then.
+
+use std::time::{Duration, Instant};
+
+use super::board::{Board, Change};
+use super::short;
+use crate::stderr::{Paint, line};
+
+/// How often a batch says how far it is.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Writes lines.
+pub struct Lines {
+    batch: bool,
+    said: Instant,
+    unsaid: bool,
+}
+
+impl Lines {
+    pub fn new(batch: bool) -> Self {
+        Self { batch, said: Instant::now(), unsaid: false }
+    }
+
+    pub fn show(&mut self, board: &Board, change: &Change, now: Instant) {
+        match change {
+            Change::StepEnded { step, failed, took } if !self.batch => {
+                line(step_line(board, step.step, failed.is_some(), *took));
+            }
+            Change::ItemEnded { .. } if self.batch => {
+                self.unsaid = true;
+                self.tick(board, now);
+            }
+            _ => {}
+        }
+    }
+
+    pub fn tick(&mut self, board: &Board, now: Instant) {
+        if self.unsaid && now.duration_since(self.said) >= EVERY {
+            (self.unsaid, self.said) = (false, now);
+            line(format_args!("after {}: {}", short(board.elapsed(now)), board.standing(now)));
+        }
+    }
+}
+
+/// `done    clean (/python/clean_days) in 0.3 s`
+pub fn step_line(board: &Board, step: u32, failed: bool, took: Duration) -> String {
+    let (id, component) = board.names(step);
+    let word = if failed { Paint::Error.on("failed") } else { Paint::Success.on("done  ") };
+    format!("{word} {id} {}", Paint::Faint.on(format_args!("({component}) in {}", short(took))))
+}

@@ -1,0 +1,103 @@
+//! Progress on a terminal: what has ended scrolls up, what runs stands below with its time, and a tally last. A batch
+//! has too many steps to show: of it there is the tally, and each way in which items failed.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use indicatif::{MultiProgress, ProgressBar};
+
+use super::board::{Board, Change};
+use super::lines::step_line;
+use super::{short, spinner};
+use crate::stderr::Paint;
+
+/// How many running steps are shown, each on a line.
+const SHOWN: usize = 10;
+
+/// How many ways of failing are shown.
+const FAILURES: usize = 5;
+
+/// Draws.
+pub struct Live {
+    bars: MultiProgress,
+    steps: BTreeMap<(u32, u32), ProgressBar>,
+    tally: ProgressBar,
+    batch: bool,
+    failures: Vec<String>,
+}
+
+impl Live {
+    pub fn new(bars: MultiProgress, batch: bool) -> Self {
+        let tally = bars.add(spinner());
+        Self { bars, steps: BTreeMap::new(), tally, batch, failures: Vec::new() }
+    }
+
+    pub fn show(&mut self, board: &Board, change: &Change, now: Instant) {
+        match change {
+            Change::StepEnded { step, failed, took } if !self.batch => {
+                self.close((step.item, step.step));
+                self.above(step_line(board, step.step, failed.is_some(), *took));
+            }
+            Change::ItemEnded { failed: Some(message) } if self.batch => self.show_failure(message),
+            Change::Open(_) | Change::StepEnded { .. } | Change::ItemEnded { .. } => {}
+        }
+        self.tick(board, now);
+    }
+
+    pub fn tick(&mut self, board: &Board, now: Instant) {
+        if !self.batch {
+            self.show_steps(board, now);
+        }
+        self.tally.set_message(format!(
+            "{}, {} under way {}",
+            board.tally(),
+            board.open().count(),
+            Paint::Faint.on(short(board.elapsed(now)))
+        ));
+        self.tally.tick();
+    }
+
+    fn show_steps(&mut self, board: &Board, now: Instant) {
+        for (place, open) in board.open() {
+            if !self.steps.contains_key(&place) {
+                if self.steps.len() >= SHOWN {
+                    continue;
+                }
+                self.steps.insert(place, self.bars.insert_before(&self.tally, spinner()));
+            }
+            let Some(bar) = self.steps.get(&place) else { continue };
+            let attempt = if open.attempt > 1 { format!(", attempt {}", open.attempt) } else { String::new() };
+            let time = short(now.duration_since(open.since));
+            bar.set_message(format!("{} {}", board.names(place.1).0, Paint::Faint.on(format_args!("{time}{attempt}"))));
+            bar.tick();
+        }
+    }
+
+    pub fn clear(&mut self) {
+        for bar in std::mem::take(&mut self.steps).into_values() {
+            bar.finish_and_clear();
+        }
+        self.tally.finish_and_clear();
+    }
+
+    fn close(&mut self, place: (u32, u32)) {
+        if let Some(bar) = self.steps.remove(&place) {
+            bar.finish_and_clear();
+            self.bars.remove(&bar);
+        }
+    }
+
+    /// Each message once: a batch tends to fail everywhere for the same reason.
+    fn show_failure(&mut self, message: &str) {
+        if self.failures.len() < FAILURES && !self.failures.iter().any(|seen| seen == message) {
+            self.failures.push(message.to_owned());
+            let first_line = message.lines().next().unwrap_or_default();
+            self.above(format!("{} {first_line}", Paint::Error.on("failed")));
+        }
+    }
+
+    /// A line above what moves. A terminal that is gone is nobody's to tell.
+    fn above(&self, text: String) {
+        let _ = self.bars.println(text);
+    }
+}

@@ -1,0 +1,49 @@
+//! What is said to people: on stderr, coloured only on a terminal and only when `NO_COLOR` is not set.
+
+use std::fmt::Display;
+use std::io::{IsTerminal, Write, stderr};
+use std::sync::OnceLock;
+
+/// Writes a line. A stderr that is gone is nobody's to tell.
+pub fn line(text: impl Display) {
+    let _ = writeln!(stderr().lock(), "{text}");
+}
+
+/// Whether colours are wanted.
+pub fn color() -> bool {
+    static COLOR: OnceLock<bool> = OnceLock::new();
+    *COLOR.get_or_init(|| {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        stderr().is_terminal() && !refused && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    })
+}
+
+/// What a coloured word stands for.
+#[derive(Debug, Clone, Copy)]
+pub enum Paint {
+    /// Something went wrong.
+    Error,
+    /// Something that may go wrong.
+    Warning,
+    /// What to do.
+    Hint,
+    /// Something went well.
+    Success,
+    /// Less important than what stands around it.
+    Faint,
+}
+
+impl Paint {
+    /// The word in its colour.
+    pub fn on(self, word: impl Display) -> String {
+        let code = match self {
+            _ if !color() => return word.to_string(),
+            Self::Error => "1;31",
+            Self::Warning => "1;33",
+            Self::Hint => "1;36",
+            Self::Success => "32",
+            Self::Faint => "2",
+        };
+        format!("\x1b[{code}m{word}\x1b[0m")
+    }
+}

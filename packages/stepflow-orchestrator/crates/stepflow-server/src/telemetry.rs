@@ -1,0 +1,42 @@
+//! Logs, on stderr: stdout belongs to results.
+
+use std::io::{self, Write};
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::progress::Terminal;
+
+/// Starts logging from this level up.
+pub fn start(level: LevelFilter, terminal: &Terminal) {
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_ansi(false)
+        .with_target(false)
+        .with_writer(Lines(terminal.clone()))
+        .init();
+}
+
+/// Hands whole lines to the terminal, which knows where its live display stands.
+struct Lines(Terminal);
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line(&self.0)
+    }
+}
+
+struct Line<'a>(&'a Terminal);
+
+impl Write for Line<'_> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.aside(|| io::stderr().lock().write_all(text))?;
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

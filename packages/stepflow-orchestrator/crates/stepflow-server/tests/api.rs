@@ -1,0 +1,126 @@
+//! The HTTP API from outside: every route answers, every failure is JSON.
+
+#![allow(clippy::unwrap_used, reason = "what a test cannot unwrap has failed it")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, StatusCode};
+use serde_json::{Value, json};
+use stepflow_flow::Source;
+use stepflow_server::api::{MAX_BODY, router, routes};
+use stepflow_server::config;
+use stepflow_server::service::Service;
+use tower::ServiceExt as _;
+
+const FLOW: &str =
+    "name: copy\nsteps:\n- {id: copy, component: /builtin/noop, input: {$input: $}}\noutput: {$step: copy}\n";
+
+fn api() -> Router {
+    let text = "plugins: {builtin: {type: builtin}}\nroutes: {'/builtin/{*component}': [{plugin: builtin}]}\n";
+    let config = config::read(Source::yaml("config.yml", text), PathBuf::from("/")).unwrap();
+    router(Arc::new(Service::new(&config, Duration::ZERO).unwrap()))
+}
+
+async fn send(api: &Router, request: Request<Body>) -> (StatusCode, Value) {
+    let response = api.clone().oneshot(request).await.unwrap();
+    let (head, body) = response.into_parts();
+    assert_eq!(head.headers["content-type"], "application/json");
+    assert!(head.headers.contains_key("x-request-id"));
+    (head.status, serde_json::from_slice(&to_bytes(body, usize::MAX).await.unwrap()).unwrap())
+}
+
+async fn call(api: &Router, method: Method, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
+    let request = Request::builder().method(method).uri(format!("/api/v1{path}"));
+    send(api, request.header("content-type", "application/json").body(body.into()).unwrap()).await
+}
+
+async fn post(api: &Router, path: &str, body: Value) -> (StatusCode, Value) {
+    call(api, Method::POST, path, body.to_string()).await
+}
+
+#[tokio::test]
+async fn every_route_of_the_table_answers_and_no_other_verb_does() {
+    let api = api();
+    for route in routes() {
+        let path = route
+            .path
+            .replace("{flow_id}", &"0".repeat(64))
+            .replace("{run_id}", "01890000-0000-7000-8000-000000000001");
+        let (_, answer) = call(&api, route.method.clone(), &path, "{}").await;
+        assert_ne!(answer["kind"], "METHOD_NOT_ALLOWED", "{} {path}", route.method);
+        assert!(!answer["message"].to_string().contains("no route"), "{path}");
+        let (status, answer) = call(&api, Method::PATCH, &path, "{}").await;
+        assert_eq!((status.as_u16(), &answer["code"]), (405, &json!(405)));
+    }
+}
+
+#[tokio::test]
+async fn operations_have_names_of_their_own() {
+    let mut names: Vec<&str> = routes().iter().map(|route| route.operation).collect();
+    names.sort_unstable();
+    let all = names.len();
+    names.dedup();
+    assert_eq!(names.len(), all);
+}
+
+#[tokio::test]
+async fn a_run_that_is_waited_for_answers_with_its_results() {
+    let api = api();
+    let (status, run) = post(&api, "/runs", json!({"flow": FLOW, "input": [1, {"a": null}], "wait": true})).await;
+    assert_eq!((status, &run["status"]), (StatusCode::OK, &json!("completed")));
+    assert_eq!(run["itemCount"], 2);
+    assert_eq!(run["results"][1]["result"], json!({"outcome": "success", "result": {"a": null}}));
+    assert_eq!(run["rootRunId"], run["runId"]);
+}
+
+#[tokio::test]
+async fn the_only_item_has_its_result_beside_the_run() {
+    let api = api();
+    let (_, run) = post(&api, "/runs", json!({"flow": FLOW, "input": [7], "wait": true})).await;
+    assert_eq!(run["result"]["result"], 7);
+    let (_, shown) = call(&api, Method::GET, &format!("/runs/{}", run["runId"].as_str().unwrap()), "").await;
+    assert_eq!(shown["result"]["result"], 7);
+    assert_eq!(shown["results"], Value::Null);
+}
+
+#[tokio::test]
+async fn the_same_flow_as_text_and_as_object_is_one_flow() {
+    let api = api();
+    let (_, text) = post(&api, "/flows", json!({"flow": FLOW})).await;
+    let object = json!({"name": "copy", "steps": [{"id": "copy", "component": "/builtin/noop", "input": {"$input": "$"}}], "output": {"$step": "copy"}});
+    let (_, parsed) = post(&api, "/flows", json!({"flow": object})).await;
+    assert_eq!(text["flowId"], parsed["flowId"]);
+    assert_eq!(text["stored"], true);
+}
+
+#[tokio::test]
+async fn explicit_nulls_mean_absent() {
+    let api = api();
+    let body = json!({"flow": FLOW, "flowId": null, "input": [1], "variables": null, "wait": null, "labels": null});
+    assert_eq!(post(&api, "/runs", body).await.0, StatusCode::ACCEPTED);
+    assert_eq!(post(&api, "/runs", json!({"flow": FLOW, "input": null})).await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_body_of_another_type_is_refused() {
+    let request = Request::post("/api/v1/runs").header("content-type", "text/plain").body("{}".into()).unwrap();
+    assert_eq!(send(&api(), request).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused() {
+    let (status, answer) = call(&api(), Method::POST, "/flows", vec![b' '; MAX_BODY + 1]).await;
+    assert_eq!((status, &answer["kind"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!("TOO_LARGE")));
+}
+
+#[tokio::test]
+async fn a_header_that_is_not_built_is_not_ignored() {
+    let request =
+        Request::post("/api/v1/runs").header("content-type", "application/json").header("idempotency-key", "a");
+    let request = request.body(json!({"flow": FLOW, "input": [1]}).to_string().into()).unwrap();
+    assert_eq!(send(&api(), request).await.1["kind"], "NOT_BUILT");
+}
