@@ -71,7 +71,7 @@ STAGES = (
     Stage("layout guards", "test", lambda: pytest("tests/layout", f"--ignore={NAMESPACE}")),
     Stage("cargo fmt", "lint", lambda: tool("cargo", "fmt", *MANIFEST, "--check")),
     Stage("clippy", "lint", clippy),
-    Stage("Rust tests", "test", lambda: cargo_test(*CARGO)),
+    Stage("Rust tests", "test", lambda: cargo_test(*CARGO, "--no-fail-fast")),
     Stage("ruff check", "lint", lambda: tool("ruff", "check", ".")),
     Stage("ruff format", "lint", lambda: tool("ruff", "format", "--check", ".")),
     Stage("mypy", "typecheck", mypy),

@@ -3,4 +3,7 @@
 # ends with 1, unless --allow-missing. See python_versions.py.
 set -eu
 cd "$(dirname "$0")/.."
-exec "${UV:-uv}" run --locked python scripts/python_versions.py "$@"
+if command -v "${UV:-uv}" >/dev/null 2>&1; then
+    exec "${UV:-uv}" run --locked python scripts/python_versions.py "$@"
+fi
+exec ./scripts/bootstrap.sh python scripts/python_versions.py "$@"

@@ -72,3 +72,14 @@ def test_an_unknown_word_is_a_wrong_command_line(stepflow: Stepflow, arguments: 
     ended = stepflow(*arguments)
     assert (ended.code, ended.stdout) == (2, "")
     assert ended.stderr.startswith("error: ")
+
+
+def test_a_flow_that_needs_a_variable_says_which(stepflow: Stepflow) -> None:
+    stepflow.write(
+        flow_yaml="schemas:\n  type: object\n  properties:\n"
+        "    variables: {type: object, properties: {key: {type: string}}, required: [key]}\n"
+        "output: {$variable: key}\n"
+    )
+    ended = stepflow("run", "flow.yaml")
+    assert (ended.code, ended.stdout) == (1, "")
+    assert "`/key`" in ended.stderr and "hint: " in ended.stderr

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,15 @@ def installed(environment: Environment) -> set[str]:
     return set(environment.python(code).split())
 
 
+def typed_into(
+    environment: Environment, program: str, *messages: dict[str, object]
+) -> dict[int, Any]:
+    """Type messages into a worker, close its input, and return its results by id."""
+    lines = "".join(json.dumps({"jsonrpc": "2.0", **each}) + "\n" for each in messages)
+    said = environment.run(program, "components.py", stdin=lines).stdout
+    return {each["id"]: each["result"] for each in map(json.loads, said.splitlines())}
+
+
 def test_protocol(environment: Make) -> None:
     alone = environment("stepflow-protocol")
     assert installed(alone) == {"stepflow-protocol", "msgspec"}
@@ -69,15 +79,14 @@ def test_worker(environment: Make) -> None:
     }
 
     (alone.folder / "components.py").write_text(COMPONENTS)
-    typed: list[dict[str, object]] = [
+    answers = typed_into(
+        alone,
+        "stepflow-worker",
         {"id": 1, "method": "initialize", "params": {"runtime_protocol_version": 1}},
         {"method": "initialized", "params": {}},
         {"id": 2, "method": "components/list", "params": {}},
         {"id": 3, "method": "components/execute", "params": EXECUTE},
-    ]
-    lines = "".join(json.dumps({"jsonrpc": "2.0", **each}) + "\n" for each in typed)
-    said = alone.run("stepflow-worker", "components.py", stdin=lines).stdout
-    answers = {each["id"]: each["result"] for each in map(json.loads, said.splitlines())}
+    )
     assert answers[1]["server_protocol_version"] == 1
     assert [each["component"] for each in answers[2]["components"]] == ["/double"]
     assert answers[3] == {"output": {"n": 42}}
@@ -87,7 +96,13 @@ def test_worker(environment: Make) -> None:
 def test_workers_old_names(environment: Make, program: str) -> None:
     alone = environment("stepflow-worker")
     (alone.folder / "components.py").write_text(COMPONENTS)
-    assert "/double" in alone.run(program, "components.py", "--list").stdout
+    answers = typed_into(
+        alone,
+        program,
+        {"id": 1, "method": "initialize", "params": {"runtime_protocol_version": 1}},
+        {"id": 2, "method": "components/info", "params": {"component": "/double"}},
+    )
+    assert answers[2]["info"]["component"] == "/double"
 
 
 def test_worker_http(environment: Make) -> None:

@@ -5,9 +5,14 @@ import sys
 
 import wire
 
-TYPED = {"component": "/typed", "input_schema": {"type": "object", "properties": {"blob_id": {"type": "string"}}}}
+TYPED = {
+    "component": "/typed",
+    "input_schema": {"type": "object", "properties": {"blob_id": {"type": "string"}}},
+}
 BROKEN = {"component": "/unchecked", "input_schema": {"$ref": "https://example.com/schema.json"}}
-PLAIN = [{"component": name} for name in ("/echo", "/blob", "/error", "/seen/{*rest}", "/bad_request")]
+PLAIN = [
+    {"component": name} for name in ("/echo", "/blob", "/error", "/seen/{*rest}", "/bad_request")
+]
 
 wire.greet([*PLAIN, TYPED, BROKEN], None if "--legacy" in sys.argv else {"max_concurrency": 8})
 
@@ -21,14 +26,18 @@ for request in wire.executes():
     params = request["params"]
     match params["component"]:
         case "/blob":
-            put = ask("blobs/put", {"data": params["input"], "blob_type": "data", "observability": None})
+            put = ask(
+                "blobs/put", {"data": params["input"], "blob_type": "data", "observability": None}
+            )
             got = ask("blobs/get", {"blob_id": put["result"]["blob_id"]}, 2)
             wire.answer(request, [put, got])
         case "/bad_request":
             unknown = ask("runs/nothing", {})
             missing = ask("blobs/get", {"blob_id": "0" * 64})
             shapeless = ask("blobs/get", {"blob_id": 3})
-            wire.answer(request, [reply["error"]["code"] for reply in (unknown, missing, shapeless)])
+            wire.answer(
+                request, [reply["error"]["code"] for reply in (unknown, missing, shapeless)]
+            )
         case "/error":
             wire.refuse(request, **params["input"])
         case path if path.startswith("/seen/"):

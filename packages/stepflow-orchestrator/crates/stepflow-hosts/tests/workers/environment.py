@@ -6,4 +6,7 @@ import wire
 
 wire.greet()
 for request in wire.executes():
-    wire.answer(request, {"env": dict(os.environ), "cwd": os.getcwd(), "leader": os.getpgid(0) == os.getpid()})
+    wire.answer(
+        request,
+        {"env": dict(os.environ), "cwd": os.getcwd(), "leader": os.getpgid(0) == os.getpid()},
+    )

@@ -6,7 +6,9 @@ import wire
 
 
 def litter():
-    sys.stdout.buffer.write(b'hello\n\n3\n{"level": "info"}\n[1]\n\xff\xfe\n{"id": 99, "result": {}}\n{"broken\n')
+    sys.stdout.buffer.write(
+        b'hello\n\n3\n{"level": "info"}\n[1]\n\xff\xfe\n{"id": 99, "result": {}}\n{"broken\n'
+    )
     sys.stdout.buffer.flush()
 
 

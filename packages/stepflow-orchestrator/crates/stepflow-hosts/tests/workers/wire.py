@@ -7,7 +7,9 @@ ANY = {"component": "/echo"}
 
 
 def send(message):
-    sys.stdout.buffer.write(json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+    sys.stdout.buffer.write(
+        json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    )
     sys.stdout.buffer.flush()
 
 
@@ -23,7 +25,13 @@ def answer(request, output):
 
 
 def refuse(request, code, message, data=None):
-    send({"id": request["id"], "error": {"code": code, "message": message, "data": data}, "jsonrpc": "2.0"})
+    send(
+        {
+            "id": request["id"],
+            "error": {"code": code, "message": message, "data": data},
+            "jsonrpc": "2.0",
+        }
+    )
 
 
 def greet(components=(ANY,), capabilities=None):

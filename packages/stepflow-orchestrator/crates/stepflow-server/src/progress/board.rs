@@ -178,9 +178,11 @@ fn message(outcome: &Outcome) -> Option<String> {
 mod tests {
     use std::sync::Arc;
 
-    use stepflow_engine::event::{CancelAsked, EVENT_VERSION, Record, StepEnded, ValueRef};
+    use stepflow_engine::event::{
+        CancelAsked, EVENT_VERSION, Reason, Record, Route, StepEnded, StepScheduled, TaskRef, ValueRef,
+    };
     use stepflow_flow::Source;
-    use stepflow_protocol::{ErrorKind, FlowError, RunId, Value};
+    use stepflow_protocol::{ErrorKind, FlowError, RunId, TaskId, Value};
 
     use super::*;
 
@@ -200,12 +202,14 @@ mod tests {
     }
 
     fn scheduled(item: u32, step: u32) -> Notice {
-        let json = format!(
-            r#"{{"kind":"step_scheduled","run":"{0}","item":{item},"step":{step},"task_id":"{0}","attempt":1,
-            "component":"/x","route":{{"plugin":"p","component":"/x"}},"input":{{"inline":1}},"reason":"first"}}"#,
-            uuid::Uuid::nil()
-        );
-        notice(serde_json::from_str(&json).unwrap())
+        notice(Event::StepScheduled(StepScheduled {
+            step: at(item, step),
+            task: TaskRef { task_id: TaskId::from_uuid(uuid::Uuid::nil()), attempt: 1 },
+            component: "/x".to_owned(),
+            route: Route { plugin: "p".to_owned(), component: "/x".to_owned() },
+            input: ValueRef::Inline(Value::null()),
+            reason: Reason::First,
+        }))
     }
 
     fn ended(item: u32, step: u32, result: Outcome) -> Notice {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stepflow_engine::event::Event;
-use stepflow_engine::{Notice, Submission};
+use stepflow_engine::{Error, Notice, Submission};
 use stepflow_flow::Plan;
 use stepflow_protocol::{ExecutionStatus, RunId};
 
@@ -46,7 +46,7 @@ pub async fn run(args: RunArgs, terminal: Terminal) -> Result<Exit, Failure> {
         let results = Results::open(&args)?;
         let submission =
             Submission { plan: Arc::clone(&plan), inputs, variables: None, max_concurrency: args.max_concurrency };
-        Session { service: &service, terminal: &terminal, quiet: args.quiet, results }
+        Watch { service: &service, terminal: &terminal, quiet: args.quiet, results }
             .follow(submission, &mut interrupts)
             .await
     };
@@ -87,24 +87,21 @@ async fn start(
     }
 }
 
-/// A run that somebody watches.
-struct Session<'a> {
+/// Somebody who stays with a run: what they see of it, and where its results go.
+struct Watch<'a> {
     service: &'a Service,
     terminal: &'a Terminal,
     quiet: bool,
     results: Results,
 }
 
-impl Session<'_> {
+impl Watch<'_> {
     /// Submits the run and stays with it to its end. `None`: the user did not want to wait for the end.
     async fn follow(mut self, submission: Submission, interrupts: &mut Interrupts) -> Result<Option<Exit>, Failure> {
         let engine = &self.service.engine;
         let plan = Arc::clone(&submission.plan);
         let mut progress = Progress::new(self.terminal, self.quiet, &plan, submission.inputs.len());
-        let run = engine
-            .submit(submission)
-            .await
-            .map_err(|error| Failure::outside(format!("cannot begin the run: {error}")))?;
+        let run = engine.submit(submission).await.map_err(refused)?;
         let mut news = engine.subscribe(run, 0);
         let mut frames = tokio::time::interval(FRAME);
         let mut interrupted = false;
@@ -158,4 +155,14 @@ impl Session<'_> {
         failure::report(plan, &items);
         Ok(Exit::Failed)
     }
+}
+
+/// Why the engine would not begin. Inputs were checked before, so what does not fit is a variable.
+fn refused(error: Error) -> Failure {
+    let Error::InvalidInput(misfits) = error else {
+        return Failure::outside(format!("cannot begin the run: {error}"));
+    };
+    let misfits: Vec<String> = misfits.iter().map(|found| found.misfit.to_string()).collect();
+    Failure::document(format!("the flow's variables do not fit: {}", misfits.join("; ")))
+        .hint("`run` cannot set variables yet: give them a `default` in `schemas.properties.variables`")
 }
