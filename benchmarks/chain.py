@@ -17,19 +17,17 @@ from floor import echo, latency
 from server import Server, serving
 
 STEPS = 200
+KINDS = ("sync", "async")
 CONFIG = {
     "plugins": {
-        "builtin": {"type": "builtin"},
-        "python": {
+        kind: {
             "type": "stepflow",
             "command": "stepflow-worker",
-            "args": [str(Path(__file__).with_name("components.py"))],
-        },
+            "args": [str(Path(__file__).with_name(f"{kind}_components.py"))],
+        }
+        for kind in KINDS
     },
-    "routes": {
-        "/python/{*component}": [{"plugin": "python"}],
-        "/builtin/{*component}": [{"plugin": "builtin"}],
-    },
+    "routes": {f"/{kind}/{{*component}}": [{"plugin": kind}] for kind in KINDS},
 }
 
 
@@ -64,7 +62,7 @@ def main() -> int:
     options = arguments.parse_args()
     figures: dict[str, list[float]] = {"R": [], "Rt": [], "sync": [], "async": []}
     with echo("async") as bare, echo("sync") as threaded, serving(CONFIG) as server:
-        flows = {kind: server.store(chain(f"/python/{kind}_echo")) for kind in ("sync", "async")}
+        flows = {kind: server.store(chain(f"/{kind}/echo")) for kind in KINDS}
         for round_ in range(options.runs + 1):
             measured = {"R": latency(bare), "Rt": latency(threaded)}
             measured |= {kind: seconds_per_step(server, flow) for kind, flow in flows.items()}
@@ -77,7 +75,7 @@ def main() -> int:
         median = statistics.median(values)
         low, high = min(values) * 1e6, max(values) * 1e6
         print(f"{name:8}{median * 1e6:10.1f}{low:8.1f}{high:8.1f}{median / floor:8.2f}")
-    ratios = {kind: statistics.median(figures[kind]) / floor for kind in ("sync", "async")}
+    ratios = {kind: statistics.median(figures[kind]) / floor for kind in KINDS}
     print(json.dumps({"ratios": ratios, "bound": options.bound}))
     return 0 if max(ratios.values()) <= options.bound else 1
 

@@ -1,6 +1,7 @@
 """The process behind the pipes: concurrency, guarded streams, long lines, the end."""
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -60,6 +61,36 @@ def test_components_that_block_stop_neither_the_transport_nor_each_other(start: 
     assert len(worker.request("components/list")["result"]["components"]) == 3
     assert worker.output("/opens", 1) is None
     assert [worker.answer(id)["result"]["output"] for id in blocked] == [True, True]
+
+
+def test_a_loop_that_reads_the_input_and_is_blocked_hands_the_reading_over(start: "Start") -> None:
+    worker = start(
+        """
+        reader, writer = os.pipe()
+
+        @server.component
+        async def blocks(input: int) -> str:
+            return os.read(reader, 1).decode()
+
+        @server.component
+        async def echo(input: int) -> int:
+            return input
+
+        os.write(2, f"fd {writer}".encode())
+        """
+    )
+    assert worker.output("/echo", 7) == 7
+    blocked = worker.begin_execute("/blocks", 1)
+    waiting = worker.begin_execute("/echo", 8)
+    assert len(worker.request("components/list")["result"]["components"]) == 2
+    (fd,) = re.findall(r"fd (\d+)", worker.stderr)
+    with open(f"/proc/{worker.process.pid}/fd/{fd}", "wb") as gate:
+        gate.write(b"!")
+    assert worker.answer(blocked)["result"]["output"] == "!"
+    assert worker.answer(waiting)["result"]["output"] == 8
+    assert worker.output("/echo", 9) == 9
+    worker.close_input()
+    assert worker.wait() == 0
 
 
 def test_a_blocked_loop_is_reported_with_component_and_line(start: "Start") -> None:

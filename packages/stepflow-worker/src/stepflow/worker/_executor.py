@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from stepflow.worker._component import Component
 from stepflow.worker._execution import Execution
-from stepflow.worker._threads import WorkerThreads
+from stepflow.worker._reading import ReadingThreads
 from stepflow.worker._watchdog import LoopWatchdog
 
 ASYNC_LIMIT = 256
@@ -32,8 +32,10 @@ class Executor:
     ) -> None:
         """Made on the loop's own thread."""
         self.limit = limit
+        self.has_sync = not all(component.is_async for component in components)
+        self.threads = ReadingThreads(self._work_off)
         self._loop = loop
-        self._threads = WorkerThreads(self._work_off)
+        self._loop_thread = threading.get_ident()
         self._tasks: set[asyncio.Task[None]] = set()
         paths = {each.code: each.path for each in components if each.code is not None}
         self._watchdog = LoopWatchdog(loop, paths, lambda: self._async_running > 0)
@@ -67,9 +69,16 @@ class Executor:
         if idle:
             callback()
 
+    def when_blocked(self, callback: Callable[[], None]) -> None:
+        """Call back once, from any thread, when a component blocks the loop."""
+        self._watchdog.when_blocked = callback
+
     def _launch(self, execution: Execution) -> None:
         if not execution.component.is_async:
-            self._threads.submit(execution)
+            self.threads.submit(execution)
+            return
+        if threading.get_ident() == self._loop_thread:
+            self._start(execution)
             return
         try:
             self._loop.call_soon_threadsafe(self._start, execution)

@@ -28,6 +28,7 @@ from stepflow.protocol import (
     InvalidEnvelope,
     InvalidParams,
     MessageId,
+    MessageTooLong,
     Method,
     NotJson,
     ProtocolError,
@@ -73,12 +74,20 @@ class Session:
         self._draining = False
         self._server_negotiates = False
 
+    def close(self) -> None:
+        """The peer says nothing more: whoever waits for an answer of its gets none."""
+        self.calls.close()
+
     def drain(self) -> None:
         """Take no new executes; those that are open go on."""
         self._draining = True
 
-    def receive(self, text: bytes) -> None:
+    def receive(self, text: bytes | MessageTooLong) -> None:
         """Take one message. A request is answered now, or by its execution later."""
+        if isinstance(text, MessageTooLong):
+            return self.refuse(None, text)
+        if not text.strip():
+            return None
         id: MessageId | None = None
         try:
             message = decode(text)

@@ -6,14 +6,13 @@ import logging
 import os
 import signal
 import sys
-import threading
 from collections.abc import Mapping
 
-from stepflow.protocol import MessageTooLong
 from stepflow.worker._component import Component
 from stepflow.worker._executor import Executor, default_limit
+from stepflow.worker._reading import Input, read_on_loop
 from stepflow.worker._session import Session
-from stepflow.worker._streams import LineWriter, ProtocolStreams, lines
+from stepflow.worker._streams import LineWriter, ProtocolStreams
 
 log = logging.getLogger("stepflow.worker")
 
@@ -41,15 +40,22 @@ async def serve_stdio(
     executor = Executor(loop, served, max_concurrency or default_limit(served))
     session = Session(components, executor, LineWriter(streams.output).write)
     end = _End(loop, drain_timeout)
-    reader = threading.Thread(
-        target=_read, args=(streams.input, session, end), name="stepflow-reader", daemon=True
-    )
+
+    def input_ended() -> None:
+        session.close()
+        end.input_ended()
+
+    input = Input(streams.input, session.receive, input_ended)
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
         # Not on Windows, and not off the main thread; there the end of the input is enough.
         loop.add_signal_handler(signal.SIGTERM, end.asked)
     if streams.is_terminal:
         _greet(components)
-    reader.start()
+    if executor.has_sync or not read_on_loop(loop, input):
+        executor.threads.read(input)
+    else:
+        # No component can stop the transport.
+        executor.when_blocked(lambda: executor.threads.read(input))
 
     await end.began.wait()
     session.drain()
@@ -71,7 +77,7 @@ class _End:
         self._within(SIGTERM_GRACE)
 
     def input_ended(self) -> None:
-        """The server closed our input; called from the reader's thread."""
+        """The server closed our input; called from any thread."""
         with contextlib.suppress(RuntimeError):  # the loop is closed: we have ended already
             self._loop.call_soon_threadsafe(self._within, EOF_GRACE)
 
@@ -99,21 +105,6 @@ class _End:
             log.warning("ended with open executes of %s", ", ".join(sorted(set(unfinished))))
             return unfinished
         return []
-
-
-def _read(fd: int, session: Session, end: _End) -> None:
-    """The reader thread: nothing else touches the input, and nothing here waits for a component."""
-    try:
-        for line in lines(fd):
-            if isinstance(line, MessageTooLong):
-                session.refuse(None, line)
-            else:
-                session.receive(line)
-    except OSError as error:
-        log.warning("the input cannot be read any more: %s", error)
-    finally:
-        session.calls.close()
-        end.input_ended()
 
 
 def _greet(components: Mapping[str, Component]) -> None:

@@ -5,14 +5,9 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from typing import NamedTuple
 
-from stepflow.protocol import LineSplitter, MessageTooLong
-
 log = logging.getLogger("stepflow.worker")
-
-CHUNK = 1 << 16  # what a pipe holds
 
 
 class ProtocolStreams(NamedTuple):
@@ -49,15 +44,6 @@ def take_standard_streams() -> ProtocolStreams:
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         sys.stdout.flush()
     return streams
-
-
-def lines(fd: int) -> Iterator[bytes | MessageTooLong]:
-    """Read lines until the end of the stream. Blank ones are left out."""
-    splitter = LineSplitter()
-    while chunk := os.read(fd, CHUNK):
-        for line in splitter.feed(chunk):
-            if isinstance(line, MessageTooLong) or line.strip():
-                yield line
 
 
 class LineWriter:

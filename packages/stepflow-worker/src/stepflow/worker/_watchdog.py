@@ -27,6 +27,8 @@ class LoopWatchdog:
         self._loop_thread = threading.get_ident()
         self._paths = paths
         self._is_busy = is_busy
+        self.when_blocked: Callable[[], None] | None = None
+        """Called at the first block, and then forgotten."""
         self._wanted = threading.Event()
         self._started = False
         self._watching = False
@@ -60,6 +62,9 @@ class LoopWatchdog:
         alive = threading.Event()
         self._loop.call_soon_threadsafe(alive.set)
         if not alive.wait(PATIENCE):
+            callback, self.when_blocked = self.when_blocked, None
+            if callback is not None:
+                callback()
             who, where = self._blocker()
             log.warning(
                 "%s has blocked the event loop for over %g s%s: no other async component runs "

@@ -1,0 +1,152 @@
+"""Who reads the input: whoever is going to run what it reads, so that a message seldom changes threads.
+
+A change of threads costs about as much as everything else that happens to a small message. So with
+sync components the threads take turns at reading, and each runs the component that it has read;
+with async ones alone the event loop reads, until a component blocks it.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from stepflow.protocol import LineSplitter, MessageTooLong
+
+log = logging.getLogger("stepflow.worker")
+
+CHUNK = 1 << 16  # what a pipe holds
+
+Job = TypeVar("Job")
+
+
+class Input:
+    """The protocol's input. Only the thread that has the `turn` may take from it."""
+
+    def __init__(
+        self,
+        fd: int,
+        receive: Callable[[bytes | MessageTooLong], None],
+        ended: Callable[[], None],
+    ) -> None:
+        """Both are called from any thread: `receive` with each line, `ended` once."""
+        self.fd = fd
+        self.turn = threading.Lock()
+        self.is_over = False
+        self._receive = receive
+        self._ended = ended
+        self._splitter = LineSplitter()
+        self._lines: deque[bytes | MessageTooLong] = deque()
+
+    def take_one(self) -> bool:
+        """Wait for one message and handle it; false at the end."""
+        while not self._lines:
+            if not self._read():
+                return False
+        self._receive(self._lines.popleft())
+        return True
+
+    def take_readable(self) -> None:
+        """Handle what one read brings, which does not wait when there is something to read."""
+        self._read()
+        while self._lines:
+            self._receive(self._lines.popleft())
+
+    def _read(self) -> bool:
+        try:
+            chunk = b"" if self.is_over else os.read(self.fd, CHUNK)
+        except OSError as error:
+            log.warning("the input cannot be read any more: %s", error)
+            chunk = b""
+        if not chunk and not self.is_over:
+            self.is_over = True
+            self._ended()
+        self._lines.extend(self._splitter.feed(chunk))
+        return not self.is_over
+
+
+class ReadingThreads(Generic[Job]):
+    """Threads that take turns at reading. Who reads a job lets go of its turn and does the job.
+
+    How many jobs there are at once is bounded by the caller.
+    """
+
+    def __init__(self, work: Callable[[Job], None]) -> None:
+        """`work` is what a thread does with a job. It must not raise."""
+        self._work = work
+        self._reader: int | None = None
+        self._taken: deque[Job] = deque()
+        # One entry per thread that waits for its turn. Its operations are atomic.
+        self._idle: deque[None] = deque()
+        self._started = 0
+
+    def read(self, input: Input) -> None:
+        """Begin to read; to be called once."""
+        self._input = input
+        self._start()
+
+    def submit(self, job: Job) -> None:
+        """Do a job: on this thread when it is the one that reads, else on another."""
+        if threading.get_ident() == self._reader:
+            self._taken.append(job)
+        else:
+            self._start(job)
+
+    def _start(self, job: Job | None = None) -> None:
+        self._started += 1
+        if job is None:
+            self._idle.append(None)
+        # Daemon threads: a component that never returns must not keep the process alive.
+        name = f"stepflow-component-{self._started}"
+        threading.Thread(target=self._run, args=(job,), name=name, daemon=True).start()
+
+    def _run(self, job: Job | None) -> None:
+        while True:
+            if job is not None:
+                self._work(job)
+                job = None  # or an idle thread would keep its last input alive
+                self._idle.append(None)
+            with self._input.turn:
+                self._idle.pop()
+                job = self._next_job()
+            if job is None:
+                return
+
+    def _next_job(self) -> Job | None:
+        """Read until a message is a job for this thread; nothing at the end of the input."""
+        self._reader = threading.get_ident()
+        try:
+            while not self._taken:
+                if not self._input.take_one():
+                    return None
+            if not self._idle:
+                self._start()  # somebody has to go on reading
+            return self._taken.popleft()
+        finally:
+            self._reader = None
+
+
+def read_on_loop(loop: asyncio.AbstractEventLoop, input: Input) -> bool:
+    """Have the loop read, until another reader takes the turn from it.
+
+    False when this loop cannot wait for this kind of input: a file, or a pipe on Windows.
+    """
+
+    def readable() -> None:
+        if not input.turn.acquire(blocking=False):
+            loop.remove_reader(input.fd)  # a thread reads now, and goes on to
+            return
+        try:
+            input.take_readable()
+            if input.is_over:
+                loop.remove_reader(input.fd)
+        finally:
+            input.turn.release()
+
+    try:
+        loop.add_reader(input.fd, readable)
+    except (NotImplementedError, OSError):
+        return False
+    return True
