@@ -44,6 +44,6 @@ def test_the_workers_components_pass_the_test_that_testing_shows(tmp_path: Path)
 def test_the_orchestrators_flow_runs_as_it_says(tmp_path: Path) -> None:
     (tmp_path / "flow.yaml").write_text(block("packages/stepflow-orchestrator/README.md", "yaml"))
     stepflow = Path(sys.executable).with_name("stepflow")
-    command = [stepflow, "run", "flow.yaml", "--input-json", '{"a": 1}']
+    command = [str(stepflow), "run", "flow.yaml", "--input-json", '{"a": 1}']
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr

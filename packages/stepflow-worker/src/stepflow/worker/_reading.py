@@ -11,7 +11,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from stepflow.protocol import LineSplitter, MessageTooLong
 
@@ -20,6 +20,7 @@ log = logging.getLogger("stepflow.worker")
 CHUNK = 1 << 16  # what a pipe holds
 
 Job = TypeVar("Job")
+Line: TypeAlias = bytes | MessageTooLong
 
 
 class Input:
@@ -28,33 +29,32 @@ class Input:
     def __init__(
         self,
         fd: int,
-        receive: Callable[[bytes | MessageTooLong], None],
+        receive: Callable[[Line], None],
         ended: Callable[[], None],
     ) -> None:
         """Both are called from any thread: `receive` with each line, `ended` once."""
         self.fd = fd
         self.turn = threading.Lock()
         self.is_over = False
-        self._receive = receive
+        self.receive = receive
         self._ended = ended
         self._splitter = LineSplitter()
-        self._lines: deque[bytes | MessageTooLong] = deque()
+        self._lines: deque[Line] = deque()
 
     def take_one(self) -> bool:
         """Wait for one message and handle it; false at the end."""
         while not self._lines:
-            if not self._read():
+            if not self.read():
                 return False
-        self._receive(self._lines.popleft())
+        self.receive(self._lines.popleft())
         return True
 
-    def take_readable(self) -> None:
-        """Handle what one read brings, which does not wait when there is something to read."""
-        self._read()
-        while self._lines:
-            self._receive(self._lines.popleft())
+    def take_read(self) -> Line | None:
+        """Take a message that has been read already, without handling it."""
+        return self._lines.popleft() if self._lines else None
 
-    def _read(self) -> bool:
+    def read(self) -> bool:
+        """Read once, waiting if need be; false at the end."""
         try:
             chunk = b"" if self.is_over else os.read(self.fd, CHUNK)
         except OSError as error:
@@ -135,13 +135,21 @@ def read_on_loop(loop: asyncio.AbstractEventLoop, input: Input) -> bool:
     """
 
     def readable() -> None:
+        line = next_line(read=True)
+        while line is not None:
+            # Without the turn: a component may begin in here, and block.
+            input.receive(line)
+            line = next_line(read=False)
+
+    def next_line(*, read: bool) -> Line | None:
         if not input.turn.acquire(blocking=False):
             loop.remove_reader(input.fd)  # a thread reads now, and goes on to
-            return
+            return None
         try:
-            input.take_readable()
-            if input.is_over:
+            line = input.take_read()
+            if line is None and read and not input.read():
                 loop.remove_reader(input.fd)
+            return line or input.take_read()
         finally:
             input.turn.release()
 
