@@ -39,7 +39,8 @@ proptest! {
     }
 
     #[test]
-    fn crash_after_crash_the_result_is_the_same(case in case(), cuts in prop::collection::vec(1_usize..6, 1..4)) {
+    fn crash_after_crash_the_result_is_the_same(case in case(), cuts in prop::collection::vec(1_usize..6, 1..3)) {
+        // Not three: a step that was open at three crashes in a row is given up, by a rule of its own.
         let mut simulation = Simulation::submitted(&case);
         for (epoch, steps) in (1_u64..).zip(cuts) {
             simulation.advance(steps);
@@ -47,8 +48,6 @@ proptest! {
             simulation = Simulation::recovered(&case, &appends);
             simulation.tell(Input::OwnerChanged(OwnerChanged { epoch }));
         }
-        // A step that was open at three crashes in a row is given up: that is a rule of its own.
-        prop_assume!(!simulation.is_poisoned());
         simulation.finish();
         invariants::check(&simulation);
         prop_assert_eq!(simulation.results(), naive::results(&case));

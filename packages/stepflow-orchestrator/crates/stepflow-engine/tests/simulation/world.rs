@@ -226,12 +226,6 @@ impl Simulation {
         self.appends.iter().flatten()
     }
 
-    /// Whether a step was open at so many crashes that it is given up.
-    pub fn is_poisoned(&self) -> bool {
-        let runs = self.machine.state().runs.values();
-        runs.flat_map(|run| &run.items).flat_map(|item| item.steps.values()).any(|step| step.owners_lost >= 3)
-    }
-
     /// The outcome of each item that has ended.
     pub fn results(&self) -> Vec<naive::Outcome> {
         let mut ended: Vec<_> = self

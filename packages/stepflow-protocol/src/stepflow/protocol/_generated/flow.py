@@ -12,19 +12,6 @@ from msgspec import Meta, field
 from stepflow.protocol._message import Message
 
 
-class FlowSchemaProperties(Message):
-    """The schemas of a flow's parts."""
-
-    input: Any = None
-    """The schema of each item's input, checked before anything runs."""
-    output: Any = None
-    """The schema of the flow's output."""
-    variables: Any = None
-    """The schema of the variables: `default`, `is_secret` and `env_var` are read beside the usual keywords."""
-    steps: Any = None
-    """An object schema with the schema of each step's result."""
-
-
 class OnErrorFail(Message, tag_field="action", tag="fail"):
     """The step fails."""
 
@@ -41,6 +28,8 @@ class BackoffConstant(Message, tag_field="type", tag="constant"):
 
     delay: str | float | None = None
     """The time; 1 s when absent."""
+    delay_ms: Annotated[int, Meta(ge=0)] | None = field(name="delayMs", default=None)
+    """The published spelling, in milliseconds."""
 
 
 class BackoffExponential(Message, tag_field="type", tag="exponential"):
@@ -54,6 +43,10 @@ class BackoffExponential(Message, tag_field="type", tag="exponential"):
     """At least 1; 2 when absent."""
     jitter: bool | None = None
     """Whether the wait is drawn between half of it and all of it; true when absent."""
+    min_delay_ms: Annotated[int, Meta(ge=0)] | None = field(name="minDelayMs", default=None)
+    """The published spelling of `initial`, in milliseconds."""
+    max_delay_ms: Annotated[int, Meta(ge=0)] | None = field(name="maxDelayMs", default=None)
+    """The published spelling of `max`, in milliseconds."""
 
 
 class BackoffFibonacci(Message, tag_field="type", tag="fibonacci"):
@@ -63,6 +56,10 @@ class BackoffFibonacci(Message, tag_field="type", tag="fibonacci"):
     """Before the first retry; 1 s when absent."""
     max: str | float | None = None
     """The longest; 10 s when absent."""
+    min_delay_ms: Annotated[int, Meta(ge=0)] | None = field(name="minDelayMs", default=None)
+    """The published spelling of `initial`, in milliseconds."""
+    max_delay_ms: Annotated[int, Meta(ge=0)] | None = field(name="maxDelayMs", default=None)
+    """The published spelling of `max`, in milliseconds."""
 
 
 Backoff: TypeAlias = BackoffConstant | BackoffExponential | BackoffFibonacci
@@ -137,17 +134,6 @@ class ExampleInput(Message):
     """What it shows."""
 
 
-class FlowSchemas(Message):
-    """The flow's schemas: itself the JSON Schema of an object."""
-
-    type: str | None = None
-    """Always `object`."""
-    defs: dict[str, Any] | None = field(name="$defs", default=None)
-    """Definitions that the schemas share, referred to as `#/schemas/$defs/…`."""
-    properties: FlowSchemaProperties | None = None
-    """The schemas themselves."""
-
-
 class OnErrorRetry(Message, tag_field="action", tag="retry"):
     """The step tries again."""
 
@@ -204,8 +190,8 @@ class Flow(Message):
     """What it is for."""
     version: str | None = None
     """Its version, in any form."""
-    schemas: FlowSchemas | None = None
-    """JSON Schemas of the input, the output, the variables and the steps' results."""
+    schemas: dict[str, Any] | None = None
+    "\n    A JSON Schema of an object: its `properties` `input`, `output`, `variables` and `steps` are the schemas of the\n    flow's parts, its `$defs` are shared by them (`#/schemas/$defs/…`).\n    "
     steps: list[Step] | None = None
     """The steps. Their order says nothing about when they run."""
     output: Any = None
