@@ -69,7 +69,7 @@ def uv_pip_check() -> Counts:
 STAGES = (
     Stage("namespace", "test", namespace, blocks=True),
     Stage("layout guards", "test", lambda: pytest("tests/layout", f"--ignore={NAMESPACE}")),
-    Stage("cargo fmt", "lint", lambda: tool("cargo", "fmt", *MANIFEST, "--check")),
+    Stage("cargo fmt", "lint", lambda: tool("cargo", "fmt", *MANIFEST, "--all", "--check")),
     Stage("clippy", "lint", clippy),
     Stage("Rust tests", "test", lambda: cargo_test(*CARGO, "--no-fail-fast")),
     Stage("ruff check", "lint", lambda: tool("ruff", "check", ".")),

@@ -14,8 +14,6 @@ from stepflow.protocol._generated.flow import (
     ExhaustedFail,
     ExhaustedUseDefault,
     Flow,
-    FlowSchemaProperties,
-    FlowSchemas,
     OnError,
     OnErrorFail,
     OnErrorRetry,
@@ -30,9 +28,6 @@ __all__ = [
     "Flow",
     "Step",
     "ExampleInput",
-    # its schemas
-    "FlowSchemas",
-    "FlowSchemaProperties",
     # what happens when a step fails
     "ErrorKind",
     "OnError",
