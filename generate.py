@@ -27,6 +27,9 @@ SCHEMAS = {
     "flow": "The flow document.",
 }
 
+# Schemas of which only editors make use: no Python type follows from them.
+GOLDEN_ONLY = ("config",)
+
 BANNER = '''\
 """{what}
 
@@ -89,6 +92,8 @@ def outputs(server: Path) -> Iterator[tuple[Path, str]]:
         yield ROOT / "schemas" / f"{name}.json", schema
         types = python_types(json.loads(schema))
         yield PYTHON_TYPES / f"{name}.py", formatted(BANNER.format(what=what, name=name) + types)
+    for name in GOLDEN_ONLY:
+        yield ROOT / "schemas" / f"{name}.json", run([str(server), "schema", name])
 
 
 def text_of(path: Path) -> str | None:
@@ -109,7 +114,8 @@ def python_types(schema: dict[str, Any]) -> str:
     """The msgspec types of every definition, as unformatted Python."""
     with tempfile.TemporaryDirectory() as folder:
         source, aliases = Path(folder, "schema.json"), Path(folder, "aliases.json")
-        source.write_text(json.dumps(absent_for_null(schema)), encoding="utf-8")
+        readable = integers_kept(absent_for_null(schema))
+        source.write_text(json.dumps(readable), encoding="utf-8")
         aliases.write_text(json.dumps(ALIASES), encoding="utf-8")
         target = Path(folder, "types.py")
         options = [f"--input={source}", f"--output={target}", f"--aliases={aliases}", *CODEGEN]
@@ -148,6 +154,21 @@ def without_null(member: dict[str, Any]) -> dict[str, Any]:
         case {"default": None}:
             return {key: value for key, value in member.items() if key != "default"}
     return member
+
+
+def integers_kept(schema: Any) -> Any:
+    """The schema with `integer` named wherever `number` is: read as a float, `30` would become `30.0`."""
+    if isinstance(schema, list):
+        return [integers_kept(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {key: integers_kept(value) for key, value in schema.items()}
+    types = schema.get("type")
+    types = [types] if isinstance(types, str) else types
+    if isinstance(types, list) and "number" in types and "integer" not in types:
+        place = types.index("number")
+        schema["type"] = [*types[:place], "integer", *types[place:]]
+    return schema
 
 
 class Readable(ast.NodeTransformer):

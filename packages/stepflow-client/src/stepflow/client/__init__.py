@@ -26,11 +26,15 @@ from stepflow.client.models import (
     RunStatus,
     StoreFlowResponse,
 )
+from stepflow.protocol import FlowBuilder, Value
 
 __all__ = [
     # clients
     "AsyncStepflowClient",
     "StepflowClient",
+    # building flows
+    "FlowBuilder",
+    "Value",
     # answers
     "Diagnostic",
     "Diagnostics",

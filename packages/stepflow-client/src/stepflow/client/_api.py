@@ -1,5 +1,6 @@
 """Each route as a value: what to send, and the model that reads the answer. Sends nothing itself."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -9,11 +10,12 @@ from uuid import UUID
 from pydantic import BaseModel, JsonValue
 
 from stepflow.client.models import HealthResponse, Run, StoreFlowResponse
+from stepflow.protocol.flow import Flow, to_json
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
-FlowDocument = Mapping[str, JsonValue] | str
-"""A flow as a mapping, or as the text of a YAML or JSON document (diagnostics then have lines)."""
+FlowDocument = Flow | Mapping[str, JsonValue] | str
+"""A flow that was built, a mapping, or the text of a YAML or JSON document (diagnostics then have lines)."""
 
 
 @dataclass(frozen=True)
@@ -81,4 +83,7 @@ def get_run(run_id: UUID | str, wait: bool, timeout_secs: int | None) -> Call[Ru
 
 
 def _document(flow: FlowDocument) -> JsonValue:
+    if isinstance(flow, Flow):
+        document: JsonValue = json.loads(to_json(flow))
+        return document
     return flow if isinstance(flow, str) else dict(flow)

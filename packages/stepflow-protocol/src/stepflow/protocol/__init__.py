@@ -1,7 +1,12 @@
 """The messages between a Stepflow server and its workers, and the types that all Stepflow packages share.
 
 Imports msgspec and nothing else. The types of the flow document are in `stepflow.protocol.flow`.
+
+What builds flows is loaded when it is first asked for: a worker, which must start fast, never does.
 """
+
+import importlib
+from typing import TYPE_CHECKING
 
 from stepflow.protocol._blob_ids import blob_id
 from stepflow.protocol._envelope import (
@@ -48,6 +53,7 @@ from stepflow.protocol._generated.protocol import (
 )
 from stepflow.protocol.errors import (
     InvalidEnvelope,
+    InvalidFlow,
     InvalidParams,
     MessageTooLong,
     NotJson,
@@ -56,6 +62,11 @@ from stepflow.protocol.errors import (
     StepflowError,
     UnknownMethod,
 )
+
+if TYPE_CHECKING:
+    from stepflow.protocol._builder import FlowBuilder
+    from stepflow.protocol._canonical import flow_id
+    from stepflow.protocol._values import Reference, StepHandle, StepReference, Value
 
 __all__ = [
     # the envelope
@@ -104,6 +115,13 @@ __all__ = [
     "ErrorKind",
     # blobs
     "blob_id",
+    # flows built in Python
+    "FlowBuilder",
+    "Value",
+    "Reference",
+    "StepReference",
+    "StepHandle",
+    "flow_id",
     # what can go wrong
     "StepflowError",
     "ProtocolError",
@@ -113,4 +131,22 @@ __all__ = [
     "UnknownMethod",
     "InvalidParams",
     "RequestRefused",
+    "InvalidFlow",
 ]
+
+_MODULE_OF = {
+    "FlowBuilder": "_builder",
+    "Value": "_values",
+    "Reference": "_values",
+    "StepReference": "_values",
+    "StepHandle": "_values",
+    "flow_id": "_canonical",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
+    found = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = found
+    return found

@@ -1,4 +1,4 @@
-"""What can go wrong with messages, whatever carries them.
+"""What can go wrong with messages, whatever carries them, and with flows that are built.
 
 StepflowError
 ├── ProtocolError            a message that is not the protocol
@@ -7,7 +7,8 @@ StepflowError
 │   │   └── MessageTooLong
 │   ├── UnknownMethod
 │   └── InvalidParams
-└── RequestRefused           the peer answered our request with an error
+├── RequestRefused           the peer answered our request with an error
+└── InvalidFlow              a flow that no server would take
 """
 
 from typing import ClassVar
@@ -82,3 +83,15 @@ class RequestRefused(StepflowError):
         self.code = code
         self.message = message
         self.data = data
+
+
+class InvalidFlow(StepflowError):
+    """Raised when something cannot be a flow, or a part of one.
+
+    `at` is the place in the flow's document, such as `$.steps[0].input`; `problem` what is wrong there.
+    """
+
+    def __init__(self, at: str, problem: str, hint: str | None = None) -> None:
+        super().__init__(f"{at}: {problem}" + (f"\nhint: {hint}" if hint else ""))
+        self.at = at
+        self.problem = problem

@@ -3,6 +3,8 @@
 Apart from `stepflow.protocol` itself, because a worker needs none of it.
 """
 
+import msgspec
+
 from stepflow.protocol._generated.flow import (
     Backoff,
     BackoffConstant,
@@ -28,6 +30,7 @@ __all__ = [
     "Flow",
     "Step",
     "ExampleInput",
+    "to_json",
     # what happens when a step fails
     "ErrorKind",
     "OnError",
@@ -45,3 +48,11 @@ __all__ = [
     "TestConfig",
     "TestCase",
 ]
+
+
+def to_json(flow: Flow) -> str:
+    """Return the flow as the text of a JSON document.
+
+    Raises `TypeError` or `ValueError` when something in it has no JSON form.
+    """
+    return msgspec.json.encode(flow).decode()

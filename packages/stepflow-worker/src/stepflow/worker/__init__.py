@@ -11,6 +11,9 @@
 Then `stepflow-worker components.py`, as the `command` of a plugin, serves it.
 """
 
+from typing import TYPE_CHECKING
+
+from stepflow import protocol as _protocol
 from stepflow.protocol import BlobType, RequestRefused, StepflowError
 from stepflow.worker._context import ServerCalls, StepflowContext, SyncContext
 from stepflow.worker._server import StepflowServer
@@ -28,6 +31,9 @@ from stepflow.worker.errors import (
     ServerTimeout,
     UnusableAnswer,
 )
+
+if TYPE_CHECKING:
+    from stepflow.protocol import FlowBuilder, Value
 
 __all__ = [
     # serving
@@ -54,4 +60,16 @@ __all__ = [
     "NoServerInTarget",
     "ServedDuringImport",
     "NotBuiltYet",
+    # building flows
+    "FlowBuilder",
+    "Value",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # Not imported above: who only serves components should not wait for it.
+    if name not in ("FlowBuilder", "Value"):
+        raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
+    found: object = getattr(_protocol, name)
+    globals()[name] = found
+    return found

@@ -26,7 +26,7 @@ class OnErrorUseDefault(Message, tag_field="action", tag="useDefault"):
 class BackoffConstant(Message, tag_field="type", tag="constant"):
     """Always the same time."""
 
-    delay: str | float | None = None
+    delay: str | int | float | None = None
     """The time; 1 s when absent."""
     delay_ms: Annotated[int, Meta(ge=0)] | None = field(name="delayMs", default=None)
     """The published spelling, in milliseconds."""
@@ -35,11 +35,11 @@ class BackoffConstant(Message, tag_field="type", tag="constant"):
 class BackoffExponential(Message, tag_field="type", tag="exponential"):
     """Each time longer by a factor."""
 
-    initial: str | float | None = None
+    initial: str | int | float | None = None
     """Before the first retry; 1 s when absent."""
-    max: str | float | None = None
+    max: str | int | float | None = None
     """The longest; 10 s when absent."""
-    factor: float | None = None
+    factor: int | float | None = None
     """At least 1; 2 when absent."""
     jitter: bool | None = None
     """Whether the wait is drawn between half of it and all of it; true when absent."""
@@ -52,9 +52,9 @@ class BackoffExponential(Message, tag_field="type", tag="exponential"):
 class BackoffFibonacci(Message, tag_field="type", tag="fibonacci"):
     """1, 1, 2, 3, 5, 8, … times the first."""
 
-    initial: str | float | None = None
+    initial: str | int | float | None = None
     """Before the first retry; 1 s when absent."""
-    max: str | float | None = None
+    max: str | int | float | None = None
     """The longest; 10 s when absent."""
     min_delay_ms: Annotated[int, Meta(ge=0)] | None = field(name="minDelayMs", default=None)
     """The published spelling of `initial`, in milliseconds."""
@@ -177,7 +177,7 @@ class Step(Message):
     """Whether the step runs even when nothing needs its result."""
     metadata: dict[str, Any] | None = None
     """Anything; never read by the engine."""
-    timeout: str | float | None = None
+    timeout: str | int | float | None = None
     """How long one attempt may take."""
 
 
@@ -202,5 +202,5 @@ class Flow(Message):
     """Inputs to show how it is used."""
     metadata: dict[str, Any] | None = None
     """Anything; never read by the engine."""
-    timeout: str | float | None = None
+    timeout: str | int | float | None = None
     """How long the whole run may take."""

@@ -143,7 +143,7 @@ class FailureDetails(Message):
     """The component's own error number."""
     retryable: bool | None = None
     """`false` forbids another attempt, whatever the flow says."""
-    retry_after: float | None = None
+    retry_after: int | float | None = None
     """The least time to wait before another attempt, in seconds."""
     data: Any = None
     """Whatever the component wants to say beyond that."""

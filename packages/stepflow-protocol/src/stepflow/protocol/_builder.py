@@ -1,0 +1,234 @@
+"""Makes flow documents in Python."""
+
+import difflib
+import graphlib
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+import msgspec
+
+from stepflow.protocol._canonical import Json, canonical, constant, expression
+from stepflow.protocol._paths import Path, format_path
+from stepflow.protocol._values import Constant, Data, StepHandle
+from stepflow.protocol.errors import InvalidFlow
+from stepflow.protocol.flow import Flow, OnError
+
+_SCHEMAS: Path = ("schemas", "properties")
+
+
+class FlowBuilder:
+    """Collects the parts of a flow; `build` makes the flow of them.
+
+        builder = FlowBuilder(name="greeting")
+        greet = builder.add_step(
+            id="greet", component="/python/greet", input_data={"name": Value.input()["name"]}
+        )
+        builder.set_output(greet["text"])
+        flow = builder.build()
+
+    Every method raises `InvalidFlow` at once when what it is given cannot be part of a flow. What is given is
+    copied: changing it afterwards changes no flow.
+
+    `timeout` bounds a whole run: a text such as `"1h30m"`, or a number of seconds.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        description: str | None = None,
+        version: str | None = None,
+        timeout: str | float | None = None,
+    ) -> None:
+        self._head: dict[str, Json] = {
+            "name": name,
+            "description": description,
+            "version": version,
+            "timeout": timeout,
+        }
+        self._steps: dict[str, dict[str, Json]] = {}
+        self._output: Json = None
+        self._definitions: dict[str, Json] = {}
+        self._schemas: dict[str, Json] = {}
+        self._step_schemas: dict[str, Json] = {}
+        self._variables: dict[str, Json] = {}
+        self._required: list[Json] = []
+        self._examples: dict[str, Json] = {}
+        self._metadata: dict[str, Json] = {}
+
+    def add_step(
+        self,
+        *,
+        id: str,
+        component: str,
+        input_data: Data = None,
+        on_error: OnError | None = None,
+        must_execute: bool | None = None,
+        timeout: str | float | None = None,
+        metadata: Mapping[str, Constant] | None = None,
+    ) -> StepHandle:
+        """Add a call of a component, and return what stands for its result.
+
+        `component` is a path such as `/python/greet`. A `Flow` in `input_data` is passed on as a flow.
+        `timeout` bounds one attempt: a text such as `"30s"`, or a number of seconds.
+        """
+        at: Path = ("steps", len(self._steps))
+        if not id.strip():
+            raise InvalidFlow(format_path((*at, "id")), "the step's id is blank")
+        if id in self._steps:
+            raise InvalidFlow(format_path((*at, "id")), f"there is another step `{id}` already")
+        if not component.startswith("/"):
+            raise InvalidFlow(
+                format_path((*at, "component")),
+                f"the component `{component}` is not a path: it must start with `/`",
+                f"write `/{component.strip()}`",
+            )
+        step: dict[str, Json] = {
+            "id": constant(id, at),
+            "component": constant(component, at),
+            "onError": _on_error(on_error, (*at, "onError")),
+            "input": expression(input_data, (*at, "input"), self),
+            "mustExecute": must_execute,
+            "metadata": constant(metadata, (*at, "metadata")),
+            "timeout": timeout,
+        }
+        self._steps[id] = step
+        return StepHandle(id, owner=self)
+
+    def set_output(self, output: Data) -> None:
+        """Say what the flow's result is. The last call counts."""
+        self._output = expression(output, ("output",), self)
+
+    def add_input_schema(self, schema: Mapping[str, Constant]) -> None:
+        """Add the JSON Schema that the run's input is checked against before anything runs."""
+        self._add("schema", self._schemas, "input", schema, _SCHEMAS)
+
+    def add_output_schema(self, schema: Mapping[str, Constant]) -> None:
+        """Add the JSON Schema of the flow's result."""
+        self._add("schema", self._schemas, "output", schema, _SCHEMAS)
+
+    def add_step_schema(self, step: str | StepHandle, schema: Mapping[str, Constant]) -> None:
+        """Add the JSON Schema of a step's result."""
+        id = step.id if isinstance(step, StepHandle) else step
+        self._add("schema", self._step_schemas, id, schema, (*_SCHEMAS, "steps", "properties"))
+
+    def add_definition(self, name: str, schema: Mapping[str, Constant]) -> None:
+        """Add a JSON Schema that the others may use as `{"$ref": "#/schemas/$defs/<name>"}`."""
+        self._add("definition", self._definitions, name, schema, ("schemas", "$defs"))
+
+    def add_variable(
+        self, name: str, schema: Mapping[str, Constant], *, required: bool = False
+    ) -> None:
+        """Add a variable. `default`, `env_var` and `is_secret` are members of its schema."""
+        at = (*_SCHEMAS, "variables", "properties")
+        self._add("variable", self._variables, name, schema, at)
+        if required:
+            self._required.append(name)
+
+    def add_example(self, name: str, input: Constant, *, description: str | None = None) -> None:
+        """Add an input that shows how the flow is used."""
+        example: dict[str, Constant] = {"name": name, "description": description, "input": input}
+        self._add("example", self._examples, name, example, ("examples",))
+
+    def add_metadata(self, key: str, value: Constant) -> None:
+        """Add anything; no engine reads it."""
+        self._add("member", self._metadata, key, value, ("metadata",))
+
+    def build(self) -> Flow:
+        """Return the flow.
+
+        Raises `InvalidFlow` also when a step that is referred to does not exist, or steps need each other.
+        """
+        self._check_references()
+        document = canonical(
+            {
+                **self._head,
+                "schemas": self._schemas_section(),
+                "steps": [*self._steps.values()],
+                "output": self._output,
+                "examples": [*self._examples.values()],
+                "metadata": self._metadata,
+            }
+        )
+        return msgspec.convert(document, Flow)
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Return the flow's document in canonical form, on one line unless there is an `indent`.
+
+        Raises `InvalidFlow` as `build` does.
+        """
+        text = msgspec.json.encode(canonical(self.build()))
+        return (msgspec.json.format(text, indent=indent) if indent else text).decode()
+
+    def _add(
+        self, what: str, parts: dict[str, Json], name: str, part: Constant, where: Path
+    ) -> None:
+        if name in parts:
+            at = format_path((*where, name))
+            raise InvalidFlow(at, f"there is another {what} `{name}` already")
+        parts[name] = constant(part, (*where, name))
+
+    def _schemas_section(self) -> dict[str, Json]:
+        parts = dict(self._schemas)
+        if self._variables:
+            variables: dict[str, Json] = {"type": "object", "properties": self._variables}
+            if self._required:
+                variables["required"] = self._required
+            parts["variables"] = variables
+        if self._step_schemas:
+            parts["steps"] = {"type": "object", "properties": self._step_schemas}
+        section: dict[str, Json] = {"type": "object"}
+        if self._definitions:
+            section["$defs"] = self._definitions
+        if parts:
+            section["properties"] = parts
+        return section
+
+    def _check_references(self) -> None:
+        needs: dict[str, list[str]] = {}
+        for place, (id, step) in enumerate(self._steps.items()):
+            references = _references(step["input"], ("steps", place, "input"))
+            needs[id] = [self._known(at, needed) for at, needed in references]
+        for at, needed in _references(self._output, ("output",)):
+            self._known(at, needed)
+        for id in self._step_schemas:
+            self._known(("schemas", "properties", "steps", "properties", id), id)
+        try:
+            graphlib.TopologicalSorter(needs).prepare()
+        except graphlib.CycleError as error:
+            way = " → ".join(f"`{id}`" for id in reversed(error.args[1]))
+            hint = "break the loop, or pass the value through the flow's input"
+            raise InvalidFlow("$.steps", f"dependency cycle: {way}", hint) from None
+
+    def _known(self, at: Path, id: str) -> str:
+        if id not in self._steps:
+            near = difflib.get_close_matches(id, self._steps, n=1)
+            hint = f"did you mean `{near[0]}`?" if near else None
+            raise InvalidFlow(format_path(at), f"there is no step `{id}`", hint)
+        return id
+
+
+def _on_error(on_error: OnError | None, at: Path) -> Json:
+    if on_error is None:
+        return None
+    document = constant(cast(Constant, msgspec.to_builtins(on_error)), at)
+    try:
+        msgspec.convert(document, OnError)
+    except msgspec.ValidationError as error:
+        raise InvalidFlow(format_path(at), str(error)) from None
+    return document
+
+
+def _references(expression: Json, at: Path) -> Iterator[tuple[Path, str]]:
+    """Every step that a canonical expression refers to, with the place where it does."""
+    match expression:
+        case {"$literal": _} | {"$input": _}:
+            return
+        case {"$step": str(id)}:
+            yield at, id
+        case dict():
+            for key, member in expression.items():
+                yield from _references(member, (*at, key))
+        case list():
+            for place, element in enumerate(expression):
+                yield from _references(element, (*at, place))

@@ -1,0 +1,180 @@
+"""What a flow that is built in Python says about values which exist only when it runs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NoReturn, TypeAlias
+
+from msgspec import UNSET, UnsetType
+
+from stepflow.protocol._paths import Path, PathError, Segment, format_path, parse_path
+from stepflow.protocol.errors import InvalidFlow
+from stepflow.protocol.flow import Flow
+
+Constant: TypeAlias = (
+    "Flow | bool | int | float | str | Mapping[str, Constant] | Sequence[Constant] | None"
+)
+"""A JSON value. A flow in it stands for its document."""
+
+Data: TypeAlias = (
+    "Value | Flow | bool | int | float | str | Mapping[str, Data] | Sequence[Data] | None"
+)
+"""A JSON value with `Value`s in it. A flow in it is a constant: its own references stay its own."""
+
+
+class Value:
+    """A value that is known when the flow runs. Make one with the functions below.
+
+    What has a `[...]` is a `Reference`: `Value.input()["rows"][0]`.
+    """
+
+    __slots__ = ("_form",)
+
+    def __init__(self, form: Mapping[str, Data]) -> None:
+        self._form: Final = form
+
+    @staticmethod
+    def literal(value: Constant) -> "Value":
+        """Return a constant in which nothing is computed, whatever it looks like."""
+        return Value({"$literal": value})
+
+    @staticmethod
+    def step(step: "str | StepReference", path: str | None = None) -> "StepReference":
+        """Return a step's result, or the part of it at `path`. A step may be named before it is added.
+
+        Raises `InvalidFlow` when `path` begins with `$` and is not a path.
+        """
+        if isinstance(step, StepReference):
+            return step._at((*step._path, *_parsed(path)))
+        return StepReference(step, _parsed(path))
+
+    @staticmethod
+    def input(path: str | None = None) -> "Reference":
+        """Return the run's input, or the part of it at `path`.
+
+        Raises `InvalidFlow` when `path` begins with `$` and is not a path.
+        """
+        return _Input(_parsed(path))
+
+    @staticmethod
+    def variable(name: str, default: "Data | UnsetType" = UNSET) -> "Reference":
+        """Return a variable, or with a path (`$.name.member`) a part of it.
+
+        `default` stands for a variable that has no value; without one, the step that needs it fails.
+        Raises `InvalidFlow` when `name` begins with `$` and is not a path, or names no variable.
+        """
+        path = _parsed(name)
+        if not path or not isinstance(path[0], str):
+            raise InvalidFlow(
+                "$variable",
+                f"`{name}` does not begin with the name of a variable",
+                "write `name`, or `$.name.member` for a part of it",
+            )
+        return _Variable(path, default)
+
+    @staticmethod
+    def if_(condition: Data, then: Data, else_: "Data | UnsetType" = UNSET) -> "Value":
+        """Return `then` when `condition` is true, else `else_`, which is null when it is not given.
+
+        Everything is true but null, false and a value that cannot be computed.
+        """
+        form: dict[str, Data] = {"$if": condition, "then": then}
+        if else_ is not UNSET:
+            form["else"] = else_
+        return Value(form)
+
+    @staticmethod
+    def coalesce(*values: Data) -> "Value":
+        """Return the first that is not null; null when there is none."""
+        return Value({"$coalesce": values})
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a `Value` is true or false only when the flow runs: use `Value.if_`")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {dict(self._form)}>"
+
+
+class Reference(Value):
+    """A value of which parts can be taken: `[name]` is a member, `[number]` an element from 0."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, form: Mapping[str, Data], path: Path) -> None:
+        super().__init__(form)
+        self._path: Final = path
+
+    def __getitem__(self, key: Segment) -> "Reference":
+        return self._at((*self._path, _segment(key)))
+
+    def _at(self, path: Path) -> "Reference":
+        raise NotImplementedError
+
+    def __iter__(self) -> NoReturn:
+        # Without this, Python would iterate by asking for elements 0, 1, 2, … without end.
+        raise TypeError("what a `Value` holds is known only when the flow runs: use `/builtin/map`")
+
+
+class StepReference(Reference):
+    """A part of a step's result."""
+
+    __slots__ = ("_owner", "_step")
+
+    def __init__(self, step: str, path: Path = (), owner: object = None) -> None:
+        super().__init__({"$step": step, "path": format_path(path)}, path)
+        self._step: Final = step
+        self._owner: Final = owner
+
+    def __getitem__(self, key: Segment) -> "StepReference":
+        return self._at((*self._path, _segment(key)))
+
+    def _at(self, path: Path) -> "StepReference":
+        return StepReference(self._step, path, self._owner)
+
+
+class StepHandle(StepReference):
+    """A step that was added to a builder; stands for its whole result."""
+
+    __slots__ = ()
+
+    @property
+    def id(self) -> str:
+        """The step's id."""
+        return self._step
+
+
+class _Input(Reference):
+    __slots__ = ()
+
+    def __init__(self, path: Path) -> None:
+        super().__init__({"$input": format_path(path)}, path)
+
+    def _at(self, path: Path) -> Reference:
+        return _Input(path)
+
+
+class _Variable(Reference):
+    __slots__ = ("_default",)
+
+    def __init__(self, path: Path, default: "Data | UnsetType") -> None:
+        form: dict[str, Data] = {"$variable": format_path(path)}
+        if default is not UNSET:
+            form["default"] = default
+        super().__init__(form, path)
+        self._default: Final = default
+
+    def _at(self, path: Path) -> Reference:
+        return _Variable(path, self._default)
+
+
+def _parsed(path: str | None) -> Path:
+    try:
+        return parse_path(path)
+    except PathError as error:
+        raise InvalidFlow("path", str(error), error.hint) from None
+
+
+def _segment(key: Segment) -> Segment:
+    if isinstance(key, str):
+        return key
+    if isinstance(key, int) and not isinstance(key, bool) and key >= 0:
+        return key
+    raise TypeError(f"`[{key!r}]`: a part is the name of a member, or an element counted from 0")

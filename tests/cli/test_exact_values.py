@@ -1,0 +1,79 @@
+"""What a flow is given comes out as it was, through steps, a Python worker and the result."""
+
+import json
+import urllib.request
+
+import pytest
+
+from tests.cli.conftest import Stepflow
+
+pytestmark = pytest.mark.server
+
+VALUE = '{"b":9007199254740993,"a":1}'
+
+COMPONENTS = """\
+import msgspec
+
+from stepflow.worker import StepflowServer
+
+server = StepflowServer()
+
+
+class Pair(msgspec.Struct):
+    b: int
+    a: int
+
+
+@server.component
+def plain(input: dict) -> dict:
+    assert input["b"] == 9007199254740993 and list(input) == ["b", "a"], input
+    return input
+
+
+@server.component
+def typed(input: Pair) -> Pair:
+    return input
+"""
+
+FLOW = """\
+name: exact
+steps:
+  - id: first
+    component: /python/plain
+    input: { $input: $ }
+  - id: second
+    component: /builtin/noop
+    input: { b: { $step: first, path: $.b }, a: { $step: first, path: $.a } }
+  - id: third
+    component: /python/typed
+    input: { $step: second }
+output: { $step: third }
+"""
+
+
+def test_a_large_integer_and_the_order_of_keys_pass_three_steps_and_a_worker(
+    stepflow: Stepflow,
+) -> None:
+    stepflow.write(flow_yaml=FLOW, components_py=COMPONENTS, input_json=VALUE)
+    ran = stepflow("run", "flow.yaml", "--input", "input.json")
+    assert ran.stdout == f'{{"outcome":"success","result":{VALUE}}}\n', ran.stderr
+
+
+def test_they_pass_over_http_too(stepflow: Stepflow) -> None:
+    stepflow.write(flow_yaml=FLOW, components_py=COMPONENTS)
+    serving = stepflow.start("serve", "--port", "0", "--worker", "components.py")
+    try:
+        assert serving.stdout is not None
+        port = json.loads(serving.stdout.readline())["port"]
+        body = f'{{"flow":{json.dumps(FLOW)},"input":[{VALUE}],"wait":true}}'
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/api/v1/runs",
+            data=body.encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as response:
+            answer = response.read().decode()
+        assert f'"result":{{"outcome":"success","result":{VALUE}}}' in answer
+    finally:
+        serving.terminate()
+        stepflow.end(serving)

@@ -1,0 +1,29 @@
+"""A real server, for the tests of the whole that only talk to one."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server of our own, on a port that the system chose."""
+    orchestrator = pytest.importorskip(
+        "stepflow.orchestrator", reason="stepflow-orchestrator is not installed"
+    )
+    server = subprocess.Popen(
+        [orchestrator.find_server_binary(), "serve", "--port", "0"],
+        cwd=tmp_path_factory.mktemp("server"),
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    assert server.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{json.loads(server.stdout.readline())['port']}"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+        server.stdout.close()
