@@ -28,7 +28,8 @@ pub(crate) fn canonical(flow: &Flow) -> String {
     object.close()
 }
 
-fn step(step: &Step) -> String {
+/// The canonical form of a step.
+pub(crate) fn step(step: &Step) -> String {
     let mut object = Object::new();
     object.text("id", &step.id);
     object.text("component", &step.component);

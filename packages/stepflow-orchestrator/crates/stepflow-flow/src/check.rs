@@ -1,15 +1,22 @@
 //! What is wrong with a flow that could be read: its steps, their references, its schemas and variables.
 
+mod access;
 mod cycles;
 mod schemas;
+mod subflows;
 
 use std::collections::{HashMap, HashSet};
+
+use serde_json::Value as Json;
+use stepflow_protocol::Segment;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::document::Flow;
 use crate::evaluate::StepIndex;
 use crate::expression::{Expression, Reference};
+use crate::node::Node;
 use crate::path::Path;
+use crate::schema::with_flow_definitions;
 use crate::suggest;
 use crate::variables::Variables;
 
@@ -17,13 +24,22 @@ use crate::variables::Variables;
 pub(crate) struct Finding {
     pub diagnostic: Diagnostic,
     pub path: Path,
-    /// The step that the diagnostic's label speaks of.
-    pub related: Option<StepIndex>,
+    /// The path of the step that the diagnostic's label speaks of.
+    pub related: Option<Path>,
 }
 
 impl Finding {
     fn new(code: Code, path: Path, message: impl Into<String>) -> Self {
         Self { diagnostic: Diagnostic::new(code, &path, message), path, related: None }
+    }
+
+    /// The same about a flow that stands at this place of another one.
+    fn inside(mut self, around: &Path, in_text: bool) -> Self {
+        self.path = around.clone().join(&self.path);
+        self.related = self.related.map(|related| around.clone().join(&related));
+        self.diagnostic.path = self.path.to_string();
+        self.diagnostic.span = self.diagnostic.span.filter(|_| in_text);
+        self
     }
 
     fn help(mut self, help: impl Into<String>) -> Self {
@@ -32,8 +48,9 @@ impl Finding {
     }
 }
 
-/// Everything that is wrong with the flow. Takes time in proportion to its size.
-pub(crate) fn check(flow: &Flow) -> Vec<Finding> {
+/// Everything that is wrong with the flow. Takes time in proportion to its size. The document's tree, where there is
+/// one, gives mistakes inside literal sub-flows their place.
+pub(crate) fn check(flow: &Flow, tree: Option<&Node>) -> Vec<Finding> {
     let mut findings = Vec::new();
     check_names(flow, &mut findings);
     let index = check_ids(flow, &mut findings);
@@ -44,6 +61,9 @@ pub(crate) fn check(flow: &Flow) -> Vec<Finding> {
         variables: Variables::of(&flow.schemas),
         mentioned: vec![false; flow.steps.len()],
         undeclared: HashSet::new(),
+        input: contract(flow, "input"),
+        contents: contract(flow, "variables"),
+        doubtful: HashSet::new(),
         guesses: 0,
         findings: &mut findings,
     };
@@ -52,6 +72,7 @@ pub(crate) fn check(flow: &Flow) -> Vec<Finding> {
     findings.extend(cycles::find(flow, &needs));
     check_reachable(flow, &mentioned, &mut findings);
     schemas::check(flow, &mut findings);
+    subflows::check_all(flow, tree, &mut findings);
     findings
 }
 
@@ -110,6 +131,11 @@ fn check_reachable(flow: &Flow, mentioned: &[bool], findings: &mut Vec<Finding>)
     }
 }
 
+/// The schema of a part of the flow, for paths to be compared with.
+fn contract(flow: &Flow, part: &str) -> Option<Json> {
+    with_flow_definitions(&flow.schemas.part(part)?, &flow.schemas).ok()
+}
+
 /// A step's reference to another one.
 struct Need {
     step: StepIndex,
@@ -127,6 +153,11 @@ struct Walk<'a, 'f> {
     mentioned: Vec<bool>,
     /// Variables that were reported as used without any declaration: each once.
     undeclared: HashSet<&'a str>,
+    /// The schemas of the input and of the variables.
+    input: Option<Json>,
+    contents: Option<Json>,
+    /// Paths that were reported as leading nowhere: each once.
+    doubtful: HashSet<(&'static str, Path)>,
     guesses: usize,
     findings: &'f mut Vec<Finding>,
 }
@@ -162,7 +193,15 @@ impl<'a> Walk<'a, '_> {
                 }
                 None => self.undefined_step(id, path),
             },
-            Reference::Variable { name, has_default } => self.variable(name, has_default, path),
+            Reference::Input(wanted) => self.access("$input", wanted.segments(), path),
+            Reference::Variable { name, path: inside, has_default } => {
+                self.variable(name, has_default, path);
+                if self.variables.contains(name) && !has_default {
+                    let name = Segment::Field(name.to_owned());
+                    let whole: Vec<Segment> = [name].into_iter().chain(inside.segments().iter().cloned()).collect();
+                    self.access("$variable", &whole, path);
+                }
+            }
         });
         needs
     }
@@ -181,6 +220,22 @@ impl<'a> Walk<'a, '_> {
             }
             None => finding,
         });
+    }
+
+    /// Reports a path that the schema of what it leads into contradicts.
+    fn access(&mut self, reference: &'static str, wanted: &[Segment], path: &Path) {
+        let contract = if reference == "$input" { &self.input } else { &self.contents };
+        let Some(contract) = contract.as_ref().filter(|_| self.doubtful.len() < MAX_GUESSES) else { return };
+        let Some(found) = access::contradiction(contract, wanted) else { return };
+        let wanted = Path::from(wanted.to_vec());
+        let message = format!("`{reference}` finds nothing at `{wanted}`: {}", found.problem);
+        if self.doubtful.insert((reference, wanted)) {
+            let finding = Finding::new(Code::UnvalidatedAccess, path.clone(), message);
+            self.findings.push(match found.near {
+                Some(near) => finding.help(format!("did you mean `{near}`?")),
+                None => finding,
+            });
+        }
     }
 
     fn variable(&mut self, name: &'a str, has_default: bool, path: &Path) {

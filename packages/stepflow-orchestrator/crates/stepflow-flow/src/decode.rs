@@ -4,6 +4,7 @@ mod expression;
 mod old;
 mod on_error;
 
+pub(crate) use expression::is_expression;
 pub use on_error::backoff;
 
 use indexmap::IndexMap;
@@ -40,7 +41,7 @@ pub(crate) fn flow(decoder: &mut Decoder, root: &Node) -> Option<Flow> {
 }
 
 /// A step. One without an id or a component stays as a step with a blank one, so that the others keep their places.
-fn step(decoder: &mut Decoder, node: &Node) -> Option<Step> {
+pub(crate) fn step(decoder: &mut Decoder, node: &Node) -> Option<Step> {
     let blank = || Step {
         id: String::new(),
         component: String::new(),

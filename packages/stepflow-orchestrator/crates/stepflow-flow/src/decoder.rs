@@ -29,6 +29,12 @@ impl Decoder {
         Self::default()
     }
 
+    /// A decoder of a part of a document.
+    #[must_use]
+    pub(crate) fn at(path: Path) -> Self {
+        Self { path, diagnostics: Diagnostics::default() }
+    }
+
     /// What was wrong.
     #[must_use]
     pub fn finish(self) -> Diagnostics {
@@ -43,8 +49,7 @@ impl Decoder {
 
     /// Reports a mistake here; what it returns takes a help line.
     pub fn report(&mut self, code: Code, span: Span, message: impl Into<String>) -> Reported<'_> {
-        self.diagnostics.push(Diagnostic::new(code, &self.path, message).at(Some(span)));
-        Reported(self.diagnostics.last_mut())
+        Reported(self.diagnostics.keep(Diagnostic::new(code, &self.path, message).at(Some(span))))
     }
 
     /// Decodes something that lies inside a member.

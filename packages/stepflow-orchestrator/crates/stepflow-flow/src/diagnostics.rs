@@ -1,5 +1,6 @@
 //! What is wrong with a document, where, and what to do about it. Codes are stable: tools match on them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::json;
@@ -26,6 +27,14 @@ impl Level {
             Self::Warning => "warning",
             Self::Error => "error",
             Self::Fatal => "fatal",
+        }
+    }
+
+    /// The word for it in messages to people, who care less for what an error blocks.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Error | Self::Fatal => "error",
         }
     }
 }
@@ -60,6 +69,8 @@ codes! {
     MissingFlowName = 1001, "missingFlowName";
     /// The flow has no description.
     MissingFlowDescription = 1002, "missingFlowDescription";
+    /// A path into the input or a variable that its schema contradicts.
+    UnvalidatedAccess = 1003, "unvalidatedFieldAccess";
     /// A variable is used and the flow declares none.
     MissingVariableSchema = 1004, "missingVariableSchema";
     /// A key that means nothing here.
@@ -68,6 +79,8 @@ codes! {
     UnknownInputField = 1006, "unknownInputField";
     /// The configuration asks for something that this release cannot do.
     NotBuilt = 1900, "notBuilt";
+    /// A literal that is to be a flow and is none.
+    InvalidSubflow = 2003, "invalidSubflowLiteral";
     /// A variable that is not declared; its inline default stands in.
     UndefinedVariable = 2004, "undefinedVariable";
     /// A variable that is not declared and has no default.
@@ -211,8 +224,7 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = if self.level == Level::Warning { "warning" } else { "error" };
-        write!(f, "{word}[{}] {}", self.code.number(), self.message)?;
+        write!(f, "{}[{}] {}", self.level.word(), self.code.number(), self.message)?;
         if let Some(Position { line, column }) = self.position {
             write!(f, " (line {line}, column {column})")?;
         }
@@ -220,31 +232,67 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// All that is wrong with a document, in the order of its text.
+/// All that is wrong with a document, in the order of its text. Of the same kind the first hundred are kept, the others
+/// counted.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Diagnostics(Vec<Diagnostic>);
+pub struct Diagnostics {
+    kept: Vec<Diagnostic>,
+    /// How many of a kind are not kept, because there are too many of it.
+    left_out: BTreeMap<Code, usize>,
+}
+
+/// The most diagnostics of one kind that are kept: a document may have millions of mistakes, a reader has not.
+const MOST_OF_A_KIND: usize = 100;
 
 impl Diagnostics {
     /// Adds a diagnostic.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        self.0.push(diagnostic);
+        self.keep(diagnostic);
+    }
+
+    /// Adds a diagnostic, and returns it when there are not too many of its kind.
+    pub(crate) fn keep(&mut self, diagnostic: Diagnostic) -> Option<&mut Diagnostic> {
+        let code = diagnostic.code;
+        if let Some(left_out) = self.left_out.get_mut(&code) {
+            *left_out += 1;
+            return None;
+        }
+        if self.kept.iter().filter(|kept| kept.code == code).count() == MOST_OF_A_KIND {
+            self.left_out.insert(code, 1);
+            return None;
+        }
+        self.kept.push(diagnostic);
+        self.kept.last_mut()
+    }
+
+    /// Adds all of another part of the document.
+    pub(crate) fn append(&mut self, other: Self) {
+        for (code, count) in other.left_out {
+            *self.left_out.entry(code).or_default() += count;
+        }
+        self.kept.extend(other.kept);
+    }
+
+    /// How many of each kind are not kept, because there are more than a hundred of it.
+    pub fn left_out(&self) -> impl Iterator<Item = (Code, usize)> {
+        self.left_out.iter().map(|(code, count)| (*code, *count))
     }
 
     /// The diagnostics in their order.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
-        self.0.iter()
+        self.kept.iter()
     }
 
-    /// How many there are, of all levels.
+    /// How many are kept, of all levels.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.kept.len()
     }
 
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.kept.is_empty()
     }
 
     /// How many are fatal.
@@ -284,10 +332,11 @@ impl Diagnostics {
 
     /// Puts the diagnostics into the order of the text, and gives each its line and column.
     pub(crate) fn settle(&mut self, text: &[u8]) {
-        self.0.sort_by_key(|diagnostic| (diagnostic.span.map(|span| span.start), std::cmp::Reverse(diagnostic.level)));
+        self.kept
+            .sort_by_key(|diagnostic| (diagnostic.span.map(|span| span.start), std::cmp::Reverse(diagnostic.level)));
         let lines = Lines::of(text);
         let mut before = None;
-        for diagnostic in &mut self.0 {
+        for diagnostic in &mut self.kept {
             if let Some(span) = diagnostic.span {
                 before = Some(lines.position_after(span.start, before));
             }
@@ -295,12 +344,9 @@ impl Diagnostics {
         }
     }
 
-    pub(crate) fn last_mut(&mut self) -> Option<&mut Diagnostic> {
-        self.0.last_mut()
-    }
-
     fn count(&self, level: Level) -> usize {
-        self.iter().filter(|diagnostic| diagnostic.level == level).count()
+        let left_out = self.left_out.iter().filter(|(code, _)| code.level() == level).map(|(_, count)| count);
+        self.iter().filter(|diagnostic| diagnostic.level == level).count() + left_out.sum::<usize>()
     }
 }
 
@@ -309,7 +355,7 @@ impl IntoIterator for Diagnostics {
     type IntoIter = std::vec::IntoIter<Diagnostic>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        self.kept.into_iter()
     }
 }
 
@@ -324,13 +370,15 @@ impl<'a> IntoIterator for &'a Diagnostics {
 
 impl FromIterator<Diagnostic> for Diagnostics {
     fn from_iter<I: IntoIterator<Item = Diagnostic>>(diagnostics: I) -> Self {
-        Self(diagnostics.into_iter().collect())
+        let mut all = Self::default();
+        all.extend(diagnostics);
+        all
     }
 }
 
 impl Extend<Diagnostic> for Diagnostics {
     fn extend<I: IntoIterator<Item = Diagnostic>>(&mut self, diagnostics: I) {
-        self.0.extend(diagnostics);
+        diagnostics.into_iter().for_each(|diagnostic| self.push(diagnostic));
     }
 }
 
@@ -342,6 +390,9 @@ impl fmt::Display for Diagnostics {
                 f.write_str("\n")?;
             }
             write!(f, "{diagnostic}")?;
+        }
+        for (code, count) in self.left_out() {
+            write!(f, "\n{}[{}] {count} more of these", code.level().word(), code.number())?;
         }
         Ok(())
     }

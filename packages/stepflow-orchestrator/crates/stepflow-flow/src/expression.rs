@@ -63,14 +63,15 @@ impl Expression {
         matches!(self, Self::Literal(value) if value.is_null())
     }
 
-    /// Calls `visit` for every reference to a step or a variable in this expression, with the path at which it
+    /// Calls `visit` for every reference in this expression, with the path at which it
     /// stands. The path is `at` and then the way to it.
     pub(crate) fn references<'a>(&'a self, at: &mut Path, visit: &mut dyn FnMut(&Path, Reference<'a>)) {
         match self {
-            Self::Literal(_) | Self::Escaped(_) | Self::Input(_) => {}
+            Self::Literal(_) | Self::Escaped(_) => {}
+            Self::Input(path) => visit(at, Reference::Input(path)),
             Self::Step { step, .. } => visit(at, Reference::Step(step)),
-            Self::Variable { name, default, .. } => {
-                visit(at, Reference::Variable { name, has_default: default.is_some() });
+            Self::Variable { name, path, default } => {
+                visit(at, Reference::Variable { name, path, has_default: default.is_some() });
                 if let Some(default) = default {
                     at_field(at, "default", |at| default.references(at, visit));
                 }
@@ -114,7 +115,8 @@ impl Default for Expression {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Reference<'a> {
     Step(&'a str),
-    Variable { name: &'a str, has_default: bool },
+    Input(&'a Path),
+    Variable { name: &'a str, path: &'a Path, has_default: bool },
 }
 
 impl JsonSchema for Expression {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::check::{self, Finding};
 use crate::decode;
 use crate::decoder::Decoder;
-use crate::diagnostics::{Code, Diagnostic, Diagnostics};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Level};
 use crate::document::Flow;
 use crate::node::Node;
 use crate::path::{Path, Segment};
@@ -33,9 +33,11 @@ pub fn load(source: Source) -> Loaded {
     let flow = tree.as_ref().and_then(|tree| {
         let mut decoder = Decoder::new();
         let flow = decode::flow(&mut decoder, tree);
-        diagnostics.extend(decoder.finish());
-        if let Some(flow) = &flow {
-            add_findings(&mut diagnostics, check::check(flow), &source, tree);
+        diagnostics.append(decoder.finish());
+        // What only follows from mistakes can be told by their places, and some of these were not kept.
+        let overflown = diagnostics.left_out().any(|(code, _)| code.level() == Level::Fatal);
+        if let Some(flow) = flow.as_ref().filter(|_| !overflown) {
+            add_findings(&mut diagnostics, check::check(flow, Some(tree)), &source, tree);
         }
         flow
     });
@@ -86,12 +88,11 @@ fn add_findings(diagnostics: &mut Diagnostics, findings: Vec<Finding>, source: &
         if doubtful || known.contains(&diagnostic.path) || lies_inside(&finding.path, &unread) {
             continue;
         }
-        diagnostic.span = span_of_finding(tree, diagnostic.code, &finding.path);
-        if let (Some(label), Some(step)) = (&mut diagnostic.label, finding.related) {
-            let id = Path::root().field("steps").index(step).field("id");
-            if let Some(span) = span_of(tree, &id) {
-                label.push_str(&format!(", defined at line {}", lines.position(span.start).line));
-            }
+        diagnostic.span = diagnostic.span.or_else(|| span_of_finding(tree, diagnostic.code, &finding.path));
+        if let (Some(label), Some(id)) = (&mut diagnostic.label, finding.related)
+            && let Some(span) = span_of(tree, &id)
+        {
+            label.push_str(&format!(", defined at line {}", lines.position(span.start).line));
         }
         diagnostics.push(diagnostic);
     }
@@ -109,6 +110,10 @@ fn span_of_finding(tree: &Node, code: Code, path: &Path) -> Option<Span> {
     let key = match code {
         Code::SelfReference | Code::UndefinedStepReference | Code::DependencyCycle => "$step",
         Code::UndefinedVariable | Code::UndefinedRequiredVariable | Code::MissingVariableSchema => "$variable",
+        Code::UnvalidatedAccess => {
+            let reference = tree.find(path)?;
+            return reference.get("$input").or_else(|| reference.get("$variable")).map(|wanted| wanted.span);
+        }
         Code::UnreachableStep => return tree.find(path)?.get("id").map(|id| id.span),
         _ => return span_of(tree, path),
     };

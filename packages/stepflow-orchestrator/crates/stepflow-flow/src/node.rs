@@ -43,6 +43,9 @@ pub struct Entry {
     pub value: Node,
 }
 
+/// What a value weighs beside its text.
+const WEIGHT_OF_NODE: usize = 16;
+
 impl Entry {
     /// From the key to the end of the value.
     #[must_use]
@@ -127,6 +130,23 @@ impl Node {
             // The readers bound the depth, and `write` makes nothing but JSON.
             Err(error) => unreachable!("a document's tree is always a value: {error}"),
         }
+    }
+
+    /// How much text the value is, its places counted too, and how deep it is nested.
+    pub(crate) fn measure(&self) -> (usize, usize) {
+        let inner = |parts: &mut dyn Iterator<Item = (usize, &Self)>| {
+            parts.fold((WEIGHT_OF_NODE, 0), |(weight, depth), (key, node)| {
+                let (more, deeper) = node.measure();
+                (weight + key + more, depth.max(deeper))
+            })
+        };
+        let (weight, depth) = match &self.content {
+            Content::Null | Content::Bool(_) => return (WEIGHT_OF_NODE, 0),
+            Content::Number(text) | Content::String(text) => return (WEIGHT_OF_NODE + text.len(), 0),
+            Content::Array(elements) => inner(&mut elements.iter().map(|element| (0, element))),
+            Content::Object(entries) => inner(&mut entries.iter().map(|entry| (entry.key.len(), &entry.value))),
+        };
+        (weight, depth + 1)
     }
 
     fn child(&self, segment: &Segment) -> Option<&Node> {

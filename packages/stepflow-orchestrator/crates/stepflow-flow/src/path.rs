@@ -69,6 +69,13 @@ impl Path {
         self
     }
 
+    /// This path and then another one.
+    #[must_use]
+    pub fn join(mut self, inside: &Self) -> Self {
+        self.0.extend_from_slice(&inside.0);
+        self
+    }
+
     pub(crate) fn push(&mut self, segment: Segment) {
         self.0.push(segment);
     }

@@ -14,12 +14,13 @@ use crate::expression::Expression;
 use crate::path::Path;
 use crate::retry::OnError;
 use crate::schema::{Misfit, Schema};
+use crate::secrets::{Secrets, Sources};
 use crate::variables::Variables;
 
 /// A flow that is ready to run.
 #[derive(Debug)]
 pub struct Plan {
-    /// The flow's id.
+    /// The flow's id; with overrides the one of the flow before them.
     pub flow_id: FlowId,
     /// The flow that this is the plan of.
     pub flow: Arc<Flow>,
@@ -33,6 +34,7 @@ pub struct Plan {
     input_schema: Option<Schema>,
     variables_schema: Option<Schema>,
     variables: Variables,
+    secrets: Sources,
 }
 
 /// A step that is ready to run.
@@ -50,6 +52,9 @@ pub struct PlannedStep {
     pub must_execute: bool,
     /// How long one attempt may take.
     pub timeout: Option<Duration>,
+    /// The secrets in its input, known from the expression: what comes from a secret part of the flow's input or
+    /// variables.
+    pub secrets: Secrets,
 }
 
 impl Plan {
@@ -58,7 +63,22 @@ impl Plan {
     /// # Errors
     /// The flow's fatal diagnostics. A flow that [`crate::load`] has returned has none.
     pub fn compile(flow: Arc<Flow>) -> Result<Self, Diagnostics> {
-        let found = crate::check::check(&flow).into_iter().map(|finding| finding.diagnostic);
+        let id = flow.id();
+        Self::compile_as(id, flow)
+    }
+
+    /// Makes a flow with [`crate::Overrides`] ready to run: the steps are those of `patched`, the flow id stays the one
+    /// of `original`, which is what the run was asked for and what its record says. To make the plan again, apply the
+    /// run's overrides to the original again.
+    ///
+    /// # Errors
+    /// The patched flow's fatal diagnostics. A flow that [`crate::Overrides::apply`] has returned has none.
+    pub fn compile_overridden(original: &Flow, patched: Arc<Flow>) -> Result<Self, Diagnostics> {
+        Self::compile_as(original.id(), patched)
+    }
+
+    fn compile_as(flow_id: FlowId, flow: Arc<Flow>) -> Result<Self, Diagnostics> {
+        let found = crate::check::check(&flow, None).into_iter().map(|finding| finding.diagnostic);
         let fatal: Diagnostics = found.filter(|diagnostic| diagnostic.level == Level::Fatal).collect();
         if !fatal.is_empty() {
             return Err(fatal);
@@ -66,7 +86,11 @@ impl Plan {
         let names: Vec<Arc<str>> = flow.steps.iter().map(|step| Arc::from(step.id.as_str())).collect();
         let index = names.iter().enumerate().map(|(place, name)| (Arc::clone(name), place)).collect();
         let variables = Variables::of(&flow.schemas);
-        let compiler = Compiler { index: &index, variables: &variables };
+        let secrets = Sources {
+            input: Secrets::of_flow(&flow.schemas, "input"),
+            variables: Secrets::of_flow(&flow.schemas, "variables"),
+        };
+        let compiler = Compiler { index: &index, variables: &variables, secrets: &secrets };
         let steps = flow.steps.iter().map(|step| planned(step, &compiler)).collect::<Result<_, _>>()?;
         let output = compiler.expr(&flow.output)?;
         let schema = |part: &str| {
@@ -76,13 +100,14 @@ impl Plan {
             })
         };
         Ok(Self {
-            flow_id: flow.id(),
+            flow_id,
             steps,
             output,
             timeout: flow.timeout.as_ref().map(crate::duration::TimeSpan::duration),
             input_schema: schema("input")?,
             variables_schema: schema("variables")?,
             variables,
+            secrets,
             index,
             flow,
         })
@@ -97,6 +122,24 @@ impl Plan {
     /// The steps that run even when nothing needs them.
     pub fn must_execute(&self) -> impl Iterator<Item = StepIndex> {
         self.steps.iter().enumerate().filter(|(_, step)| step.must_execute).map(|(place, _)| place)
+    }
+
+    /// The variables that the flow declares.
+    #[must_use]
+    pub fn variables(&self) -> &Variables {
+        &self.variables
+    }
+
+    /// The secrets in an item's input.
+    #[must_use]
+    pub fn input_secrets(&self) -> &Secrets {
+        &self.secrets.input
+    }
+
+    /// The secrets in a run's variables, an object of their values by name.
+    #[must_use]
+    pub fn variable_secrets(&self) -> &Secrets {
+        &self.secrets.variables
     }
 
     /// Checks an item's input against `schemas.properties.input`.
@@ -130,6 +173,7 @@ fn planned(step: &crate::document::Step, compiler: &Compiler<'_>) -> Result<Plan
         on_error: step.on_error.as_ref().map(|handling| handling.policy.clone()).unwrap_or_default(),
         must_execute: step.must_execute.unwrap_or(false),
         timeout: step.timeout.as_ref().map(crate::duration::TimeSpan::duration),
+        secrets: compiler.secrets.of(&step.input),
     })
 }
 
@@ -137,6 +181,7 @@ fn planned(step: &crate::document::Step, compiler: &Compiler<'_>) -> Result<Plan
 struct Compiler<'a> {
     index: &'a HashMap<Arc<str>, StepIndex>,
     variables: &'a Variables,
+    secrets: &'a Sources,
 }
 
 impl Compiler<'_> {

@@ -18,8 +18,30 @@ use crate::source::{BOM, Format, MAX_BYTES, Source, Span};
 /// # Errors
 /// Everything that is wrong with its syntax, each with its place.
 pub fn read_node(source: &Source) -> Result<Node, Diagnostics> {
+    whole(source, Keys::Strings)
+}
+
+/// The same for a document whose YAML keys may be arrays and objects, such as the inputs of a mock: such a key becomes
+/// its JSON text.
+///
+/// # Errors
+/// Everything that is wrong with its syntax, each with its place.
+pub fn read_node_with_any_keys(source: &Source) -> Result<Node, Diagnostics> {
+    whole(source, Keys::Any)
+}
+
+/// What a key of a YAML document may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    /// A string, or a scalar that stands for its text.
+    Strings,
+    /// Arrays and objects as well.
+    Any,
+}
+
+fn whole(source: &Source, keys: Keys) -> Result<Node, Diagnostics> {
     let mut diagnostics = Diagnostics::default();
-    let node = read(source, &mut diagnostics);
+    let node = tree(source, keys, &mut diagnostics);
     diagnostics.settle(&source.text);
     match node {
         Some(node) if diagnostics.is_empty() => Ok(node),
@@ -37,6 +59,10 @@ pub fn read_value(source: &Source) -> Result<Value, Diagnostics> {
 
 /// The tree, as far as there is one, and what is wrong with the text.
 pub(crate) fn read(source: &Source, diagnostics: &mut Diagnostics) -> Option<Node> {
+    tree(source, Keys::Strings, diagnostics)
+}
+
+fn tree(source: &Source, keys: Keys, diagnostics: &mut Diagnostics) -> Option<Node> {
     let report = |code, span, message: String| Diagnostic::new(code, &Path::root(), message).at(Some(span));
     if source.text.len() > MAX_BYTES {
         let message = format!("the document is larger than {} MiB", MAX_BYTES / (1024 * 1024));
@@ -45,7 +71,7 @@ pub(crate) fn read(source: &Source, diagnostics: &mut Diagnostics) -> Option<Nod
     }
     match std::str::from_utf8(&source.text) {
         Ok(text) => match source.format {
-            Format::Yaml => yaml::read(text, diagnostics),
+            Format::Yaml => yaml::read(text, keys, diagnostics),
             Format::Json => json::read(text, diagnostics),
         },
         Err(error) => {

@@ -1,6 +1,6 @@
 //! Diagnostics for people: the message, the place, the line with the place underlined, and what to do.
 
-use crate::diagnostics::{Diagnostic, Diagnostics, Level};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Level};
 use crate::source::{Lines, Position, Source, Span};
 
 /// The most columns of a line that are shown; a minified document is one long line.
@@ -12,17 +12,13 @@ const LEAD: usize = 40;
 pub(crate) fn render(diagnostics: &Diagnostics, source: &Source, color: bool) -> String {
     let lines = Lines::of(&source.text);
     let paint = Paint { color };
-    let blocks: Vec<String> = diagnostics.iter().map(|one| block(one, source, &lines, paint)).collect();
+    let mut blocks: Vec<String> = diagnostics.iter().map(|one| block(one, source, &lines, paint)).collect();
+    blocks.extend(diagnostics.left_out().map(|(code, count)| format!("{} {count} more of these\n", head(code, paint))));
     blocks.join("\n")
 }
 
 fn block(diagnostic: &Diagnostic, source: &Source, lines: &Lines<'_>, paint: Paint) -> String {
-    let (word, tint) = match diagnostic.level {
-        Level::Warning => ("warning", Tint::Yellow),
-        Level::Error | Level::Fatal => ("error", Tint::Red),
-    };
-    let head = paint.over(tint, &format!("{word}[{}]", diagnostic.code.number()));
-    let mut text = format!("{head} {}\n", paint.over(Tint::Bold, &diagnostic.message));
+    let mut text = format!("{} {}\n", head(diagnostic.code, paint), paint.over(Tint::Bold, &diagnostic.message));
     let Some(span) = diagnostic.span else {
         text.push_str(&format!("  {} {} at {}\n", paint.over(Tint::Blue, "-->"), source.name, diagnostic.path));
         return with_help(text, diagnostic, paint);
@@ -34,7 +30,7 @@ fn block(diagnostic: &Diagnostic, source: &Source, lines: &Lines<'_>, paint: Pai
     let space = " ".repeat(gutter);
     let excerpt = Excerpt::of(lines, position, span);
     let label = diagnostic.label.as_ref().map(|label| format!(" {label}")).unwrap_or_default();
-    let mark = paint.over(tint, &format!("{}{label}", "^".repeat(excerpt.width)));
+    let mark = paint.over(tint_of(diagnostic.level), &format!("{}{label}", "^".repeat(excerpt.width)));
     text.push_str(&format!("{space}{arrow} {}:{}:{}\n", source.name, position.line, position.column));
     text.push_str(&format!("{space} {bar}\n"));
     text.push_str(format!("{number} {bar} {}", excerpt.text).trim_end());
@@ -43,6 +39,19 @@ fn block(diagnostic: &Diagnostic, source: &Source, lines: &Lines<'_>, paint: Pai
         text.push_str(&format!("{space} {bar}\n"));
     }
     with_help(text, diagnostic, paint)
+}
+
+/// What a diagnostic begins with, such as `error[3010]`.
+fn head(code: Code, paint: Paint) -> String {
+    let level = code.level();
+    paint.over(tint_of(level), &format!("{}[{}]", level.word(), code.number()))
+}
+
+fn tint_of(level: Level) -> Tint {
+    match level {
+        Level::Warning => Tint::Yellow,
+        Level::Error | Level::Fatal => Tint::Red,
+    }
 }
 
 fn with_help(mut text: String, diagnostic: &Diagnostic, paint: Paint) -> String {

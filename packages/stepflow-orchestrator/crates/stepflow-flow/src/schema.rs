@@ -59,7 +59,7 @@ impl Schema {
 
     /// Compiles a schema that may refer to the flow's shared definitions.
     pub(crate) fn with_definitions(schema: &Value, schemas: &Schemas) -> Result<Self, InvalidSchema> {
-        Self::build(&with_shared(tree(schema)?, schemas)?)
+        Self::build(&with_flow_definitions(schema, schemas)?)
     }
 
     /// Checks a value.
@@ -108,6 +108,11 @@ impl fmt::Display for Misfit {
 
 fn tree(schema: &Value) -> Result<Json, InvalidSchema> {
     schema.to_json().map_err(|error| InvalidSchema { pointer: String::new(), message: error.to_string() })
+}
+
+/// The tree of a schema that may refer to the flow's shared definitions.
+pub(crate) fn with_flow_definitions(schema: &Value, schemas: &Schemas) -> Result<Json, InvalidSchema> {
+    with_shared(tree(schema)?, schemas)
 }
 
 /// The schema with the flow's section beside its own keywords, so that references into either find their target.

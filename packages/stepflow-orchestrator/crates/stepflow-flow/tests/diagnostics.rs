@@ -289,3 +289,15 @@ fn diagnostics_as_json_have_kind_code_level_place_and_counts() {
         })
     );
 }
+
+#[test]
+fn of_the_same_mistake_a_hundred_are_kept_and_the_others_counted() {
+    for (member, repeated) in [("steps", "7, "), ("output", "*x, ")] {
+        let loaded = yaml(&format!("name: n\ndescription: d\n{member}: [{}]\n", repeated.repeat(250)));
+        assert_eq!((loaded.diagnostics.len(), loaded.diagnostics.num_fatal()), (100, 250), "{member}");
+        assert!(loaded.flow.is_none());
+    }
+    let loaded = yaml(&format!("name: n\ndescription: d\noutput: [{}]\n", "*x, ".repeat(250)));
+    assert!(loaded.diagnostics.to_string().ends_with("error[3010] 150 more of these"));
+    assert!(loaded.diagnostics.render(&loaded.source, false).ends_with("\nerror[3010] 150 more of these\n"));
+}

@@ -42,7 +42,7 @@ fn finding(flow: &Flow, needs: &[Vec<Need>], group: &[usize], first: StepIndex) 
     let mut finding = Finding::new(Code::DependencyCycle, need.path.clone(), message)
         .help("break the loop, or pass the value through the flow's input");
     finding.diagnostic.label = Some(label);
-    finding.related = Some(second);
+    finding.related = Some(super::step_path(second, "id"));
     Some(finding)
 }
 

@@ -56,6 +56,11 @@ const RESERVED: [(&str, Read); 7] = [
     ("$variable", variable),
 ];
 
+/// Whether an object is an expression rather than a constant or a map of expressions.
+pub(crate) fn is_expression(node: &Node) -> bool {
+    reserved(node).is_some()
+}
+
 fn reserved(node: &Node) -> Option<Read> {
     RESERVED.iter().find(|(key, _)| node.get(key).is_some()).map(|(_, read)| *read)
 }

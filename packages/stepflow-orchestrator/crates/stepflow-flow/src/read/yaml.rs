@@ -8,13 +8,13 @@ use std::collections::HashMap;
 use granit_parser::{ErrorKind, Event, Parser, ScanError, StructureStyle};
 use stepflow_protocol::MAX_DEPTH;
 
-use super::{Members, Reporter, after_mark};
+use super::{Keys, Members, Reporter, after_mark};
 use crate::diagnostics::{Code, Diagnostics};
 use crate::node::{Content, Entry, Node};
 use crate::path::{Path, Segment};
 use crate::source::{MAX_BYTES, Span};
 
-pub(super) fn read(text: &str, diagnostics: &mut Diagnostics) -> Option<Node> {
+pub(super) fn read(text: &str, keys: Keys, diagnostics: &mut Diagnostics) -> Option<Node> {
     let options = granit_parser::options! {
         emit_comments: false,
         emit_unresolved_aliases: true,
@@ -24,6 +24,7 @@ pub(super) fn read(text: &str, diagnostics: &mut Diagnostics) -> Option<Node> {
     let mut builder = Builder {
         text,
         report: Reporter { diagnostics },
+        keys,
         open: Vec::new(),
         root: None,
         anchors: HashMap::new(),
@@ -49,12 +50,10 @@ struct Stop;
 /// What copies made by aliases may add to a document, counted like text: as much again as a document may have.
 const COPY_BUDGET: usize = MAX_BYTES;
 
-/// What a copied value counts beside its text.
-const COPY_OF_NODE: usize = 16;
-
 struct Builder<'t, 'd> {
     text: &'t str,
     report: Reporter<'d>,
+    keys: Keys,
     open: Vec<Collection>,
     root: Option<Node>,
     anchors: HashMap<usize, Anchored>,
@@ -173,10 +172,11 @@ impl Builder<'_, '_> {
                     let path = self.path().field(key.as_str());
                     self.report.duplicate(&path, &key, key_span);
                 }
+                None if self.keys == Keys::Any => self.set_key(node.to_value().as_str().to_owned(), node.span),
                 None => {
-                    *next = Some((String::new(), node.span));
                     let message = "a key must be a string, not an array or an object";
                     self.report.report(Code::InvalidSyntax, &self.path(), node.span, message);
+                    self.set_key(String::new(), node.span);
                 }
             },
         }
@@ -243,7 +243,7 @@ impl Builder<'_, '_> {
         if anchor == 0 {
             return;
         }
-        let (weight, depth) = measure(node);
+        let (weight, depth) = node.measure();
         self.copied = self.copied.saturating_add(weight);
         if self.copied <= COPY_BUDGET {
             self.anchors.insert(anchor, Anchored { node: node.clone(), weight, depth });
@@ -289,9 +289,10 @@ impl Builder<'_, '_> {
             kind => {
                 let length = self.text[at..].chars().next().filter(|next| !next.is_control()).map_or(0, char::len_utf8);
                 let (message, help) = scalar::explain(kind, self.text, at);
-                self.report.report(Code::InvalidSyntax, &path, Span::new(at, at + length), message);
-                if let (Some(help), Some(last)) = (help, self.report.diagnostics.last_mut()) {
-                    last.help = Some(help.to_owned());
+                let span = Span::new(at, at + length);
+                match help {
+                    Some(help) => self.report.report_help(Code::InvalidSyntax, &path, span, message, help),
+                    None => self.report.report(Code::InvalidSyntax, &path, span, message),
                 }
             }
         }
@@ -318,23 +319,6 @@ fn path_of(open: &[Collection]) -> Path {
 
 fn place(span: granit_parser::Span) -> Span {
     span.byte_range().map_or(Span::default(), |range| Span::new(range.start, range.end))
-}
-
-/// How much a value counts when it is copied, and how deep it is nested.
-fn measure(node: &Node) -> (usize, usize) {
-    let inner = |parts: &mut dyn Iterator<Item = (usize, &Node)>| {
-        parts.fold((COPY_OF_NODE, 0), |(weight, depth), (key, node)| {
-            let (more, deeper) = measure(node);
-            (weight + key + more, depth.max(deeper))
-        })
-    };
-    let (weight, depth) = match &node.content {
-        Content::Null | Content::Bool(_) => return (COPY_OF_NODE, 0),
-        Content::Number(text) | Content::String(text) => return (COPY_OF_NODE + text.len(), 0),
-        Content::Array(elements) => inner(&mut elements.iter().map(|element| (0, element))),
-        Content::Object(entries) => inner(&mut entries.iter().map(|entry| (entry.key.len(), &entry.value))),
-    };
-    (weight, depth + 1)
 }
 
 /// The first tab at the start of a line from here on; the parser points to the value before it.

@@ -1,0 +1,93 @@
+//! Sub-flows that are written inside a step: the literal inputs of the builtins that take a flow. They are decoded and
+//! checked like the flow around them, so that a mistake in them shows before the step runs.
+
+use std::borrow::Cow;
+
+use stepflow_protocol::Value;
+
+use super::{Finding, check, step_path};
+use crate::decode;
+use crate::decoder::Decoder;
+use crate::diagnostics::{Code, Diagnostic, Level};
+use crate::document::{Flow, Step};
+use crate::expression::Expression;
+use crate::node::Node;
+use crate::path::Path;
+use crate::read;
+use crate::source::Source;
+
+/// The builtins that take a flow, and the member of their input that is one.
+const TAKERS: [(&str, &str); 3] =
+    [("/builtin/iterate", "flow"), ("/builtin/map", "workflow"), ("/builtin/put_blob", "data")];
+
+/// What is said of a whole flow and is no fault of a sub-flow: it needs no name, and it may use the variables of the
+/// run that it is a part of.
+const OF_WHOLE_FLOWS: [Code; 3] = [Code::MissingFlowName, Code::MissingFlowDescription, Code::MissingVariableSchema];
+
+pub(super) fn check_all(flow: &Flow, tree: Option<&Node>, findings: &mut Vec<Finding>) {
+    for (place, step) in flow.steps.iter().enumerate() {
+        if let Some((path, literal)) = subflow(step, step_path(place, "input")) {
+            check_one(&path, &literal, tree, findings);
+        }
+    }
+}
+
+/// The literal sub-flow of a step, and the way to it.
+fn subflow(step: &Step, input: Path) -> Option<(Path, Value)> {
+    let (component, member) = TAKERS.iter().find(|(component, _)| *component == step.component)?;
+    let stores_a_flow =
+        || constant(&step.input, "blob_type", &input).is_some_and(|(_, kind)| kind == Value::string("flow"));
+    if *component == "/builtin/put_blob" && !stores_a_flow() {
+        return None;
+    }
+    constant(&step.input, member, &input)
+}
+
+/// The member of an input when it is a constant.
+fn constant(input: &Expression, member: &str, at: &Path) -> Option<(Path, Value)> {
+    match input {
+        Expression::Literal(value) => Some((at.clone().field(member), value.field(member)?)),
+        Expression::Escaped(value) => Some((at.clone().field("$literal").field(member), value.field(member)?)),
+        Expression::Object(members) => {
+            let at = at.clone().field(member);
+            match &members.iter().find(|(key, _)| key == member)?.1 {
+                Expression::Literal(value) => Some((at, value.clone())),
+                Expression::Escaped(value) => Some((at.field("$literal"), value.clone())),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn check_one(path: &Path, literal: &Value, tree: Option<&Node>, findings: &mut Vec<Finding>) {
+    let written = tree.and_then(|tree| tree.find(path)).map(Cow::Borrowed);
+    let in_text = written.is_some();
+    let read_anew = || read::read_node(&Source::json("sub-flow", literal.as_bytes())).ok().map(Cow::Owned);
+    let Some(node) = written.or_else(read_anew) else { return };
+    let mut decoder = Decoder::at(path.clone());
+    let flow = decode::flow(&mut decoder, &node);
+    let wrong = decoder.finish();
+    let is_flow = wrong.num_fatal() == 0;
+    findings.extend(wrong.into_iter().map(|diagnostic| of_decoding(diagnostic, in_text)));
+    if let Some(flow) = flow.filter(|_| is_flow) {
+        let inside = check(&flow, Some(&node)).into_iter();
+        let ours = inside.filter(|finding| !OF_WHOLE_FLOWS.contains(&finding.diagnostic.code));
+        findings.extend(ours.map(|finding| finding.inside(path, in_text)));
+    }
+}
+
+/// What decoding found. What makes the literal no flow is an error of the step, not of the document: the flow around
+/// it can be run.
+fn of_decoding(mut diagnostic: Diagnostic, in_text: bool) -> Finding {
+    if diagnostic.level == Level::Fatal {
+        diagnostic.code = Code::InvalidSubflow;
+        diagnostic.level = diagnostic.code.level();
+        diagnostic.message = format!("the sub-flow is not a flow: {}", diagnostic.message);
+    }
+    if !in_text {
+        diagnostic.span = None;
+    }
+    let path = Path::parse(&diagnostic.path).unwrap_or_default();
+    Finding { diagnostic, path, related: None }
+}

@@ -1,0 +1,146 @@
+//! Variables as they are declared, and what is redacted of them, of inputs and of steps' inputs.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
+
+mod common;
+
+use common::{plan, value};
+use stepflow_flow::Secrets;
+
+fn redacted(schema: &str, shown: &str) -> String {
+    Secrets::of_schema(&value(schema)).redact(&value(shown)).as_str().to_owned()
+}
+
+#[test]
+fn what_a_schema_marks_is_redacted() {
+    let cases = [
+        (r#"{}"#, r#"{"a":1}"#, r#"{"a":1}"#),
+        (r#"{"is_secret":true}"#, r#"{"a":1}"#, r#""[REDACTED]""#),
+        (r#"{"is_secret":true}"#, "null", r#""[REDACTED]""#),
+        (r#"{"is_secret":false}"#, "1", "1"),
+        (r#"{"properties":{"k":{"is_secret":true}}}"#, r#"{"a":1,"k":{"b":2}}"#, r#"{"a":1,"k":"[REDACTED]"}"#),
+        (r#"{"properties":{"k":{"is_secret":true}}}"#, r#"["k"]"#, r#"["k"]"#),
+        (r#"{"items":{"is_secret":true}}"#, "[1,[2]]", r#"["[REDACTED]","[REDACTED]"]"#),
+        (
+            r#"{"items":{"properties":{"k":{"is_secret":true}}}}"#,
+            r#"[{"k":1,"o":2},{"k":3}]"#,
+            r#"[{"k":"[REDACTED]","o":2},{"k":"[REDACTED]"}]"#,
+        ),
+        (r#"{"prefixItems":[{},{"is_secret":true}],"items":{}}"#, "[1,2,3]", r#"[1,"[REDACTED]",3]"#),
+        (
+            r#"{"additionalProperties":{"is_secret":true},"properties":{"a":{}}}"#,
+            r#"{"a":1,"b":2}"#,
+            r#"{"a":1,"b":"[REDACTED]"}"#,
+        ),
+        (r#"{"anyOf":[{"type":"string"},{"is_secret":true}]}"#, "1", r#""[REDACTED]""#),
+        (r##"{"$defs":{"a/b":{"is_secret":true}},"items":{"$ref":"#/$defs/a~1b"}}"##, "[1]", r#"["[REDACTED]"]"#),
+        (r##"{"$defs":{"a b":{"is_secret":true}},"items":{"$ref":"#/$defs/a%20b"}}"##, "[1]", r#"["[REDACTED]"]"#),
+        (
+            r##"{"properties":{"key":{"is_secret":true},"next":{"$ref":"#"}}}"##,
+            r#"{"key":1,"next":{"key":2,"next":{"key":3,"x":4}}}"#,
+            r#"{"key":"[REDACTED]","next":{"key":"[REDACTED]","next":{"key":"[REDACTED]","x":4}}}"#,
+        ),
+        (r##"{"$ref":"#"}"##, "1", "1"),
+        (r#"{"properties":{"is_secret":{"type":"boolean"}}}"#, r#"{"is_secret":true}"#, r#"{"is_secret":true}"#),
+    ];
+    for (schema, shown, expected) in cases {
+        assert_eq!(redacted(schema, shown), expected, "{schema} on {shown}");
+    }
+}
+
+const SCHEMAS: &str = "
+schemas:
+  $defs: {Key: {type: string, is_secret: true}}
+  properties:
+    input:
+      type: object
+      properties:
+        user: {type: object, properties: {name: {type: string}, password: {type: string, is_secret: true}}}
+        keys: {type: array, items: {$ref: '#/schemas/$defs/Key'}}
+    variables:
+      type: object
+      required: [token]
+      properties:
+        token: {type: string, is_secret: true, env_var: API_TOKEN}
+        lang: {type: string, default: en}
+        count: {type: integer}
+        account: {type: object, properties: {pin: {is_secret: true}}}
+";
+
+fn step_input(expression: &str, shown: &str) -> String {
+    let plan = plan(&format!(
+        "{SCHEMAS}steps:\n- {{id: s, component: /x}}\n- {{id: t, component: /x, input: {expression}}}\noutput: [{{$step: t}}, {{$step: s}}]"
+    ));
+    plan.steps[1].secrets.redact(&value(shown)).as_str().to_owned()
+}
+
+#[test]
+fn a_step_input_is_secret_where_it_is_built_from_secrets() {
+    let cases = [
+        (
+            "{$input: $}",
+            r#"{"user":{"name":"n","password":"p"},"keys":["k"]}"#,
+            r#"{"user":{"name":"n","password":"[REDACTED]"},"keys":["[REDACTED]"]}"#,
+        ),
+        ("{$input: $.user}", r#"{"name":"n","password":"p"}"#, r#"{"name":"n","password":"[REDACTED]"}"#),
+        ("{$input: $.user.password}", r#""p""#, r#""[REDACTED]""#),
+        ("{$input: $.user.password.inside}", "1", r#""[REDACTED]""#),
+        ("{$input: '$.keys[3]'}", "1", r#""[REDACTED]""#),
+        ("{$input: $.user.name}", r#""n""#, r#""n""#),
+        (
+            "{a: 1, t: {$variable: token}, l: [{$variable: lang}, {$variable: $.account.pin}]}",
+            r#"{"a":1,"t":"x","l":["en",7]}"#,
+            r#"{"a":1,"t":"[REDACTED]","l":["en","[REDACTED]"]}"#,
+        ),
+        ("{$variable: account}", r#"{"pin":1,"id":2}"#, r#"{"pin":"[REDACTED]","id":2}"#),
+        ("{$variable: lang, default: {$variable: token}}", "1", r#""[REDACTED]""#),
+        ("{$if: {$variable: token}, then: 1, else: 2}", "1", "1"),
+        (
+            "{$if: true, then: {$variable: lang}, else: {k: {$variable: token}}}",
+            r#"{"k":1,"o":2}"#,
+            r#"{"k":"[REDACTED]","o":2}"#,
+        ),
+        (
+            "{$coalesce: [{$input: $.user}, {x: {$variable: token}}]}",
+            r#"{"password":1,"x":2,"y":3}"#,
+            r#"{"password":"[REDACTED]","x":"[REDACTED]","y":3}"#,
+        ),
+        ("{$step: s}", r#"{"password":1}"#, r#"{"password":1}"#),
+        ("{$literal: {$variable: token}}", r#"{"$variable":"token"}"#, r#"{"$variable":"token"}"#),
+    ];
+    for (expression, shown, expected) in cases {
+        assert_eq!(step_input(expression, shown), expected, "{expression}");
+    }
+}
+
+#[test]
+fn a_run_redacts_its_input_and_its_variables() {
+    let plan = plan(SCHEMAS);
+    let input = plan.input_secrets().redact(&value(r#"{"user":{"password":"p"},"other":1}"#));
+    assert_eq!(input.as_str(), r#"{"user":{"password":"[REDACTED]"},"other":1}"#);
+    let variables = plan.variable_secrets().redact(&value(r#"{"token":"t","lang":"de","undeclared":1}"#));
+    assert_eq!(variables.as_str(), r#"{"token":"[REDACTED]","lang":"de","undeclared":1}"#);
+}
+
+#[test]
+fn variables_say_where_they_come_from() {
+    let plan = plan(SCHEMAS);
+    let variables = plan.variables();
+    let told: Vec<_> = variables
+        .iter()
+        .map(|(name, one)| {
+            let default = one.default.as_ref().map(|value| value.as_str().to_owned());
+            (name, one.environment_name(name), default, one.required, one.is_secret)
+        })
+        .collect();
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        told,
+        [
+            ("token", "API_TOKEN".to_owned(), None, true, true),
+            ("lang", "STEPFLOW_VAR_LANG".to_owned(), text("\"en\""), false, false),
+            ("count", "STEPFLOW_VAR_COUNT".to_owned(), text("0"), false, false),
+            ("account", "STEPFLOW_VAR_ACCOUNT".to_owned(), None, false, true),
+        ]
+    );
+    assert_eq!(variables.get("token").unwrap().env_var.as_deref(), Some("API_TOKEN"));
+}
