@@ -19,6 +19,7 @@ RUN = (
     "uv run stepflow validate examples/hello/flow.yaml",
     "uv run stepflow run examples/seattle-weather/flow.yaml --input examples/seattle-weather/input.json",
     "uv run stepflow validate examples/seattle-weather/flow.yaml",
+    "uv run stepflow visualize examples/seattle-weather/flow.yaml --output examples/seattle-weather/flow.svg",
 )
 
 EXCUSED = {

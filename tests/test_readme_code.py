@@ -10,12 +10,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-def block(readme: str, language: str) -> str:
-    """The first block of a language in a README."""
+def blocks(readme: str, language: str) -> list[str]:
+    """The blocks of a language in a README."""
     text = (ROOT / readme).read_text(encoding="utf-8")
-    found = re.search(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    assert found is not None
-    return found[1]
+    found = re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert found
+    return found
+
+
+def block(readme: str, language: str) -> str:
+    """The first of them."""
+    return blocks(readme, language)[0]
 
 
 def test_the_readme_shows_the_first_example_as_it_is() -> None:
@@ -24,12 +29,31 @@ def test_the_readme_shows_the_first_example_as_it_is() -> None:
     assert code.split() == example.split()
 
 
-@pytest.mark.parametrize("package", ["protocol", "client"])
-def test_imports_of_a_readme_exist(package: str) -> None:
-    code = block(f"packages/stepflow-{package}/README.md", "python")
+def test_the_protocols_blocks_run_one_after_the_other() -> None:
+    code = "\n".join(blocks("packages/stepflow-protocol/README.md", "python"))
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_imports_of_the_clients_readme_exist() -> None:
+    code = block("packages/stepflow-client/README.md", "python")
     imports = [line for line in code.splitlines() if line.startswith("from ")]
     assert imports
     subprocess.run([sys.executable, "-c", "\n".join(imports)], check=True)
+
+
+@pytest.mark.server
+def test_the_workers_files_make_a_flow_that_runs(tmp_path: Path) -> None:
+    readme = "packages/stepflow-worker/README.md"
+    for code in blocks(readme, "python"):
+        name = code.split("\n", 1)[0].removeprefix("# ")
+        (tmp_path / name).write_text(code, encoding="utf-8")
+    (tmp_path / "stepflow-config.yml").write_text(block(readme, "yaml"), encoding="utf-8")
+    with (tmp_path / "flow.json").open("w") as flow:
+        subprocess.run([sys.executable, "make_flow.py"], cwd=tmp_path, stdout=flow, check=True)
+    stepflow = Path(sys.executable).with_name("stepflow")
+    command = [str(stepflow), "run", "flow.json", "--input-json", '{"n": 21}', "--output-only"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.stdout == "42\n", ran.stderr
 
 
 def test_the_workers_components_pass_the_test_that_testing_shows(tmp_path: Path) -> None:

@@ -33,3 +33,19 @@ def component(body: str, name: str = "work") -> str:
     """A `components.py` with one function of this body."""
     lines = "".join(f"    {line}\n" for line in body.splitlines())
     return f"{SERVER}def {name}(input: dict) -> dict:\n{lines}"
+
+
+MAP = """\
+name: each
+steps:
+  - id: each
+    component: /builtin/map
+    input:
+      items: {$input: $}
+      workflow:
+        $literal:
+          steps:
+            - {id: one, component: /python/work, input: {$input: $}}
+          output: {$step: one}
+output: {$step: each, path: $.results}
+"""

@@ -6,6 +6,8 @@ from pathlib import Path
 from tests.cli.conftest import Stepflow
 from tests.cli.flows import BUILTIN, ONE_STEP, component
 
+COMMANDS = ("run", "validate", "test", "components", "visualize", "serve", "schema")
+
 
 def test_the_result_is_one_compact_line_on_stdout(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=BUILTIN)
@@ -115,7 +117,5 @@ def test_the_help_says_that_a_run_is_kept_in_memory_only(stepflow: Stepflow) -> 
 
 def test_only_commands_that_exist_are_listed(stepflow: Stepflow) -> None:
     listed = stepflow("--help").stdout
-    assert all(f"\n  {name} " in listed for name in ("run", "validate", "serve", "schema"))
-    assert not any(
-        f"\n  {name} " in listed for name in ("init", "submit", "test", "runs", "doctor")
-    )
+    assert all(f"\n  {name} " in listed for name in COMMANDS)
+    assert not any(f"\n  {name} " in listed for name in ("init", "submit", "runs", "doctor"))

@@ -8,7 +8,8 @@ from tests.cli.conftest import Stepflow
 
 
 @pytest.mark.parametrize(
-    ("what", "named"), [("protocol", "ComponentsExecuteParams"), ("flow", "Step")]
+    ("what", "named"),
+    [("protocol", "ComponentsExecuteParams"), ("flow", "Step"), ("config", "StepflowPlugin")],
 )
 def test_a_schema_is_printed(stepflow: Stepflow, what: str, named: str) -> None:
     ended = stepflow("schema", what)

@@ -263,3 +263,82 @@ def test_without_a_command_it_serves(stepflow: Stepflow) -> None:
     assert json.loads(process.stdout.readline())["port"] > 0
     process.send_signal(signal.SIGTERM)
     assert stepflow.end(process).code == 0
+
+
+def test_components_are_listed_with_their_schemas(server: Server) -> None:
+    listed = server("GET", "/components").body
+    assert (listed["complete"], listed["failedPlugins"]) == (True, [])
+    (noop,) = [one for one in listed["components"] if one["component"] == "/builtin/load_file"]
+    assert noop["plugin"] == "builtin"
+    assert "path" in noop["input_schema"]["properties"]
+    short = server("GET", "/components?includeSchemas=false").body["components"]
+    assert [one["component"] for one in short] == [one["component"] for one in listed["components"]]
+    assert not any("input_schema" in one for one in short)
+
+
+def test_a_plugin_that_does_not_start_is_in_the_list_of_those_that_failed(
+    stepflow: Stepflow,
+) -> None:
+    server = begin(stepflow, "--worker", "nowhere.py")
+    listed = server("GET", "/components").body
+    assert listed["complete"] is False
+    assert [one["plugin"] for one in listed["failedPlugins"]] == ["python"]
+    assert any(one["component"] == "/builtin/noop" for one in listed["components"])
+    server.process.send_signal(signal.SIGTERM)
+    stepflow.end(server.process)
+
+
+def test_the_steps_of_a_run_say_how_far_they_are(server: Server) -> None:
+    flow = {
+        "steps": [
+            {"id": "one", "component": "/builtin/noop", "input": {"$input": "$"}},
+            {"id": "bad", "component": "/builtin/load_file", "input": {"path": "nowhere.csv"}},
+            {"id": "after", "component": "/builtin/noop", "input": {"$step": "bad"}},
+            {"id": "idle", "component": "/builtin/noop"},
+        ],
+        "output": [{"$step": "one"}, {"$step": "after"}],
+    }
+    run = server("POST", "/runs", {"flow": flow, "input": [{"n": 1}, 2], "wait": True}).body
+    route = f"/runs/{run['runId']}/steps"
+    steps = server("GET", f"{route}?itemIndex=1&includeOutputs=true").body["steps"]
+    assert list(steps) == ["one", "bad", "after", "idle"]
+    assert [step["status"] for step in steps.values()] == [
+        "completed",
+        "failed",
+        "failed",
+        "blocked",
+    ]
+    assert steps["one"]["result"] == {"outcome": "success", "result": 2}
+    assert steps["bad"]["result"]["outcome"] == "failed"
+    assert (steps["one"]["component"], steps["one"]["attempts"]) == ("/builtin/noop", 1)
+    assert steps["one"]["scheduledAt"] <= steps["one"]["completedAt"]
+    all_items = server("GET", route).body["steps"]
+    assert [step["status"] for step in all_items.values()] == [
+        "completed",
+        "failed",
+        "failed",
+        "blocked",
+    ]
+    assert "result" not in all_items["one"]
+    assert server("GET", f"{route}?itemIndex=2").status == 404
+
+
+def test_a_run_can_override_steps_and_be_given_variables(server: Server) -> None:
+    flow = {
+        "schemas": {"properties": {"variables": {"properties": {"v": {"type": "integer"}}}}},
+        "steps": [{"id": "copy", "component": "/builtin/noop", "input": {"$variable": "$.v"}}],
+        "output": {"$step": "copy"},
+    }
+    body = {"flow": flow, "input": [None], "wait": True, "variables": {"v": 3}}
+    plain = server("POST", "/runs", body).body
+    assert plain["result"]["result"] == 3
+    patch = {"steps": {"copy": {"$type": "merge_patch", "value": {"input": {"n": 2}}}}}
+    changed = server("POST", "/runs", {**body, "overrides": patch}).body
+    assert changed["result"]["result"] == {"n": 2}
+    assert changed["flowId"] == plain["flowId"]
+    again = server("POST", "/runs", {**body, "flow": None, "flowId": plain["flowId"]}).body
+    assert again["result"]["result"] == 3
+    refused = server("POST", "/runs", {**body, "overrides": {"steps": {"coyp": {"value": {}}}}})
+    assert (refused.status, refused.body["kind"]) == (400, "INVALID_REQUEST")
+    assert refused.body["details"][0]["path"] == "/overrides"
+    assert "coyp" in refused.body["message"]

@@ -137,10 +137,11 @@ impl Driver {
             root,
             parent: None,
             key: None,
+            nested: None,
             flow_id: plan.flow_id,
             items: u32::try_from(submission.inputs.len()).unwrap_or(u32::MAX),
             variables: submission.variables,
-            overrides: None,
+            overrides: submission.overrides,
             limit: submission.max_concurrency.unwrap_or(self.max_concurrency).max(1),
             deadline_at: plan.timeout.map(|timeout| timers::after(self.ports.clock.now(), timeout)),
             semantics: SEMANTICS,
@@ -206,6 +207,10 @@ impl Driver {
         tree.loading = tree.loading.saturating_sub(1);
         match value {
             Ok(value) => tree.machine.values().insert(place, value),
+            // A content that is not there is an answer: it decides what becomes of a step.
+            Err(StoreError::NotFound { .. }) if matches!(place, ValueRef::Blob(_)) => {
+                tree.machine.values().insert_absent(place);
+            }
             Err(error) => return self.abandon(root, error),
         }
         if tree.loading == 0 {
@@ -228,7 +233,7 @@ impl Driver {
     /// What a machine decides; `None` while values are on their way to it.
     fn decide(&mut self, root: RunId, input: Input) -> Option<Vec<Record>> {
         let tree = self.trees.get_mut(&root)?;
-        let mut world = World { ports: &self.ports, rules: &self.rules, plans: &tree.plans, ids: &mut self.ids };
+        let mut world = World { ports: &self.ports, rules: &self.rules, plans: &mut tree.plans, ids: &mut self.ids };
         match tree.machine.apply(input, &mut world) {
             Ok(records) => Some(records),
             Err(Missing(places)) => {

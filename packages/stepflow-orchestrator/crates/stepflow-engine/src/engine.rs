@@ -57,6 +57,8 @@ pub struct Submission {
     pub inputs: Vec<Value>,
     /// The variables, an object.
     pub variables: Option<Value>,
+    /// The overrides that made `plan` of the flow, for the record.
+    pub overrides: Option<Value>,
     /// How many attempts may be open at once.
     pub max_concurrency: Option<u32>,
 }

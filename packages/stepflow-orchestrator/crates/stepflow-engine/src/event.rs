@@ -162,6 +162,9 @@ pub struct RunCreated {
     /// The name under which its parent's next attempt finds it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// What its parent wants of it, when the parent is control flow of the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nested: Option<Nested>,
     /// The flow.
     pub flow_id: FlowId,
     /// The number of items; their inputs are rows of their own.
@@ -179,6 +182,29 @@ pub struct RunCreated {
     pub deadline_at: Option<Timestamp>,
     /// The version of the flow language's rules under which the run goes.
     pub semantics: u32,
+}
+
+/// What a step of control flow wants of its sub-run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Nested {
+    /// What is made of the sub-run's results.
+    pub control: Control,
+    /// The step's input.
+    pub step_input: ValueRef,
+    /// The inputs of the sub-run's items: an array.
+    pub inputs: ValueRef,
+}
+
+/// The control flow of the machine: steps that run a flow instead of a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    /// A flow by its id, once.
+    Eval,
+    /// A flow for each of many items.
+    Map,
+    /// A flow again and again, until it says that it is done.
+    Iterate,
 }
 
 /// See [`Event::StepScheduled`].
@@ -251,6 +277,8 @@ pub struct TimerStarted {
     pub step: StepRef,
     /// The time that it waits for.
     pub due_at: Timestamp,
+    /// Its input, of which it will make its result.
+    pub input: ValueRef,
 }
 
 /// See [`Event::ItemEnded`].

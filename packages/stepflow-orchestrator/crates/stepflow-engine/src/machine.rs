@@ -8,6 +8,7 @@ mod decide;
 mod fold;
 mod frontier;
 mod given;
+mod nested;
 mod scope;
 mod state;
 mod values;

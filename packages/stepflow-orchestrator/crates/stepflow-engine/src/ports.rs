@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stepflow_protocol::{BlobId, BlobType, FlowError, FlowId, RunId, Value};
 
-use crate::event::{Record, Route, TaskRef, ValueRef};
+use crate::event::{Control, Record, Route, TaskRef, ValueRef};
 
 /// A task as it is handed to a host: all that is needed to run it, on this machine or another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +50,10 @@ pub enum Target {
         /// What running it again would do.
         purity: Purity,
     },
+    /// A sub-run: control flow of the machine.
+    SubFlow(Control),
+    /// A wait, then the input itself: control flow of the machine.
+    Timer,
 }
 
 /// What running a component does to the world: decides whether it may run ahead of the disk.
@@ -163,6 +167,9 @@ pub struct NewRun {
 pub trait Journal: Send + Sync {
     /// Begins a tree.
     fn create(&self, run: NewRun) -> BoxFuture<'static, Result<(), StoreError>>;
+
+    /// Keeps a flow that a sub-run is made of.
+    fn keep_flow(&self, plan: std::sync::Arc<stepflow_flow::Plan>);
 
     /// Adds events to a tree's journal. Several appends of one tree may be under way; they keep their order.
     fn append(&self, root: RunId, records: Vec<Record>) -> BoxFuture<'static, Result<(), StoreError>>;

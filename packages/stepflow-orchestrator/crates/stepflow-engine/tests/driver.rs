@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use stepflow_engine::event::{Event, Outcome, Route, TaskRef, ValueRef};
+use stepflow_engine::event::{Control, Event, Outcome, Route, TaskRef, ValueRef};
 use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Lost, Purity, SystemClock, Target, TaskEnvelope};
 use stepflow_engine::{CancelError, Engine, Error, Notice, Options, Ports, Submission, inbox};
 use stepflow_flow::{Backoff, Plan, Source, load};
@@ -22,6 +22,13 @@ struct Host {
 impl ComponentHost for Host {
     fn resolve(&self, path: &str, _: &Value) -> Result<Target, FlowError> {
         let route = Route { plugin: "test".into(), component: path.into() };
+        match path {
+            "/eval" => return Ok(Target::SubFlow(Control::Eval)),
+            "/map" => return Ok(Target::SubFlow(Control::Map)),
+            "/iterate" => return Ok(Target::SubFlow(Control::Iterate)),
+            "/sleep" => return Ok(Target::Timer),
+            _ => {}
+        }
         Ok(Target::Component { route, purity: Purity::External })
     }
 
@@ -65,7 +72,7 @@ fn submission(flow: &str, inputs: &[&str]) -> Submission {
     let loaded = load(Source::yaml("flow.yaml", flow));
     let plan = Arc::new(Plan::compile(loaded.flow.expect("a valid flow")).unwrap());
     let inputs = inputs.iter().map(|input| Value::parse(*input).unwrap()).collect();
-    Submission { plan, inputs, variables: None, max_concurrency: None }
+    Submission { plan, inputs, variables: None, overrides: None, max_concurrency: None }
 }
 
 impl Bench {
@@ -197,4 +204,113 @@ async fn whoever_subscribes_later_sees_everything_once_and_in_order() {
     }
     assert_eq!(seqs, (3..=seqs.last().copied().unwrap()).collect::<Vec<_>>());
     assert_eq!(outputs, 2);
+}
+
+/// Runs a flow of one item without input; its result.
+async fn result_of(bench: &Bench, flow: &str) -> FlowResult {
+    let run = bench.run(submission(flow, &["{}"])).await;
+    bench.results(run).remove(0)
+}
+
+fn success(text: &str) -> FlowResult {
+    FlowResult::Success(Value::parse(text).unwrap())
+}
+
+#[tokio::test]
+async fn map_runs_a_flow_for_each_item_even_when_one_attempt_at_a_time_is_allowed() {
+    let bench = bench();
+    let flow = "{name: m, steps: [{id: a, component: /map, input: {items: [1, 2], workflow: {$literal: \
+        {name: s, steps: [{id: e, component: /echo, input: {$input: $}}], output: [{$step: e}]}}}}], output: {$step: a}}";
+    let submission = Submission { max_concurrency: Some(1), ..submission(flow, &["{}"]) };
+    let run = bench.run(submission).await;
+    let expected = r#"{"results":[{"outcome":"success","result":[1]},{"outcome":"success","result":[2]}],"successful":2,"failed":0}"#;
+    assert_eq!(bench.results(run), [success(expected)]);
+}
+
+#[tokio::test]
+async fn map_collects_failures_or_fails_with_the_first() {
+    let bench = bench();
+    let flow = |choice: &str| {
+        format!(
+            "{{name: m, steps: [{{id: a, component: /map, input: {{items: [{{q: 1}}, {{}}], on_item_error: {choice}, \
+             workflow: {{$literal: {{name: s, output: {{$input: $.q}}}}}}}}}}], output: {{$step: a, path: $.failed}}}}"
+        )
+    };
+    assert_eq!(result_of(&bench, &flow("collect")).await, success("1"));
+    let FlowResult::Failed(error) = result_of(&bench, &flow("fail")).await else { panic!("it succeeded") };
+    assert_eq!(error.kind, ErrorKind::ExpressionFailure);
+}
+
+#[tokio::test]
+async fn iterate_goes_on_while_its_flow_says_so_and_no_longer_than_allowed() {
+    let bench = bench();
+    let flow = |most: u32, output: &str| {
+        format!(
+            "{{name: i, steps: [{{id: a, component: /iterate, input: {{initial_input: 7, max_iterations: {most}, \
+             flow: {{$literal: {{name: s, output: {output}}}}}}}}}], output: {{$step: a}}}}"
+        )
+    };
+    let done = result_of(&bench, &flow(5, "{result: {$input: $}}")).await;
+    assert_eq!(done, success(r#"{"result":7,"iterations":1,"terminated":false}"#));
+    let stopped = result_of(&bench, &flow(3, "{next: {$input: $}}")).await;
+    assert_eq!(stopped, success(r#"{"result":7,"iterations":3,"terminated":true}"#));
+    let none = result_of(&bench, &flow(0, "{next: 1}")).await;
+    assert_eq!(none, success(r#"{"result":7,"iterations":0,"terminated":true}"#));
+    let FlowResult::Failed(error) = result_of(&bench, &flow(3, "{neither: 1}")).await else { panic!("it succeeded") };
+    assert_eq!(error.kind, ErrorKind::InvalidInput);
+}
+
+#[tokio::test]
+async fn eval_runs_a_stored_flow_and_says_so_when_there_is_none() {
+    let bench = bench();
+    let stored = submission("{name: s, output: {got: {$input: $}}}", &[]).plan;
+    bench.store.put_flow(Arc::clone(&stored));
+    let flow = |id: &str| {
+        format!(
+            "{{name: e, steps: [{{id: a, component: /eval, input: {{flow_id: \"{id}\", input: 3}}}}], output: {{$step: a, path: $.result}}}}"
+        )
+    };
+    let result = result_of(&bench, &flow(&stored.flow_id.to_string())).await;
+    assert_eq!(result, success(r#"{"outcome":"success","result":{"got":3}}"#));
+    let FlowResult::Failed(error) = result_of(&bench, &flow(&"0".repeat(64))).await else { panic!("it succeeded") };
+    assert_eq!(error.kind, ErrorKind::InvalidInput);
+}
+
+#[tokio::test]
+async fn a_flow_that_calls_itself_for_ever_is_stopped() {
+    let bench = bench();
+    // The flow's own id cannot stand in it, so it comes as input.
+    let flow = "{name: r, steps: [{id: a, component: /eval, input: {flow_id: {$input: $.id}, input: {$input: $}}}], \
+        output: {$step: a}}";
+    let recursive = submission(flow, &[]);
+    let input = Value::object([("id", Value::string(&recursive.plan.flow_id.to_string()))]);
+    let run = bench.run(Submission { inputs: vec![input], ..recursive }).await;
+    let text = serde_json::to_string(&bench.results(run)[0]).unwrap();
+    assert!(text.contains("nested more than 64 deep"), "{text}");
+}
+
+#[tokio::test]
+async fn a_sub_run_inherits_variables_and_ends_with_its_cancelled_root() {
+    let bench = bench();
+    let flow = "{name: v, steps: [{id: a, component: /map, input: {items: [0], workflow: {$literal: \
+        {name: s, output: {$variable: x}}}}}], output: {$step: a, path: \"$.results[0].result\"}}";
+    let variables = Some(Value::parse("{\"x\":\"there\"}").unwrap());
+    let run = bench.run(Submission { variables, ..submission(flow, &["{}"]) }).await;
+    assert_eq!(bench.results(run), [success("\"there\"")]);
+
+    let flow = "{name: v, steps: [{id: a, component: /map, input: {items: [0], workflow: {$literal: \
+        {name: s, steps: [{id: h, component: /hold}], output: {$step: h}}}}}], output: {$step: a}}";
+    let run = bench.engine.submit(submission(flow, &["{}"])).await.unwrap();
+    bench.engine.cancel(run, "a test", None).await.unwrap();
+    assert_eq!(bench.ended(run).await, ExecutionStatus::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sleep_waits_and_returns_its_input() {
+    let bench = bench();
+    let flow = "{name: z, steps: [{id: a, component: /sleep, input: {duration_ms: 60000, passthrough: [1]}}], \
+        output: {$step: a, path: $.passthrough}}";
+    let begun = tokio::time::Instant::now();
+    assert_eq!(result_of(&bench, flow).await, success("[1]"));
+    assert!(begun.elapsed() >= std::time::Duration::from_secs(60));
 }

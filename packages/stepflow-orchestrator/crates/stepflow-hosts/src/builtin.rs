@@ -1,9 +1,14 @@
-//! The components that the server runs itself. A leaf builtin is one file in this folder and one line in `ALL`.
+//! The components that the server runs itself. A leaf builtin is one file in this folder and one line in `ALL`; those
+//! that are control flow of the engine are listed in `control_flow`.
 
+mod control_flow;
+mod create_messages;
 mod get_blob;
 mod load_file;
 mod noop;
+mod openai;
 mod put_blob;
+mod template;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -12,19 +17,31 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use stepflow_engine::event::{Route, TaskRef};
 use stepflow_engine::ports::{Answer, Blobs, ComponentHost, Failure, Inbox, Purity, Target, TaskEnvelope};
 use stepflow_protocol::{ComponentInfo, ErrorKind, FlowError, Value};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use crate::components::Components;
+use crate::http;
+pub use openai::OpenAiOptions;
 
 /// The name under which builtins take tasks, where nobody gave them another.
 const INSTANCE: &str = "builtin";
 
-const ALL: [&dyn Builtin; 4] = [&get_blob::GetBlob, &load_file::LoadFile, &noop::Noop, &put_blob::PutBlob];
+const ALL: [&dyn Builtin; 7] = [
+    &create_messages::CreateMessages,
+    &get_blob::GetBlob,
+    &load_file::LoadFile,
+    &noop::Noop,
+    &openai::OpenAi,
+    &put_blob::PutBlob,
+    &template::Template,
+];
 
 /// A component that runs inside the server.
 pub(crate) trait Builtin: Send + Sync {
@@ -43,7 +60,12 @@ pub(crate) trait Builtin: Send + Sync {
     /// JSON Schema of its output.
     fn output_schema(&self) -> Json;
 
-    /// Runs it on an input that fits the schema.
+    /// Whether it waits for somebody else: then it can be stopped in between.
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// Runs it on an input that fits the schema. Where it waits, dropping the future ends it.
     fn run(&self, input: Value, world: Arc<World>) -> BoxFuture<'static, Result<Value, Failure>>;
 }
 
@@ -51,6 +73,7 @@ pub(crate) trait Builtin: Send + Sync {
 pub(crate) struct World {
     options: BuiltinOptions,
     blobs: Arc<dyn Blobs>,
+    http: http::Client,
 }
 
 /// What the config says of the plugin.
@@ -60,6 +83,8 @@ pub struct BuiltinOptions {
     pub working_dir: PathBuf,
     /// Folders and files that may be read as well; relative ones start at `working_dir`.
     pub allow_paths: Vec<PathBuf>,
+    /// How `/openai` reaches OpenAI.
+    pub openai: OpenAiOptions,
 }
 
 /// The host of the builtins.
@@ -69,6 +94,8 @@ pub struct BuiltinHost {
     world: Arc<World>,
     inbox: Arc<dyn Inbox>,
     runtime: Handle,
+    /// Those that wait, each with the bell that stops it.
+    waiting: Arc<Mutex<HashMap<TaskRef, oneshot::Sender<()>>>>,
 }
 
 impl BuiltinHost {
@@ -77,10 +104,11 @@ impl BuiltinHost {
     pub fn new(options: BuiltinOptions, inbox: Arc<dyn Inbox>, blobs: Arc<dyn Blobs>) -> Self {
         Self {
             builtins: ALL.into_iter().map(|builtin| (builtin.path(), builtin)).collect(),
-            components: Components::new(INSTANCE, ALL.into_iter().map(describe).collect()),
-            world: Arc::new(World { options, blobs }),
+            components: Components::new(INSTANCE, ALL.into_iter().map(describe).chain(control_flow::infos()).collect()),
+            world: Arc::new(World { options, blobs, http: http::Client::default() }),
             inbox,
             runtime: Handle::current(),
+            waiting: Arc::default(),
         }
     }
 
@@ -93,7 +121,11 @@ impl BuiltinHost {
 
 impl ComponentHost for BuiltinHost {
     fn resolve(&self, path: &str, input: &Value) -> Result<Target, FlowError> {
+        control_flow::refuse_code(path, input)?;
         self.components.check(INSTANCE, path, input)?;
+        if let Some(target) = control_flow::target(path) {
+            return Ok(target);
+        }
         let purity = self.builtins.get(path).map_or(Purity::External, |builtin| builtin.purity());
         Ok(Target::Component { route: Route { plugin: INSTANCE.to_owned(), component: path.to_owned() }, purity })
     }
@@ -107,22 +139,60 @@ impl ComponentHost for BuiltinHost {
                 .answer(task.task, Answer::Failed(FlowError::new(ErrorKind::ComponentNotFound, message).into()));
         };
         let (inbox, world) = (Arc::clone(&self.inbox), Arc::clone(&self.world));
+        let stop = builtin.waits().then(|| self.bell(task.task));
         self.runtime.spawn(async move {
             inbox.started(task.task, INSTANCE);
             let running = AssertUnwindSafe(builtin.run(task.input, world)).catch_unwind();
+            let ended = match stop {
+                None => Some(running.await),
+                Some(stop) => tokio::select! {
+                    ended = running => Some(ended),
+                    () = stop => None,
+                },
+            };
             inbox.answer(
                 task.task,
-                match running.await {
-                    Ok(Ok(output)) => Answer::Success(output),
-                    Ok(Err(failure)) => Answer::Failed(failure),
-                    Err(_) => Answer::Failed(panicked(builtin.path()).into()),
+                match ended {
+                    Some(Ok(Ok(output))) => Answer::Success(output),
+                    Some(Ok(Err(failure))) => Answer::Failed(failure),
+                    Some(Err(_)) => Answer::Failed(panicked(builtin.path()).into()),
+                    None => Answer::Cancelled,
                 },
             );
         });
     }
 
-    /// Builtins are short: they run to their end and answer.
-    fn cancel(&self, _route: &Route, _task: TaskRef, _reason: &str) {}
+    /// Those that wait are stopped; the others are short, run to their end and answer.
+    fn cancel(&self, _route: &Route, task: TaskRef, _reason: &str) {
+        if let Some(bell) = self.waiting.lock().remove(&task) {
+            let _ = bell.send(());
+        }
+    }
+}
+
+impl BuiltinHost {
+    /// Ready when the task is cancelled. Forgets the task when it is dropped.
+    fn bell(&self, task: TaskRef) -> impl Future<Output = ()> + Send + use<> {
+        let (bell, rung) = oneshot::channel();
+        self.waiting.lock().insert(task, bell);
+        let forget = Forget { task, waiting: Arc::clone(&self.waiting) };
+        async move {
+            let _ = rung.await;
+            drop(forget);
+        }
+    }
+}
+
+/// Takes a task from those that wait, however its wait ends.
+struct Forget {
+    task: TaskRef,
+    waiting: Arc<Mutex<HashMap<TaskRef, oneshot::Sender<()>>>>,
+}
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        self.waiting.lock().remove(&self.task);
+    }
 }
 
 fn describe(builtin: &dyn Builtin) -> ComponentInfo {

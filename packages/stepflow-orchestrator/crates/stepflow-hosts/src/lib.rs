@@ -1,15 +1,19 @@
-//! Where components run: in this process (`builtin`) or in a worker process (`worker`), found by path (`router`).
+//! Where components run: in this process (`builtin`), in a worker process (`worker`) or nowhere (`mock`),
+//! found by path (`router`).
 //!
 //! Every host implements the engine's `ComponentHost`: tasks are offered, answers come back through the `Inbox`.
 
 mod builtin;
 mod components;
 mod fair;
+mod http;
+mod mock;
 mod pattern;
 mod router;
 mod worker;
 
-pub use builtin::{BuiltinHost, BuiltinOptions};
+pub use builtin::{BuiltinHost, BuiltinOptions, OpenAiOptions};
 pub use fair::FairQueue;
-pub use router::{RouteError, Router, Rule};
+pub use mock::{Behavior, MockHost, MockOptions, MockOverlay, Mocks};
+pub use router::{Condition, RouteError, Router, Rule};
 pub use worker::{Health, RestartPolicy, StartError, StdioWorker, WorkerOptions};

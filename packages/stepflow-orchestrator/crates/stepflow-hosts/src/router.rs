@@ -1,34 +1,21 @@
 //! Finds the host of a component: path pattern → plugin, as the config's `routes` say.
+//!
+//! Of all rules whose pattern matches, the most specific pattern's first, the first one counts that applies to the
+//! input and whose plugin has the component.
+
+mod rule;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Deserialize;
 use stepflow_engine::event::{Route, TaskRef};
 use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Target, TaskEnvelope};
 use stepflow_flow::suggest;
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
 use crate::pattern::Pattern;
-
-/// One rule of a route.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Rule {
-    /// The plugin's name in the config.
-    pub plugin: String,
-    /// The component's path at the plugin, with the pattern's names in braces; `/{component}` when absent.
-    #[serde(default)]
-    pub component: Option<String>,
-}
-
-impl Rule {
-    /// A rule that leads to this plugin.
-    #[must_use]
-    pub fn to(plugin: impl Into<String>) -> Self {
-        Self { plugin: plugin.into(), component: None }
-    }
-}
+use rule::CompiledRule;
+pub use rule::{Condition, Rule};
 
 /// Raised when routes cannot be followed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,19 +77,6 @@ struct CompiledRoute {
     rules: Vec<CompiledRule>,
 }
 
-struct CompiledRule {
-    plugin: String,
-    template: Template,
-}
-
-/// The component's path at the plugin: literal text and captured names in turns.
-struct Template(Vec<Piece>);
-
-enum Piece {
-    Text(String),
-    Captured(String),
-}
-
 impl Router {
     /// Compiles routes over these plugins. `inbox` hears of tasks whose plugin is gone.
     ///
@@ -124,14 +98,60 @@ impl Router {
         Ok(Self { plugins, routes: compiled, inbox })
     }
 
-    /// Where a component's path leads, whether or not the plugin has such a component.
+    /// Where a component's path leads with this input, whether or not the plugin has such a component.
     #[must_use]
-    pub fn route(&self, path: &str) -> Option<Route> {
-        self.routes.iter().find_map(|route| {
-            let captures = route.pattern.captures(path)?;
-            // The first rule that applies: today every rule does; conditions and allow lists decide here.
-            let rule = route.rules.first()?;
-            Some(Route { plugin: rule.plugin.clone(), component: rule.template.fill(&captures) })
+    pub fn route(&self, path: &str, input: &Value) -> Option<Route> {
+        self.matching(path).find(|(rule, _)| rule.applies_to(input)).map(|(_, route)| route)
+    }
+
+    /// Everywhere a component's path may lead, the first choice first: which one it is depends on the input.
+    #[must_use]
+    pub fn routes(&self, path: &str) -> Vec<Route> {
+        self.matching(path).map(|(_, route)| route).collect()
+    }
+
+    /// Whether some input of this path would find a component.
+    ///
+    /// # Errors
+    /// COMPONENT_NOT_FOUND, in the words of the flow.
+    pub fn serves(&self, path: &str) -> Result<(), FlowError> {
+        match self.first(path, &Value::null(), self.matching(path)) {
+            Err(error) if error.kind == ErrorKind::ComponentNotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The rules whose pattern matches and whose lists allow the component, with where each leads.
+    fn matching(&self, path: &str) -> impl Iterator<Item = (&CompiledRule, Route)> {
+        let captured = self.routes.iter().filter_map(move |route| Some((route, route.pattern.captures(path)?)));
+        captured.flat_map(|(route, captures)| {
+            route.rules.iter().filter_map(move |rule| Some((rule, rule.lead(&captures)?)))
+        })
+    }
+
+    /// The first of these rules whose plugin has the component; the refusal of the first one when none has it.
+    fn first<'r>(
+        &self,
+        path: &str,
+        input: &Value,
+        rules: impl Iterator<Item = (&'r CompiledRule, Route)>,
+    ) -> Result<Target, FlowError> {
+        let mut refused = None;
+        for (_, route) in rules {
+            let plugin = self.plugins.get(&route.plugin).ok_or_else(|| gone(&route))?;
+            match plugin.resolve(&route.component, input) {
+                // A host does not know the name that the config gives it.
+                Ok(Target::Component { purity, .. }) => return Ok(Target::Component { route, purity }),
+                Ok(control) => return Ok(control),
+                Err(error) if error.kind == ErrorKind::ComponentNotFound => {
+                    refused.get_or_insert((error, route));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(match refused {
+            Some((error, route)) => self.reworded(&error, path, &route),
+            None => self.no_route(path),
         })
     }
 
@@ -145,12 +165,19 @@ impl Router {
                 let parts = prefix.into_iter().chain([target.component.trim_start_matches('/')]);
                 parts.fold(String::new(), |path, part| path + "/" + part)
             })
-            .find(|path| self.route(path).as_ref() == Some(target))
+            .find(|path| self.matching(path).any(|(_, route)| route == *target))
     }
 
     fn no_route(&self, path: &str) -> FlowError {
-        let message = format!("no route leads to `{path}`");
         let error = |message| FlowError::new(ErrorKind::ComponentNotFound, message);
+        if let Some(route) = self.routes.iter().find(|route| route.pattern.captures(path).is_some()) {
+            return error(format!(
+                "no rule of the route `{}` takes `{path}`: its conditions do not fit this input, or its lists do not \
+                 allow the component",
+                route.key
+            ));
+        }
+        let message = format!("no route leads to `{path}`");
         if let Some(nearest) = self.nearest(path) {
             return error(format!("{message}: did you mean `{nearest}`?")).with([("nearest", Value::string(&nearest))]);
         }
@@ -164,7 +191,7 @@ impl Router {
     /// A path that some route matches, near the one that was written.
     fn nearest(&self, path: &str) -> Option<String> {
         let with_slash = format!("/{path}");
-        if !path.starts_with('/') && self.route(&with_slash).is_some() {
+        if !path.starts_with('/') && self.matching(&with_slash).next().is_some() {
             return Some(with_slash);
         }
         let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
@@ -176,16 +203,13 @@ impl Router {
                 let rest = segments.get(prefix.len()..)?;
                 Some(prefix.iter().chain(rest).fold(String::new(), |path, segment| path + "/" + segment))
             })
-            .filter(|candidate| self.route(candidate).is_some())
+            .filter(|candidate| self.matching(candidate).next().is_some())
             .collect();
         suggest::nearest(path, candidates.iter().map(String::as_str)).map(str::to_owned)
     }
 
     /// The plugin's own refusal, in the words of the flow: its paths are not the plugin's.
-    fn reworded(&self, error: FlowError, path: &str, route: &Route) -> FlowError {
-        if error.kind != ErrorKind::ComponentNotFound {
-            return error;
-        }
+    fn reworded(&self, error: &FlowError, path: &str, route: &Route) -> FlowError {
         let nearest = error.data.as_ref().and_then(|data| data.field("nearest")?.text());
         let meant = nearest
             .and_then(|component| self.path_to(&Route { plugin: route.plugin.clone(), component }))
@@ -205,13 +229,7 @@ impl Router {
 
 impl ComponentHost for Router {
     fn resolve(&self, path: &str, input: &Value) -> Result<Target, FlowError> {
-        let route = self.route(path).ok_or_else(|| self.no_route(path))?;
-        let plugin = self.plugins.get(&route.plugin).ok_or_else(|| gone(&route))?;
-        let target = plugin.resolve(&route.component, input).map_err(|error| self.reworded(error, path, &route))?;
-        // A host does not know the name that the config gives it.
-        Ok(match target {
-            Target::Component { purity, .. } => Target::Component { route, purity },
-        })
+        self.first(path, input, self.matching(path).filter(|(rule, _)| rule.applies_to(input)))
     }
 
     fn offer(&self, task: TaskEnvelope) {
@@ -252,9 +270,9 @@ impl CompiledRoute {
                 let hint = plugin_hint(&rule.plugin, plugins);
                 return Err(RouteError::UnknownPlugin { route: key, plugin: rule.plugin, hint });
             }
-            let template = Template::parse(rule.component.as_deref(), &pattern)
+            let rule = CompiledRule::new(rule, &pattern)
                 .map_err(|problem| RouteError::Template { route: key.clone(), problem })?;
-            compiled.push(CompiledRule { plugin: rule.plugin, template });
+            compiled.push(rule);
         }
         Ok(Self { key, pattern, rules: compiled })
     }
@@ -273,42 +291,4 @@ fn plugin_hint(name: &str, plugins: &BTreeMap<String, Arc<dyn ComponentHost>>) -
     }
     let names: Vec<String> = plugins.keys().map(|name| format!("`{name}`")).collect();
     if names.is_empty() { String::new() } else { format!("; the plugins are {}", names.join(", ")) }
-}
-
-impl Template {
-    fn parse(text: Option<&str>, pattern: &Pattern) -> Result<Self, String> {
-        let Some(text) = text else {
-            return match pattern.names().any(|name| name == "component") {
-                true => Ok(Self(vec![Piece::Text("/".to_owned()), Piece::Captured("component".to_owned())])),
-                false => {
-                    Err("it captures no `{component}`, so its rules have to say which `component` is meant".to_owned())
-                }
-            };
-        };
-        if !text.starts_with('/') {
-            return Err(format!("the component `{text}` does not begin with `/`"));
-        }
-        let mut pieces = Vec::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('{') {
-            let (name, after) =
-                after.split_once('}').ok_or_else(|| format!("the component `{text}` has an open `{{`"))?;
-            let name = name.trim_start_matches('*');
-            if !pattern.names().any(|captured| captured == name) {
-                return Err(format!("the component `{text}` uses `{name}`, which the pattern does not capture"));
-            }
-            pieces.extend([Piece::Text(before.to_owned()), Piece::Captured(name.to_owned())]);
-            rest = after;
-        }
-        pieces.push(Piece::Text(rest.to_owned()));
-        Ok(Self(pieces))
-    }
-
-    fn fill(&self, captures: &[(&str, &str)]) -> String {
-        let captured = |name: &str| captures.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value);
-        self.0.iter().fold(String::new(), |path, piece| match piece {
-            Piece::Text(text) => path + text,
-            Piece::Captured(name) => path + captured(name),
-        })
-    }
 }

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use stepflow_engine::ports::{Answer, ComponentHost as _};
+use stepflow_engine::event::Control;
+use stepflow_engine::ports::{Answer, ComponentHost as _, Target};
 use stepflow_hosts::{BuiltinHost, BuiltinOptions};
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 use suite::{MemoryBlobs, Subject, Words, inbox, json, task};
@@ -21,11 +22,16 @@ struct Fixture {
 }
 
 fn fixture_with(allow_paths: &[&str]) -> Fixture {
+    let allow_paths = allow_paths.iter().map(PathBuf::from).collect();
+    fixture_of(BuiltinOptions { allow_paths, ..BuiltinOptions::default() })
+}
+
+fn fixture_of(options: BuiltinOptions) -> Fixture {
     let outer = tempfile::tempdir().unwrap();
     let working_dir = outer.path().join("work");
     fs::create_dir(&working_dir).unwrap();
     let (inbox, words) = inbox();
-    let options = BuiltinOptions { working_dir, allow_paths: allow_paths.iter().map(PathBuf::from).collect() };
+    let options = BuiltinOptions { working_dir, ..options };
     Fixture { host: BuiltinHost::new(options, inbox, Arc::new(MemoryBlobs::default())), words, outer }
 }
 
@@ -118,6 +124,16 @@ async fn a_csv_file_with_only_a_header_has_no_rows() {
 }
 
 #[tokio::test]
+async fn yaml_is_loaded_as_flows_are_read() {
+    let mut fixture = fixture();
+    fixture.file("a.yml", "on: no\nids: [9007199254740993, 1.0]\ntext: |\n  two\n  lines\n");
+    let loaded = fixture.run("/load_file", r#"{"path":"a.yml"}"#).await;
+    let expected = r#"{"on":"no","ids":[9007199254740993,1.0],"text":"two\nlines\n"}"#;
+    assert_eq!(loaded.field("data"), Some(json(expected)));
+    assert_eq!(loaded.field("metadata").unwrap().field("format"), Some(Value::string("yaml")));
+}
+
+#[tokio::test]
 async fn the_format_overrides_the_extension() {
     let mut fixture = fixture();
     fixture.file("a.json", "plain");
@@ -133,7 +149,7 @@ async fn a_file_that_cannot_be_taken_says_where_and_why() {
     fixture.file("empty.csv", "");
     fixture.file("broken.json", "{\n  \"a\": }\n");
     fixture.file("binary.txt", [0xff, 0xfe]);
-    fixture.file("a.yaml", "a: 1");
+    fixture.file("twice.yaml", "a: 1\nb:\n  c: 1\n  c: 2\n");
     fixture.file("a.dat", "?");
     for (path, problem) in [
         ("ragged.csv", "ragged.csv:3: the row has 1 cells, the header has 2"),
@@ -141,8 +157,8 @@ async fn a_file_that_cannot_be_taken_says_where_and_why() {
         ("empty.csv", "it is empty"),
         ("broken.json", "broken.json:2:8: expected value"),
         ("binary.txt", "it is not UTF-8 text (byte 0)"),
-        ("a.yaml", "YAML is not read yet"),
-        ("a.dat", "say `format: json`, `csv` or `text`"),
+        ("twice.yaml", "twice.yaml:4:3: "),
+        ("a.dat", "say `format: json`, `yaml`, `csv` or `text`"),
     ] {
         let error = fixture.failure("/load_file", &format!(r#"{{"path":"{path}"}}"#)).await;
         assert_eq!(error.kind, ErrorKind::InvalidInput, "{path}");
@@ -193,4 +209,87 @@ async fn a_link_inside_the_working_directory_is_followed() {
     std::os::unix::fs::symlink("a.txt", fixture.outer.path().join("work/b.txt")).unwrap();
     let loaded = fixture.run("/load_file", r#"{"path":"./b.txt"}"#).await;
     assert_eq!(loaded.field("data"), Some(Value::string("here")));
+}
+
+#[tokio::test]
+async fn messages_are_made_of_a_prompt_and_instructions() {
+    let mut fixture = fixture();
+    let both = fixture.run("/create_messages", r#"{"user_prompt":"Hi","system_instructions":"Be kind"}"#).await;
+    let messages = r#"[{"role":"system","content":"Be kind"},{"role":"user","content":"Hi"}]"#;
+    assert_eq!(both, json(&format!(r#"{{"messages":{messages}}}"#)));
+    let one = fixture.run("/create_messages", r#"{"user_prompt":"Hi"}"#).await;
+    assert_eq!(one, json(r#"{"messages":[{"role":"user","content":"Hi"}]}"#));
+}
+
+#[tokio::test]
+async fn a_template_is_filled_in() {
+    let mut fixture = fixture();
+    for (template, text) in [
+        ("Hello {{ name }}!\\n", "Hello Ann <3!\n"),
+        ("{% for n in list %}{{ n }}{% if not loop.last %}, {% endif %}{% endfor %}", "1, 2.5, 9007199254740993"),
+        ("{{ o | tojson }} {{ o.b }}", r#"{"b":true,"a":null} True"#),
+        ("{{ none_here | default('-') }}", "-"),
+    ] {
+        let values = r#"{"name":"Ann <3","list":[1,2.5,9007199254740993],"o":{"b":true,"a":null}}"#;
+        let filled = fixture.run("/template", &format!(r#"{{"template":"{template}","values":{values}}}"#)).await;
+        assert_eq!(filled.field("text"), Some(Value::string(text)), "{template}");
+    }
+}
+
+#[tokio::test]
+async fn a_template_that_cannot_be_filled_in_says_what_is_wrong_in_which_line() {
+    let mut fixture = fixture();
+    for (template, problem) in [
+        ("a\\n{{ nam }}", "in line 2: `values` has no `nam`"),
+        ("{{ o.x.y }}", "in line 1: `values` has no `o.x"),
+        ("{% for x in %}", "in line 1: syntax error"),
+        ("{{ o | upercase }}", "in line 1: unknown filter"),
+        ("{% for a in range(9999) %}{% for b in range(9999) %}.{% endfor %}{% endfor %}", "takes too many steps"),
+    ] {
+        let input = format!(r#"{{"template":"{template}","values":{{"name":1,"o":{{}}}}}}"#);
+        let error = fixture.failure("/template", &input).await;
+        assert_eq!(error.kind, ErrorKind::InvalidInput, "{template}");
+        assert!(error.message.contains(problem), "{template}: {}", error.message);
+    }
+}
+
+#[tokio::test]
+async fn wrong_input_is_refused_before_anything_runs() {
+    let fixture = fixture();
+    for (component, input) in [
+        ("/create_messages", r#"{"prompt":"Hi"}"#),
+        ("/template", r#"{"template":"x"}"#),
+        ("/openai", r#"{"messages":[]}"#),
+        ("/openai", r#"{"messages":[{"role":"robot","content":"x"}]}"#),
+        ("/openai", r#"{"messages":[{"role":"user","content":"x"}],"base_url":"ftp://x"}"#),
+        ("/load_file", r#"{"path":"a","format":"xml"}"#),
+        ("/map", r#"{"workflow":{},"items":{}}"#),
+        ("/iterate", r#"{"flow":{},"initial_input":1,"max_iterations":-1}"#),
+        ("/sleep", r#"{"duration_ms":1.5}"#),
+    ] {
+        let error = fixture.host.resolve(component, &json(input)).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidInput, "{component}");
+    }
+}
+
+#[tokio::test]
+async fn control_flow_is_listed_and_left_to_the_engine() {
+    let fixture = fixture();
+    let id = "0".repeat(64);
+    for (component, input, target) in [
+        ("/eval", format!(r#"{{"flow_id":"{id}","input":1}}"#), Target::SubFlow(Control::Eval)),
+        ("/map", r#"{"workflow":{"steps":[]},"items":[1]}"#.to_owned(), Target::SubFlow(Control::Map)),
+        ("/iterate", r#"{"flow":{"steps":[]},"initial_input":null}"#.to_owned(), Target::SubFlow(Control::Iterate)),
+        ("/sleep", r#"{"duration_ms":5,"passthrough":[]}"#.to_owned(), Target::Timer),
+    ] {
+        assert_eq!(fixture.host.resolve(component, &json(&input)).unwrap(), target);
+        assert!(fixture.host.components().iter().any(|info| info.component == component));
+    }
+}
+
+#[tokio::test]
+async fn code_for_eval_is_sent_to_the_component_that_runs_code() {
+    let error = fixture().host.resolve("/eval", &json(r#"{"code":"1 + 1","input":{}}"#)).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::InvalidInput);
+    assert!(error.message.contains("`/python/udf`"), "{}", error.message);
 }

@@ -9,16 +9,16 @@ use std::sync::Arc;
 
 use stepflow_engine::event::{Route, TaskRef};
 use stepflow_engine::ports::{Answer, ComponentHost, Purity, Target, TaskEnvelope};
-use stepflow_hosts::{RouteError, Router, Rule};
+use stepflow_hosts::{Condition, RouteError, Router, Rule};
 use stepflow_protocol::{ErrorKind, FlowError, Value};
-use suite::{Words, inbox, task};
+use suite::{Words, inbox, json, task};
 
-/// A host that serves `/clean` and nothing else.
-struct Cleaner;
+/// A host that serves these components.
+struct Serving(&'static [&'static str]);
 
-impl ComponentHost for Cleaner {
+impl ComponentHost for Serving {
     fn resolve(&self, path: &str, _input: &Value) -> Result<Target, FlowError> {
-        if path == "/clean" {
+        if self.0.contains(&path) {
             let route = Route { plugin: "itself".to_owned(), component: path.to_owned() };
             return Ok(Target::Component { route, purity: Purity::Read });
         }
@@ -35,11 +35,30 @@ fn rules(plugin: &str, component: Option<&str>) -> Vec<Rule> {
 }
 
 fn build(routes: &[(&str, &str, Option<&str>)]) -> Result<(Router, Words), RouteError> {
-    let plugins: BTreeMap<String, Arc<dyn ComponentHost>> =
-        ["python", "builtin"].map(|name| (name.to_owned(), Arc::new(Cleaner) as Arc<dyn ComponentHost>)).into();
+    compile(routes.iter().map(|(key, plugin, component)| (*key, rules(plugin, *component))))
+}
+
+fn compile<'k>(routes: impl IntoIterator<Item = (&'k str, Vec<Rule>)>) -> Result<(Router, Words), RouteError> {
+    let plugins = [("python", &["/clean"][..]), ("builtin", &["/clean"]), ("nlp", &["/clean", "/embed"])];
+    let plugins: BTreeMap<String, Arc<dyn ComponentHost>> = plugins
+        .into_iter()
+        .map(|(name, served)| (name.to_owned(), Arc::new(Serving(served)) as Arc<dyn ComponentHost>))
+        .collect();
     let (inbox, words) = inbox();
-    let routes = routes.iter().map(|(key, plugin, component)| ((*key).to_owned(), rules(plugin, *component)));
+    let routes = routes.into_iter().map(|(key, rules)| (key.to_owned(), rules));
     Router::new(plugins, routes, inbox).map(|router| (router, words))
+}
+
+/// The plugin and component to which an input goes.
+fn sent(router: &Router, path: &str, input: &str) -> Result<(String, String), FlowError> {
+    router.resolve(path, &json(input)).map(|target| match target {
+        Target::Component { route, .. } => (route.plugin, route.component),
+        control => panic!("not a component: {control:?}"),
+    })
+}
+
+fn condition(path: &str, value: &str) -> Condition {
+    Condition { path: stepflow_flow::Path::parse(path).unwrap(), value: json(value) }
 }
 
 fn router(routes: &[(&str, &str, Option<&str>)]) -> Router {
@@ -47,7 +66,7 @@ fn router(routes: &[(&str, &str, Option<&str>)]) -> Router {
 }
 
 fn routed(router: &Router, path: &str) -> Option<(String, String)> {
-    router.route(path).map(|route| (route.plugin, route.component))
+    router.route(path, &Value::null()).map(|route| (route.plugin, route.component))
 }
 
 fn to(plugin: &str, component: &str) -> Option<(String, String)> {
@@ -87,7 +106,9 @@ fn a_template_names_the_component() {
 
 #[test]
 fn a_path_is_resolved_by_its_plugin_and_named_by_the_config() {
-    let Target::Component { route, purity } = router(&USUAL).resolve("/python/clean", &Value::null()).unwrap();
+    let Ok(Target::Component { route, purity }) = router(&USUAL).resolve("/python/clean", &Value::null()) else {
+        panic!("not a component")
+    };
     assert_eq!(route, Route { plugin: "python".to_owned(), component: "/clean".to_owned() });
     assert_eq!(purity, Purity::Read);
 }
@@ -129,7 +150,7 @@ fn routes_that_cannot_be_followed_are_refused() {
             vec![("/x/{*component}", "pyhton", None)],
             "leads to the plugin `pyhton`, which does not exist: did you mean `python`?",
         ),
-        (vec![("/x/{*component}", "other", None)], "does not exist; the plugins are `builtin`, `python`"),
+        (vec![("/x/{*component}", "other", None)], "does not exist; the plugins are `builtin`, `nlp`, `python`"),
         (vec![("x/{*component}", "python", None)], "not a path pattern: it does not begin with `/`"),
         (vec![("/x/{*component}", "python", None), ("/x", "builtin", None)], "match the same paths"),
         (vec![("/{x}/a", "python", None)], "captures no `{component}`"),
@@ -139,6 +160,97 @@ fn routes_that_cannot_be_followed_are_refused() {
         let error = build(&routes).map(|_| ()).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
     }
+}
+
+#[test]
+fn the_first_rule_whose_conditions_hold_counts() {
+    let by_model = vec![
+        Rule { conditions: vec![condition("$.model", r#"{"name":"a","size":1}"#)], ..Rule::to("python") },
+        Rule {
+            conditions: vec![condition("$.model.name", r#""b""#), condition("$['deep'][1]", "[null]")],
+            ..Rule::to("builtin")
+        },
+        Rule { conditions: vec![condition("$", "null")], ..Rule::to("nlp") },
+    ];
+    let router = compile([("/ai/{*component}", by_model)]).unwrap().0;
+    for (input, plugin) in [
+        (r#"{"model":{"size":1,"name":"a"}}"#, Some("python")),
+        (r#"{"model":{"name":"a"}}"#, None),
+        (r#"{"model":{"name":"b"},"deep":[0,[null]]}"#, Some("builtin")),
+        (r#"{"model":{"name":"b"}}"#, None),
+        ("null", Some("nlp")),
+        ("7", None),
+    ] {
+        assert_eq!(sent(&router, "/ai/clean", input).ok().map(|(plugin, _)| plugin).as_deref(), plugin, "{input}");
+    }
+    let error = sent(&router, "/ai/clean", "7").unwrap_err();
+    assert_eq!(error.kind, ErrorKind::ComponentNotFound);
+    assert!(error.message.contains("no rule of the route `/ai/{*component}` takes `/ai/clean`"), "{}", error.message);
+}
+
+#[test]
+fn a_condition_on_nothing_does_not_hold_even_for_null() {
+    let rule = Rule { conditions: vec![condition("$.a", "null")], ..Rule::to("python") };
+    let router = compile([("/x", vec![rule])]).unwrap().0;
+    assert!(sent(&router, "/x/clean", r#"{"a":null}"#).is_ok());
+    assert!(sent(&router, "/x/clean", "{}").is_err());
+}
+
+#[test]
+fn the_lists_of_a_rule_hold_although_it_is_the_only_one() {
+    let allow = Rule { component_allow: Some(vec!["embed".to_owned()]), ..Rule::to("nlp") };
+    let deny = Rule { component_deny: vec!["/clean".to_owned()], ..allow.clone() };
+    let both = Rule { component_deny: vec!["/embed".to_owned()], ..allow.clone() };
+    let router = compile([
+        ("/allow", vec![allow]),
+        ("/deny/{*component}", vec![Rule { component_allow: None, ..deny }]),
+        ("/both", vec![both]),
+        ("/none", vec![Rule { component_allow: Some(vec![]), ..Rule::to("nlp") }]),
+    ])
+    .unwrap()
+    .0;
+    for (path, led) in [
+        ("/allow/embed", true),
+        ("/allow/clean", false),
+        ("/deny/embed", true),
+        ("/deny/clean", false),
+        ("/both/embed", false),
+        ("/none/embed", false),
+    ] {
+        assert_eq!(sent(&router, path, "{}").is_ok(), led, "{path}");
+        assert_eq!(router.serves(path).is_ok(), led, "{path}");
+    }
+}
+
+#[test]
+fn a_list_is_about_the_component_that_the_template_names() {
+    let rule = Rule {
+        component: Some("/{*component}".to_owned()),
+        component_deny: vec!["/embed".to_owned()],
+        ..Rule::to("nlp")
+    };
+    let router = compile([("/v1/{*component}", vec![rule])]).unwrap().0;
+    assert!(sent(&router, "/v1/embed", "{}").is_err());
+    assert!(sent(&router, "/v1/clean", "{}").is_ok());
+}
+
+#[test]
+fn a_plugin_without_the_component_leaves_it_to_the_next_rule() {
+    let router = compile([("/", vec![Rule::to("python"), Rule::to("nlp")])]).unwrap().0;
+    assert_eq!(sent(&router, "/clean", "{}").unwrap().0, "python");
+    assert_eq!(sent(&router, "/embed", "{}").unwrap().0, "nlp");
+    let error = sent(&router, "/embde", "{}").unwrap_err();
+    assert!(error.message.contains("leads to the plugin `python`"), "{}", error.message);
+}
+
+#[test]
+fn a_path_is_served_when_some_input_would_find_its_component() {
+    let rule = Rule { conditions: vec![condition("$.a", "1")], ..Rule::to("nlp") };
+    let router = compile([("/x", vec![rule, Rule::to("python")])]).unwrap().0;
+    assert!(router.serves("/x/embed").is_ok());
+    assert!(router.serves("/x/other").is_err());
+    let plugins: Vec<String> = router.routes("/x/embed").into_iter().map(|route| route.plugin).collect();
+    assert_eq!(plugins, ["nlp", "python"]);
 }
 
 #[tokio::test]

@@ -36,11 +36,37 @@ pub enum Command {
     ///
     /// Exit codes: 0 the flow succeeded; 1 it failed, or the document or its input is wrong; 2 the command line is
     /// wrong; 3 a worker could not be started, or the configuration is wrong; 130 interrupted.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Check flows without running them
     ///
-    /// Prints every diagnostic with its line and column. Ends with 1 when there is an error.
+    /// Prints every diagnostic with its line and column. Starts the workers of the components that the flows call, to
+    /// ask what they serve and which fields they take.
+    ///
+    /// Exit codes: 0 nothing is wrong that is more than a warning; 1 something is; 2 the command line is wrong; 3 a
+    /// worker could not be started, or the configuration is wrong.
     Validate(ValidateArgs),
+    /// What flows can call
+    Components {
+        /// What to do
+        #[command(subcommand)]
+        command: ComponentsCommand,
+    },
+    /// The same as `components list`
+    #[command(hide = true)]
+    ListComponents(ListComponentsArgs),
+    /// Draw a flow
+    ///
+    /// Steps are boxes, coloured by plugin; an edge says what of a value is taken, and is dashed where it may not be
+    /// looked at. The flow of a step that runs one is drawn inside it.
+    Visualize(VisualizeArgs),
+    /// Run the cases of flows and conformance files
+    ///
+    /// A flow has its cases in its `test` section. Folders are searched for `*.yaml`, `*.yml` and `*.json`. The report
+    /// is on stdout. With `mocks` in its cases a flow is tested without its workers.
+    ///
+    /// Exit codes: 0 all cases hold; 1 some do not, or a file cannot be read as a document; 2 the command line is wrong,
+    /// or there are no cases; 3 a worker could not be started, or the configuration is wrong.
+    Test(TestArgs),
     /// Serve the HTTP API
     ///
     /// Prints `{"port":N}` as its only line on stdout once it listens. Runs are kept in memory for now.
@@ -59,6 +85,8 @@ pub enum SchemaOf {
     Protocol,
     /// Flow documents
     Flow,
+    /// Configuration files
+    Config,
 }
 
 /// Where components come from.
@@ -105,6 +133,10 @@ pub struct RunArgs {
     #[command(flatten)]
     pub input: InputArgs,
     #[command(flatten)]
+    pub variables: VariableArgs,
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
+    #[command(flatten)]
     pub components: ComponentArgs,
     /// At most this many steps at once [default: 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -134,21 +166,72 @@ impl RunArgs {
 
 /// Where the input of a run comes from; `null` when nowhere.
 #[derive(Debug, Args)]
-#[group(multiple = false)]
 pub struct InputArgs {
     /// JSON or YAML file with the input; `-` is stdin
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "input_document")]
     pub input: Option<PathBuf>,
     /// The input, as JSON
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", group = "input_document")]
     pub input_json: Option<String>,
     /// The input, as YAML
-    #[arg(long, value_name = "YAML")]
+    #[arg(long, value_name = "YAML", group = "input_document")]
     pub input_yaml: Option<String>,
     /// Run one item for each line of this file of JSON lines (`-` is stdin). Each result is a line of its own, with
     /// its `itemIndex`, as soon as it is there
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "input_document")]
     pub inputs: Option<PathBuf>,
+    /// Set one place of the input, such as `a.b=1` or `rows[0].name="x"`; may be repeated, and goes on top of the rest
+    #[arg(long, value_name = "PATH=JSON", conflicts_with = "inputs")]
+    pub set: Vec<String>,
+}
+
+/// Where the variables of a run come from: a document, single ones on top of it, and the environment for the rest.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Variables")]
+pub struct VariableArgs {
+    /// JSON or YAML file with the variables, an object; `-` is stdin
+    #[arg(long, value_name = "FILE", group = "variables_document")]
+    pub variables: Option<PathBuf>,
+    /// The variables, as JSON
+    #[arg(long, value_name = "JSON", group = "variables_document")]
+    pub variables_json: Option<String>,
+    /// The variables, as YAML
+    #[arg(long, value_name = "YAML", group = "variables_document")]
+    pub variables_yaml: Option<String>,
+    /// One variable; may be repeated. Its value is JSON where it can be, and text where it cannot or where the flow
+    /// declares a string
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub var: Vec<String>,
+    /// Take declared variables that are not given from the environment: from their `env_var`, else from
+    /// `STEPFLOW_VAR_<NAME>`
+    #[arg(long)]
+    pub env_variables: bool,
+    /// The same, and look into this file of `NAME=VALUE` lines for what the environment does not have
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+}
+
+impl VariableArgs {
+    /// Whether a document was given, however empty.
+    pub fn has_document(&self) -> bool {
+        self.variables.is_some() || self.variables_json.is_some() || self.variables_yaml.is_some()
+    }
+}
+
+/// What a run changes in the steps of its flow.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+#[command(next_help_heading = "Overrides")]
+pub struct OverrideArgs {
+    /// JSON or YAML file with patches to steps, `{steps: {<id>: {$type: merge_patch, value: …}}}`; `-` is stdin
+    #[arg(long, value_name = "FILE")]
+    pub overrides: Option<PathBuf>,
+    /// The overrides, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub overrides_json: Option<String>,
+    /// The overrides, as YAML
+    #[arg(long, value_name = "YAML")]
+    pub overrides_yaml: Option<String>,
 }
 
 /// `validate`
@@ -162,6 +245,9 @@ pub struct ValidateArgs {
     flow_option: Vec<PathBuf>,
     #[command(flatten)]
     pub components: ComponentArgs,
+    /// Start no workers: whether there is a component, and what it takes, is not looked at
+    #[arg(long)]
+    pub no_components: bool,
     /// `text` with excerpts on stderr, or `json` on stdout
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
@@ -176,6 +262,27 @@ impl ValidateArgs {
     }
 }
 
+/// `test`
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Files, and folders with files
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub components: ComponentArgs,
+    /// Only the cases with this name; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub case: Vec<String>,
+    /// Write the outputs that flows give into their cases, where they are not what was expected
+    #[arg(long)]
+    pub update: bool,
+    /// Write a report in JUnit's XML as well
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
 /// How diagnostics are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -185,15 +292,84 @@ pub enum Format {
     Json,
 }
 
+/// `components`
+#[derive(Debug, Subcommand)]
+pub enum ComponentsCommand {
+    /// List the components of all plugins, by the paths that flows write
+    ///
+    /// Exit codes: 0 all plugins are in the list; 2 the command line is wrong; 3 a worker could not be started (the
+    /// others are listed), or the configuration is wrong.
+    List(ListComponentsArgs),
+}
+
+/// `components list`
+#[derive(Debug, Args)]
+pub struct ListComponentsArgs {
+    #[command(flatten)]
+    pub components: ComponentArgs,
+    /// A table for people, or JSON
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: ListFormat,
+    /// With the schemas of inputs and outputs
+    #[arg(long)]
+    pub schemas: bool,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// How a list is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// For people
+    Table,
+    /// For machines
+    Json,
+}
+
+/// `visualize`
+#[derive(Debug, Args)]
+pub struct VisualizeArgs {
+    /// The flow's file
+    #[arg(value_name = "FLOW", required_unless_present = "flow_option", conflicts_with = "flow_option")]
+    flow: Option<PathBuf>,
+    /// The flow's file, named
+    #[arg(long = "flow", id = "flow_option", value_name = "FILE")]
+    flow_option: Option<PathBuf>,
+    /// Write the picture to this file instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Which kind of picture [default: what the output's name ends with, else svg]
+    #[arg(long, value_enum)]
+    pub format: Option<PictureFormat>,
+}
+
+impl VisualizeArgs {
+    /// The flow's file.
+    pub fn flow(&self) -> PathBuf {
+        self.flow.as_ref().or(self.flow_option.as_ref()).cloned().unwrap_or_default()
+    }
+}
+
+/// The kinds of pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PictureFormat {
+    /// An image that needs nothing else
+    Svg,
+    /// Text that many readers of Markdown draw
+    Mermaid,
+    /// The language of Graphviz
+    Dot,
+}
+
 /// `serve`
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
-    /// Port to listen on; 0 lets the system choose
-    #[arg(short, long, default_value_t = 7840, env = "STEPFLOW_PORT")]
-    pub port: u16,
-    /// Address to listen on
-    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
-    pub host: IpAddr,
+    /// Port to listen on; 0 lets the system choose [default: the configuration's, else 7840]
+    #[arg(short, long, env = "STEPFLOW_PORT")]
+    pub port: Option<u16>,
+    /// Address to listen on [default: the configuration's, else 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    pub host: Option<IpAddr>,
     /// Listen on an address that others can reach, although there are no access tokens yet: whoever reaches it can
     /// run components
     #[arg(long)]
@@ -214,8 +390,12 @@ impl Cli {
     pub fn log_level(&self) -> LevelFilter {
         let (asked, default) = match &self.command {
             Some(Command::Run(run)) => (run.log.log_level, LevelFilter::WARN),
+            Some(Command::Test(test)) => (test.log.log_level, LevelFilter::ERROR),
             Some(Command::Validate(validate)) => (validate.log.log_level, LevelFilter::WARN),
-            Some(Command::Schema { .. }) => (None, LevelFilter::WARN),
+            Some(Command::Components { command: ComponentsCommand::List(list) } | Command::ListComponents(list)) => {
+                (list.log.log_level, LevelFilter::WARN)
+            }
+            Some(Command::Visualize(_) | Command::Schema { .. }) => (None, LevelFilter::WARN),
             Some(Command::Serve(serve)) => (serve.log.log_level, LevelFilter::INFO),
             None => (self.serve.log.log_level, LevelFilter::INFO),
         };
@@ -245,7 +425,7 @@ mod tests {
     #[test]
     fn without_a_command_it_serves() {
         let cli = Cli::parse_from(["stepflow-server", "--port", "0"]);
-        assert!(matches!(cli.into_command(), Command::Serve(ServeArgs { port: 0, .. })));
+        assert!(matches!(cli.into_command(), Command::Serve(ServeArgs { port: Some(0), .. })));
     }
 
     #[test]

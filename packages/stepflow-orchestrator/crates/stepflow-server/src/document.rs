@@ -3,14 +3,18 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use stepflow_flow::source::Format;
 use stepflow_flow::{Source, suggest};
 
-use crate::exit::{Failure, reason};
+use crate::exit::{Exit, Failure, reason};
 
 /// The name of stdin on a command line.
 const STDIN: &str = "-";
+
+/// A second reader would find it empty, and take that for what it was to read.
+static STDIN_IS_READ: AtomicBool = AtomicBool::new(false);
 
 /// Reads a document. `what` names it in the error: `flow`, `input`, `configuration`.
 ///
@@ -18,6 +22,10 @@ const STDIN: &str = "-";
 /// When the file cannot be read.
 pub fn read(what: &str, path: &Path) -> Result<Source, Failure> {
     if path == Path::new(STDIN) {
+        if STDIN_IS_READ.swap(true, Ordering::Relaxed) {
+            return Err(Failure::usage(format!("stdin has been read already, so it cannot be the {what} as well"))
+                .hint("`-` can stand for one file only"));
+        }
         let mut text = Vec::new();
         let read = io::stdin().lock().read_to_end(&mut text);
         read.map_err(|error| Failure::usage(format!("cannot read the {what} from stdin: {error}")))?;
@@ -25,6 +33,25 @@ pub fn read(what: &str, path: &Path) -> Result<Source, Failure> {
     }
     let text = fs::read(path).map_err(|error| unreadable(what, path, &error))?;
     Ok(Source { name: path.display().to_string(), text, format: Format::of_path(path) })
+}
+
+/// The document that one of three options gives: `FILE`, JSON or YAML, the latter two each with the option's name.
+/// With it the exit code for a text that cannot be read: what is written on the command line is a wrong command line.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn of_options(
+    what: &str,
+    file: Option<&Path>,
+    json: (&str, Option<&str>),
+    yaml: (&str, Option<&str>),
+) -> Result<Option<(Source, Exit)>, Failure> {
+    Ok(match (file, json, yaml) {
+        (Some(path), ..) => Some((read(what, path)?, Exit::Failed)),
+        (None, (option, Some(text)), _) => Some((Source::json(option, text), Exit::Usage)),
+        (None, _, (option, Some(text))) => Some((Source::yaml(option, text), Exit::Usage)),
+        _ => None,
+    })
 }
 
 fn unreadable(what: &str, path: &Path, error: &io::Error) -> Failure {

@@ -2,17 +2,21 @@
 //! files, the environment and the terminal read.
 
 pub mod api;
+pub mod catalog;
 mod cli;
 mod commands;
 pub mod config;
 mod document;
 mod exit;
 mod interrupt;
+mod picture;
 mod progress;
 pub mod service;
 mod stderr;
+mod subflow;
 mod telemetry;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -21,7 +25,15 @@ use clap::Parser;
 /// Reads the command line and does what it says.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    run(std::env::args_os())
+}
+
+/// Does what a command line says; its first word is the program.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match cli::Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     let terminal = progress::Terminal::detect();
     telemetry::start(cli.log_level(), &terminal);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -5,15 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use stepflow_engine::ports::{Blobs, ComponentHost, SystemClock};
+use stepflow_engine::ports::{Blobs, ComponentHost, Inbox, SystemClock};
 use stepflow_engine::{Engine, Ports};
-use stepflow_flow::{Code, Diagnostic, Path, Plan};
-use stepflow_hosts::{BuiltinHost, BuiltinOptions, Health, Router, StartError, StdioWorker, WorkerOptions};
-use stepflow_protocol::{ErrorKind, RunId, Value};
+use stepflow_flow::{Code, Diagnostic, Flow, Path, Plan};
+use stepflow_hosts::{
+    BuiltinHost, BuiltinOptions, Health, MockHost, OpenAiOptions, Router, StartError, StdioWorker, WorkerOptions,
+};
+use stepflow_protocol::RunId;
 use stepflow_store::MemoryStore;
 use tokio::sync::watch;
 
-use crate::config::{Config, Plugin, Worker};
+use crate::catalog::{Catalog, Serves};
+use crate::config::{Builtin, Config, Plugin, Worker};
+use crate::subflow;
 
 /// A server in memory, with the plugins of a configuration.
 pub struct Service {
@@ -23,8 +27,13 @@ pub struct Service {
     pub store: Arc<MemoryStore>,
     router: Arc<Router>,
     workers: BTreeMap<String, Arc<StdioWorker>>,
+    /// All plugins that can say what they serve.
+    lists: BTreeMap<String, Arc<dyn Serves>>,
     stopping: watch::Sender<bool>,
 }
+
+/// The builtins that run flows.
+const RUNS_FLOWS: [&str; 3] = ["/eval", "/iterate", "/map"];
 
 /// Which workers are to be started.
 #[derive(Clone, Copy)]
@@ -33,6 +42,8 @@ pub enum Needs<'a> {
     Everything,
     /// Those that a flow's components lead to.
     Plan(&'a Plan),
+    /// Those that these components lead to.
+    Paths(&'a BTreeSet<&'a str>),
 }
 
 impl Service {
@@ -43,29 +54,52 @@ impl Service {
     /// # Errors
     /// When a route cannot be followed; not for routes that were read from a file.
     pub fn new(config: &Config, grace: Duration) -> Result<Self, stepflow_hosts::RouteError> {
-        let store = MemoryStore::new(stepflow_store::Options::default());
+        Self::with_host(config, grace, |router, _| router)
+    }
+
+    /// The same, with a component host of the caller's between the engine and the routes.
+    ///
+    /// # Errors
+    /// When a route cannot be followed; not for routes that were read from a file.
+    pub fn with_host(
+        config: &Config,
+        grace: Duration,
+        host: impl FnOnce(Arc<dyn ComponentHost>, Arc<dyn Inbox>) -> Arc<dyn ComponentHost>,
+    ) -> Result<Self, stepflow_hosts::RouteError> {
+        let store = MemoryStore::new(config.store.clone());
         let (inbox, mailbox) = stepflow_engine::inbox();
         let blobs: Arc<dyn Blobs> = Arc::clone(&store) as Arc<dyn Blobs>;
         let mut hosts: BTreeMap<String, Arc<dyn ComponentHost>> = BTreeMap::new();
         let mut workers = BTreeMap::new();
+        let mut lists: BTreeMap<String, Arc<dyn Serves>> = BTreeMap::new();
         for (name, plugin) in &config.plugins {
             let (inbox, blobs) = (Arc::clone(&inbox), Arc::clone(&blobs));
             let host: Arc<dyn ComponentHost> = match plugin {
-                Plugin::Builtin => Arc::new(BuiltinHost::new(builtin_options(config), inbox, blobs)),
+                Plugin::Builtin(builtin) => {
+                    let builtin = Arc::new(BuiltinHost::new(builtin_options(config, builtin), inbox, blobs));
+                    lists.insert(name.clone(), Arc::clone(&builtin) as _);
+                    builtin
+                }
                 Plugin::Stepflow(worker) => {
                     let options = WorkerOptions { shutdown_grace: grace, ..worker_options(config, name, worker) };
                     let worker = Arc::new(StdioWorker::new(options, inbox, blobs));
                     workers.insert(name.clone(), Arc::clone(&worker));
+                    lists.insert(name.clone(), Arc::clone(&worker) as _);
                     worker
+                }
+                Plugin::Mock(mock) => {
+                    let mock = Arc::new(MockHost::new(mock.clone(), inbox));
+                    lists.insert(name.clone(), Arc::clone(&mock) as _);
+                    mock
                 }
             };
             hosts.insert(name.clone(), host);
         }
-        let router = Arc::new(Router::new(hosts, config.routes.iter().cloned(), inbox)?);
-        let ports =
-            Ports { journal: Arc::clone(&store) as _, host: Arc::clone(&router) as _, clock: Arc::new(SystemClock) };
-        let engine = Engine::start(stepflow_engine::Options::default(), ports, mailbox);
-        Ok(Self { engine, store, router, workers, stopping: watch::Sender::new(false) })
+        let router = Arc::new(Router::new(hosts, config.routes.iter().cloned(), Arc::clone(&inbox))?);
+        let host = host(Arc::clone(&router) as _, inbox);
+        let ports = Ports { journal: Arc::clone(&store) as _, host, clock: Arc::new(SystemClock) };
+        let engine = Engine::start(config.engine.clone(), ports, mailbox);
+        Ok(Self { engine, store, router, workers, lists, stopping: watch::Sender::new(false) })
     }
 
     /// Starts workers, all at once, and waits until each has answered or failed to.
@@ -87,13 +121,28 @@ impl Service {
     fn needed(&self, needs: Needs<'_>) -> Vec<(&str, &StdioWorker)> {
         let wanted: Option<BTreeSet<String>> = match needs {
             Needs::Everything => None,
-            Needs::Plan(plan) => {
-                let routes = plan.steps.iter().filter_map(|step| self.router.route(&step.component));
+            Needs::Paths(paths) => {
+                let routes = paths.iter().flat_map(|path| self.router.routes(path));
                 Some(routes.map(|route| route.plugin).collect())
             }
+            Needs::Plan(plan) => self.plugins_of(&plan.flow),
         };
         let wanted = |name: &str| wanted.as_ref().is_none_or(|wanted| wanted.contains(name));
         self.workers.iter().filter(|(name, _)| wanted(name)).map(|(name, worker)| (name.as_str(), &**worker)).collect()
+    }
+
+    /// The plugins that the steps of a flow and of the flows inside it lead to. `None`, which is all of them, when a
+    /// step runs a flow that is not known before.
+    fn plugins_of(&self, flow: &Flow) -> Option<BTreeSet<String>> {
+        let mut plugins = BTreeSet::new();
+        let mut known = true;
+        subflow::each_step(flow, &Path::root(), &mut |step, place| {
+            let routes = self.router.routes(&step.component);
+            let runs_flows = routes.iter().any(|route| RUNS_FLOWS.contains(&route.component.as_str()));
+            known &= !runs_flows || subflow::literal(step, place).is_some();
+            plugins.extend(routes.into_iter().map(|route| route.plugin));
+        });
+        known.then_some(plugins)
     }
 
     /// Where each path leads, and what is there.
@@ -113,6 +162,13 @@ impl Service {
             Health::ShutDown => Some("it is shut down".to_owned()),
         };
         self.workers.iter().filter_map(|(name, worker)| Some((name.clone(), reason(worker)?))).collect()
+    }
+
+    /// What the plugins serve, as far as they have said so.
+    #[must_use]
+    pub fn catalog(&self) -> Catalog {
+        let lists = self.lists.iter().map(|(name, plugin)| (name.as_str(), plugin.components()));
+        Catalog::new(&self.router, lists, self.not_ready())
     }
 
     /// Waits until a run has ended, the time is over, or the server is about to stop.
@@ -143,26 +199,39 @@ impl Service {
 /// A diagnostic for each step whose component nothing serves; `advice` is what may help when nothing is near.
 #[must_use]
 pub fn unserved(router: &Router, plan: &Plan, advice: Option<&str>) -> Vec<Diagnostic> {
-    // A path without its slash has its own diagnostic, and routing could only repeat it.
-    let steps = plan.steps.iter().enumerate().filter(|(_, step)| step.component.starts_with('/'));
-    let found = steps.filter_map(|(place, step)| {
-        let error = router.resolve(&step.component, &Value::null()).err()?;
-        let path = Path::root().field("steps").index(place).field("component");
-        let mut diagnostic = Diagnostic::new(Code::UnknownComponent, &path, error.message);
-        diagnostic.help = advice.map(str::to_owned);
-        (error.kind == ErrorKind::ComponentNotFound).then_some(diagnostic)
+    let mut found = Vec::new();
+    subflow::each_step(&plan.flow, &Path::root(), &mut |step, place| {
+        // A path without its slash has its own diagnostic, and routing could only repeat it.
+        if step.component.starts_with('/')
+            && let Err(error) = router.serves(&step.component)
+        {
+            let path = place.clone().field("component");
+            let mut diagnostic = Diagnostic::new(Code::UnknownComponent, &path, error.message);
+            diagnostic.help = advice.map(str::to_owned);
+            found.push(diagnostic);
+        }
     });
-    found.collect()
+    found
 }
 
-fn builtin_options(config: &Config) -> BuiltinOptions {
-    BuiltinOptions { working_dir: config.folder.clone(), allow_paths: Vec::new() }
+fn builtin_options(config: &Config, builtin: &Builtin) -> BuiltinOptions {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    BuiltinOptions {
+        working_dir: config.folder.clone(),
+        allow_paths: builtin.allow_paths.clone(),
+        openai: OpenAiOptions { api_key: set("OPENAI_API_KEY"), base_url: set("OPENAI_BASE_URL") },
+    }
 }
 
 fn worker_options(config: &Config, name: &str, worker: &Worker) -> WorkerOptions {
+    let usual = WorkerOptions::new(name, &worker.command, &config.folder);
     WorkerOptions {
         args: worker.args.clone(),
         env: worker.env.clone(),
-        ..WorkerOptions::new(name, &worker.command, &config.folder)
+        inherit_env: worker.inherit_env.clone(),
+        withheld_env: config.withheld_env.clone(),
+        start_timeout: worker.start_timeout.unwrap_or(usual.start_timeout),
+        max_concurrency: worker.max_concurrency,
+        ..usual
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use parking_lot::Mutex;
-use stepflow_engine::event::{Event, Outcome, Record, ValueRef};
+use stepflow_engine::event::{Event, Outcome, Record, RunCreated, ValueRef};
 use stepflow_engine::ports::{Blob, Blobs, Journal, NewRun, StoreError};
 use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, ExecutionStatus, FlowId, FlowResult, RunId, Value, content_id};
@@ -36,6 +36,8 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Kept {
     trees: HashMap<RunId, Tree>,
+    /// The root of each sub-run.
+    roots: HashMap<RunId, RunId>,
     /// Roots of finished trees, the oldest first.
     finished: VecDeque<RunId>,
     flows: HashMap<FlowId, Arc<Plan>>,
@@ -44,7 +46,6 @@ struct Kept {
 
 #[derive(Debug)]
 struct Tree {
-    plan: Arc<Plan>,
     inputs: Vec<Value>,
     journal: Vec<Record>,
     rows: Rows,
@@ -72,16 +73,16 @@ impl MemoryStore {
     #[must_use]
     pub fn run(&self, run: RunId) -> Option<RunRow> {
         let kept = self.kept.lock();
-        let tree = kept.trees.get(&run)?;
-        let row = tree.rows.runs.get(&run)?.clone();
-        Some(RunRow { flow_name: tree.plan.flow.name.clone(), ..row })
+        let row = kept.tree_of(run)?.rows.runs.get(&run)?.clone();
+        let flow_name = kept.flows.get(&row.flow_id).and_then(|plan| plan.flow.name.clone());
+        Some(RunRow { flow_name, ..row })
     }
 
     /// The items of a run, by index; none when there is no such run.
     #[must_use]
     pub fn items(&self, run: RunId) -> Vec<ItemRow> {
         let kept = self.kept.lock();
-        let Some(tree) = kept.trees.get(&run) else { return Vec::new() };
+        let Some(tree) = kept.tree_of(run) else { return Vec::new() };
         let total = tree.rows.runs.get(&run).map_or(0, |row| row.items.total);
         (0..total).map(|item| tree.item(run, item)).collect()
     }
@@ -90,12 +91,14 @@ impl MemoryStore {
     #[must_use]
     pub fn steps(&self, run: RunId, item: u32) -> Vec<StepRow> {
         let kept = self.kept.lock();
-        let Some(tree) = kept.trees.get(&run) else { return Vec::new() };
+        let Some(tree) = kept.tree_of(run) else { return Vec::new() };
+        let plan = tree.rows.runs.get(&run).and_then(|row| kept.flows.get(&row.flow_id));
+        let id_of = |step: u32| plan.and_then(|plan| Some(plan.steps.get(step as usize)?.id.clone()));
         let of_item = tree.rows.steps.iter().filter(|(at, _)| at.run == run && at.item == item);
         of_item
             .map(|(at, step)| StepRow {
                 step: at.step,
-                step_id: tree.plan.steps.get(at.step as usize).map_or_else(String::new, |step| step.id.clone()),
+                step_id: id_of(at.step).unwrap_or_default(),
                 status: step.status,
                 attempts: step.attempts,
                 error: step.error.clone(),
@@ -108,17 +111,26 @@ impl MemoryStore {
     fn insert(&self, new: NewRun) {
         let mut kept = self.kept.lock();
         kept.flows.entry(new.plan.flow_id).or_insert_with(|| Arc::clone(&new.plan));
-        let tree = Tree { plan: new.plan, inputs: new.inputs, journal: Vec::new(), rows: Rows::default() };
+        let tree = Tree { inputs: new.inputs, journal: Vec::new(), rows: Rows::default() };
         kept.trees.insert(new.root, tree);
         kept.extend(new.root, new.records, self.options.keep_finished);
     }
 }
 
 impl Kept {
+    fn tree_of(&self, run: RunId) -> Option<&Tree> {
+        self.trees.get(self.roots.get(&run).unwrap_or(&run))
+    }
+
     fn extend(&mut self, root: RunId, records: Vec<Record>, keep_finished: usize) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         let mut ended = false;
         for record in records {
+            if let Event::RunCreated(created) = &record.event
+                && created.parent.is_some()
+            {
+                self.roots.insert(created.run, root);
+            }
             ended |= matches!(&record.event, Event::RunEnded(end) if end.run == root);
             tree.rows.apply(&record);
             tree.journal.push(record);
@@ -129,6 +141,7 @@ impl Kept {
         while self.finished.len() > keep_finished {
             if let Some(oldest) = self.finished.pop_front() {
                 self.trees.remove(&oldest);
+                self.roots.retain(|_, root| *root != oldest);
             }
         }
     }
@@ -146,10 +159,24 @@ impl Tree {
         ItemRow { item, status: end.status, result, ended_at: Some(end.at) }
     }
 
+    /// The inputs of a sub-run stand in its first event.
+    fn nested_inputs(&self, run: RunId) -> Option<&Value> {
+        self.journal.iter().find_map(|record| match &record.event {
+            Event::RunCreated(RunCreated { run: of, nested: Some(nested), .. }) if *of == run => match &nested.inputs {
+                ValueRef::Inline(inputs) => Some(inputs),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
     fn value(&self, place: &ValueRef) -> Option<Value> {
         match place {
             ValueRef::Inline(value) => Some(value.clone()),
-            ValueRef::Item(_, item) => self.inputs.get(*item as usize).cloned(),
+            ValueRef::Item(run, item) => match self.nested_inputs(*run) {
+                Some(inputs) => inputs.elements().into_iter().nth(*item as usize),
+                None => self.inputs.get(*item as usize).cloned(),
+            },
             // Sequences are dense and begin with 1.
             ValueRef::Row(seq) => match &self.journal.get((*seq as usize).checked_sub(1)?)?.event {
                 Event::AttemptEnded(ended) => match &ended.payload {
@@ -177,6 +204,10 @@ impl Journal for MemoryStore {
         done(Ok(()))
     }
 
+    fn keep_flow(&self, plan: Arc<Plan>) {
+        self.put_flow(plan);
+    }
+
     fn append(&self, root: RunId, records: Vec<Record>) -> BoxFuture<'static, Result<(), StoreError>> {
         self.kept.lock().extend(root, records, self.options.keep_finished);
         done(Ok(()))
@@ -192,10 +223,17 @@ impl Journal for MemoryStore {
     fn value(&self, root: RunId, place: &ValueRef) -> BoxFuture<'static, Result<Value, StoreError>> {
         let kept = self.kept.lock();
         let value = match place {
-            ValueRef::Blob(id) => kept.blobs.get(id).map(|blob| blob.data.clone()),
+            ValueRef::Blob(id) => {
+                let stored = kept.blobs.get(id).map(|blob| blob.data.clone());
+                let flow = || kept.flows.get(id).and_then(|plan| Value::parse(plan.flow.canonical()).ok());
+                stored.or_else(flow)
+            }
             _ => kept.trees.get(&root).and_then(|tree| tree.value(place)),
         };
-        done(value.ok_or_else(|| no_run(root)))
+        done(value.ok_or_else(|| match place {
+            ValueRef::Blob(id) => StoreError::NotFound { what: "blob", id: id.to_string() },
+            _ => no_run(root),
+        }))
     }
 }
 

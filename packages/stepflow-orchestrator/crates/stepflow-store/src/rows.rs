@@ -118,7 +118,11 @@ impl Rows {
                     ended_at: None,
                 };
                 self.runs.insert(created.run, row);
+                if let Some(parent) = created.parent {
+                    self.begun(parent, record.at);
+                }
             }
+            Event::TimerStarted(timer) => self.begun(timer.step, record.at),
             Event::StepScheduled(scheduled) => {
                 let step = self.step(scheduled.step);
                 step.status = StepStatus::Runnable;
@@ -160,13 +164,19 @@ impl Rows {
             }
             Event::AttemptEnded(_)
             | Event::RetryScheduled(_)
-            | Event::TimerStarted(_)
             | Event::TimerFired(_)
             | Event::CancelAsked(_)
             | Event::OwnerChanged(_)
             | Event::StepReused(_)
             | Event::StepEndedFromOutside(_) => {}
         }
+    }
+
+    /// A step of control flow has begun: nothing else will say that it runs.
+    fn begun(&mut self, at: StepRef, when: Timestamp) {
+        let step = self.step(at);
+        step.status = StepStatus::Running;
+        step.scheduled_at.get_or_insert(when);
     }
 
     fn step(&mut self, at: StepRef) -> &mut StepProgress {

@@ -44,6 +44,7 @@ fn new_run(run: RunId) -> NewRun {
         limit: 1,
         deadline_at: None,
         semantics: 1,
+        nested: None,
     };
     NewRun {
         root: run,

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use stepflow_flow::Plan;
-use stepflow_protocol::{FlowError, FlowId, Value};
+use stepflow_flow::{Level, Plan, Source, load};
+use stepflow_protocol::{ErrorKind, FlowError, FlowId, Value};
 use uuid::Uuid;
 
 use crate::engine::Ports;
@@ -28,7 +28,7 @@ impl Ids {
 pub(super) struct World<'a> {
     pub ports: &'a Ports,
     pub rules: &'a Rules,
-    pub plans: &'a HashMap<FlowId, Arc<Plan>>,
+    pub plans: &'a mut HashMap<FlowId, Arc<Plan>>,
     pub ids: &'a mut Ids,
 }
 
@@ -51,6 +51,22 @@ impl Surroundings for World<'_> {
 
     fn resolve(&self, path: &str, input: &Value) -> Result<Target, FlowError> {
         self.ports.host.resolve(path, input)
+    }
+
+    fn sub_plan(&mut self, document: &Value) -> Result<Arc<Plan>, FlowError> {
+        let loaded = load(Source::json("sub-flow", document.as_str()));
+        let plan = loaded.flow.ok_or(loaded.diagnostics).and_then(Plan::compile).map_err(|diagnostics| {
+            let first = diagnostics.iter().find(|diagnostic| diagnostic.level == Level::Fatal);
+            let why = first.map_or_else(String::new, |first| format!("{} at `{}`", first.message, first.path));
+            FlowError::new(ErrorKind::InvalidInput, format!("the sub-flow cannot run: {why}"))
+        })?;
+        if let Some(known) = self.plans.get(&plan.flow_id) {
+            return Ok(Arc::clone(known));
+        }
+        let plan = Arc::new(plan);
+        self.ports.journal.keep_flow(Arc::clone(&plan));
+        self.plans.insert(plan.flow_id, Arc::clone(&plan));
+        Ok(plan)
     }
 
     fn plan(&self, flow: FlowId) -> Option<Arc<Plan>> {

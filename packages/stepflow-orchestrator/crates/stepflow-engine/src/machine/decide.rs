@@ -3,10 +3,10 @@
 use stepflow_flow::{OnError, Plan};
 use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, RunId, TaskId, Value};
 
-use super::answer;
 use super::frontier::Ready;
 use super::given::{Given, Missing, plan_of};
 use super::state::{Phase, RunTree};
+use super::{answer, nested};
 use crate::event::{
     CancelAsked, Event, ItemEnded, Outcome, OwnerChanged, RunCreated, RunEnded, StepEnded, StepRef, StepScheduled,
     TaskRef, ValueRef,
@@ -51,7 +51,10 @@ pub fn decide(state: &RunTree, input: Input, given: &mut Given<'_>) -> Result<Ve
             given.frontier.wake(state, at);
             proceed(state, given)
         }
-        Input::DeadlineReached(run) => Ok(deadline_reached(state, run, given)),
+        Input::DeadlineReached(run) => match deadline_reached(state, run, given) {
+            nothing if nothing.is_empty() => proceed(state, given),
+            events => Ok(events),
+        },
         Input::CancelAsked(_) if state.is_ended() || state.cancel_asked => Ok(Vec::new()),
         Input::CancelAsked(asked) => Ok(cancelled(state, asked)),
         Input::OwnerChanged(changed) => Ok(vec![Event::OwnerChanged(changed)]),
@@ -75,15 +78,24 @@ fn proceed(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing
         if !events.is_empty() {
             return Ok(events);
         }
+        let events = nested::rested(state, given)?;
+        if !events.is_empty() {
+            return Ok(events);
+        }
+        let events = nested::returned(state, given)?;
+        if !events.is_empty() {
+            return Ok(events);
+        }
         let free = state.free_slots();
-        if free > given.frontier.ready_count()
+        let chosen = given.frontier.choose(state, free);
+        if free > chosen.len()
             && let Some(at) = given.frontier.next_unopened(state)
             && let Some(plan) = plan_of(given.world, state, at.0)
         {
             given.frontier.open(state, &plan, at);
             continue;
         }
-        return schedule(state, free, given);
+        return schedule(state, chosen, given);
     }
 }
 
@@ -150,10 +162,8 @@ fn failed_must(state: &RunTree, given: &Given<'_>, run: RunId, item: u32) -> Opt
     })
 }
 
-/// Attempts for the free slots, in the order of items and steps.
-fn schedule(state: &RunTree, free: usize, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
-    let chosen: Vec<(StepRef, Ready)> =
-        given.frontier.ready().take(free).map(|(at, ready)| (*at, ready.clone())).collect();
+/// What begins for the ready steps that there is room for.
+fn schedule(state: &RunTree, chosen: Vec<(StepRef, Ready)>, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
     let missing: Vec<ValueRef> = chosen
         .iter()
         .filter(|(_, ready)| given.values.get(&ready.input).is_none())
@@ -162,40 +172,54 @@ fn schedule(state: &RunTree, free: usize, given: &mut Given<'_>) -> Result<Vec<E
     if !missing.is_empty() {
         return Err(Missing(missing));
     }
-    Ok(chosen.into_iter().filter_map(|(at, ready)| attempt(state, at, ready, given)).collect())
+    let mut events = Vec::with_capacity(chosen.len());
+    for (at, ready) in chosen {
+        match begin(state, at, ready, given) {
+            Ok(event) => events.extend(event),
+            // What can begin does; the rest comes when its values are there.
+            Err(missing) if events.is_empty() => return Err(missing),
+            Err(_) => break,
+        }
+    }
+    Ok(events)
 }
 
-/// The next attempt of a ready step, or its end where no component can take it.
-fn attempt(state: &RunTree, at: StepRef, ready: Ready, given: &mut Given<'_>) -> Option<Event> {
-    let plan = plan_of(given.world, state, at.run)?;
-    let step = plan.steps.get(at.step as usize)?;
+/// How a ready step begins: with an attempt, a sub-run, a wait, or its end where nothing can take it.
+fn begin(state: &RunTree, at: StepRef, ready: Ready, given: &mut Given<'_>) -> Result<Option<Event>, Missing> {
+    let Some(plan) = plan_of(given.world, state, at.run) else { return Ok(None) };
+    let (Some(step), Some(input)) = (plan.steps.get(at.step as usize), given.values.get(&ready.input)) else {
+        return Ok(None);
+    };
     let before = state.step(at);
     if before.is_some_and(|step| step.owners_lost >= MAX_OWNERS_LOST) {
         let message = format!("the server stopped {MAX_OWNERS_LOST} times in a row while this step was running");
-        return Some(step_failed(at, FlowError::new(ErrorKind::OrchestratorError, message)));
+        return Ok(Some(step_failed(at, FlowError::new(ErrorKind::OrchestratorError, message))));
     }
-    let input = given.values.get(&ready.input)?;
-    let route = match given.world.resolve(&step.component, &input) {
-        Ok(Target::Component { route, .. }) => route,
-        Err(error) => return Some(refused(&plan, at, error)),
+    let begun = match given.world.resolve(&step.component, &input) {
+        Err(error) => refused(&plan, at, error),
+        Ok(Target::SubFlow(control)) => nested::begin(state, &plan, at, control, ready.input, given)?,
+        Ok(Target::Timer) => nested::sleep(&plan, at, ready.input, &input, given.world.now()),
+        Ok(Target::Component { route, .. }) => {
+            let task_id = match before.and_then(|step| step.task) {
+                Some(task) => task,
+                None => TaskId::from_uuid(given.world.new_id()),
+            };
+            let attempt = before.map_or(0, super::Step::newest) + 1;
+            Event::StepScheduled(StepScheduled {
+                step: at,
+                task: TaskRef { task_id, attempt },
+                component: step.component.clone(),
+                route,
+                input: ready.input,
+                reason: ready.reason,
+            })
+        }
     };
-    let task_id = match before.and_then(|step| step.task) {
-        Some(task) => task,
-        None => TaskId::from_uuid(given.world.new_id()),
-    };
-    let attempt = before.map_or(0, super::Step::newest) + 1;
-    Some(Event::StepScheduled(StepScheduled {
-        step: at,
-        task: TaskRef { task_id, attempt },
-        component: step.component.clone(),
-        route,
-        input: ready.input,
-        reason: ready.reason,
-    }))
+    Ok(Some(begun))
 }
 
 /// A step that its route or its component's input schema refuses: `useDefault` applies to it, `retry` does not.
-fn refused(plan: &Plan, at: StepRef, error: FlowError) -> Event {
+pub(super) fn refused(plan: &Plan, at: StepRef, error: FlowError) -> Event {
     let step = &plan.steps[at.step as usize];
     if let OnError::UseDefault(value) = &step.on_error {
         return defaulted(at, value);
@@ -229,7 +253,8 @@ fn deadline_reached(state: &RunTree, run: RunId, given: &Given<'_>) -> Vec<Event
         return Vec::new();
     }
     let error = FlowError::new(ErrorKind::Timeout, "the run took longer than the flow's `timeout` allows");
-    closed(state, run, ExecutionStatus::Failed, &error)
+    let runs = state.with_descendants(run);
+    runs.into_iter().rev().flat_map(|run| closed(state, run, ExecutionStatus::Failed, &error)).collect()
 }
 
 /// The end of everything in a run that has not ended.

@@ -40,6 +40,9 @@ fn run_created(state: &mut RunTree, key: OwedKey, created: &RunCreated) {
         flow_id: created.flow_id,
         parent: created.parent,
         key: created.key.clone(),
+        nested: created.nested.clone(),
+        limit: created.limit,
+        open: 0,
         variables: created.variables.clone(),
         deadline_at: created.deadline_at,
         status: ExecutionStatus::Running,
@@ -48,11 +51,21 @@ fn run_created(state: &mut RunTree, key: OwedKey, created: &RunCreated) {
         failed: false,
     };
     state.runs.insert(created.run, run);
+    if let (Some(parent), Some(nested)) = (created.parent, &created.nested)
+        && let Some(step) = step_mut(state, parent)
+    {
+        step.phase = Phase::Nested(created.run);
+        step.input = Some(nested.step_input.clone());
+        step.sub_runs += 1;
+    }
 }
 
 fn step_scheduled(state: &mut RunTree, key: OwedKey, scheduled: &StepScheduled) {
     state.tasks.insert(scheduled.task.task_id, scheduled.step);
     state.open += 1;
+    if let Some(run) = state.runs.get_mut(&scheduled.step.run) {
+        run.open += 1;
+    }
     let effect = Effect::Offer {
         task: scheduled.task,
         step: scheduled.step,
@@ -85,6 +98,9 @@ fn attempt_ended(state: &mut RunTree, key: OwedKey, ended: &AttemptEnded) {
     if let AttemptState::Open(owed) = before {
         state.open -= 1;
         state.owed.remove(&owed);
+        if let Some(run) = state.runs.get_mut(&at.run) {
+            run.open -= 1;
+        }
     }
     // The worker still has what took too long.
     if ended.outcome == AttemptOutcome::Timeout {
@@ -93,6 +109,7 @@ fn attempt_ended(state: &mut RunTree, key: OwedKey, ended: &AttemptEnded) {
     // Invariant 4: an answer after the end is recorded, and then there is nothing more to know.
     if ended_step {
         forget(state, at);
+        forget_run(state, at.run);
     }
 }
 
@@ -130,11 +147,16 @@ fn step_ended(state: &mut RunTree, key: OwedKey, at: StepRef, result: &Outcome) 
     }
     settle(state, &before);
     forget(state, at);
+    if step_mut(state, at).is_some_and(|step| step.sub_runs > 0) {
+        let below: Vec<_> = state.runs.iter().filter(|(_, run)| run.parent == Some(at)).map(|(id, _)| *id).collect();
+        below.into_iter().for_each(|run| forget_run(state, run));
+    }
 }
 
 fn timer_started(state: &mut RunTree, key: OwedKey, timer: &TimerStarted) {
     state.owed.insert(key, Effect::Wake { step: timer.step, due_at: timer.due_at });
     if let Some(step) = step_mut(state, timer.step) {
+        step.input = Some(timer.input.clone());
         step.phase = Phase::Sleeping { owed: key };
     }
 }
@@ -166,6 +188,7 @@ fn run_ended(state: &mut RunTree, run: RunId, status: ExecutionStatus) {
 fn owner_changed(state: &mut RunTree, record: &Record, epoch: u64) {
     state.epoch = epoch;
     state.open = 0;
+    state.runs.values_mut().for_each(|run| run.open = 0);
     state.owed.retain(|_, effect| matches!(effect, Effect::Wake { .. } | Effect::Deadline { .. }));
     for step in state.runs.values_mut().flat_map(|run| &mut run.items).flat_map(|item| item.steps.values_mut()) {
         for attempt in &mut step.attempts {
@@ -208,5 +231,14 @@ fn forget(state: &mut RunTree, at: StepRef) {
         && item.end.is_some()
     {
         item.steps.remove(&at.step);
+    }
+}
+
+/// Drops a sub-run whose results its parent has: once none of its attempts is open.
+fn forget_run(state: &mut RunTree, id: RunId) {
+    let Some(run) = state.runs.get(&id) else { return };
+    let Some(parent) = run.parent.filter(|_| run.status.is_terminal() && run.open == 0) else { return };
+    if state.step(parent).is_none_or(|step| step.phase == Phase::Ended) {
+        state.runs.remove(&id);
     }
 }

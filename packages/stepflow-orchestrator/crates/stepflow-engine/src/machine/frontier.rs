@@ -25,6 +25,10 @@ pub struct Frontier {
     ready: BTreeMap<StepRef, Ready>,
     /// Steps whose input cannot be had.
     doomed: BTreeMap<StepRef, Doom>,
+    /// Steps whose wait is over.
+    rested: BTreeSet<StepRef>,
+    /// Sub-runs that have ended and whose parents wait for them.
+    returned: BTreeSet<RunId>,
     /// Items with something to look at.
     stirred: BTreeSet<(RunId, u32)>,
     /// Items whose output is known and whose `mustExecute` steps have ended.
@@ -73,28 +77,36 @@ impl Frontier {
     /// Takes note of an event that was folded.
     pub(super) fn absorb(&mut self, state: &RunTree, event: &Event, now: Timestamp) {
         match event {
-            Event::RunCreated(created) => drop(self.unopened.insert(created.run, 0)),
+            Event::RunCreated(created) => {
+                self.unopened.insert(created.run, 0);
+                if let Some(parent) = created.parent {
+                    self.ready.remove(&parent);
+                    self.returned.retain(|run| awaited(state, *run));
+                }
+            }
+            Event::TimerStarted(timer) => drop(self.ready.remove(&timer.step)),
             Event::StepScheduled(scheduled) => drop(self.ready.remove(&scheduled.step)),
             Event::RetryScheduled(retry) if retry.due_at <= now => {
                 if let Some(step) = state.tasks.get(&retry.task.task_id) {
                     self.wake(state, *step);
                 }
             }
-            Event::StepEnded(ended) => self.step_ended(ended.step),
-            Event::StepReused(ended) => self.step_ended(ended.step),
-            Event::StepEndedFromOutside(ended) => self.step_ended(ended.step),
+            Event::StepEnded(ended) => self.step_ended(state, ended.step),
+            Event::StepReused(ended) => self.step_ended(state, ended.step),
+            Event::StepEndedFromOutside(ended) => self.step_ended(state, ended.step),
             Event::ItemEnded(ended) => {
                 self.items.remove(&(ended.run, ended.item));
                 self.stirred.remove(&(ended.run, ended.item));
                 self.finished.remove(&(ended.run, ended.item));
             }
-            Event::RunEnded(ended) => drop(self.unopened.remove(&ended.run)),
+            Event::RunEnded(ended) => {
+                self.unopened.remove(&ended.run);
+                if awaited(state, ended.run) {
+                    self.returned.insert(ended.run);
+                }
+            }
             Event::OwnerChanged(_) => self.begin_again(state),
-            Event::AttemptEnded(_)
-            | Event::RetryScheduled(_)
-            | Event::TimerStarted(_)
-            | Event::TimerFired(_)
-            | Event::CancelAsked(_) => {}
+            Event::AttemptEnded(_) | Event::RetryScheduled(_) | Event::TimerFired(_) | Event::CancelAsked(_) => {}
         }
     }
 
@@ -104,11 +116,33 @@ impl Frontier {
         if let (Phase::Retrying { reason, .. }, Some(input)) = (&step.phase, &step.input) {
             self.ready.insert(at, Ready { input: input.clone(), reason: *reason });
         }
+        if matches!(step.phase, Phase::Sleeping { .. }) {
+            self.rested.insert(at);
+        }
     }
 
-    /// The ready steps, first first.
-    pub(super) fn ready(&self) -> impl Iterator<Item = (&StepRef, &Ready)> {
-        self.ready.iter()
+    /// The ready steps that the limits of their runs let through, at most so many, first first.
+    pub(super) fn choose(&self, state: &RunTree, most: usize) -> Vec<(StepRef, Ready)> {
+        let mut left: HashMap<RunId, usize> = HashMap::new();
+        let mut fits = |run: RunId| {
+            let left = left.entry(run).or_insert_with(|| state.free_slots_of(run));
+            *left > 0 && {
+                *left -= 1;
+                true
+            }
+        };
+        let fitting = self.ready.iter().filter(|(at, _)| fits(at.run)).take(most);
+        fitting.map(|(at, ready)| (*at, ready.clone())).collect()
+    }
+
+    /// The steps whose wait is over.
+    pub(super) fn rested(&self) -> impl Iterator<Item = &StepRef> {
+        self.rested.iter()
+    }
+
+    /// The sub-runs that have ended and whose parents wait for them.
+    pub(super) fn returned(&self) -> impl Iterator<Item = &RunId> {
+        self.returned.iter()
     }
 
     /// The steps that cannot run.
@@ -116,19 +150,19 @@ impl Frontier {
         self.doomed.iter()
     }
 
-    /// How many steps are ready.
-    pub(super) fn ready_count(&self) -> usize {
-        self.ready.len()
-    }
-
     /// The items whose output is known and whose `mustExecute` steps have ended.
     pub(super) fn finished(&self) -> impl Iterator<Item = (RunId, u32, &Result<Value, FlowError>)> {
         self.finished.iter().filter_map(|at| Some((at.0, at.1, self.items.get(at)?.output.as_ref()?)))
     }
 
-    /// The next item that nobody has looked at yet.
+    /// The next item that nobody has looked at yet and whose run has slots for it; the deepest run's first.
     pub(super) fn next_unopened(&mut self, state: &RunTree) -> Option<(RunId, u32)> {
-        for (id, run) in &state.runs {
+        for (id, run) in state.runs.iter().rev() {
+            let begin = StepRef { run: *id, item: 0, step: 0 };
+            let end = StepRef { run: *id, item: u32::MAX, step: u32::MAX };
+            if self.ready.range(begin..=end).count() >= state.free_slots_of(*id) {
+                continue;
+            }
             let Some(next) = self.unopened.get_mut(id) else { continue };
             while let Some(item) = run.items.get(*next as usize) {
                 if item.end.is_none() {
@@ -188,9 +222,13 @@ impl Frontier {
         Ok(())
     }
 
-    fn step_ended(&mut self, at: StepRef) {
+    fn step_ended(&mut self, state: &RunTree, at: StepRef) {
+        if !self.returned.is_empty() {
+            self.returned.retain(|run| awaited(state, *run));
+        }
         self.ready.remove(&at);
         self.doomed.remove(&at);
+        self.rested.remove(&at);
         let Some(item) = self.items.get_mut(&(at.run, at.item)) else { return };
         let step = at.step as StepIndex;
         item.musts.remove(&step);
@@ -210,8 +248,20 @@ impl Frontier {
     /// Forgets everything; what is open is found again as slots get free.
     fn begin_again(&mut self, state: &RunTree) {
         let running = state.runs.iter().filter(|(_, run)| !run.status.is_terminal());
-        *self = Self { unopened: running.map(|(id, _)| (*id, 0)).collect(), ..Self::default() };
+        let returned = state.runs.keys().copied().filter(|run| awaited(state, *run));
+        *self = Self {
+            unopened: running.map(|(id, _)| (*id, 0)).collect(),
+            returned: returned.collect(),
+            ..Self::default()
+        };
     }
+}
+
+/// Whether this run has ended and a step waits for it.
+fn awaited(state: &RunTree, id: RunId) -> bool {
+    let Some(run) = state.runs.get(&id).filter(|run| run.status.is_terminal()) else { return false };
+    let parent = run.parent.and_then(|parent| state.step(parent));
+    parent.is_some_and(|step| step.phase == Phase::Nested(id))
 }
 
 impl ItemFrontier {

@@ -39,6 +39,12 @@ pub trait Surroundings {
     /// When nothing serves it, or when the input does not fit it.
     fn resolve(&self, path: &str, input: &Value) -> Result<Target, FlowError>;
 
+    /// The plan of this document, from now on also known by its id.
+    ///
+    /// # Errors
+    /// When the document is not a flow.
+    fn sub_plan(&mut self, document: &Value) -> Result<Arc<Plan>, FlowError>;
+
     /// The plan of this flow.
     fn plan(&self, flow: FlowId) -> Option<Arc<Plan>>;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use stepflow_protocol::{ExecutionStatus, FlowId, RunId, TaskId, Value};
 
-use crate::event::{AttemptOutcome, Outcome, Reason, Route, StepRef, TaskRef, ValueRef};
+use crate::event::{AttemptOutcome, Nested, Outcome, Reason, Route, StepRef, TaskRef, ValueRef};
 
 /// A root run and its sub-runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +79,12 @@ pub struct Run {
     pub parent: Option<StepRef>,
     /// The name under which its parent's next attempt finds it.
     pub key: Option<String>,
+    /// What its parent wants of it.
+    pub nested: Option<Nested>,
+    /// How many of its attempts may be open at once.
+    pub limit: u32,
+    /// How many are.
+    pub open: u32,
     /// The variables, an object.
     pub variables: Option<Value>,
     /// When it has to be done.
@@ -128,6 +134,8 @@ pub struct Step {
     pub component_retries: u32,
     /// How many owners in a row were lost while it was open.
     pub owners_lost: u32,
+    /// How many sub-runs it has begun.
+    pub sub_runs: u32,
     /// The end, when there is one.
     pub result: Option<Outcome>,
 }
@@ -149,6 +157,8 @@ pub enum Phase {
         /// The wake-up that is owed.
         owed: Option<(u64, u32)>,
     },
+    /// It waits for the end of a sub-run.
+    Nested(RunId),
     /// It waits for a time.
     Sleeping {
         /// The wake-up that is owed.
@@ -205,6 +215,35 @@ impl RunTree {
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.runs.get(&self.root).is_some_and(|run| run.status.is_terminal())
+    }
+
+    /// How many more attempts of this run may be opened, the tree's limit aside.
+    #[must_use]
+    pub fn free_slots_of(&self, run: RunId) -> usize {
+        self.runs.get(&run).map_or(0, |run| run.limit.saturating_sub(run.open) as usize)
+    }
+
+    /// The runs below this one, and this one, the deepest last.
+    #[must_use]
+    pub fn with_descendants(&self, run: RunId) -> Vec<RunId> {
+        let mut found = vec![run];
+        let mut at = 0;
+        while let Some(parent) = found.get(at).copied() {
+            found.extend(
+                self.runs
+                    .iter()
+                    .filter(|(_, run)| run.parent.is_some_and(|step| step.run == parent))
+                    .map(|(id, _)| *id),
+            );
+            at += 1;
+        }
+        found
+    }
+
+    /// How many runs there are above this one.
+    #[must_use]
+    pub fn depth(&self, run: RunId) -> usize {
+        std::iter::successors(Some(run), |run| Some(self.runs.get(run)?.parent?.run)).count() - 1
     }
 
     /// How many more attempts may be opened.

@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 
-use stepflow_protocol::{RunId, Value};
+use stepflow_protocol::{BlobId, RunId, Value};
 
 use super::state::RunTree;
-use crate::event::{Event, Outcome, Record, ValueRef};
+use crate::event::{AttemptEnded, Event, Nested, Outcome, Record, RunCreated, ValueRef};
 
 /// Values by where they stand in the journal or among a run's inputs.
 #[derive(Debug, Default)]
 pub struct Values {
     rows: HashMap<u64, Value>,
     inputs: HashMap<(RunId, u32), Value>,
+    blobs: HashMap<BlobId, Option<Value>>,
 }
 
 impl Values {
@@ -22,7 +23,20 @@ impl Values {
             ValueRef::Inline(value) => Some(value.clone()),
             ValueRef::Row(seq) => self.rows.get(seq).cloned(),
             ValueRef::Item(run, item) => self.inputs.get(&(*run, *item)).cloned(),
-            ValueRef::Blob(_) => None,
+            ValueRef::Blob(id) => self.blob(*id).flatten(),
+        }
+    }
+
+    /// The content of this id: `None` when nobody has looked for it, `Some(None)` when there is none.
+    #[must_use]
+    pub fn blob(&self, id: BlobId) -> Option<Option<Value>> {
+        self.blobs.get(&id).cloned()
+    }
+
+    /// Takes note that there is no such value.
+    pub fn insert_absent(&mut self, place: &ValueRef) {
+        if let ValueRef::Blob(id) = place {
+            self.blobs.insert(*id, None);
         }
     }
 
@@ -31,7 +45,8 @@ impl Values {
         match place {
             ValueRef::Row(seq) => drop(self.rows.insert(*seq, value)),
             ValueRef::Item(run, item) => drop(self.inputs.insert((*run, *item), value)),
-            ValueRef::Inline(_) | ValueRef::Blob(_) => {}
+            ValueRef::Blob(id) => drop(self.blobs.insert(*id, Some(value))),
+            ValueRef::Inline(_) => {}
         }
     }
 
@@ -39,14 +54,24 @@ impl Values {
     pub fn clear(&mut self) {
         self.rows.clear();
         self.inputs.clear();
+        self.blobs.clear();
     }
 
     /// Keeps what an event brought.
     pub(super) fn keep(&mut self, record: &Record) {
-        if let Event::AttemptEnded(ended) = &record.event
-            && let Some(ValueRef::Inline(value)) = &ended.payload
-        {
-            self.rows.insert(record.seq, value.clone());
+        match &record.event {
+            Event::AttemptEnded(AttemptEnded { payload: Some(ValueRef::Inline(value)), .. }) => {
+                self.rows.insert(record.seq, value.clone());
+            }
+            Event::RunCreated(RunCreated {
+                run,
+                nested: Some(Nested { inputs: ValueRef::Inline(inputs), .. }),
+                ..
+            }) => {
+                let items = (0_u32..).zip(inputs.elements());
+                self.inputs.extend(items.map(|(item, input)| ((*run, item), input)));
+            }
+            _ => {}
         }
     }
 

@@ -28,7 +28,7 @@ pub fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-fn step(index: usize) -> impl Strategy<Value = Json> {
+fn step(index: usize) -> impl Strategy<Value = Json> + use<> {
     let handling = prop_oneof![
         4 => Just(json!(null)),
         1 => Just(json!({"action": "useDefault", "defaultValue": {"d": 1}})),
@@ -44,12 +44,37 @@ fn step(index: usize) -> impl Strategy<Value = Json> {
         1 => Just(("/t/nowhere", None)),
         1 => Just(("/t/twice", Some(json!({"action": "retry", "maxRetries": 2})))),
     ];
-    (component, expression(index), handling, prop::bool::weighted(0.15)).prop_map(
+    let plain = (component, expression(index), handling, prop::bool::weighted(0.15)).prop_map(
         move |((component, own), input, handling, must)| {
             let on_error = own.unwrap_or(handling);
             json!({"id": format!("s{index}"), "component": component, "input": input, "onError": on_error, "mustExecute": must})
         },
-    )
+    );
+    let items = prop::collection::vec(expression(index), 0..3);
+    let flow = prop_oneof![Just(sub_flow("/t/wrap")), Just(sub_flow("/t/lost")), Just(nested_flow())];
+    let map = (items, flow).prop_map(move |(items, flow)| {
+        let input = json!({"workflow": {"$literal": flow}, "items": items, "max_concurrency": 1});
+        json!({"id": format!("s{index}"), "component": "/t/map", "input": input})
+    });
+    let sleep = expression(index).prop_map(move |passed| {
+        let input = json!({"duration_ms": 5, "passthrough": passed});
+        json!({"id": format!("s{index}"), "component": "/t/sleep", "input": input})
+    });
+    prop_oneof![8 => plain, 1 => map, 1 => sleep]
+}
+
+/// A flow that never fails.
+fn sub_flow(component: &str) -> Json {
+    json!({"name": "sub", "steps": [
+        {"id": "a", "component": component, "input": {"$input": "$"}},
+        {"id": "b", "component": "/t/wrap", "input": [{"$step": "a"}, 1]}],
+        "output": {"$step": "b"}})
+}
+
+/// One that runs another.
+fn nested_flow() -> Json {
+    let input = json!({"workflow": {"$literal": sub_flow("/t/echo")}, "items": [{"$input": "$"}, 2]});
+    json!({"name": "outer", "steps": [{"id": "m", "component": "/t/map", "input": input}], "output": {"$step": "m"}})
 }
 
 /// An expression over the first `steps` steps.

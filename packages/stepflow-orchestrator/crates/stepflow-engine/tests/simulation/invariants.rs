@@ -31,9 +31,11 @@ pub fn check(simulation: &Simulation) {
                 closed.extend(newest.iter().map(|(task_id, attempt)| TaskRef { task_id: *task_id, attempt: *attempt }));
             }
             Event::StepEnded(ended) => assert!(ended_steps.insert(ended.step), "a step ends once"),
-            Event::ItemEnded(ended) => assert!(ended_items.insert(ended.item), "an item ends once"),
+            Event::ItemEnded(ended) => {
+                assert!(ended_items.insert((ended.run, ended.item)), "an item ends once");
+            }
             Event::CancelAsked(_) => over = true,
-            Event::RunEnded(_) => over = true,
+            Event::RunEnded(ended) => over |= ended.run == simulation.root,
             _ => {}
         }
     }

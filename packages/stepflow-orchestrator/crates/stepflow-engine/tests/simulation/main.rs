@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod flows;
+mod golden;
 mod invariants;
 mod naive;
 mod world;

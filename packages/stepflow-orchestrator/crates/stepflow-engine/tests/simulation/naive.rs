@@ -64,7 +64,21 @@ impl Naive<'_> {
 
     fn component(path: &str, input: &Json) -> Outcome {
         match path {
-            "/t/echo" => Success(input.clone()),
+            "/t/map" => {
+                let flow = &input["workflow"];
+                let items = input["items"].as_array().unwrap();
+                let run = |item: &Json| Naive { flow, input: item, known: HashMap::new() }.run();
+                let results: Vec<Json> = items
+                    .iter()
+                    .map(run)
+                    .map(|outcome| match outcome {
+                        Success(value) => json!({"outcome": "success", "result": value}),
+                        Failed(..) => panic!("the sub-flows here never fail"),
+                    })
+                    .collect();
+                Success(json!({"results": results, "successful": results.len(), "failed": 0}))
+            }
+            "/t/sleep" | "/t/echo" => Success(input.clone()),
             "/t/wrap" | "/t/lost" | "/t/twice" => Success(json!({"got": input})),
             "/t/null" => Success(Json::Null),
             "/t/fail" => Failed("COMPONENT_FAILED".into(), format!("boom {input}")),
@@ -113,7 +127,9 @@ impl Naive<'_> {
                 if let Some(step) = members.get("$step") {
                     return match self.step(step.as_str().unwrap()) {
                         Success(Json::Null) => Success(Json::Null),
-                        Success(value) => follow(&value, members["path"].as_str().unwrap()),
+                        Success(value) => {
+                            follow(&value, members.get("path").map_or("$", |path| path.as_str().unwrap()))
+                        }
                         failure => failure,
                     };
                 }

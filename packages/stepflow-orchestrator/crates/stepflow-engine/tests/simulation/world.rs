@@ -1,11 +1,11 @@
 //! A world in which components answer in any order, and whose clock is moved by hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
-use stepflow_engine::event::{Event, Outcome, Record, Route, RunCreated, StepRef, TaskRef, ValueRef};
+use stepflow_engine::event::{Control, Event, Outcome, Record, Route, RunCreated, StepRef, TaskRef, ValueRef};
 use stepflow_engine::machine::{Effect, Input, Machine, Missing, Rules, Surroundings, owed_between};
 use stepflow_engine::ports::{Answer, Lost, Purity, Target};
 use stepflow_flow::{Plan, Source, load};
@@ -18,7 +18,7 @@ use super::naive;
 struct World {
     now: Timestamp,
     ids: u128,
-    plan: Arc<Plan>,
+    plans: HashMap<FlowId, Arc<Plan>>,
     rules: Rules,
 }
 
@@ -40,12 +40,24 @@ impl Surroundings for World {
         if path == "/t/nowhere" {
             return Err(FlowError::new(ErrorKind::ComponentNotFound, "nothing serves it"));
         }
+        match path {
+            "/t/map" => return Ok(Target::SubFlow(Control::Map)),
+            "/t/sleep" => return Ok(Target::Timer),
+            _ => {}
+        }
         let route = Route { plugin: "t".into(), component: path.trim_start_matches("/t").into() };
         Ok(Target::Component { route, purity: Purity::External })
     }
 
-    fn plan(&self, _: FlowId) -> Option<Arc<Plan>> {
-        Some(Arc::clone(&self.plan))
+    fn sub_plan(&mut self, document: &Value) -> Result<Arc<Plan>, FlowError> {
+        let flow = load(Source::json("sub.json", document.as_str())).flow.expect("a valid sub-flow");
+        let plan = Arc::new(Plan::compile(flow).unwrap());
+        self.plans.insert(plan.flow_id, Arc::clone(&plan));
+        Ok(plan)
+    }
+
+    fn plan(&self, flow: FlowId) -> Option<Arc<Plan>> {
+        self.plans.get(&flow).cloned()
     }
 
     fn rules(&self) -> &Rules {
@@ -60,6 +72,7 @@ pub struct Simulation {
     pub appends: Vec<Vec<Record>>,
     pub most_open: u32,
     world: World,
+    flow_id: FlowId,
     inputs: Vec<Value>,
     choices: Vec<usize>,
     chosen: usize,
@@ -77,7 +90,8 @@ impl Simulation {
             root: simulation.root,
             parent: None,
             key: None,
-            flow_id: simulation.world.plan.flow_id,
+            nested: None,
+            flow_id: simulation.flow_id,
             items: u32::try_from(case.inputs.len()).unwrap(),
             variables: None,
             overrides: None,
@@ -93,6 +107,19 @@ impl Simulation {
     pub fn recovered(case: &Case, appends: &[Vec<Record>]) -> Self {
         let mut simulation = Self::around(case, |root| Machine::recovered(root, appends.iter().flatten()));
         simulation.appends = appends.to_vec();
+        // What a store would have kept beside the journal: the flows of sub-runs.
+        let documents: Vec<Value> = appends
+            .iter()
+            .flatten()
+            .filter_map(|record| match &record.event {
+                Event::RunCreated(created) => {
+                    let input = simulation.stored(&created.nested.as_ref()?.step_input);
+                    input.field("workflow")
+                }
+                _ => None,
+            })
+            .collect();
+        documents.iter().for_each(|document| drop(simulation.world.sub_plan(document)));
         simulation.world.ids = 1_000_000 + u128::from(simulation.machine.state().seq) * 1_000;
         simulation
     }
@@ -100,6 +127,7 @@ impl Simulation {
     fn around(case: &Case, machine: impl FnOnce(RunId) -> Machine) -> Self {
         let loaded = load(Source::json("random.json", case.flow.to_string()));
         let flow = loaded.flow.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+        let plan = Arc::new(Plan::compile(flow).unwrap());
         let root = RunId::from_uuid(Uuid::from_u128(1));
         Self {
             root,
@@ -109,9 +137,10 @@ impl Simulation {
             world: World {
                 now: "2026-01-01T00:00:00Z".parse().unwrap(),
                 ids: 1,
-                plan: Arc::new(Plan::compile(flow).unwrap()),
+                plans: HashMap::from([(plan.flow_id, Arc::clone(&plan))]),
                 rules: Rules::default(),
             },
+            flow_id: plan.flow_id,
             inputs: case.inputs.iter().map(Value::from_json).collect(),
             choices: case.choices.clone(),
             chosen: 0,
@@ -161,7 +190,14 @@ impl Simulation {
     fn stored(&self, place: &ValueRef) -> Value {
         match place {
             ValueRef::Inline(value) => value.clone(),
-            ValueRef::Item(_, item) => self.inputs[*item as usize].clone(),
+            ValueRef::Item(run, item) if *run == self.root => self.inputs[*item as usize].clone(),
+            ValueRef::Item(run, item) => {
+                let created = self.journal().find_map(|record| match &record.event {
+                    Event::RunCreated(created) if created.run == *run => created.nested.as_ref(),
+                    _ => None,
+                });
+                self.stored(&created.expect("the sub-run is durable").inputs).elements()[*item as usize].clone()
+            }
             ValueRef::Row(seq) => {
                 // Not yet appended rows are in memory; whoever asks for one of them has lost it.
                 let record = self.journal().find(|record| record.seq == *seq).expect("the row is durable");
@@ -231,7 +267,7 @@ impl Simulation {
         let mut ended: Vec<_> = self
             .journal()
             .filter_map(|record| match &record.event {
-                Event::ItemEnded(ended) => Some((ended.item, &ended.result)),
+                Event::ItemEnded(ended) if ended.run == self.root => Some((ended.item, &ended.result)),
                 _ => None,
             })
             .collect();

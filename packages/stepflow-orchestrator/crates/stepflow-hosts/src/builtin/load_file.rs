@@ -1,4 +1,4 @@
-//! `/load_file`: reads a JSON, CSV or text file of the working directory.
+//! `/load_file`: reads a JSON, YAML, CSV or text file of the working directory.
 
 mod confine;
 mod csv_rows;
@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use stepflow_engine::ports::{Failure, Purity};
+use stepflow_flow::{Source, read_value};
 use stepflow_protocol::{ErrorKind, FlowError, Value, ValueError};
 
 use super::{Builtin, BuiltinOptions, World, read};
@@ -28,6 +29,7 @@ struct Input {
 #[serde(rename_all = "lowercase")]
 enum Format {
     Json,
+    Yaml,
     Csv,
     Text,
 }
@@ -38,7 +40,7 @@ impl Builtin for LoadFile {
     }
 
     fn description(&self) -> &'static str {
-        "Reads a file of the working directory: JSON, CSV with a header row (a list of objects), or text."
+        "Reads a file of the working directory: JSON, YAML, CSV with a header row (a list of objects), or text."
     }
 
     fn purity(&self) -> Purity {
@@ -50,7 +52,7 @@ impl Builtin for LoadFile {
             "type": "object",
             "properties": {
                 "path": {"type": "string", "description": "Relative paths start at the working directory."},
-                "format": {"enum": ["json", "csv", "text", null], "description": "By the path's extension when absent."},
+                "format": {"enum": ["json", "yaml", "csv", "text", null], "description": "By the path's extension when absent."},
             },
             "required": ["path"],
             "additionalProperties": false,
@@ -67,7 +69,7 @@ impl Builtin for LoadFile {
                     "properties": {
                         "resolved_path": {"type": "string"},
                         "size_bytes": {"type": "integer"},
-                        "format": {"enum": ["json", "csv", "text"]},
+                        "format": {"enum": ["json", "yaml", "csv", "text"]},
                     },
                 },
             },
@@ -101,6 +103,7 @@ fn load(input: &Input, options: &BuiltinOptions) -> Result<Value, FlowError> {
     let size = bytes.len() as u64;
     let data = match format {
         Format::Json => Value::parse(bytes).map_err(|error| misread(&input.path, &error))?,
+        Format::Yaml => yaml(&bytes, &input.path)?,
         Format::Csv => csv_rows::read(&bytes, &input.path)?,
         Format::Text => text(bytes, &input.path)?,
     };
@@ -118,22 +121,34 @@ impl Format {
             path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default();
         match extension.as_str() {
             "json" => Ok(Self::Json),
+            "yaml" | "yml" => Ok(Self::Yaml),
             "csv" => Ok(Self::Csv),
             "txt" | "text" | "md" | "log" => Ok(Self::Text),
-            "yaml" | "yml" => {
-                Err(invalid(path, "YAML is not read yet: convert it to JSON, or read it with `format: text`"))
-            }
-            _ => Err(invalid(path, "its extension does not tell the format: say `format: json`, `csv` or `text`")),
+            _ => Err(invalid(
+                path,
+                "its extension does not tell the format: say `format: json`, `yaml`, `csv` or `text`",
+            )),
         }
     }
 
     fn name(self) -> &'static str {
         match self {
             Self::Json => "json",
+            Self::Yaml => "yaml",
             Self::Csv => "csv",
             Self::Text => "text",
         }
     }
+}
+
+/// YAML 1.2, read as flows are: `on` and `no` are strings, integers keep their digits.
+fn yaml(bytes: &[u8], path: &Path) -> Result<Value, FlowError> {
+    read_value(&Source::yaml("", bytes)).map_err(|wrong| {
+        let Some(first) = wrong.iter().next() else { return invalid(path, "it is not YAML") };
+        let place = first.position.map_or_else(String::new, |at| format!(":{}:{}", at.line, at.column));
+        let message = format!("{}{place}: {}", path.display(), first.message);
+        FlowError::new(ErrorKind::InvalidInput, message).with(at(path))
+    })
 }
 
 fn text(bytes: Vec<u8>, path: &Path) -> Result<Value, FlowError> {

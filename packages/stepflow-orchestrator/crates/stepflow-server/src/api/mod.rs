@@ -2,11 +2,13 @@
 //!
 //! A route is one entry of [`routes`]; whatever fails, in a handler or before it, is answered by `error`.
 
+mod components;
 mod envelope;
 mod error;
 mod flows;
 mod health;
 mod runs;
+mod steps;
 mod views;
 
 use std::future::Future;
@@ -57,11 +59,13 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::get("/health", "healthCheck", get(health::health)),
         Route::get("/ready", "readyCheck", get(health::ready)),
+        Route::get("/components", "listComponents", get(components::list)),
         Route::post("/flows", "storeFlow", post(flows::store)),
         Route::get("/flows/{flow_id}", "getFlow", get(flows::show)),
         Route::post("/runs", "createRun", post(runs::create)),
         Route::get("/runs/{run_id}", "getRun", get(runs::show)),
         Route::get("/runs/{run_id}/items", "getRunItems", get(runs::items)),
+        Route::get("/runs/{run_id}/steps", "getRunSteps", get(steps::list)),
         Route::post("/runs/{run_id}/cancel", "cancelRun", post(runs::cancel)),
     ]
 }

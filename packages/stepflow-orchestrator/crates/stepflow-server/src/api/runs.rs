@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stepflow_engine::{CancelError, ItemMisfit, Submission};
-use stepflow_flow::Plan;
+use stepflow_flow::{Diagnostics, Level, Overrides, Plan};
 use stepflow_protocol::{FlowId, Kind, RunId, Value};
 use stepflow_store::RunRow;
 
@@ -40,7 +40,7 @@ pub struct CreateRunRequest {
     wait: Option<bool>,
     /// Wait no longer than this; 300 when absent.
     timeout_secs: Option<u64>,
-    /// Planned.
+    /// Patches to the flow's steps, for this run only: `{"steps": {"<id>": {"$type": "merge_patch", "value": …}}}`.
     overrides: Option<Value>,
     /// Planned.
     labels: Option<Value>,
@@ -72,8 +72,9 @@ pub async fn create(
     })?;
     let plan = plan(&service, request.flow_id, request.flow.as_ref())?;
     check_variables(request.variables.as_ref())?;
-    let submission =
-        Submission { plan, inputs, variables: request.variables, max_concurrency: request.max_concurrency };
+    let (plan, overrides) = overridden(plan, request.overrides)?;
+    let CreateRunRequest { variables, max_concurrency, .. } = request;
+    let submission = Submission { plan, inputs, variables, overrides, max_concurrency };
     let run = service.engine.submit(submission).await.map_err(refused)?;
     match wait {
         None => Ok((StatusCode::ACCEPTED, Json(Run::summary(row(&service, run)?)))),
@@ -116,10 +117,8 @@ pub async fn cancel(State(service): State<Shared>, Id(run): Id<RunId>) -> Result
 }
 
 fn refuse_what_is_not_built(request: &CreateRunRequest, headers: &HeaderMap) -> Result<(), Error> {
-    for (name, value) in [("overrides", &request.overrides), ("labels", &request.labels)] {
-        if value.as_ref().is_some_and(|value| !value.members().is_empty()) {
-            return Err(Error::not_built(&format!("`{name}`")).at(format!("/{name}"), "is not built yet"));
-        }
+    if request.labels.as_ref().is_some_and(|labels| !labels.members().is_empty()) {
+        return Err(Error::not_built("`labels`").at("/labels", "is not built yet"));
     }
     if headers.contains_key("idempotency-key") {
         return Err(Error::not_built("the header `Idempotency-Key`"));
@@ -134,6 +133,22 @@ fn plan(service: &Shared, flow_id: Option<FlowId>, flow: Option<&Value>) -> Resu
         (Some(_), Some(_)) => Err(Error::invalid_request("give `flowId` or `flow`, not both")),
         (None, None) => Err(Error::invalid_request("`flowId` or `flow` is missing").at("/flowId", "is missing")),
     }
+}
+
+/// The plan with the overrides of a request, and these for the record.
+fn overridden(plan: Arc<Plan>, overrides: Option<Value>) -> Result<(Arc<Plan>, Option<Value>), Error> {
+    let Some(value) = overrides.filter(|value| !value.is_null()) else { return Ok((plan, None)) };
+    let (overrides, _) = Overrides::from_value(&value).map_err(|wrong| invalid_overrides(&wrong))?;
+    let (flow, _) = overrides.apply(&plan.flow).map_err(|wrong| invalid_overrides(&wrong))?;
+    let patched = Plan::compile_overridden(&plan.flow, Arc::new(flow)).map_err(|wrong| invalid_overrides(&wrong))?;
+    Ok((Arc::new(patched), (!overrides.is_empty()).then_some(value)))
+}
+
+fn invalid_overrides(wrong: &Diagnostics) -> Error {
+    let errors = wrong.iter().filter(|diagnostic| diagnostic.level > Level::Warning);
+    let messages: Vec<&str> = errors.map(|diagnostic| diagnostic.message.as_str()).collect();
+    let error = Error::invalid_request(format!("the overrides do not fit the flow: {}", messages.join("; ")));
+    messages.iter().fold(error, |error, message| error.at("/overrides", *message))
 }
 
 fn check_variables(variables: Option<&Value>) -> Result<(), Error> {

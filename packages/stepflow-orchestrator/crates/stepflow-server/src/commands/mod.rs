@@ -1,11 +1,15 @@
 //! What each command does.
 
+mod components;
 mod run;
 mod schema;
 mod serve;
+mod test;
 mod validate;
+mod visualize;
+mod workers;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, ComponentsCommand};
 use crate::exit::{Exit, Failure};
 use crate::progress::Terminal;
 
@@ -15,9 +19,14 @@ use crate::progress::Terminal;
 /// When it could not be done; with the exit code and the message for it.
 pub async fn execute(cli: Cli, terminal: Terminal) -> Result<Exit, Failure> {
     match cli.into_command() {
-        Command::Run(args) => run::run(args, terminal).await,
-        Command::Validate(args) => validate::validate(&args),
+        Command::Run(args) => run::run(*args, terminal).await,
+        Command::Validate(args) => validate::validate(args, terminal).await,
+        Command::Test(args) => test::test(args).await,
         Command::Serve(args) => serve::serve(args, terminal).await,
+        Command::Components { command: ComponentsCommand::List(args) } | Command::ListComponents(args) => {
+            components::list(args, terminal).await
+        }
+        Command::Visualize(args) => visualize::visualize(&args),
         Command::Schema { what } => schema::print(what),
     }
 }

@@ -7,6 +7,7 @@ pub fn print(what: SchemaOf) -> Result<Exit, Failure> {
     let schema = match what {
         SchemaOf::Protocol => stepflow_protocol::protocol_schema(),
         SchemaOf::Flow => stepflow_flow::schema(),
+        SchemaOf::Config => crate::config::schema(),
     };
     crate::document::print(&format!("{schema:#}"))?;
     Ok(Exit::Success)

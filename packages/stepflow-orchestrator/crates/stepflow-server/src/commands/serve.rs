@@ -1,6 +1,6 @@
 //! `serve`: the HTTP API, until somebody says stop.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,17 +16,20 @@ use crate::progress::Terminal;
 use crate::service::{Needs, Service};
 use crate::stderr::{Paint, line};
 
+/// The port, where nothing says another.
+const PORT: u16 = 7840;
+
 /// How long a worker may take to end by itself when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Serves the API.
 pub async fn serve(args: ServeArgs, terminal: Terminal) -> Result<Exit, Failure> {
-    refuse_to_be_open(&args)?;
     let config = config::find(&args.components, None)?;
     config.refuse_what_is_not_built()?;
+    let address = address(&args, &config);
+    refuse_to_be_open(address.ip(), &args, &config)?;
     let mut interrupts =
         Interrupts::listen().map_err(|error| Failure::outside(format!("cannot listen for signals: {error}")))?;
-    let address = SocketAddr::new(args.host, args.port);
     let listener = TcpListener::bind(address).await.map_err(|error| unavailable(address, &error))?;
     let address = listener.local_addr().map_err(|error| unavailable(address, &error))?;
 
@@ -77,16 +80,24 @@ fn announce(address: SocketAddr, config: &config::Config) {
     ));
 }
 
+/// Where to listen: the command line goes before the configuration.
+fn address(args: &ServeArgs, config: &config::Config) -> SocketAddr {
+    let host = args.host.or(config.server.host).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    SocketAddr::new(host, args.port.or(config.server.port).unwrap_or(PORT))
+}
+
 /// Everyone who reaches the API can run components, so without tokens only this machine may.
-fn refuse_to_be_open(args: &ServeArgs) -> Result<(), Failure> {
-    if args.host.is_loopback() || args.insecure {
+fn refuse_to_be_open(host: IpAddr, args: &ServeArgs, config: &config::Config) -> Result<(), Failure> {
+    if host.is_loopback() || args.insecure {
         return Ok(());
     }
-    Err(Failure::usage(format!(
-        "`--host {}` lets other machines run components here, and there are no access tokens yet",
-        args.host
-    ))
-    .hint("leave `--host` out, or add `--insecure` on a network that you trust"))
+    let (asked, remedy) = match args.host {
+        Some(_) => (format!("`--host {host}`"), "leave `--host` out".to_owned()),
+        None => (format!("`server.host: {host}` in {}", config.origin()), "use `127.0.0.1`".to_owned()),
+    };
+    let message = format!("{asked} lets other machines run components here, and there are no access tokens yet");
+    let failure = if args.host.is_some() { Failure::usage(message) } else { Failure::outside(message) };
+    Err(failure.hint(format!("{remedy}, or add `--insecure` on a network that you trust")))
 }
 
 fn unavailable(address: SocketAddr, error: &std::io::Error) -> Failure {

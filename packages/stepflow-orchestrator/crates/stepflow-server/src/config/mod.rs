@@ -2,23 +2,35 @@
 //!
 //! It is read through the same tree as flows, so every mistake has its line and column. Without a file there are the
 //! builtins and, where something can serve it, `/python`.
+//!
+//! A file's way: its strings are filled in (`filling`), the tree is compared with the table of all keys (`keys`, by
+//! `check`), and then read (`reader`).
 
+mod check;
 mod discovery;
+mod filling;
 mod keys;
 mod reader;
 mod routing;
+mod schema;
+mod shape;
+mod size;
 mod substitution;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use stepflow_flow::{Diagnostics, Level, Source};
-use stepflow_hosts::{RouteError, Router, Rule};
+use stepflow_flow::{Code, Diagnostic, Diagnostics, Level, Node, Source};
+use stepflow_hosts::{MockOptions, RouteError, Router, Rule};
 
 use crate::cli::ComponentArgs;
 use crate::document;
 use crate::exit::{Exit, Failure};
 use crate::stderr;
+
+pub use schema::schema;
 
 /// What the configuration says.
 #[derive(Debug)]
@@ -27,18 +39,37 @@ pub struct Config {
     pub plugins: BTreeMap<String, Plugin>,
     /// Path patterns with their rules, in the order of the file.
     pub routes: Vec<(String, Vec<Rule>)>,
-    /// Where relative paths start and workers run. Absolute.
+    /// Where workers run and `/load_file` reads. Absolute.
     pub folder: PathBuf,
+    /// Where `serve` listens, when the command line does not say.
+    pub server: Server,
+    /// The engine's settings.
+    pub engine: stepflow_engine::Options,
+    /// The store's settings.
+    pub store: stepflow_store::Options,
+    /// Variables that settings of the server are filled in with: no worker inherits them.
+    pub withheld_env: Vec<String>,
+    /// The plugins' names, also of those that are not built.
+    names: Vec<String>,
     file: Option<File>,
 }
 
 /// What serves components.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Plugin {
     /// The server itself.
-    Builtin,
+    Builtin(Builtin),
     /// A worker process on stdio.
     Stepflow(Worker),
+    /// A list of answers, for tests.
+    Mock(MockOptions),
+}
+
+/// What the builtins may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Builtin {
+    /// Folders and files that `/load_file` may read besides the working directory. Absolute.
+    pub allow_paths: Vec<PathBuf>,
 }
 
 /// How a worker is started.
@@ -50,6 +81,21 @@ pub struct Worker {
     pub args: Vec<String>,
     /// Variables on top of those that it inherits.
     pub env: BTreeMap<String, String>,
+    /// `Some`: it inherits these variables only.
+    pub inherit_env: Option<Vec<String>>,
+    /// How long it may take until it answers; 5 min when absent.
+    pub start_timeout: Option<Duration>,
+    /// How many tasks it gets at once; what it announces when absent.
+    pub max_concurrency: Option<usize>,
+}
+
+/// Where `serve` listens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Server {
+    /// The address.
+    pub host: Option<IpAddr>,
+    /// The port; 0 lets the system choose.
+    pub port: Option<u16>,
 }
 
 /// The file, and what is in it that this release cannot do.
@@ -77,24 +123,72 @@ pub fn find(args: &ComponentArgs, flow: Option<&Path>) -> Result<Config, Failure
 /// With all that is wrong in it.
 pub fn read(source: Source, folder: PathBuf) -> Result<Config, Failure> {
     let wrong = |wrong: &Diagnostics| Failure::text(Exit::Outside, wrong.render(&source, stderr::color()));
-    let tree = stepflow_flow::read_node(&source).map_err(|syntax| wrong(&syntax))?;
-    let read = reader::read(&tree, &|name| std::env::var(name).ok());
-    if !read.mistakes.is_empty() {
-        return Err(wrong(&read.mistakes));
+    let tree = stepflow_flow::read_node_with_any_keys(&source).map_err(|syntax| wrong(&syntax))?;
+    let filled = filling::fill_tree(&tree, &|name| std::env::var(name).ok());
+    let mut found = check::check(&filled.tree, &keys::ROOT);
+    found.mistakes.extend(filled.mistakes);
+    let mut read = reader::Read::default();
+    if found.mistakes.is_empty() {
+        read = reader::read(&filled.tree);
+        found.mistakes.extend(std::mem::take(&mut read.mistakes));
+        found.mistakes.extend(missing_folder(&filled.tree, &folder));
     }
-    let file = Some(File { source, not_built: read.not_built });
-    Ok(Config { plugins: read.plugins, routes: read.routes, folder, file })
+    if !found.mistakes.is_empty() {
+        return Err(wrong(&found.mistakes));
+    }
+    // Paths start where the file lies; `..` is taken out by nobody, because a link may stand before it.
+    read.plugins.values_mut().for_each(|plugin| plugin.start_paths_at(&folder));
+    let working = read.working_directory.map_or_else(|| folder.clone(), |working| folder.join(working));
+    Ok(Config {
+        plugins: read.plugins,
+        routes: read.routes,
+        folder: working,
+        server: read.server,
+        engine: read.engine,
+        store: read.store,
+        withheld_env: filled.own,
+        names: read.names,
+        file: Some(File { source, not_built: found.not_built }),
+    })
+}
+
+/// A working directory that is not there would be noticed late, by the first worker.
+fn missing_folder(tree: &Node, folder: &Path) -> Option<Diagnostic> {
+    let node = tree.get("workingDirectory")?;
+    let working = folder.join(node.as_str()?);
+    let path = stepflow_flow::Path::root().field("workingDirectory");
+    let message = format!("`workingDirectory`: there is no folder `{}`", working.display());
+    (!working.is_dir()).then(|| Diagnostic::new(Code::InvalidType, &path, message).at(Some(node.span)))
 }
 
 /// The builtins, and `/python` when there is a worker for it.
 fn without_file(worker: Option<String>, folder: PathBuf) -> Config {
-    let mut plugins = BTreeMap::from([("builtin".to_owned(), Plugin::Builtin)]);
+    let mut plugins = BTreeMap::from([("builtin".to_owned(), Plugin::Builtin(Builtin::default()))]);
     if let Some(target) = worker {
-        let worker = Worker { command: "stepflow-worker".to_owned(), args: vec![target], env: BTreeMap::new() };
+        let worker = Worker { command: "stepflow-worker".to_owned(), args: vec![target], ..Worker::default() };
         plugins.insert("python".to_owned(), Plugin::Stepflow(worker));
     }
+    let names = plugins.keys().cloned().collect();
     let routes = plugins.keys().map(|name| (format!("/{name}/{{*component}}"), vec![Rule::to(name)])).collect();
-    Config { plugins, routes, folder, file: None }
+    Config {
+        plugins,
+        routes,
+        folder,
+        server: Server::default(),
+        engine: stepflow_engine::Options::default(),
+        store: stepflow_store::Options::default(),
+        withheld_env: Vec::new(),
+        names,
+        file: None,
+    }
+}
+
+impl Plugin {
+    fn start_paths_at(&mut self, folder: &Path) {
+        if let Self::Builtin(builtin) = self {
+            builtin.allow_paths.iter_mut().for_each(|path| *path = folder.join(&path));
+        }
+    }
 }
 
 impl Config {
@@ -128,7 +222,7 @@ impl Config {
     /// # Errors
     /// Never for routes that were read from a file: they were followed then.
     pub fn routing(&self) -> Result<Router, RouteError> {
-        routing::routing(self.plugins.keys().cloned(), &self.routes)
+        routing::routing(self.names.iter().cloned(), &self.routes)
     }
 
     /// What may help whoever misses a component: without a file that is mostly a worker.
@@ -146,55 +240,4 @@ impl Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Config, Failure> {
-        read(Source::yaml("stepflow-config.yml", text), PathBuf::from("/project"))
-    }
-
-    #[test]
-    fn plugins_and_routes_are_read() {
-        let config = parse(
-            "plugins:\n  builtin: {type: builtin}\n  python: {type: stepflow, command: w, args: [a.py, 3], env: {N: 1}}\n\
-             routes:\n  '/python/{*component}': [{plugin: python}]\n  '/{*component}': [{plugin: builtin, component: '/{component}'}]\n",
-        )
-        .unwrap();
-        let worker = Worker {
-            command: "w".to_owned(),
-            args: vec!["a.py".to_owned(), "3".to_owned()],
-            env: BTreeMap::from([("N".to_owned(), "1".to_owned())]),
-        };
-        assert_eq!(config.plugins["python"], Plugin::Stepflow(worker));
-        assert_eq!(config.plugins["builtin"], Plugin::Builtin);
-        assert_eq!(config.routes[0], ("/python/{*component}".to_owned(), vec![Rule::to("python")]));
-        assert!(config.refuse_what_is_not_built().is_ok());
-    }
-
-    #[test]
-    fn an_empty_file_is_an_empty_configuration() {
-        assert!(parse("").unwrap().plugins.is_empty());
-    }
-
-    #[test]
-    fn the_store_that_there_is_may_be_named() {
-        assert!(parse("stateStore: {type: inMemory}").unwrap().refuse_what_is_not_built().is_ok());
-        assert!(parse("stateStore: {type: sqlite}").unwrap().refuse_what_is_not_built().is_err());
-    }
-
-    #[test]
-    fn every_key_of_the_documentation_is_known() {
-        for key in ["blobStore", "server", "defaults", "retry", "limits", "workingDirectory", "retention"] {
-            let config = parse(&format!("{key}: {{}}")).unwrap();
-            assert!(config.not_built().unwrap().contains(&format!("`{key}`")), "{key}");
-        }
-    }
-
-    #[test]
-    fn without_a_file_there_are_the_builtins_and_the_named_worker() {
-        let config = without_file(Some("components.py".to_owned()), PathBuf::from("/"));
-        assert_eq!(config.plugins.keys().collect::<Vec<_>>(), ["builtin", "python"]);
-        assert_eq!(config.routes.len(), 2);
-        assert!(!without_file(None, PathBuf::from("/")).plugins.contains_key("python"));
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! `${NAME}`, `${NAME:-default}` and `${NAME:default}` in the strings of the configuration.
+//! `${NAME}`, `${NAME:-default}` and `${NAME:default}` in the strings of the configuration; `$${` is `${` itself.
 
 /// Looks a variable of the environment up.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -22,6 +22,12 @@ pub fn fill(text: &str, environment: Environment<'_>) -> Result<String, Unfilled
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
+        if let Some(before) = before.strip_suffix('$') {
+            filled.push_str(before);
+            filled.push_str("${");
+            rest = after;
+            continue;
+        }
         let (inside, after) = after.split_once('}').ok_or(Unfilled::Open)?;
         filled.push_str(before);
         filled.push_str(&value(inside, environment)?);
@@ -29,6 +35,11 @@ pub fn fill(text: &str, environment: Environment<'_>) -> Result<String, Unfilled
     }
     filled.push_str(rest);
     Ok(filled)
+}
+
+/// The variables that a string names, whether or not they are set.
+pub fn names(text: &str) -> impl Iterator<Item = &str> {
+    text.split("${").skip(1).filter_map(|after| after.split([':', '}']).next())
 }
 
 fn value(inside: &str, environment: Environment<'_>) -> Result<String, Unfilled> {
@@ -68,6 +79,7 @@ mod tests {
             ("${NONE:-}", ""),
             ("${EMPTY}", ""),
             ("${EMPTY:-default}", "default"),
+            ("$${WORD} costs $1", "${WORD} costs $1"),
         ] {
             assert_eq!(filled(text).as_deref(), Ok(expected), "{text}");
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use stepflow_engine::Notice;
 use stepflow_engine::event::{Event, Outcome, StepRef};
 use stepflow_flow::Plan;
-use stepflow_protocol::ExecutionStatus;
+use stepflow_protocol::{ExecutionStatus, RunId};
 
 use super::short;
 
@@ -21,6 +21,8 @@ pub struct Board {
     /// Steps of a run of one item, or items of a batch.
     pub counts: Counts,
     items: usize,
+    /// The run that is shown. Its sub-runs show as the steps that wait for them.
+    root: Option<RunId>,
     /// What ends after this was asked for ends because of it.
     cancelled: bool,
 }
@@ -73,6 +75,7 @@ impl Board {
             open: BTreeMap::new(),
             counts: Counts::default(),
             items,
+            root: None,
             cancelled: false,
         }
     }
@@ -80,12 +83,25 @@ impl Board {
     /// Takes notice of what happened.
     pub fn observe(&mut self, notice: &Notice, now: Instant) -> Option<Change> {
         match notice {
-            Notice::Started { step, .. } => {
+            Notice::Started { step, .. } if self.shows(step.run) => {
                 self.open.get_mut(&(step.item, step.step))?.since = now;
                 None
             }
+            Notice::Started { .. } => None,
             Notice::Record(record) => self.record(&record.event, now),
         }
+    }
+
+    fn shows(&self, run: RunId) -> bool {
+        self.root.is_none_or(|root| root == run)
+    }
+
+    fn begun(&mut self, step: StepRef, attempt: u32, now: Instant) -> Option<Change> {
+        if !self.shows(step.run) || self.open.contains_key(&(step.item, step.step)) && attempt == 1 {
+            return None;
+        }
+        self.open.insert((step.item, step.step), Open { since: now, attempt });
+        Some(Change::Open(step))
     }
 
     fn record(&mut self, event: &Event, now: Instant) -> Option<Change> {
@@ -95,13 +111,16 @@ impl Board {
                 None
             }
             _ if self.cancelled => None,
-            Event::StepScheduled(scheduled) => {
-                let place = (scheduled.step.item, scheduled.step.step);
-                let open = Open { since: now, attempt: scheduled.task.attempt };
-                self.open.insert(place, open);
-                Some(Change::Open(scheduled.step))
-            }
-            Event::StepEnded(ended) => {
+            Event::RunCreated(created) => match created.parent {
+                Some(parent) => self.begun(parent, 1, now),
+                None => {
+                    self.root = Some(created.run);
+                    None
+                }
+            },
+            Event::TimerStarted(timer) => self.begun(timer.step, 1, now),
+            Event::StepScheduled(scheduled) => self.begun(scheduled.step, scheduled.task.attempt, now),
+            Event::StepEnded(ended) if self.shows(ended.step.run) => {
                 let open = self.open.remove(&(ended.step.item, ended.step.step));
                 let took = open.map_or(Duration::ZERO, |open| now.duration_since(open.since));
                 let failed = message(&ended.result);
@@ -110,7 +129,7 @@ impl Board {
                 }
                 Some(Change::StepEnded { step: ended.step, failed, took })
             }
-            Event::ItemEnded(ended) => {
+            Event::ItemEnded(ended) if self.shows(ended.run) => {
                 let failed = message(&ended.result);
                 if self.items != 1 {
                     self.counts.add(ended.status != ExecutionStatus::Completed);
@@ -145,6 +164,24 @@ impl Board {
         format!("{} of {total} {what}{plural} done{failed}", self.counts.done)
     }
 
+    /// How fast a batch is, and when it will have ended: `, 12.5 items/s, ends in about 40 s`. Nothing before its first
+    /// item has ended.
+    pub fn pace(&self, now: Instant) -> String {
+        let ended = self.counts.done + self.counts.failed;
+        let elapsed = self.elapsed(now);
+        if self.items == 1 || ended == 0 || elapsed.is_zero() {
+            return String::new();
+        }
+        let (ended, left) = (as_f64(ended), as_f64(self.items.saturating_sub(ended)));
+        let speed = ended / elapsed.as_secs_f64();
+        let end = if left > 0.0 {
+            format!(", ends in about {}", short(elapsed.mul_f64(left / ended)))
+        } else {
+            String::new()
+        };
+        format!(", {} items/s{end}", if speed < 10.0 { format!("{speed:.1}") } else { format!("{speed:.0}") })
+    }
+
     /// How far the run is, in one sentence.
     pub fn standing(&self, now: Instant) -> String {
         let named = self
@@ -157,7 +194,7 @@ impl Board {
             some if some <= NAMED => format!("; under way: {}", named.collect::<Vec<_>>().join(", ")),
             many => format!("; under way: {} and {} more", named.collect::<Vec<_>>().join(", "), many - NAMED),
         };
-        format!("{}{open}", self.tally())
+        format!("{}{}{open}", self.tally(), self.pace(now))
     }
 }
 
@@ -165,6 +202,10 @@ impl Counts {
     fn add(&mut self, failed: bool) {
         if failed { self.failed += 1 } else { self.done += 1 }
     }
+}
+
+fn as_f64(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::MAX, f64::from)
 }
 
 fn message(outcome: &Outcome) -> Option<String> {
@@ -214,6 +255,17 @@ mod tests {
 
     fn ended(item: u32, step: u32, result: Outcome) -> Notice {
         notice(Event::StepEnded(StepEnded { step: at(item, step), result, defaulted: false }))
+    }
+
+    #[test]
+    fn a_batch_says_how_fast_it_is_and_when_it_will_have_ended() {
+        let began = Instant::now();
+        let mut board = board(30, began);
+        assert_eq!(board.pace(began + Duration::from_secs(1)), "");
+        board.counts = Counts { done: 9, failed: 1 };
+        assert_eq!(board.pace(began + Duration::from_secs(4)), ", 2.5 items/s, ends in about 8.0 s");
+        board.counts = Counts { done: 30, failed: 0 };
+        assert_eq!(board.pace(began + Duration::from_secs(1)), ", 30 items/s");
     }
 
     #[test]

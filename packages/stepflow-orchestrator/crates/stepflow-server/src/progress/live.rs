@@ -23,7 +23,14 @@ pub struct Live {
     steps: BTreeMap<(u32, u32), ProgressBar>,
     tally: ProgressBar,
     batch: bool,
-    failures: Vec<String>,
+    failures: Vec<Failures>,
+}
+
+/// Items of a batch that failed for the same reason.
+struct Failures {
+    message: String,
+    count: usize,
+    bar: ProgressBar,
 }
 
 impl Live {
@@ -49,8 +56,9 @@ impl Live {
             self.show_steps(board, now);
         }
         self.tally.set_message(format!(
-            "{}, {} under way {}",
+            "{}{}, {} under way {}",
             board.tally(),
+            board.pace(now),
             board.open().count(),
             Paint::Faint.on(short(board.elapsed(now)))
         ));
@@ -77,6 +85,9 @@ impl Live {
         for bar in std::mem::take(&mut self.steps).into_values() {
             bar.finish_and_clear();
         }
+        for failures in std::mem::take(&mut self.failures) {
+            failures.bar.finish_and_clear();
+        }
         self.tally.finish_and_clear();
     }
 
@@ -87,13 +98,24 @@ impl Live {
         }
     }
 
-    /// Each message once: a batch tends to fail everywhere for the same reason.
+    /// Each message once, with how often: a batch tends to fail everywhere for the same reason.
     fn show_failure(&mut self, message: &str) {
-        if self.failures.len() < FAILURES && !self.failures.iter().any(|seen| seen == message) {
-            self.failures.push(message.to_owned());
-            let first_line = message.lines().next().unwrap_or_default();
-            self.above(format!("{} {first_line}", Paint::Error.on("failed")));
-        }
+        let known = self.failures.iter().position(|failures| failures.message == message);
+        let place = match known {
+            Some(place) => place,
+            None if self.failures.len() >= FAILURES => return,
+            None => {
+                let bar = self.bars.insert_before(&self.tally, spinner());
+                self.failures.push(Failures { message: message.to_owned(), count: 0, bar });
+                self.failures.len() - 1
+            }
+        };
+        let failures = &mut self.failures[place];
+        failures.count += 1;
+        let first_line = message.lines().next().unwrap_or_default();
+        let times = Paint::Faint.on(format_args!("{}×", failures.count));
+        failures.bar.set_message(format!("{} {times} {first_line}", Paint::Error.on("failed")));
+        failures.bar.tick();
     }
 
     /// A line above what moves. A terminal that is gone is nobody's to tell.

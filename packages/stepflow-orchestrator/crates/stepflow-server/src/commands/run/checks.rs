@@ -4,7 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use stepflow_flow::{Code, Diagnostic, Diagnostics, Level, Loaded, Plan};
+use stepflow_protocol::Value;
 
+use super::overrides;
+use crate::cli::OverrideArgs;
 use crate::config::Config;
 use crate::document;
 use crate::exit::{Exit, Failure};
@@ -14,11 +17,13 @@ use crate::stderr;
 /// A flow that can run, and the text that it came from.
 pub struct Document {
     pub plan: Arc<Plan>,
+    /// The overrides that are in the plan.
+    pub overrides: Option<Value>,
     loaded: Loaded,
 }
 
-/// Reads a flow, and stops at what must not run.
-pub fn read(path: &Path, no_check: bool) -> Result<Document, Failure> {
+/// Reads a flow with its overrides, and stops at what must not run.
+pub fn read(path: &Path, given: &OverrideArgs, no_check: bool) -> Result<Document, Failure> {
     let loaded = stepflow_flow::load(document::read("flow", path)?);
     let stopped = loaded.diagnostics.iter().any(|diagnostic| stops(diagnostic, no_check));
     let Some(flow) = loaded.flow.as_ref().filter(|_| !stopped) else { return Err(refusal(&loaded)) };
@@ -26,10 +31,8 @@ pub fn read(path: &Path, no_check: bool) -> Result<Document, Failure> {
     if !errors.is_empty() {
         stderr::line(errors.render(&loaded.source, stderr::color()).trim_end());
     }
-    match Plan::compile(Arc::clone(flow)) {
-        Ok(plan) => Ok(Document { plan: Arc::new(plan), loaded }),
-        Err(fatal) => Err(Failure::text(Exit::Failed, fatal.render(&loaded.source, stderr::color()))),
-    }
+    let (plan, overrides) = overrides::plan(given, flow)?;
+    Ok(Document { plan: Arc::new(plan), overrides, loaded })
 }
 
 /// Stops when a step names a component that nothing serves.

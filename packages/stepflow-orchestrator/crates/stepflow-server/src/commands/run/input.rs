@@ -6,6 +6,7 @@ use stepflow_flow::source::Format;
 use stepflow_flow::{Misfit, Plan, Source, read_value};
 use stepflow_protocol::Value;
 
+use super::assign::assign;
 use crate::cli::InputArgs;
 use crate::document;
 use crate::exit::{Exit, Failure};
@@ -31,28 +32,34 @@ fn origin(args: &InputArgs) -> Result<(Vec<Value>, String), Failure> {
     if let Some(path) = &args.inputs {
         return Ok((lines(path)?, path.display().to_string()));
     }
-    let (input, origin) = if let Some(path) = &args.input {
-        (document(document::read("input", path)?, Exit::Failed)?, format!("`{}`", path.display()))
-    } else if let Some(json) = &args.input_json {
-        let origin = "`--input-json`";
-        (document(Source::json("--input-json", json.as_str()), Exit::Usage)?, origin.to_owned())
-    } else if let Some(yaml) = &args.input_yaml {
-        (document(Source::yaml("--input-yaml", yaml.as_str()), Exit::Usage)?, "`--input-yaml`".to_owned())
-    } else {
-        (Value::null(), String::new())
+    let given = document::of_options(
+        "input",
+        args.input.as_deref(),
+        ("--input-json", args.input_json.as_deref()),
+        ("--input-yaml", args.input_yaml.as_deref()),
+    )?;
+    let (input, mut origin) = match given {
+        None => (Value::null(), String::new()),
+        Some((source, exit)) => {
+            let origin = format!("`{}`", source.name);
+            (document(source, exit, "the input is one value, such as `{\"n\": 1}`")?, origin)
+        }
     };
-    Ok((vec![input], origin))
+    if !args.set.is_empty() {
+        origin = if origin.is_empty() { "`--set`".to_owned() } else { format!("{origin} and `--set`") };
+    }
+    Ok((vec![assign(input, &args.set)?], origin))
 }
 
-fn document(source: Source, exit: Exit) -> Result<Value, Failure> {
+/// The value of a document in JSON or YAML.
+pub fn document(source: Source, exit: Exit, hint: &str) -> Result<Value, Failure> {
     // What is JSON already stays as it is: its text, its numbers and its size.
     if let Ok(value) = Value::parse(source.text.clone()) {
         return Ok(value);
     }
     let takes = if source.format == Format::Json { "JSON" } else { "JSON or YAML" };
     read_value(&source).map_err(|wrong| {
-        Failure::text(exit, wrong.render(&source, stderr::color()))
-            .hint(format!("the input is one value in {takes}, such as `{{\"n\": 1}}`"))
+        Failure::text(exit, wrong.render(&source, stderr::color())).hint(format!("{hint}, in {takes}"))
     })
 }
 

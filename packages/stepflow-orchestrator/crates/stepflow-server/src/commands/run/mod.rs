@@ -1,9 +1,12 @@
 //! `run`: one flow, in this process, in memory.
 
+mod assign;
 mod checks;
 mod failure;
 mod input;
+mod overrides;
 mod result;
+mod variables;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +16,7 @@ use stepflow_engine::{Error, Notice, Submission};
 use stepflow_flow::Plan;
 use stepflow_protocol::{ExecutionStatus, RunId};
 
+use super::workers::{self, Started};
 use crate::cli::RunArgs;
 use crate::config;
 use crate::exit::{Exit, Failure};
@@ -29,23 +33,28 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Runs a flow and prints its result.
 pub async fn run(args: RunArgs, terminal: Terminal) -> Result<Exit, Failure> {
     let flow = args.flow();
-    let document = checks::read(&flow, args.no_check)?;
+    let document = checks::read(&flow, &args.overrides, args.no_check)?;
     let plan = Arc::clone(&document.plan);
     let inputs = input::read(&args.input, &plan)?;
+    let variables = variables::read(&args.variables, &plan)?;
+    let overrides = document.overrides.clone();
     let config = config::find(&args.components, Some(&flow))?;
     config.refuse_what_is_not_built()?;
-    let mut interrupts =
-        Interrupts::listen().map_err(|error| Failure::outside(format!("cannot listen for Ctrl-C: {error}")))?;
+    let mut interrupts = workers::listen()?;
     let service = Service::new(&config, GRACE).map_err(|error| Failure::outside(error.to_string()))?;
     let ended = async {
-        if !start(&service, &plan, &args, &terminal, &mut interrupts).await? {
-            line(format_args!("{}: no step had begun", Paint::Error.on("interrupted")));
-            return Ok(Some(Exit::Interrupted));
+        match workers::start(&service, Needs::Plan(&plan), args.quiet, &terminal, &mut interrupts).await {
+            Started::All => {}
+            Started::Without(errors) => return Err(workers::failure(&errors)),
+            Started::Interrupted => {
+                line(format_args!("{}: no step had begun", Paint::Error.on("interrupted")));
+                return Ok(Some(Exit::Interrupted));
+            }
         }
         checks::components(document, &service, &config, args.no_check)?;
         let results = Results::open(&args)?;
-        let submission =
-            Submission { plan: Arc::clone(&plan), inputs, variables: None, max_concurrency: args.max_concurrency };
+        let max_concurrency = args.max_concurrency;
+        let submission = Submission { plan: Arc::clone(&plan), inputs, variables, overrides, max_concurrency };
         Watch { service: &service, terminal: &terminal, quiet: args.quiet, results }
             .follow(submission, &mut interrupts)
             .await
@@ -54,37 +63,8 @@ pub async fn run(args: RunArgs, terminal: Terminal) -> Result<Exit, Failure> {
     if matches!(ended, Ok(None)) {
         return Ok(Exit::Interrupted);
     }
-    tokio::select! {
-        () = terminal.while_waiting(args.quiet, "waiting for the workers to end", service.shutdown()) => {}
-        () = interrupts.next() => {}
-    }
+    workers::end(&service, args.quiet, &terminal, &mut interrupts).await;
     ended.map(|exit| exit.unwrap_or(Exit::Interrupted))
-}
-
-/// Starts what the flow needs; false when that was interrupted.
-async fn start(
-    service: &Service,
-    plan: &Plan,
-    args: &RunArgs,
-    terminal: &Terminal,
-    interrupts: &mut Interrupts,
-) -> Result<bool, Failure> {
-    let needs = Needs::Plan(plan);
-    let names: Vec<String> = service.names(needs).iter().map(|name| format!("`{name}`")).collect();
-    if names.is_empty() {
-        return Ok(true);
-    }
-    let what = format!("starting the worker of {}", names.join(", "));
-    tokio::select! {
-        started = terminal.while_waiting(args.quiet, &what, service.start(needs)) => match started {
-            Ok(()) => Ok(true),
-            Err(errors) => {
-                let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                Err(Failure::outside(errors.join("\nerror: ")))
-            }
-        },
-        () = interrupts.next() => Ok(false),
-    }
 }
 
 /// Somebody who stays with a run: what they see of it, and where its results go.
@@ -164,5 +144,6 @@ fn refused(error: Error) -> Failure {
     };
     let misfits: Vec<String> = misfits.iter().map(|found| found.misfit.to_string()).collect();
     Failure::document(format!("the flow's variables do not fit: {}", misfits.join("; ")))
-        .hint("`run` cannot set variables yet: give them a `default` in `schemas.properties.variables`")
+        .hint("give them with `--var name=value`, `--variables FILE` or `--env-variables`")
+        .hint("`schemas.properties.variables` of the flow says what they are")
 }

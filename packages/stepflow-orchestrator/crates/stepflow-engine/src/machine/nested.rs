@@ -1,0 +1,282 @@
+//! Steps that are control flow of the machine: they run a flow, or wait, and hold no slot meanwhile.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use stepflow_flow::{OnError, Plan};
+use stepflow_protocol::{BlobId, ErrorKind, FlowError, FlowResult, RunId, Value};
+
+use super::decide::{defaulted, refused, step_failed};
+use super::given::{Given, Missing, plan_of};
+use super::state::{Run, RunTree};
+use crate::event::{Control, Event, Nested, Outcome, RunCreated, StepEnded, StepRef, TimerStarted, ValueRef};
+
+/// How many runs may stand above a run.
+const MAX_DEPTH: usize = 64;
+
+/// How often `iterate` runs its flow where its input does not say.
+const MAX_ITERATIONS: u64 = 1_000;
+
+/// The version of the language's rules that sub-runs go by: their root's.
+const SEMANTICS: u32 = 1;
+
+/// The beginning of a step that waits.
+pub(super) fn sleep(plan: &Plan, at: StepRef, place: ValueRef, input: &Value, now: Timestamp) -> Event {
+    let wait = number(input, "duration_ms").and_then(|wait| i64::try_from(wait).ok()).map(SignedDuration::from_millis);
+    match wait.and_then(|wait| now.checked_add(wait).ok()) {
+        Some(due_at) => Event::TimerStarted(TimerStarted { step: at, due_at, input: place }),
+        None => refused(plan, at, invalid("`duration_ms` has to be a number of milliseconds that a calendar can hold")),
+    }
+}
+
+/// The end of steps whose wait is over: with their input.
+pub(super) fn rested(state: &RunTree, given: &Given<'_>) -> Result<Vec<Event>, Missing> {
+    let mut events = Vec::new();
+    for at in given.frontier.rested() {
+        let Some(input) = state.step(*at).and_then(|step| step.input.clone()) else { continue };
+        let value = given.values.get(&input).ok_or_else(|| Missing(vec![input]))?;
+        events.extend([Event::TimerFired(*at), succeeded(*at, value)]);
+    }
+    Ok(events)
+}
+
+/// A sub-run that is about to be.
+struct SubRun {
+    parent: StepRef,
+    control: Control,
+    step_input: ValueRef,
+    flow: Arc<Plan>,
+    inputs: Vec<Value>,
+    limit: Option<u32>,
+}
+
+impl SubRun {
+    fn created(self, state: &RunTree, given: &mut Given<'_>) -> Event {
+        let now = given.world.now();
+        let after = |timeout| SignedDuration::try_from(timeout).ok().and_then(|timeout| now.checked_add(timeout).ok());
+        Event::RunCreated(RunCreated {
+            run: RunId::from_uuid(given.world.new_id()),
+            root: state.root,
+            parent: Some(self.parent),
+            key: None,
+            flow_id: self.flow.flow_id,
+            items: u32::try_from(self.inputs.len()).unwrap_or(u32::MAX),
+            variables: state.runs.get(&self.parent.run).and_then(|run| run.variables.clone()),
+            overrides: None,
+            limit: self.limit.unwrap_or(state.limit).clamp(1, state.limit.max(1)),
+            deadline_at: self.flow.timeout.and_then(after),
+            semantics: SEMANTICS,
+            nested: Some(Nested {
+                control: self.control,
+                step_input: self.step_input,
+                inputs: ValueRef::Inline(Value::array(self.inputs)),
+            }),
+        })
+    }
+}
+
+/// The beginning of a step that runs a flow.
+pub(super) fn begin(
+    state: &RunTree,
+    plan: &Plan,
+    at: StepRef,
+    control: Control,
+    place: ValueRef,
+    given: &mut Given<'_>,
+) -> Result<Event, Missing> {
+    let input = given.values.get(&place).ok_or_else(|| Missing(vec![place.clone()]))?;
+    if state.depth(at.run) >= MAX_DEPTH {
+        let message = format!("sub-runs are nested more than {MAX_DEPTH} deep: {}", chain(state, at, given));
+        return Ok(refused(plan, at, FlowError::new(ErrorKind::OrchestratorError, message)));
+    }
+    let first =
+        || input.field(if control == Control::Eval { "input" } else { "initial_input" }).unwrap_or_else(Value::null);
+    if control == Control::Iterate && max_iterations(&input) == 0 {
+        return Ok(succeeded(at, iterated(first(), 0, true)));
+    }
+    let found = match control {
+        Control::Eval => evaluated_flow(&input, given)?,
+        Control::Map => document(&input, "workflow", given),
+        Control::Iterate => document(&input, "flow", given),
+    };
+    let flow = match found {
+        Ok(flow) => flow,
+        Err(error) => return Ok(refused(plan, at, error)),
+    };
+    let inputs = match control {
+        Control::Map => input.field("items").map(|items| items.elements()).unwrap_or_default(),
+        Control::Eval | Control::Iterate => vec![first()],
+    };
+    if let Some(problem) = misfit(&flow, &inputs) {
+        return Ok(refused(plan, at, invalid(&problem)));
+    }
+    let limit = number(&input, "max_concurrency").and_then(|limit| u32::try_from(limit).ok());
+    Ok(SubRun { parent: at, control, step_input: place, flow, inputs, limit }.created(state, given))
+}
+
+/// The first place in which an item does not fit the sub-flow's input schema.
+fn misfit(flow: &Plan, inputs: &[Value]) -> Option<String> {
+    inputs.iter().enumerate().find_map(|(item, input)| {
+        let first = flow.check_input(input).err()?.into_iter().next()?;
+        Some(format!("item {item} does not fit the sub-flow's input schema at `{}`: {}", first.pointer, first.message))
+    })
+}
+
+/// What follows from sub-runs that have ended: their parents' end, or for `iterate` the next one.
+pub(super) fn returned(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
+    let runs: Vec<RunId> = given.frontier.returned().copied().collect();
+    let mut events = Vec::new();
+    for id in runs {
+        let Some(run) = state.runs.get(&id) else { continue };
+        let (Some(at), Some(nested)) = (run.parent, &run.nested) else { continue };
+        let results = results(run, given)?;
+        let input = given.values.get(&nested.step_input).ok_or_else(|| Missing(vec![nested.step_input.clone()]))?;
+        events.push(match nested.control {
+            Control::Eval => evaluated(at, id, &results),
+            Control::Map => mapped(state, at, &input, &results, given),
+            Control::Iterate => iteration_ended(state, run, nested, &input, results, given)
+                .unwrap_or_else(|error| failed(state, at, error, given)),
+        });
+    }
+    Ok(events)
+}
+
+fn results(run: &Run, given: &Given<'_>) -> Result<Vec<FlowResult>, Missing> {
+    let ends = run.items.iter().filter_map(|item| item.end.as_ref());
+    ends.map(|end| match &end.result {
+        Outcome::Failed(error) => Ok(FlowResult::Failed(error.clone())),
+        Outcome::Success(place) => {
+            given.values.get(place).map(FlowResult::Success).ok_or_else(|| Missing(vec![place.clone()]))
+        }
+    })
+    .collect()
+}
+
+fn evaluated(at: StepRef, run: RunId, results: &[FlowResult]) -> Event {
+    let result = results.first().map_or_else(Value::null, written);
+    succeeded(at, Value::object([("result", result), ("run_id", Value::string(&run.to_string()))]))
+}
+
+fn mapped(state: &RunTree, at: StepRef, input: &Value, results: &[FlowResult], given: &Given<'_>) -> Event {
+    let failure = results.iter().find_map(|result| match result {
+        FlowResult::Failed(error) => Some(error),
+        FlowResult::Success(_) => None,
+    });
+    let fails = input.field("on_item_error").and_then(|choice| choice.text()).as_deref() == Some("fail");
+    if let Some(error) = failure.filter(|_| fails) {
+        return failed(state, at, error.clone(), given);
+    }
+    let successful = results.iter().filter(|result| matches!(result, FlowResult::Success(_))).count();
+    let members = [
+        ("results", Value::array(results.iter().map(written))),
+        ("successful", Value::from(successful as u64)),
+        ("failed", Value::from((results.len() - successful) as u64)),
+    ];
+    succeeded(at, Value::object(members))
+}
+
+fn iteration_ended(
+    state: &RunTree,
+    run: &Run,
+    nested: &Nested,
+    input: &Value,
+    results: Vec<FlowResult>,
+    given: &mut Given<'_>,
+) -> Result<Event, FlowError> {
+    let lost = || FlowError::new(ErrorKind::OrchestratorError, "the flow of `iterate` is not there any more");
+    let at = run.parent.ok_or_else(lost)?;
+    let iterations = state.step(at).map_or(0, |step| u64::from(step.sub_runs));
+    let value = match results.into_iter().next() {
+        Some(FlowResult::Success(value)) => value,
+        Some(FlowResult::Failed(error)) => return Err(error),
+        None => Value::null(),
+    };
+    if let Some(result) = value.field("result") {
+        return Ok(succeeded(at, iterated(result, iterations, false)));
+    }
+    let Some(next) = value.field("next") else {
+        return Err(invalid("the flow of `iterate` has to return an object with `result` (the end) or `next` (go on)"));
+    };
+    if iterations >= max_iterations(input) {
+        return Ok(succeeded(at, iterated(next, iterations, true)));
+    }
+    let flow = given.world.plan(run.flow_id).ok_or_else(lost)?;
+    let inputs = vec![next];
+    if let Some(problem) = misfit(&flow, &inputs) {
+        return Err(invalid(&problem));
+    }
+    let control = nested.control;
+    let following =
+        SubRun { parent: at, control, step_input: nested.step_input.clone(), flow, inputs, limit: Some(run.limit) };
+    Ok(following.created(state, given))
+}
+
+fn max_iterations(input: &Value) -> u64 {
+    number(input, "max_iterations").unwrap_or(MAX_ITERATIONS)
+}
+
+fn iterated(result: Value, iterations: u64, terminated: bool) -> Value {
+    Value::object([("result", result), ("iterations", iterations.into()), ("terminated", terminated.into())])
+}
+
+/// The flow that `eval` names by its id.
+fn evaluated_flow(input: &Value, given: &mut Given<'_>) -> Result<Result<Arc<Plan>, FlowError>, Missing> {
+    let named = input.field("flow_id").and_then(|id| id.text()).unwrap_or_default();
+    let Ok(id) = named.parse::<BlobId>() else {
+        return Ok(Err(invalid(&format!("`flow_id` is `{named}`, which is not a content id of 64 hex digits"))));
+    };
+    if let Some(plan) = given.world.plan(id) {
+        return Ok(Ok(plan));
+    }
+    match given.values.blob(id) {
+        None => Err(Missing(vec![ValueRef::Blob(id)])),
+        Some(None) => Ok(Err(invalid(&format!("there is no flow `{id}`")))),
+        Some(Some(document)) => Ok(given.world.sub_plan(&document)),
+    }
+}
+
+/// The flow that stands in the input.
+fn document(input: &Value, name: &str, given: &mut Given<'_>) -> Result<Arc<Plan>, FlowError> {
+    match input.field(name) {
+        Some(document) => given.world.sub_plan(&document),
+        None => Err(invalid(&format!("`{name}` is missing: the flow to run, as a `$literal`"))),
+    }
+}
+
+fn failed(state: &RunTree, at: StepRef, error: FlowError, given: &Given<'_>) -> Event {
+    let plan = plan_of(given.world, state, at.run);
+    match plan.as_ref().and_then(|plan| plan.steps.get(at.step as usize)).map(|step| &step.on_error) {
+        Some(OnError::UseDefault(value)) => defaulted(at, value),
+        _ => step_failed(at, error),
+    }
+}
+
+/// The steps above this one and itself, by their ids.
+fn chain(state: &RunTree, at: StepRef, given: &Given<'_>) -> String {
+    let mut names: Vec<String> = std::iter::successors(Some(at), |at| state.runs.get(&at.run)?.parent)
+        .filter_map(|at| Some(plan_of(given.world, state, at.run)?.steps.get(at.step as usize)?.id.clone()))
+        .collect();
+    names.reverse();
+    names.dedup();
+    names.join(" → ")
+}
+
+fn number(input: &Value, name: &str) -> Option<u64> {
+    input.field(name)?.deserialize().ok()
+}
+
+fn invalid(message: &str) -> FlowError {
+    FlowError::new(ErrorKind::InvalidInput, message)
+}
+
+fn written(result: &FlowResult) -> Value {
+    match result {
+        FlowResult::Success(value) => Value::object([("outcome", Value::string("success")), ("result", value.clone())]),
+        // An error has a JSON form: strings, a number and a value.
+        FlowResult::Failed(_) => Value::from_serialize(result).unwrap_or_else(|_| Value::null()),
+    }
+}
+
+fn succeeded(step: StepRef, value: Value) -> Event {
+    Event::StepEnded(StepEnded { step, result: Outcome::Success(ValueRef::Inline(value)), defaulted: false })
+}

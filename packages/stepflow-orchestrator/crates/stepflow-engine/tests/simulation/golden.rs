@@ -1,0 +1,130 @@
+//! Journals that earlier releases wrote, kept for ever: each folds to the state that it always folded to.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value as Json, json};
+use stepflow_engine::event::{CancelAsked, OwnerChanged, Record};
+use stepflow_engine::machine::{Input, Machine, RunTree, outstanding};
+use stepflow_protocol::RunId;
+use uuid::Uuid;
+
+use super::flows::Case;
+use super::world::Simulation;
+
+/// This release's folder. A new one is added when the form of events changes; the old ones stay.
+const RELEASE: &str = "0.1";
+
+fn journals() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../conformance/journals")
+}
+
+#[test]
+fn golden_journals_fold_to_the_state_that_they_always_did() {
+    if std::env::var_os("STEPFLOW_WRITE_JOURNALS").is_some() {
+        write_all();
+    }
+    let mut seen = 0;
+    for release in
+        std::fs::read_dir(journals()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir())
+    {
+        for file in std::fs::read_dir(release).unwrap().map(|entry| entry.unwrap().path()) {
+            if file.extension().is_some_and(|extension| extension == "jsonl") {
+                let expected = std::fs::read_to_string(file.with_extension("state")).unwrap();
+                assert_eq!(state_of(&std::fs::read_to_string(&file).unwrap()), expected, "{}", file.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 5, "only {seen} golden journals");
+}
+
+fn state_of(journal: &str) -> String {
+    let records: Vec<Record> = journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let machine = Machine::recovered(RunId::from_uuid(Uuid::from_u128(1)), &records);
+    described(machine.state())
+}
+
+/// The state, a line for each thing in it. What later releases add to it stays out, so that old files stay true.
+fn described(state: &RunTree) -> String {
+    let mut text = String::new();
+    let RunTree { root, seq, epoch, limit, open, cancel_asked, runs, .. } = state;
+    writeln!(text, "root {root} seq {seq} epoch {epoch} limit {limit} open {open} cancel asked {cancel_asked}")
+        .unwrap();
+    for (id, run) in runs {
+        writeln!(text, "run {id} {:?} failed {} parent {:?}", run.status, run.failed, run.parent).unwrap();
+        for (index, item) in run.items.iter().enumerate() {
+            writeln!(text, "  item {index} {:?}", item.end).unwrap();
+            for (place, step) in &item.steps {
+                let tries: Vec<String> = step.attempts.iter().map(|attempt| format!("{:?}", attempt.state)).collect();
+                let (transport, component) = (step.transport_retries, step.component_retries);
+                writeln!(text, "    step {place} {:?} attempts {tries:?}", step.phase).unwrap();
+                writeln!(text, "      retries {transport} + {component}, result {:?}", step.result).unwrap();
+            }
+        }
+    }
+    for effect in outstanding(state) {
+        writeln!(text, "owed {effect:?}").unwrap();
+    }
+    text
+}
+
+fn write_all() {
+    let folder = journals().join(RELEASE);
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, simulation) in written() {
+        let lines: Vec<String> = simulation.journal().map(|record| serde_json::to_string(record).unwrap()).collect();
+        let journal = lines.join("\n") + "\n";
+        std::fs::write(folder.join(format!("{name}.state")), state_of(&journal)).unwrap();
+        std::fs::write(folder.join(format!("{name}.jsonl")), journal).unwrap();
+    }
+}
+
+/// What a release is remembered by: every event that it writes stands in one of these.
+fn written() -> Vec<(&'static str, Simulation)> {
+    let case = |steps: Json, output: Json, inputs: Vec<Json>| Case {
+        flow: json!({"name": "golden", "steps": steps, "output": output}),
+        inputs,
+        choices: vec![0],
+        limit: 3,
+    };
+    let retried = case(
+        json!([
+            {"id": "twice", "component": "/t/twice", "input": {"$input": "$.n"}, "onError": {"action": "retry"}},
+            {"id": "lost", "component": "/t/lost", "input": {"$step": "twice"}},
+            {"id": "fail", "component": "/t/fail", "input": 1, "onError": {"action": "useDefault", "defaultValue": 9}}]),
+        json!([{"$step": "lost"}, {"$step": "fail"}]),
+        vec![json!({"n": 9_007_199_254_740_993_u64}), json!({})],
+    );
+    let sub = json!({"name": "sub", "steps": [{"id": "w", "component": "/t/wrap", "input": {"$input": "$"}}], "output": {"$step": "w"}});
+    let nested = case(
+        json!([
+            {"id": "nap", "component": "/t/sleep", "input": {"duration_ms": 5, "passthrough": [1, 2]}},
+            {"id": "map", "component": "/t/map",
+             "input": {"workflow": {"$literal": sub}, "items": {"$step": "nap", "path": "$.passthrough"}}}]),
+        json!({"$step": "map"}),
+        vec![json!({})],
+    );
+    let finished = |case: &Case| {
+        let mut simulation = Simulation::submitted(case);
+        simulation.finish();
+        simulation
+    };
+    let midway = |case: &Case, steps: usize| {
+        let mut simulation = Simulation::submitted(case);
+        simulation.advance(steps);
+        simulation
+    };
+    let mut cancelled = midway(&retried, 2);
+    cancelled.tell(Input::CancelAsked(CancelAsked { by: "a person".into(), reason: Some("too slow".into()) }));
+    let mut recovered = Simulation::recovered(&nested, &midway(&nested, 2).appends);
+    recovered.tell(Input::OwnerChanged(OwnerChanged { epoch: 2 }));
+    vec![
+        ("retries", finished(&retried)),
+        ("retries-midway", midway(&retried, 3)),
+        ("sub-runs", finished(&nested)),
+        ("sub-runs-midway", midway(&nested, 2)),
+        ("cancelled", cancelled),
+        ("recovered", recovered),
+    ]
+}

@@ -1,0 +1,175 @@
+//! `/openai`: asks a chat model, at OpenAI or at any server that speaks its API.
+
+mod reply;
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+use stepflow_engine::ports::{Failure, Purity};
+use stepflow_protocol::{ErrorKind, FlowError, Value};
+
+use super::{Builtin, World, read};
+use crate::http::{self, Post};
+
+/// Where OpenAI itself is.
+const OPENAI: &str = "https://api.openai.com/v1";
+
+/// The model of the published component.
+const MODEL: &str = "gpt-3.5-turbo";
+
+/// What the config and the environment say of OpenAI.
+#[derive(Clone, Default)]
+pub struct OpenAiOptions {
+    /// The server's own key. It goes to the server's own `base_url` and nowhere else: a flow may come from somebody
+    /// else, and could send it to any address.
+    pub api_key: Option<String>,
+    /// Where requests go that name no `base_url`; OpenAI itself when absent.
+    pub base_url: Option<String>,
+}
+
+impl std::fmt::Debug for OpenAiOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let api_key = self.api_key.as_ref().map(|_| "(set)");
+        f.debug_struct("OpenAiOptions").field("api_key", &api_key).field("base_url", &self.base_url).finish()
+    }
+}
+
+pub(super) struct OpenAi;
+
+#[derive(Deserialize)]
+struct Input {
+    messages: Vec<Message>,
+    model: Option<String>,
+    max_tokens: Option<u32>,
+    temperature: Option<f64>,
+    base_url: Option<String>,
+    api_key: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Message {
+    role: String,
+    content: String,
+}
+
+/// The body of a request, with the member names of the API.
+#[derive(Serialize)]
+struct Request<'a> {
+    model: &'a str,
+    messages: &'a [Message],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+}
+
+/// JSON Schema of a message of a chat.
+pub(super) fn message_schema() -> Json {
+    json!({
+        "type": "object",
+        "properties": {
+            "role": {"enum": ["system", "user", "assistant"]},
+            "content": {"type": "string"},
+        },
+        "required": ["role", "content"],
+        "additionalProperties": false,
+    })
+}
+
+impl Builtin for OpenAi {
+    fn path(&self) -> &'static str {
+        "/openai"
+    }
+
+    fn description(&self) -> &'static str {
+        "Asks a chat model, at OpenAI or at any server that speaks its API."
+    }
+
+    fn purity(&self) -> Purity {
+        Purity::External
+    }
+
+    fn waits(&self) -> bool {
+        true
+    }
+
+    fn input_schema(&self) -> Json {
+        json!({
+            "type": "object",
+            "properties": {
+                "messages": {"type": "array", "items": message_schema(), "minItems": 1},
+                "model": {"type": ["string", "null"], "default": MODEL},
+                "max_tokens": {
+                    "type": ["integer", "null"],
+                    "minimum": 1,
+                    "maximum": u32::MAX,
+                    "description": "The longest answer, in tokens; the model's own limit when absent.",
+                },
+                "temperature": {
+                    "type": ["number", "null"],
+                    "minimum": 0,
+                    "maximum": 2,
+                    "description": "How much chance there is in the answer; the model's own setting when absent.",
+                },
+                "base_url": {
+                    "type": ["string", "null"],
+                    "pattern": "^https?://",
+                    "default": OPENAI,
+                    "description": "Of any server with this API. The server's own key is not sent there.",
+                },
+                "api_key": {"type": ["string", "null"], "description": "The server's own when absent."},
+            },
+            "required": ["messages"],
+            "additionalProperties": false,
+        })
+    }
+
+    fn output_schema(&self) -> Json {
+        json!({"type": "object", "properties": {"response": {"type": "string"}}, "required": ["response"]})
+    }
+
+    fn run(&self, input: Value, world: Arc<World>) -> BoxFuture<'static, Result<Value, Failure>> {
+        async move {
+            let input: Input = read(&input)?;
+            let options = &world.options.openai;
+            let own = options.base_url.as_deref().unwrap_or(OPENAI);
+            let base = input.base_url.as_deref().unwrap_or(own).trim_end_matches('/');
+            let own_key = options.api_key.as_deref().filter(|_| base == own.trim_end_matches('/'));
+            let key = input.api_key.as_deref().or(own_key);
+            if key.is_none() && base == OPENAI {
+                return Err(no_key());
+            }
+            let url = format!("{base}/chat/completions");
+            let post = Post { url: &url, bearer: key, body: body(&input)? };
+            let answer = world.http.post(post).await.map_err(|error| unreachable(&url, &error))?;
+            reply::response(&url, &answer)
+        }
+        .boxed()
+    }
+}
+
+fn body(input: &Input) -> Result<Vec<u8>, FlowError> {
+    let request = Request {
+        model: input.model.as_deref().unwrap_or(MODEL),
+        messages: &input.messages,
+        max_tokens: input.max_tokens,
+        temperature: input.temperature,
+    };
+    serde_json::to_vec(&request).map_err(|error| FlowError::new(ErrorKind::OrchestratorError, error.to_string()))
+}
+
+fn no_key() -> Failure {
+    let message = "OpenAI needs a key: set OPENAI_API_KEY where the server runs, or give the step an `api_key`";
+    Failure { error: FlowError::new(ErrorKind::InvalidInput, message), retryable: Some(false), retry_after: None }
+}
+
+fn unreachable(url: &str, error: &http::Error) -> Failure {
+    let kind = match error {
+        http::Error::Url { .. } => ErrorKind::InvalidInput,
+        http::Error::Unreachable { .. } | http::Error::Body { .. } => ErrorKind::Unreachable,
+    };
+    FlowError::new(kind, error.to_string()).with([("url", Value::string(url))]).into()
+}

@@ -1,0 +1,129 @@
+//! The mocks of a test case: they stand before whatever else serves their paths.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use stepflow_engine::event::{Route, TaskRef};
+use stepflow_engine::ports::{ComponentHost, Inbox, Purity, Target, TaskEnvelope};
+use stepflow_flow::node::Content;
+use stepflow_flow::{Decoder, Node};
+use stepflow_protocol::{ErrorKind, FlowError, Value};
+
+use super::Behavior;
+use super::stage::Stage;
+
+/// No plugin of a configuration is called so.
+const PLUGIN: &str = "(mocks of the case)";
+
+/// What the mocked components answer, by path.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Mocks(HashMap<String, Answers>);
+
+/// The answers of one mocked component.
+#[derive(Debug, Clone, PartialEq)]
+enum Answers {
+    /// The same for every call.
+    Always(Behavior),
+    /// One for each call, in the order in which the calls begin.
+    Each { answers: Vec<Behavior>, called: usize },
+}
+
+impl Mocks {
+    /// Reads `{"/path": <answer>}`. `outputs: [value, …]`, and a list of answers, hold one for each call.
+    pub fn decode(decoder: &mut Decoder, node: &Node) -> Option<Self> {
+        let mocks = decoder.each_member(node, |decoder, entry| answers(decoder, &entry.value))?;
+        Some(Self(mocks.into_iter().collect()))
+    }
+}
+
+fn answers(decoder: &mut Decoder, node: &Node) -> Option<Answers> {
+    let each = |answers| Answers::Each { answers, called: 0 };
+    if let Content::Array(_) = node.content {
+        return decoder.each(node, Behavior::decode).map(each);
+    }
+    if node.get("outputs").is_none() {
+        return Behavior::decode(decoder, node).map(Answers::Always);
+    }
+    let mut fields = decoder.fields(node)?;
+    let outputs = fields.required(decoder, "outputs", |decoder, node| {
+        decoder.each(node, |_, output| Some(Behavior::output(output.to_value())))
+    });
+    fields.close(decoder);
+    outputs.map(each)
+}
+
+/// The component host of a test: the mocks of its case, and behind them the hosts of the configuration.
+pub struct MockOverlay {
+    behind: Arc<dyn ComponentHost>,
+    mocks: Mutex<Mocks>,
+    stage: Stage,
+}
+
+impl MockOverlay {
+    /// No mocks yet. To be called inside a tokio runtime.
+    #[must_use]
+    pub fn new(behind: Arc<dyn ComponentHost>, inbox: Arc<dyn Inbox>) -> Self {
+        Self { behind, mocks: Mutex::default(), stage: Stage::new(inbox) }
+    }
+
+    /// From now on these mocks, with none of their answers given.
+    pub fn set(&self, mocks: Mocks) {
+        *self.mocks.lock() = mocks;
+    }
+
+    fn next(&self, path: &str) -> Behavior {
+        match self.mocks.lock().0.get_mut(path) {
+            Some(Answers::Always(behavior)) => behavior.clone(),
+            Some(Answers::Each { answers, called }) => {
+                *called += 1;
+                answers.get(*called - 1).cloned().unwrap_or_else(|| used_up(path, *called, answers.len()).into())
+            }
+            None => {
+                let message = format!("the mock `{path}` belongs to a case that has ended");
+                FlowError::new(ErrorKind::OrchestratorError, message).into()
+            }
+        }
+    }
+}
+
+impl ComponentHost for MockOverlay {
+    fn resolve(&self, path: &str, input: &Value) -> Result<Target, FlowError> {
+        if !self.mocks.lock().0.contains_key(path) {
+            return self.behind.resolve(path, input);
+        }
+        let route = Route { plugin: PLUGIN.to_owned(), component: path.to_owned() };
+        Ok(Target::Component { route, purity: Purity::External })
+    }
+
+    fn offer(&self, task: TaskEnvelope) {
+        if task.route.plugin != PLUGIN {
+            return self.behind.offer(task);
+        }
+        let behavior = self.next(&task.route.component);
+        self.stage.perform(task.task, behavior);
+    }
+
+    fn cancel(&self, route: &Route, task: TaskRef, reason: &str) {
+        match route.plugin.as_str() {
+            PLUGIN => self.stage.cancel(task),
+            _ => self.behind.cancel(route, task, reason),
+        }
+    }
+}
+
+fn used_up(path: &str, call: usize, answers: usize) -> FlowError {
+    let message = format!("the mock `{path}` is called for the {} time, and has {answers} answers", ordinal(call));
+    FlowError::new(ErrorKind::OrchestratorError, message).with([("component", Value::string(path))])
+}
+
+fn ordinal(number: usize) -> String {
+    let ending = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}

@@ -1,0 +1,49 @@
+//! Where behaviors become answers: at once, or after a while that a cancellation cuts short.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use stepflow_engine::event::TaskRef;
+use stepflow_engine::ports::{Answer, Inbox};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::{Behavior, INSTANCE};
+
+pub(super) struct Stage {
+    inbox: Arc<dyn Inbox>,
+    runtime: Handle,
+    waiting: Arc<Mutex<HashMap<TaskRef, oneshot::Sender<()>>>>,
+}
+
+impl Stage {
+    /// To be made inside a tokio runtime.
+    pub fn new(inbox: Arc<dyn Inbox>) -> Self {
+        Self { inbox, runtime: Handle::current(), waiting: Arc::default() }
+    }
+
+    pub fn perform(&self, task: TaskRef, behavior: Behavior) {
+        let Behavior { answer, delay } = behavior;
+        self.inbox.started(task, INSTANCE);
+        if delay.is_zero() {
+            return self.inbox.answer(task, answer);
+        }
+        let (cancel, cancelled) = oneshot::channel();
+        self.waiting.lock().insert(task, cancel);
+        let (inbox, waiting) = (Arc::clone(&self.inbox), Arc::clone(&self.waiting));
+        self.runtime.spawn(async move {
+            let answer = tokio::select! {
+                () = tokio::time::sleep(delay) => answer,
+                _ = cancelled => Answer::Cancelled,
+            };
+            waiting.lock().remove(&task);
+            inbox.answer(task, answer);
+        });
+    }
+
+    pub fn cancel(&self, task: TaskRef) {
+        // The sleeping task hears that its sender is gone.
+        drop(self.waiting.lock().remove(&task));
+    }
+}

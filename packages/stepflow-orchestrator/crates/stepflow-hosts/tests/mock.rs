@@ -1,0 +1,124 @@
+//! Mocks, through the port that the engine uses.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[allow(dead_code)]
+mod suite;
+
+use std::sync::Arc;
+
+use stepflow_engine::ports::{Answer, ComponentHost, Target};
+use stepflow_flow::{Decoder, Source, read_node};
+use stepflow_hosts::{BuiltinHost, BuiltinOptions, MockHost, MockOptions, MockOverlay, Mocks};
+use stepflow_protocol::{ErrorKind, Value};
+use suite::{MemoryBlobs, Words, inbox, json, task};
+
+const COMPONENTS: &str = r#"{
+  "/double": {
+    "input_schema": {"type": "object", "required": ["n"]},
+    "behaviors": {
+      "{\"n\": 1, \"m\": [2]}": {"outcome": "success", "result": 2},
+      "{\"n\": 2}": {"outcome": "failed", "error": {"code": "COMPONENT_FAILED", "message": "two is too much"}},
+      "{\"n\": 3}": {"error": "out of order"}
+    }
+  },
+  "/word": {"behaviors": {"hello": {"outcome": "success", "result": null}}}
+}"#;
+
+fn plugin() -> (MockHost, Words) {
+    let mut decoder = Decoder::new();
+    let options = MockOptions::decode(&mut decoder, &read_node(&Source::json("config", COMPONENTS)).unwrap());
+    let wrong = decoder.finish();
+    assert!(wrong.is_empty(), "{wrong}");
+    let (inbox, words) = inbox();
+    (MockHost::new(options.unwrap(), inbox), words)
+}
+
+async fn answer(host: &dyn ComponentHost, words: &mut Words, path: &str, input: &str) -> Answer {
+    let Target::Component { route, .. } = host.resolve(path, &json(input)).unwrap() else { panic!("no component") };
+    let mut task = task(path, json(input));
+    task.route = route;
+    host.offer(task);
+    words.answer().await.1
+}
+
+#[tokio::test]
+async fn the_plugin_answers_by_the_whole_input_whatever_the_order_of_its_members() {
+    let (host, mut words) = plugin();
+    assert_eq!(answer(&host, &mut words, "/double", r#"{"m":[2],"n":1}"#).await, Answer::Success(json("2")));
+    assert_eq!(answer(&host, &mut words, "/word", r#""hello""#).await, Answer::Success(Value::null()));
+}
+
+#[tokio::test]
+async fn the_plugin_fails_where_it_is_told_to() {
+    let (host, mut words) = plugin();
+    for (input, message) in [(r#"{"n":2}"#, "two is too much"), (r#"{"n":3}"#, "out of order")] {
+        let Answer::Failed(failure) = answer(&host, &mut words, "/double", input).await else { panic!("no failure") };
+        assert_eq!((failure.error.kind, failure.error.message.as_str()), (ErrorKind::ComponentFailed, message));
+    }
+}
+
+#[tokio::test]
+async fn an_input_without_a_behavior_is_named_with_those_that_have_one() {
+    let (host, _words) = plugin();
+    let error = host.resolve("/double", &json(r#"{"n":9}"#)).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::InvalidInput);
+    assert!(error.message.contains(r#"{"n":9}"#) && error.message.contains(r#"{"n": 3}"#), "{}", error.message);
+    assert_eq!(host.resolve("/double", &json("{}")).unwrap_err().kind, ErrorKind::InvalidInput);
+    assert_eq!(host.resolve("/duoble", &json("{}")).unwrap_err().kind, ErrorKind::ComponentNotFound);
+}
+
+fn overlay(mocks: &str) -> (MockOverlay, Words) {
+    let (inbox, words) = inbox();
+    let builtins = BuiltinHost::new(BuiltinOptions::default(), Arc::clone(&inbox), Arc::new(MemoryBlobs::default()));
+    let overlay = MockOverlay::new(Arc::new(builtins), inbox);
+    let mut decoder = Decoder::new();
+    let read = Mocks::decode(&mut decoder, &read_node(&Source::json("mocks", mocks)).unwrap());
+    let wrong = decoder.finish();
+    assert!(wrong.is_empty(), "{wrong}");
+    overlay.set(read.unwrap());
+    (overlay, words)
+}
+
+#[tokio::test]
+async fn a_mock_stands_before_the_component_of_its_path_and_no_other() {
+    let (host, mut words) = overlay(r#"{"/get_blob": {"output": 1}}"#);
+    assert_eq!(answer(&host, &mut words, "/get_blob", "null").await, Answer::Success(json("1")));
+    assert_eq!(answer(&host, &mut words, "/noop", "2").await, Answer::Success(json("2")));
+}
+
+#[tokio::test]
+async fn each_call_has_its_answer_and_one_too_many_is_an_error() {
+    let (host, mut words) = overlay(r#"{"/a": {"outputs": [1]}, "/b": [{"error": "no"}, {"output": 2}]}"#);
+    assert_eq!(answer(&host, &mut words, "/a", "null").await, Answer::Success(json("1")));
+    let Answer::Failed(failure) = answer(&host, &mut words, "/a", "null").await else { panic!("no failure") };
+    assert!(failure.error.message.contains("2nd time"), "{}", failure.error.message);
+    assert!(matches!(answer(&host, &mut words, "/b", "null").await, Answer::Failed(_)));
+    assert_eq!(answer(&host, &mut words, "/b", "null").await, Answer::Success(json("2")));
+}
+
+#[tokio::test]
+async fn a_cancelled_mock_answers_at_once() {
+    let (host, mut words) = overlay(r#"{"/slow": {"output": 1, "delay": "1h"}}"#);
+    let Target::Component { route, .. } = host.resolve("/slow", &json("null")).unwrap() else { panic!() };
+    let mut envelope = task("/slow", json("null"));
+    envelope.route = route.clone();
+    let at = envelope.task;
+    host.offer(envelope);
+    host.cancel(&route, at, "enough");
+    assert_eq!(words.answer().await, (at, Answer::Cancelled));
+}
+
+#[test]
+fn a_mock_that_answers_nothing_is_refused_with_its_place() {
+    for (mocks, place) in [
+        (r#"{"/a": {}}"#, "$[\"/a\"]"),
+        (r#"{"/a": {"otput": 1}}"#, "$[\"/a\"]"),
+        (r#"{"/a": {"output": 1, "error": "x"}}"#, "$[\"/a\"]"),
+        (r#"{"/a": {"error": {"kind": "NOPE"}}}"#, "$[\"/a\"].error.kind"),
+    ] {
+        let mut decoder = Decoder::new();
+        let _ = Mocks::decode(&mut decoder, &read_node(&Source::json("mocks", mocks)).unwrap());
+        let wrong = decoder.finish();
+        assert!(wrong.iter().any(|one| one.path == place), "{mocks}: {wrong}");
+    }
+}

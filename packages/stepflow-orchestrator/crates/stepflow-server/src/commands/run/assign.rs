@@ -1,0 +1,103 @@
+//! `--set a.b=1`: single places of an input, on top of whatever else it is made from.
+
+use stepflow_flow::Path;
+use stepflow_flow::path::Segment;
+use stepflow_protocol::{Kind, Value};
+
+use crate::exit::Failure;
+
+/// An input with these places set, each `PATH=JSON`, in their order.
+pub fn assign(input: Value, assignments: &[String]) -> Result<Value, Failure> {
+    assignments.iter().try_fold(input, |input, assignment| {
+        let (path, value) = parse(assignment)?;
+        set(&input, path.segments(), value)
+            .map_err(|problem| Failure::usage(format!("`--set {assignment}` does not fit the input: {problem}")))
+    })
+}
+
+fn parse(assignment: &str) -> Result<(Path, Value), Failure> {
+    let (place, json) = assignment
+        .split_once('=')
+        .ok_or_else(|| Failure::usage(format!("`--set {assignment}` has no `=`")).hint("write it as `--set a.b=1`"))?;
+    let place = place.trim();
+    let dotted = if place.starts_with('$') { place.to_owned() } else { format!("$.{place}") };
+    let path = Path::parse(&dotted)
+        .map_err(|error| Failure::usage(format!("`--set {assignment}` names no place: {error}")))?;
+    let value = Value::parse(json).map_err(|_| {
+        let quoted = serde_json::Value::from(json);
+        Failure::usage(format!("the value of `--set {assignment}` is not JSON"))
+            .hint(format!("a text is quoted: `--set '{place}={quoted}'`"))
+    })?;
+    Ok((path, value))
+}
+
+/// The value with another one at this place. Objects on the way there come into being; `null` counts as nothing.
+fn set(value: &Value, path: &[Segment], new: Value) -> Result<Value, String> {
+    let Some((first, rest)) = path.split_first() else { return Ok(new) };
+    let nothing = Value::null();
+    match first {
+        Segment::Field(name) => {
+            let mut members = match value.kind() {
+                Kind::Object => value.members(),
+                Kind::Null => Vec::new(),
+                other => return Err(format!("`{name}` would be a member of {}", other.name())),
+            };
+            match members.iter_mut().find(|(key, _)| key == name) {
+                Some((_, member)) => *member = set(member, rest, new)?,
+                None => members.push((name.clone(), set(&nothing, rest, new)?)),
+            }
+            Ok(Value::object(members))
+        }
+        Segment::Index(index) => {
+            let mut elements = match value.kind() {
+                Kind::Array => value.elements(),
+                Kind::Null => Vec::new(),
+                other => return Err(format!("`[{index}]` would be an element of {}", other.name())),
+            };
+            let place = usize::try_from(*index).unwrap_or(usize::MAX);
+            let count = elements.len();
+            match elements.get_mut(place) {
+                Some(element) => *element = set(element, rest, new)?,
+                None if place == count => elements.push(set(&nothing, rest, new)?),
+                None => return Err(format!("there are {count} elements, so `[{index}]` would leave a gap")),
+            }
+            Ok(Value::array(elements))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assigned(input: &str, assignments: &[&str]) -> String {
+        let assignments: Vec<String> = assignments.iter().map(ToString::to_string).collect();
+        assign(Value::parse(input).unwrap(), &assignments).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_place_is_set_and_everything_else_stays_as_it_is() {
+        assert_eq!(
+            assigned(r#"{"big":9007199254740993,"a":{"b":1}}"#, &["a.b=2"]),
+            r#"{"big":9007199254740993,"a":{"b":2}}"#
+        );
+    }
+
+    #[test]
+    fn objects_and_arrays_on_the_way_come_into_being() {
+        assert_eq!(
+            assigned("null", &["a.b=1", "a.c[0].d=\"x\"", "a.c[1]=null"]),
+            r#"{"a":{"b":1,"c":[{"d":"x"},null]}}"#
+        );
+        assert_eq!(assigned("{}", &["$[\"a.b\"]=true"]), r#"{"a.b":true}"#);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        for (input, assignment) in
+            [("1", "a=1"), ("[]", "a=1"), ("[]", "$[1]=1"), ("{}", "a=x"), ("{}", "a"), ("{}", "$[x]=1")]
+        {
+            assert!(assign(Value::parse(input).unwrap(), &[assignment.to_owned()]).is_err(), "{assignment}");
+        }
+    }
+}

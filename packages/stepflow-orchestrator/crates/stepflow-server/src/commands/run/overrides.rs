@@ -1,0 +1,41 @@
+//! The overrides of a run: what it changes in the steps of its flow.
+
+use std::sync::Arc;
+
+use stepflow_flow::{Diagnostics, Flow, Level, Overrides, Plan};
+use stepflow_protocol::Value;
+
+use super::input;
+use crate::cli::OverrideArgs;
+use crate::document;
+use crate::exit::{Exit, Failure};
+use crate::stderr;
+
+/// The plan of a flow with the overrides of the command line, and these for the record.
+pub fn plan(args: &OverrideArgs, flow: &Arc<Flow>) -> Result<(Plan, Option<Value>), Failure> {
+    let Some((source, exit)) = document::of_options(
+        "overrides",
+        args.overrides.as_deref(),
+        ("--overrides-json", args.overrides_json.as_deref()),
+        ("--overrides-yaml", args.overrides_yaml.as_deref()),
+    )?
+    else {
+        let plan = Plan::compile(Arc::clone(flow)).map_err(|fatal| Failure::document(fatal.to_string()))?;
+        return Ok((plan, None));
+    };
+    let refused = |wrong: &Diagnostics, exit| Failure::text(exit, wrong.render(&source, stderr::color()));
+    let (overrides, mut warnings) = Overrides::load(&source).map_err(|wrong| {
+        // A text on the command line that is no document at all is the command line's mistake.
+        let syntax = wrong.iter().any(|one| one.code == stepflow_flow::Code::InvalidSyntax);
+        refused(&wrong, if syntax { exit } else { Exit::Failed })
+            .hint("overrides look like `{\"steps\": {\"<id>\": {\"value\": {\"input\": …}}}}`")
+    })?;
+    let (patched, found) = overrides.apply(flow).map_err(|wrong| refused(&wrong, Exit::Failed))?;
+    warnings.extend(found.into_iter().filter(|one| one.level == Level::Warning));
+    if !warnings.is_empty() {
+        stderr::line(warnings.render(&source, stderr::color()).trim_end());
+    }
+    let plan = Plan::compile_overridden(flow, Arc::new(patched)).map_err(|wrong| refused(&wrong, Exit::Failed))?;
+    let record = input::document(source.clone(), exit, "the overrides are one object")?;
+    Ok((plan, (!overrides.is_empty()).then_some(record)))
+}

@@ -1,0 +1,113 @@
+//! The variables of a run: from a document, one by one, and from the environment.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use stepflow_flow::{Plan, suggest};
+use stepflow_protocol::{Kind, Value};
+
+use super::input;
+use crate::cli::VariableArgs;
+use crate::document;
+use crate::exit::{Exit, Failure};
+
+/// The variables, an object; `None` when nothing was given.
+pub fn read(args: &VariableArgs, plan: &Plan) -> Result<Option<Value>, Failure> {
+    let mut given: Vec<(String, Value)> = document(args)?;
+    for assignment in &args.var {
+        let (name, text) = assignment.split_once('=').ok_or_else(|| {
+            Failure::usage(format!("`--var {assignment}` has no `=`")).hint("write it as `--var name=value`")
+        })?;
+        put(&mut given, name.trim(), value_of(plan, name.trim(), text));
+    }
+    refuse_misspelt(&given, plan)?;
+    if args.env_variables || args.env_file.is_some() {
+        let file = args.env_file.as_deref().map(env_file).transpose()?.unwrap_or_default();
+        let environment = |name: &str| std::env::var(name).ok().or_else(|| file.get(name).cloned());
+        for (name, variable) in plan.variables().iter() {
+            if !given.iter().any(|(known, _)| known == name)
+                && let Some(text) = environment(&variable.environment_name(name))
+            {
+                given.push((name.to_owned(), value_of(plan, name, &text)));
+            }
+        }
+    }
+    let asked = !args.var.is_empty() || args.has_document();
+    Ok((asked || !given.is_empty()).then(|| Value::object(given)))
+}
+
+fn document(args: &VariableArgs) -> Result<Vec<(String, Value)>, Failure> {
+    let hint = "the variables are one object, such as `{\"name\": \"value\"}`";
+    let Some((source, exit)) = document::of_options(
+        "variables",
+        args.variables.as_deref(),
+        ("--variables-json", args.variables_json.as_deref()),
+        ("--variables-yaml", args.variables_yaml.as_deref()),
+    )?
+    else {
+        return Ok(Vec::new());
+    };
+    let name = source.name.clone();
+    let value = input::document(source, exit, hint)?;
+    match value.kind() {
+        Kind::Object => Ok(value.members()),
+        other => {
+            let message = format!("the variables in `{name}` are {}, not an object", other.name());
+            Err(if exit == Exit::Usage { Failure::usage(message) } else { Failure::document(message) }.hint(hint))
+        }
+    }
+}
+
+/// A text as the value of a variable: itself when the variable is declared as a string, else what it is as JSON, else
+/// itself.
+fn value_of(plan: &Plan, name: &str, text: &str) -> Value {
+    let declared = plan.flow.schemas.part("variables").and_then(|schema| schema.field("properties")?.field(name));
+    let kind = declared.and_then(|schema| schema.field("type")?.text());
+    match Value::parse(text) {
+        Ok(value) if kind.as_deref() != Some("string") => value,
+        _ => Value::string(text),
+    }
+}
+
+fn put(given: &mut Vec<(String, Value)>, name: &str, value: Value) {
+    match given.iter_mut().find(|(known, _)| known == name) {
+        Some((_, old)) => *old = value,
+        None => given.push((name.to_owned(), value)),
+    }
+}
+
+/// A name that the flow does not declare, and nearly does, is a mistake: nothing would read it.
+fn refuse_misspelt(given: &[(String, Value)], plan: &Plan) -> Result<(), Failure> {
+    let variables = plan.variables();
+    for (name, _) in given.iter().filter(|(name, _)| !variables.contains(name)) {
+        if let Some(nearest) = suggest::nearest(name, variables.names()) {
+            return Err(Failure::document(format!("the flow declares no variable `{name}`"))
+                .hint(format!("did you mean `{nearest}`?")));
+        }
+    }
+    Ok(())
+}
+
+/// The lines `NAME=VALUE` of a file. Blank lines and comments are left out, and so are quotes around a value.
+fn env_file(path: &Path) -> Result<HashMap<String, String>, Failure> {
+    let source = document::read("environment file", path)?;
+    let text = String::from_utf8(source.text)
+        .map_err(|_| Failure::document(format!("the environment file `{}` is not UTF-8", source.name)))?;
+    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
+    lines
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        .map(|(number, line)| {
+            let line = line.strip_prefix("export ").unwrap_or(line);
+            let (name, value) = line.split_once('=').ok_or_else(|| {
+                Failure::document(format!("line {number} of `{}` has no `=`", source.name))
+                    .hint("each line is `NAME=VALUE`, or begins with `#`")
+            })?;
+            Ok((name.trim().to_owned(), unquoted(value.trim()).to_owned()))
+        })
+        .collect()
+}
+
+fn unquoted(value: &str) -> &str {
+    let inside = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+    inside('"').or_else(|| inside('\'')).unwrap_or(value)
+}

@@ -1,0 +1,117 @@
+//! Runs cases: an engine in memory, with the mocks of the case before the components of the configuration.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stepflow_engine::{Error, ItemMisfit, Submission};
+use stepflow_flow::{Diagnostics, Overrides, Plan, Source};
+use stepflow_hosts::MockOverlay;
+use stepflow_protocol::{ExecutionStatus, FlowResult};
+use stepflow_store::StepRow;
+
+use super::suite::Case;
+use crate::config::Config;
+use crate::exit::Failure;
+use crate::service::{Needs, Service};
+
+/// How long a case may take. One that takes longer waits for something that will not come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a worker may take to end by itself.
+const GRACE: Duration = Duration::from_millis(500);
+
+pub struct Bench {
+    service: Service,
+    overlay: Arc<MockOverlay>,
+}
+
+/// What came of a case.
+pub enum Observed {
+    /// The flow cannot run, or not with these overrides; its diagnostics and these say why.
+    Invalid(Diagnostics),
+    /// Inputs or variables do not fit: nothing was created.
+    Refused(Vec<ItemMisfit>),
+    /// The items, by index.
+    Ran(Vec<ItemRun>),
+    /// The run did not come to an end.
+    Stuck(String),
+}
+
+/// What came of an item.
+pub struct ItemRun {
+    pub result: FlowResult,
+    pub steps: Vec<StepRow>,
+}
+
+impl Bench {
+    /// Puts the parts together and starts the workers that the cases do not mock.
+    pub async fn new(config: &Config, cases: &[&Case]) -> Result<Self, Failure> {
+        let mut overlay = None;
+        let service = Service::with_host(config, GRACE, |router, inbox| {
+            let mocked = Arc::new(MockOverlay::new(router, inbox));
+            overlay = Some(Arc::clone(&mocked));
+            mocked
+        })
+        .map_err(|error| Failure::outside(error.to_string()))?;
+        let Some(overlay) = overlay else { return Err(Failure::outside("the service has no component host")) };
+        let paths: BTreeSet<&str> = cases.iter().flat_map(|case| unmocked(case)).collect();
+        if let Err(errors) = service.start(Needs::Paths(&paths)).await {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            service.shutdown().await;
+            return Err(Failure::outside(errors.join("\nerror: ")));
+        }
+        Ok(Self { service, overlay })
+    }
+
+    pub async fn run(&self, case: &Case) -> Observed {
+        let Some(plan) = &case.subject.plan else { return Observed::Invalid(Diagnostics::default()) };
+        let plan = match overridden(plan, case.overrides.as_ref()) {
+            Ok(plan) => plan,
+            Err(wrong) => return Observed::Invalid(wrong),
+        };
+        if !case.runs() {
+            return Observed::Invalid(Diagnostics::default());
+        }
+        self.overlay.set(case.mocks.clone());
+        let submission = Submission {
+            overrides: case.overrides.as_ref().and_then(|overrides| stepflow_flow::read_value(overrides).ok()),
+            plan,
+            inputs: case.inputs.clone(),
+            variables: case.variables.clone(),
+            max_concurrency: case.max_concurrency,
+        };
+        let run = match self.service.engine.submit(submission).await {
+            Ok(run) => run,
+            Err(Error::InvalidInput(misfits)) => return Observed::Refused(misfits),
+            Err(error) => return Observed::Stuck(error.to_string()),
+        };
+        self.service.wait_for(run, PATIENCE).await;
+        let status = self.service.store.run(run).map(|row| row.status);
+        if status.is_none_or(|status| status == ExecutionStatus::Running) {
+            let _ = self.service.engine.cancel(run, "test", Some("the case takes too long")).await;
+            return Observed::Stuck(format!("it has not ended after {PATIENCE:?}"));
+        }
+        let items =
+            self.service.store.items(run).into_iter().filter_map(|row| {
+                Some(ItemRun { result: row.result?, steps: self.service.store.steps(run, row.item) })
+            });
+        Observed::Ran(items.collect())
+    }
+
+    pub async fn shutdown(self) {
+        self.service.shutdown().await;
+    }
+}
+
+fn overridden(plan: &Arc<Plan>, overrides: Option<&Source>) -> Result<Arc<Plan>, Diagnostics> {
+    let Some(overrides) = overrides else { return Ok(Arc::clone(plan)) };
+    let (overrides, _) = Overrides::load(overrides)?;
+    let (patched, _) = overrides.apply(&plan.flow)?;
+    Plan::compile_overridden(&plan.flow, Arc::new(patched)).map(Arc::new)
+}
+
+fn unmocked(case: &Case) -> impl Iterator<Item = &str> {
+    let steps = case.subject.plan.iter().flat_map(|plan| &plan.steps);
+    steps.map(|step| step.component.as_str()).filter(|path| !case.mocked.iter().any(|mocked| mocked == path))
+}

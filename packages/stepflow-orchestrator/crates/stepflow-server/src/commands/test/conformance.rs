@@ -1,0 +1,111 @@
+//! Conformance files: the rules of the language as cases. A file is one group of cases or a list of groups:
+//! `{rule, flow | text, cases: [{name, input | inputs, variables?, overrides?, maxConcurrency?, mocks?, expect}]}`.
+//! A case may have a document of its own. One whose `expect` has no `outcome` is about diagnostics and does not run.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use stepflow_flow::diagnostics::Code;
+use stepflow_flow::node::Content;
+use stepflow_flow::{Decoder, Node, Source};
+use stepflow_protocol::Value;
+
+use super::flow_file::{absolute, mocks};
+use super::suite::{Case, Expected, Read, Subject, Suite, line_of};
+use super::written;
+use crate::cli::TestArgs;
+use crate::config;
+use crate::exit::Failure;
+use crate::stderr;
+
+/// The language alone: what is not mocked is builtin.
+const BUILTINS: &str = "{plugins: {builtin: {type: builtin}}, routes: {'/builtin/{*component}': [{plugin: builtin}]}}";
+
+/// Whether a document is a conformance file.
+pub fn is_conformance(tree: &Node) -> bool {
+    let is_group = |node: &Node| node.get("rule").is_some() && node.get("cases").is_some();
+    is_group(tree) || tree.elements().first().is_some_and(is_group)
+}
+
+/// Reads the cases of a conformance file.
+pub fn read(file: &Path, source: &Source, tree: &Node, args: &TestArgs) -> Result<Read, Failure> {
+    let mut decoder = Decoder::new();
+    let groups = match &tree.content {
+        Content::Array(_) => decoder.each(tree, |decoder, node| group(decoder, node, source)).unwrap_or_default(),
+        _ => group(&mut decoder, tree, source).into_iter().collect(),
+    };
+    let wrong = decoder.finish();
+    if wrong.num_fatal() + wrong.num_error() > 0 {
+        return Ok(Read::Broken(wrong.render(source, stderr::color())));
+    }
+    let config = match args.components.config {
+        Some(_) => config::find(&args.components, Some(file))?,
+        None => config::read(Source::yaml("builtins", BUILTINS), absolute(file.parent().unwrap_or(Path::new("")))?)?,
+    };
+    config.refuse_what_is_not_built()?;
+    Ok(Read::Suite(Box::new(Suite { file: file.to_owned(), config, cases: groups.into_iter().flatten().collect() })))
+}
+
+fn group(decoder: &mut Decoder, node: &Node, source: &Source) -> Option<Vec<Case>> {
+    let mut fields = decoder.fields(node)?;
+    let rule = fields.required(decoder, "rule", Decoder::string)?;
+    let subject = written::document(decoder, &mut fields, &rule).map(|loaded| Subject::of(&loaded));
+    let cases = fields.required(decoder, "cases", |decoder, node| {
+        decoder.each(node, |decoder, node| case(decoder, node, &rule, subject.as_ref(), source))
+    });
+    fields.close(decoder);
+    cases
+}
+
+fn case(
+    decoder: &mut Decoder,
+    node: &Node,
+    rule: &str,
+    shared: Option<&Arc<Subject>>,
+    source: &Source,
+) -> Option<Case> {
+    let mut fields = decoder.fields(node)?;
+    let name = fields.required(decoder, "name", Decoder::string)?;
+    let own = written::document(decoder, &mut fields, rule).map(|loaded| Subject::of(&loaded));
+    let Some(subject) = own.or_else(|| shared.cloned()) else {
+        decoder.report(Code::MissingKey, node.span, "this case, or the group around it, needs a `flow` or a `text`");
+        return None;
+    };
+    let input = fields.get_or_null("input").map(Node::to_value);
+    let inputs =
+        fields.optional(decoder, "inputs", |decoder, node| decoder.each(node, |_, input| Some(input.to_value())));
+    let variables = fields.optional(decoder, "variables", Decoder::object);
+    let overrides = fields.optional(decoder, "overrides", |_, node| Some(overrides(node)));
+    let max_concurrency = fields.optional(decoder, "maxConcurrency", Decoder::unsigned);
+    let (mocks, mocked) = mocks(decoder, node);
+    fields.ignore("mocks");
+    let expect = fields.required(decoder, "expect", Decoder::value)?;
+    fields.close(decoder);
+    let batch = inputs.is_some();
+    Some(Case {
+        rule: Some(rule.to_owned()),
+        name,
+        line: line_of(source, node.span),
+        subject,
+        inputs: inputs.unwrap_or_else(|| vec![input.unwrap_or_else(Value::null)]),
+        variables,
+        overrides,
+        max_concurrency,
+        mocks,
+        mocked,
+        expected: expected(&expect, batch),
+    })
+}
+
+/// A text of its own, whose lines count from its beginning, or an object of this file.
+fn overrides(node: &Node) -> Source {
+    match node.as_str() {
+        Some(text) => Source::yaml("overrides", text),
+        None => Source::json("overrides", node.to_value().as_bytes()),
+    }
+}
+
+fn expected(expect: &Value, batch: bool) -> Expected {
+    let items = if batch && expect.field("outcome").is_none() { expect.elements() } else { vec![expect.clone()] };
+    Expected::Exact { items, batch, diagnostics: expect.field("diagnostics") }
+}

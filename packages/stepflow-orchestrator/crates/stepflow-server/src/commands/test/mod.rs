@@ -1,0 +1,87 @@
+//! `test`: the cases of flows (their `test` section) and of conformance files, in this process, in memory.
+
+mod bench;
+mod collect;
+mod compare;
+mod conformance;
+mod expectation;
+mod flow_file;
+mod junit;
+mod report;
+mod suite;
+mod update;
+mod written;
+
+use std::time::Instant;
+
+use crate::cli::TestArgs;
+use crate::exit::{Exit, Failure};
+
+use report::{CaseReport, FileReport, Summary, Verdict};
+use suite::{Case, Suite};
+
+/// Runs the cases and says which do not hold.
+pub async fn test(args: TestArgs) -> Result<Exit, Failure> {
+    let begun = Instant::now();
+    let files = collect::files(&args.paths)?;
+    let mut reports = Vec::new();
+    let mut without_cases = 0;
+    for file in &files {
+        match suite::read(file, &args)? {
+            suite::Read::Suite(suite) => reports.extend(run(*suite, &args).await?),
+            suite::Read::Broken(problem) => reports.push(FileReport::broken(file, problem)),
+            suite::Read::Nothing => without_cases += 1,
+        }
+        if let Some(report) = reports.last_mut().filter(|report| !report.shown) {
+            report.show()?;
+        }
+    }
+    let summary = Summary { without_cases, elapsed: begun.elapsed(), ..Summary::of(&reports) };
+    if summary.cases() == 0 && summary.broken == 0 {
+        return Err(no_cases(&args));
+    }
+    if let Some(path) = &args.junit {
+        junit::write(path, &reports)?;
+    }
+    summary.show()?;
+    Ok(if summary.failed + summary.broken > 0 { Exit::Failed } else { Exit::Success })
+}
+
+/// Runs the wanted cases of a file; nothing when there are none.
+async fn run(suite: Suite, args: &TestArgs) -> Result<Option<FileReport>, Failure> {
+    let wanted = |case: &Case| args.case.is_empty() || args.case.contains(&case.name);
+    let cases: Vec<&Case> = suite.cases.iter().filter(|case| wanted(case)).collect();
+    if cases.is_empty() {
+        return Ok(None);
+    }
+    let bench = bench::Bench::new(&suite.config, &cases).await?;
+    let mut report = FileReport::new(&suite.file);
+    let mut updates = Vec::new();
+    for case in cases {
+        let begun = Instant::now();
+        let observed = bench.run(case).await;
+        let mut verdict = expectation::judge(case, &observed);
+        if args.update
+            && matches!(verdict, Verdict::Failed(_))
+            && let Some(update) = update::of(case, &observed)
+        {
+            updates.push(update);
+            verdict = Verdict::Updated;
+        }
+        report.cases.push(CaseReport { name: case.title(), line: case.line, verdict, elapsed: begun.elapsed() });
+    }
+    bench.shutdown().await;
+    if !updates.is_empty() {
+        update::write(&suite.file, updates)?;
+    }
+    Ok(Some(report))
+}
+
+fn no_cases(args: &TestArgs) -> Failure {
+    let names: Vec<String> = args.case.iter().map(|name| format!("`{name}`")).collect();
+    if names.is_empty() {
+        return Failure::usage("there are no cases in these files")
+            .hint("a flow has its cases in `test: {cases: [{name, input, output}]}`");
+    }
+    Failure::usage(format!("no case is called {}", names.join(" or "))).hint("leave `--case` out to run all cases")
+}

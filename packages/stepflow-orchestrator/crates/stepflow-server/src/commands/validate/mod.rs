@@ -1,0 +1,162 @@
+//! `validate`: everything that is wrong with flows, without running them.
+
+mod fields;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use stepflow_flow::{Diagnostics, Loaded, Plan};
+use stepflow_hosts::StartError;
+
+use super::workers::{self, Started};
+use crate::cli::{Format, ValidateArgs};
+use crate::config::{self, Config};
+use crate::document;
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupts;
+use crate::progress::Terminal;
+use crate::service::{Needs, Service, unserved};
+use crate::stderr::{self, Paint, line};
+
+/// How long a worker may take to end by itself; somebody waits for the prompt.
+const GRACE: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// Checks flows and says what is wrong with each.
+pub async fn validate(args: ValidateArgs, terminal: Terminal) -> Result<Exit, Failure> {
+    let mut interrupts = workers::listen()?;
+    let mut places = Places { args: &args, terminal: &terminal, open: Vec::new(), failed: Vec::new() };
+    let checked = check_all(&mut places, &mut interrupts).await;
+    let (open, failed) = (places.open, places.failed);
+    for place in &open {
+        workers::end(&place.service, false, &terminal, &mut interrupts).await;
+    }
+    let exit = checked?;
+    if exit != Exit::Interrupted && !failed.is_empty() {
+        return Err(workers::failure(&failed).hint("`--no-components` checks flows without their workers"));
+    }
+    Ok(exit)
+}
+
+async fn check_all(places: &mut Places<'_>, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
+    let args = places.args;
+    let mut results = Vec::new();
+    let mut exit = Exit::Success;
+    for path in args.flows() {
+        let Some(loaded) = check(path, places, interrupts).await? else { return Ok(Exit::Interrupted) };
+        if loaded.diagnostics.num_fatal() + loaded.diagnostics.num_error() > 0 {
+            exit = Exit::Failed;
+        }
+        match args.format {
+            Format::Text => places.terminal.aside(|| report(path, &loaded)),
+            Format::Json => results.push(to_json(path, &loaded.diagnostics)),
+        }
+    }
+    if args.format == Format::Json {
+        document::print(&format!("{:#}", serde_json::Value::Array(results)))?;
+    }
+    Ok(exit)
+}
+
+/// All that is wrong with a flow; `None` when somebody did not want to wait for it.
+async fn check(path: &Path, places: &mut Places<'_>, interrupts: &mut Interrupts) -> Result<Option<Loaded>, Failure> {
+    let mut loaded = stepflow_flow::load(document::read("flow", path)?);
+    let config = config::find(&places.args.components, Some(path))?;
+    let routing = config.routing().map_err(|error| Failure::outside(error.to_string()))?;
+    let plan = loaded.flow.clone().map(Plan::compile);
+    let Some(Ok(plan)) = plan else {
+        warn(&config);
+        return Ok(Some(loaded));
+    };
+    if places.args.no_components {
+        warn(&config);
+        loaded.add(unserved(&routing, &plan, config.advice()));
+        return Ok(Some(loaded));
+    }
+    let advice = config.advice();
+    let service = places.service(config)?;
+    match workers::start(&service, Needs::Plan(&plan), false, places.terminal, interrupts).await {
+        Started::Interrupted => return Ok(None),
+        Started::Without(errors) => places.note(errors),
+        Started::All => {}
+    }
+    let mut found = unserved(service.router(), &plan, advice);
+    found.extend(fields::unknown(&plan.flow, &loaded, service.router(), &service.catalog()));
+    loaded.add(found);
+    Ok(Some(loaded))
+}
+
+/// The configurations of the flows, each with its workers: flows in one folder share them.
+struct Places<'a> {
+    args: &'a ValidateArgs,
+    terminal: &'a Terminal,
+    open: Vec<Place>,
+    failed: Vec<StartError>,
+}
+
+struct Place {
+    config: Config,
+    service: Arc<Service>,
+}
+
+impl Places<'_> {
+    /// The service of a configuration; the same one for the same configuration.
+    fn service(&mut self, config: Config) -> Result<Arc<Service>, Failure> {
+        let same = |place: &&Place| {
+            (&place.config.plugins, &place.config.routes, &place.config.folder)
+                == (&config.plugins, &config.routes, &config.folder)
+        };
+        if let Some(place) = self.open.iter().find(same) {
+            return Ok(Arc::clone(&place.service));
+        }
+        warn(&config);
+        let service = Service::new(&config, GRACE).map_err(|error| Failure::outside(error.to_string()))?;
+        let service = Arc::new(service);
+        self.open.push(Place { config, service: Arc::clone(&service) });
+        Ok(service)
+    }
+
+    /// Keeps each failure once: several flows may need the same worker.
+    fn note(&mut self, errors: Vec<StartError>) {
+        for error in errors {
+            if !self.failed.contains(&error) {
+                self.failed.push(error);
+            }
+        }
+    }
+}
+
+/// Says what this release cannot do of what the configuration asks for.
+fn warn(config: &Config) {
+    if let Some(warnings) = config.not_built() {
+        line(warnings.trim_end());
+    }
+}
+
+fn report(path: &Path, loaded: &Loaded) {
+    let wrong = &loaded.diagnostics;
+    if !wrong.is_empty() {
+        line(wrong.render(&loaded.source, stderr::color()).trim_end());
+    }
+    let steps = counted(loaded.flow.as_ref().map_or(0, |flow| flow.steps.len()), "step");
+    let verdict = match (wrong.num_fatal() + wrong.num_error(), wrong.num_warning()) {
+        (0, 0) => format!("{}, {steps}", Paint::Success.on("valid")),
+        (0, warnings) => format!("{}, {steps}, {}", Paint::Success.on("valid"), counted(warnings, "warning")),
+        (errors, 0) => Paint::Error.on(counted(errors, "error")),
+        (errors, warnings) => {
+            format!("{}, {}", Paint::Error.on(counted(errors, "error")), counted(warnings, "warning"))
+        }
+    };
+    line(format_args!("{}: {verdict}", path.display()));
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn to_json(path: &Path, diagnostics: &Diagnostics) -> serde_json::Value {
+    let mut json = diagnostics.to_json();
+    if let Some(members) = json.as_object_mut() {
+        members.insert("file".to_owned(), path.display().to_string().into());
+    }
+    json
+}

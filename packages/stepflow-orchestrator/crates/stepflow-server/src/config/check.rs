@@ -1,0 +1,287 @@
+//! Compares the tree of a file with the shape that it should have, and names everything that is different.
+
+use std::net::IpAddr;
+
+use stepflow_flow::node::{Content, Entry, Node};
+use stepflow_flow::{Code, Diagnostic, Diagnostics, Path, Span, TimeSpan, suggest};
+use stepflow_protocol::Kind;
+
+use super::shape::{Built, Key, Object, Shape, Variant, Word};
+use super::size;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// What is wrong.
+    pub mistakes: Diagnostics,
+    /// What asks for something that this release cannot do.
+    pub not_built: Diagnostics,
+}
+
+/// Checks a whole file.
+pub fn check(tree: &Node, root: &'static Object) -> Findings {
+    let mut checker = Checker { findings: Findings::default(), unbuilt: false };
+    if !tree.is_null() {
+        checker.object(Place { node: tree, path: Path::root(), what: "the configuration".to_owned() }, root, &[]);
+    }
+    checker.findings
+}
+
+struct Checker {
+    findings: Findings,
+    /// Inside something that is not built: it was named, and its parts are not named again.
+    unbuilt: bool,
+}
+
+/// A value, and how it is spoken of.
+struct Place<'n> {
+    node: &'n Node,
+    path: Path,
+    what: String,
+}
+
+impl Place<'_> {
+    fn is(&self, kind: Kind) -> bool {
+        self.node.kind() == kind
+    }
+}
+
+impl Checker {
+    fn value(&mut self, place: Place<'_>, shape: Shape) {
+        match shape {
+            Shape::Any => {}
+            Shape::List { noun, of } => self.list(&place, noun, *of),
+            Shape::Map { noun, of } => self.map(&place, noun, *of),
+            Shape::Object(object) => self.object(place, object, &[]),
+            Shape::ByType(variants) => self.by_type(place, variants),
+            Shape::Word(words) => self.word(&place, words),
+            Shape::Either(shapes) => match shapes.iter().find(|shape| may_be(place.node, **shape)) {
+                Some(shape) => self.value(place, *shape),
+                None => self.wrong(&place, &either(shapes)),
+            },
+            Shape::Time => match TimeSpan::from_value(place.node.to_value()) {
+                Ok(_) => {}
+                Err(error) => {
+                    let help = "write a time such as `500ms`, `30s`, `5m` or `1h30m`, or a number of seconds";
+                    self.mistake(Code::InvalidDuration, &place, format!("{}: {error}", place.what), Some(help.into()));
+                }
+            },
+            scalar if fits(place.node, scalar) => {}
+            scalar => self.wrong(&place, &expected(scalar)),
+        }
+    }
+
+    fn list(&mut self, place: &Place<'_>, noun: &str, of: Shape) {
+        let Content::Array(elements) = &place.node.content else {
+            let wanted = if noun == "a rule" { "a list of rules, such as `[{plugin: python}]`" } else { "a list" };
+            return self.wrong(place, wanted);
+        };
+        for (index, node) in elements.iter().enumerate() {
+            let path = place.path.clone().index(index);
+            self.value(Place { node, path, what: format!("{noun} of {}", place.what) }, of);
+        }
+    }
+
+    fn map(&mut self, place: &Place<'_>, noun: &str, of: Shape) {
+        for entry in self.entries(place) {
+            let path = place.path.clone().field(&entry.key);
+            self.value(Place { node: &entry.value, path, what: format!("{noun} `{}`", entry.key) }, of);
+        }
+    }
+
+    /// `others` are members that have been looked at.
+    fn object(&mut self, place: Place<'_>, object: &'static Object, others: &[&str]) {
+        if !place.is(Kind::Object) {
+            return self.wrong(&place, "an object");
+        }
+        for entry in self.entries(&place).into_iter().filter(|entry| !others.contains(&entry.key.as_str())) {
+            match object.key(&entry.key) {
+                Some(key) => self.member(&place, entry, key),
+                None => self.unknown(&place, entry, object, others),
+            }
+        }
+        for keys in object.required {
+            if !keys.iter().any(|key| place.node.get(key).is_some_and(|node| !node.is_null())) {
+                self.missing(&place, object, keys);
+            }
+        }
+    }
+
+    fn member(&mut self, place: &Place<'_>, entry: &Entry, key: &'static Key) {
+        let inner =
+            Place { node: &entry.value, path: place.path.clone().field(&entry.key), what: format!("`{}`", entry.key) };
+        let asks_for_nothing = match key.built {
+            Built::Yes => true,
+            Built::Only(json) => entry.value.to_value().as_str() == json,
+            Built::No => false,
+        };
+        if asks_for_nothing {
+            return self.value(inner, key.shape);
+        }
+        self.not_built(&inner.path, entry.key_span, &format!("`{}`", entry.key));
+        self.inside_unbuilt(|checker| checker.value(inner, key.shape));
+    }
+
+    fn by_type(&mut self, place: Place<'_>, variants: &'static [Variant]) {
+        if !place.is(Kind::Object) {
+            return self.wrong(&place, "an object with a `type`");
+        }
+        let names = || listed(variants.iter().filter(|variant| variant.built).map(|variant| variant.name));
+        let Some(kind) = place.node.get("type").filter(|kind| !kind.is_null()) else {
+            let help = format!("the types are {}", names());
+            return self.mistake(Code::MissingKey, &place, format!("{} has no `type`", place.what), Some(help));
+        };
+        let written = kind.as_str();
+        let Some(variant) = variants.iter().find(|variant| written == Some(variant.name)) else {
+            let near = written.and_then(|text| suggest::nearest(text, variants.iter().map(|variant| variant.name)));
+            let help =
+                near.map_or_else(|| format!("the types are {}", names()), |near| format!("did you mean `{near}`?"));
+            let text = kind.to_value();
+            let message = match written {
+                Some(text) => format!("{} has the unknown type `{text}`", place.what),
+                None => format!("{} has {text} for its `type`, which is a word", place.what),
+            };
+            let at = Place { node: kind, path: place.path.clone().field("type"), what: String::new() };
+            return self.mistake(Code::InvalidType, &at, message, Some(help));
+        };
+        if variant.built {
+            return self.object(place, &variant.object, &["type"]);
+        }
+        let what = format!("{} of the type `{}`", place.what, variant.name);
+        self.not_built(&place.path.clone().field("type"), kind.span, &what);
+        self.inside_unbuilt(|checker| checker.object(place, &variant.object, &["type"]));
+    }
+
+    fn word(&mut self, place: &Place<'_>, words: &'static [Word]) {
+        let Some(written) = place.node.as_str() else { return self.wrong(place, "a word") };
+        match words.iter().find(|word| word.name == written) {
+            Some(word) if word.built => {}
+            Some(word) => {
+                self.not_built(&place.path, place.node.span, &format!("the {} `{}`", place.what, word.name));
+            }
+            None => {
+                let names = || words.iter().map(|word| word.name);
+                let help = suggest::nearest(written, names()).map(|near| format!("did you mean `{near}`?"));
+                let message = format!("{} is one of {}, not `{written}`", place.what, listed(names()));
+                self.mistake(Code::InvalidType, place, message, help);
+            }
+        }
+    }
+
+    fn inside_unbuilt(&mut self, check: impl FnOnce(&mut Self)) {
+        let outer = std::mem::replace(&mut self.unbuilt, true);
+        check(self);
+        self.unbuilt = outer;
+    }
+
+    /// The members of an object; `null` is an absent one.
+    fn entries<'n>(&mut self, place: &Place<'n>) -> Vec<&'n Entry> {
+        match &place.node.content {
+            Content::Object(entries) => entries.iter().filter(|entry| !entry.value.is_null()).collect(),
+            _ => {
+                self.wrong(place, "an object");
+                Vec::new()
+            }
+        }
+    }
+
+    fn unknown(&mut self, place: &Place<'_>, entry: &Entry, object: &Object, others: &[&str]) {
+        let names = || object.keys.iter().map(|key| key.name).chain(others.iter().copied());
+        let help = match suggest::nearest(&entry.key, names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the keys are {}", listed(names())),
+        };
+        let message = format!("{} has the unknown key `{}`", place.what, entry.key);
+        let path = place.path.clone().field(&entry.key);
+        self.report(Code::MisspeltKey, &path, entry.key_span, message, Some(help));
+    }
+
+    fn missing(&mut self, place: &Place<'_>, object: &Object, keys: &[&str]) {
+        let names: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+        let about = keys.first().and_then(|key| object.key(key)).map(|key| format!("`{}`: {}", key.name, key.about));
+        let message = format!("{} has no {}", place.what, names.join(" and no "));
+        self.mistake(Code::MissingKey, place, message, about);
+    }
+
+    fn wrong(&mut self, place: &Place<'_>, expected: &str) {
+        let found = match place.node.kind() {
+            Kind::String | Kind::Number | Kind::Bool => format!("{}", place.node.to_value()),
+            kind => kind.name().to_owned(),
+        };
+        let message = format!("{} must be {expected}, and is {found}", place.what);
+        self.mistake(Code::InvalidType, place, message, None);
+    }
+
+    fn not_built(&mut self, path: &Path, span: Span, what: &str) {
+        if !self.unbuilt {
+            let diagnostic = Diagnostic::new(Code::NotBuilt, path, format!("{what} is not built yet"));
+            self.findings.not_built.push(diagnostic.at(Some(span)));
+        }
+    }
+
+    fn mistake(&mut self, code: Code, place: &Place<'_>, message: String, help: Option<String>) {
+        self.report(code, &place.path, place.node.span, message, help);
+    }
+
+    fn report(&mut self, code: Code, path: &Path, span: Span, message: String, help: Option<String>) {
+        let mut diagnostic = Diagnostic::new(code, path, message).at(Some(span));
+        diagnostic.help = help;
+        self.findings.mistakes.push(diagnostic);
+    }
+}
+
+/// Whether a value is of the JSON type that the shape begins with.
+fn may_be(node: &Node, shape: Shape) -> bool {
+    match shape {
+        Shape::List { .. } => node.kind() == Kind::Array,
+        Shape::ByType(_) => node.kind() == Kind::Object && node.get("type").is_some(),
+        Shape::Object(_) | Shape::Map { .. } => node.kind() == Kind::Object,
+        scalar => fits(node, scalar),
+    }
+}
+
+/// Whether a value is of a shape without parts.
+fn fits(node: &Node, shape: Shape) -> bool {
+    match (&node.content, shape) {
+        (Content::String(text), Shape::Address) => text.parse::<IpAddr>().is_ok(),
+        (Content::String(text), Shape::Path) => Path::parse(text).is_ok(),
+        (Content::String(text), Shape::Size) => size::parse(text).is_some(),
+        (Content::Number(digits), Shape::Size) => digits.parse::<u64>().is_ok(),
+        (Content::Number(digits), Shape::Whole { least, most }) => {
+            digits.parse::<u64>().is_ok_and(|number| (least..=most).contains(&number))
+        }
+        (Content::Number(digits), Shape::Factor) => digits.parse::<f64>().is_ok_and(|number| number >= 1.0),
+        (Content::String(_), Shape::Text | Shape::Scalar) | (Content::Bool(_), Shape::Flag) => true,
+        (Content::Number(_) | Content::Bool(_), Shape::Scalar) => true,
+        _ => false,
+    }
+}
+
+fn expected(shape: Shape) -> String {
+    match shape {
+        Shape::Text => "a string".to_owned(),
+        Shape::Scalar => "a string, a number or a truth value".to_owned(),
+        Shape::Flag => "`true` or `false`".to_owned(),
+        Shape::Whole { least, most } => format!("a whole number from {least} to {most}"),
+        Shape::Factor => "a number of at least 1".to_owned(),
+        Shape::Size => "a number of bytes such as `1MiB`".to_owned(),
+        Shape::Address => "an IP address such as `127.0.0.1`".to_owned(),
+        Shape::Path => "a path such as `$.model`".to_owned(),
+        Shape::List { .. } => "a list".to_owned(),
+        Shape::ByType(_) => "an object with a `type`".to_owned(),
+        Shape::Object(_) | Shape::Map { .. } => "an object".to_owned(),
+        Shape::Word(_) => "a word".to_owned(),
+        Shape::Time => "a time such as `30s`".to_owned(),
+        Shape::Any => "anything".to_owned(),
+        Shape::Either(shapes) => either(shapes),
+    }
+}
+
+fn either(shapes: &[Shape]) -> String {
+    shapes.iter().map(|shape| expected(*shape)).collect::<Vec<_>>().join(" or ")
+}
+
+/// Names in backticks.
+pub fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

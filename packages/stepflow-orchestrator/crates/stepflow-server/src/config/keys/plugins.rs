@@ -1,0 +1,162 @@
+//! The types of plugins.
+
+use super::{AT_LEAST_ONE, MILLISECONDS};
+use crate::config::shape::{Key, Object, Shape, Variant, Word};
+
+const TEXTS: Shape = Shape::List { noun: "an element", of: &Shape::Scalar };
+
+const ENV: Shape = Shape::Map { noun: "the variable", of: &Shape::Scalar };
+
+const COMMAND: Key = Key::new(
+    "command",
+    Shape::Text,
+    "The program that serves the components, such as `stepflow-worker`; from `PATH`, or a path.",
+);
+
+const ARGS: Key = Key::new("args", TEXTS, "Its arguments.").default("[]");
+
+const ENVIRONMENT: Key = Key::new("env", ENV, "Variables that it gets on top of those it inherits.").default("{}");
+
+const SECONDS: Shape = Shape::Whole { least: 0, most: u32::MAX as u64 };
+
+/// All of them.
+pub static ALL: &[Variant] = &[
+    Variant {
+        name: "builtin",
+        built: true,
+        object: Object {
+            name: "BuiltinPlugin",
+            about: "The components that the server runs itself.",
+            keys: &[Key::new(
+                "allowPaths",
+                Shape::List { noun: "a path", of: &Shape::Text },
+                "Folders and files that `load_file` may read besides the working directory; from the config's folder.",
+            )
+            .default("[]")],
+            required: &[],
+        },
+    },
+    Variant { name: "stepflow", built: true, object: STEPFLOW },
+    Variant {
+        name: "mock",
+        built: true,
+        object: Object {
+            name: "MockPlugin",
+            about: "Components that answer from a list instead of doing anything, for tests.",
+            keys: &[Key::new(
+                "components",
+                Shape::Map { noun: "the component", of: &Shape::Any },
+                "By path: `input_schema`, `output_schema`, and `behaviors`, which say what is answered to which input.",
+            )
+            .default("{}")],
+            required: &[],
+        },
+    },
+    Variant {
+        name: "mcp",
+        built: false,
+        object: Object {
+            name: "McpPlugin",
+            about: "The tools of a Model Context Protocol server, each as a component.",
+            keys: &[COMMAND, ARGS, ENVIRONMENT],
+            required: &[&["command"]],
+        },
+    },
+    Variant {
+        name: "grpc",
+        built: false,
+        object: Object {
+            name: "GrpcPlugin",
+            about: "Published from 0.12: workers that fetch their tasks.",
+            keys: &[
+                COMMAND,
+                ARGS,
+                ENVIRONMENT,
+                Key::new("queueName", Shape::Text, "The queue from which its workers fetch."),
+                Key::new("queueTimeoutSecs", SECONDS, "How long a task may wait for a worker.").default("30"),
+                Key::new("executionTimeoutSecs", SECONDS, "How long a task may take; for ever when absent."),
+            ],
+            required: &[],
+        },
+    },
+    Variant {
+        name: "nats",
+        built: false,
+        object: Object {
+            name: "NatsPlugin",
+            about: "Published from 0.12: workers on other machines, over NATS JetStream.",
+            keys: &[
+                Key::new("url", Shape::Text, "The NATS server."),
+                Key::new("stream", Shape::Text, "The stream of its tasks."),
+                Key::new("consumer", Shape::Text, "The consumer from which its workers fetch."),
+                COMMAND,
+                ARGS,
+                ENVIRONMENT,
+                Key::new("queueTimeoutSecs", SECONDS, "How long a task may wait for a worker.").default("30"),
+                Key::new("executionTimeoutSecs", SECONDS, "How long a task may take; for ever when absent."),
+            ],
+            required: &[&["url"], &["consumer"]],
+        },
+    },
+];
+
+const STEPFLOW: Object = Object {
+    name: "StepflowPlugin",
+    about: "A worker: a process that serves components, started by the server or reached by its address.",
+    keys: &[
+        COMMAND,
+        ARGS,
+        ENVIRONMENT,
+        Key::new(
+            "inheritEnv",
+            Shape::Either(&[Shape::Flag, Shape::List { noun: "a variable", of: &Shape::Text }]),
+            "Which of the server's variables it gets: all but the server's own, none, or those that are listed.",
+        )
+        .default("true"),
+        Key::new("startTimeout", Shape::Time, "How long it may take until it answers.").default("\"5m\""),
+        Key::new("maxConcurrency", AT_LEAST_ONE, "How many tasks it gets at once; caps what it announces."),
+        Key::new("transport", Shape::Word(&[Word::new("stdio"), Word::planned("http")]), "How it is spoken with.")
+            .default("\"stdio\""),
+        Key::new("instances", AT_LEAST_ONE, "How many processes are started.").default("1").planned_but("1"),
+        Key::new("validateOutputs", Shape::Flag, "Whether results are checked against the component's schema.")
+            .default("false")
+            .planned_but("false"),
+        Key::new("cancelGrace", Shape::Time, "How long a cancelled task may take to end.").default("\"4s\"").planned(),
+        Key::new(
+            "url",
+            Shape::Either(&[Shape::Text, Shape::List { noun: "an address", of: &Shape::Text }]),
+            "Where a worker listens that somebody else started; a list for several.",
+        )
+        .planned(),
+        Key::new("token", Shape::Text, "The token that it wants.").planned(),
+        Key::new(
+            "healthCheck",
+            Shape::Object(&HEALTH_CHECK),
+            "Published: how a worker over HTTP is asked if it is up.",
+        )
+        .planned(),
+        Key::new("retry", Shape::Object(&ATTEMPTS), "Published in 0.10: how often a call is repeated.").planned(),
+    ],
+    required: &[&["command", "url"]],
+};
+
+static HEALTH_CHECK: Object = Object {
+    name: "HealthCheck",
+    about: "How a worker over HTTP is asked if it is up.",
+    keys: &[
+        Key::new("path", Shape::Text, "The path that answers.").default("\"/health\"").planned(),
+        Key::new("timeoutMs", MILLISECONDS, "How long it may take to be up.").default("60000").planned(),
+        Key::new("retryDelayMs", MILLISECONDS, "How often it is asked.").default("100").planned(),
+    ],
+    required: &[],
+};
+
+static ATTEMPTS: Object = Object {
+    name: "PluginRetry",
+    about: "How often a call is repeated.",
+    keys: &[
+        Key::new("maxAttempts", AT_LEAST_ONE, "How often a call is made.").default("3").planned(),
+        Key::new("backoff", Shape::ByType(super::BACKOFF), "The wait in between.").planned(),
+    ],
+    required: &[],
+};

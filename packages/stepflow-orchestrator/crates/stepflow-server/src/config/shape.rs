@@ -1,0 +1,157 @@
+//! What a configuration may look like, as data: the reader checks files against it, `schema config` prints it, and
+//! the documentation is compared with it.
+
+/// What a value may be.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    /// A string.
+    Text,
+    /// A string, or a number or truth value that stands for its text.
+    Scalar,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number.
+    Whole {
+        /// The least.
+        least: u64,
+        /// The most.
+        most: u64,
+    },
+    /// A number of at least 1.
+    Factor,
+    /// A length of time: `30s`, or a number of seconds.
+    Time,
+    /// A number of bytes: `1MiB`, or a number.
+    Size,
+    /// An IP address.
+    Address,
+    /// A path into a value, as flows write it.
+    Path,
+    /// Any JSON.
+    Any,
+    /// One of a few words.
+    Word(&'static [Word]),
+    /// A list.
+    List {
+        /// What an element is called.
+        noun: &'static str,
+        /// What an element may be.
+        of: &'static Shape,
+    },
+    /// An object whose keys are the author's.
+    Map {
+        /// What a member is called.
+        noun: &'static str,
+        /// What a member may be.
+        of: &'static Shape,
+    },
+    /// An object with keys of ours.
+    Object(&'static Object),
+    /// One of several objects, told apart by their `type`.
+    ByType(&'static [Variant]),
+    /// One of several shapes of different JSON types; an object with a `type` before one without.
+    Either(&'static [Shape]),
+}
+
+/// A word that a value may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Word {
+    /// The word.
+    pub name: &'static str,
+    /// Whether this release can do what it asks for.
+    pub built: bool,
+}
+
+/// An object with keys of ours.
+#[derive(Debug)]
+pub struct Object {
+    /// Its name in the JSON Schema.
+    pub name: &'static str,
+    /// What it is about.
+    pub about: &'static str,
+    /// The keys.
+    pub keys: &'static [Key],
+    /// Of each of these lists, one key must be there.
+    pub required: &'static [&'static [&'static str]],
+}
+
+/// An object of one `type`.
+#[derive(Debug)]
+pub struct Variant {
+    /// The value of `type`.
+    pub name: &'static str,
+    /// Whether this release has it.
+    pub built: bool,
+    /// The other keys.
+    pub object: Object,
+}
+
+/// A key of an object.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// The key.
+    pub name: &'static str,
+    /// What its value may be.
+    pub shape: Shape,
+    /// Whether this release does what it asks for.
+    pub built: Built,
+    /// The value of an absent key, as JSON.
+    pub default: Option<&'static str>,
+    /// What it is for, in a sentence.
+    pub about: &'static str,
+}
+
+/// Whether a key does something in this release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Built {
+    /// It does.
+    Yes,
+    /// Only with this value (as JSON), which asks for what happens anyway.
+    Only(&'static str),
+    /// Not yet.
+    No,
+}
+
+impl Key {
+    /// A key that does something.
+    pub const fn new(name: &'static str, shape: Shape, about: &'static str) -> Self {
+        Self { name, shape, built: Built::Yes, default: None, about }
+    }
+
+    /// The same with a default.
+    pub const fn default(mut self, json: &'static str) -> Self {
+        self.default = Some(json);
+        self
+    }
+
+    /// The same, not built yet.
+    pub const fn planned(mut self) -> Self {
+        self.built = Built::No;
+        self
+    }
+
+    /// The same, not built yet but for this value.
+    pub const fn planned_but(mut self, json: &'static str) -> Self {
+        self.built = Built::Only(json);
+        self
+    }
+}
+
+impl Word {
+    /// A word that means something.
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, built: true }
+    }
+
+    /// A word that will mean something.
+    pub const fn planned(name: &'static str) -> Self {
+        Self { name, built: false }
+    }
+}
+
+impl Object {
+    /// The key of this name.
+    pub fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+}

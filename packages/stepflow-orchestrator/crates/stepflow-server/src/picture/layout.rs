@@ -1,0 +1,362 @@
+//! Where everything is: boxes in layers from top to bottom, labels in places of their own beside them, no two of them
+//! over each other. A step's inner flow is laid out first, and its step made as large as that needs.
+
+use dagre::graph::GraphOptions;
+use dagre::layout::types::LabelPos;
+use dagre::{EdgeLabel, LayoutOptions, NodeLabel};
+
+use super::graph::{Edge, Graph, Node, StepNode};
+use super::text::{shortened, width};
+
+/// The size of a step's id.
+pub const ID_SIZE: f64 = 14.0;
+/// The size of everything else.
+pub const TEXT_SIZE: f64 = 11.0;
+/// From a label's line to its next.
+pub const LINE: f64 = 14.0;
+/// From a box's edge to its text.
+const PADDING: f64 = 14.0;
+/// The height of a step without an inner flow, and of the head of one with.
+pub const HEAD: f64 = 48.0;
+const TERMINAL: f64 = 32.0;
+const MARGIN: f64 = 24.0;
+/// Around an inner flow.
+const INSET: f64 = 10.0;
+const MOST_ID: u32 = 28;
+const MOST_COMPONENT: u32 = 34;
+const MOST_LABEL: u32 = 24;
+/// Between two lines at the same side of a box.
+const MOST_GAP: f64 = 22.0;
+/// How many labels of an edge are shown.
+const SHOWN: usize = 3;
+
+/// A graph with everything in its place; places are counted from its own upper left corner, in pixels.
+#[derive(Debug, Default)]
+pub struct Drawing<'a> {
+    pub width: f64,
+    pub height: f64,
+    pub boxes: Vec<Placed<'a>>,
+    pub lines: Vec<Line<'a>>,
+}
+
+/// A rectangle.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Rect {
+    pub x: f64,
+    pub y: f64,
+    pub width: f64,
+    pub height: f64,
+}
+
+/// A node in its place.
+#[derive(Debug)]
+pub struct Placed<'a> {
+    pub rect: Rect,
+    pub look: Look<'a>,
+}
+
+/// What is seen of a node.
+#[derive(Debug)]
+pub enum Look<'a> {
+    /// The input, the variables or the output.
+    Terminal(&'static str),
+    /// A step.
+    Step(Box<StepLook<'a>>),
+}
+
+/// What is seen of a step.
+#[derive(Debug)]
+pub struct StepLook<'a> {
+    pub step: &'a StepNode,
+    pub id: String,
+    pub component: String,
+    /// The inner flow; its own corner is at the second member.
+    pub inner: Option<(Drawing<'a>, Point)>,
+}
+
+/// A place.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    pub x: f64,
+    pub y: f64,
+}
+
+/// An edge in its place.
+#[derive(Debug)]
+pub struct Line<'a> {
+    pub edge: &'a Edge,
+    pub points: Vec<Point>,
+    pub label: Rect,
+    pub words: Vec<String>,
+}
+
+/// Gives everything its place.
+pub fn lay_out(graph: &Graph) -> Drawing<'_> {
+    let mut layers = dagre::graph::Graph::<NodeLabel, EdgeLabel>::with_options(GraphOptions {
+        directed: true,
+        multigraph: false,
+        compound: false,
+    });
+    let mut looks = Vec::new();
+    for (place, node) in graph.nodes.iter().enumerate() {
+        let (look, width, height) = look(node);
+        layers.set_node(place.to_string(), Some(NodeLabel { width, height, ..NodeLabel::default() }));
+        looks.push((look, width, height));
+    }
+    let words: Vec<Vec<String>> = graph.edges.iter().map(words).collect();
+    for (edge, words) in graph.edges.iter().zip(&words) {
+        let (width, height) = label_size(words);
+        let label = EdgeLabel { width, height, labelpos: LabelPos::Center, ..EdgeLabel::default() };
+        layers.set_edge(edge.from.to_string(), edge.to.to_string(), Some(label), None);
+    }
+    // Steps that could stand in any order stand in that of the document.
+    let options =
+        LayoutOptions { nodesep: 18.0, edgesep: 14.0, ranksep: 48.0, tie_keep_first: true, ..LayoutOptions::default() };
+    dagre::layout(&mut layers, Some(options));
+
+    let boxes = looks.into_iter().enumerate().map(|(place, (look, width, height))| {
+        let node = layers.node(&place.to_string());
+        let (x, y) = node.map_or((0.0, 0.0), |node| (node.x.unwrap_or_default(), node.y.unwrap_or_default()));
+        Placed { rect: Rect::around(Point { x, y }, width, height), look }
+    });
+    let lines = graph.edges.iter().zip(words).filter_map(|(edge, words)| {
+        let laid = layers.edge(&edge.from.to_string(), &edge.to.to_string(), None)?;
+        let (width, height) = label_size(&words);
+        let label = Rect::around(Point { x: laid.x?, y: laid.y? }, width, height);
+        let points = laid.points.iter().map(|point| Point { x: point.x, y: point.y }).collect();
+        Some(Line { edge, points, label, words })
+    });
+    let mut drawing = Drawing { boxes: boxes.collect(), lines: lines.collect(), ..Drawing::default() };
+    drawing.spread_ends();
+    drawing.cross_layers_upright();
+    drawing.settle();
+    drawing
+}
+
+/// What is seen of a node, with the width and height that it needs.
+fn look(node: &Node) -> (Look<'_>, f64, f64) {
+    let name = match node {
+        Node::Step(step) => return step_look(step),
+        Node::Input => "input",
+        Node::Variables => "variables",
+        Node::Output => "output",
+    };
+    (Look::Terminal(name), width(name, ID_SIZE) + 2.0 * PADDING, TERMINAL)
+}
+
+fn step_look(step: &StepNode) -> (Look<'_>, f64, f64) {
+    let (id, component) = (shortened(&step.id, MOST_ID), shortened(&step.component, MOST_COMPONENT));
+    let words = width(&id, ID_SIZE).max(width(&component, TEXT_SIZE)) + 2.0 * PADDING;
+    let mut look = StepLook { step, id, component, inner: None };
+    let Some(inner) = step.inner.as_ref().map(lay_out) else { return (Look::Step(Box::new(look)), words, HEAD) };
+    let wide = words.max(inner.width + 2.0 * INSET);
+    let high = HEAD + inner.height + INSET;
+    let corner = Point { x: (wide - inner.width) / 2.0, y: HEAD };
+    look.inner = Some((inner, corner));
+    (Look::Step(Box::new(look)), wide, high)
+}
+
+/// The lines of an edge's label.
+fn words(edge: &Edge) -> Vec<String> {
+    let mut words: Vec<String> = edge.labels.iter().take(SHOWN).map(|label| shortened(label, MOST_LABEL)).collect();
+    if edge.labels.len() > SHOWN {
+        words.push(format!("+{} more", edge.labels.len() - SHOWN));
+    }
+    words
+}
+
+/// The first or last point of a line, and how far right the line is at the one next to it.
+fn end(points: &mut [Point], leaving: bool) -> Option<(f64, &mut Point)> {
+    let next = if leaving { points.get(1) } else { points.len().checked_sub(2).and_then(|place| points.get(place)) }?.x;
+    let point = if leaving { points.first_mut() } else { points.last_mut() };
+    point.map(|point| (next, point))
+}
+
+fn count(number: usize) -> f64 {
+    f64::from(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+fn label_size(words: &[String]) -> (f64, f64) {
+    let widest = words.iter().map(|word| width(word, TEXT_SIZE)).fold(0.0, f64::max);
+    (widest + 10.0, count(words.len()) * LINE + 3.0)
+}
+
+impl Drawing<'_> {
+    /// Lets the lines of a box leave at its bottom and arrive at its top, side by side, in the order in which they go
+    /// on: where a straight line would meet the box, many would meet in its corners.
+    fn spread_ends(&mut self) {
+        for (place, placed) in self.boxes.iter().enumerate() {
+            for leaving in [true, false] {
+                let mut ends: Vec<(f64, &mut Point)> = self
+                    .lines
+                    .iter_mut()
+                    .filter(|line| place == if leaving { line.edge.from } else { line.edge.to })
+                    .filter_map(|line| end(&mut line.points, leaving))
+                    .collect();
+                ends.sort_by(|(left, _), (right, _)| left.total_cmp(right));
+                let gap = (placed.rect.width - 2.0 * PADDING) / count(ends.len() + 1);
+                let gap = gap.min(MOST_GAP);
+                let first = placed.rect.middle() - gap * count(ends.len().saturating_sub(1)) / 2.0;
+                let y = placed.rect.y + if leaving { placed.rect.height } else { 0.0 };
+                for (index, (_, point)) in ends.into_iter().enumerate() {
+                    *point = Point { x: first + gap * count(index), y };
+                }
+            }
+        }
+    }
+
+    /// Lets lines go straight down through the layers that they cross, and turn only between them: a layer is as high
+    /// as its highest box, and a line that turned inside it would run into a neighbour.
+    fn cross_layers_upright(&mut self) {
+        let layers = self.layers();
+        for line in &mut self.lines {
+            let last = line.points.len().saturating_sub(1);
+            let points = line.points.iter().enumerate().flat_map(|(place, point)| {
+                let layer = layers.iter().find(|(top, bottom)| (*top..=*bottom).contains(&point.y));
+                let (top, bottom) = layer.copied().unwrap_or((point.y, point.y));
+                let ys = if place == 0 {
+                    [point.y, bottom]
+                } else if place == last {
+                    [top, point.y]
+                } else {
+                    [top, bottom]
+                };
+                ys.map(|y| Point { x: point.x, y })
+            });
+            let mut points: Vec<Point> = points.collect();
+            points.dedup();
+            line.points = points;
+        }
+    }
+
+    /// The top and the bottom of each layer of boxes. The boxes of a layer have one line through their middles.
+    fn layers(&self) -> Vec<(f64, f64)> {
+        let mut layers: Vec<(f64, f64)> = Vec::new();
+        for rect in self.boxes.iter().map(|placed| placed.rect) {
+            let (top, bottom) = (rect.y, rect.y + rect.height);
+            let middle = f64::midpoint(top, bottom);
+            match layers.iter_mut().find(|(top, bottom)| (f64::midpoint(*top, *bottom) - middle).abs() < 1.0) {
+                Some(layer) => *layer = (layer.0.min(top), layer.1.max(bottom)),
+                None => layers.push((top, bottom)),
+            }
+        }
+        layers
+    }
+
+    /// Moves everything so that it begins at the margin, and notes how much room it takes.
+    fn settle(&mut self) {
+        let rects = || self.boxes.iter().map(|placed| placed.rect).chain(self.lines.iter().map(|line| line.label));
+        let points = || self.lines.iter().flat_map(|line| line.points.iter());
+        let left = rects().map(|rect| rect.x).chain(points().map(|point| point.x)).fold(f64::INFINITY, f64::min);
+        let top = rects().map(|rect| rect.y).chain(points().map(|point| point.y)).fold(f64::INFINITY, f64::min);
+        let right = rects().map(|rect| rect.x + rect.width).chain(points().map(|point| point.x)).fold(left, f64::max);
+        let bottom = rects().map(|rect| rect.y + rect.height).chain(points().map(|point| point.y)).fold(top, f64::max);
+        (self.width, self.height) = (right - left + 2.0 * MARGIN, bottom - top + 2.0 * MARGIN);
+        let (dx, dy) = (MARGIN - left, MARGIN - top);
+        self.boxes.iter_mut().for_each(|placed| placed.rect.shift(dx, dy));
+        for line in &mut self.lines {
+            line.label.shift(dx, dy);
+            line.points.iter_mut().for_each(|point| *point = Point { x: point.x + dx, y: point.y + dy });
+        }
+    }
+}
+
+impl Rect {
+    fn around(centre: Point, width: f64, height: f64) -> Self {
+        Self { x: centre.x - width / 2.0, y: centre.y - height / 2.0, width, height }
+    }
+
+    /// How far right its middle is.
+    pub fn middle(&self) -> f64 {
+        self.x + self.width / 2.0
+    }
+
+    fn shift(&mut self, dx: f64, dy: f64) {
+        self.x += dx;
+        self.y += dy;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stepflow_flow::Source;
+
+    use super::*;
+
+    fn graph(yaml: &str) -> Graph {
+        Graph::of(&stepflow_flow::load(Source::yaml("flow.yaml", yaml)).flow.unwrap())
+    }
+
+    /// A flow in which step `n` takes from `n - 1`, `n - 3` and `n - 7`.
+    fn woven(steps: usize) -> Graph {
+        let input = |n: usize| {
+            let taken = [1, 3, 7].into_iter().filter(|back| *back <= n);
+            taken.map(|back| format!("{{$step: s{}, path: $.p{back}}}", n - back)).collect::<Vec<_>>().join(", ")
+        };
+        let steps: String = (0..steps)
+            .map(|n| format!("- {{id: s{n}, component: /python/{}, input: [{}]}}\n", "x".repeat(n % 40), input(n)))
+            .collect();
+        graph(&format!("steps:\n{steps}output: {{$step: s0}}\n"))
+    }
+
+    fn rects<'a>(drawing: &'a Drawing<'_>) -> Vec<&'a Rect> {
+        let boxes = drawing.boxes.iter().map(|placed| &placed.rect);
+        boxes.chain(drawing.lines.iter().map(|line| &line.label)).collect()
+    }
+
+    fn meet(one: &Rect, other: &Rect) -> bool {
+        one.x < other.x + other.width
+            && other.x < one.x + one.width
+            && one.y < other.y + other.height
+            && other.y < one.y + one.height
+    }
+
+    #[test]
+    fn no_box_and_no_label_lies_over_another() {
+        for steps in [1, 2, 9, 40] {
+            let graph = woven(steps);
+            let drawing = lay_out(&graph);
+            let rects = rects(&drawing);
+            for (place, one) in rects.iter().enumerate() {
+                assert!(rects[place + 1..].iter().all(|other| !meet(one, other)), "{steps} steps: {one:?}");
+                assert!(one.x >= 0.0 && one.x + one.width <= drawing.width, "{one:?}");
+                assert!(one.y >= 0.0 && one.y + one.height <= drawing.height, "{one:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_flows_downwards() {
+        let graph = woven(20);
+        let drawing = lay_out(&graph);
+        for line in &drawing.lines {
+            let (from, to) = (drawing.boxes[line.edge.from].rect, drawing.boxes[line.edge.to].rect);
+            assert!(from.y + from.height < line.label.y && line.label.y + line.label.height < to.y, "{line:?}");
+            assert!(line.points.is_sorted_by(|above, below| above.y <= below.y), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_step_is_as_large_as_the_flow_in_it() {
+        let graph = graph(
+            "steps:\n- id: each\n  component: /builtin/map\n  input: {workflow: {$literal: {steps: [{id: one, \
+             component: /python/one}, {id: two, component: /python/two}], output: [{$step: one}, {$step: two}]}}}\n\
+             output: {$step: each}\n",
+        );
+        let drawing = lay_out(&graph);
+        let Look::Step(each) = &drawing.boxes[0].look else { panic!("no step") };
+        let (inner, corner) = each.inner.as_ref().unwrap();
+        assert!(corner.x >= 0.0 && corner.x + inner.width <= drawing.boxes[0].rect.width);
+        assert!(corner.y >= HEAD && corner.y + inner.height <= drawing.boxes[0].rect.height);
+    }
+
+    #[test]
+    fn a_flow_without_steps_has_a_picture() {
+        assert_eq!(lay_out(&graph("output: 1\nsteps: []\n")).boxes.len(), 1);
+    }
+
+    #[test]
+    fn the_same_graph_is_always_laid_out_in_the_same_way() {
+        assert_eq!(format!("{:?}", lay_out(&woven(30))), format!("{:?}", lay_out(&woven(30))));
+    }
+}
