@@ -171,6 +171,9 @@ impl Driver {
     fn subscribe(&mut self, root: RunId, reply: oneshot::Sender<Feed>) {
         if let Some(tree) = self.trees.get_mut(&root) {
             let (sender, news) = mpsc::unbounded_channel();
+            for notice in tree.started.values() {
+                let _ = sender.send(notice.clone());
+            }
             tree.subscribers.push(sender);
             let _ = reply.send(Feed { durable: tree.durable, news });
         }
@@ -183,13 +186,18 @@ impl Driver {
         if let Some(timeout) = tree.planned(step).and_then(|planned| planned.timeout).or(self.step_timeout) {
             *timer = Some(self.timers.arm(timeout, Timer::Attempt(*root, task)));
         }
-        tree.publish(&Notice::Started { step, task, instance });
+        let notice = Notice::Started { step, task, instance };
+        tree.publish(&notice);
+        tree.started.insert(task, notice);
     }
 
     fn answered(&mut self, task: TaskRef, answer: Answer) {
         let Some((root, timer)) = self.offered.remove(&task) else { return };
         if let Some(timer) = timer {
             self.timers.disarm(timer);
+        }
+        if let Some(tree) = self.trees.get_mut(&root) {
+            tree.started.remove(&task);
         }
         self.feed(root, Input::Answered(task, answer));
     }

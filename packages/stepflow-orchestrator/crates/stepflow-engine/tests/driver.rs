@@ -206,6 +206,17 @@ async fn whoever_subscribes_later_sees_everything_once_and_in_order() {
     assert_eq!(outputs, 2);
 }
 
+#[tokio::test]
+async fn whoever_subscribes_later_is_told_what_workers_have() {
+    let bench = bench();
+    let flow = "{name: h, steps: [{id: a, component: /hold}], output: {$step: a}}";
+    let run = bench.engine.submit(submission(flow, &["{}"])).await.unwrap();
+    // An answer to a second run: by then the first one's start has been heard.
+    bench.run(submission(ECHO, &["1"])).await;
+    let mut news = bench.engine.subscribe(run, 2);
+    assert!(matches!(news.next().await.unwrap(), Some(Notice::Started { instance, .. }) if instance == "here"));
+}
+
 /// Runs a flow of one item without input; its result.
 async fn result_of(bench: &Bench, flow: &str) -> FlowResult {
     let run = bench.run(submission(flow, &["{}"])).await;

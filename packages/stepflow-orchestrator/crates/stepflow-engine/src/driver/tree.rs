@@ -8,7 +8,7 @@ use stepflow_protocol::{FlowId, RunId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::CancelError;
-use crate::event::{Record, StepRef};
+use crate::event::{Record, StepRef, TaskRef};
 use crate::machine::{Effect, Machine};
 use crate::ports::StoreError;
 use crate::subscription::Notice;
@@ -28,6 +28,8 @@ pub(super) struct Tree {
     /// Offers that wait for their input to be in memory.
     pub held: Vec<Effect>,
     pub subscribers: Vec<mpsc::UnboundedSender<Notice>>,
+    /// What workers have now: whoever subscribes later is told, for no journal says so.
+    pub started: HashMap<TaskRef, Notice>,
     /// Who waits for the run to be durable.
     pub created: Option<oneshot::Sender<Result<RunId, StoreError>>>,
     /// Who waits for its cancellation to be durable.
@@ -46,6 +48,7 @@ impl Tree {
             loading: 0,
             held: Vec::new(),
             subscribers: Vec::new(),
+            started: HashMap::new(),
             created: None,
             cancelled: Vec::new(),
             root,
