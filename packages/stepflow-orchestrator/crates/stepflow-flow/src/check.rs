@@ -145,6 +145,17 @@ struct Need {
 /// How many undefined steps get a near name looked up: each look takes time in proportion to the number of steps.
 const MAX_GUESSES: usize = 100;
 
+/// Replaces the advice about references in a sub-flow that was meant to be a literal: none of them is misspelt.
+fn advise_wrapping(subflow: &Path, findings: &mut [Finding]) {
+    const OF_REFERENCES: [Code; 3] = [Code::UndefinedStepReference, Code::SelfReference, Code::UnvalidatedAccess];
+    let inside = |finding: &&mut Finding| finding.path.segments().starts_with(subflow.segments());
+    for finding in findings.iter_mut().filter(inside) {
+        if OF_REFERENCES.contains(&finding.diagnostic.code) {
+            finding.diagnostic.help = Some("wrap the sub-flow in `$literal`".to_owned());
+        }
+    }
+}
+
 /// Goes through all references of a flow.
 struct Walk<'a, 'f> {
     flow: &'a Flow,
@@ -166,11 +177,14 @@ impl<'a> Walk<'a, '_> {
     /// Checks the references, and returns for each step what its input needs: each step once.
     fn references(&mut self) -> Vec<Vec<Need>> {
         let flow = self.flow;
-        let needs = flow
-            .steps
-            .iter()
-            .enumerate()
-            .map(|(place, step)| self.expression(&step.input, &step.id, step_path(place, "input")));
+        let needs = flow.steps.iter().enumerate().map(|(place, step)| {
+            let known = self.findings.len();
+            let needs = self.expression(&step.input, &step.id, step_path(place, "input"));
+            if let Some(subflow) = subflows::unwrapped(step, step_path(place, "input")) {
+                advise_wrapping(&subflow, &mut self.findings[known..]);
+            }
+            needs
+        });
         let needs = needs.collect();
         self.expression(&flow.output, "", Path::root().field("output"));
         needs

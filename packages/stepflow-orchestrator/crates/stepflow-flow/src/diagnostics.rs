@@ -344,8 +344,14 @@ impl Diagnostics {
         }
     }
 
+    /// The level of those of a kind that are not kept: that of the kept ones, which may have been raised.
+    pub(crate) fn level_of(&self, code: Code) -> Level {
+        let kept = self.kept.iter().filter(|kept| kept.code == code).map(|kept| kept.level).max();
+        kept.unwrap_or_else(|| code.level())
+    }
+
     fn count(&self, level: Level) -> usize {
-        let left_out = self.left_out.iter().filter(|(code, _)| code.level() == level).map(|(_, count)| count);
+        let left_out = self.left_out.iter().filter(|(code, _)| self.level_of(**code) == level).map(|(_, count)| count);
         self.iter().filter(|diagnostic| diagnostic.level == level).count() + left_out.sum::<usize>()
     }
 }
@@ -392,7 +398,7 @@ impl fmt::Display for Diagnostics {
             write!(f, "{diagnostic}")?;
         }
         for (code, count) in self.left_out() {
-            write!(f, "\n{}[{}] {count} more of these", code.level().word(), code.number())?;
+            write!(f, "\n{}[{}] {count} more of these", self.level_of(code).word(), code.number())?;
         }
         Ok(())
     }

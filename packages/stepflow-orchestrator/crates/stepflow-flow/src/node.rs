@@ -43,6 +43,17 @@ pub struct Entry {
     pub value: Node,
 }
 
+/// How large a value is.
+#[derive(Clone, Copy)]
+pub(crate) struct Size {
+    /// Its values, with itself.
+    pub nodes: usize,
+    /// Its text in bytes, the places counted too.
+    pub weight: usize,
+    /// How deep it is nested; a scalar is not.
+    pub depth: usize,
+}
+
 /// What a value weighs beside its text.
 const WEIGHT_OF_NODE: usize = 16;
 
@@ -132,21 +143,24 @@ impl Node {
         }
     }
 
-    /// How much text the value is, its places counted too, and how deep it is nested.
-    pub(crate) fn measure(&self) -> (usize, usize) {
-        let inner = |parts: &mut dyn Iterator<Item = (usize, &Self)>| {
-            parts.fold((WEIGHT_OF_NODE, 0), |(weight, depth), (key, node)| {
-                let (more, deeper) = node.measure();
-                (weight + key + more, depth.max(deeper))
+    pub(crate) fn measure(&self) -> Size {
+        let scalar = |text: usize| Size { nodes: 1, weight: WEIGHT_OF_NODE + text, depth: 0 };
+        let around = |parts: &mut dyn Iterator<Item = (usize, &Self)>| {
+            parts.fold(Size { depth: 1, ..scalar(0) }, |size, (key, node)| {
+                let inner = node.measure();
+                Size {
+                    nodes: size.nodes + inner.nodes,
+                    weight: size.weight + key + inner.weight,
+                    depth: size.depth.max(inner.depth + 1),
+                }
             })
         };
-        let (weight, depth) = match &self.content {
-            Content::Null | Content::Bool(_) => return (WEIGHT_OF_NODE, 0),
-            Content::Number(text) | Content::String(text) => return (WEIGHT_OF_NODE + text.len(), 0),
-            Content::Array(elements) => inner(&mut elements.iter().map(|element| (0, element))),
-            Content::Object(entries) => inner(&mut entries.iter().map(|entry| (entry.key.len(), &entry.value))),
-        };
-        (weight, depth + 1)
+        match &self.content {
+            Content::Null | Content::Bool(_) => scalar(0),
+            Content::Number(text) | Content::String(text) => scalar(text.len()),
+            Content::Array(elements) => around(&mut elements.iter().map(|element| (0, element))),
+            Content::Object(entries) => around(&mut entries.iter().map(|entry| (entry.key.len(), &entry.value))),
+        }
     }
 
     fn child(&self, segment: &Segment) -> Option<&Node> {

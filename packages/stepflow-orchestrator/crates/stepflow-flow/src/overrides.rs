@@ -18,7 +18,7 @@ use crate::evaluate::StepIndex;
 use crate::node::{Content, Node};
 use crate::path::Path;
 use crate::read;
-use crate::source::{MAX_BYTES, Source, Span};
+use crate::source::{MAX_BYTES, MAX_NODES, Source, Span};
 use crate::suggest;
 
 /// What one run changes in the steps of its flow: `{"steps": {"<id>": {"$type": "merge_patch", "value": …}}}`.
@@ -70,7 +70,7 @@ impl Overrides {
             diagnostics.settle(&source.text);
             diagnostics
         };
-        match Self::read(&read::read_node(source)?) {
+        match Self::read(&read::read_flow_node(source)?) {
             Ok((overrides, warnings)) => {
                 Ok((Self { text: Some(source.text.as_slice().into()), ..overrides }, settled(warnings)))
             }
@@ -258,8 +258,8 @@ fn place_elsewhere(node: &mut Node) {
 
 /// Which limit of documents a value does not keep.
 fn beyond_limits(node: &Node) -> Option<&'static str> {
-    let (weight, depth) = node.measure();
-    match (weight > MAX_BYTES, depth > STEP_DEPTH) {
+    let size = node.measure();
+    match (size.weight > MAX_BYTES || size.nodes > MAX_NODES, size.depth > STEP_DEPTH) {
         (true, _) => Some("too large"),
         (_, true) => Some("too deep"),
         _ => None,

@@ -11,14 +11,19 @@ use stepflow_protocol::{MAX_DEPTH, Value};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::node::{Entry, Node};
 use crate::path::Path;
-use crate::source::{BOM, Format, MAX_BYTES, Source, Span};
+use crate::source::{BOM, Format, MAX_BYTES, MAX_NODES, Source, Span};
 
 /// Reads a document into its tree.
 ///
 /// # Errors
 /// Everything that is wrong with its syntax, each with its place.
 pub fn read_node(source: &Source) -> Result<Node, Diagnostics> {
-    whole(source, Keys::Strings)
+    whole(source, Keys::Strings, usize::MAX)
+}
+
+/// The same for a document that is about a flow and keeps the limits of one.
+pub(crate) fn read_flow_node(source: &Source) -> Result<Node, Diagnostics> {
+    whole(source, Keys::Strings, MAX_NODES)
 }
 
 /// The same for a document whose YAML keys may be arrays and objects, such as the inputs of a mock: such a key becomes
@@ -27,7 +32,7 @@ pub fn read_node(source: &Source) -> Result<Node, Diagnostics> {
 /// # Errors
 /// Everything that is wrong with its syntax, each with its place.
 pub fn read_node_with_any_keys(source: &Source) -> Result<Node, Diagnostics> {
-    whole(source, Keys::Any)
+    whole(source, Keys::Any, usize::MAX)
 }
 
 /// What a key of a YAML document may be.
@@ -39,9 +44,9 @@ enum Keys {
     Any,
 }
 
-fn whole(source: &Source, keys: Keys) -> Result<Node, Diagnostics> {
+fn whole(source: &Source, keys: Keys, max_nodes: usize) -> Result<Node, Diagnostics> {
     let mut diagnostics = Diagnostics::default();
-    let node = tree(source, keys, &mut diagnostics);
+    let node = tree(source, keys, max_nodes, &mut diagnostics);
     diagnostics.settle(&source.text);
     match node {
         Some(node) if diagnostics.is_empty() => Ok(node),
@@ -57,12 +62,12 @@ pub fn read_value(source: &Source) -> Result<Value, Diagnostics> {
     read_node(source).map(|node| node.to_value())
 }
 
-/// The tree, as far as there is one, and what is wrong with the text.
+/// The tree of a flow, as far as there is one, and what is wrong with the text.
 pub(crate) fn read(source: &Source, diagnostics: &mut Diagnostics) -> Option<Node> {
-    tree(source, Keys::Strings, diagnostics)
+    tree(source, Keys::Strings, MAX_NODES, diagnostics)
 }
 
-fn tree(source: &Source, keys: Keys, diagnostics: &mut Diagnostics) -> Option<Node> {
+fn tree(source: &Source, keys: Keys, max_nodes: usize, diagnostics: &mut Diagnostics) -> Option<Node> {
     let report = |code, span, message: String| Diagnostic::new(code, &Path::root(), message).at(Some(span));
     if source.text.len() > MAX_BYTES {
         let message = format!("the document is larger than {} MiB", MAX_BYTES / (1024 * 1024));
@@ -70,10 +75,13 @@ fn tree(source: &Source, keys: Keys, diagnostics: &mut Diagnostics) -> Option<No
         return None;
     }
     match std::str::from_utf8(&source.text) {
-        Ok(text) => match source.format {
-            Format::Yaml => yaml::read(text, keys, diagnostics),
-            Format::Json => json::read(text, diagnostics),
-        },
+        Ok(text) => {
+            let reporter = Reporter { diagnostics, max_nodes, nodes: 0 };
+            match source.format {
+                Format::Yaml => yaml::read(text, keys, reporter),
+                Format::Json => json::read(text, reporter),
+            }
+        }
         Err(error) => {
             let at = error.valid_up_to();
             let encoding = if source.text.starts_with(b"\xff\xfe") || source.text.starts_with(b"\xfe\xff") {
@@ -93,9 +101,14 @@ fn after_mark(text: &str) -> usize {
     if text.as_bytes().starts_with(BOM) { BOM.len() } else { 0 }
 }
 
-/// What both readers report, with the same words.
+/// The text cannot be read further; why is in the diagnostics.
+struct Stop;
+
+/// What both readers report, with the same words, and the values that they count.
 struct Reporter<'d> {
     diagnostics: &'d mut Diagnostics,
+    max_nodes: usize,
+    nodes: usize,
 }
 
 impl Reporter<'_> {
@@ -114,6 +127,18 @@ impl Reporter<'_> {
     fn too_large(&mut self, path: &Path, span: Span, text: &str) {
         let shown: String = text.chars().take(24).collect();
         self.report(Code::LimitExceeded, path, span, format!("the number `{shown}` is too large for any number type"));
+    }
+
+    /// Counts values before they are kept, so that no document takes more memory than its limit allows.
+    fn count(&mut self, nodes: usize, path: impl FnOnce() -> Path, span: Span) -> Result<(), Stop> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        if self.nodes <= self.max_nodes {
+            return Ok(());
+        }
+        let message = format!("the document has more than {} values", self.max_nodes);
+        let help = "pass large data as the run's input, or as a blob";
+        self.report_help(Code::LimitExceeded, &path(), span, message, help);
+        Err(Stop)
     }
 
     fn too_deep(&mut self, path: &Path, span: Span) {

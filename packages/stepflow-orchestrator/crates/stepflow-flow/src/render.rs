@@ -13,12 +13,17 @@ pub(crate) fn render(diagnostics: &Diagnostics, source: &Source, color: bool) ->
     let lines = Lines::of(&source.text);
     let paint = Paint { color };
     let mut blocks: Vec<String> = diagnostics.iter().map(|one| block(one, source, &lines, paint)).collect();
-    blocks.extend(diagnostics.left_out().map(|(code, count)| format!("{} {count} more of these\n", head(code, paint))));
+    blocks.extend(
+        diagnostics
+            .left_out()
+            .map(|(code, count)| format!("{} {count} more of these\n", head(diagnostics.level_of(code), code, paint))),
+    );
     blocks.join("\n")
 }
 
 fn block(diagnostic: &Diagnostic, source: &Source, lines: &Lines<'_>, paint: Paint) -> String {
-    let mut text = format!("{} {}\n", head(diagnostic.code, paint), paint.over(Tint::Bold, &diagnostic.message));
+    let mut text =
+        format!("{} {}\n", head(diagnostic.level, diagnostic.code, paint), paint.over(Tint::Bold, &diagnostic.message));
     let Some(span) = diagnostic.span else {
         text.push_str(&format!("  {} {} at {}\n", paint.over(Tint::Blue, "-->"), source.name, diagnostic.path));
         return with_help(text, diagnostic, paint);
@@ -42,8 +47,7 @@ fn block(diagnostic: &Diagnostic, source: &Source, lines: &Lines<'_>, paint: Pai
 }
 
 /// What a diagnostic begins with, such as `error[3010]`.
-fn head(code: Code, paint: Paint) -> String {
-    let level = code.level();
+fn head(level: Level, code: Code, paint: Paint) -> String {
     paint.over(tint_of(level), &format!("{}[{}]", level.word(), code.number()))
 }
 

@@ -301,3 +301,21 @@ fn of_the_same_mistake_a_hundred_are_kept_and_the_others_counted() {
     assert!(loaded.diagnostics.to_string().ends_with("error[3010] 150 more of these"));
     assert!(loaded.diagnostics.render(&loaded.source, false).ends_with("\nerror[3010] 150 more of these\n"));
 }
+
+#[test]
+fn a_reference_in_a_subflow_without_literal_is_told_to_wrap_it() {
+    let text = |component: &str, member: &str| {
+        format!(
+            "steps:\n- id: a\n  component: {component}\n  input:\n    items: [1]\n    {member}:\n      \
+             steps: [{{id: inner, component: /x, input: {{$input: x}}}}]\n      output: {{$step: inner}}\noutput: {{$step: a}}\n"
+        )
+    };
+    let help = |component, member| {
+        let loaded = yaml(&text(component, member));
+        loaded.diagnostics.iter().find(|one| one.code.number() == 3003).unwrap().help.clone().unwrap()
+    };
+    assert_eq!(help("/builtin/map", "workflow"), "wrap the sub-flow in `$literal`");
+    assert_eq!(help("/builtin/iterate", "flow"), "wrap the sub-flow in `$literal`");
+    assert_eq!(help("/builtin/map", "items_of"), "the steps are `a`");
+    assert_eq!(help("/other", "workflow"), "the steps are `a`");
+}

@@ -2,17 +2,13 @@
 //! takes long or much memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+mod effort;
 
+use std::path::{Path, PathBuf};
+
+use effort::{Clock, LONGEST, MOST_MEMORY, most_memory};
 use serde::Deserialize;
 use stepflow_flow::{Diagnostics, Overrides, Source, load, read_value};
-
-/// The longest that a document may take, also in a build that is not optimised.
-const LONGEST: Duration = Duration::from_secs(2);
-
-/// The most memory that this test may have taken at any time, in KiB.
-const MOST_MEMORY: u64 = 256 * 1024;
 
 /// What is said of every small flow: a name and a description are missing, a step is used by nothing. Compared only
 /// where a case expects one of them.
@@ -171,33 +167,4 @@ fn every_broken_document_is_refused_at_the_place_of_its_mistake() {
     if let Some(memory) = most_memory() {
         assert!(memory <= MOST_MEMORY, "{memory} KiB");
     }
-}
-
-/// Time that this thread has worked, so that a busy machine fails no test; where the system does not tell it, time on
-/// the wall.
-struct Clock {
-    begun: Instant,
-    worked: Option<Duration>,
-}
-
-impl Clock {
-    fn start() -> Self {
-        Self { begun: Instant::now(), worked: worked() }
-    }
-
-    fn elapsed(&self) -> Duration {
-        worked().zip(self.worked).map_or_else(|| self.begun.elapsed(), |(now, before)| now - before)
-    }
-}
-
-fn worked() -> Option<Duration> {
-    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    statistics.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
-}
-
-/// The most memory that this process has had, in KiB, where the system tells.
-fn most_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
 }

@@ -3,6 +3,7 @@
 mod common;
 
 use common::yaml;
+use stepflow_flow::{Code, Diagnostic, Diagnostics, Level, Path, Source};
 
 fn rendered(text: &str) -> String {
     let loaded = yaml(text);
@@ -49,6 +50,19 @@ fn colors_appear_only_when_asked_for() {
     let loaded = yaml("output: {$step: x}");
     assert!(!loaded.diagnostics.render(&loaded.source, false).contains('\x1b'));
     assert!(loaded.diagnostics.render(&loaded.source, true).contains("\x1b[1;31merror[3003]\x1b[0m"));
+}
+
+#[test]
+fn a_raised_level_is_shown_in_place_of_the_one_of_the_code() {
+    let source = Source::yaml("config.yaml", "workers: 1\n");
+    let path = Path::root().field("workers");
+    let mut diagnostic = Diagnostic::new(Code::NotBuilt, &path, "not built yet");
+    diagnostic.level = Level::Error;
+    let mut diagnostics: Diagnostics = [diagnostic.clone()].into_iter().collect();
+    assert!(diagnostics.render(&source, false).starts_with("error[1900] not built yet\n"));
+    diagnostics.extend(vec![diagnostic; 101]);
+    assert!(diagnostics.render(&source, false).ends_with("error[1900] 2 more of these\n"));
+    assert_eq!((diagnostics.num_error(), diagnostics.num_warning()), (102, 0));
 }
 
 #[test]

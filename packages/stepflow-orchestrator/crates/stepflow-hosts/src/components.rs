@@ -1,32 +1,45 @@
-//! The components of one plugin: which paths it serves, and whether an input fits.
+//! The components of one plugin: which paths it serves, and whether inputs and outputs fit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use stepflow_engine::ports::Answer;
 use stepflow_flow::{Schema, suggest};
 use stepflow_protocol::{ComponentInfo, ErrorKind, FlowError, Value};
 
 use crate::pattern::Pattern;
 
-/// A plugin's components with their compiled input schemas.
+/// A plugin's components with their compiled schemas.
 #[derive(Debug, Default)]
 pub(crate) struct Components {
     infos: Vec<ComponentInfo>,
-    exact: HashMap<String, Arc<Option<Schema>>>,
+    exact: HashMap<String, Arc<Schemas>>,
     /// Most specific first.
-    patterns: Vec<(Pattern, Arc<Option<Schema>>)>,
+    patterns: Vec<(Pattern, Arc<Schemas>)>,
+    validate_outputs: bool,
+}
+
+/// What a component takes and gives, as far as that is to be checked.
+#[derive(Debug)]
+struct Schemas {
+    input: Option<Schema>,
+    output: Option<Schema>,
 }
 
 impl Components {
-    /// Compiles what a plugin says of itself. A schema that is none is logged, and its inputs are not checked.
-    pub(crate) fn new(plugin: &str, infos: Vec<ComponentInfo>) -> Self {
-        let mut components = Self::default();
+    /// Compiles what a plugin says of itself. A schema that is none is logged, and nothing is checked against it; the
+    /// output schemas count with `validate_outputs` only.
+    pub(crate) fn new(plugin: &str, infos: Vec<ComponentInfo>, validate_outputs: bool) -> Self {
+        let mut components = Self { validate_outputs, ..Self::default() };
         for info in &infos {
-            let schema =
-                Arc::new(info.input_schema.as_ref().and_then(|schema| compile(plugin, &info.component, schema)));
+            let read = |part, schema: &Option<Value>| compile(plugin, &info.component, part, schema.as_ref()?);
+            let schemas = Arc::new(Schemas {
+                input: read("input", &info.input_schema),
+                output: validate_outputs.then(|| read("output", &info.output_schema)).flatten(),
+            });
             match Pattern::parse(&info.component) {
-                Ok(pattern) if pattern.names().next().is_some() => components.patterns.push((pattern, schema)),
-                Ok(_) => _ = components.exact.insert(info.component.clone(), schema),
+                Ok(pattern) if pattern.names().next().is_some() => components.patterns.push((pattern, schemas)),
+                Ok(_) => _ = components.exact.insert(info.component.clone(), schemas),
                 Err(problem) => {
                     tracing::warn!(
                         plugin,
@@ -52,16 +65,31 @@ impl Components {
     /// # Errors
     /// COMPONENT_NOT_FOUND (`data.nearest` holds the path that was probably meant) or INVALID_INPUT.
     pub(crate) fn check(&self, plugin: &str, path: &str, input: &Value) -> Result<(), FlowError> {
-        let schema = self.find(path).ok_or_else(|| self.not_found(plugin, path))?;
-        match schema.as_ref() {
-            Some(schema) => fits(schema, plugin, path, input),
+        let schemas = self.find(path).ok_or_else(|| self.not_found(plugin, path))?;
+        let schema = schemas.input.as_ref();
+        match schema.and_then(|schema| misfit(ErrorKind::InvalidInput, schema, path, "input", input)) {
+            Some(error) => Err(error.with([("plugin", Value::string(plugin))])),
             None => Ok(()),
         }
     }
 
-    fn find(&self, path: &str) -> Option<&Arc<Option<Schema>>> {
+    /// Whether an output may become something else than an answer.
+    pub(crate) fn validates_outputs(&self) -> bool {
+        self.validate_outputs
+    }
+
+    /// The answer that an output is: a failure when it is checked and does not fit.
+    pub(crate) fn answer(&self, plugin: &str, path: &str, output: Value) -> Answer {
+        let schema = self.find(path).and_then(|schemas| schemas.output.as_ref());
+        match schema.and_then(|schema| output_misfit(schema, path, &output)) {
+            Some(error) => Answer::Failed(error.with([("plugin", Value::string(plugin))]).into()),
+            None => Answer::Success(output),
+        }
+    }
+
+    fn find(&self, path: &str) -> Option<&Arc<Schemas>> {
         self.exact.get(path).or_else(|| {
-            self.patterns.iter().find(|(pattern, _)| pattern.captures(path).is_some()).map(|(_, schema)| schema)
+            self.patterns.iter().find(|(pattern, _)| pattern.captures(path).is_some()).map(|(_, schemas)| schemas)
         })
     }
 
@@ -79,23 +107,29 @@ impl Components {
     }
 }
 
-fn compile(plugin: &str, component: &str, schema: &Value) -> Option<Schema> {
+fn compile(plugin: &str, component: &str, part: &str, schema: &Value) -> Option<Schema> {
     Schema::compile(schema)
         .inspect_err(|error| {
-            tracing::warn!(plugin, component, %error, "the input schema is not usable: inputs are not checked");
+            tracing::warn!(plugin, component, %error, "the {part} schema is not usable: the {part} is not checked");
         })
         .ok()
 }
 
-fn fits(schema: &Schema, plugin: &str, path: &str, input: &Value) -> Result<(), FlowError> {
-    let Err(misfits) = schema.check(input) else { return Ok(()) };
-    let Some(first) = misfits.first() else { return Ok(()) };
+/// Why an output is not the one that the component declares: a failure of the component like any other.
+pub(crate) fn output_misfit(schema: &Schema, path: &str, output: &Value) -> Option<FlowError> {
+    misfit(ErrorKind::ComponentFailed, schema, path, "output", output)
+}
+
+/// The first place that does not fit. Says nothing about the value but its type.
+fn misfit(kind: ErrorKind, schema: &Schema, path: &str, part: &str, value: &Value) -> Option<FlowError> {
+    let misfits = schema.check(value).err()?;
+    let first = misfits.first()?;
     let more = match misfits.len() - 1 {
         0 => String::new(),
         others => format!(" (and {others} more)"),
     };
-    Err(FlowError::new(ErrorKind::InvalidInput, format!("the input of `{path}` does not fit: {first}{more}")).with([
-        ("plugin", Value::string(plugin)),
+    let error = FlowError::new(kind, format!("the {part} of `{path}` does not fit: {first}{more}"));
+    Some(error.with([
         ("component", Value::string(path)),
         ("path", Value::string(&first.pointer)),
         ("expected", Value::string(&first.expected)),

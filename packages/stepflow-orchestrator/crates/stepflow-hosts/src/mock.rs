@@ -28,6 +28,8 @@ const NAMED: usize = 5;
 /// What the config says of the plugin: its components, and what each answers to which input.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MockOptions {
+    /// Whether outputs have to fit their `output_schema`.
+    pub validate_outputs: bool,
     components: Vec<MockComponent>,
 }
 
@@ -45,7 +47,7 @@ impl MockOptions {
     /// The key of a behavior is the whole input, as JSON text; a text that is not JSON is that string.
     pub fn decode(decoder: &mut Decoder, components: &Node) -> Option<Self> {
         let components = decoder.each_member(components, component)?;
-        Some(Self { components: components.into_iter().map(|(_, component)| component).collect() })
+        Some(Self { components: components.into_iter().map(|(_, component)| component).collect(), ..Self::default() })
     }
 }
 
@@ -84,13 +86,14 @@ impl MockHost {
     #[must_use]
     pub fn new(options: MockOptions, inbox: Arc<dyn Inbox>) -> Self {
         let infos = options.components.iter().map(|component| component.info.clone()).collect();
+        let components = Components::new(INSTANCE, infos, options.validate_outputs);
         let behaviors = options.components.into_iter().map(|component| {
             let known = component.behaviors.iter().map(|(input, _)| input.clone()).collect();
             let answers =
                 component.behaviors.into_iter().map(|(input, behavior)| (identity(&input), behavior)).collect();
             (component.info.component, Behaviors { known, answers })
         });
-        Self { behaviors: behaviors.collect(), components: Components::new(INSTANCE, infos), stage: Stage::new(inbox) }
+        Self { behaviors: behaviors.collect(), components, stage: Stage::new(inbox) }
     }
 
     /// What there is, by path.
@@ -116,8 +119,9 @@ impl ComponentHost for MockHost {
     }
 
     fn offer(&self, task: TaskEnvelope) {
-        let behavior = match self.behavior(&task.route.component, &task.input) {
-            Ok(behavior) => behavior.clone(),
+        let path = &task.route.component;
+        let behavior = match self.behavior(path, &task.input) {
+            Ok(behavior) => behavior.clone().map(|output| self.components.answer(INSTANCE, path, output)),
             // A run begun under another config.
             Err(error) => error.into(),
         };

@@ -21,16 +21,25 @@ const COMPONENTS: &str = r#"{
       "{\"n\": 3}": {"error": "out of order"}
     }
   },
-  "/word": {"behaviors": {"hello": {"outcome": "success", "result": null}}}
+  "/word": {
+    "output_schema": {"type": "string"},
+    "behaviors": {"hello": {"outcome": "success", "result": null}, "bye": {"outcome": "success", "result": "so long"}}
+  }
 }"#;
 
 fn plugin() -> (MockHost, Words) {
+    validating(false)
+}
+
+fn validating(validate_outputs: bool) -> (MockHost, Words) {
     let mut decoder = Decoder::new();
     let options = MockOptions::decode(&mut decoder, &read_node(&Source::json("config", COMPONENTS)).unwrap());
     let wrong = decoder.finish();
     assert!(wrong.is_empty(), "{wrong}");
     let (inbox, words) = inbox();
-    (MockHost::new(options.unwrap(), inbox), words)
+    let mut options = options.unwrap();
+    options.validate_outputs = validate_outputs;
+    (MockHost::new(options, inbox), words)
 }
 
 async fn answer(host: &dyn ComponentHost, words: &mut Words, path: &str, input: &str) -> Answer {
@@ -55,6 +64,15 @@ async fn the_plugin_fails_where_it_is_told_to() {
         let Answer::Failed(failure) = answer(&host, &mut words, "/double", input).await else { panic!("no failure") };
         assert_eq!((failure.error.kind, failure.error.message.as_str()), (ErrorKind::ComponentFailed, message));
     }
+}
+
+#[tokio::test]
+async fn the_plugin_checks_its_outputs_when_that_is_asked_for() {
+    let (host, mut words) = validating(true);
+    assert_eq!(answer(&host, &mut words, "/word", r#""bye""#).await, Answer::Success(json(r#""so long""#)));
+    let Answer::Failed(failure) = answer(&host, &mut words, "/word", r#""hello""#).await else { panic!("unchecked") };
+    assert_eq!(failure.error.kind, ErrorKind::ComponentFailed);
+    assert_eq!(failure.error.message, "the output of `/word` does not fit: expected string, found null");
 }
 
 #[tokio::test]
@@ -97,6 +115,14 @@ async fn each_call_has_its_answer_and_one_too_many_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_mock_with_a_schema_fails_where_its_output_does_not_fit() {
+    let (host, mut words) = overlay(r#"{"/a": {"output_schema": {"type": "integer"}, "outputs": ["no", 2]}}"#);
+    let Answer::Failed(failure) = answer(&host, &mut words, "/a", "null").await else { panic!("unchecked") };
+    assert_eq!(failure.error.message, "the output of `/a` does not fit: expected integer, found string");
+    assert_eq!(answer(&host, &mut words, "/a", "null").await, Answer::Success(json("2")));
+}
+
+#[tokio::test]
 async fn a_cancelled_mock_answers_at_once() {
     let (host, mut words) = overlay(r#"{"/slow": {"output": 1, "delay": "1h"}}"#);
     let Target::Component { route, .. } = host.resolve("/slow", &json("null")).unwrap() else { panic!() };
@@ -115,6 +141,7 @@ fn a_mock_that_answers_nothing_is_refused_with_its_place() {
         (r#"{"/a": {"otput": 1}}"#, "$[\"/a\"]"),
         (r#"{"/a": {"output": 1, "error": "x"}}"#, "$[\"/a\"]"),
         (r#"{"/a": {"error": {"kind": "NOPE"}}}"#, "$[\"/a\"].error.kind"),
+        (r#"{"/a": {"output": 1, "output_schema": {"type": "nope"}}}"#, "$[\"/a\"].output_schema"),
     ] {
         let mut decoder = Decoder::new();
         let _ = Mocks::decode(&mut decoder, &read_node(&Source::json("mocks", mocks)).unwrap());

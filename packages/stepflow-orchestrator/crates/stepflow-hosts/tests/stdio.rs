@@ -108,6 +108,43 @@ async fn the_config_caps_what_a_worker_announces() {
 }
 
 #[tokio::test]
+async fn an_output_that_is_not_the_declared_one_is_a_failure_of_the_component() {
+    let mut fixture = worker("echo").validate_outputs().start().await;
+    fixture.host.offer(task("/numbered/a", json(r#"{"n":1}"#)));
+    assert_eq!(fixture.words.output().await, json(r#"{"n":1}"#));
+    fixture.host.offer(task("/numbered/a", json(r#"{"n":"a secret"}"#)));
+    let Answer::Failed(failure) = fixture.words.answer().await.1 else { panic!("it was not checked") };
+    let error = failure.error;
+    assert_eq!((error.kind, error.code), (ErrorKind::ComponentFailed, 500));
+    assert_eq!(error.message, "the output of `/numbered/a` does not fit: `/n`: expected integer, found string");
+    let data = error.data.unwrap();
+    let text = |name: &str| data.field(name).and_then(|value| value.text());
+    assert_eq!(text("path").as_deref(), Some("/n"));
+    assert_eq!(text("expected").as_deref(), Some("integer"));
+    assert_eq!(text("found").as_deref(), Some("string"));
+    assert!(!data.to_string().contains("secret"), "{data}");
+    assert_eq!(failure.retryable, None, "the step decides whether it is tried again");
+}
+
+#[tokio::test]
+async fn outputs_without_a_schema_errors_and_unknown_paths_are_left_alone() {
+    let mut fixture = worker("echo").validate_outputs().start().await;
+    for path in ["/echo", "/not_listed"] {
+        fixture.host.offer(task(path, json("[1]")));
+        assert_eq!(fixture.words.output().await, json("[1]"), "{path}");
+    }
+    fixture.host.offer(task("/error", json(r#"{"code":-32003,"message":"its own"}"#)));
+    assert_eq!(fixture.words.failure().await.message, "its own");
+}
+
+#[tokio::test]
+async fn outputs_are_not_checked_unless_that_is_asked_for() {
+    let mut fixture = worker("echo").start().await;
+    fixture.host.offer(task("/numbered/a", json("[]")));
+    assert_eq!(fixture.words.output().await, json("[]"));
+}
+
+#[tokio::test]
 async fn a_waiting_task_is_cancelled_at_once() {
     let mut fixture = worker("hold").start().await;
     let (held, waiting) = (task("/echo", Value::string("hold")), task("/echo", Value::null()));

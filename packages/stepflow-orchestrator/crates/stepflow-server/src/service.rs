@@ -88,7 +88,9 @@ impl Service {
                     worker
                 }
                 Plugin::Mock(mock) => {
-                    let mock = Arc::new(MockHost::new(mock.clone(), inbox));
+                    let mut options = mock.options.clone();
+                    options.validate_outputs = mock.validate_outputs.unwrap_or(config.validate_outputs);
+                    let mock = Arc::new(MockHost::new(options, inbox));
                     lists.insert(name.clone(), Arc::clone(&mock) as _);
                     mock
                 }
@@ -232,6 +234,7 @@ fn worker_options(config: &Config, name: &str, worker: &Worker) -> WorkerOptions
         withheld_env: config.withheld_env.clone(),
         start_timeout: worker.start_timeout.unwrap_or(usual.start_timeout),
         max_concurrency: worker.max_concurrency,
+        validate_outputs: worker.validate_outputs.unwrap_or(config.validate_outputs),
         ..usual
     }
 }

@@ -43,6 +43,16 @@ fn subflow(step: &Step, input: Path) -> Option<(Path, Value)> {
     constant(&step.input, member, &input)
 }
 
+/// Where a step has a sub-flow without the `$literal` that makes it one: the references in it are read as those of
+/// the flow around it.
+pub(super) fn unwrapped(step: &Step, input: Path) -> Option<Path> {
+    let (_, member) = TAKERS.iter().find(|(component, _)| *component == step.component)?;
+    let Expression::Object(members) = &step.input else { return None };
+    let (_, written) = members.iter().find(|(key, _)| key == member)?;
+    let Expression::Object(parts) = written else { return None };
+    parts.iter().any(|(key, _)| matches!(key.as_str(), "steps" | "output")).then(|| input.field(*member))
+}
+
 /// The member of an input when it is a constant.
 fn constant(input: &Expression, member: &str, at: &Path) -> Option<(Path, Value)> {
     match input {

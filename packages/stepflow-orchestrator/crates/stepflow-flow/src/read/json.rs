@@ -2,21 +2,17 @@
 
 use stepflow_protocol::MAX_DEPTH;
 
-use super::{Members, Reporter, after_mark};
-use crate::diagnostics::{Code, Diagnostics};
+use super::{Members, Reporter, Stop, after_mark};
+use crate::diagnostics::Code;
 use crate::node::{Content, Entry, Node};
 use crate::number;
 use crate::path::{Path, Segment};
 use crate::source::Span;
 
-pub(super) fn read(text: &str, diagnostics: &mut Diagnostics) -> Option<Node> {
-    let mut reader =
-        Reader { text, at: after_mark(text), depth: 0, path: Path::root(), report: Reporter { diagnostics } };
+pub(super) fn read(text: &str, report: Reporter<'_>) -> Option<Node> {
+    let mut reader = Reader { text, at: after_mark(text), depth: 0, path: Path::root(), report };
     reader.document().ok()
 }
-
-/// The text cannot be read further; why is in the diagnostics.
-struct Stop;
 
 struct Reader<'t, 'd> {
     text: &'t str,
@@ -39,6 +35,8 @@ impl Reader<'_, '_> {
     fn value(&mut self) -> Result<Node, Stop> {
         self.skip_space();
         let start = self.at;
+        let first = Span::new(start, (start + 1).min(self.text.len()));
+        self.report.count(1, || self.path.clone(), first)?;
         let content = match self.peek() {
             Some(b'{') => self.nested(Self::object)?,
             Some(b'[') => self.nested(Self::array)?,

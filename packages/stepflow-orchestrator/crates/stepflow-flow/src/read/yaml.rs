@@ -8,29 +8,21 @@ use std::collections::HashMap;
 use granit_parser::{ErrorKind, Event, Parser, ScanError, StructureStyle};
 use stepflow_protocol::MAX_DEPTH;
 
-use super::{Keys, Members, Reporter, after_mark};
-use crate::diagnostics::{Code, Diagnostics};
-use crate::node::{Content, Entry, Node};
+use super::{Keys, Members, Reporter, Stop, after_mark};
+use crate::diagnostics::Code;
+use crate::node::{Content, Entry, Node, Size};
 use crate::path::{Path, Segment};
 use crate::source::{MAX_BYTES, Span};
 
-pub(super) fn read(text: &str, keys: Keys, diagnostics: &mut Diagnostics) -> Option<Node> {
+pub(super) fn read(text: &str, keys: Keys, report: Reporter<'_>) -> Option<Node> {
     let options = granit_parser::options! {
         emit_comments: false,
         emit_unresolved_aliases: true,
         flow_nesting_limit: MAX_DEPTH,
         block_nesting_limit: MAX_DEPTH,
     };
-    let mut builder = Builder {
-        text,
-        report: Reporter { diagnostics },
-        keys,
-        open: Vec::new(),
-        root: None,
-        anchors: HashMap::new(),
-        copied: 0,
-        documents: 0,
-    };
+    let mut builder =
+        Builder { text, report, keys, open: Vec::new(), root: None, anchors: HashMap::new(), copied: 0, documents: 0 };
     for event in Parser::new_from_str_with_options(text, options) {
         let step = match event {
             Ok((event, span)) => builder.event(event, place(span)),
@@ -43,9 +35,6 @@ pub(super) fn read(text: &str, keys: Keys, diagnostics: &mut Diagnostics) -> Opt
     let start = after_mark(text);
     Some(builder.root.unwrap_or(Node { span: Span::new(start, start), content: Content::Null }))
 }
-
-/// The text cannot be read further; why is in the diagnostics.
-struct Stop;
 
 /// What copies made by aliases may add to a document, counted like text: as much again as a document may have.
 const COPY_BUDGET: usize = MAX_BYTES;
@@ -64,8 +53,7 @@ struct Builder<'t, 'd> {
 /// A finished value that has a name.
 struct Anchored {
     node: Node,
-    weight: usize,
-    depth: usize,
+    size: Size,
 }
 
 /// A collection whose end has not come yet.
@@ -93,6 +81,7 @@ impl Builder<'_, '_> {
                     let content = Content::String(text.into_owned());
                     self.remember(anchor, &Node { span, content });
                 } else {
+                    self.count(1, span)?;
                     let written = &self.text[span.start..span.end];
                     let path = || path_of(&self.open);
                     let content = scalar::resolve(text, style, tag.as_deref(), written, span, &path, &mut self.report);
@@ -112,7 +101,7 @@ impl Builder<'_, '_> {
             Event::UnresolvedAlias(name) => {
                 let message = format!("there is no anchor `&{name}` before this alias");
                 self.report.report(Code::InvalidSyntax, &self.path(), span, message);
-                self.stand_in(span);
+                self.stand_in(span)?;
             }
             _ => {}
         }
@@ -140,6 +129,7 @@ impl Builder<'_, '_> {
             self.report.too_deep(&self.path(), span);
             return Err(Stop);
         }
+        self.count(1, span)?;
         self.open.push(Collection { span, anchor, in_block: style == StructureStyle::Block, parts });
         Ok(())
     }
@@ -183,12 +173,14 @@ impl Builder<'_, '_> {
     }
 
     /// Something for a value that could not be read, so that reading can go on.
-    fn stand_in(&mut self, span: Span) {
+    fn stand_in(&mut self, span: Span) -> Result<(), Stop> {
         if self.awaits_key() {
             self.set_key(String::new(), span);
         } else {
+            self.count(1, span)?;
             self.finished(Node { span, content: Content::Null }, 0);
         }
+        Ok(())
     }
 
     fn awaits_key(&self) -> bool {
@@ -214,22 +206,22 @@ impl Builder<'_, '_> {
     }
 
     fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Stop> {
-        let Some(Anchored { node, weight, depth }) = self.anchors.get(&anchor) else {
+        let Some(Anchored { node, size }) = self.anchors.get(&anchor) else {
             let message = "this alias stands inside the value that it refers to";
             self.report.report(Code::InvalidSyntax, &self.path(), span, message);
-            self.stand_in(span);
-            return Ok(());
+            return self.stand_in(span);
         };
-        self.copied = self.copied.saturating_add(*weight);
+        self.copied = self.copied.saturating_add(size.weight);
         if self.copied > COPY_BUDGET {
             let message = "aliases make this document too large";
             self.report.report(Code::LimitExceeded, &self.path(), span, message);
             return Err(Stop);
         }
-        if self.open.len() + depth > MAX_DEPTH {
+        if self.open.len() + size.depth > MAX_DEPTH {
             self.report.too_deep(&self.path(), span);
             return Err(Stop);
         }
+        self.report.count(size.nodes, || path_of(&self.open), span)?;
         let copy = node.clone();
         match copy.content {
             Content::String(text) if self.awaits_key() => self.set_key(text, span),
@@ -243,10 +235,10 @@ impl Builder<'_, '_> {
         if anchor == 0 {
             return;
         }
-        let (weight, depth) = node.measure();
-        self.copied = self.copied.saturating_add(weight);
+        let size = node.measure();
+        self.copied = self.copied.saturating_add(size.weight);
         if self.copied <= COPY_BUDGET {
-            self.anchors.insert(anchor, Anchored { node: node.clone(), weight, depth });
+            self.anchors.insert(anchor, Anchored { node: node.clone(), size });
         }
     }
 
@@ -297,6 +289,10 @@ impl Builder<'_, '_> {
             }
         }
         Err(Stop)
+    }
+
+    fn count(&mut self, nodes: usize, span: Span) -> Result<(), Stop> {
+        self.report.count(nodes, || path_of(&self.open), span)
     }
 
     /// Where the next value will stand.

@@ -35,14 +35,28 @@ impl Behavior {
     /// component's own or, as published, the name of a kind.
     pub fn decode(decoder: &mut Decoder, node: &Node) -> Option<Self> {
         let mut fields = decoder.fields(node)?;
-        let delay = fields.optional(decoder, "delay", Decoder::time_span).map(|span| span.duration());
-        let answer = if node.get("outcome").is_some() {
-            flow_result(decoder, &mut fields)
-        } else {
-            output_or_error(decoder, &mut fields)
-        };
+        let behavior = Self::of(decoder, &mut fields);
         fields.close(decoder);
+        behavior
+    }
+
+    /// The same, of an object that may have other members.
+    pub(super) fn of(decoder: &mut Decoder, fields: &mut Fields<'_>) -> Option<Self> {
+        let delay = fields.optional(decoder, "delay", Decoder::time_span).map(|span| span.duration());
+        let answer = if fields.node().get("outcome").is_some() {
+            flow_result(decoder, fields)
+        } else {
+            output_or_error(decoder, fields)
+        };
         Some(Self { answer: answer?, delay: delay.unwrap_or_default() })
+    }
+
+    /// With another answer in the place of its output, if it has one.
+    pub(super) fn map(self, answer: impl FnOnce(Value) -> Answer) -> Self {
+        match self.answer {
+            Answer::Success(output) => Self { answer: answer(output), delay: self.delay },
+            _ => self,
+        }
     }
 }
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use stepflow_engine::event::{Route, TaskRef};
-use stepflow_engine::ports::{ComponentHost, Inbox, Purity, Target, TaskEnvelope};
+use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Purity, Target, TaskEnvelope};
 use stepflow_flow::node::Content;
-use stepflow_flow::{Decoder, Node};
+use stepflow_flow::{Code, Decoder, Node, Schema};
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
 use super::Behavior;
 use super::stage::Stage;
+use crate::components::output_misfit;
 
 /// No plugin of a configuration is called so.
 const PLUGIN: &str = "(mocks of the case)";
@@ -30,27 +31,43 @@ enum Answers {
 }
 
 impl Mocks {
-    /// Reads `{"/path": <answer>}`. `outputs: [value, …]`, and a list of answers, hold one for each call.
+    /// Reads `{"/path": <answer>}`. `outputs: [value, …]`, and a list of answers, hold one for each call. An
+    /// `output_schema` beside them makes failures of the outputs that do not fit.
     pub fn decode(decoder: &mut Decoder, node: &Node) -> Option<Self> {
-        let mocks = decoder.each_member(node, |decoder, entry| answers(decoder, &entry.value))?;
+        let mocks = decoder.each_member(node, |decoder, entry| answers(decoder, &entry.key, &entry.value))?;
         Some(Self(mocks.into_iter().collect()))
     }
 }
 
-fn answers(decoder: &mut Decoder, node: &Node) -> Option<Answers> {
+fn answers(decoder: &mut Decoder, path: &str, node: &Node) -> Option<Answers> {
     let each = |answers| Answers::Each { answers, called: 0 };
     if let Content::Array(_) = node.content {
         return decoder.each(node, Behavior::decode).map(each);
     }
-    if node.get("outputs").is_none() {
-        return Behavior::decode(decoder, node).map(Answers::Always);
-    }
     let mut fields = decoder.fields(node)?;
-    let outputs = fields.required(decoder, "outputs", |decoder, node| {
-        decoder.each(node, |_, output| Some(Behavior::output(output.to_value())))
-    });
+    let schema = fields.optional(decoder, "output_schema", schema);
+    // Nothing that an answer depends on is known later.
+    let checked = |behavior: Behavior| behavior.map(|output| answer(schema.as_ref(), path, output));
+    let answers = if node.get("outputs").is_some() {
+        let output = |_: &mut Decoder, output: &Node| Some(checked(Behavior::output(output.to_value())));
+        fields.required(decoder, "outputs", |decoder, node| decoder.each(node, output)).map(each)
+    } else {
+        Behavior::of(decoder, &mut fields).map(|behavior| Answers::Always(checked(behavior)))
+    };
     fields.close(decoder);
-    outputs.map(each)
+    answers
+}
+
+fn schema(decoder: &mut Decoder, node: &Node) -> Option<Schema> {
+    let compiled = Schema::compile(&node.to_value());
+    compiled.map_err(|error| decoder.report(Code::InvalidSchema, node.span, error.to_string())).ok()
+}
+
+fn answer(schema: Option<&Schema>, path: &str, output: Value) -> Answer {
+    match schema.and_then(|schema| output_misfit(schema, path, &output)) {
+        Some(error) => Answer::Failed(error.into()),
+        None => Answer::Success(output),
+    }
 }
 
 /// The component host of a test: the mocks of its case, and behind them the hosts of the configuration.

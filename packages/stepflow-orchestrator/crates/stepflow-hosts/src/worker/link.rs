@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
-use stepflow_engine::event::TaskRef;
+use stepflow_engine::event::{Route, TaskRef};
 use stepflow_engine::ports::{Answer, Inbox, Lost, TaskEnvelope};
-use stepflow_protocol::FlowError;
+use stepflow_protocol::{FlowError, Value};
 use tokio::sync::{Notify, watch};
 
 use super::connection::Connection;
@@ -79,6 +79,8 @@ pub(crate) struct Signals {
 enum Said {
     Started(TaskRef, Arc<str>),
     Answer(TaskRef, Answer),
+    /// An output that is the answer when it fits.
+    Output(TaskRef, Route, Value, Arc<Components>),
 }
 
 impl Shared {
@@ -100,7 +102,7 @@ impl Shared {
         read(&self.state.lock())
     }
 
-    /// Tells the engine, without the lock: it may answer with a new offer. One thread speaks at a time, so that
+    /// Tells the engine, without the lock: it may answer with a new offer, and outputs are checked here. One thread speaks at a time, so that
     /// `started` comes before its answer.
     fn speak(&self, mut state: MutexGuard<'_, State>) {
         if state.speaking {
@@ -114,6 +116,9 @@ impl Shared {
                     match word {
                         Said::Started(task, instance) => self.inbox.started(task, &instance),
                         Said::Answer(task, answer) => self.inbox.answer(task, answer),
+                        Said::Output(task, route, output, components) => {
+                            self.inbox.answer(task, components.answer(&route.plugin, &route.component, output));
+                        }
                     }
                 }
             });
@@ -150,7 +155,12 @@ impl State {
             None => {}
             Some((task, Verdict::Ended(answer))) => {
                 self.crashes = 0;
-                self.said.push(Said::Answer(task.task, answer));
+                self.said.push(match (answer, &self.components) {
+                    (Answer::Success(output), Some(components)) if components.validates_outputs() => {
+                        Said::Output(task.task, task.route, output, Arc::clone(components))
+                    }
+                    (answer, _) => Said::Answer(task.task, answer),
+                });
             }
             Some((task, Verdict::NotAccepted)) => {
                 link.closed = true;

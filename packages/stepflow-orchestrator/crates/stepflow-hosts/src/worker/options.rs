@@ -26,6 +26,8 @@ pub struct WorkerOptions {
     pub start_timeout: Duration,
     /// Caps what the worker announces; stands for it when the worker announces nothing.
     pub max_concurrency: Option<usize>,
+    /// Whether outputs have to fit the schemas that its components declare for them.
+    pub validate_outputs: bool,
     /// How long it may take to end by itself when it is shut down, before it is asked with SIGTERM, and again as long
     /// before it is killed.
     pub shutdown_grace: Duration,
@@ -47,6 +49,7 @@ impl WorkerOptions {
             cwd: cwd.into(),
             start_timeout: Duration::from_secs(300),
             max_concurrency: None,
+            validate_outputs: false,
             shutdown_grace: Duration::from_secs(2),
             restart: RestartPolicy::default(),
         }

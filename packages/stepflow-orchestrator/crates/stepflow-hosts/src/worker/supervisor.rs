@@ -211,7 +211,7 @@ async fn handshake(core: &Core) -> Result<(), String> {
     let worker = core.ask(|link| link.connection.initialize()).await?;
     let listed = core.ask(|link| link.connection.initialized(worker)).await?;
     let infos = listed.components.ok_or("it answered `components/list` without `components`")?;
-    let components = Arc::new(Components::new(&core.options.name, infos));
+    let components = Arc::new(Components::new(&core.options.name, infos, core.options.validate_outputs));
     core.shared.with(|state| {
         state.components = Some(components);
         state.phase = Phase::Ready;

@@ -90,6 +90,11 @@ impl Builder {
         self
     }
 
+    pub fn validate_outputs(mut self) -> Self {
+        self.options.validate_outputs = true;
+        self
+    }
+
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
         self.options.start_timeout = timeout;
         self

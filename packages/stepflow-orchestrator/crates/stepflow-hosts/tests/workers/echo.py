@@ -1,5 +1,6 @@
 """Answers at once: `/echo` its input, `/seen/...` the whole message, `/blob` what it kept and got back, `/error` the
-error that its input describes. `--legacy` announces no capabilities."""
+error that its input describes. `/numbered` says that it gives an object with a number `n`. `--legacy` announces no
+capabilities."""
 
 import sys
 
@@ -9,12 +10,14 @@ TYPED = {
     "component": "/typed",
     "input_schema": {"type": "object", "properties": {"blob_id": {"type": "string"}}},
 }
+NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+NUMBERED = {"component": "/numbered/{*rest}", "output_schema": NUMBER}
 BROKEN = {"component": "/unchecked", "input_schema": {"$ref": "https://example.com/schema.json"}}
 PLAIN = [
     {"component": name} for name in ("/echo", "/blob", "/error", "/seen/{*rest}", "/bad_request")
 ]
 
-wire.greet([*PLAIN, TYPED, BROKEN], None if "--legacy" in sys.argv else {"max_concurrency": 8})
+wire.greet([*PLAIN, TYPED, NUMBERED, BROKEN], None if "--legacy" in sys.argv else {"max_concurrency": 8})
 
 
 def ask(method, params, request_id="mine-1"):

@@ -47,6 +47,8 @@ pub struct Config {
     pub engine: stepflow_engine::Options,
     /// The store's settings.
     pub store: stepflow_store::Options,
+    /// Whether the outputs of a plugin are checked that does not say so itself.
+    pub validate_outputs: bool,
     /// Variables that settings of the server are filled in with: no worker inherits them.
     pub withheld_env: Vec<String>,
     /// The plugins' names, also of those that are not built.
@@ -62,7 +64,7 @@ pub enum Plugin {
     /// A worker process on stdio.
     Stepflow(Worker),
     /// A list of answers, for tests.
-    Mock(MockOptions),
+    Mock(Mock),
 }
 
 /// What the builtins may do.
@@ -87,6 +89,17 @@ pub struct Worker {
     pub start_timeout: Option<Duration>,
     /// How many tasks it gets at once; what it announces when absent.
     pub max_concurrency: Option<usize>,
+    /// Whether its outputs are checked; as [`Config::validate_outputs`] says when absent.
+    pub validate_outputs: Option<bool>,
+}
+
+/// What answers from a list.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Mock {
+    /// The list.
+    pub options: MockOptions,
+    /// Whether its outputs are checked; as [`Config::validate_outputs`] says when absent.
+    pub validate_outputs: Option<bool>,
 }
 
 /// Where `serve` listens.
@@ -146,6 +159,7 @@ pub fn read(source: Source, folder: PathBuf) -> Result<Config, Failure> {
         server: read.server,
         engine: read.engine,
         store: read.store,
+        validate_outputs: false,
         withheld_env: filled.own,
         names: read.names,
         file: Some(File { source, not_built: found.not_built }),
@@ -177,6 +191,7 @@ fn without_file(worker: Option<String>, folder: PathBuf) -> Config {
         server: Server::default(),
         engine: stepflow_engine::Options::default(),
         store: stepflow_store::Options::default(),
+        validate_outputs: false,
         withheld_env: Vec::new(),
         names,
         file: None,

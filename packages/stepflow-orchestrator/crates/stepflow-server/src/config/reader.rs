@@ -11,7 +11,7 @@ use stepflow_hosts::{Condition, MockOptions, RouteError, Rule};
 
 use super::check::listed;
 use super::routing::routing;
-use super::{Builtin, Plugin, Server, Worker};
+use super::{Builtin, Mock, Plugin, Server, Worker};
 
 /// What the file says, and what is wrong with it.
 #[derive(Debug, Default)]
@@ -74,9 +74,9 @@ impl Read {
             })),
             "stepflow" => Some(Plugin::Stepflow(worker(node))),
             "mock" => {
-                let mut mock = MockOptions::default();
+                let mut mock = Mock { validate_outputs: flag(node, "validateOutputs"), ..Mock::default() };
                 self.decode(&["plugins", name, "components"], node.get("components"), |_, decoder, node| {
-                    mock = MockOptions::decode(decoder, node).unwrap_or_default();
+                    mock.options = MockOptions::decode(decoder, node).unwrap_or_default();
                 });
                 Some(Plugin::Mock(mock))
             }
@@ -159,6 +159,7 @@ fn worker(node: &Node) -> Worker {
         },
         start_timeout: time(node, "startTimeout"),
         max_concurrency: whole(node, "maxConcurrency"),
+        validate_outputs: flag(node, "validateOutputs"),
     }
 }
 
@@ -205,6 +206,13 @@ fn texts(node: &Node, key: &str) -> Option<Vec<String>> {
 fn whole<N: TryFrom<u64>>(node: &Node, key: &str) -> Option<N> {
     match &node.get(key)?.content {
         Content::Number(digits) => digits.parse::<u64>().ok().and_then(|number| N::try_from(number).ok()),
+        _ => None,
+    }
+}
+
+fn flag(node: &Node, key: &str) -> Option<bool> {
+    match node.get(key)?.content {
+        Content::Bool(flag) => Some(flag),
         _ => None,
     }
 }

@@ -28,6 +28,7 @@ fn plugins_and_routes_are_read() {
         inherit_env: Some(vec!["HOME".to_owned()]),
         start_timeout: Some(Duration::from_secs(90)),
         max_concurrency: Some(4),
+        validate_outputs: None,
     };
     assert_eq!(config.plugins["python"], Plugin::Stepflow(worker));
     let allow_paths = vec![std::env::temp_dir().join("shared")];
@@ -120,7 +121,7 @@ fn what_is_not_built_is_named_once_and_its_parts_are_checked() {
 #[test]
 fn asking_for_what_happens_anyway_is_allowed() {
     for text in [
-        "plugins: {p: {type: stepflow, command: w, instances: 1, validateOutputs: false, transport: stdio}}",
+        "plugins: {p: {type: stepflow, command: w, instances: 1, transport: stdio}}",
         "stateStore: {type: inMemory}",
         "storageConfig: {type: inMemory}",
         "storageConfig: {metadata: {type: inMemory}}",
@@ -128,6 +129,23 @@ fn asking_for_what_happens_anyway_is_allowed() {
     ] {
         assert!(parse(text).unwrap().refuse_what_is_not_built().is_ok(), "{text}");
     }
+}
+
+#[test]
+fn a_plugin_says_whether_its_outputs_are_checked_or_leaves_it_open() {
+    let config = parse(
+        "plugins:\n  a: {type: stepflow, command: w, validateOutputs: true}\n  b: {type: mock, validateOutputs: false}\n\
+         \x20 c: {type: mock}\n",
+    )
+    .unwrap();
+    let said = |name: &str| match &config.plugins[name] {
+        Plugin::Stepflow(worker) => worker.validate_outputs,
+        Plugin::Mock(mock) => mock.validate_outputs,
+        Plugin::Builtin(_) => None,
+    };
+    assert_eq!(["a", "b", "c"].map(said), [Some(true), Some(false), None]);
+    assert!(!config.validate_outputs && config.refuse_what_is_not_built().is_ok());
+    assert!(refused("plugins: {p: {type: mock, validateOutputs: sometimes}}").contains("`validateOutputs` must be"));
 }
 
 #[test]

@@ -48,12 +48,13 @@ pub async fn test(args: TestArgs) -> Result<Exit, Failure> {
 }
 
 /// Runs the wanted cases of a file; nothing when there are none.
-async fn run(suite: Suite, args: &TestArgs) -> Result<Option<FileReport>, Failure> {
+async fn run(mut suite: Suite, args: &TestArgs) -> Result<Option<FileReport>, Failure> {
     let wanted = |case: &Case| args.case.is_empty() || args.case.contains(&case.name);
     let cases: Vec<&Case> = suite.cases.iter().filter(|case| wanted(case)).collect();
     if cases.is_empty() {
         return Ok(None);
     }
+    suite.config.validate_outputs = true;
     let bench = bench::Bench::new(&suite.config, &cases).await?;
     let mut report = FileReport::new(&suite.file);
     let mut updates = Vec::new();

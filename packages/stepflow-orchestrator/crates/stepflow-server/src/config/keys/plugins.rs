@@ -17,6 +17,13 @@ const ARGS: Key = Key::new("args", TEXTS, "Its arguments.").default("[]");
 
 const ENVIRONMENT: Key = Key::new("env", ENV, "Variables that it gets on top of those it inherits.").default("{}");
 
+const VALIDATE_OUTPUTS: Key = Key::new(
+    "validateOutputs",
+    Shape::Flag,
+    "Whether outputs have to fit the component's schema; in `stepflow test` they have to unless this is `false`.",
+)
+.default("false");
+
 const SECONDS: Shape = Shape::Whole { least: 0, most: u32::MAX as u64 };
 
 /// All of them.
@@ -43,12 +50,15 @@ pub static ALL: &[Variant] = &[
         object: Object {
             name: "MockPlugin",
             about: "Components that answer from a list instead of doing anything, for tests.",
-            keys: &[Key::new(
-                "components",
-                Shape::Map { noun: "the component", of: &Shape::Any },
-                "By path: `input_schema`, `output_schema`, and `behaviors`, which say what is answered to which input.",
-            )
-            .default("{}")],
+            keys: &[
+                Key::new(
+                    "components",
+                    Shape::Map { noun: "the component", of: &Shape::Any },
+                    "By path: `input_schema`, `output_schema`, and `behaviors`, which say what is answered to which input.",
+                )
+                .default("{}"),
+                VALIDATE_OUTPUTS,
+            ],
             required: &[],
         },
     },
@@ -118,9 +128,7 @@ const STEPFLOW: Object = Object {
         Key::new("transport", Shape::Word(&[Word::new("stdio"), Word::planned("http")]), "How it is spoken with.")
             .default("\"stdio\""),
         Key::new("instances", AT_LEAST_ONE, "How many processes are started.").default("1").planned_but("1"),
-        Key::new("validateOutputs", Shape::Flag, "Whether results are checked against the component's schema.")
-            .default("false")
-            .planned_but("false"),
+        VALIDATE_OUTPUTS,
         Key::new("cancelGrace", Shape::Time, "How long a cancelled task may take to end.").default("\"4s\"").planned(),
         Key::new(
             "url",

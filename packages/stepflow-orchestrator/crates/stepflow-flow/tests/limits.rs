@@ -1,0 +1,96 @@
+//! Documents that are as large as they may be, and larger. The memory is that of the process, so that one test goes
+//! through all that are measured.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
+
+mod effort;
+
+use std::time::Duration;
+
+use effort::{Clock, LONGEST, MOST_MEMORY, most_memory};
+use stepflow_flow::{Diagnostics, Format, Source, load, read_value};
+
+/// A document that fits into 16 MiB: `piece` as often as there is room between the others.
+fn dense(format: Format, before: &str, piece: &str, after: &str) -> Source {
+    let room = 16 * 1024 * 1024 - before.len() - after.len();
+    let text = format!("{before}{}{after}", piece.repeat(room / piece.len()));
+    Source { name: "flow".to_owned(), text: text.into_bytes(), format }
+}
+
+/// Loads a document within this time.
+fn loaded(source: Source, longest: Duration) -> Diagnostics {
+    let start: String = String::from_utf8_lossy(&source.text[..40]).into_owned();
+    let begun = Clock::start();
+    let diagnostics = load(source).diagnostics;
+    let took = begun.elapsed();
+    assert!(took <= longest, "{start}… took {took:?}");
+    diagnostics
+}
+
+#[test]
+fn no_dense_document_costs_much() {
+    refused_at_the_value_that_passes_the_limit();
+    read_up_to_the_limit();
+    if let Some(memory) = most_memory() {
+        assert!(memory <= MOST_MEMORY, "{memory} KiB");
+    }
+}
+
+fn refused_at_the_value_that_passes_the_limit() {
+    use Format::{Json, Yaml};
+    // What stands before the repeated piece counts: the flow and the array are two values.
+    let cases = [
+        (Yaml, "steps: [", "1,", "1]", "$.steps[249998]"),
+        (Json, "{\"steps\": [", "1,", "1]}", "$.steps[249998]"),
+        (Yaml, "output:\n", "- 1\n", "", "$.output[249998]"),
+        (Json, "{\"output\": [", "[[]],", "0]}", "$.output[124999]"),
+        (Json, "{\"output\": {", "\"a\":1,", "\"b\":1}}", "$.output.a"),
+        (Yaml, "output: [", "*a,", "]", "$.output[249998]"),
+        (Yaml, "output: [", "*a : ,", "]", "$.output[124999]"),
+        (Yaml, "output: [", "&a 1,*a,", "]", "$.output[249998]"),
+        (Yaml, "metadata: {a: &a [1, 2, 3, 4]}\noutput: [", "*a, ", "]", "$.output[49998]"),
+    ];
+    for (format, before, piece, after, path) in cases {
+        let diagnostics = loaded(dense(format, before, piece, after), LONGEST);
+        let limits = diagnostics.iter().filter(|one| one.code.number() == 3014);
+        assert_eq!(limits.map(|one| one.path.as_str()).collect::<Vec<_>>(), [path], "{before}{piece}");
+    }
+}
+
+fn read_up_to_the_limit() {
+    let documents = [
+        format!("steps: [{}]", "1,".repeat(249_998)),
+        format!("output: [{}]", "{$step: x},".repeat(124_999)),
+        format!("steps: [{}]", "{id: a, component: /x},".repeat(83_332)),
+    ];
+    for document in documents {
+        // All of it is decoded and checked, too: a build that is not optimised gets more time for that.
+        let longest = if cfg!(debug_assertions) { LONGEST * 2 } else { LONGEST };
+        let diagnostics = loaded(Source::yaml("flow.yaml", document), longest);
+        assert!(diagnostics.iter().all(|one| one.code.number() != 3014), "{diagnostics}");
+    }
+}
+
+#[test]
+fn a_flow_of_ten_thousand_ordinary_steps_is_within_the_limits() {
+    let step = |index: usize| {
+        format!(
+            "- id: s{index}\n  component: /x/y\n  timeout: 5s\n  onError: {{action: retry, maxRetries: 3}}\n  \
+             metadata: {{title: t, owner: o}}\n  input: {{a: {{$step: s{}}}, b: {{$input: b}}, c: [1, 2, 3], d: text}}\n",
+            index.saturating_sub(1)
+        )
+    };
+    let steps: String = (1..10_000).map(step).collect();
+    let loaded = load(Source::yaml(
+        "flow.yaml",
+        format!("steps:\n- {{id: s0, component: /x}}\n{steps}output: {{$step: s9999}}"),
+    ));
+    assert!(loaded.flow.is_some(), "{}", loaded.diagnostics);
+}
+
+#[test]
+fn data_may_have_more_values_than_a_flow() {
+    let values = vec!["1"; 300_000].join(",");
+    for source in [Source::json("in.json", format!("[{values}]")), Source::yaml("in.yaml", format!("[{values}]"))] {
+        assert_eq!(read_value(&source).unwrap().as_str().len(), values.len() + 2);
+    }
+}
