@@ -17,7 +17,9 @@ PLAIN = [
     {"component": name} for name in ("/echo", "/blob", "/error", "/seen/{*rest}", "/bad_request")
 ]
 
-wire.greet([*PLAIN, TYPED, NUMBERED, BROKEN], None if "--legacy" in sys.argv else {"max_concurrency": 8})
+wire.greet(
+    [*PLAIN, TYPED, NUMBERED, BROKEN], None if "--legacy" in sys.argv else {"max_concurrency": 8}
+)
 
 
 def ask(method, params, request_id="mine-1"):
