@@ -7,14 +7,14 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::progress::Terminal;
 
-/// Starts logging from this level up.
+/// Starts logging from this level up. A process that logs already, because it ran a command before, goes on as it does.
 pub fn start(level: LevelFilter, terminal: &Terminal) {
-    tracing_subscriber::fmt()
+    let _ = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_ansi(false)
         .with_target(false)
         .with_writer(Lines(terminal.clone()))
-        .init();
+        .try_init();
 }
 
 /// Hands whole lines to the terminal, which knows where its live display stands.
