@@ -15,10 +15,11 @@ pub use error::{ErrorKind, FlowError};
 pub use ids::{BlobId, FlowId, InvalidId, RunId, TaskId, content_id};
 pub use messages::{
     BlobType, BlobsGetParams, BlobsGetResult, BlobsPutParams, BlobsPutResult, ComponentCapabilities, ComponentInfo,
-    ComponentsExecuteParams, ComponentsExecuteResult, ComponentsInferSchemaParams, ComponentsInferSchemaResult,
-    ComponentsInfoParams, ComponentsInfoResult, ComponentsListParams, ComponentsListResult, Envelope, FailureDetails,
-    InitializeParams, InitializeResult, InitializedParams, MessageId, Method, ObservabilityContext, RpcError,
-    RuntimeCapabilities, WorkerCapabilities, codes,
+    ComponentsCancelParams, ComponentsExecuteParams, ComponentsExecuteResult, ComponentsInferSchemaParams,
+    ComponentsInferSchemaResult, ComponentsInfoParams, ComponentsInfoResult, ComponentsListParams,
+    ComponentsListResult, Envelope, FailureDetails, InitializeParams, InitializeResult, InitializedParams, ItemResult,
+    ItemStatistics, MessageId, Method, ObservabilityContext, ResultOrder, RpcError, RunStatusProtocol, RunsGetParams,
+    RunsSubmitParams, RuntimeCapabilities, WorkerCapabilities, codes,
 };
 pub use outcome::FlowResult;
 pub use schema::protocol_schema;

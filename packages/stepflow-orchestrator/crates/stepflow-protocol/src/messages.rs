@@ -4,6 +4,7 @@
 //! generated from it. Members are snake_case as in the published protocol; everything optional may be absent or null.
 
 mod envelope;
+mod runs;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use envelope::{Envelope, MessageId, RpcError};
+pub use runs::{ItemResult, ItemStatistics, ResultOrder, RunStatusProtocol, RunsGetParams, RunsSubmitParams};
 
 use crate::{BlobId, Value};
 
@@ -63,12 +65,33 @@ pub enum Method {
     /// Server to worker: run a component.
     #[serde(rename = "components/execute")]
     ComponentsExecute,
+    /// Server to worker, a notification: the answer of an execute is not needed any more.
+    #[serde(rename = "components/cancel")]
+    ComponentsCancel,
     /// Worker to server: keep this content.
     #[serde(rename = "blobs/put")]
     BlobsPut,
     /// Worker to server: give me this content.
     #[serde(rename = "blobs/get")]
     BlobsGet,
+    /// Worker to server: run this flow.
+    #[serde(rename = "runs/submit")]
+    RunsSubmit,
+    /// Worker to server: how far is this run.
+    #[serde(rename = "runs/get")]
+    RunsGet,
+    /// Worker to server, from published workers up to 0.7: run this flow, and answer when it has ended.
+    #[serde(rename = "flows/evaluate")]
+    FlowsEvaluate,
+    /// Worker to server, from published workers up to 0.7: the metadata of a flow and of a step.
+    #[serde(rename = "flows/get_metadata")]
+    FlowsGetMetadata,
+    /// Worker to server, from published workers up to 0.7: run this flow once for each input.
+    #[serde(rename = "flows/submit_batch")]
+    FlowsSubmitBatch,
+    /// Worker to server, from published workers up to 0.7: how far is this batch.
+    #[serde(rename = "flows/get_batch")]
+    FlowsGetBatch,
 }
 
 impl Method {
@@ -82,8 +105,15 @@ impl Method {
             Self::ComponentsInfo => "components/info",
             Self::ComponentsInferSchema => "components/infer_schema",
             Self::ComponentsExecute => "components/execute",
+            Self::ComponentsCancel => "components/cancel",
             Self::BlobsPut => "blobs/put",
             Self::BlobsGet => "blobs/get",
+            Self::RunsSubmit => "runs/submit",
+            Self::RunsGet => "runs/get",
+            Self::FlowsEvaluate => "flows/evaluate",
+            Self::FlowsGetMetadata => "flows/get_metadata",
+            Self::FlowsSubmitBatch => "flows/submit_batch",
+            Self::FlowsGetBatch => "flows/get_batch",
         }
     }
 
@@ -97,8 +127,15 @@ impl Method {
             Self::ComponentsInfo,
             Self::ComponentsInferSchema,
             Self::ComponentsExecute,
+            Self::ComponentsCancel,
             Self::BlobsPut,
             Self::BlobsGet,
+            Self::RunsSubmit,
+            Self::RunsGet,
+            Self::FlowsEvaluate,
+            Self::FlowsGetMetadata,
+            Self::FlowsSubmitBatch,
+            Self::FlowsGetBatch,
         ]
         .into_iter()
         .find(|method| method.name() == name)
@@ -128,9 +165,13 @@ pub struct ObservabilityContext {
     pub step_id: Option<String>,
 }
 
-/// What the server can do beyond the base protocol: nothing yet.
+/// What the server can do beyond the base protocol.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct RuntimeCapabilities {}
+pub struct RuntimeCapabilities {
+    /// Whether it takes up a lost HTTP session again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<bool>,
+}
 
 /// What one component of a worker allows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -152,6 +193,9 @@ pub struct WorkerCapabilities {
     /// Whether a lost HTTP session can be taken up again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<bool>,
+    /// The version of the worker's own code, which is recorded with each attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Limits of single components, by path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub components: Option<BTreeMap<String, ComponentCapabilities>>,
@@ -266,6 +310,18 @@ pub struct ComponentsExecuteParams {
 pub struct ComponentsExecuteResult {
     /// What the component returned.
     pub output: Value,
+}
+
+/// Params of the notification `components/cancel`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ComponentsCancelParams {
+    /// The task.
+    pub task_id: String,
+    /// The attempt.
+    pub attempt: u32,
+    /// Why, for the worker's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// `data` of the error COMPONENT_FAILED.

@@ -22,11 +22,15 @@ pub fn protocol_schema() -> Json {
     generator.subschema_for::<m::ComponentsInferSchemaResult>();
     generator.subschema_for::<m::ComponentsExecuteParams>();
     generator.subschema_for::<m::ComponentsExecuteResult>();
+    generator.subschema_for::<m::ComponentsCancelParams>();
     generator.subschema_for::<m::FailureDetails>();
     generator.subschema_for::<m::BlobsPutParams>();
     generator.subschema_for::<m::BlobsPutResult>();
     generator.subschema_for::<m::BlobsGetParams>();
     generator.subschema_for::<m::BlobsGetResult>();
+    generator.subschema_for::<m::RunsSubmitParams>();
+    generator.subschema_for::<m::RunsGetParams>();
+    generator.subschema_for::<m::RunStatusProtocol>();
     generator.subschema_for::<crate::FlowResult>();
     let definitions: serde_json::Map<String, Json> = generator.take_definitions(true);
     let mut titled: Vec<(String, Json)> = definitions.into_iter().collect();

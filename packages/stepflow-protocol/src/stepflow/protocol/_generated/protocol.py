@@ -6,9 +6,9 @@ Generated from `schemas/protocol.json` by `uv run python generate.py`. Do not ed
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
-from msgspec import Meta
+from msgspec import Meta, field
 from stepflow.protocol._message import Message
 
 
@@ -57,6 +57,17 @@ class ComponentInfo(Message):
     """JSON Schema of the input."""
     output_schema: Any = None
     """JSON Schema of the output."""
+
+
+class ComponentsCancelParams(Message):
+    """Params of the notification `components/cancel`."""
+
+    task_id: str
+    """The task."""
+    attempt: Annotated[int, Meta(ge=0)]
+    """The attempt."""
+    reason: str | None = None
+    """Why, for the worker's log."""
 
 
 class ComponentsExecuteResult(Message):
@@ -132,6 +143,19 @@ class ErrorKind(StrEnum):
     """The server itself could not go on."""
 
 
+class ExecutionStatus(StrEnum):
+    """How far a run or one of its items is."""
+
+    running = "running"
+    """Has begun and has not ended."""
+    completed = "completed"
+    """Ended with a result."""
+    failed = "failed"
+    """Ended with an error."""
+    cancelled = "cancelled"
+    """Ended because somebody asked for it. Terminal, whatever arrives later."""
+
+
 class FailureDetails(Message):
     """`data` of the error COMPONENT_FAILED."""
 
@@ -177,6 +201,34 @@ class InitializedParams(Message):
     """Params of the notification `initialized`."""
 
 
+class ItemResult(Message):
+    """How one item of a run is, or ended."""
+
+    item_index: Annotated[int, Meta(ge=0)] = field(name="itemIndex")
+    """The item, counted from 0."""
+    status: ExecutionStatus
+    """How far it is."""
+    result: FlowResult | None = None
+    """Its result, once it has ended."""
+    completed_at: str | None = field(name="completedAt", default=None)
+    """When it ended."""
+
+
+class ItemStatistics(Message):
+    """How many items of a run are how far."""
+
+    total: Annotated[int, Meta(ge=0)]
+    """All."""
+    completed: Annotated[int, Meta(ge=0)]
+    """Ended with a result."""
+    running: Annotated[int, Meta(ge=0)]
+    """Not ended."""
+    failed: Annotated[int, Meta(ge=0)]
+    """Ended with an error."""
+    cancelled: Annotated[int, Meta(ge=0)]
+    """Ended because somebody asked for it."""
+
+
 class Method(StrEnum):
     """The name of a method."""
 
@@ -192,10 +244,24 @@ class Method(StrEnum):
     """Server to worker: which output schema follows from this input schema."""
     components_execute = "components/execute"
     """Server to worker: run a component."""
+    components_cancel = "components/cancel"
+    """Server to worker, a notification: the answer of an execute is not needed any more."""
     blobs_put = "blobs/put"
     """Worker to server: keep this content."""
     blobs_get = "blobs/get"
     """Worker to server: give me this content."""
+    runs_submit = "runs/submit"
+    """Worker to server: run this flow."""
+    runs_get = "runs/get"
+    """Worker to server: how far is this run."""
+    flows_evaluate = "flows/evaluate"
+    """Worker to server, from published workers up to 0.7: run this flow, and answer when it has ended."""
+    flows_get_metadata = "flows/get_metadata"
+    """Worker to server, from published workers up to 0.7: the metadata of a flow and of a step."""
+    flows_submit_batch = "flows/submit_batch"
+    """Worker to server, from published workers up to 0.7: run this flow once for each input."""
+    flows_get_batch = "flows/get_batch"
+    """Worker to server, from published workers up to 0.7: how far is this batch."""
 
 
 class ObservabilityContext(Message):
@@ -215,8 +281,89 @@ class ObservabilityContext(Message):
     """The step's id in its flow."""
 
 
+class ResultOrder(StrEnum):
+    """In which order results are listed."""
+
+    by_index = "by_index"
+    """As the inputs were."""
+    by_completion = "by_completion"
+    """As the items ended."""
+
+
+RunId: TypeAlias = str
+"""Names a run: one flow over one or more items. A root run's id also names its tree and its journal."""
+
+
+class RunStatusProtocol(Message):
+    """Result of `runs/submit` and `runs/get`."""
+
+    run_id: RunId = field(name="runId")
+    """The run."""
+    flow_id: str = field(name="flowId")
+    """Its flow."""
+    status: ExecutionStatus
+    """How far it is."""
+    items: ItemStatistics
+    """How far its items are."""
+    created_at: str = field(name="createdAt")
+    """When it was submitted."""
+    flow_name: str | None = field(name="flowName", default=None)
+    """The flow's name."""
+    completed_at: str | None = field(name="completedAt", default=None)
+    """When it ended."""
+    results: list[ItemResult] | None = None
+    """The results of the items that have ended, where they were asked for."""
+
+
+class RunsGetParams(Message):
+    """Params of `runs/get`."""
+
+    run_id: RunId = field(name="runId")
+    """The run."""
+    wait: bool | None = None
+    """Whether the answer waits for the run's end."""
+    include_results: bool | None = field(name="includeResults", default=None)
+    """Whether the results of its items come along."""
+    result_order: ResultOrder | None = field(name="resultOrder", default=None)
+    """In which order: by index when absent."""
+    observability: ObservabilityContext | None = None
+    """Where the request belongs."""
+    task_id: str | None = field(name="taskId", default=None)
+    """The task whose execute asks: while it waits, its slot is free for others."""
+    attempt: Annotated[int, Meta(ge=0)] | None = None
+    """The attempt whose execute asks."""
+
+
+class RunsSubmitParams(Message):
+    """Params of `runs/submit`."""
+
+    flow_id: str = field(name="flowId")
+    """The flow, kept before by `blobs/put`."""
+    inputs: list[Any]
+    """One input for each item."""
+    wait: bool | None = None
+    """Whether the answer waits for the run's end."""
+    max_concurrency: Annotated[int, Meta(ge=0)] | None = field(name="maxConcurrency", default=None)
+    """How many steps of the run may be open at once."""
+    overrides: Any = None
+    """Patches to the flow's steps: `{"steps": {"<id>": {"$type": "merge_patch", "value": …}}}`."""
+    observability: ObservabilityContext | None = None
+    """Where the request belongs."""
+    task_id: str | None = field(name="taskId", default=None)
+    """The task whose execute asks: the run becomes a sub-run of its step."""
+    attempt: Annotated[int, Meta(ge=0)] | None = None
+    """The attempt whose execute asks."""
+    key: str | None = None
+    """The caller's name for this sub-run: the task's next attempt finds the run that has it."""
+    detached: bool | None = None
+    """Whether the run is a root run of its own, which outlives its step."""
+
+
 class RuntimeCapabilities(Message):
-    """What the server can do beyond the base protocol: nothing yet."""
+    """What the server can do beyond the base protocol."""
+
+    resume: bool | None = None
+    """Whether it takes up a lost HTTP session again."""
 
 
 class WorkerCapabilities(Message):
@@ -228,6 +375,8 @@ class WorkerCapabilities(Message):
     """Whether `components/cancel` is understood."""
     resume: bool | None = None
     """Whether a lost HTTP session can be taken up again."""
+    version: str | None = None
+    """The version of the worker's own code, which is recorded with each attempt."""
     components: dict[str, ComponentCapabilities] | None = None
     """Limits of single components, by path."""
 
