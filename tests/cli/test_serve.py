@@ -2,62 +2,21 @@
 
 import json
 import signal
-import subprocess
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Doorbell, Stepflow
 from tests.cli.flows import BUILTIN, ONE_STEP, component
-
-
-class Answer(NamedTuple):
-    status: int
-    body: dict[str, Any]
-
-
-Call = Callable[..., Answer]
-
-
-class Server(NamedTuple):
-    process: subprocess.Popen[str]
-    url: str
-
-    def __call__(
-        self, method: str, path: str, body: Any = None, raw: bytes | None = None
-    ) -> Answer:
-        data = raw if raw is not None else (None if body is None else json.dumps(body).encode())
-        request = urllib.request.Request(self.url + path, data=data, method=method)
-        request.add_header("Content-Type", "application/json")
-        try:
-            with urllib.request.urlopen(request, timeout=60) as response:
-                return Answer(response.status, json.load(response))
-        except urllib.error.HTTPError as error:
-            with error:
-                assert error.headers["Content-Type"] == "application/json"
-                return Answer(error.code, json.load(error))
-
-
-def begin(stepflow: Stepflow, *arguments: str) -> Server:
-    process = stepflow.start("serve", "--port", "0", *arguments)
-    assert process.stdout is not None and process.stderr is not None
-    first = process.stdout.readline()
-    if not first:
-        pytest.fail(process.stderr.read())
-    return Server(process, f"http://127.0.0.1:{json.loads(first)['port']}/api/v1")
+from tests.cli.serving import Answer, Server, begin, serving
 
 
 @pytest.fixture
 def server(stepflow: Stepflow) -> Iterator[Server]:
-    server = begin(stepflow)
-    yield server
-    server.process.send_signal(signal.SIGTERM)
-    ended = stepflow.end(server.process)
-    assert (ended.code, ended.stdout) == (0, ""), ended.stderr
+    with serving(stepflow) as server:
+        yield server
 
 
 def test_it_is_healthy_and_ready(server: Server) -> None:

@@ -1,0 +1,64 @@
+"""A server that tests speak to as any client would."""
+
+import json
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.cli.conftest import Stepflow
+
+
+class Answer(NamedTuple):
+    """What the API said."""
+
+    status: int
+    body: dict[str, Any]
+
+
+class Server(NamedTuple):
+    """A running `stepflow serve`; called, it sends a request to its API."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    def __call__(
+        self, method: str, path: str, body: Any = None, raw: bytes | None = None
+    ) -> Answer:
+        data = raw if raw is not None else (None if body is None else json.dumps(body).encode())
+        request = urllib.request.Request(self.url + path, data=data, method=method)
+        request.add_header("Content-Type", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return Answer(response.status, json.load(response))
+        except urllib.error.HTTPError as error:
+            with error:
+                assert error.headers["Content-Type"] == "application/json"
+                return Answer(error.code, json.load(error))
+
+
+def begin(stepflow: Stepflow, *arguments: str) -> Server:
+    """Starts a server on a free port; whoever begins it ends it."""
+    process = stepflow.start("serve", "--port", "0", *arguments)
+    assert process.stdout is not None and process.stderr is not None
+    first = process.stdout.readline()
+    if not first:
+        pytest.fail(process.stderr.read())
+    return Server(process, f"http://127.0.0.1:{json.loads(first)['port']}/api/v1")
+
+
+@contextmanager
+def serving(stepflow: Stepflow, *arguments: str) -> Iterator[Server]:
+    """A server for the length of a block, after which it ends as it should: quietly, with everything it started."""
+    server = begin(stepflow, *arguments)
+    try:
+        yield server
+    finally:
+        server.process.send_signal(signal.SIGTERM)
+        ended = stepflow.end(server.process)
+    assert (ended.code, ended.stdout) == (0, ""), ended.stderr
