@@ -21,7 +21,7 @@ use self::world::World;
 use crate::engine::{CancelError, Options, Ports, Submission};
 use crate::event::{CancelAsked, Record, RunCreated, TaskRef, ValueRef};
 use crate::machine::{Input, Missing, Rules};
-use crate::ports::{Answer, Inbox, NewRun, StoreError};
+use crate::ports::{Answer, Inbox, Instance, NewRun, StoreError};
 use crate::subscription::{Feed, Notice};
 
 /// How many commands are taken from the queue at a time.
@@ -35,7 +35,7 @@ pub(crate) enum Command {
     Submit(Submission, oneshot::Sender<Result<RunId, StoreError>>),
     Cancel(RunId, CancelAsked, oneshot::Sender<Result<(), CancelError>>),
     Subscribe(RunId, oneshot::Sender<Feed>),
-    Started(TaskRef, String),
+    Started(TaskRef, Option<Arc<Instance>>),
     Answer(TaskRef, Answer),
     Durable(RunId, u64, Result<(), StoreError>),
     Loaded(RunId, ValueRef, Result<Value, StoreError>),
@@ -52,8 +52,8 @@ pub struct Mailbox {
 pub(crate) struct PostBox(pub mpsc::UnboundedSender<Command>);
 
 impl Inbox for PostBox {
-    fn started(&self, task: TaskRef, instance: &str) {
-        let _ = self.0.send(Command::Started(task, instance.to_owned()));
+    fn started(&self, task: TaskRef, instance: Option<&Arc<Instance>>) {
+        let _ = self.0.send(Command::Started(task, instance.cloned()));
     }
 
     fn answer(&self, task: TaskRef, answer: Answer) {
@@ -179,8 +179,11 @@ impl Driver {
         }
     }
 
-    fn started(&mut self, task: TaskRef, instance: String) {
+    fn started(&mut self, task: TaskRef, instance: Option<Arc<Instance>>) {
         let Some((root, timer)) = self.offered.get_mut(&task) else { return };
+        if let Some(timer) = timer.take() {
+            self.timers.disarm(timer);
+        }
         let Some(tree) = self.trees.get_mut(root) else { return };
         let Some(step) = tree.machine.state().tasks.get(&task.task_id).copied() else { return };
         if let Some(timeout) = tree.planned(step).and_then(|planned| planned.timeout).or(self.step_timeout) {
@@ -196,16 +199,19 @@ impl Driver {
         if let Some(timer) = timer {
             self.timers.disarm(timer);
         }
-        if let Some(tree) = self.trees.get_mut(&root) {
-            tree.started.remove(&task);
-        }
-        self.feed(root, Input::Answered(task, answer));
+        let tree = self.trees.get_mut(&root);
+        let instance = tree.and_then(|tree| tree.started.remove(&task)).and_then(Notice::into_instance);
+        self.feed(root, Input::Answered(task, answer, instance));
     }
 
     fn timer_due(&mut self, timer: Timer) {
         match timer {
             Timer::Step(root, step) => self.feed(root, Input::Due(step)),
-            Timer::Attempt(root, task) => self.feed(root, Input::TimedOut(task)),
+            Timer::Attempt(root, task) => {
+                let tree = self.trees.get(&root);
+                let instance = tree.and_then(|tree| tree.started.get(&task)).cloned().and_then(Notice::into_instance);
+                self.feed(root, Input::TimedOut(task, instance));
+            }
             Timer::Run(root, run) => self.feed(root, Input::DeadlineReached(run)),
         }
     }

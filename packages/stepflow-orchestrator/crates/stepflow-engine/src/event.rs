@@ -2,9 +2,13 @@
 //!
 //! Whatever is not a function of earlier events (time, ids, jitter, the resolved route) stands in the event.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stepflow_protocol::{BlobId, ExecutionStatus, FlowError, FlowId, RunId, TaskId, Value};
+
+use crate::ports::Instance;
 
 /// The version of the events that this release writes.
 pub const EVENT_VERSION: u32 = 1;
@@ -242,6 +246,12 @@ pub struct AttemptEnded {
     pub error: Option<FlowError>,
     /// The budget that it drew on.
     pub spends: Budget,
+    /// The worker that had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Arc<Instance>>,
+    /// Whether it may have been the one that took its worker down: the next attempt runs alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspect: bool,
 }
 
 /// See [`Event::RetryScheduled`].

@@ -1,5 +1,6 @@
 //! What the engine asks of the world: a host for components, a journal, a store for content, a clock.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -38,6 +39,9 @@ pub struct TaskEnvelope {
     pub deadline: Option<Timestamp>,
     /// The trace to go on with (W3C `traceparent`).
     pub traceparent: Option<String>,
+    /// Whether it has to run alone in its worker process: the attempt before is suspected of a crash.
+    #[serde(default)]
+    pub alone: bool,
 }
 
 /// What a step's component path leads to.
@@ -106,6 +110,18 @@ pub struct Lost {
     pub spends: bool,
     /// Whether to wait before the next attempt: when no connection could be made.
     pub back_off: bool,
+    /// Whether it may have been the one that took its worker down: the next attempt runs alone.
+    pub suspect: bool,
+}
+
+/// A worker, as attempts remember it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Its name: the plugin's with the number of the process or the address.
+    pub name: String,
+    /// The version of its code, where it says one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 /// Runs components. Never returns results: they come through the [`Inbox`], from any thread, at any later time.
@@ -125,8 +141,9 @@ pub trait ComponentHost: Send + Sync {
 
 /// The door through which hosts speak.
 pub trait Inbox: Send + Sync {
-    /// The attempt was handed to a worker: the time that it may take starts now.
-    fn started(&self, task: TaskRef, instance: &str);
+    /// The attempt was handed to this worker, or runs in this process: the time that it may take starts now. Said
+    /// again when a worker did not accept it and another one has it.
+    fn started(&self, task: TaskRef, instance: Option<&Arc<Instance>>);
 
     /// The attempt ended.
     fn answer(&self, task: TaskRef, answer: Answer);
@@ -156,7 +173,7 @@ pub struct NewRun {
     /// The run.
     pub run: RunId,
     /// The flow.
-    pub plan: std::sync::Arc<stepflow_flow::Plan>,
+    pub plan: Arc<stepflow_flow::Plan>,
     /// The items' inputs.
     pub inputs: Vec<Value>,
     /// The first events.
@@ -169,7 +186,7 @@ pub trait Journal: Send + Sync {
     fn create(&self, run: NewRun) -> BoxFuture<'static, Result<(), StoreError>>;
 
     /// Keeps a flow that a sub-run is made of.
-    fn keep_flow(&self, plan: std::sync::Arc<stepflow_flow::Plan>);
+    fn keep_flow(&self, plan: Arc<stepflow_flow::Plan>);
 
     /// Adds events to a tree's journal. Several appends of one tree may be under way; they keep their order.
     fn append(&self, root: RunId, records: Vec<Record>) -> BoxFuture<'static, Result<(), StoreError>>;

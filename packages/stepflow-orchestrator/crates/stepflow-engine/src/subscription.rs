@@ -9,7 +9,7 @@ use stepflow_protocol::RunId;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::event::{Event, Record, StepRef, TaskRef};
-use crate::ports::{Journal, StoreError};
+use crate::ports::{Instance, Journal, StoreError};
 
 /// One piece of news.
 #[derive(Debug, Clone)]
@@ -22,9 +22,19 @@ pub enum Notice {
         step: StepRef,
         /// The attempt.
         task: TaskRef,
-        /// The worker's name for itself.
-        instance: String,
+        /// The worker; `None` for a component of this process.
+        instance: Option<Arc<Instance>>,
     },
+}
+
+impl Notice {
+    /// The worker that it names.
+    pub(crate) fn into_instance(self) -> Option<Arc<Instance>> {
+        match self {
+            Self::Record(_) => None,
+            Self::Started { instance, .. } => instance,
+        }
+    }
 }
 
 /// The driver's side of a subscription: everything up to `durable` is in the journal, the rest comes as news.

@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use stepflow_engine::event::{Control, Event, Outcome, Route, TaskRef, ValueRef};
-use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Lost, Purity, SystemClock, Target, TaskEnvelope};
+use stepflow_engine::ports::{
+    Answer, ComponentHost, Inbox, Instance, Journal as _, Lost, Purity, SystemClock, Target, TaskEnvelope,
+};
 use stepflow_engine::{CancelError, Engine, Error, Notice, Options, Ports, Submission, inbox};
 use stepflow_flow::{Backoff, Plan, Source, load};
 use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, FlowResult, RunId, Value};
@@ -34,7 +36,7 @@ impl ComponentHost for Host {
 
     fn offer(&self, task: TaskEnvelope) {
         self.offered.lock().unwrap().push(task.clone());
-        self.inbox.started(task.task, "here");
+        self.inbox.started(task.task, Some(&worker()));
         match task.route.component.as_str() {
             "/hold" => {}
             "/lossy" => match self.losses.lock().unwrap().pop_front() {
@@ -49,6 +51,10 @@ impl ComponentHost for Host {
         self.cancelled.lock().unwrap().push(task);
         self.inbox.answer(task, Answer::Cancelled);
     }
+}
+
+fn worker() -> Arc<Instance> {
+    Arc::new(Instance { name: "python/7".to_owned(), version: Some("1.4".to_owned()) })
 }
 
 struct Bench {
@@ -126,7 +132,12 @@ async fn a_run_without_items_is_completed_at_once() {
 #[tokio::test]
 async fn a_lost_attempt_goes_out_again_under_the_same_task_id() {
     let bench = bench();
-    let lost = |spends, back_off| Lost { error: FlowError::new(ErrorKind::Unreachable, "gone"), spends, back_off };
+    let lost = |spends, back_off| Lost {
+        error: FlowError::new(ErrorKind::Unreachable, "gone"),
+        spends,
+        back_off,
+        suspect: false,
+    };
     bench.host.losses.lock().unwrap().extend([lost(true, false), lost(false, false), lost(true, true)]);
     let flow = "{name: l, steps: [{id: a, component: /lossy}], output: {$step: a}}";
     let run = bench.run(submission(flow, &["{}"])).await;
@@ -138,9 +149,41 @@ async fn a_lost_attempt_goes_out_again_under_the_same_task_id() {
 }
 
 #[tokio::test]
+async fn the_next_attempt_of_a_suspect_runs_alone_and_the_one_after_it_does_not() {
+    let bench = bench();
+    let lost = |suspect| Lost {
+        error: FlowError::new(ErrorKind::Unreachable, "gone"),
+        spends: false,
+        back_off: false,
+        suspect,
+    };
+    bench.host.losses.lock().unwrap().extend([lost(true), lost(false)]);
+    let flow = "{name: l, steps: [{id: a, component: /lossy}], output: {$step: a}}";
+    bench.run(submission(flow, &["{}"])).await;
+    let offered = bench.host.offered.lock().unwrap();
+    assert_eq!(offered.iter().map(|task| task.alone).collect::<Vec<_>>(), [false, true, false]);
+}
+
+#[tokio::test]
+async fn the_journal_says_which_worker_had_an_attempt_and_its_version() {
+    let bench = bench();
+    let run = bench.run(submission(ECHO, &["1"])).await;
+    let journal = bench.store.read(run, 0).await.unwrap();
+    let instances: Vec<_> = journal
+        .iter()
+        .filter_map(|record| match &record.event {
+            Event::AttemptEnded(ended) => Some(ended.instance.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(instances, [Some(worker())]);
+}
+
+#[tokio::test]
 async fn a_budget_that_is_spent_makes_the_loss_a_failure() {
     let bench = bench();
-    let lost = Lost { error: FlowError::new(ErrorKind::Unreachable, "gone"), spends: true, back_off: false };
+    let lost =
+        Lost { error: FlowError::new(ErrorKind::Unreachable, "gone"), spends: true, back_off: false, suspect: false };
     bench.host.losses.lock().unwrap().extend(std::iter::repeat_n(lost, 10));
     let flow = "{name: l, steps: [{id: a, component: /lossy}], output: {$step: a}}";
     let run = bench.run(submission(flow, &["{}"])).await;
@@ -214,7 +257,7 @@ async fn whoever_subscribes_later_is_told_what_workers_have() {
     // An answer to a second run: by then the first one's start has been heard.
     bench.run(submission(ECHO, &["1"])).await;
     let mut news = bench.engine.subscribe(run, 2);
-    assert!(matches!(news.next().await.unwrap(), Some(Notice::Started { instance, .. }) if instance == "here"));
+    assert!(matches!(news.next().await.unwrap(), Some(Notice::Started { instance, .. }) if instance == Some(worker())));
 }
 
 /// Runs a flow of one item without input; its result.

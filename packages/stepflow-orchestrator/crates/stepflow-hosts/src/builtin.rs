@@ -143,7 +143,7 @@ impl ComponentHost for BuiltinHost {
         let (inbox, world) = (Arc::clone(&self.inbox), Arc::clone(&self.world));
         let stop = builtin.waits().then(|| self.bell(task.task));
         self.runtime.spawn(async move {
-            inbox.started(task.task, INSTANCE);
+            inbox.started(task.task, None);
             let running = AssertUnwindSafe(builtin.run(task.input, world)).catch_unwind();
             let ended = match stop {
                 None => Some(running.await),

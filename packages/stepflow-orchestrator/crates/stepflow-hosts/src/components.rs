@@ -22,6 +22,8 @@ pub(crate) struct Components {
 /// What a component takes and gives, as far as that is to be checked.
 #[derive(Debug)]
 struct Schemas {
+    /// The component's path or pattern.
+    component: String,
     input: Option<Schema>,
     output: Option<Schema>,
 }
@@ -34,6 +36,7 @@ impl Components {
         for info in &infos {
             let read = |part, schema: &Option<Value>| compile(plugin, &info.component, part, schema.as_ref()?);
             let schemas = Arc::new(Schemas {
+                component: info.component.clone(),
                 input: read("input", &info.input_schema),
                 output: validate_outputs.then(|| read("output", &info.output_schema)).flatten(),
             });
@@ -71,6 +74,11 @@ impl Components {
             Some(error) => Err(error.with([("plugin", Value::string(plugin))])),
             None => Ok(()),
         }
+    }
+
+    /// The component that serves the path, as the plugin spells it.
+    pub(crate) fn serving(&self, path: &str) -> Option<&str> {
+        Some(self.find(path)?.component.as_str())
     }
 
     /// Whether an output may become something else than an answer.

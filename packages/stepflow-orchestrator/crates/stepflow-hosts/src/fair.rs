@@ -1,11 +1,25 @@
 //! The queue of tasks that wait for a slot: taken in turns over root runs, so that a batch of 100 000 items does not
 //! starve its neighbour; inside a root by item, then step, so that the order is a function of the input.
+//!
+//! Tasks wait in lanes, and a lane that is full now is passed over without a look at its tasks.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
 use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::TaskEnvelope;
 use stepflow_protocol::RunId;
+
+/// Tasks that share a bound. All but those of [`Lane::ALONE`] are in the order of their root.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lane(pub u32);
+
+impl Lane {
+    /// No bound of their own.
+    pub const ANY: Self = Self(0);
+    /// One at a time on a worker. In the order of arrival, so that one that crashes again and again lets the others
+    /// of its root pass.
+    pub const ALONE: Self = Self(1);
+}
 
 /// Item, step, and the order of arrival, which tells apart the steps of a root's sub-runs.
 type Place = (u32, u32, u64);
@@ -13,10 +27,20 @@ type Place = (u32, u32, u64);
 /// Tasks that wait, each root run in its turn.
 #[derive(Debug, Default)]
 pub struct FairQueue {
-    roots: HashMap<RunId, BTreeMap<Place, TaskEnvelope>>,
-    turns: VecDeque<RunId>,
-    places: HashMap<TaskRef, (RunId, Place)>,
+    roots: HashMap<RunId, Root>,
+    /// The roots that have tasks in a lane, by their turn.
+    lanes: BTreeMap<Lane, BTreeMap<u64, RunId>>,
+    places: HashMap<TaskRef, (RunId, Lane, Place)>,
+    turns: u64,
     arrivals: u64,
+}
+
+/// The tasks of a root run.
+#[derive(Debug)]
+struct Root {
+    /// Its place in the line of roots. It keeps it while its lanes are full.
+    turn: u64,
+    lanes: BTreeMap<Lane, BTreeMap<Place, TaskEnvelope>>,
 }
 
 impl FairQueue {
@@ -32,46 +56,94 @@ impl FairQueue {
         self.places.is_empty()
     }
 
-    /// Adds a task; a root that had none waits for its turn behind the others.
-    pub fn push(&mut self, task: TaskEnvelope) {
-        self.arrivals += 1;
-        let (root, place) = (task.root_run_id, (task.item, task.step, self.arrivals));
-        self.places.insert(task.task, (root, place));
-        let tasks = self.roots.entry(root).or_default();
-        if tasks.is_empty() {
-            self.turns.push_back(root);
-        }
-        tasks.insert(place, task);
+    /// Whether a task waits in this lane.
+    #[must_use]
+    pub fn has(&self, lane: Lane) -> bool {
+        self.lanes.get(&lane).is_some_and(|turns| !turns.is_empty())
     }
 
-    /// Takes the first task of the root whose turn it is.
-    pub fn pop(&mut self) -> Option<TaskEnvelope> {
-        let root = self.turns.pop_front()?;
-        let tasks = self.roots.get_mut(&root)?;
-        let (_, task) = tasks.pop_first()?;
-        if tasks.is_empty() {
-            self.roots.remove(&root);
-        } else {
-            self.turns.push_back(root);
-        }
-        self.places.remove(&task.task);
-        Some(task)
+    /// Adds a task; a root that had none waits for its turn behind the others.
+    pub fn push(&mut self, task: TaskEnvelope, lane: Lane) {
+        self.arrivals += 1;
+        let (item, step) = if lane == Lane::ALONE { (0, 0) } else { (task.item, task.step) };
+        let (id, place) = (task.root_run_id, (item, step, self.arrivals));
+        self.places.insert(task.task, (id, lane, place));
+        let turns = &mut self.turns;
+        let root = self.roots.entry(id).or_insert_with(|| Root { turn: next(turns), lanes: BTreeMap::new() });
+        self.lanes.entry(lane).or_default().insert(root.turn, id);
+        root.lanes.entry(lane).or_default().insert(place, task);
+    }
+
+    /// Takes the first task, in an open lane, of the root whose turn it is; a root without one keeps its turn.
+    pub fn pop(&mut self, open: impl Fn(Lane) -> bool) -> Option<(Lane, TaskEnvelope)> {
+        let firsts = self.lanes.iter().filter_map(|(lane, turns)| Some((turns.first_key_value()?, *lane)));
+        let ((_, id), _) = firsts.filter(|(_, lane)| open(*lane)).min()?;
+        let id = *id;
+        let lanes = self.roots.get(&id)?.lanes.iter();
+        let firsts = lanes.filter_map(|(lane, tasks)| Some((*tasks.first_key_value()?.0, *lane)));
+        let (place, lane) = firsts.filter(|(_, lane)| open(*lane)).min()?;
+        let task = self.take(id, lane, place)?;
+        self.end_turn(id);
+        Some((lane, task))
     }
 
     /// Takes out a task that nobody wants any more.
     pub fn remove(&mut self, task: TaskRef) -> Option<TaskEnvelope> {
-        let (root, place) = self.places.remove(&task)?;
-        let tasks = self.roots.get_mut(&root)?;
-        let removed = tasks.remove(&place);
-        if tasks.is_empty() {
-            self.roots.remove(&root);
-            self.turns.retain(|turn| *turn != root);
-        }
-        removed
+        let (root, lane, place) = self.places.get(&task).copied()?;
+        self.take(root, lane, place)
     }
 
     /// Takes out everything, in the order of [`FairQueue::pop`].
     pub fn drain(&mut self) -> Vec<TaskEnvelope> {
-        std::iter::from_fn(|| self.pop()).collect()
+        std::iter::from_fn(|| self.pop(|_| true)).map(|(_, task)| task).collect()
     }
+
+    /// Puts every task into the lane that is now its own. Turns and places stay.
+    pub fn sort(&mut self, lane_of: impl Fn(&TaskEnvelope) -> Lane) {
+        self.lanes.clear();
+        for (id, root) in &mut self.roots {
+            for (place, task) in std::mem::take(&mut root.lanes).into_values().flatten() {
+                let lane = lane_of(&task);
+                self.places.insert(task.task, (*id, lane, place));
+                root.lanes.entry(lane).or_default().insert(place, task);
+            }
+            for lane in root.lanes.keys() {
+                self.lanes.entry(*lane).or_default().insert(root.turn, *id);
+            }
+        }
+    }
+
+    fn take(&mut self, id: RunId, lane: Lane, place: Place) -> Option<TaskEnvelope> {
+        let root = self.roots.get_mut(&id)?;
+        let tasks = root.lanes.get_mut(&lane)?;
+        let task = tasks.remove(&place)?;
+        self.places.remove(&task.task);
+        if tasks.is_empty() {
+            root.lanes.remove(&lane);
+            if let Some(turns) = self.lanes.get_mut(&lane) {
+                turns.remove(&root.turn);
+            }
+        }
+        if root.lanes.is_empty() {
+            self.roots.remove(&id);
+        }
+        Some(task)
+    }
+
+    /// Puts a root behind the others.
+    fn end_turn(&mut self, id: RunId) {
+        let Some(root) = self.roots.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut root.turn, next(&mut self.turns));
+        for lane in root.lanes.keys() {
+            if let Some(turns) = self.lanes.get_mut(lane) {
+                turns.remove(&before);
+                turns.insert(root.turn, id);
+            }
+        }
+    }
+}
+
+fn next(count: &mut u64) -> u64 {
+    *count += 1;
+    *count
 }

@@ -13,7 +13,7 @@ mod router;
 mod worker;
 
 pub use builtin::{BuiltinHost, BuiltinOptions, OpenAiOptions};
-pub use fair::FairQueue;
+pub use fair::{FairQueue, Lane};
 pub use mock::{Behavior, MockHost, MockOptions, MockOverlay, Mocks};
 pub use router::{Condition, RouteError, Router, Rule};
-pub use worker::{Health, RestartPolicy, StartError, StdioWorker, WorkerOptions};
+pub use worker::{Health, InstanceState, InstanceStatus, RestartPolicy, StartError, WorkerHost, WorkerOptions};

@@ -1,20 +1,35 @@
-//! Components that a worker process serves, over JSON-RPC.
+//! Components that workers serve, over JSON-RPC: processes that the server starts, spoken to on their pipes.
 //!
-//! `connection` knows the protocol and no transport; `stdio` knows pipes and no protocol; `process` is the only file
-//! with platform code; `host` ties them to the engine, and `supervisor` keeps a process alive under it.
+//! A plugin is a `host` over a `pool` of instances. The pool knows tasks and instances and no transport; `connection`
+//! is the server's end of one conversation, and `wire` its way out. A transport
+//!
+//! - enters an instance with `Core::enter`, which takes a `Wire` and gives an `InstanceId`,
+//! - hands every message of the worker to `Core::receive`,
+//! - shakes hands with `Core::greet`; then tasks go out,
+//! - says `Pool::unreached` or `Pool::lose` when one message did not arrive or its answer will not, and
+//!   `Pool::unlink` when the worker is gone,
+//! - replaces an instance that is `Leaving`, and one whose cancelled execute does not end.
+//!
+//! `stdio` knows lines and no protocol, `incarnation` is a process with the tasks around its pipes, `supervisor` keeps
+//! one alive in each of the plugin's slots, and `process` is the only file with platform code.
 
 mod blobs;
 mod connection;
+mod core;
 mod execute;
 mod host;
-mod link;
+mod incarnation;
 mod message;
 mod options;
+mod pool;
 mod process;
 mod start_error;
+mod status;
 mod stdio;
 mod supervisor;
+mod wire;
 
-pub use host::{Health, StdioWorker};
+pub use host::WorkerHost;
 pub use options::{RestartPolicy, WorkerOptions};
 pub use start_error::StartError;
+pub use status::{Health, InstanceState, InstanceStatus};

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use stepflow_engine::ports::TaskEnvelope;
-use stepflow_hosts::FairQueue;
+use stepflow_hosts::{FairQueue, Lane};
 use stepflow_protocol::{RunId, Value};
 use uuid::Uuid;
 
@@ -22,7 +22,7 @@ proptest! {
     fn roots_take_turns_and_each_keeps_its_order(places in prop::collection::vec((0_u8..5, 0_u32..6, 0_u32..6), 0..60)) {
         let mut queue = FairQueue::default();
         for (root, item, step) in &places {
-            queue.push(task(*root, *item, *step));
+            queue.push(task(*root, *item, *step), Lane::ANY);
         }
         let taken = queue.drain();
         prop_assert_eq!(taken.len(), places.len());
@@ -53,7 +53,7 @@ proptest! {
         let tasks: Vec<(TaskEnvelope, bool)> =
             removals.iter().map(|(root, item, remove)| (task(*root, *item, 0), *remove)).collect();
         for (task, _) in &tasks {
-            queue.push(task.clone());
+            queue.push(task.clone(), Lane::ANY);
         }
         for (task, _) in tasks.iter().filter(|(_, remove)| *remove) {
             prop_assert_eq!(queue.remove(task.task).map(|removed| removed.task), Some(task.task));

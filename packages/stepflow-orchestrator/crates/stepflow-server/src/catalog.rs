@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use stepflow_engine::event::Route;
-use stepflow_hosts::{BuiltinHost, MockHost, Router, StdioWorker};
+use stepflow_hosts::{BuiltinHost, MockHost, Router, WorkerHost};
 use stepflow_protocol::ComponentInfo;
 
 /// Something that can say what it serves.
@@ -18,7 +18,7 @@ impl Serves for BuiltinHost {
     }
 }
 
-impl Serves for StdioWorker {
+impl Serves for WorkerHost {
     fn components(&self) -> Vec<ComponentInfo> {
         Self::components(self)
     }

@@ -9,7 +9,7 @@ use stepflow_engine::ports::{Blobs, ComponentHost, Inbox, SystemClock};
 use stepflow_engine::{Engine, Ports};
 use stepflow_flow::{Code, Diagnostic, Flow, Path, Plan};
 use stepflow_hosts::{
-    BuiltinHost, BuiltinOptions, Health, MockHost, OpenAiOptions, Router, StartError, StdioWorker, WorkerOptions,
+    BuiltinHost, BuiltinOptions, Health, MockHost, OpenAiOptions, Router, StartError, WorkerHost, WorkerOptions,
 };
 use stepflow_protocol::RunId;
 use stepflow_store::MemoryStore;
@@ -26,7 +26,7 @@ pub struct Service {
     /// Keeps runs and flows.
     pub store: Arc<MemoryStore>,
     router: Arc<Router>,
-    workers: BTreeMap<String, Arc<StdioWorker>>,
+    workers: BTreeMap<String, Arc<WorkerHost>>,
     /// All plugins that can say what they serve.
     lists: BTreeMap<String, Arc<dyn Serves>>,
     stopping: watch::Sender<bool>,
@@ -82,7 +82,7 @@ impl Service {
                 }
                 Plugin::Stepflow(worker) => {
                     let options = WorkerOptions { shutdown_grace: grace, ..worker_options(config, name, worker) };
-                    let worker = Arc::new(StdioWorker::new(options, inbox, blobs));
+                    let worker = Arc::new(WorkerHost::new(options, inbox, blobs));
                     workers.insert(name.clone(), Arc::clone(&worker));
                     lists.insert(name.clone(), Arc::clone(&worker) as _);
                     worker
@@ -120,7 +120,7 @@ impl Service {
         self.needed(needs).into_iter().map(|(name, _)| name).collect()
     }
 
-    fn needed(&self, needs: Needs<'_>) -> Vec<(&str, &StdioWorker)> {
+    fn needed(&self, needs: Needs<'_>) -> Vec<(&str, &WorkerHost)> {
         let wanted: Option<BTreeSet<String>> = match needs {
             Needs::Everything => None,
             Needs::Paths(paths) => {
@@ -156,7 +156,7 @@ impl Service {
     /// The plugins that take no tasks now, each with the reason.
     #[must_use]
     pub fn not_ready(&self) -> Vec<(String, String)> {
-        let reason = |worker: &StdioWorker| match worker.health() {
+        let reason = |worker: &WorkerHost| match worker.health() {
             Health::Ready => None,
             Health::Starting => Some("it is starting".to_owned()),
             // What the worker wrote is for its owner, in the log: this is for whoever asks.

@@ -59,7 +59,15 @@ fn new_run(run: RunId) -> NewRun {
 fn ending(run: RunId, output: &str) -> Vec<Record> {
     let task = TaskRef { task_id: TaskId::from_uuid(Uuid::from_u128(7)), attempt: 1 };
     let payload = Some(ValueRef::Inline(value(output)));
-    let attempt = AttemptEnded { task, outcome: AttemptOutcome::Success, payload, error: None, spends: Budget::None };
+    let attempt = AttemptEnded {
+        task,
+        outcome: AttemptOutcome::Success,
+        payload,
+        error: None,
+        spends: Budget::None,
+        instance: None,
+        suspect: false,
+    };
     let result = Outcome::Success(ValueRef::Row(2));
     let step = StepRef { run, item: 0, step: 0 };
     let status = ExecutionStatus::Completed;

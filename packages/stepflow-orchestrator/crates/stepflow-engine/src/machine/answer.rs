@@ -1,5 +1,6 @@
 //! What follows from the end of an attempt: the step's end, or another attempt.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -12,7 +13,15 @@ use super::state::{AttemptState, Phase, RunTree, Step};
 use crate::event::{
     AttemptEnded, AttemptOutcome, Budget, Event, Outcome, RetryScheduled, StepEnded, StepRef, TaskRef, ValueRef,
 };
-use crate::ports::{Answer, Failure, Lost};
+use crate::ports::{Answer, Failure, Instance, Lost};
+
+/// The events with the worker that had the attempt.
+pub(super) fn by(instance: Option<Arc<Instance>>, mut events: Vec<Event>) -> Vec<Event> {
+    if let Some(Event::AttemptEnded(ended)) = events.first_mut() {
+        ended.instance = instance;
+    }
+    events
+}
 
 /// A host's answer.
 pub(super) fn answered(state: &RunTree, task: TaskRef, answer: Answer, given: &mut Given<'_>) -> Vec<Event> {
@@ -84,7 +93,8 @@ fn lost_with_worker(
     } else {
         Duration::ZERO
     };
-    vec![ended(task, AttemptOutcome::Lost, budget).with_error(lost.error).into(), retry(task, wait, budget, given)]
+    let ended = AttemptEnded { suspect: lost.suspect, ..ended(task, AttemptOutcome::Lost, budget) };
+    vec![ended.with_error(lost.error).into(), retry(task, wait, budget, given)]
 }
 
 /// A failed attempt: another one when `onError` has one to give, else the step's end.
@@ -145,7 +155,7 @@ fn retry(task: TaskRef, wait: Duration, budget: Budget, given: &Given<'_>) -> Ev
 }
 
 fn ended(task: TaskRef, outcome: AttemptOutcome, spends: Budget) -> AttemptEnded {
-    AttemptEnded { task, outcome, payload: None, error: None, spends }
+    AttemptEnded { task, outcome, payload: None, error: None, spends, instance: None, suspect: false }
 }
 
 impl AttemptEnded {

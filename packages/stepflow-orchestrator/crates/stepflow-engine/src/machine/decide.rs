@@ -1,5 +1,7 @@
 //! Says what has happened. Changes nothing: see `fold` for what an event does.
 
+use std::sync::Arc;
+
 use stepflow_flow::{OnError, Plan};
 use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, RunId, TaskId, Value};
 
@@ -11,7 +13,7 @@ use crate::event::{
     CancelAsked, Event, ItemEnded, Outcome, OwnerChanged, RunCreated, RunEnded, StepEnded, StepRef, StepScheduled,
     TaskRef, ValueRef,
 };
-use crate::ports::{Answer, Target};
+use crate::ports::{Answer, Instance, Target};
 
 /// How many owners in a row a step may take down with it.
 const MAX_OWNERS_LOST: u32 = 3;
@@ -21,10 +23,10 @@ const MAX_OWNERS_LOST: u32 = 3;
 pub enum Input {
     /// A run was submitted.
     Submitted(RunCreated),
-    /// A host answered.
-    Answered(TaskRef, Answer),
-    /// An attempt took longer than its timeout.
-    TimedOut(TaskRef),
+    /// A host answered for the worker that had the attempt.
+    Answered(TaskRef, Answer, Option<Arc<Instance>>),
+    /// An attempt took longer than its timeout at this worker.
+    TimedOut(TaskRef, Option<Arc<Instance>>),
     /// The time has come that a step waits for.
     Due(StepRef),
     /// The time has come at which a run has to be done.
@@ -45,8 +47,8 @@ pub enum Input {
 pub fn decide(state: &RunTree, input: Input, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
     match input {
         Input::Submitted(created) => Ok(vec![Event::RunCreated(created)]),
-        Input::Answered(task, answer) => Ok(answer::answered(state, task, answer, given)),
-        Input::TimedOut(task) => Ok(answer::timed_out(state, task, given)),
+        Input::Answered(task, answer, by) => Ok(answer::by(by, answer::answered(state, task, answer, given))),
+        Input::TimedOut(task, by) => Ok(answer::by(by, answer::timed_out(state, task, given))),
         Input::Due(at) => {
             given.frontier.wake(state, at);
             proceed(state, given)

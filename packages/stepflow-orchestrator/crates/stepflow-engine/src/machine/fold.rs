@@ -90,6 +90,7 @@ fn attempt_ended(state: &mut RunTree, key: OwedKey, ended: &AttemptEnded) {
         Budget::Component => step.component_retries += 1,
     }
     step.owners_lost = 0;
+    step.suspect = ended.suspect;
     let ended_step = step.phase == Phase::Ended;
     let index = (ended.task.attempt as usize).wrapping_sub(1);
     let Some(attempt) = step.attempts.get_mut(index) else { return };

@@ -134,6 +134,8 @@ pub struct Step {
     pub component_retries: u32,
     /// How many owners in a row were lost while it was open.
     pub owners_lost: u32,
+    /// Whether its last attempt is suspected of a crash: the next one runs alone.
+    pub suspect: bool,
     /// How many sub-runs it has begun.
     pub sub_runs: u32,
     /// The end, when there is one.

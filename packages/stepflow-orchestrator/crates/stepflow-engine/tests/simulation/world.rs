@@ -231,7 +231,7 @@ impl Simulation {
         let choice = self.choose(events);
         if let Some(task) = self.offers.keys().nth(choice).copied() {
             let (route, input) = self.offers.remove(&task).unwrap();
-            self.tell(Input::Answered(task, answer(&route.component, &input, task.attempt)));
+            self.tell(Input::Answered(task, answer(&route.component, &input, task.attempt), None));
         } else {
             let (due_at, step) = self.wakes.swap_remove(choice - self.offers.len());
             self.world.now = self.world.now.max(due_at);
@@ -317,9 +317,12 @@ fn answer(component: &str, input: &Value, attempt: u32) -> Answer {
         "/null" => Answer::Success(Value::null()),
         "/fail" => failed(format!("boom {}", input.to_json().unwrap())),
         "/twice" if attempt == 1 => failed("not yet".into()),
-        "/lost" if attempt == 1 => {
-            Answer::Lost(Lost { error: FlowError::new(ErrorKind::Unreachable, "gone"), spends: true, back_off: false })
-        }
+        "/lost" if attempt == 1 => Answer::Lost(Lost {
+            error: FlowError::new(ErrorKind::Unreachable, "gone"),
+            spends: true,
+            back_off: false,
+            suspect: false,
+        }),
         _ => wrapped(),
     }
 }

@@ -118,7 +118,9 @@ fn error(decoder: &mut Decoder, node: &Node) -> Option<Answer> {
 /// A failure whose kind says that the worker was lost is the loss of the worker: it draws on the transport's budget.
 fn failed(failure: Failure) -> Answer {
     match failure.error.kind {
-        ErrorKind::Unreachable => Answer::Lost(Lost { error: failure.error, spends: true, back_off: false }),
+        ErrorKind::Unreachable => {
+            Answer::Lost(Lost { error: failure.error, spends: true, back_off: false, suspect: false })
+        }
         _ => Answer::Failed(failure),
     }
 }

@@ -9,7 +9,7 @@ use stepflow_engine::ports::{Answer, Inbox};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::{Behavior, INSTANCE};
+use super::Behavior;
 
 pub(super) struct Stage {
     inbox: Arc<dyn Inbox>,
@@ -25,7 +25,7 @@ impl Stage {
 
     pub fn perform(&self, task: TaskRef, behavior: Behavior) {
         let Behavior { answer, delay } = behavior;
-        self.inbox.started(task, INSTANCE);
+        self.inbox.started(task, None);
         if delay.is_zero() {
             return self.inbox.answer(task, answer);
         }

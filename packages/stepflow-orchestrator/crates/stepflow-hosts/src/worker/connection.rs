@@ -7,9 +7,11 @@ use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::TaskEnvelope;
 use stepflow_protocol::{InitializeParams, Method, RuntimeCapabilities, Value, WorkerCapabilities};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::execute::{self, Verdict};
 use super::message::{Body, Handshake};
+use crate::fair::Lane;
 
 /// How many executes a worker gets at once that announces nothing.
 const LEGACY_CONCURRENCY: usize = 16;
@@ -17,16 +19,50 @@ const LEGACY_CONCURRENCY: usize = 16;
 /// The version of the protocol, the same since its beginning.
 const PROTOCOL_VERSION: u32 = 1;
 
-/// A conversation with one worker process.
+/// A conversation with one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
     last_id: i64,
     /// Executes that wait for their answer. A slot is freed by its answer or with the connection, never by a timeout.
-    open: HashMap<i64, TaskEnvelope>,
+    open: HashMap<i64, Open>,
+    /// How many of them wait for a sub-run.
+    parked: usize,
     /// A handshake request that waits for its answer.
-    call: Option<(i64, oneshot::Sender<Result<Handshake, String>>)>,
+    call: Option<(i64, Reply)>,
     peer: Peer,
 }
+
+/// An execute that waits for its answer.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) task: TaskEnvelope,
+    pub(crate) lane: Lane,
+    /// It waits for a sub-run, which may need its slot.
+    pub(crate) parked: bool,
+    /// When it was asked to end.
+    pub(crate) cancelled: Option<Instant>,
+}
+
+/// A request with its number.
+pub(crate) struct Asked {
+    pub(crate) id: i64,
+    pub(crate) line: Vec<u8>,
+}
+
+/// Why a handshake was broken off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// What the worker says is not the protocol.
+    Protocol(String),
+    /// A process that was spoken to on its pipes serves HTTP on this port.
+    Port(u16),
+}
+
+/// Where the answer to a handshake request goes.
+type Reply = oneshot::Sender<Result<Handshake, Refusal>>;
+
+/// Where it comes from.
+pub(crate) type Answer = oneshot::Receiver<Result<Handshake, Refusal>>;
 
 /// What the worker said it can do.
 #[derive(Debug, Default)]
@@ -36,21 +72,51 @@ struct Peer {
 }
 
 impl Connection {
-    /// How many executes are open.
-    pub(crate) fn open(&self) -> usize {
-        self.open.len()
+    /// The executes that wait for their answer.
+    pub(crate) fn open(&self) -> impl ExactSizeIterator<Item = &Open> {
+        self.open.values()
+    }
+
+    /// How many executes count against the worker's capacity: those that are open and do not wait for a sub-run.
+    pub(crate) fn busy(&self) -> usize {
+        self.open.len() - self.parked
+    }
+
+    /// How many of them are of this lane.
+    pub(crate) fn busy_in(&self, lane: Lane) -> usize {
+        self.open.values().filter(|open| open.lane == lane && !open.parked).count()
     }
 
     /// Asks for an execute.
-    pub(crate) fn execute(&mut self, task: TaskEnvelope) -> Vec<u8> {
+    pub(crate) fn execute(&mut self, task: TaskEnvelope, lane: Lane) -> Asked {
         self.last_id += 1;
-        let line = execute::request_line(self.last_id, &task);
-        self.open.insert(self.last_id, task);
-        line
+        let (id, line) = (self.last_id, execute::request_line(self.last_id, &task));
+        self.open.insert(id, Open { task, lane, parked: false, cancelled: None });
+        Asked { id, line }
+    }
+
+    /// Marks an execute as waiting for a sub-run. `false` when it is not open, or waits already.
+    #[allow(dead_code, reason = "said by whoever serves the sub-runs of workers")]
+    pub(crate) fn park(&mut self, task: TaskRef) -> bool {
+        let parked = self.find(task).is_some_and(|open| !std::mem::replace(&mut open.parked, true));
+        self.parked += usize::from(parked);
+        parked
+    }
+
+    /// Its sub-run has ended. Its slot may be taken meanwhile: it goes on all the same.
+    #[allow(dead_code, reason = "said by whoever serves the sub-runs of workers")]
+    pub(crate) fn unpark(&mut self, task: TaskRef) -> bool {
+        let unparked = self.find(task).is_some_and(|open| std::mem::replace(&mut open.parked, false));
+        self.parked -= usize::from(unparked);
+        unparked
+    }
+
+    fn find(&mut self, task: TaskRef) -> Option<&mut Open> {
+        self.open.values_mut().find(|open| open.task.task == task)
     }
 
     /// Asks who the worker is.
-    pub(crate) fn initialize(&mut self) -> (Vec<u8>, oneshot::Receiver<Result<Handshake, String>>) {
+    pub(crate) fn initialize(&mut self) -> (Asked, Answer) {
         let params = InitializeParams {
             runtime_protocol_version: PROTOCOL_VERSION,
             observability: None,
@@ -59,27 +125,37 @@ impl Connection {
         self.call(Method::Initialize, Value::from_serialize(&params).unwrap_or_else(|_| empty()))
     }
 
-    /// Notes what the worker can do, and tells it that work follows. The second line asks what it serves.
-    pub(crate) fn initialized(&mut self, worker: Handshake) -> (Vec<u8>, oneshot::Receiver<Result<Handshake, String>>) {
+    /// Notes what the worker can do, and tells it that work follows.
+    pub(crate) fn initialized(&mut self, worker: Handshake) -> Vec<u8> {
         self.peer.capabilities = worker.capabilities;
-        let mut lines = notification(Method::Initialized.name(), &empty());
-        let (list, answer) = self.call(Method::ComponentsList, empty());
-        lines.extend(list);
-        (lines, answer)
+        notification(Method::Initialized.name(), &empty())
     }
 
-    /// The line that asks the worker to stop an execute, when it is open and the worker understands that.
-    pub(crate) fn cancel(&self, task: TaskRef, reason: &str) -> Option<Vec<u8>> {
+    /// Asks what the worker serves.
+    pub(crate) fn list(&mut self) -> (Asked, Answer) {
+        self.call(Method::ComponentsList, empty())
+    }
+
+    /// What the worker announced; `None` when it announced nothing.
+    pub(crate) fn capabilities(&self) -> Option<&WorkerCapabilities> {
+        self.peer.capabilities.as_ref()
+    }
+
+    /// Notes that an execute is to end. `None` when it is not open, or was told before; else the line that asks the
+    /// worker, if it understands that.
+    pub(crate) fn cancel(&mut self, task: TaskRef, reason: &str) -> Option<Option<Vec<u8>>> {
         let understands = self.peer.capabilities.as_ref().is_some_and(|worker| worker.cancel == Some(true));
-        if !understands || !self.open.values().any(|open| open.task == task) {
-            return None;
+        let open = self.find(task).filter(|open| open.cancelled.is_none())?;
+        open.cancelled = Some(Instant::now());
+        if !understands {
+            return Some(None);
         }
         let params = Value::object([
             ("task_id", Value::string(&task.task_id.to_string())),
             ("attempt", Value::from(u64::from(task.attempt))),
             ("reason", Value::string(reason)),
         ]);
-        Some(notification("components/cancel", &params))
+        Some(Some(notification(Method::ComponentsCancel.name(), &params)))
     }
 
     /// How many executes may be open at once.
@@ -92,10 +168,10 @@ impl Connection {
     }
 
     /// Takes an answer. `None` when it ends no execute.
-    pub(crate) fn settle(&mut self, id: i64, body: Body) -> Option<(TaskEnvelope, Verdict)> {
-        if let Some(task) = self.open.remove(&id) {
-            let verdict = execute::verdict(&task, body, self.peer.capabilities.is_none());
-            return Some((task, verdict));
+    pub(crate) fn settle(&mut self, id: i64, body: Body) -> Option<(Open, Verdict)> {
+        if let Some(open) = self.withdraw(id) {
+            let verdict = execute::verdict(&open.task, body, self.peer.capabilities.is_none());
+            return Some((open, verdict));
         }
         match self.call.take_if(|(call, _)| *call == id) {
             // Whoever asked may have gone meanwhile.
@@ -105,39 +181,47 @@ impl Connection {
         None
     }
 
-    /// Ends the handshake for a reason that the worker gave by other means than an answer.
-    pub(crate) fn fail_handshake(&mut self, problem: String) {
+    /// Takes back an execute that will not be answered.
+    pub(crate) fn withdraw(&mut self, id: i64) -> Option<Open> {
+        let open = self.open.remove(&id)?;
+        self.parked -= usize::from(open.parked);
+        Some(open)
+    }
+
+    /// Ends the handshake for a reason that came by other means than an answer.
+    pub(crate) fn fail_handshake(&mut self, refusal: Refusal) {
         if let Some((_, waiting)) = self.call.take() {
             // Whoever asked may have gone meanwhile.
-            let _ = waiting.send(Err(problem));
+            let _ = waiting.send(Err(refusal));
         }
     }
 
     /// Gives up everything that is open: the worker is gone.
-    pub(crate) fn abandon(&mut self) -> Vec<TaskEnvelope> {
+    pub(crate) fn abandon(&mut self) -> Vec<Open> {
         self.call = None;
-        let mut open: Vec<(i64, TaskEnvelope)> = self.open.drain().collect();
+        self.parked = 0;
+        let mut open: Vec<(i64, Open)> = self.open.drain().collect();
         open.sort_unstable_by_key(|(id, _)| *id);
-        open.into_iter().map(|(_, task)| task).collect()
+        open.into_iter().map(|(_, open)| open).collect()
     }
 
-    fn call(&mut self, method: Method, params: Value) -> (Vec<u8>, oneshot::Receiver<Result<Handshake, String>>) {
+    fn call(&mut self, method: Method, params: Value) -> (Asked, Answer) {
         self.last_id += 1;
         let (sender, receiver) = oneshot::channel();
         self.call = Some((self.last_id, sender));
         let (id, method) = (self.last_id, method.name());
         let line = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
-        (framed(line), receiver)
+        (Asked { id, line: framed(line) }, receiver)
     }
 }
 
-fn handshake(body: Body) -> Result<Handshake, String> {
-    match body {
-        Body::Handshake(handshake) => Ok(handshake),
-        Body::Output(_) => Err("it answered the handshake with an `output`".to_owned()),
-        Body::Error(error) => Err(format!("it refused the handshake: {} ({})", error.message, error.code)),
-        Body::Malformed(problem) => Err(format!("it answered the handshake, but {problem}")),
-    }
+fn handshake(body: Body) -> Result<Handshake, Refusal> {
+    Err(Refusal::Protocol(match body {
+        Body::Handshake(handshake) => return Ok(handshake),
+        Body::Output(_) => "it answered the handshake with an `output`".to_owned(),
+        Body::Error(error) => format!("it refused the handshake: {} ({})", error.message, error.code),
+        Body::Malformed(problem) => format!("it answered the handshake, but {problem}"),
+    }))
 }
 
 /// A notification.

@@ -24,8 +24,12 @@ pub struct WorkerOptions {
     pub cwd: PathBuf,
     /// How long it may take until it has answered the handshake.
     pub start_timeout: Duration,
-    /// Caps what the worker announces; stands for it when the worker announces nothing.
+    /// How many processes are started.
+    pub instances: usize,
+    /// Caps what each process announces; stands for it when it announces nothing.
     pub max_concurrency: Option<usize>,
+    /// How long a cancelled attempt may take to end before its process is replaced.
+    pub cancel_grace: Duration,
     /// Whether outputs have to fit the schemas that its components declare for them.
     pub validate_outputs: bool,
     /// How long it may take to end by itself when it is shut down, before it is asked with SIGTERM, and again as long
@@ -48,7 +52,9 @@ impl WorkerOptions {
             withheld_env: Vec::new(),
             cwd: cwd.into(),
             start_timeout: Duration::from_secs(300),
+            instances: 1,
             max_concurrency: None,
+            cancel_grace: Duration::from_secs(4),
             validate_outputs: false,
             shutdown_grace: Duration::from_secs(2),
             restart: RestartPolicy::default(),

@@ -165,6 +165,11 @@ pub(crate) fn describe(exit: Exit) -> String {
     }
 }
 
+/// Whether a process ended because it wanted to.
+pub(crate) fn is_clean(exit: Exit) -> bool {
+    exit.is_some_and(|status| status.success())
+}
+
 type Spawned = oneshot::Sender<io::Result<Child>>;
 
 /// Spawns on one thread that lives as long as the server: Linux sends the parent-death signal when the *thread* that

@@ -34,7 +34,7 @@ struct Line<T> {
     bytes: Vec<u8>,
     written: usize,
     /// Handed back when the line is written.
-    receipt: Option<T>,
+    receipt: T,
 }
 
 impl<T> Outbox<T> {
@@ -43,7 +43,7 @@ impl<T> Outbox<T> {
     }
 
     /// Adds a line; [`Outbox::flush`] writes it.
-    pub(crate) fn push(&mut self, bytes: Vec<u8>, receipt: Option<T>) {
+    pub(crate) fn push(&mut self, bytes: Vec<u8>, receipt: T) {
         if self.pipe.is_none() {
             return;
         }
@@ -67,7 +67,7 @@ impl<T> Outbox<T> {
                 && let Some(line) = self.queue.pop_front()
             {
                 self.queued -= line.bytes.len();
-                line.receipt.map(&mut written);
+                written(line.receipt);
             }
         }
         Ok(())

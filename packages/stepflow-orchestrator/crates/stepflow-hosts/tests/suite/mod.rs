@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use parking_lot::Mutex;
 use stepflow_engine::event::{Route, TaskRef};
-use stepflow_engine::ports::{Answer, Blob, Blobs, ComponentHost, Inbox, StoreError, Target, TaskEnvelope};
+use stepflow_engine::ports::{Answer, Blob, Blobs, ComponentHost, Inbox, Instance, StoreError, Target, TaskEnvelope};
 use stepflow_protocol::{BlobId, ErrorKind, FlowError, RunId, TaskId, Value, content_id};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -29,7 +29,7 @@ pub struct Subject {
 /// A word of a host.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Word {
-    Started(TaskRef, String),
+    Started(TaskRef, Option<Arc<Instance>>),
     Answer(TaskRef, Answer),
 }
 
@@ -39,8 +39,8 @@ pub struct Words(mpsc::UnboundedReceiver<Word>);
 struct Ear(mpsc::UnboundedSender<Word>);
 
 impl Inbox for Ear {
-    fn started(&self, task: TaskRef, instance: &str) {
-        let _ = self.0.send(Word::Started(task, instance.to_owned()));
+    fn started(&self, task: TaskRef, instance: Option<&Arc<Instance>>) {
+        let _ = self.0.send(Word::Started(task, instance.cloned()));
     }
 
     fn answer(&self, task: TaskRef, answer: Answer) {
@@ -129,6 +129,7 @@ pub fn task(component: &str, input: Value) -> TaskEnvelope {
         timeout: None,
         deadline: None,
         traceparent: None,
+        alone: false,
     }
 }
 

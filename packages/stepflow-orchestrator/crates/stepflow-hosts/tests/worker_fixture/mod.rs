@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use stepflow_hosts::{RestartPolicy, StartError, StdioWorker, WorkerOptions};
+use stepflow_hosts::{RestartPolicy, StartError, WorkerHost, WorkerOptions};
 use uuid::Uuid;
 
 use crate::suite::{MemoryBlobs, Words, inbox};
@@ -23,7 +23,7 @@ pub struct Builder {
 
 /// A host with its worker. Dropping it ends the worker with the test's runtime.
 pub struct Fixture {
-    pub host: Arc<StdioWorker>,
+    pub host: Arc<WorkerHost>,
     pub words: Words,
     mark: String,
 }
@@ -105,6 +105,16 @@ impl Builder {
         self
     }
 
+    pub fn instances(mut self, instances: usize) -> Self {
+        self.options.instances = instances;
+        self
+    }
+
+    pub fn cancel_grace(mut self, grace: Duration) -> Self {
+        self.options.cancel_grace = grace;
+        self
+    }
+
     pub fn restart(mut self, change: impl FnOnce(&mut RestartPolicy)) -> Self {
         change(&mut self.options.restart);
         self
@@ -113,7 +123,7 @@ impl Builder {
     /// A host whose worker is not started.
     pub fn build(self) -> Fixture {
         let (inbox, words) = inbox();
-        let host = Arc::new(StdioWorker::new(self.options, inbox, Arc::new(MemoryBlobs::default())));
+        let host = Arc::new(WorkerHost::new(self.options, inbox, Arc::new(MemoryBlobs::default())));
         Fixture { host, words, mark: self.mark }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stepflow_engine::event::{Route, TaskRef};
-use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Purity, Target, TaskEnvelope};
+use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Instance, Purity, Target, TaskEnvelope};
 use stepflow_hosts::{RouteError, Router, Rule};
 use stepflow_protocol::{FlowError, Value};
 
@@ -36,7 +36,7 @@ impl ComponentHost for Nobody {
 }
 
 impl Inbox for Nobody {
-    fn started(&self, _task: TaskRef, _instance: &str) {}
+    fn started(&self, _task: TaskRef, _instance: Option<&Arc<Instance>>) {}
 
     fn answer(&self, _task: TaskRef, _answer: Answer) {}
 }

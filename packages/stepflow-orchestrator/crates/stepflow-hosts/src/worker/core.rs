@@ -1,0 +1,118 @@
+//! What a host shares with the tasks around its workers: the way in for all that workers say, on every transport.
+
+use std::sync::Arc;
+
+use stepflow_engine::ports::Blobs;
+use stepflow_protocol::codes;
+
+use super::blobs;
+use super::connection::{self, Answer, Asked, Refusal};
+use super::message::{Handshake, Message};
+use super::options::WorkerOptions;
+use super::pool::{Instance, InstanceId, Shared, Signals};
+use super::wire::{Kind, Wire};
+use crate::components::Components;
+
+/// How much of a message that is skipped goes into the log.
+const SHOWN_BYTES: usize = 200;
+
+/// See the module.
+pub(crate) struct Core {
+    pub(crate) options: WorkerOptions,
+    pub(crate) shared: Shared,
+    pub(crate) blobs: Arc<dyn Blobs>,
+}
+
+impl Core {
+    /// The command with its arguments, for messages.
+    pub(crate) fn command_line(&self) -> String {
+        self.options.args.iter().fold(self.options.command.clone(), |line, arg| line + " " + arg)
+    }
+
+    /// Lets a worker in: from now on what it says is heard. `address` is for people.
+    pub(crate) fn enter(&self, name: String, address: String, wire: Wire) -> (InstanceId, Signals) {
+        self.shared.with(|pool| {
+            let instance = pool.enter(name, address, wire);
+            (instance.id, instance.signals.clone())
+        })
+    }
+
+    /// `initialize`, `initialized`, `components/list`; then tasks go out.
+    pub(crate) async fn greet(&self, id: InstanceId, slot: usize) -> Result<(), Refusal> {
+        let worker = self.ask(id, |instance| instance.connection.initialize()).await?;
+        let initialized = self.shared.with(|pool| {
+            let line = pool.instance_mut(id)?.connection.initialized(worker);
+            pool.tell(id, line, Kind::Notification)
+        });
+        initialized.ok_or_else(broken_off)?;
+        let listed = self.ask(id, |instance| instance.connection.list()).await?;
+        let unlisted = || Refusal::Protocol("it answered `components/list` without `components`".to_owned());
+        let infos = listed.components.ok_or_else(unlisted)?;
+        let components = Arc::new(Components::new(&self.options.name, infos, self.options.validate_outputs));
+        self.shared.with(|pool| pool.ready(id, slot, components, self.options.max_concurrency));
+        Ok(())
+    }
+
+    async fn ask(
+        &self,
+        id: InstanceId,
+        request: impl FnOnce(&mut Instance) -> (Asked, Answer),
+    ) -> Result<Handshake, Refusal> {
+        let answer = self.shared.with(|pool| pool.ask(id, request));
+        answer.ok_or_else(broken_off)?.await.map_err(|_| broken_off())?
+    }
+
+    /// Takes a message of a worker.
+    pub(crate) fn receive(self: &Arc<Self>, id: InstanceId, message: &[u8]) {
+        let plugin = &self.options.name;
+        match Message::read(message) {
+            Ok(Message::Answer { id: request, body }) => self.shared.with(|pool| pool.settle(id, request, body)),
+            Ok(Message::Request { id: request, method, params }) => {
+                let core = Arc::clone(self);
+                let (request, method, params) =
+                    (request.get().to_owned(), method.into_owned(), params.map(|raw| raw.get().to_owned()));
+                tokio::spawn(async move {
+                    let line = blobs::serve(core.blobs.as_ref(), &request, &method, params.as_deref()).await;
+                    core.reply(id, line).await;
+                });
+            }
+            Ok(Message::Malformed { id: request, problem }) => {
+                let core = Arc::clone(self);
+                let line = connection::refusal(request.get(), codes::INVALID_REQUEST, &problem);
+                tokio::spawn(async move { core.reply(id, line).await });
+            }
+            Ok(Message::Notification { method }) => tracing::debug!(plugin, %method, "a notification without meaning"),
+            Ok(Message::HttpPort(port)) => self.shared.with(|pool| {
+                if let Some(instance) = pool.instance_mut(id) {
+                    instance.connection.fail_handshake(Refusal::Port(port));
+                }
+            }),
+            Err(problem) => {
+                let shown = String::from_utf8_lossy(&message[..message.len().min(SHOWN_BYTES)]);
+                tracing::warn!(plugin, %problem, message = %shown, "skipped what a worker says that is no message");
+            }
+        }
+    }
+
+    /// Sends an answer to the worker that asked, once there is room for it.
+    async fn reply(&self, id: InstanceId, line: Vec<u8>) {
+        let mut line = Some(line);
+        loop {
+            let room = self.shared.with(|pool| {
+                let instance = pool.instance(id)?;
+                if instance.has_room() {
+                    pool.tell(id, line.take()?, Kind::Answer);
+                    return None;
+                }
+                // Made under the lock, so that no wake-up is missed.
+                Some(Arc::clone(&instance.signals.room).notified_owned())
+            });
+            let Some(room) = room else { return };
+            room.await;
+        }
+    }
+}
+
+fn broken_off() -> Refusal {
+    Refusal::Protocol("the conversation was broken off".to_owned())
+}

@@ -1,0 +1,256 @@
+//! One process of a worker with the tasks that serve its pipes: from its start to the last line that it left behind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stepflow_engine::ports::Lost;
+use stepflow_protocol::{ErrorKind, FlowError};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::connection::Refusal;
+use super::core::Core;
+use super::pool::{InstanceId, Loss, Pool, Signals, shut_down};
+use super::process::{self, Output, Process, Stdin};
+use super::start_error::StartError;
+use super::status::InstanceState;
+use super::stdio::{self, LastWords, Outbox};
+use super::supervisor::stopped;
+use super::wire::Wire;
+
+/// How long the pipes of a dead process are read: a grandchild may hold them open for ever.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// How long a process whose pipes broke may take to end by itself.
+const DYING: Duration = Duration::from_secs(1);
+
+/// How long a process that is to be replaced is kept for what it still has to do.
+const RETIREMENT: Duration = Duration::from_secs(60);
+
+/// How many lines of stderr go into a message.
+const SHOWN_LINES: usize = 20;
+
+/// See the module.
+pub(crate) struct Incarnation {
+    pub(crate) id: InstanceId,
+    pub(crate) born: Instant,
+    process: Process,
+    words: LastWords,
+    signals: Signals,
+    reader: JoinHandle<()>,
+    stderr: JoinHandle<()>,
+    writer: JoinHandle<()>,
+}
+
+/// How a process died.
+pub(crate) struct Death {
+    /// For people.
+    pub(crate) how: String,
+    /// It said by its exit status that all was well.
+    pub(crate) clean: bool,
+}
+
+/// Why a handshake failed.
+pub(crate) enum Fault {
+    Ended(String),
+    TimedOut,
+    Refused(Refusal),
+}
+
+impl Incarnation {
+    /// Starts the process and the tasks around it.
+    pub(crate) async fn start(core: &Arc<Core>) -> Result<Self, StartError> {
+        let (process, pipes) = Process::start(&core.options).await?;
+        let stdin = Arc::new(pipes.stdin);
+        let name = format!("{}/{}", core.options.name, process.id());
+        let wire = Wire::Pipe(Outbox::new(Arc::clone(&stdin)));
+        let (id, signals) = core.enter(name, format!("pid {}", process.id()), wire);
+        let words = LastWords::default();
+        core.shared.with(|pool| pool.last_words = words.clone());
+        Ok(Self {
+            id,
+            born: Instant::now(),
+            reader: tokio::spawn(read(Arc::clone(core), id, pipes.stdout)),
+            stderr: tokio::spawn(listen(core.options.name.clone(), words.clone(), pipes.stderr)),
+            writer: tokio::spawn(write(Arc::clone(core), stdin, signals.clone())),
+            process,
+            words,
+            signals,
+        })
+    }
+
+    /// Shakes hands and opens the worker for tasks.
+    pub(crate) async fn greet(&self, core: &Core, slot: usize) -> Result<(), Fault> {
+        tokio::select! {
+            greeted = timeout(core.options.start_timeout, core.greet(self.id, slot)) => match greeted {
+                Ok(greeted) => greeted.map_err(Fault::Refused),
+                Err(_) => Err(Fault::TimedOut),
+            },
+            death = self.death() => Err(Fault::Ended(death.how)),
+        }
+    }
+
+    /// Waits until the process has ended, or can be of no more use.
+    pub(crate) async fn death(&self) -> Death {
+        let fault = async {
+            let mut fault = self.signals.fault.subscribe();
+            let fault = fault.wait_for(Option::is_some).await.ok().and_then(|fault| fault.clone());
+            // Mostly it is just dying, and its exit status says more.
+            sleep(DYING).await;
+            fault
+        };
+        tokio::select! {
+            exit = self.process.ended() => Death { how: process::describe(exit), clean: process::is_clean(exit) },
+            fault = fault => {
+                Death { how: fault.unwrap_or_else(|| "its pipes are broken".to_owned()), clean: false }
+            }
+        }
+    }
+
+    /// Waits until the process is to be replaced: it accepts nothing any more, or an execute goes on after its cancel.
+    pub(crate) async fn dismissal(&self, core: &Core) {
+        loop {
+            let due = core.shared.look(|pool| {
+                let instance = pool.instance(self.id)?;
+                if instance.state == InstanceState::Leaving {
+                    return Some(Instant::now());
+                }
+                let cancelled = instance.connection.open().filter_map(|open| open.cancelled);
+                cancelled.min().map(|at| at + core.options.cancel_grace)
+            });
+            let attention = self.signals.attention.notified();
+            match due {
+                Some(due) if due <= Instant::now() => return core.shared.with(|pool| pool.dismiss(self.id)),
+                Some(due) => tokio::select! {
+                    () = sleep_until(due) => {}
+                    () = attention => {}
+                },
+                None => attention.await,
+            }
+        }
+    }
+
+    /// Waits until the process has nothing left to do but what was cancelled and does not end.
+    async fn rest(&self, core: &Core) {
+        loop {
+            let ends: Vec<Option<Instant>> = core.shared.look(|pool| {
+                let open = pool.instance(self.id).into_iter().flat_map(|instance| instance.connection.open());
+                open.map(|open| open.cancelled.map(|at| at + core.options.cancel_grace)).collect()
+            });
+            let attention = self.signals.attention.notified();
+            match ends.into_iter().collect::<Option<Vec<Instant>>>().map(|ends| ends.into_iter().max()) {
+                // Somebody is still at work.
+                None => attention.await,
+                Some(Some(end)) if end > Instant::now() => tokio::select! {
+                    () = sleep_until(end) => {}
+                    () = attention => {}
+                },
+                Some(_) => return,
+            }
+        }
+    }
+
+    /// Ends a process that gets no more tasks, once its attempts have ended, in a minute at most.
+    pub(crate) async fn retire(self, core: Arc<Core>, mut stop: watch::Receiver<bool>) {
+        let death = tokio::select! {
+            _ = timeout(RETIREMENT, self.rest(&core)) => None,
+            death = self.death() => Some(death),
+            () = stopped(&mut stop) => return self.shut_down(&core).await,
+        };
+        let open = core.shared.look(|pool| pool.instance(self.id).is_some_and(|it| it.connection.open().len() > 0));
+        if death.is_none() && !open {
+            // It has nothing to do but to end by itself.
+            core.shared.with(|pool| pool.instance_mut(self.id).map(|instance| instance.close()));
+            self.writer.abort();
+            let _ = timeout(core.options.shutdown_grace, self.process.ended()).await;
+        }
+        match death {
+            Some(Death { how, clean: false }) => {
+                let (id, words) = (self.id, self.drain().await);
+                core.lost_in_retirement(id, &how, &words);
+            }
+            _ => _ = self.finish(&core, &Loss::Ordered(replaced())).await,
+        }
+    }
+
+    /// Makes sure that the process is dead, and reads what it left in its pipes. Gives its last lines on stderr.
+    pub(crate) async fn drain(mut self) -> String {
+        self.process.kill();
+        self.process.ended().await;
+        let both = async {
+            let _ = (&mut self.reader).await;
+            let _ = (&mut self.stderr).await;
+        };
+        let _ = timeout(DRAIN, both).await;
+        for task in [&mut self.reader, &mut self.stderr, &mut self.writer] {
+            task.abort();
+        }
+        // A task that ran while it was aborted must have ended before the next process gets its own.
+        for task in [self.reader, self.stderr, self.writer] {
+            if !task.is_finished() {
+                let _ = task.await;
+            }
+        }
+        self.words.last_lines(SHOWN_LINES)
+    }
+
+    /// Drains and gives up what is open.
+    pub(crate) async fn finish(self, core: &Core, loss: &Loss) -> String {
+        let id = self.id;
+        let words = self.drain().await;
+        core.shared.with(|pool| pool.unlink(id, loss));
+        words
+    }
+
+    /// Ends the process: first by the end of its input, then by SIGTERM, then by force.
+    pub(crate) async fn shut_down(self, core: &Core) {
+        core.shared.with(Pool::shut_down);
+        // It holds the pipe as well.
+        self.writer.abort();
+        let grace = core.options.shutdown_grace;
+        if timeout(grace, self.process.ended()).await.is_err() {
+            self.process.terminate();
+            let _ = timeout(grace, self.process.ended()).await;
+        }
+        self.finish(core, &Loss::Ordered(shut_down())).await;
+    }
+}
+
+/// What becomes of an attempt whose process we ended for the sake of another one.
+fn replaced() -> Lost {
+    let message = "the worker was replaced: another attempt in it was cancelled and did not end";
+    let error = FlowError::new(ErrorKind::Unreachable, message);
+    Lost { error, spends: false, back_off: false, suspect: false }
+}
+
+/// Reads the worker's messages until its stdout ends.
+async fn read(core: Arc<Core>, id: InstanceId, stdout: Output) {
+    let ended = stdio::read_lines(stdout, |line| core.receive(id, line)).await;
+    let fault = ended.map_or_else(|error| error.to_string(), |()| "it closed its stdout".to_owned());
+    core.shared.with(|pool| pool.instance_mut(id).map(|instance| instance.fail(fault)));
+}
+
+/// Writes what the pipe did not take at once, whenever it takes more.
+async fn write(core: Arc<Core>, stdin: Arc<Stdin>, signals: Signals) {
+    loop {
+        signals.unwritten.notified().await;
+        if stdin.writable().await.is_err() {
+            return;
+        }
+        // Every change writes; what is left then wakes this task again.
+        core.shared.with(|_| ());
+        signals.room.notify_waiters();
+    }
+}
+
+/// Logs and keeps what the worker writes to stderr.
+async fn listen(plugin: String, words: LastWords, stderr: Output) {
+    let ended = stdio::read_lines(stderr, |line| {
+        words.push(line);
+        tracing::info!(target: "worker", plugin, "{}", String::from_utf8_lossy(line));
+    });
+    if let Err(error) = ended.await {
+        tracing::warn!(plugin, "the worker's stderr is read no more: {error}");
+    }
+}

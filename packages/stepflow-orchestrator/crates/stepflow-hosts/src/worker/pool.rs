@@ -1,0 +1,360 @@
+//! The workers of one plugin: the tasks that wait, the instances that take them, what is to be told to the engine.
+//! Transport-free: instances speak through a `Wire`, and what they say enters by `settle`.
+//!
+//! Every change hands out what can be handed out, under the one lock of `Shared`. Each offer gets one answer.
+
+mod instance;
+mod loss;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use stepflow_engine::event::TaskRef;
+use stepflow_engine::ports::{Answer, Lost, TaskEnvelope};
+use stepflow_protocol::{ErrorKind, FlowError};
+
+pub(crate) use instance::{Instance, InstanceId, Signals};
+pub(crate) use loss::Loss;
+pub(crate) use shared::{Said, Shared};
+
+use super::connection::{Asked, Open};
+use super::execute::Verdict;
+use super::message::Body;
+use super::options::RestartPolicy;
+use super::status::{Health, InstanceState};
+use super::stdio::LastWords;
+use super::wire::{Kind, Outgoing, Wire};
+use crate::components::Components;
+use crate::fair::{FairQueue, Lane};
+
+/// Lanes from this one up are those of components with a limit of their own.
+const FIRST_BOUNDED: u32 = 2;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Pool {
+    waiting: FairQueue,
+    instances: Vec<Instance>,
+    entered: u64,
+    /// The lanes of the components that some instance limits.
+    lanes: HashMap<String, Lane>,
+    standing: Standing,
+    /// The slots whose last start failed.
+    failed_starts: BTreeSet<usize>,
+    /// Of the last handshake.
+    pub(crate) components: Option<Arc<Components>>,
+    pub(crate) last_words: LastWords,
+    /// Since the last answer to an execute.
+    crashes: u32,
+    said: Vec<Said>,
+    speaking: bool,
+}
+
+/// Whether tasks are taken.
+#[derive(Debug, Clone, Default)]
+enum Standing {
+    /// They are; they wait while no instance is ready.
+    #[default]
+    Open,
+    /// No worker starts, or they have crashed too often: tasks fail at once with this.
+    Refusing(FlowError),
+    /// The end.
+    ShutDown,
+}
+
+impl Pool {
+    /// Takes a task.
+    pub(crate) fn offer(&mut self, task: TaskEnvelope) {
+        match &self.standing {
+            Standing::Open => self.place(task),
+            Standing::Refusing(error) => self.said.push(Said::Answer(task.task, Answer::Failed(error.clone().into()))),
+            Standing::ShutDown => self.said.push(Said::Answer(task.task, Answer::Lost(shut_down()))),
+        }
+    }
+
+    /// Takes back a task that waits; asks the worker to stop one that runs.
+    pub(crate) fn cancel(&mut self, task: TaskRef, reason: &str) {
+        if self.waiting.remove(task).is_some() {
+            return self.said.push(Said::Answer(task, Answer::Cancelled));
+        }
+        let asked = self.instances.iter_mut().find_map(|at| Some((at.connection.cancel(task, reason)?, at)));
+        if let Some((line, instance)) = asked {
+            if let Some(line) = line {
+                instance.send(Outgoing { line, kind: Kind::Notification }, &mut self.said);
+            }
+            instance.signals.attention.notify_one();
+        }
+    }
+
+    /// A worker that is to be greeted.
+    pub(crate) fn enter(&mut self, name: String, address: String, wire: Wire) -> &Instance {
+        self.entered += 1;
+        let id = InstanceId(self.entered);
+        let at = self.instances.len();
+        self.instances.push(Instance::new(id, name, address, wire));
+        &self.instances[at]
+    }
+
+    /// The instance, unless it is gone.
+    pub(crate) fn instance(&self, id: InstanceId) -> Option<&Instance> {
+        self.instances.iter().find(|instance| instance.id == id)
+    }
+
+    /// All instances.
+    pub(crate) fn instances(&self) -> &[Instance] {
+        &self.instances
+    }
+
+    /// The instance, unless it is gone.
+    pub(crate) fn instance_mut(&mut self, id: InstanceId) -> Option<&mut Instance> {
+        self.instances.iter_mut().find(|instance| instance.id == id)
+    }
+
+    /// Says something of the handshake to an instance. `None` when it is gone.
+    pub(crate) fn ask<R>(&mut self, id: InstanceId, ask: impl FnOnce(&mut Instance) -> (Asked, R)) -> Option<R> {
+        let instance = self.instances.iter_mut().find(|instance| instance.id == id)?;
+        let (asked, answer) = ask(instance);
+        instance.send(Outgoing { line: asked.line, kind: Kind::Call(asked.id) }, &mut self.said);
+        Some(answer)
+    }
+
+    /// Says something to an instance that nobody answers. `None` when it is gone.
+    pub(crate) fn tell(&mut self, id: InstanceId, line: Vec<u8>, kind: Kind) -> Option<()> {
+        let instance = self.instances.iter_mut().find(|instance| instance.id == id)?;
+        instance.send(Outgoing { line, kind }, &mut self.said);
+        Some(())
+    }
+
+    /// The instance in this slot has shaken hands: tasks go out.
+    pub(crate) fn ready(&mut self, id: InstanceId, slot: usize, components: Arc<Components>, cap: Option<usize>) {
+        self.failed_starts.remove(&slot);
+        self.components = Some(components);
+        self.reopen();
+        let Some(instance) = self.instances.iter_mut().find(|instance| instance.id == id) else { return };
+        instance.capacity = instance.connection.capacity(cap);
+        instance.state = InstanceState::Ready;
+        let version = instance.connection.capabilities().and_then(|worker| worker.version.clone());
+        instance.about = Arc::new(stepflow_engine::ports::Instance { name: instance.about.name.clone(), version });
+        let bounds = instance.announced_bounds();
+        let known = self.lanes.len();
+        for (component, most) in bounds {
+            let new = Lane(FIRST_BOUNDED + u32::try_from(self.lanes.len()).unwrap_or(u32::MAX - FIRST_BOUNDED));
+            instance.bounds.insert(*self.lanes.entry(component).or_insert(new), most);
+        }
+        if self.lanes.len() > known {
+            let (lanes, components) = (&self.lanes, self.components.as_deref());
+            self.waiting.sort(|task| lane_of(task, lanes, components));
+        }
+    }
+
+    /// Takes an answer of an instance.
+    pub(crate) fn settle(&mut self, id: InstanceId, request: i64, body: Body) {
+        let Some(instance) = self.instances.iter_mut().find(|instance| instance.id == id) else { return };
+        match instance.connection.settle(request, body) {
+            None => {}
+            Some((open, Verdict::Ended(answer))) => {
+                instance.answered += 1;
+                instance.closed(open.task.task);
+                self.crashes = 0;
+                self.reopen();
+                self.answer(open, answer);
+            }
+            Some((open, Verdict::NotAccepted)) => {
+                instance.leave();
+                self.not_accepted(id, open);
+            }
+        }
+    }
+
+    /// An execute never reached its worker, which is to get no more until its next handshake.
+    #[allow(dead_code, reason = "said by transports that send each message by itself")]
+    pub(crate) fn unreached(&mut self, id: InstanceId, request: i64) {
+        let Some(instance) = self.instance_mut(id) else { return };
+        instance.leave();
+        if let Some(open) = instance.connection.withdraw(request) {
+            self.not_accepted(id, open);
+        }
+    }
+
+    /// An execute was lost on its way to its worker or back, and nothing else with it.
+    #[allow(dead_code, reason = "said by transports that send each message by itself")]
+    pub(crate) fn lose(&mut self, id: InstanceId, request: i64, lost: Lost) {
+        let Some(instance) = self.instance_mut(id) else { return };
+        if let Some(open) = instance.connection.withdraw(request) {
+            instance.closed(open.task.task);
+            let answer = if open.cancelled.is_some() { Answer::Cancelled } else { Answer::Lost(lost) };
+            self.said.push(Said::Answer(open.task.task, answer));
+        }
+    }
+
+    /// An instance is gone, and with it every attempt that it had.
+    pub(crate) fn unlink(&mut self, id: InstanceId, loss: &Loss) {
+        let Some(at) = self.instances.iter().position(|instance| instance.id == id) else { return };
+        let mut instance = self.instances.swap_remove(at);
+        let open = instance.connection.abandon();
+        let answers = loss::answers(&open, loss);
+        self.said.extend(open.into_iter().zip(answers).map(|(open, answer)| Said::Answer(open.task.task, answer)));
+        instance.signals.room.notify_waiters();
+    }
+
+    /// An execute of an instance waits for a sub-run, which may need its slot.
+    #[allow(dead_code, reason = "said by whoever serves the sub-runs of workers")]
+    pub(crate) fn park(&mut self, id: InstanceId, task: TaskRef) -> bool {
+        self.instance_mut(id).is_some_and(|instance| instance.park(task))
+    }
+
+    /// The sub-run has ended. The execute goes on even when its slot is taken: more is then open than announced, and
+    /// nobody waits for ever.
+    #[allow(dead_code, reason = "said by whoever serves the sub-runs of workers")]
+    pub(crate) fn unpark(&mut self, id: InstanceId, task: TaskRef) -> bool {
+        self.instance_mut(id).is_some_and(|instance| instance.connection.unpark(task))
+    }
+
+    /// The instance gets no more tasks: it is replaced.
+    pub(crate) fn dismiss(&mut self, id: InstanceId) {
+        if let Some(instance) = self.instance_mut(id) {
+            instance.leave();
+        }
+    }
+
+    /// The slot's start failed. When that is so of all of them, tasks fail, those that wait first.
+    pub(crate) fn start_failed(&mut self, slot: usize, slots: usize, error: FlowError) {
+        self.failed_starts.insert(slot);
+        if self.failed_starts.len() >= slots {
+            self.refuse(error);
+        }
+    }
+
+    /// How many crashes there were without an answer, with one more: from some number on tasks fail.
+    pub(crate) fn crashed(&mut self, policy: &RestartPolicy, refusal: impl FnOnce(u32) -> FlowError) -> u32 {
+        self.crashes += 1;
+        if self.crashes >= policy.crashes {
+            self.refuse(refusal(self.crashes));
+        }
+        self.crashes
+    }
+
+    /// Nothing more goes out; what waits goes back.
+    pub(crate) fn shut_down(&mut self) {
+        self.standing = Standing::ShutDown;
+        for task in self.waiting.drain() {
+            self.said.push(Said::Answer(task.task, Answer::Lost(shut_down())));
+        }
+        self.instances.iter_mut().for_each(Instance::close);
+    }
+
+    /// Whether tasks are taken.
+    pub(crate) fn health(&self) -> Health {
+        match &self.standing {
+            Standing::Open if self.instances.iter().any(Instance::is_open) => Health::Ready,
+            Standing::Open => Health::Starting,
+            Standing::Refusing(error) => Health::Down(error.message.clone()),
+            Standing::ShutDown => Health::ShutDown,
+        }
+    }
+
+    /// Why tasks fail at once, when they do.
+    pub(crate) fn refusal(&self) -> Option<&FlowError> {
+        match &self.standing {
+            Standing::Refusing(error) => Some(error),
+            Standing::Open | Standing::ShutDown => None,
+        }
+    }
+
+    fn refuse(&mut self, error: FlowError) {
+        if matches!(self.standing, Standing::ShutDown) {
+            return;
+        }
+        for task in self.waiting.drain() {
+            self.said.push(Said::Answer(task.task, Answer::Failed(error.clone().into())));
+        }
+        self.standing = Standing::Refusing(error);
+    }
+
+    fn reopen(&mut self) {
+        if matches!(self.standing, Standing::Refusing(_)) {
+            self.standing = Standing::Open;
+        }
+    }
+
+    fn not_accepted(&mut self, id: InstanceId, open: Open) {
+        if let Some(instance) = self.instance_mut(id) {
+            instance.closed(open.task.task);
+        }
+        if open.cancelled.is_some() {
+            self.said.push(Said::Answer(open.task.task, Answer::Cancelled));
+        } else {
+            self.offer(open.task);
+        }
+    }
+
+    fn answer(&mut self, open: Open, answer: Answer) {
+        let task = open.task;
+        self.said.push(match (answer, &self.components) {
+            (Answer::Success(output), Some(components)) if components.validates_outputs() => {
+                Said::Output(task.task, task.route, output, Arc::clone(components))
+            }
+            (answer, _) => Said::Answer(task.task, answer),
+        });
+    }
+
+    /// Hands the task out, or has it wait its turn.
+    fn place(&mut self, task: TaskEnvelope) {
+        let lane = lane_of(&task, &self.lanes, self.components.as_deref());
+        match self.waiting.is_empty().then(|| roomiest(&self.instances, lane, None)).flatten() {
+            Some(at) => self.instances[at].execute(task, lane, &mut self.said),
+            None => self.waiting.push(task, lane),
+        }
+    }
+
+    /// Says what could not be said before, then hands out tasks while there are slots.
+    fn pump(&mut self) {
+        for instance in &mut self.instances {
+            instance.flush(&mut self.said);
+        }
+        while !self.waiting.is_empty() {
+            let reserved = self.reserved();
+            let room = |lane| roomiest(&self.instances, lane, reserved);
+            let Some((lane, task)) = self.waiting.pop(|lane| room(lane).is_some()) else { return };
+            let Some(at) = room(lane) else { return };
+            self.instances[at].execute(task, lane, &mut self.said);
+        }
+    }
+
+    /// The instance that is kept free for a task that has to run alone: the one that will be idle soonest.
+    fn reserved(&self) -> Option<InstanceId> {
+        if !self.waiting.has(Lane::ALONE) {
+            return None;
+        }
+        let open = self.instances.iter().filter(|instance| instance.is_open());
+        open.min_by_key(|instance| instance.connection.busy()).map(|instance| instance.id)
+    }
+}
+
+/// The instance with most free slots of those that take a task of this lane now.
+fn roomiest(instances: &[Instance], lane: Lane, reserved: Option<InstanceId>) -> Option<usize> {
+    let spared = |instance: &Instance| lane != Lane::ALONE && reserved == Some(instance.id);
+    let taking = instances.iter().enumerate().filter(|(_, instance)| instance.takes(lane) && !spared(instance));
+    taking.max_by_key(|(_, instance)| instance.free()).map(|(at, _)| at)
+}
+
+/// The lane in which a task waits.
+fn lane_of(task: &TaskEnvelope, lanes: &HashMap<String, Lane>, components: Option<&Components>) -> Lane {
+    if task.alone {
+        return Lane::ALONE;
+    }
+    if lanes.is_empty() {
+        return Lane::ANY;
+    }
+    let component = components.and_then(|components| components.serving(&task.route.component));
+    component.and_then(|component| lanes.get(component)).copied().unwrap_or(Lane::ANY)
+}
+
+/// What becomes of a task when the host is shut down: it is nobody's fault, and another host may take it.
+pub(crate) fn shut_down() -> Lost {
+    let error = FlowError::new(ErrorKind::Unreachable, "the worker was shut down with its server");
+    Lost { error, spends: false, back_off: true, suspect: false }
+}

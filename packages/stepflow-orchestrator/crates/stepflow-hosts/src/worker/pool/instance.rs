@@ -1,0 +1,185 @@
+//! One worker of a plugin, as the pool sees it: what was said to it, what it takes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use stepflow_engine::event::TaskRef;
+use stepflow_engine::ports::{Instance as About, TaskEnvelope};
+use stepflow_protocol::ComponentCapabilities;
+use tokio::sync::{Notify, watch};
+
+use super::Said;
+use crate::fair::Lane;
+use crate::worker::connection::Connection;
+use crate::worker::status::InstanceState;
+use crate::worker::wire::{Kind, Outgoing, Wire};
+
+/// Names an instance as long as its host lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct InstanceId(pub(super) u64);
+
+/// A worker with its conversation.
+pub(crate) struct Instance {
+    pub(crate) id: InstanceId,
+    /// As `started` names it.
+    pub(crate) about: Arc<About>,
+    /// The process's number, or the address.
+    pub(crate) address: String,
+    pub(crate) connection: Connection,
+    pub(crate) state: InstanceState,
+    pub(crate) capacity: usize,
+    pub(super) bounds: HashMap<Lane, usize>,
+    /// The execute that wanted the worker for itself.
+    lone: Option<TaskRef>,
+    wire: Wire,
+    pub(crate) signals: Signals,
+    /// How many executes it has answered.
+    pub(crate) answered: u64,
+}
+
+/// What wakes the tasks around an instance.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Signals {
+    /// The pipe did not take everything.
+    pub(crate) unwritten: Arc<Notify>,
+    /// There may be room again for those who wait to answer the worker.
+    pub(crate) room: Arc<Notify>,
+    /// It is to be looked at whether the instance has to be replaced: an execute was cancelled, or not accepted, or
+    /// one was answered by an instance that is leaving.
+    pub(crate) attention: Arc<Notify>,
+    /// Why nothing more can be said to the worker, or heard from it.
+    pub(crate) fault: watch::Sender<Option<String>>,
+}
+
+impl Instance {
+    pub(super) fn new(id: InstanceId, name: String, address: String, wire: Wire) -> Self {
+        Self {
+            id,
+            about: Arc::new(About { name, version: None }),
+            address,
+            connection: Connection::default(),
+            state: InstanceState::Starting,
+            capacity: 0,
+            bounds: HashMap::new(),
+            lone: None,
+            wire,
+            signals: Signals::default(),
+            answered: 0,
+        }
+    }
+
+    /// Whether a task of this lane can go out now.
+    pub(super) fn takes(&self, lane: Lane) -> bool {
+        self.is_free()
+            && match lane {
+                Lane::ALONE => self.connection.busy() == 0,
+                lane => self.bounds.get(&lane).is_none_or(|most| self.connection.busy_in(lane) < *most),
+            }
+    }
+
+    /// Whether any task can go out now. One goes only when its line can be written at once: what clogs a pipe has no
+    /// turn left to lose.
+    fn is_free(&self) -> bool {
+        self.is_open() && self.wire.is_idle() && self.free() > 0 && self.lone.is_none()
+    }
+
+    /// Whether tasks go out, as far as there are slots.
+    pub(super) fn is_open(&self) -> bool {
+        self.state == InstanceState::Ready
+    }
+
+    /// How many more executes it takes.
+    pub(super) fn free(&self) -> usize {
+        self.capacity.saturating_sub(self.connection.busy())
+    }
+
+    /// Gives it a task.
+    pub(super) fn execute(&mut self, task: TaskEnvelope, lane: Lane, said: &mut Vec<Said>) {
+        let receipt = task.task;
+        if lane == Lane::ALONE {
+            self.lone = Some(receipt);
+        }
+        let asked = self.connection.execute(task, lane);
+        self.send(Outgoing { line: asked.line, kind: Kind::Execute(asked.id, receipt) }, said);
+    }
+
+    /// Says something to the worker.
+    pub(super) fn send(&mut self, message: Outgoing, said: &mut Vec<Said>) {
+        let about = &self.about;
+        let sent = self.wire.send(message, |kind| said.extend(started(kind, about)));
+        self.written(sent);
+    }
+
+    /// Says what could not be said before.
+    pub(super) fn flush(&mut self, said: &mut Vec<Said>) {
+        if !self.wire.is_idle() {
+            let about = &self.about;
+            let sent = self.wire.flush(|kind| said.extend(started(kind, about)));
+            self.written(sent);
+        }
+    }
+
+    fn written(&mut self, sent: std::io::Result<()>) {
+        match sent {
+            Err(error) => self.fail(format!("it does not read its stdin: {error}")),
+            Ok(()) if !self.wire.is_idle() => self.signals.unwritten.notify_one(),
+            Ok(()) => {}
+        }
+    }
+
+    /// Whether those who answer the worker need not wait.
+    pub(crate) fn has_room(&self) -> bool {
+        self.wire.has_room()
+    }
+
+    /// An execute waits for a sub-run, which needs a slot: the instance is nobody's own meanwhile.
+    #[allow(dead_code, reason = "said by whoever serves the sub-runs of workers")]
+    pub(super) fn park(&mut self, task: TaskRef) -> bool {
+        self.lone.take_if(|lone| *lone == task);
+        self.connection.park(task)
+    }
+
+    /// An execute is no longer open.
+    pub(super) fn closed(&mut self, task: TaskRef) {
+        self.lone.take_if(|lone| *lone == task);
+        if self.state == InstanceState::Leaving {
+            self.signals.attention.notify_one();
+        }
+    }
+
+    /// From now on it gets no task; it is to be replaced.
+    pub(super) fn leave(&mut self) {
+        if matches!(self.state, InstanceState::Starting | InstanceState::Ready) {
+            self.state = InstanceState::Leaving;
+        }
+        self.signals.attention.notify_one();
+    }
+
+    /// Says no more to the worker.
+    pub(crate) fn close(&mut self) {
+        self.wire.close();
+    }
+
+    /// Nothing more can be said or heard; the first reason counts.
+    pub(crate) fn fail(&mut self, fault: String) {
+        self.state = InstanceState::Lost;
+        self.wire.close();
+        self.signals.fault.send_if_modified(|known| known.is_none() && known.replace(fault).is_none());
+    }
+
+    /// The components of which the worker limits the executes, each with its limit.
+    pub(super) fn announced_bounds(&self) -> Vec<(String, usize)> {
+        let components = self.connection.capabilities().and_then(|worker| worker.components.as_ref());
+        let bound = |(path, component): (&String, &ComponentCapabilities)| {
+            Some((path.clone(), component.max_concurrency?.max(1) as usize))
+        };
+        components.into_iter().flatten().filter_map(bound).collect()
+    }
+}
+
+fn started(kind: Kind, about: &Arc<About>) -> Option<Said> {
+    match kind {
+        Kind::Execute(_, task) => Some(Said::Started(task, Arc::clone(about))),
+        Kind::Call(_) | Kind::Notification | Kind::Answer => None,
+    }
+}
