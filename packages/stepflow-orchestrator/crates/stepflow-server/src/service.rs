@@ -233,7 +233,9 @@ fn worker_options(config: &Config, name: &str, worker: &Worker) -> WorkerOptions
         inherit_env: worker.inherit_env.clone(),
         withheld_env: config.withheld_env.clone(),
         start_timeout: worker.start_timeout.unwrap_or(usual.start_timeout),
+        instances: worker.instances.unwrap_or(usual.instances),
         max_concurrency: worker.max_concurrency,
+        cancel_grace: worker.cancel_grace.unwrap_or(usual.cancel_grace),
         validate_outputs: worker.validate_outputs.unwrap_or(config.validate_outputs),
         ..usual
     }

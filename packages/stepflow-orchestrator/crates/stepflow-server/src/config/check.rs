@@ -6,7 +6,7 @@ use stepflow_flow::node::{Content, Entry, Node};
 use stepflow_flow::{Code, Diagnostic, Diagnostics, Path, Span, TimeSpan, suggest};
 use stepflow_protocol::Kind;
 
-use super::shape::{Built, Key, Object, Shape, Variant, Word};
+use super::shape::{Key, Object, Shape, Variant, Word};
 use super::size;
 
 /// What was found.
@@ -110,12 +110,7 @@ impl Checker {
     fn member(&mut self, place: &Place<'_>, entry: &Entry, key: &'static Key) {
         let inner =
             Place { node: &entry.value, path: place.path.clone().field(&entry.key), what: format!("`{}`", entry.key) };
-        let asks_for_nothing = match key.built {
-            Built::Yes => true,
-            Built::Only(json) => entry.value.to_value().as_str() == json,
-            Built::No => false,
-        };
-        if asks_for_nothing {
+        if key.built {
             return self.value(inner, key.shape);
         }
         self.not_built(&inner.path, entry.key_span, &format!("`{}`", entry.key));

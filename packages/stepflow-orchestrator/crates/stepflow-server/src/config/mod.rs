@@ -87,8 +87,12 @@ pub struct Worker {
     pub inherit_env: Option<Vec<String>>,
     /// How long it may take until it answers; 5 min when absent.
     pub start_timeout: Option<Duration>,
-    /// How many tasks it gets at once; what it announces when absent.
+    /// How many processes are started; 1 when absent.
+    pub instances: Option<usize>,
+    /// How many tasks a process gets at once; what it announces when absent.
     pub max_concurrency: Option<usize>,
+    /// How long a cancelled task may take to end; 4 s when absent.
+    pub cancel_grace: Option<Duration>,
     /// Whether its outputs are checked; as [`Config::validate_outputs`] says when absent.
     pub validate_outputs: Option<bool>,
 }

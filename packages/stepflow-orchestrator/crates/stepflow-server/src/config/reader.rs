@@ -158,7 +158,9 @@ fn worker(node: &Node) -> Worker {
             _ => None,
         },
         start_timeout: time(node, "startTimeout"),
+        instances: whole(node, "instances"),
         max_concurrency: whole(node, "maxConcurrency"),
+        cancel_grace: time(node, "cancelGrace"),
         validate_outputs: flag(node, "validateOutputs"),
     }
 }

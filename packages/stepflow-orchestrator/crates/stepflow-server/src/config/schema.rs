@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::keys;
-use super::shape::{Built, Key, Object, Shape, Variant};
+use super::shape::{Key, Object, Shape, Variant};
 
 /// The JSON Schema of a configuration file, with everything substituted.
 #[must_use]
@@ -54,11 +54,7 @@ fn object(object: &Object, kind: Option<&str>, definitions: &mut Map<String, Jso
 fn member(key: &Key, definitions: &mut Map<String, Json>) -> Json {
     let mut schema = of(key.shape, definitions);
     if let Json::Object(members) = &mut schema {
-        let about = match key.built {
-            Built::Yes => key.about.to_owned(),
-            Built::Only(json) => format!("{} Not built yet, but for `{json}`.", key.about),
-            Built::No => format!("{} Not built yet.", key.about),
-        };
+        let about = if key.built { key.about.to_owned() } else { format!("{} Not built yet.", key.about) };
         members.insert("description".to_owned(), Json::String(about));
         if let Some(default) = key.default.and_then(|json| serde_json::from_str(json).ok()) {
             members.insert("default".to_owned(), default);

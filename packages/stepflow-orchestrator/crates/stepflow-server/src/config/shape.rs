@@ -94,28 +94,17 @@ pub struct Key {
     /// What its value may be.
     pub shape: Shape,
     /// Whether this release does what it asks for.
-    pub built: Built,
+    pub built: bool,
     /// The value of an absent key, as JSON.
     pub default: Option<&'static str>,
     /// What it is for, in a sentence.
     pub about: &'static str,
 }
 
-/// Whether a key does something in this release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Built {
-    /// It does.
-    Yes,
-    /// Only with this value (as JSON), which asks for what happens anyway.
-    Only(&'static str),
-    /// Not yet.
-    No,
-}
-
 impl Key {
     /// A key that does something.
     pub const fn new(name: &'static str, shape: Shape, about: &'static str) -> Self {
-        Self { name, shape, built: Built::Yes, default: None, about }
+        Self { name, shape, built: true, default: None, about }
     }
 
     /// The same with a default.
@@ -126,13 +115,7 @@ impl Key {
 
     /// The same, not built yet.
     pub const fn planned(mut self) -> Self {
-        self.built = Built::No;
-        self
-    }
-
-    /// The same, not built yet but for this value.
-    pub const fn planned_but(mut self, json: &'static str) -> Self {
-        self.built = Built::Only(json);
+        self.built = false;
         self
     }
 }

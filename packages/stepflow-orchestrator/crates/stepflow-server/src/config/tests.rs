@@ -16,7 +16,7 @@ fn plugins_and_routes_are_read() {
     let config = parse(
         "plugins:\n  builtin: {type: builtin, allowPaths: [shared]}\n\
          \x20 python: {type: stepflow, command: w, args: [a.py, 3], env: {N: 1, F: true}, inheritEnv: [HOME],\n\
-         \x20   startTimeout: 90s, maxConcurrency: 4, instances: 1, transport: stdio}\n\
+         \x20   startTimeout: 90s, maxConcurrency: 4, instances: 2, cancelGrace: 5s, transport: stdio}\n\
          \x20 mock: {type: mock, components: {/a: {input_schema: {}, output_schema: {}, behaviors: {}}}}\n\
          routes:\n  '/python/{*component}': [{plugin: python}]\n  '/{*component}': [{plugin: builtin, component: '/{component}'}]\n",
     )
@@ -27,7 +27,9 @@ fn plugins_and_routes_are_read() {
         env: [("N", "1"), ("F", "true")].map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         inherit_env: Some(vec!["HOME".to_owned()]),
         start_timeout: Some(Duration::from_secs(90)),
+        instances: Some(2),
         max_concurrency: Some(4),
+        cancel_grace: Some(Duration::from_secs(5)),
         validate_outputs: None,
     };
     assert_eq!(config.plugins["python"], Plugin::Stepflow(worker));
@@ -103,7 +105,6 @@ fn what_is_not_built_is_named_once_and_its_parts_are_checked() {
         ("storageConfig: {metadata: {type: inMemory}, blobs: {type: filesystem}}", "`blobs` of the type `filesystem`"),
         ("plugins: {p: {type: stepflow, command: w, transport: http}}", "the `transport` `http` is not built yet"),
         ("plugins: {p: {type: stepflow, url: 'http://x'}}", "`url` is not built yet"),
-        ("plugins: {p: {type: stepflow, command: w, instances: 2}}", "`instances` is not built yet"),
         (
             "plugins: {p: {type: nats, url: u, consumer: c}}\nroutes: {/p: [{plugin: p}]}",
             "the plugin `p` of the type `nats`",

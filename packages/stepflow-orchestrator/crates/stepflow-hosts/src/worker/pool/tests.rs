@@ -1,1 +1,187 @@
-//! The pool without processes.
+//! The pool without processes: workers are channels, and the tests say what happens in them.
+
+mod bench;
+mod properties;
+
+use stepflow_engine::ports::Answer;
+
+use super::Loss;
+use bench::{Bench, crash, ordered, task};
+
+fn lost(answer: Option<Answer>) -> (bool, bool) {
+    let Some(Answer::Lost(lost)) = answer else { panic!("not lost: {answer:?}") };
+    (lost.spends, lost.suspect)
+}
+
+#[test]
+fn a_task_goes_to_the_instance_with_most_free_slots() {
+    let mut bench = Bench::new();
+    let (small, large) = (bench.worker(2), bench.worker(5));
+    (0..5).for_each(|_| _ = bench.offer(task("/echo")));
+    assert_eq!((bench.open(small).len(), bench.open(large).len()), (1, 4));
+}
+
+#[test]
+fn a_full_component_does_not_hold_up_the_tasks_behind_it() {
+    let mut bench = Bench::new();
+    let worker = bench.worker_with(8, &[("/single", 1)]);
+    let tasks = ["/single", "/single", "/single", "/echo"].map(|path| bench.offer(task(path)));
+    assert_eq!(bench.open(worker), [tasks[0], tasks[3]]);
+    bench.succeed(tasks[0]);
+    assert_eq!(bench.open(worker), [tasks[3], tasks[1]]);
+}
+
+#[test]
+fn a_limit_counts_for_all_paths_of_its_pattern() {
+    let mut bench = Bench::new();
+    let worker = bench.worker_with(8, &[("/udf/{*rest}", 2)]);
+    let tasks = ["/udf/a", "/udf/b", "/udf/c"].map(|path| bench.offer(task(path)));
+    assert_eq!(bench.open(worker), tasks[..2]);
+}
+
+#[test]
+fn tasks_that_waited_for_the_handshake_keep_to_its_limits() {
+    let mut bench = Bench::new();
+    let tasks = ["/single", "/single", "/echo"].map(|path| bench.offer(task(path)));
+    let worker = bench.worker_with(8, &[("/single", 1)]);
+    assert_eq!(bench.open(worker), [tasks[0], tasks[2]]);
+}
+
+#[test]
+fn attempts_lost_together_are_suspects_and_spend_nothing() {
+    let mut bench = Bench::new();
+    let worker = bench.worker(8);
+    let tasks = [bench.offer(task("/echo")), bench.offer(task("/echo"))];
+    bench.unlink(worker, &crash());
+    assert_eq!(tasks.map(|task| lost(bench.answer(task))), [(false, true); 2]);
+}
+
+#[test]
+fn an_attempt_that_is_lost_alone_spends() {
+    let mut bench = Bench::new();
+    let worker = bench.worker(8);
+    let task = bench.offer(task("/echo"));
+    bench.unlink(worker, &crash());
+    assert_eq!(lost(bench.answer(task)), (true, true));
+}
+
+#[test]
+fn attempts_lost_in_a_kill_that_was_ordered_are_neither_suspected_nor_charged() {
+    let mut bench = Bench::new();
+    let worker = bench.worker(8);
+    let task = bench.offer(task("/echo"));
+    bench.unlink(worker, &ordered());
+    assert_eq!(lost(bench.answer(task)), (false, false));
+}
+
+#[test]
+fn an_attempt_that_waits_for_its_sub_run_is_innocent_of_the_crash() {
+    let mut bench = Bench::new();
+    let worker = bench.worker(1);
+    let parent = bench.offer(task("/echo"));
+    assert!(bench.park(parent));
+    let child = bench.offer(task("/echo"));
+    bench.unlink(worker, &crash());
+    assert_eq!([parent, child].map(|task| lost(bench.answer(task))), [(false, false), (true, true)]);
+}
+
+#[test]
+fn a_suspect_runs_alone_and_nothing_joins_it() {
+    let mut bench = Bench::new();
+    let worker = bench.worker(8);
+    let before = bench.offer(task("/echo"));
+    let suspect = bench.offer_alone(task("/echo"));
+    let after = bench.offer(task("/echo"));
+    assert_eq!(bench.open(worker), [before], "the worker is kept free for the suspect");
+    bench.succeed(before);
+    assert_eq!(bench.open(worker), [suspect]);
+    bench.succeed(suspect);
+    assert_eq!(bench.open(worker), [after]);
+}
+
+#[test]
+fn while_a_suspect_has_one_worker_the_others_go_on() {
+    let mut bench = Bench::new();
+    let (one, other) = (bench.worker(2), bench.worker(2));
+    let suspect = bench.offer_alone(task("/echo"));
+    let tasks = [bench.offer(task("/echo")), bench.offer(task("/echo"))];
+    let (alone, shared) = if bench.open(one) == [suspect] { (one, other) } else { (other, one) };
+    assert_eq!(bench.open(alone), [suspect]);
+    assert_eq!(bench.open(shared), tasks);
+}
+
+#[test]
+fn an_execute_that_waits_for_its_sub_run_gives_its_slot_back() {
+    let mut bench = Bench::new();
+    let worker = bench.worker(1);
+    let parent = bench.offer(task("/echo"));
+    let child = bench.offer(task("/echo"));
+    assert_eq!(bench.open(worker), [parent]);
+    assert!(bench.park(parent));
+    assert_eq!(bench.open(worker), [parent, child]);
+    assert!(bench.unpark(parent), "it goes on although its slot is taken");
+    let third = bench.offer(task("/echo"));
+    bench.succeed(parent);
+    assert_eq!(bench.open(worker), [child]);
+    bench.succeed(child);
+    assert_eq!(bench.open(worker), [third]);
+}
+
+#[test]
+fn a_suspect_lets_its_own_sub_run_in() {
+    let mut bench = Bench::new();
+    let worker = bench.worker(1);
+    let parent = bench.offer_alone(task("/echo"));
+    assert!(bench.park(parent));
+    let child = bench.offer_alone(task("/echo"));
+    assert_eq!(bench.open(worker), [parent, child]);
+}
+
+#[test]
+fn a_task_that_is_not_accepted_goes_elsewhere_and_no_other_follows_it() {
+    let mut bench = Bench::new();
+    let draining = bench.worker(8);
+    let refused = bench.offer(task("/echo"));
+    let other = bench.worker(1);
+    bench.refuse(refused);
+    assert_eq!(bench.open(other), [refused]);
+    let waiting = bench.offer(task("/echo"));
+    assert!(bench.open(draining).is_empty());
+    bench.succeed(refused);
+    assert_eq!(bench.open(other), [waiting]);
+}
+
+#[test]
+fn one_lost_message_loses_one_attempt() {
+    let mut bench = Bench::new();
+    let worker = bench.worker(8);
+    let tasks = [bench.offer(task("/echo")), bench.offer(task("/echo"))];
+    let Loss::Ordered(gone) = ordered() else { unreachable!() };
+    bench.lose(tasks[0], gone);
+    assert_eq!(lost(bench.answer(tasks[0])), (false, false));
+    assert_eq!(bench.open(worker), [tasks[1]]);
+}
+
+#[test]
+fn a_cancelled_attempt_is_cancelled_however_its_worker_goes() {
+    for loss in [crash(), ordered()] {
+        let mut bench = Bench::new();
+        let worker = bench.worker(8);
+        let task = bench.offer(task("/echo"));
+        bench.cancel(task);
+        assert_eq!(bench.answer(task), None, "its slot is taken until it ends");
+        bench.unlink(worker, &loss);
+        assert_eq!(bench.answer(task), Some(Answer::Cancelled));
+    }
+}
+
+#[test]
+fn an_answer_that_comes_twice_counts_once() {
+    let mut bench = Bench::new();
+    let worker = bench.worker(8);
+    let task = bench.offer(task("/echo"));
+    let request = bench.request(task);
+    bench.succeed(task);
+    bench.answer_again(worker, request);
+    assert_eq!(bench.answers(task), 1);
+}

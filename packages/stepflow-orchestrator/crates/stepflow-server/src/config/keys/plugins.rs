@@ -124,12 +124,18 @@ const STEPFLOW: Object = Object {
         )
         .default("true"),
         Key::new("startTimeout", Shape::Time, "How long it may take until it answers.").default("\"5m\""),
-        Key::new("maxConcurrency", AT_LEAST_ONE, "How many tasks it gets at once; caps what it announces."),
+        Key::new("maxConcurrency", AT_LEAST_ONE, "How many tasks a process gets at once; caps what it announces."),
         Key::new("transport", Shape::Word(&[Word::new("stdio"), Word::planned("http")]), "How it is spoken with.")
             .default("\"stdio\""),
-        Key::new("instances", AT_LEAST_ONE, "How many processes are started.").default("1").planned_but("1"),
+        Key::new("instances", AT_LEAST_ONE, "How many processes are started; each task goes to the least busy one.")
+            .default("1"),
         VALIDATE_OUTPUTS,
-        Key::new("cancelGrace", Shape::Time, "How long a cancelled task may take to end.").default("\"4s\"").planned(),
+        Key::new(
+            "cancelGrace",
+            Shape::Time,
+            "How long a cancelled task may take to end before its process is replaced.",
+        )
+        .default("\"4s\""),
         Key::new(
             "url",
             Shape::Either(&[Shape::Text, Shape::List { noun: "an address", of: &Shape::Text }]),

@@ -1,0 +1,236 @@
+//! A pool whose workers are channels, and an engine that listens.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use stepflow_engine::event::{Route, TaskRef};
+use stepflow_engine::ports::{Answer, Inbox, Instance, Lost, TaskEnvelope};
+use stepflow_protocol::{
+    ComponentCapabilities, ComponentInfo, ErrorKind, FlowError, RpcError, RunId, TaskId, Value, WorkerCapabilities,
+    codes, content_id,
+};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::components::Components;
+use crate::worker::message::{Body, Handshake};
+use crate::worker::pool::{InstanceId, Loss, Pool, Shared};
+use crate::worker::wire::{Kind, Outgoing, Wire};
+
+/// What the engine hears.
+#[derive(Default)]
+struct Ear {
+    started: Mutex<Vec<TaskRef>>,
+    answers: Mutex<Vec<(TaskRef, Answer)>>,
+}
+
+impl Inbox for Ear {
+    fn started(&self, task: TaskRef, _: Option<&Arc<Instance>>) {
+        self.started.lock().push(task);
+    }
+
+    fn answer(&self, task: TaskRef, answer: Answer) {
+        self.answers.lock().push((task, answer));
+    }
+}
+
+/// A worker: what it was sent, and what of that it has not answered.
+struct Worker {
+    id: InstanceId,
+    messages: mpsc::UnboundedReceiver<Outgoing>,
+    open: Vec<(i64, TaskRef)>,
+}
+
+pub(super) struct Bench {
+    shared: Shared,
+    ear: Arc<Ear>,
+    workers: Vec<Worker>,
+    slots: usize,
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        let ear = Arc::<Ear>::default();
+        Self { shared: Shared::new(Arc::clone(&ear) as _), ear, workers: Vec::new(), slots: 0 }
+    }
+
+    /// A worker that has shaken hands.
+    pub(super) fn worker(&mut self, capacity: u32) -> InstanceId {
+        self.worker_with(capacity, &[])
+    }
+
+    /// One that limits the executes of some components.
+    pub(super) fn worker_with(&mut self, capacity: u32, bounds: &[(&str, u32)]) -> InstanceId {
+        let (sender, messages) = mpsc::unbounded_channel();
+        let wire = Wire::Messages(Some(sender));
+        let id = self.shared.with(|pool| pool.enter("test".to_owned(), String::new(), wire).id);
+        let limit = |most: &u32| ComponentCapabilities { max_concurrency: Some(*most) };
+        let capabilities = WorkerCapabilities {
+            max_concurrency: Some(capacity),
+            cancel: Some(true),
+            components: Some(bounds.iter().map(|(path, most)| ((*path).to_owned(), limit(most))).collect()),
+            ..WorkerCapabilities::default()
+        };
+        let paths = bounds.iter().map(|(path, _)| *path).chain(["/echo"]);
+        let info = |path: &str| ComponentInfo {
+            component: path.to_owned(),
+            description: None,
+            input_schema: None,
+            output_schema: None,
+        };
+        let components = Arc::new(Components::new("test", paths.map(info).collect(), false));
+        let slot = self.slots;
+        self.slots += 1;
+        self.shared.with(|pool| {
+            let handshake = Handshake { capabilities: Some(capabilities), components: None };
+            pool.instance_mut(id).unwrap().connection.initialized(handshake);
+            pool.ready(id, slot, components, None);
+        });
+        self.workers.push(Worker { id, messages, open: Vec::new() });
+        id
+    }
+
+    pub(super) fn offer(&mut self, task: TaskEnvelope) -> TaskRef {
+        let offered = task.task;
+        self.shared.with(|pool| pool.offer(task));
+        offered
+    }
+
+    pub(super) fn offer_alone(&mut self, task: TaskEnvelope) -> TaskRef {
+        self.offer(TaskEnvelope { alone: true, ..task })
+    }
+
+    /// What the workers have now, in the order in which they got it.
+    pub(super) fn all_open(&mut self) -> BTreeMap<InstanceId, Vec<TaskRef>> {
+        for worker in &mut self.workers {
+            while let Ok(message) = worker.messages.try_recv() {
+                if let Kind::Execute(request, task) = message.kind {
+                    worker.open.push((request, task));
+                }
+            }
+        }
+        self.workers.iter().map(|worker| (worker.id, worker.open.iter().map(|(_, task)| *task).collect())).collect()
+    }
+
+    pub(super) fn open(&mut self, id: InstanceId) -> Vec<TaskRef> {
+        self.all_open().remove(&id).unwrap_or_default()
+    }
+
+    fn holder(&mut self, task: TaskRef) -> (InstanceId, i64) {
+        self.all_open();
+        let found = self.workers.iter().find_map(|worker| {
+            let (request, _) = worker.open.iter().find(|(_, open)| *open == task)?;
+            Some((worker.id, *request))
+        });
+        found.expect("no worker has the task")
+    }
+
+    pub(super) fn request(&mut self, task: TaskRef) -> i64 {
+        self.holder(task).1
+    }
+
+    /// Who has the task, which it is about to have no more.
+    fn taken(&mut self, task: TaskRef) -> (InstanceId, i64) {
+        let holder = self.holder(task);
+        self.workers.iter_mut().for_each(|worker| worker.open.retain(|(_, open)| *open != task));
+        holder
+    }
+
+    pub(super) fn succeed(&mut self, task: TaskRef) {
+        let (id, request) = self.taken(task);
+        self.answer_again(id, request);
+    }
+
+    pub(super) fn answer_again(&self, id: InstanceId, request: i64) {
+        self.shared.with(|pool| pool.settle(id, request, Body::Output(Value::null())));
+    }
+
+    pub(super) fn refuse(&mut self, task: TaskRef) {
+        let (id, request) = self.taken(task);
+        let error = RpcError { code: codes::NOT_ACCEPTED, message: "draining".to_owned(), data: None };
+        self.shared.with(|pool| pool.settle(id, request, Body::Error(error)));
+    }
+
+    pub(super) fn unreach(&mut self, task: TaskRef) {
+        let (id, request) = self.taken(task);
+        self.shared.with(|pool| pool.unreached(id, request));
+    }
+
+    pub(super) fn lose(&mut self, task: TaskRef, lost: Lost) {
+        let (id, request) = self.taken(task);
+        self.shared.with(|pool| pool.lose(id, request, lost));
+    }
+
+    pub(super) fn unlink(&mut self, id: InstanceId, loss: &Loss) {
+        self.workers.retain(|worker| worker.id != id);
+        self.shared.with(|pool| pool.unlink(id, loss));
+    }
+
+    pub(super) fn cancel(&self, task: TaskRef) {
+        self.shared.with(|pool| pool.cancel(task, "enough"));
+    }
+
+    pub(super) fn park(&mut self, task: TaskRef) -> bool {
+        let (id, _) = self.holder(task);
+        self.shared.with(|pool| pool.park(id, task))
+    }
+
+    pub(super) fn unpark(&mut self, task: TaskRef) -> bool {
+        let (id, _) = self.holder(task);
+        self.shared.with(|pool| pool.unpark(id, task))
+    }
+
+    pub(super) fn shut_down(&self) {
+        self.shared.with(Pool::shut_down);
+    }
+
+    /// The first answer that the engine got for an attempt.
+    pub(super) fn answer(&self, task: TaskRef) -> Option<Answer> {
+        self.ear.answers.lock().iter().find(|(answered, _)| *answered == task).map(|(_, answer)| answer.clone())
+    }
+
+    /// How many it got.
+    pub(super) fn answers(&self, task: TaskRef) -> usize {
+        self.ear.answers.lock().iter().filter(|(answered, _)| *answered == task).count()
+    }
+
+    /// The answers since the last time.
+    pub(super) fn news(&self) -> Vec<(TaskRef, Answer)> {
+        std::mem::take(&mut *self.ear.answers.lock())
+    }
+
+    pub(super) fn was_started(&self, task: TaskRef) -> bool {
+        self.ear.started.lock().contains(&task)
+    }
+}
+
+/// A first attempt, in a run of its own.
+pub(super) fn task(component: &str) -> TaskEnvelope {
+    let run = RunId::from_uuid(Uuid::now_v7());
+    TaskEnvelope {
+        task: TaskRef { task_id: TaskId::from_uuid(Uuid::now_v7()), attempt: 1 },
+        root_run_id: run,
+        run_id: run,
+        flow_id: content_id(b"flow"),
+        item: 0,
+        step: 0,
+        step_id: "step".to_owned(),
+        epoch: 1,
+        route: Route { plugin: "test".to_owned(), component: component.to_owned() },
+        input: Value::null(),
+        timeout: None,
+        deadline: None,
+        traceparent: None,
+        alone: false,
+    }
+}
+
+pub(super) fn crash() -> Loss {
+    Loss::Crash(FlowError::new(ErrorKind::Unreachable, "it crashed"))
+}
+
+pub(super) fn ordered() -> Loss {
+    let error = FlowError::new(ErrorKind::Unreachable, "it was replaced");
+    Loss::Ordered(Lost { error, spends: false, back_off: false, suspect: false })
+}

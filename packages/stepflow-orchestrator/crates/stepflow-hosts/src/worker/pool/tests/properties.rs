@@ -1,0 +1,175 @@
+//! What holds for the pool whatever happens in its workers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use stepflow_engine::event::TaskRef;
+use stepflow_engine::ports::{Answer, TaskEnvelope};
+
+use super::bench::{Bench, crash, ordered, task};
+use crate::worker::pool::InstanceId;
+
+const CAPACITY: usize = 3;
+
+/// How often the engine lets an attempt be lost that spends.
+const BUDGET: u32 = 3;
+
+/// Something that happens; the number chooses to whom.
+#[derive(Debug, Clone, Copy)]
+enum Happening {
+    Offer { alone: bool, single: bool },
+    Succeed(usize),
+    Refuse(usize),
+    Unreach(usize),
+    Cancel(usize),
+    Park(usize),
+    Unpark(usize),
+    Crash(usize),
+    Replace(usize),
+    Enter,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    use Happening::*;
+    let which = 0_usize..64;
+    prop_oneof![
+        6 => (prop::bool::weighted(0.2), prop::bool::weighted(0.3)).prop_map(|(alone, single)| Offer { alone, single }),
+        6 => which.clone().prop_map(Succeed),
+        1 => which.clone().prop_map(Refuse),
+        1 => which.clone().prop_map(Unreach),
+        2 => which.clone().prop_map(Cancel),
+        1 => which.clone().prop_map(Park),
+        1 => which.clone().prop_map(Unpark),
+        1 => which.clone().prop_map(Crash),
+        1 => which.prop_map(Replace),
+        2 => Just(Enter),
+    ]
+}
+
+/// The pool with what the test knows of it.
+struct Story {
+    bench: Bench,
+    offered: BTreeMap<TaskRef, TaskEnvelope>,
+    parked: BTreeSet<TaskRef>,
+    /// Those whose slot may have been taken while they were parked.
+    returned: BTreeSet<TaskRef>,
+}
+
+impl Story {
+    fn happens(&mut self, happening: Happening) {
+        let open = self.bench.all_open();
+        let tasks: Vec<TaskRef> = open.values().flatten().copied().collect();
+        let workers: Vec<InstanceId> = open.keys().copied().collect();
+        let nth = |which: usize| (!tasks.is_empty()).then(|| tasks[which % tasks.len()]);
+        let worker = |which: usize| (!workers.is_empty()).then(|| workers[which % workers.len()]);
+        match happening {
+            Happening::Offer { alone, single } => {
+                let task = TaskEnvelope { alone, ..task(if single { "/single" } else { "/echo" }) };
+                self.offered.insert(task.task, task.clone());
+                self.bench.offer(task);
+            }
+            Happening::Enter => _ = self.bench.worker_with(CAPACITY as u32, &[("/single", 1)]),
+            Happening::Succeed(which) => nth(which).into_iter().for_each(|task| self.bench.succeed(task)),
+            Happening::Refuse(which) => nth(which).into_iter().for_each(|task| self.bench.refuse(task)),
+            Happening::Unreach(which) => nth(which).into_iter().for_each(|task| self.bench.unreach(task)),
+            Happening::Cancel(which) => {
+                let all: Vec<TaskRef> = self.offered.keys().copied().collect();
+                all.get(which).into_iter().for_each(|task| self.bench.cancel(*task));
+            }
+            Happening::Park(which) => {
+                let parked = nth(which).filter(|task| self.bench.park(*task));
+                self.parked.extend(parked);
+            }
+            Happening::Unpark(which) => {
+                if let Some(task) = nth(which).filter(|task| self.bench.unpark(*task)) {
+                    self.parked.remove(&task);
+                    self.returned.insert(task);
+                }
+            }
+            Happening::Crash(which) => worker(which).into_iter().for_each(|id| self.bench.unlink(id, &crash())),
+            Happening::Replace(which) => worker(which).into_iter().for_each(|id| self.bench.unlink(id, &ordered())),
+        }
+    }
+
+    /// Nobody has more than it takes, but for those that came back from a sub-run.
+    fn check_bounds(&mut self) {
+        for tasks in self.bench.all_open().values() {
+            let busy: Vec<&TaskRef> =
+                tasks.iter().filter(|task| !self.parked.contains(task) && !self.returned.contains(task)).collect();
+            assert!(busy.len() <= CAPACITY, "over capacity");
+            let of = |task: &TaskRef| &self.offered[task];
+            let single = |task: &&&TaskRef| of(task).route.component == "/single" && !of(task).alone;
+            assert!(busy.iter().filter(single).count() <= 1, "over a component's limit");
+            assert!(busy.len() <= 1 || !busy.iter().any(|task| of(task).alone), "a suspect has company");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_offer_is_answered_once_and_no_bound_is_exceeded(happenings in prop::collection::vec(happening(), 0..80)) {
+        let mut story = Story {
+            bench: Bench::new(),
+            offered: BTreeMap::new(),
+            parked: BTreeSet::new(),
+            returned: BTreeSet::new(),
+        };
+        for happening in happenings {
+            story.happens(happening);
+            story.check_bounds();
+        }
+        story.bench.shut_down();
+        let workers: Vec<InstanceId> = story.bench.all_open().into_keys().collect();
+        workers.into_iter().for_each(|id| story.bench.unlink(id, &ordered()));
+        for task in story.offered.keys() {
+            prop_assert_eq!(story.bench.answers(*task), 1);
+            let answered = story.bench.answer(*task);
+            prop_assert!(!matches!(answered, Some(Answer::Success(_))) || story.bench.was_started(*task));
+        }
+    }
+
+    /// Poison takes its worker down as soon as the worker comes to it, whoever else is there.
+    #[test]
+    fn poison_ends_and_the_innocent_never_fail(
+        poisonous in prop::collection::vec(prop::bool::weighted(0.2), 1..16),
+        workers in 1_usize..4,
+        choices in prop::collection::vec(0_usize..64, 400),
+    ) {
+        let mut bench = Bench::new();
+        (0..workers).for_each(|_| _ = bench.worker(CAPACITY as u32));
+        let tasks: BTreeMap<_, _> =
+            poisonous.iter().map(|poison| (task("/echo"), *poison)).map(|(task, poison)| (task.task.task_id, (task, poison))).collect();
+        let mut spent: BTreeMap<_, u32> = BTreeMap::new();
+        let mut ended = BTreeMap::new();
+        tasks.values().for_each(|(task, _)| _ = bench.offer(task.clone()));
+        for choice in choices {
+            let open: Vec<(InstanceId, TaskRef)> =
+                bench.all_open().into_iter().flat_map(|(id, tasks)| tasks.into_iter().map(move |task| (id, task))).collect();
+            let Some((id, chosen)) = (!open.is_empty()).then(|| open[choice % open.len()]) else { break };
+            if tasks[&chosen.task_id].1 {
+                bench.unlink(id, &crash());
+                bench.worker(CAPACITY as u32);
+            } else {
+                bench.succeed(chosen);
+            }
+            for (answered, answer) in bench.news() {
+                let Answer::Lost(lost) = answer else {
+                    ended.insert(answered.task_id, true);
+                    continue;
+                };
+                let spent = spent.entry(answered.task_id).or_default();
+                *spent += u32::from(lost.spends);
+                if *spent > BUDGET {
+                    ended.insert(answered.task_id, false);
+                } else {
+                    let next = TaskRef { attempt: answered.attempt + 1, ..answered };
+                    bench.offer(TaskEnvelope { task: next, alone: lost.suspect, ..tasks[&answered.task_id].0.clone() });
+                }
+            }
+        }
+        prop_assert_eq!(ended.len(), tasks.len(), "somebody never ended");
+        for (task, well) in ended {
+            prop_assert_eq!(well, !tasks[&task].1);
+        }
+    }
+}
