@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::connection::Refusal;
 use super::core::Core;
-use super::pool::{InstanceId, Loss, Pool, Signals, shut_down};
+use super::pool::{InstanceId, Loss, Pool, Rupture, Signals, shut_down};
 use super::process::{self, Output, Process, Stdin};
 use super::start_error::StartError;
 use super::status::InstanceState;
@@ -93,17 +93,24 @@ impl Incarnation {
 
     /// Waits until the process has ended, or can be of no more use.
     pub(crate) async fn death(&self) -> Death {
-        let fault = async {
-            let mut fault = self.signals.fault.subscribe();
-            let fault = fault.wait_for(Option::is_some).await.ok().and_then(|fault| fault.clone());
+        let ruptured = async {
+            let mut rupture = self.signals.rupture.subscribe();
+            let _ = rupture.wait_for(Option::is_some).await;
             // Mostly it is just dying, and its exit status says more.
             sleep(DYING).await;
-            fault
         };
-        tokio::select! {
-            exit = self.process.ended() => Death { how: process::describe(exit), clean: process::is_clean(exit) },
-            fault = fault => {
-                Death { how: fault.unwrap_or_else(|| "its pipes are broken".to_owned()), clean: false }
+        let ended = tokio::select! {
+            exit = self.process.ended() => Some(exit),
+            () = ruptured => None,
+        };
+        let rupture = self.signals.rupture.borrow().clone();
+        match (ended, rupture) {
+            (None, Some(Rupture { why, .. })) | (Some(_), Some(Rupture { why, telling: true })) => {
+                Death { how: why, clean: false }
+            }
+            (exit, _) => {
+                let exit = exit.flatten();
+                Death { how: process::describe(exit), clean: process::is_clean(exit) }
             }
         }
     }
@@ -227,8 +234,11 @@ fn replaced() -> Lost {
 /// Reads the worker's messages until its stdout ends.
 async fn read(core: Arc<Core>, id: InstanceId, stdout: Output) {
     let ended = stdio::read_lines(stdout, |line| core.receive(id, line)).await;
-    let fault = ended.map_or_else(|error| error.to_string(), |()| "it closed its stdout".to_owned());
-    core.shared.with(|pool| pool.instance_mut(id).map(|instance| instance.fail(fault)));
+    let rupture = match ended {
+        Ok(()) => Rupture { why: "it closed its stdout".to_owned(), telling: false },
+        Err(error) => Rupture { why: error.to_string(), telling: true },
+    };
+    core.shared.with(|pool| pool.instance_mut(id).map(|instance| instance.fail(rupture)));
 }
 
 /// Writes what the pipe did not take at once, whenever it takes more.

@@ -16,7 +16,7 @@ use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::{Answer, Lost, TaskEnvelope};
 use stepflow_protocol::{ErrorKind, FlowError};
 
-pub(crate) use instance::{Instance, InstanceId, Signals};
+pub(crate) use instance::{Instance, InstanceId, Rupture, Signals};
 pub(crate) use loss::Loss;
 pub(crate) use shared::{Said, Shared};
 

@@ -48,7 +48,15 @@ pub(crate) struct Signals {
     /// one was answered by an instance that is leaving.
     pub(crate) attention: Arc<Notify>,
     /// Why nothing more can be said to the worker, or heard from it.
-    pub(crate) fault: watch::Sender<Option<String>>,
+    pub(crate) rupture: watch::Sender<Option<Rupture>>,
+}
+
+/// Why a conversation broke off.
+#[derive(Debug, Clone)]
+pub(crate) struct Rupture {
+    pub(crate) why: String,
+    /// Whether that says more than the exit status of the process that ends of it.
+    pub(crate) telling: bool,
 }
 
 impl Instance {
@@ -121,7 +129,7 @@ impl Instance {
 
     fn written(&mut self, sent: std::io::Result<()>) {
         match sent {
-            Err(error) => self.fail(format!("it does not read its stdin: {error}")),
+            Err(error) => self.fail(Rupture { why: format!("it does not read its stdin: {error}"), telling: false }),
             Ok(()) if !self.wire.is_idle() => self.signals.unwritten.notify_one(),
             Ok(()) => {}
         }
@@ -161,10 +169,10 @@ impl Instance {
     }
 
     /// Nothing more can be said or heard; the first reason counts.
-    pub(crate) fn fail(&mut self, fault: String) {
+    pub(crate) fn fail(&mut self, rupture: Rupture) {
         self.state = InstanceState::Lost;
         self.wire.close();
-        self.signals.fault.send_if_modified(|known| known.is_none() && known.replace(fault).is_none());
+        self.signals.rupture.send_if_modified(|known| known.is_none() && known.replace(rupture).is_none());
     }
 
     /// The components of which the worker limits the executes, each with its limit.

@@ -1,0 +1,143 @@
+//! Workers on stdio that do what no worker should: every attempt has its one answer, and the next one is served.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[allow(dead_code)]
+mod suite;
+mod worker_fixture;
+
+use std::collections::HashMap;
+
+use stepflow_engine::event::TaskRef;
+use stepflow_engine::ports::{Answer, ComponentHost as _, Lost, TaskEnvelope};
+use stepflow_hosts::Health;
+use stepflow_protocol::{ErrorKind, Value};
+use suite::task;
+use worker_fixture::{Fixture, worker};
+
+fn odd(how: &str) -> TaskEnvelope {
+    task("/echo", Value::string(how))
+}
+
+/// The next task is served, and nothing was said meanwhile.
+async fn is_well(fixture: &mut Fixture) {
+    let next = odd("and then");
+    fixture.host.offer(next.clone());
+    assert_eq!(fixture.words.answer().await, (next.task, Answer::Success(next.input)));
+}
+
+async fn lost(fixture: &mut Fixture) -> Lost {
+    let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+    lost
+}
+
+#[tokio::test]
+async fn an_answer_is_told_from_all_that_looks_like_one() {
+    let mut fixture = worker("odd").start().await;
+    for how in
+        ["ids of other types", "an id that was never asked", "the same id twice", "crlf", "in pieces", "not json"]
+    {
+        fixture.host.offer(odd(how));
+        assert_eq!(fixture.words.output().await, Value::string("right"), "{how}");
+        is_well(&mut fixture).await;
+    }
+    assert_eq!(fixture.host.health(), Health::Ready);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_utf_8_is_the_workers_error() {
+    let mut fixture = worker("odd").start().await;
+    fixture.host.offer(odd("invalid utf-8"));
+    assert_eq!(fixture.words.failure().await.kind, ErrorKind::WorkerError);
+    is_well(&mut fixture).await;
+}
+
+#[tokio::test]
+async fn a_request_that_only_the_server_makes_is_refused() {
+    let mut fixture = worker("odd").start().await;
+    fixture.host.offer(odd("a request with the name of a notification"));
+    assert_eq!(fixture.words.output().await, Value::from(-32601_i64));
+}
+
+#[tokio::test]
+async fn half_a_line_is_no_answer_though_the_worker_says_that_all_is_well() {
+    let mut fixture = worker("odd").start().await;
+    fixture.host.offer(odd("half a line"));
+    let lost = lost(&mut fixture).await;
+    assert!(lost.spends && lost.error.message.ends_with("exit status 0"), "{lost:?}");
+    is_well(&mut fixture).await;
+}
+
+#[tokio::test]
+async fn an_answer_without_its_line_end_counts_when_the_worker_ends_after_it() {
+    let mut fixture = worker("odd").start().await;
+    fixture.host.offer(odd("half a line that is whole"));
+    assert_eq!(fixture.words.output().await, Value::string("right"));
+    is_well(&mut fixture).await;
+}
+
+#[tokio::test]
+async fn a_line_that_does_not_end_costs_its_worker() {
+    let mut fixture = worker("odd").start().await;
+    fixture.host.offer(odd("an endless line"));
+    let lost = lost(&mut fixture).await;
+    assert!(lost.error.message.contains("a line of more than 256 MiB"), "{}", lost.error.message);
+    is_well(&mut fixture).await;
+}
+
+#[tokio::test]
+async fn a_child_that_lives_on_with_the_pipes_of_its_worker_holds_up_nobody() {
+    let mut fixture = worker("odd").start().await;
+    fixture.host.offer(odd("a child that lives on"));
+    assert!(lost(&mut fixture).await.spends);
+    is_well(&mut fixture).await;
+}
+
+#[tokio::test]
+async fn a_thousand_tasks_are_done_by_a_worker_that_takes_four() {
+    let mut fixture = worker("out_of_order").start().await;
+    let tasks: HashMap<TaskRef, Value> = (0..1000_i64)
+        .map(|n| task("/echo", Value::from(n)))
+        .map(|task| {
+            fixture.host.offer(task.clone());
+            (task.task, task.input)
+        })
+        .collect();
+    let mut outputs = HashMap::new();
+    while outputs.len() < tasks.len() {
+        let (task, Answer::Success(output)) = fixture.words.answer().await else { panic!("not a success") };
+        assert!(outputs.insert(task, output).is_none(), "answered twice");
+    }
+    assert_eq!(outputs, tasks);
+}
+
+/// Offers what was lost again, as the engine does: three losses are borne, and suspects run alone.
+async fn until_all_have_ended(fixture: &mut Fixture, tasks: &[TaskEnvelope]) -> Vec<bool> {
+    let by_id: HashMap<_, _> = tasks.iter().map(|task| (task.task.task_id, task)).collect();
+    let (mut spent, mut ended) = (HashMap::new(), HashMap::new());
+    while ended.len() < tasks.len() {
+        let (task, answer) = fixture.words.answer().await;
+        let Answer::Lost(lost) = answer else {
+            ended.insert(task.task_id, matches!(answer, Answer::Success(_)));
+            continue;
+        };
+        let spent = spent.entry(task.task_id).or_insert(0);
+        *spent += u32::from(lost.spends);
+        if *spent > 3 {
+            ended.insert(task.task_id, false);
+        } else {
+            let next = TaskRef { attempt: task.attempt + 1, ..task };
+            fixture.host.offer(TaskEnvelope { task: next, alone: lost.suspect, ..by_id[&task.task_id].clone() });
+        }
+    }
+    tasks.iter().map(|task| ended[&task.task.task_id]).collect()
+}
+
+#[tokio::test]
+async fn of_eleven_tasks_that_a_crash_took_down_only_the_one_that_crashed_fails() {
+    let mut fixture = worker("poison").start().await;
+    let tasks: Vec<TaskEnvelope> = (0..11).map(|n| odd(if n == 10 { "poison" } else { "healthy" })).collect();
+    tasks.iter().for_each(|task| fixture.host.offer(task.clone()));
+    let ended = until_all_have_ended(&mut fixture, &tasks).await;
+    assert_eq!(ended, [[true; 10].as_slice(), &[false]].concat());
+}

@@ -1,0 +1,223 @@
+//! How the processes of a plugin share the work and follow one another.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[allow(dead_code)]
+mod suite;
+mod worker_fixture;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use stepflow_engine::ports::{Answer, ComponentHost as _, TaskEnvelope};
+use stepflow_hosts::{Health, InstanceState};
+use stepflow_protocol::{ErrorKind, Value};
+use suite::{Word, task};
+use worker_fixture::{Builder, Fixture, command, worker};
+
+const GRACE: Duration = Duration::from_millis(50);
+
+fn stuck_worker(capacity: &str) -> Builder {
+    worker("stuck").args(&[capacity]).cancel_grace(GRACE)
+}
+
+fn stuck() -> TaskEnvelope {
+    task("/echo", Value::string("stuck"))
+}
+
+/// A task that ends when somebody lets it.
+fn held(pipe: &Pipe) -> TaskEnvelope {
+    task("/echo", Value::object([("until", Value::string(pipe.0.to_str().unwrap()))]))
+}
+
+/// A named pipe: who reads it waits for `release`.
+struct Pipe(PathBuf);
+
+impl Pipe {
+    fn new(folder: &Path, name: &str) -> Self {
+        let path = folder.join(name);
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        Self(path)
+    }
+
+    async fn release(&self) {
+        let path = self.0.clone();
+        tokio::task::spawn_blocking(|| std::fs::write(path, "")).await.unwrap().unwrap();
+    }
+}
+
+async fn process(fixture: &mut Fixture) -> u64 {
+    fixture.host.offer(task("/echo", Value::null()));
+    fixture.words.output().await.deserialize().unwrap()
+}
+
+/// Waits for a process that is not this one.
+async fn successor(fixture: &Fixture, of: u64) {
+    let address = format!("pid {of}");
+    let ready = || {
+        let instances = fixture.host.instances();
+        instances.iter().any(|instance| instance.state == InstanceState::Ready && instance.address != address)
+    };
+    let waiting = async {
+        while !ready() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(suite::PATIENCE, waiting).await.expect("there is no successor");
+}
+
+#[tokio::test]
+async fn a_cancelled_attempt_that_goes_on_costs_its_process() {
+    for how in ["", "--legacy"] {
+        let mut fixture = stuck_worker("8").args(&[how]).start().await;
+        let before = process(&mut fixture).await;
+        let task = stuck();
+        fixture.host.offer(task.clone());
+        fixture.host.cancel(&task.route, task.task, "enough");
+        assert_eq!(fixture.words.answer().await, (task.task, Answer::Cancelled), "{how}");
+        assert_ne!(process(&mut fixture).await, before, "{how}");
+        assert_eq!(fixture.processes(), 1, "{how}");
+        assert_eq!(fixture.host.health(), Health::Ready);
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_ends_within_its_grace_costs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = Pipe::new(folder.path(), "pipe");
+    let mut fixture = stuck_worker("8").cancel_grace(suite::PATIENCE * 10).start().await;
+    let before = process(&mut fixture).await;
+    let task = held(&pipe);
+    fixture.host.offer(task.clone());
+    fixture.host.cancel(&task.route, task.task, "enough");
+    pipe.release().await;
+    // Too late to be cancelled: the engine knows what to make of it.
+    assert_eq!(fixture.words.answer().await, (task.task, Answer::Success(Value::from(before))));
+    assert_eq!(process(&mut fixture).await, before);
+}
+
+#[tokio::test]
+async fn the_neighbours_of_a_stuck_attempt_end_well_while_a_successor_takes_the_new_tasks() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = Pipe::new(folder.path(), "pipe");
+    let mut fixture = stuck_worker("8").start().await;
+    let before = process(&mut fixture).await;
+    let (task, neighbour) = (stuck(), held(&pipe));
+    fixture.host.offer(task.clone());
+    fixture.host.offer(neighbour.clone());
+    fixture.host.cancel(&task.route, task.task, "enough");
+    successor(&fixture, before).await;
+    let states: Vec<_> = fixture.host.instances().iter().map(|instance| (instance.state, instance.open)).collect();
+    assert_eq!(states, [(InstanceState::Leaving, 2), (InstanceState::Ready, 0)]);
+    pipe.release().await;
+    assert_eq!(fixture.words.answer().await, (neighbour.task, Answer::Success(Value::from(before))));
+    assert_eq!(fixture.words.answer().await, (task.task, Answer::Cancelled));
+    assert_eq!(fixture.processes(), 1);
+}
+
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_a_process_that_is_leaving() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = Pipe::new(folder.path(), "pipe");
+    let mut fixture = stuck_worker("8").shutdown_grace(Duration::ZERO).start().await;
+    let before = process(&mut fixture).await;
+    let (task, neighbour) = (stuck(), held(&pipe));
+    fixture.host.offer(task.clone());
+    fixture.host.offer(neighbour.clone());
+    fixture.host.cancel(&task.route, task.task, "enough");
+    successor(&fixture, before).await;
+    tokio::time::timeout(suite::PATIENCE, fixture.host.shutdown()).await.unwrap();
+    assert_eq!(fixture.words.answer().await, (task.task, Answer::Cancelled));
+    let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+    assert!(!lost.spends);
+    assert_eq!(fixture.processes(), 0);
+}
+
+#[tokio::test]
+async fn each_process_of_a_plugin_has_its_share() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipes = ["a", "b", "c"].map(|name| Pipe::new(folder.path(), name));
+    let mut fixture = stuck_worker("1").instances(3).start().await;
+    pipes.iter().for_each(|pipe| fixture.host.offer(held(pipe)));
+    let mut instances = BTreeSet::new();
+    while instances.len() < 3 {
+        let Word::Started(_, Some(instance)) = fixture.words.next().await else { panic!("not started") };
+        assert_eq!(instance.version.as_deref(), Some("1.4"));
+        instances.insert(instance.name.clone());
+    }
+    let shown = fixture.host.instances();
+    assert_eq!(shown.iter().map(|instance| instance.name.clone()).collect::<BTreeSet<_>>(), instances);
+    assert!(shown.iter().all(|instance| (instance.capacity, instance.open) == (1, 1)));
+    for pipe in &pipes {
+        pipe.release().await;
+        fixture.words.output().await;
+    }
+    fixture.host.shutdown().await;
+    assert_eq!(fixture.processes(), 0);
+}
+
+#[tokio::test]
+async fn one_process_that_crashes_leaves_the_others_to_their_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = Pipe::new(folder.path(), "pipe");
+    let mut fixture = stuck_worker("1").instances(2).start().await;
+    let (one, other) = (held(&pipe), stuck());
+    fixture.host.offer(one.clone());
+    fixture.host.offer(other.clone());
+    let mut holder = None;
+    for _ in 0..2 {
+        let Word::Started(task, Some(instance)) = fixture.words.next().await else { panic!("not started") };
+        holder = if task == other.task { Some(instance) } else { holder };
+    }
+    signal("KILL", holder.unwrap().name.trim_start_matches("python/"));
+    let (lost, Answer::Lost(_)) = fixture.words.answer().await else { panic!("not lost") };
+    assert_eq!(lost, other.task);
+    pipe.release().await;
+    let (answered, Answer::Success(_)) = fixture.words.answer().await else { panic!("not a success") };
+    assert_eq!(answered, one.task);
+}
+
+#[tokio::test]
+async fn a_plugin_that_starts_in_no_slot_refuses_its_tasks() {
+    let mut fixture = worker("die_at_import").instances(2).build();
+    fixture.host.offer(task("/echo", Value::null()));
+    fixture.host.start().await.unwrap_err();
+    assert_eq!(fixture.words.failure().await.kind, ErrorKind::Unreachable);
+    fixture.host.shutdown().await;
+    assert_eq!(fixture.processes(), 0);
+}
+
+#[tokio::test]
+async fn a_worker_that_leaves_when_it_is_asked_to_has_its_successor_at_once() {
+    let never = |policy: &mut stepflow_hosts::RestartPolicy| {
+        (policy.first_delay, policy.max_delay) = (suite::PATIENCE * 10, suite::PATIENCE * 10);
+        policy.crashes = 1;
+    };
+    let mut fixture = worker("graceful").restart(never).start().await;
+    for _ in 0..3 {
+        let before = process(&mut fixture).await;
+        signal("TERM", &before.to_string());
+        successor(&fixture, before).await;
+    }
+    assert_eq!(fixture.host.health(), Health::Ready);
+}
+
+#[tokio::test]
+async fn a_worker_that_leaves_as_soon_as_it_has_come_is_unhealthy_in_the_end() {
+    let script = "import sys; sys.path.insert(0, sys.argv[1]); import wire; wire.greet()";
+    let workers = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workers");
+    let fixture = command("python3").args(&["-c", script, workers.to_str().unwrap()]).start().await;
+    tokio::time::timeout(suite::PATIENCE, async {
+        while !matches!(fixture.host.health(), Health::Down(_)) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+fn signal(name: &str, process: &str) {
+    assert!(Command::new("kill").args(["-s", name, process]).status().unwrap().success());
+}

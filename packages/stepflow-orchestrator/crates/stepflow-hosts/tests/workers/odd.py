@@ -1,0 +1,66 @@
+"""Answers each execute in the odd way that its input names."""
+
+import json
+import os
+import sys
+
+import wire
+
+
+def write(line):
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+
+
+def answer(request_id, output, end=b"\n"):
+    message = {"jsonrpc": "2.0", "id": request_id, "result": {"output": output}}
+    write(json.dumps(message).encode() + end)
+
+
+wire.greet(capabilities={"max_concurrency": 4})
+for request in wire.executes():
+    number = request["id"]
+    match request["params"]["input"]:
+        case "ids of other types":
+            for wrong in (str(number), number + 0.5, None, [number], {"id": number}, True):
+                answer(wrong, "wrong")
+            answer(number, "right")
+        case "an id that was never asked":
+            answer(number + 1000, "wrong")
+            answer(number, "right")
+        case "the same id twice":
+            answer(number, "right")
+            answer(number, "wrong")
+        case "crlf":
+            answer(number, "right", b"\r\n")
+        case "in pieces":
+            for byte in json.dumps({"id": number, "result": {"output": "right"}}).encode() + b"\n":
+                write(bytes([byte]))
+        case "invalid utf-8":
+            write(b'{"jsonrpc":"2.0","id":%d,"result":{"output":"\xff"}}\n' % number)
+        case "not json":
+            write(b'{"jsonrpc":"2.0","id":%d,"result":{"output":[}}\n' % number)
+            answer(number, "right")
+        case "a request with the name of a notification":
+            wire.send({"jsonrpc": "2.0", "id": "x", "method": "initialized", "params": {}})
+            answer(number, wire.receive()["error"]["code"])
+        case "half a line":
+            write(b'{"jsonrpc":"2.0","id":%d,"resu' % number)
+            os._exit(0)
+        case "half a line that is whole":
+            write(b'{"jsonrpc":"2.0","id":%d,"result":{"output":"right"}}' % number)
+            os._exit(1)
+        case "an endless line":
+            piece = b"x" * (1 << 20)
+            for _ in range(300):
+                write(piece)
+        case "a child that lives on":
+            # It has a session of its own, so that the end of the process group does not reach it, and holds the pipes
+            # until the server lets go of them.
+            if os.fork() == 0:
+                os.setsid()
+                sys.stdin.buffer.read()
+                os._exit(0)
+            os._exit(3)
+        case other:
+            answer(number, other)

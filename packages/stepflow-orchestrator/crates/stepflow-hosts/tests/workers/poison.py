@@ -1,0 +1,13 @@
+"""`poison` ends the process, in every attempt. Anything else is answered, but in its first attempt only after a poison
+that never lets it come to that."""
+
+import os
+
+import wire
+
+wire.greet(capabilities={"max_concurrency": 16})
+for request in wire.executes():
+    if request["params"]["input"] == "poison":
+        os._exit(3)
+    if request["params"]["attempt"] > 1:
+        wire.answer(request, request["params"]["input"])

@@ -1,0 +1,33 @@
+"""`stuck` is never answered, whatever is asked; `{"until": path}` is answered when somebody has opened that pipe and
+closed it; anything else at once. Answers are the number of the process. `--legacy` announces no capabilities."""
+
+import os
+import sys
+import threading
+
+import wire
+
+turn = threading.Lock()
+
+
+def answer(request):
+    with turn:
+        wire.answer(request, os.getpid())
+
+
+def wait(request):
+    with open(request["params"]["input"]["until"]) as pipe:
+        pipe.read()
+    answer(request)
+
+
+capabilities = {"max_concurrency": int(sys.argv[1]), "cancel": True, "version": "1.4"}
+wire.greet(capabilities=None if "--legacy" in sys.argv else capabilities)
+for message in wire.executes():
+    match message:
+        case {"params": {"input": {"until": _}}}:
+            threading.Thread(target=wait, args=[message], daemon=True).start()
+        case {"params": {"input": "stuck"}} | {"method": "components/cancel"}:
+            pass
+        case _:
+            answer(message)
