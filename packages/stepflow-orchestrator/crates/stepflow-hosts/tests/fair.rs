@@ -63,4 +63,61 @@ proptest! {
         prop_assert_eq!(queue.drain().iter().map(|task| task.task).collect::<BTreeSet<_>>(), kept);
         prop_assert!(queue.is_empty());
     }
+
+    #[test]
+    fn full_lanes_are_passed_over_and_a_root_without_an_open_one_keeps_its_turn(
+        places in prop::collection::vec((0_u8..4, 0_u32..4, 0_u32..3), 1..40),
+        full in prop::collection::vec(0_u32..3, 0..40),
+    ) {
+        let mut queue = FairQueue::default();
+        let lane = |lane: u32| if lane == 0 { Lane::ANY } else { Lane(lane + 1) };
+        let mut waiting: Vec<(TaskEnvelope, Lane)> =
+            places.iter().map(|(root, item, of)| (task(*root, *item, 0), lane(*of))).collect();
+        let mut line: Vec<RunId> = Vec::new();
+        for (task, lane) in &waiting {
+            queue.push(task.clone(), *lane);
+            if !line.contains(&task.root_run_id) {
+                line.push(task.root_run_id);
+            }
+        }
+        for full in full.into_iter().map(lane) {
+            // The first root in the line with a task in an open lane, and of its tasks the first.
+            let open = |root: &RunId| waiting.iter().any(|(task, lane)| task.root_run_id == *root && *lane != full);
+            let root = line.iter().copied().find(open);
+            let first = root.and_then(|root| {
+                let tasks = waiting.iter().enumerate().filter(|(_, (task, lane))| task.root_run_id == root && *lane != full);
+                tasks.min_by_key(|(_, (task, _))| task.item).map(|(at, _)| at)
+            });
+            let popped = queue.pop(|lane| lane != full).map(|(_, task)| task.task);
+            prop_assert_eq!(popped, first.map(|at| waiting[at].0.task));
+            if let (Some(root), Some(at)) = (root, first) {
+                waiting.remove(at);
+                line.retain(|other| *other != root);
+                line.extend(waiting.iter().any(|(task, _)| task.root_run_id == root).then_some(root));
+            }
+        }
+        prop_assert_eq!(queue.len(), waiting.len());
+    }
+
+    #[test]
+    fn new_lanes_change_no_order(places in prop::collection::vec((0_u8..4, 0_u32..4, 0_u32..3), 0..40)) {
+        let (mut plain, mut sorted) = (FairQueue::default(), FairQueue::default());
+        for (root, item, step) in &places {
+            let task = task(*root, *item, *step);
+            plain.push(task.clone(), Lane::ANY);
+            sorted.push(task, Lane::ANY);
+        }
+        sorted.sort(|task| Lane(2 + task.step));
+        prop_assert!(!sorted.has(Lane::ANY));
+        let order = |mut queue: FairQueue| queue.drain().iter().map(|task| task.task).collect::<Vec<_>>();
+        prop_assert_eq!(order(plain), order(sorted));
+    }
+}
+
+#[test]
+fn those_that_run_alone_are_taken_in_the_order_of_their_arrival() {
+    let mut queue = FairQueue::default();
+    let tasks = [task(0, 3, 0), task(0, 0, 1), task(0, 1, 0)];
+    tasks.iter().for_each(|task| queue.push(task.clone(), Lane::ALONE));
+    assert_eq!(queue.drain(), tasks);
 }

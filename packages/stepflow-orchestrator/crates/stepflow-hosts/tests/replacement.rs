@@ -208,7 +208,9 @@ async fn a_worker_that_leaves_when_it_is_asked_to_has_its_successor_at_once() {
 async fn a_worker_that_leaves_as_soon_as_it_has_come_is_unhealthy_in_the_end() {
     let script = "import sys; sys.path.insert(0, sys.argv[1]); import wire; wire.greet()";
     let workers = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workers");
-    let fixture = command("python3").args(&["-c", script, workers.to_str().unwrap()]).start().await;
+    // One that had lived for so long would be taken for one that has done its work.
+    let long = |policy: &mut stepflow_hosts::RestartPolicy| policy.max_delay = suite::PATIENCE * 10;
+    let fixture = command("python3").args(&["-c", script, workers.to_str().unwrap()]).restart(long).start().await;
     tokio::time::timeout(suite::PATIENCE, async {
         while !matches!(fixture.host.health(), Health::Down(_)) {
             tokio::task::yield_now().await;

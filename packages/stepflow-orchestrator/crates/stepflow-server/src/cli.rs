@@ -1,10 +1,14 @@
 //! The command line: what can be typed. What it does is in `commands`.
 
+mod plugins;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
+
+pub use plugins::{ListPluginsArgs, PluginsCommand};
 
 /// Runs flows: YAML or JSON documents of steps that call components.
 ///
@@ -50,6 +54,12 @@ pub enum Command {
         /// What to do
         #[command(subcommand)]
         command: ComponentsCommand,
+    },
+    /// Where components come from
+    Plugins {
+        /// What to do
+        #[command(subcommand)]
+        command: PluginsCommand,
     },
     /// The same as `components list`
     #[command(hide = true)]
@@ -392,6 +402,7 @@ impl Cli {
             Some(Command::Run(run)) => (run.log.log_level, LevelFilter::WARN),
             Some(Command::Test(test)) => (test.log.log_level, LevelFilter::ERROR),
             Some(Command::Validate(validate)) => (validate.log.log_level, LevelFilter::WARN),
+            Some(Command::Plugins { command: PluginsCommand::List(list) }) => (list.log.log_level, LevelFilter::WARN),
             Some(Command::Components { command: ComponentsCommand::List(list) } | Command::ListComponents(list)) => {
                 (list.log.log_level, LevelFilter::WARN)
             }

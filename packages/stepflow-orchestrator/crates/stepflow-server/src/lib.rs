@@ -10,6 +10,7 @@ mod document;
 mod exit;
 mod interrupt;
 mod picture;
+pub mod plugins;
 mod progress;
 pub mod service;
 mod stderr;

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::catalog::{Catalog, Serves};
 use crate::config::{Builtin, Config, Plugin, Worker};
+use crate::plugins::{Listed, Plugins};
 use crate::subflow;
 
 /// A server in memory, with the plugins of a configuration.
@@ -27,8 +28,8 @@ pub struct Service {
     pub store: Arc<MemoryStore>,
     router: Arc<Router>,
     workers: BTreeMap<String, Arc<WorkerHost>>,
-    /// All plugins that can say what they serve.
-    lists: BTreeMap<String, Arc<dyn Serves>>,
+    /// All plugins that can say what they serve, each with its type.
+    lists: BTreeMap<String, (&'static str, Arc<dyn Serves>)>,
     stopping: watch::Sender<bool>,
 }
 
@@ -71,27 +72,27 @@ impl Service {
         let blobs: Arc<dyn Blobs> = Arc::clone(&store) as Arc<dyn Blobs>;
         let mut hosts: BTreeMap<String, Arc<dyn ComponentHost>> = BTreeMap::new();
         let mut workers = BTreeMap::new();
-        let mut lists: BTreeMap<String, Arc<dyn Serves>> = BTreeMap::new();
+        let mut lists: BTreeMap<String, (&'static str, Arc<dyn Serves>)> = BTreeMap::new();
         for (name, plugin) in &config.plugins {
             let (inbox, blobs) = (Arc::clone(&inbox), Arc::clone(&blobs));
             let host: Arc<dyn ComponentHost> = match plugin {
                 Plugin::Builtin(builtin) => {
                     let builtin = Arc::new(BuiltinHost::new(builtin_options(config, builtin), inbox, blobs));
-                    lists.insert(name.clone(), Arc::clone(&builtin) as _);
+                    lists.insert(name.clone(), (plugin.type_name(), Arc::clone(&builtin) as _));
                     builtin
                 }
                 Plugin::Stepflow(worker) => {
                     let options = WorkerOptions { shutdown_grace: grace, ..worker_options(config, name, worker) };
                     let worker = Arc::new(WorkerHost::new(options, inbox, blobs));
                     workers.insert(name.clone(), Arc::clone(&worker));
-                    lists.insert(name.clone(), Arc::clone(&worker) as _);
+                    lists.insert(name.clone(), (plugin.type_name(), Arc::clone(&worker) as _));
                     worker
                 }
                 Plugin::Mock(mock) => {
                     let mut options = mock.options.clone();
                     options.validate_outputs = mock.validate_outputs.unwrap_or(config.validate_outputs);
                     let mock = Arc::new(MockHost::new(options, inbox));
-                    lists.insert(name.clone(), Arc::clone(&mock) as _);
+                    lists.insert(name.clone(), (plugin.type_name(), Arc::clone(&mock) as _));
                     mock
                 }
             };
@@ -112,6 +113,11 @@ impl Service {
         let started = join_all(self.needed(needs).into_iter().map(|(_, worker)| worker.start())).await;
         let failed: Vec<StartError> = started.into_iter().filter_map(Result::err).collect();
         if failed.is_empty() { Ok(()) } else { Err(failed) }
+    }
+
+    /// Waits until every worker process has answered or failed to, when they have been started.
+    pub async fn all_started(&self) {
+        join_all(self.workers.values().map(|worker| worker.all_started())).await;
     }
 
     /// The names of the workers that will be started.
@@ -169,8 +175,18 @@ impl Service {
     /// What the plugins serve, as far as they have said so.
     #[must_use]
     pub fn catalog(&self) -> Catalog {
-        let lists = self.lists.iter().map(|(name, plugin)| (name.as_str(), plugin.components()));
+        let lists = self.lists.iter().map(|(name, (_, plugin))| (name.as_str(), plugin.components()));
         Catalog::new(&self.router, lists, self.not_ready())
+    }
+
+    /// The plugins and their workers, as they are now.
+    #[must_use]
+    pub fn plugins(&self) -> Plugins {
+        let listed = |(name, (r#type, plugin)): (&String, &(&'static str, Arc<dyn Serves>))| {
+            let inside = || Listed::inside(name, r#type, plugin.components().len());
+            self.workers.get(name).map_or_else(inside, |host| Listed::of(name, r#type, host))
+        };
+        Plugins { plugins: self.lists.iter().map(listed).collect() }
     }
 
     /// Waits until a run has ended, the time is over, or the server is about to stop.

@@ -49,6 +49,12 @@ impl WorkerHost {
         }
     }
 
+    /// Waits until every process has answered the handshake or failed to once. To be called after
+    /// [`WorkerHost::start`]; does not come back when the host is shut down before.
+    pub async fn all_started(&self) {
+        self.starts.all().await;
+    }
+
     /// Fills the plugin's slots, once.
     fn supervise(&self) {
         let mut supervisors = self.supervisors.lock();

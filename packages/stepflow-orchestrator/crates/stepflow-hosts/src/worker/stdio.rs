@@ -153,3 +153,67 @@ impl LastWords {
         lines[lines.len().saturating_sub(count)..].join("\n")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use futures_util::FutureExt as _;
+    use proptest::prelude::*;
+    use tokio::io::ReadBuf;
+
+    use super::*;
+
+    /// A pipe that gives its content in these pieces.
+    struct Pieces(VecDeque<Vec<u8>>);
+
+    impl AsyncRead for Pieces {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            let mut piece = self.0.pop_front().unwrap_or_default();
+            let rest = piece.split_off(piece.len().min(buffer.remaining()));
+            buffer.put_slice(&piece);
+            if !rest.is_empty() {
+                self.0.push_front(rest);
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn lines(pieces: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        let mut lines = Vec::new();
+        let read = read_lines(Pieces(pieces.into()), |line| lines.push(line.to_vec()));
+        read.now_or_never().unwrap().unwrap();
+        lines
+    }
+
+    /// Bytes among which line ends are frequent.
+    fn content() -> impl Strategy<Value = Vec<u8>> {
+        let byte = prop_oneof![4 => Just(b'a'), 2 => Just(b'\n'), 1 => Just(b'\r'), 1 => any::<u8>()];
+        prop::collection::vec(byte, 0..200)
+    }
+
+    proptest! {
+        #[test]
+        fn the_lines_are_the_same_however_the_pipe_cuts_them(content in content(), cuts in prop::collection::vec(1_usize..9, 0..200)) {
+            let mut expected: Vec<&[u8]> = content.split(|byte| *byte == b'\n').collect();
+            // What follows the last line end is a line only when there is something.
+            expected.pop_if(|last| last.is_empty());
+            let ended = content.ends_with(b"\n");
+            let count = expected.len();
+            let strip = |(at, line): (usize, &[u8])| {
+                let whole = ended || at + 1 < count;
+                if whole { line.strip_suffix(b"\r").unwrap_or(line).to_vec() } else { line.to_vec() }
+            };
+            let expected: Vec<Vec<u8>> = expected.into_iter().enumerate().map(strip).collect();
+
+            let (mut pieces, mut rest) = (Vec::new(), content.as_slice());
+            for cut in cuts.into_iter().chain([content.len()]) {
+                let (piece, behind) = rest.split_at(cut.min(rest.len()));
+                pieces.extend((!piece.is_empty()).then(|| piece.to_vec()));
+                rest = behind;
+            }
+            prop_assert_eq!(lines(pieces), expected);
+        }
+    }
+}

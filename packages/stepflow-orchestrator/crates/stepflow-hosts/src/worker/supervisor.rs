@@ -1,6 +1,7 @@
 //! Keeps a worker process alive in a slot of its plugin: starts it, notices its death or what makes it useless, starts
 //! it again.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,8 +24,8 @@ pub(crate) struct Starts {
 
 #[derive(Default)]
 struct Outcomes {
-    ready: bool,
-    failed: Vec<StartError>,
+    ready: BTreeSet<usize>,
+    failed: BTreeMap<usize, StartError>,
 }
 
 impl Starts {
@@ -37,24 +38,34 @@ impl Starts {
         self.slots
     }
 
-    /// A worker has answered.
-    pub(crate) fn ready(&self) {
-        self.outcomes.send_if_modified(|outcomes| !std::mem::replace(&mut outcomes.ready, true));
+    /// The worker in this slot has answered.
+    pub(crate) fn ready(&self, slot: usize) {
+        self.outcomes.send_if_modified(|outcomes| outcomes.ready.insert(slot));
     }
 
-    /// The first start in a slot failed.
-    pub(crate) fn failed(&self, error: StartError) {
-        self.outcomes.send_modify(|outcomes| outcomes.failed.push(error));
+    /// The first start in this slot failed.
+    pub(crate) fn failed(&self, slot: usize, error: StartError) {
+        self.outcomes.send_modify(|outcomes| _ = outcomes.failed.insert(slot, error));
     }
 
     /// Waits until one worker has answered or none will.
     pub(crate) async fn outcome(&self) -> Result<(), StartError> {
         let mut outcomes = self.outcomes.subscribe();
-        let known = outcomes.wait_for(|outcomes| outcomes.ready || outcomes.failed.len() >= self.slots).await;
-        match known.ok().as_deref() {
-            Some(Outcomes { ready: false, failed }) => failed.first().cloned().map_or(Ok(()), Err),
+        let enough = |outcomes: &Outcomes| !outcomes.ready.is_empty() || outcomes.failed.len() >= self.slots;
+        match outcomes.wait_for(enough).await.ok().as_deref() {
+            Some(Outcomes { ready, failed }) if ready.is_empty() => failed.values().next().cloned().map_or(Ok(()), Err),
             _ => Ok(()),
         }
+    }
+
+    /// Waits until every slot has answered or failed once.
+    pub(crate) async fn all(&self) {
+        let mut outcomes = self.outcomes.subscribe();
+        let told = |Outcomes { ready, failed }: &Outcomes| {
+            (0..self.slots).all(|slot| ready.contains(&slot) || failed.contains_key(&slot))
+        };
+        // The sender lives as long as this.
+        let _ = outcomes.wait_for(told).await;
     }
 }
 
@@ -86,7 +97,7 @@ pub(crate) async fn supervise(core: Arc<Core>, slot: usize, mut stop: watch::Rec
                 });
                 if failed_starts == 1 {
                     // The answer of `start`, and its caller's to report.
-                    starts.failed(error);
+                    starts.failed(slot, error);
                 } else {
                     tracing::warn!(plugin = core.options.name, "{error}");
                 }
@@ -133,7 +144,7 @@ async fn live(
         let words = incarnation.finish(core, &Loss::Ordered(shut_down())).await;
         return End::NotStarted(core.start_error(fault, words));
     }
-    starts.ready();
+    starts.ready(slot);
     tokio::select! {
         death = incarnation.death() => End::Died(bury(core, incarnation, death).await),
         () = incarnation.dismissal(core) => {

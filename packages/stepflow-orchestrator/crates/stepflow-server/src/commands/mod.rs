@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod components;
+mod plugins;
 mod run;
 mod schema;
 mod serve;
@@ -9,7 +10,7 @@ mod validate;
 mod visualize;
 mod workers;
 
-use crate::cli::{Cli, Command, ComponentsCommand};
+use crate::cli::{Cli, Command, ComponentsCommand, PluginsCommand};
 use crate::exit::{Exit, Failure};
 use crate::progress::Terminal;
 
@@ -26,6 +27,7 @@ pub async fn execute(cli: Cli, terminal: Terminal) -> Result<Exit, Failure> {
         Command::Components { command: ComponentsCommand::List(args) } | Command::ListComponents(args) => {
             components::list(args, terminal).await
         }
+        Command::Plugins { command: PluginsCommand::List(args) } => plugins::list(args, terminal).await,
         Command::Visualize(args) => visualize::visualize(&args),
         Command::Schema { what } => schema::print(what),
     }

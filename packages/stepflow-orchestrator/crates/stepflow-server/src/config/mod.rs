@@ -67,6 +67,18 @@ pub enum Plugin {
     Mock(Mock),
 }
 
+impl Plugin {
+    /// The type, as the file writes it.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Builtin(_) => "builtin",
+            Self::Stepflow(_) => "stepflow",
+            Self::Mock(_) => "mock",
+        }
+    }
+}
+
 /// What the builtins may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Builtin {

@@ -1,0 +1,108 @@
+//! `plugins list`: which plugins there are, and how their workers are.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::workers::{self, Started};
+use crate::cli::{ListFormat, ListPluginsArgs};
+use crate::config;
+use crate::document;
+use crate::exit::{Exit, Failure};
+use crate::plugins::{Instance, Listed, Plugins};
+use crate::progress::Terminal;
+use crate::service::{Needs, Service};
+
+/// How long a worker may take to end by itself; somebody waits for the prompt.
+const GRACE: Duration = Duration::from_millis(500);
+
+const HEAD: [&str; 8] = ["PLUGIN", "TYPE", "TRANSPORT", "STATE", "CAPACITY", "OPEN", "VERSION", "COMPONENTS"];
+
+/// Lists the plugins, those whose workers do not start with the reason.
+pub async fn list(args: ListPluginsArgs, terminal: Terminal) -> Result<Exit, Failure> {
+    // As for a flow in the current folder, with a `components.py` beside it.
+    let config = config::find(&args.components, Some(Path::new("flow.yaml")))?;
+    config.refuse_what_is_not_built()?;
+    let mut interrupts = workers::listen()?;
+    let service = Service::new(&config, GRACE).map_err(|error| Failure::outside(error.to_string()))?;
+    let started = workers::start(&service, Needs::Everything, false, &terminal, &mut interrupts).await;
+    let started = match started {
+        Started::Interrupted => Started::Interrupted,
+        started => tokio::select! {
+            () = service.all_started() => started,
+            () = interrupts.next() => Started::Interrupted,
+        },
+    };
+    let plugins = service.plugins();
+    workers::end(&service, false, &terminal, &mut interrupts).await;
+    if matches!(started, Started::Interrupted) {
+        return Ok(Exit::Interrupted);
+    }
+    document::print(&match args.format {
+        ListFormat::Table => table(&plugins),
+        ListFormat::Json => serde_json::to_string_pretty(&plugins)
+            .map_err(|error| Failure::outside(format!("cannot print the plugins: {error}")))?,
+    })?;
+    match started {
+        Started::Without(errors) => Err(workers::failure(&errors)),
+        _ => Ok(Exit::Success),
+    }
+}
+
+/// A row for each plugin, below it one for each of its workers, then why it takes no tasks.
+fn table(plugins: &Plugins) -> String {
+    let rows: Vec<(Vec<String>, Vec<String>)> = plugins.plugins.iter().flat_map(rows_of).collect();
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|(cells, _)| cells.get(column)).map(|cell| cell.chars().count());
+        cells.chain([HEAD[column].len()]).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    let line = |cells: &[String]| {
+        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    let mut lines = vec![line(&HEAD.map(str::to_owned))];
+    for (cells, notes) in &rows {
+        lines.push(line(cells));
+        lines.extend(notes.iter().cloned());
+    }
+    lines.join("\n")
+}
+
+/// The rows of a plugin, each with what is told below it.
+fn rows_of(listed: &Listed) -> Vec<(Vec<String>, Vec<String>)> {
+    let sum = |count: fn(&Instance) -> usize| {
+        let workers = listed.transport.is_some();
+        if workers { listed.instances.iter().map(count).sum::<usize>().to_string() } else { String::new() }
+    };
+    let mut versions: Vec<&str> = listed.instances.iter().filter_map(|instance| instance.version.as_deref()).collect();
+    versions.dedup();
+    let plugin = [
+        listed.plugin.clone(),
+        listed.r#type.to_owned(),
+        listed.transport.unwrap_or_default().to_owned(),
+        listed.state.to_owned(),
+        sum(|instance| instance.capacity),
+        sum(|instance| instance.open),
+        versions.join(", "),
+        listed.components.to_string(),
+    ];
+    let words = listed.last_words.iter().flat_map(|words| words.lines()).map(|line| format!("  | {line}"));
+    let notes = listed.reason.iter().map(|reason| format!("  {reason}")).chain(words).collect();
+    let instances = listed.instances.iter().map(|instance| (row_of(instance), Vec::new()));
+    instances.fold(vec![(plugin.to_vec(), notes)], |mut rows, row| {
+        rows.push(row);
+        rows
+    })
+}
+
+fn row_of(instance: &Instance) -> Vec<String> {
+    vec![
+        format!("  {}", instance.address),
+        String::new(),
+        String::new(),
+        instance.state.to_owned(),
+        instance.capacity.to_string(),
+        instance.open.to_string(),
+        instance.version.clone().unwrap_or_default(),
+    ]
+}

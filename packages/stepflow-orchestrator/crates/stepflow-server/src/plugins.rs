@@ -1,0 +1,122 @@
+//! The plugins of a configuration with their workers, as they are now.
+
+use serde::Serialize;
+use stepflow_hosts::{Health, InstanceState, InstanceStatus, WorkerHost};
+
+/// How many of a worker's last lines are shown.
+const SHOWN_LINES: usize = 20;
+
+/// All plugins.
+#[derive(Debug, Serialize)]
+pub struct Plugins {
+    /// By name.
+    pub plugins: Vec<Listed>,
+}
+
+/// A plugin in the list.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listed {
+    /// Its name in the configuration.
+    pub plugin: String,
+    /// The type in the configuration.
+    pub r#type: &'static str,
+    /// How its workers are spoken with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transport: Option<&'static str>,
+    /// `ready`, `starting`, `unhealthy` or `shutDown`
+    pub state: &'static str,
+    /// Why it takes no tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What its worker last wrote to stderr, when it takes no tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_words: Option<String>,
+    /// How many components it has said that it serves.
+    pub components: usize,
+    /// Its workers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub instances: Vec<Instance>,
+}
+
+/// A worker of a plugin.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Instance {
+    /// Its name, as the journal has it.
+    pub name: String,
+    /// `pid 4711`, or its URL.
+    pub address: String,
+    /// `ready`, `starting`, `leaving` or `lost`
+    pub state: &'static str,
+    /// How many tasks it takes at once.
+    pub capacity: usize,
+    /// How many it has.
+    pub open: usize,
+    /// The version of its code, where it says one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+impl Listed {
+    /// A plugin that needs no worker.
+    #[must_use]
+    pub fn inside(plugin: &str, r#type: &'static str, components: usize) -> Self {
+        Self {
+            plugin: plugin.to_owned(),
+            r#type,
+            transport: None,
+            state: "ready",
+            reason: None,
+            last_words: None,
+            components,
+            instances: Vec::new(),
+        }
+    }
+
+    /// The plugin of a worker host.
+    #[must_use]
+    pub fn of(plugin: &str, r#type: &'static str, host: &WorkerHost) -> Self {
+        let (state, reason) = match host.health() {
+            Health::Ready => ("ready", None),
+            Health::Starting => ("starting", None),
+            Health::Down(reason) => ("unhealthy", Some(first_line(&reason))),
+            Health::ShutDown => ("shutDown", None),
+        };
+        Self {
+            transport: Some("stdio"),
+            state,
+            last_words: reason.is_some().then(|| last_lines(&host.last_words())).filter(|words| !words.is_empty()),
+            reason,
+            instances: host.instances().into_iter().map(Instance::from).collect(),
+            ..Self::inside(plugin, r#type, host.components().len())
+        }
+    }
+}
+
+impl From<InstanceStatus> for Instance {
+    fn from(status: InstanceStatus) -> Self {
+        Self {
+            name: status.name,
+            address: status.address,
+            state: match status.state {
+                InstanceState::Starting => "starting",
+                InstanceState::Ready => "ready",
+                InstanceState::Leaving => "leaving",
+                InstanceState::Lost => "lost",
+            },
+            capacity: status.capacity,
+            open: status.open,
+            version: status.version,
+        }
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().trim_end_matches([':', ';']).to_owned()
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
+}
