@@ -111,6 +111,20 @@ fn while_a_suspect_has_one_worker_the_others_go_on() {
 }
 
 #[test]
+fn a_suspect_has_its_turn_however_busy_the_workers_are() {
+    let mut bench = Bench::new();
+    let workers = [bench.worker(2), bench.worker(2)];
+    (0..100).for_each(|_| _ = bench.offer(task("/echo")));
+    let suspect = bench.offer_alone(task("/echo"));
+    // Each worker in its turn ends one of its tasks, and would have the next one.
+    for turn in 0..8 {
+        let open = bench.open(workers[turn % 2]);
+        open.first().into_iter().for_each(|task| bench.succeed(*task));
+    }
+    assert!(bench.was_started(suspect));
+}
+
+#[test]
 fn an_execute_that_waits_for_its_sub_run_gives_its_slot_back() {
     let mut bench = Bench::new();
     let worker = bench.worker(1);
