@@ -1,0 +1,69 @@
+"""Several processes of one plugin, and tasks that take their process down with others in it."""
+
+import json
+
+from tests.cli.conftest import Stepflow
+from tests.cli.flows import ONE_STEP, component
+
+CONFIG = """\
+plugins:
+  python: {type: stepflow, command: stepflow-worker, KEYS}
+routes:
+  "/python/{*component}": [{plugin: python}]
+"""
+
+TWO = CONFIG.replace("KEYS", "args: [components.py], instances: 2, maxConcurrency: 1")
+ROOMY = CONFIG.replace("KEYS", "args: [components.py, --max-concurrency, '11']")
+
+# Each waits until the other one is there.
+MEET = """\
+import os, pathlib, time
+pathlib.Path(f"{input['me']}.pid").touch()
+while not pathlib.Path(f"{input['other']}.pid").exists():
+    time.sleep(0.01)
+return {"pid": os.getpid()}
+"""
+
+# The poison goes off when all the others are in the process; in their first attempt they wait for that.
+POISON = """\
+import os, pathlib, time
+with open(f"attempts-{input['n']}", "a") as attempts:
+    attempts.write("x")
+while len(list(pathlib.Path().glob("attempts-*"))) < 11:
+    time.sleep(0.01)
+if input["n"] == 0:
+    os._exit(3)
+if pathlib.Path(f"attempts-{input['n']}").stat().st_size == 1:
+    time.sleep(600)
+return input
+"""
+
+
+def test_two_processes_of_a_plugin_work_at_the_same_time(stepflow: Stepflow) -> None:
+    stepflow.write(
+        **{"stepflow-config_yml": TWO},
+        flow_yaml=ONE_STEP,
+        components_py=component(MEET),
+        inputs_jsonl='{"me": "a", "other": "b"}\n{"me": "b", "other": "a"}\n',
+    )
+    ended = stepflow("run", "flow.yaml", "--inputs", "inputs.jsonl")
+    assert ended.code == 0, ended.stderr
+    results = [json.loads(line)["result"] for line in ended.stdout.splitlines()]
+    assert len({result["pid"] for result in results}) == 2
+
+
+def test_a_component_that_ends_its_process_fails_and_the_ten_beside_it_do_not(
+    stepflow: Stepflow,
+) -> None:
+    stepflow.write(
+        **{"stepflow-config_yml": ROOMY},
+        flow_yaml=ONE_STEP,
+        components_py=component(POISON),
+        inputs_jsonl="".join(f'{{"n": {n}}}\n' for n in range(11)),
+    )
+    ended = stepflow("run", "flow.yaml", "--inputs", "inputs.jsonl", "--max-concurrency", "11")
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    failed = [line["itemIndex"] for line in lines if line["outcome"] == "failed"]
+    assert (len(lines), failed) == (11, [0]), ended.stderr
+    attempts = [len((stepflow.folder / f"attempts-{n}").read_text()) for n in range(11)]
+    assert attempts == [5, *[2] * 10], "the poison with its budget, the others once more"
