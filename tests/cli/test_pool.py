@@ -38,6 +38,16 @@ if pathlib.Path(f"attempts-{input['n']}").stat().st_size == 1:
 return input
 """
 
+# One item in ten asks its own process to end.
+LEAVE = """\
+import os, signal
+with open(f"done-{input['n']}", "a") as done:
+    done.write("x")
+if input["n"] % 10 == 5:
+    os.kill(os.getpid(), signal.SIGTERM)
+return input
+"""
+
 
 def test_two_processes_of_a_plugin_work_at_the_same_time(stepflow: Stepflow) -> None:
     stepflow.write(
@@ -67,3 +77,18 @@ def test_a_component_that_ends_its_process_fails_and_the_ten_beside_it_do_not(
     assert (len(lines), failed) == (11, [0]), ended.stderr
     attempts = [len((stepflow.folder / f"attempts-{n}").read_text()) for n in range(11)]
     assert attempts == [5, *[2] * 10], "the poison with its budget, the others once more"
+
+
+def test_processes_that_are_asked_to_end_one_after_the_other_cost_no_step(
+    stepflow: Stepflow,
+) -> None:
+    stepflow.write(
+        **{"stepflow-config_yml": TWO},
+        flow_yaml=ONE_STEP,
+        components_py=component(LEAVE),
+        inputs_jsonl="".join(f'{{"n": {n}}}\n' for n in range(50)),
+    )
+    ended = stepflow("run", "flow.yaml", "--inputs", "inputs.jsonl")
+    assert ended.code == 0, ended.stderr
+    done = [len((stepflow.folder / f"done-{n}").read_text()) for n in range(50)]
+    assert done == [1] * 50, "none was done twice"
