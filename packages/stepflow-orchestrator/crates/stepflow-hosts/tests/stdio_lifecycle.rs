@@ -127,13 +127,13 @@ async fn a_worker_that_stops_listening_is_replaced() {
 #[tokio::test]
 async fn a_grandchild_dies_with_its_parent() {
     let mut fixture = worker("grandchild").start().await;
-    assert_eq!(fixture.processes(), 2);
+    wait_until(|| fixture.processes() == 2);
     fixture.host.offer(task("/echo", Value::string("die")));
     assert!(matches!(fixture.words.answer().await.1, Answer::Lost(_)));
     // The new worker has a grandchild of its own; the old one's is gone.
     fixture.host.offer(task("/echo", Value::null()));
     fixture.words.output().await;
-    assert_eq!(fixture.processes(), 2);
+    wait_until(|| fixture.processes() == 2);
     fixture.host.shutdown().await;
     assert_eq!(fixture.processes(), 0);
 }
@@ -174,7 +174,7 @@ async fn an_idle_worker_ends_with_its_input() {
 fn a_runtime_that_ends_takes_its_workers_along() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let fixture = runtime.block_on(worker("grandchild").start());
-    assert_eq!(fixture.processes(), 2);
+    wait_until(|| fixture.processes() == 2);
     drop(runtime);
     wait_until(|| fixture.processes() == 0);
 }
@@ -209,6 +209,7 @@ fn serve_until_killed(mark: String) {
     }
 }
 
+/// A process that has just been started has no environment yet by which it would be found.
 fn wait_until(condition: impl Fn() -> bool) {
     let patience = std::time::Instant::now() + PATIENCE;
     while !condition() {
