@@ -15,7 +15,7 @@ use stepflow_engine::ports::{Answer, ComponentHost as _, TaskEnvelope};
 use stepflow_hosts::{Health, InstanceState};
 use stepflow_protocol::{ErrorKind, Value};
 use suite::{Word, task};
-use worker_fixture::{Builder, Fixture, command, worker};
+use worker_fixture::{Builder, Fixture, worker};
 
 const GRACE: Duration = Duration::from_millis(50);
 
@@ -205,19 +205,22 @@ async fn a_worker_that_leaves_when_it_is_asked_to_has_its_successor_at_once() {
 }
 
 #[tokio::test]
-async fn a_worker_that_leaves_as_soon_as_it_has_come_is_unhealthy_in_the_end() {
-    let script = "import sys; sys.path.insert(0, sys.argv[1]); import wire; wire.greet()";
-    let workers = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workers");
+async fn a_worker_that_always_leaves_before_it_was_of_use_is_unhealthy_in_the_end() {
     // One that had lived for so long would be taken for one that has done its work.
     let long = |policy: &mut stepflow_hosts::RestartPolicy| policy.max_delay = suite::PATIENCE * 10;
-    let fixture = command("python3").args(&["-c", script, workers.to_str().unwrap()]).restart(long).start().await;
-    tokio::time::timeout(suite::PATIENCE, async {
+    let fixture = worker("graceful").restart(long).start().await;
+    let mut asked = String::new();
+    let leaving = async {
         while !matches!(fixture.host.health(), Health::Down(_)) {
+            let instances = fixture.host.instances();
+            if let Some(ready) = instances.iter().find(|it| it.state == InstanceState::Ready && it.address != asked) {
+                asked.clone_from(&ready.address);
+                signal("TERM", asked.trim_start_matches("pid "));
+            }
             tokio::task::yield_now().await;
         }
-    })
-    .await
-    .unwrap();
+    };
+    tokio::time::timeout(suite::PATIENCE, leaving).await.expect("it is started again and again");
 }
 
 fn signal(name: &str, process: &str) {

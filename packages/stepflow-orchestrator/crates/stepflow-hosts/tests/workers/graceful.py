@@ -6,7 +6,7 @@ import sys
 
 import wire
 
-wire.greet(capabilities={"max_concurrency": 2})
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+wire.greet(capabilities={"max_concurrency": 2})
 for request in wire.executes():
     wire.answer(request, os.getpid())
