@@ -84,7 +84,7 @@ impl Listed {
             Health::ShutDown => ("shutDown", None),
         };
         Self {
-            transport: Some("stdio"),
+            transport: Some(host.transport()),
             state,
             last_words: reason.is_some().then(|| last_lines(&host.last_words())).filter(|words| !words.is_empty()),
             reason,

@@ -79,6 +79,13 @@ impl WorkerHost {
         self.core.shared.look(Pool::health)
     }
 
+    /// How its workers are spoken with, `stdio` or `http`: a process may turn out to serve HTTP.
+    #[must_use]
+    pub fn transport(&self) -> &'static str {
+        let by_messages = |pool: &Pool| pool.instances().iter().any(Instance::takes_messages);
+        if self.core.shared.look(by_messages) { "http" } else { "stdio" }
+    }
+
     /// The workers that there are now, the oldest first.
     #[must_use]
     pub fn instances(&self) -> Vec<InstanceStatus> {

@@ -135,6 +135,11 @@ impl Instance {
         }
     }
 
+    /// Whether each message goes to the worker by itself.
+    pub(crate) fn takes_messages(&self) -> bool {
+        matches!(self.wire, Wire::Messages(_))
+    }
+
     /// Whether those who answer the worker need not wait.
     pub(crate) fn has_room(&self) -> bool {
         self.wire.has_room()
