@@ -58,18 +58,18 @@ def worker(start: "Start") -> "Worker":
     return start(SOURCE)
 
 
-def test_initialize_announces_the_capacity(worker: "Worker") -> None:
+def test_initialize_announces_the_capacity_and_that_cancel_is_understood(worker: "Worker") -> None:
     result = worker.request("initialize", {"runtime_protocol_version": 1, "capabilities": {}})
     assert result["jsonrpc"] == "2.0"
     assert result["result"]["server_protocol_version"] == 1
     assert 1 <= result["result"]["capabilities"]["max_concurrency"] <= 32
-    assert result["result"]["capabilities"].keys() == {"max_concurrency"}
+    assert result["result"]["capabilities"].keys() == {"max_concurrency", "cancel"}
 
 
 def test_a_worker_of_async_components_only_announces_256(start: "Start") -> None:
     worker = start("@server.component\nasync def f(input): ...")
     capabilities = worker.request("initialize", {"runtime_protocol_version": 99})["result"]
-    assert capabilities["capabilities"] == {"max_concurrency": 256}
+    assert capabilities["capabilities"] == {"max_concurrency": 256, "cancel": True}
 
 
 def test_the_list_has_schemas_from_the_types_in_order_of_registration(worker: "Worker") -> None:

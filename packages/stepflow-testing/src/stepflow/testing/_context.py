@@ -19,7 +19,7 @@ from stepflow.protocol import (
     RequestRefused,
     blob_id,
 )
-from stepflow.worker import StepflowContext
+from stepflow.worker import Cancelled, StepflowContext
 
 T = TypeVar("T")
 
@@ -57,9 +57,8 @@ class MockContext(StepflowContext):
         session_id: str | None = None,
         state: object = None,
     ) -> None:
-        self._blobs = _Blobs()
-        task = ComponentsExecuteParams("/mock", None, attempt, ObservabilityContext())
-        super().__init__(task, self._blobs, session_id)
+        self._server = _Server()
+        super().__init__(self._server)
         self.attempt = attempt
         self.task_id = task_id or str(uuid.uuid4())
         self.run_id = run_id or str(uuid.uuid4())
@@ -68,19 +67,47 @@ class MockContext(StepflowContext):
         self.session_id = session_id
         self.state = state
 
+    def cancel(self, reason: str = "the execute was cancelled") -> None:
+        """Ask the component to end, as the server would."""
+        self._server.end(reason)
+
     @property
     def blobs(self) -> dict[str, object]:
         """A copy of every blob, by its id."""
-        return {id: msgspec.json.decode(text) for id, (_, text) in self._blobs.stored.items()}
+        return {id: msgspec.json.decode(text) for id, (_, text) in self._server.stored.items()}
 
 
-class _Blobs:
-    """The server's side of `blobs/put` and `blobs/get`. Values are kept as bytes: nothing is shared."""
+class _Server:
+    """The execute's way to a server in memory. Values are kept as bytes: nothing is shared."""
+
+    params = ComponentsExecuteParams("/mock", None, 1, ObservabilityContext())
+    session_id: str | None = None
+    state: object = None
+    reason_to_end: str | None = None
 
     def __init__(self) -> None:
         self.stored: dict[str, tuple[BlobType, bytes]] = {}
+        self._watchers: list[Future[None]] = []
 
-    def send(self, method: Method, params: Any, result: type[T]) -> "Future[T]":
+    def asked_to_end(self) -> "Future[None]":
+        watcher: Future[None] = Future()
+        if self.reason_to_end is None:
+            self._watchers.append(watcher)
+        else:
+            watcher.set_result(None)
+        return watcher
+
+    def end(self, reason: str) -> None:
+        self.reason_to_end = reason
+        for watcher in self._watchers:
+            if not watcher.done():
+                watcher.set_result(None)
+
+    def send(
+        self, method: Method, params: Any, result: type[T], *, waits: bool = False
+    ) -> "Future[T]":
+        if self.reason_to_end is not None:
+            raise Cancelled(self.reason_to_end)
         answer: Future[T] = Future()
         try:
             answer.set_result(msgspec.convert(self._answer(method, params), result))

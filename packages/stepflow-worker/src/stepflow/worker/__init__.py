@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from stepflow import protocol as _protocol
 from stepflow.protocol import BlobType, RequestRefused, StepflowError
-from stepflow.worker._context import ServerCalls, StepflowContext, SyncContext
+from stepflow.worker._context import StepflowContext, SyncContext
 from stepflow.worker._server import StepflowServer
 from stepflow.worker.errors import (
+    Cancelled,
     ComponentError,
     DuplicateComponent,
     InvalidInput,
@@ -41,12 +42,13 @@ __all__ = [
     # inside a component
     "StepflowContext",
     "SyncContext",
-    "ServerCalls",
     "BlobType",
     # what a component raises
     "ComponentError",
     "InvalidInput",
     "InvalidOutput",
+    # what it is ended by
+    "Cancelled",
     # what its requests may end with
     "RequestRefused",
     "ServerCallError",

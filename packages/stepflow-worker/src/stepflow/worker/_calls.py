@@ -18,14 +18,15 @@ log = logging.getLogger("stepflow.worker")
 
 
 class PendingCalls:
-    """Sends requests and matches what comes back. Every method may be called from any thread."""
+    """Matches what comes back with what was sent. Every method may be called from any thread."""
 
-    def __init__(self, write: Callable[[bytes], None]) -> None:
-        self._write = write
+    def __init__(self) -> None:
         self._pending: dict[str, _Call] = {}
         self._closed = False
 
-    def send(self, method: Method, params: Any, result: type[T]) -> "Future[T]":
+    def send(
+        self, write: Callable[[bytes], None], method: Method, params: Any, result: type[T]
+    ) -> "Future[T]":
         """Send a request; its future is done when the answer has arrived."""
         id = str(uuid.uuid4())
         call = _Call(method, result)
@@ -36,7 +37,7 @@ class PendingCalls:
         if self._closed:  # looked at after the entry is made, so that no call slips past `close`
             call.fail(ServerGone(method))
         else:
-            self._write(line)
+            write(line)
         return call.future
 
     def answered(self, envelope: Envelope) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from stepflow.worker._failures import print_user_traceback
 from stepflow.worker._imports import server_in
 from stepflow.worker._server import StepflowServer
+from stepflow.worker._session import Served
 from stepflow.worker._stdio import serve_stdio
 from stepflow.worker._streams import ProtocolStreams, take_standard_streams
 from stepflow.worker.errors import (
@@ -64,7 +65,7 @@ def _load(target: str) -> StepflowServer | int:
 
 def _serve(server: StepflowServer, streams: ProtocolStreams, options: argparse.Namespace) -> int:
     serving = serve_stdio(
-        server.components,
+        Served(server.components),
         streams,
         max_concurrency=options.max_concurrency,
         drain_timeout=options.drain_timeout,

@@ -6,6 +6,7 @@ from types import CodeType
 from typing import Any
 
 from stepflow.protocol import ComponentInfo
+from stepflow.worker._durations import seconds
 from stepflow.worker._signature import signature_of
 from stepflow.worker._types import Undescribable, ValueType, value_type
 from stepflow.worker.errors import RegistrationError
@@ -14,8 +15,8 @@ from stepflow.worker.errors import RegistrationError
 class Component:
     """One served function. Made once, at registration; used by every execute of its path."""
 
-    __slots__ = ("description", "function", "input", "invoke", "is_async", "output", "path",
-                 "takes_context")  # fmt: skip
+    __slots__ = ("description", "function", "inline", "input", "invoke", "is_async", "is_on_loop",
+                 "max_concurrency", "output", "path", "takes_context", "timeout")  # fmt: skip
 
     def __init__(
         self,
@@ -23,6 +24,10 @@ class Component:
         name: str | None,
         description: str | None,
         local_names: Mapping[str, Any],
+        *,
+        max_concurrency: int | None = None,
+        timeout: str | float | None = None,
+        inline: bool = False,
     ) -> None:
         """Read the function. Raises `RegistrationError` with the reason why it cannot be served."""
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
@@ -34,6 +39,8 @@ class Component:
             raise RegistrationError(
                 own_name, "path patterns are not built yet; register each path by itself"
             )
+        if max_concurrency is not None and max_concurrency < 1:
+            raise RegistrationError(own_name, f"max_concurrency={max_concurrency} is less than 1")
         signature = signature_of(function, local_names)
         self.path = own_name if own_name.startswith("/") else f"/{own_name}"
         self.description = description or inspect.getdoc(function)
@@ -41,6 +48,10 @@ class Component:
         self.is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
             getattr(function, "__call__", None)  # noqa: B004, an instance may have an async one
         )
+        self.inline = inline
+        self.is_on_loop = self.is_async or inline
+        self.max_concurrency = max_concurrency
+        self.timeout = None if timeout is None else _span(own_name, timeout)
         self.takes_context = signature.takes_context
         self.invoke = signature.invoke
         self.input = _described(own_name, "input", signature.input)
@@ -59,6 +70,13 @@ class Component:
     def code(self) -> CodeType | None:
         """The function's code, by which a stack frame is recognised as the component's."""
         return getattr(inspect.unwrap(self.function), "__code__", None)
+
+
+def _span(name: str, timeout: str | float) -> float:
+    try:
+        return seconds(timeout)
+    except ValueError as problem:
+        raise RegistrationError(name, f"its timeout: {problem}") from None
 
 
 def _described(name: str, role: str, annotation: Any) -> ValueType:

@@ -1,6 +1,7 @@
 """What a component may ask of the server while it runs."""
 
 import asyncio
+import concurrent.futures
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
@@ -13,7 +14,7 @@ from stepflow.protocol import (
     ComponentsExecuteParams,
     Method,
 )
-from stepflow.worker.errors import ServerTimeout
+from stepflow.worker.errors import Cancelled, ServerTimeout
 
 T = TypeVar("T")
 
@@ -21,11 +22,35 @@ ANSWER_TIMEOUT = 30.0
 """How long a component's request waits for the server, in seconds."""
 
 
-class ServerCalls(Protocol):
-    """The way to the server, whatever the transport is."""
+class OpenExecute(Protocol):
+    """The execute that a context belongs to, and its way to the server."""
 
-    def send(self, method: Method, params: Any, result: type[T]) -> "Future[T]":
-        """Send a request; the future is done, from any thread, when its answer arrives."""
+    @property
+    def params(self) -> ComponentsExecuteParams:
+        """What the server sent."""
+
+    @property
+    def session_id(self) -> str | None:
+        """The HTTP session that it came by."""
+
+    @property
+    def state(self) -> object:
+        """What the lifespan yields."""
+
+    @property
+    def reason_to_end(self) -> str | None:
+        """Why it should end before it does by itself; nothing until then."""
+
+    def asked_to_end(self) -> "Future[None]":
+        """Return a future that is done once there is a reason to end."""
+
+    def send(
+        self, method: Method, params: Any, result: type[T], *, waits: bool = False
+    ) -> "Future[T]":
+        """Send a request; the future is done, from any thread, when its answer arrives.
+
+        waits: whether the answer may take as long as a run does.
+        """
 
 
 class StepflowContext:
@@ -34,42 +59,57 @@ class StepflowContext:
     Async components await its methods; sync ones call the same names on `context.sync`.
     """
 
-    def __init__(
-        self, task: ComponentsExecuteParams, server: ServerCalls, session_id: str | None = None
-    ) -> None:
-        self._task = task
-        self._server = server
-        self._session_id = session_id
+    def __init__(self, execute: OpenExecute) -> None:
+        self._execute = execute
 
     @property
     def run_id(self) -> str | None:
         """The run that the step belongs to."""
-        return self._task.observability.run_id
+        return self._execute.params.observability.run_id
 
     @property
     def flow_id(self) -> str | None:
         """The flow that runs, by its content's id."""
-        return self._task.observability.flow_id
+        return self._execute.params.observability.flow_id
 
     @property
     def step_id(self) -> str | None:
         """The step's id in its flow."""
-        return self._task.observability.step_id
+        return self._execute.params.observability.step_id
 
     @property
     def attempt(self) -> int:
         """Which try this is, counted from 1."""
-        return self._task.attempt
+        return self._execute.params.attempt
 
     @property
     def task_id(self) -> str | None:
         """The step of this item, the same for all attempts: a key for idempotent side effects."""
-        return self._task.task_id
+        return self._execute.params.task_id
 
     @property
     def session_id(self) -> str | None:
         """The HTTP session; `None` over stdio."""
-        return self._session_id
+        return self._execute.session_id
+
+    @property
+    def state(self) -> Any:
+        """What the worker's `lifespan` yields; `None` without one."""
+        return self._execute.state
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the execute was asked to end: it was cancelled, or has used up its time."""
+        return self._execute.reason_to_end is not None
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `Cancelled` when the execute was asked to end."""
+        if (reason := self._execute.reason_to_end) is not None:
+            raise Cancelled(reason)
+
+    async def wait_cancelled(self) -> None:
+        """Return when the execute is asked to end."""
+        await asyncio.wrap_future(self._execute.asked_to_end())
 
     @property
     def sync(self) -> "SyncContext":
@@ -93,7 +133,7 @@ class StepflowContext:
         return result.data
 
     def _put(self, data: Any, blob_type: BlobType) -> "Future[BlobsPutResult]":
-        task = self._task
+        task = self._execute.params
         params = BlobsPutParams(
             data=data,
             blob_type=BlobType(blob_type),
@@ -101,17 +141,17 @@ class StepflowContext:
             task_id=task.task_id,
             attempt=task.attempt,
         )
-        return self._server.send(Method.blobs_put, params, BlobsPutResult)
+        return self._execute.send(Method.blobs_put, params, BlobsPutResult)
 
     def _get(self, blob_id: str) -> "Future[BlobsGetResult]":
-        task = self._task
+        task = self._execute.params
         params = BlobsGetParams(
             blob_id=blob_id,
             observability=task.observability,
             task_id=task.task_id,
             attempt=task.attempt,
         )
-        return self._server.send(Method.blobs_get, params, BlobsGetResult)
+        return self._execute.send(Method.blobs_get, params, BlobsGetResult)
 
 
 class SyncContext:
@@ -144,6 +184,8 @@ def _waited_for(answer: "Future[T]", method: Method) -> T:
     except TimeoutError:
         answer.cancel()
         raise ServerTimeout(method, ANSWER_TIMEOUT) from None
+    except concurrent.futures.CancelledError:
+        raise Cancelled from None
 
 
 def _refuse_on_a_loop(name: str) -> None:

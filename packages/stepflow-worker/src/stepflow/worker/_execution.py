@@ -2,17 +2,23 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
 from types import CoroutineType
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from stepflow.protocol import Answer, ComponentsExecuteParams, MessageId, frame
+from stepflow.protocol import Answer, ComponentsExecuteParams, MessageId, Method, frame
+from stepflow.worker._calls import PendingCalls
 from stepflow.worker._component import Component
-from stepflow.worker._context import ServerCalls, StepflowContext
-from stepflow.worker._failures import failure_line
+from stepflow.worker._context import StepflowContext
+from stepflow.worker._failures import Ending, ended_line, failure_line
+from stepflow.worker._interruption import Interruption
+from stepflow.worker._timers import Timer
 from stepflow.worker._types import Misfit
-from stepflow.worker.errors import InvalidInput, InvalidOutput
+from stepflow.worker.errors import Cancelled, InvalidInput, InvalidOutput
+
+T = TypeVar("T")
 
 
 class ExecuteParams(ComponentsExecuteParams):
@@ -21,58 +27,145 @@ class ExecuteParams(ComponentsExecuteParams):
     input: msgspec.Raw
 
 
+class Origin(Protocol):
+    """Where executes come from, and their component's requests go to: a session."""
+
+    id: str | None
+    calls: PendingCalls
+
+    def closed(self, execution: "Execution") -> None:
+        """An execution answers now."""
+
+    def paused(self, execution: "Execution") -> None:
+        """An execution waits for a run that it submitted."""
+
+    def resumed(self, execution: "Execution") -> None:
+        """An execution has waited enough; called once for each `paused`."""
+
+
 # What user code may raise without ending the worker: `sys.exit()` in a component is its failure.
-_FAILURES = (Exception, SystemExit, KeyboardInterrupt)
+_FAILURES = (Exception, SystemExit, KeyboardInterrupt, Cancelled)
 
 
 class Execution:
     """A component with its input. Runs once, and always writes exactly one answer."""
 
-    __slots__ = ("_calls", "_id", "_params", "_write", "component")
+    __slots__ = ("_calls", "_interruption", "_origin", "_reply", "_task", "_watchers", "component",
+                 "ending", "id", "params", "state", "timers", "waits")  # fmt: skip
 
     def __init__(
         self,
         id: MessageId,
         component: Component,
         params: ExecuteParams,
-        calls: ServerCalls,
-        write: Callable[[bytes], None],
+        origin: Origin,
+        reply: Callable[[bytes], None],
+        state: object = None,
     ) -> None:
+        """`reply` sends one framed message whole, from any thread: the answer, and what a
+        component asks of the server before that."""
+        self.id = id
         self.component = component
-        self._id = id
-        self._params = params
-        self._calls = calls
-        self._write = write
+        self.params = params
+        self.state = state
+        self.ending: Ending | None = None
+        """Why it should end before it does by itself. Set once, by the executor."""
+        self.timers: list[Timer] = []
+        self.waits = 0
+        self._origin = origin
+        self._reply = reply
+        self._interruption = Interruption()
+        self._task: asyncio.Task[None] | None = None
+        self._calls: set[Future[Any]] = set()
+        self._watchers: set[Future[None]] = set()
+
+    @property
+    def session_id(self) -> str | None:
+        """The HTTP session that it came by."""
+        return self._origin.id
+
+    @property
+    def reason_to_end(self) -> str | None:
+        """Why it should end before it does by itself, in words."""
+        return None if self.ending is None else self.ending.reason
 
     def run(self) -> None:
         """Call a sync component on this thread, and answer."""
+        if self.ending is not None:
+            return self.give_up(self.ending)
         try:
-            line = self._answer(self._invoke())
+            line = self._answer(self._interruption.call(self._invoke))
         except _FAILURES as error:
-            line = failure_line(self._id, error)
-        self._write(line)
+            line = self._failed(error)
+        self._finish(line)
 
     async def run_async(self) -> None:
         """Await an async component, and answer; unless the worker ends it first."""
+        if self.ending is not None:
+            return self.give_up(self.ending)
+        self._task = asyncio.current_task()
         try:
             line = self._answer(await self._invoke())
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if self.ending is None and self._task is not None and self._task.cancelling():
                 raise  # the worker ends: the server counts what was not answered as lost
-            line = failure_line(self._id, error)
+            line = self._failed(error)
         except _FAILURES as error:
-            line = failure_line(self._id, error)
-        self._write(line)
+            line = self._failed(error)
+        self._finish(line)
+
+    def give_up(self, ending: Ending) -> None:
+        """Answer without having called the component."""
+        self._finish(ended_line(self.id, ending))
+
+    def told_to_end(self) -> None:
+        """`ending` is set: wake who waits for that, and let no request wait for the server."""
+        for call in tuple(self._calls):
+            call.cancel()
+        for watcher in tuple(self._watchers):
+            _complete(watcher)
+
+    def interrupt(self) -> None:
+        """End a sync component by an exception in its thread."""
+        self._interruption.interrupt()
+
+    def cancel(self) -> None:
+        """Cancel an async component, if it has begun; on its loop."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def send(
+        self, method: Method, params: Any, result: type[T], *, waits: bool = False
+    ) -> "Future[T]":
+        """Send a component's request to the server; `waits`: for a run, which may take long."""
+        if self.ending is not None:
+            raise Cancelled(self.ending.reason)
+        call = self._origin.calls.send(self._reply, method, params, result)
+        self._calls.add(call)
+        if waits:
+            self._origin.paused(self)
+            call.add_done_callback(lambda _: self._origin.resumed(self))
+        call.add_done_callback(self._calls.discard)
+        if self.ending is not None:  # set before `told_to_end` could see this call
+            call.cancel()
+        return call
+
+    def asked_to_end(self) -> "Future[None]":
+        """Return a future that is done once `ending` is set."""
+        watcher: Future[None] = Future()
+        self._watchers.add(watcher)
+        watcher.add_done_callback(self._watchers.discard)
+        if self.ending is not None:
+            _complete(watcher)
+        return watcher
 
     def _invoke(self) -> Any:
-        component, params = self.component, self._params
+        component, params = self.component, self.params
         try:
             value = component.input.read(params.input)
         except Misfit as misfit:
             raise InvalidInput(component.path, misfit.path, misfit.problem) from None
-        context = StepflowContext(params, self._calls) if component.takes_context else None
-        return component.invoke(value, context)
+        return component.invoke(value, StepflowContext(self) if component.takes_context else None)
 
     def _answer(self, output: Any) -> bytes:
         path = self.component.path
@@ -84,6 +177,26 @@ class Execution:
         except Misfit as misfit:
             raise InvalidOutput(path, misfit.path, misfit.problem) from None
         try:
-            return frame(Answer(self._id, {"output": converted}))
+            return frame(Answer(self.id, {"output": converted}))
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidOutput(path, "$", str(error)) from None
+
+    def _failed(self, error: BaseException) -> bytes:
+        if self.ending is not None:
+            return ended_line(self.id, self.ending, error)
+        return failure_line(self.id, error)
+
+    def _finish(self, line: bytes) -> None:
+        for timer in self.timers:
+            timer.cancel()
+        for call in tuple(self._calls):
+            call.cancel()  # nobody is left who waits for it
+        self._origin.closed(self)
+        self._reply(line)
+
+
+def _complete(future: "Future[None]") -> None:
+    try:
+        future.set_result(None)
+    except InvalidStateError:
+        pass  # done already, or nobody waits any more

@@ -1,18 +1,24 @@
-"""Where executions run: sync ones in threads, async ones on the loop, no more than the limit at once."""
+"""Which executions run, and where: no more than the limits at once, the others in the order they came."""
 
 import asyncio
 import os
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 
+from stepflow.protocol import ErrorCode
 from stepflow.worker._component import Component
 from stepflow.worker._execution import Execution
-from stepflow.worker._reading import ReadingThreads
-from stepflow.worker._watchdog import LoopWatchdog
+from stepflow.worker._failures import Ending
+from stepflow.worker._loops import ComponentLoop
+from stepflow.worker._threads import Threads
+from stepflow.worker._timers import Timers
 
 ASYNC_LIMIT = 256
+
+INTERRUPT_AFTER = 2.0
+"""How long a sync component may go on after it was asked to end, in seconds."""
 
 
 def default_limit(components: Iterable[Component]) -> int:
@@ -25,36 +31,83 @@ def default_limit(components: Iterable[Component]) -> int:
 
 
 class Executor:
-    """Runs executions and knows which are open. `submit` may be called from any thread."""
+    """Runs executions and knows which are open. Every method may be called from any thread."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, components: Iterable[Component], limit: int
+        self,
+        loop: asyncio.AbstractEventLoop,
+        components: Iterable[Component],
+        limit: int,
+        *,
+        inline_loop: asyncio.AbstractEventLoop | None = None,
+        threads: Threads | None = None,
     ) -> None:
-        """Made on the loop's own thread."""
+        """`loop` is for async components and `inline_loop`, by default the same, for inline ones;
+        `threads` are for the rest."""
         self.limit = limit
-        self.has_sync = not all(component.is_async for component in components)
-        self.threads = ReadingThreads(self._work_off)
-        self._loop = loop
-        self._loop_thread = threading.get_ident()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.draining = False
         paths = {each.code: each.path for each in components if each.code is not None}
-        self._watchdog = LoopWatchdog(loop, paths, lambda: self._async_running > 0)
-        self._async_running = 0
+        self._loop = ComponentLoop(loop, paths, self._followed)
+        self._inline_loop = self._loop
+        if inline_loop is not None and inline_loop is not loop:
+            self._inline_loop = ComponentLoop(inline_loop, paths, self._followed)
+        self._threads = threads or Threads()
+        self._timers = Timers()
         self._lock = threading.Lock()
         self._open: set[Execution] = set()
-        self._waiting: deque[Execution] = deque()
+        self._queue: deque[Execution] = deque()
+        self._gates: dict[Component, _Gate] = {}
         self._running = 0
         self._when_idle: Callable[[], None] | None = None
 
     def submit(self, execution: Execution) -> None:
-        """Run an execution as soon as the limit allows."""
+        """Run an execution as soon as the limits allow."""
+        if (milliseconds := execution.params.deadline_ms) is not None:
+            self._end_after(milliseconds / 1000, "the time that its step had left", execution)
         with self._lock:
             self._open.add(execution)
-            if self._running >= self.limit:
-                self._waiting.append(execution)
+            if not self._is_let_in(execution):
                 return
-            self._running += 1
         self._launch(execution)
+
+    def end(self, execution: Execution, ending: Ending) -> None:
+        """Ask an execution to end. One that waits is answered at once; the first ending counts."""
+        with self._lock:
+            if execution not in self._open or execution.ending is not None:
+                return
+            execution.ending = ending
+            was_waiting = self._is_withdrawn(execution)
+            idle = self._idle_callback()
+        execution.told_to_end()
+        if was_waiting:
+            execution.give_up(ending)
+            if idle is not None:
+                idle()
+        elif execution.component.is_async:
+            self._loop_of(execution).cancel(execution)
+        else:
+            execution.timers.append(self._timers.after(INTERRUPT_AFTER, execution.interrupt))
+
+    def pause(self, execution: Execution) -> None:
+        """An execution waits for a run of its own, and does not count until `resume`."""
+        with self._lock:
+            execution.waits += 1
+            following = self._leave(execution) if execution.waits == 1 else None
+        if following is not None:
+            self._launch(following)
+
+    def resume(self, execution: Execution) -> None:
+        """It counts again, and goes on at once, even when others have taken its place."""
+        with self._lock:
+            execution.waits -= 1
+            if execution.waits == 0:
+                self._running += 1
+                if (gate := self._gate_of(execution)) is not None:
+                    gate.running += 1
+
+    def drain(self) -> None:
+        """Have sessions refuse new executes; those that are open go on."""
+        self.draining = True
 
     def open_paths(self) -> list[str]:
         """The components of all executions that are not answered yet."""
@@ -65,76 +118,120 @@ class Executor:
         """Call back, from any thread, once nothing is open; at once if that is so now."""
         with self._lock:
             self._when_idle = callback
-            idle = not self._open
-        if idle:
-            callback()
+            idle = self._idle_callback()
+        if idle is not None:
+            idle()
 
     def when_blocked(self, callback: Callable[[], None]) -> None:
         """Call back once, from any thread, when a component blocks the loop."""
-        self._watchdog.when_blocked = callback
+        self._loop.watchdog.when_blocked = callback
 
     def _launch(self, execution: Execution) -> None:
-        if not execution.component.is_async:
-            self.threads.submit(execution)
-            return
-        if threading.get_ident() == self._loop_thread:
-            self._start(execution)
-            return
-        try:
-            self._loop.call_soon_threadsafe(self._start, execution)
-        except RuntimeError:
-            pass  # the loop is closed: the worker has ended
+        self._arm(execution)
+        if execution.component.is_on_loop:
+            self._loop_of(execution).submit(execution)
+        else:
+            self._threads.submit(partial(self._work_off, execution))
 
-    def _start(self, execution: Execution) -> None:
-        self._async_running += 1
-        self._watchdog.watch()
-        task = _started(self._loop, self._run_async(execution))
-        if not task.done():
-            self._tasks.add(task)  # the loop itself holds tasks only weakly
-            task.add_done_callback(self._tasks.discard)
+    def _arm(self, execution: Execution) -> None:
+        if (seconds := execution.component.timeout) is not None:
+            self._end_after(seconds, "its own timeout", execution)
 
-    async def _run_async(self, execution: Execution) -> None:
-        try:
-            await execution.run_async()
-        finally:
-            self._async_running -= 1
-        if (following := self._next_after(execution)) is not None:
-            self._launch(following)
+    def _loop_of(self, execution: Execution) -> ComponentLoop:
+        return self._inline_loop if execution.component.inline else self._loop
 
     def _work_off(self, execution: Execution) -> None:
-        following: Execution | None = execution
-        while following is not None:
+        """Run an execution on this thread, and those that follow it while they are for threads."""
+        execution.run()
+        while (following := self._ended(execution)) is not None:
+            if following.component.is_on_loop:
+                return self._launch(following)
+            self._arm(following)
+            following.run()
             execution = following
-            execution.run()
-            following = self._next_after(execution)
-            if following is not None and following.component.is_async:
-                self._launch(following)
-                following = None
 
-    def _next_after(self, execution: Execution) -> Execution | None:
+    def _followed(self, execution: Execution) -> Callable[[], None] | None:
+        following = self._ended(execution)
+        return None if following is None else partial(self._launch, following)
+
+    def _end_after(self, seconds: float, what: str, execution: Execution) -> None:
+        reason = f"`{execution.component.path}` did not end within {seconds:g} s, {what}"
+        ending = Ending(ErrorCode.TIMEOUT, reason)
+        timer = self._timers.after(seconds, partial(self.end, execution, ending))
+        execution.timers.append(timer)
+
+    def _ended(self, execution: Execution) -> Execution | None:
         """Count an execution as ended, and return the one that takes its place."""
         with self._lock:
             self._open.discard(execution)
-            if self._waiting:
-                return self._waiting.popleft()
-            self._running -= 1
-            callback = None if self._open else self._when_idle
-        if callback is not None:
-            callback()
-        return None
+            following = self._leave(execution)
+            idle = self._idle_callback()
+        if idle is not None:
+            idle()
+        return following
+
+    def _is_let_in(self, execution: Execution) -> bool:
+        gate = self._gate_of(execution)
+        if gate is not None:
+            if gate.running >= gate.limit:
+                gate.queue.append(execution)
+                return False
+            gate.running += 1
+        if self._running >= self.limit:
+            self._queue.append(execution)
+            return False
+        self._running += 1
+        return True
+
+    def _leave(self, execution: Execution) -> Execution | None:
+        """Give an execution's place away, and return the one that may start now."""
+        self._running -= 1
+        self._leave_gate(execution)
+        if not self._queue or self._running >= self.limit:
+            return None
+        self._running += 1
+        return self._queue.popleft()
+
+    def _leave_gate(self, execution: Execution) -> None:
+        gate = self._gate_of(execution)
+        if gate is None:
+            return
+        gate.running -= 1
+        if gate.queue and gate.running < gate.limit:
+            gate.running += 1
+            self._queue.append(gate.queue.popleft())
+
+    def _is_withdrawn(self, execution: Execution) -> bool:
+        gate = self._gate_of(execution)
+        if gate is not None and execution in gate.queue:
+            gate.queue.remove(execution)
+        elif execution in self._queue:
+            self._queue.remove(execution)
+            self._leave_gate(execution)
+        else:
+            return False
+        self._open.discard(execution)
+        return True
+
+    def _gate_of(self, execution: Execution) -> "_Gate | None":
+        component = execution.component
+        if component.max_concurrency is None:
+            return None
+        gate = self._gates.get(component)
+        if gate is None:
+            gate = self._gates[component] = _Gate(component.max_concurrency)
+        return gate
+
+    def _idle_callback(self) -> Callable[[], None] | None:
+        return None if self._open else self._when_idle
 
 
-if sys.version_info >= (3, 12):
+class _Gate:
+    """The executions of one component that has a limit of its own."""
 
-    def _started(
-        loop: asyncio.AbstractEventLoop, coroutine: "asyncio._CoroutineLike[None]"
-    ) -> "asyncio.Task[None]":
-        # Eager: a component that never really waits is answered without another turn of the loop.
-        return asyncio.Task(coroutine, loop=loop, eager_start=True)
+    __slots__ = ("limit", "queue", "running")
 
-else:
-
-    def _started(
-        loop: asyncio.AbstractEventLoop, coroutine: "asyncio._CoroutineLike[None]"
-    ) -> "asyncio.Task[None]":
-        return loop.create_task(coroutine)
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.running = 0
+        self.queue: deque[Execution] = deque()

@@ -4,6 +4,7 @@ import sys
 import traceback
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from stepflow.protocol import (
     ErrorAnswer,
@@ -21,6 +22,13 @@ TRACEBACK_LIMIT = 32 << 10
 """The most of a traceback that is sent, in characters; what is nearest to the failure is kept."""
 
 
+class Ending(NamedTuple):
+    """Why an execute is asked to end before it does by itself."""
+
+    code: ErrorCode
+    reason: str
+
+
 def failure_line(id: MessageId, error: BaseException) -> bytes:
     """Return the framed answer that says how a component failed. Never raises."""
     answer = ErrorAnswer(id, failure(error))
@@ -31,6 +39,14 @@ def failure_line(id: MessageId, error: BaseException) -> bytes:
         if isinstance(answer.error.data, FailureDetails):
             answer.error.data.data = repr(answer.error.data.data)
         return frame(answer)
+
+
+def ended_line(id: MessageId, ending: Ending, error: BaseException | None = None) -> bytes:
+    """Return the framed answer of an execute that was asked to end; `error` is how it did."""
+    details = None
+    if error is not None:
+        details = FailureDetails(type=type_name(error), traceback=_traceback_of(error))
+    return frame(ErrorAnswer(id, ErrorObject(ending.code, _text(ending.reason), details)))
 
 
 def failure(error: BaseException) -> ErrorObject:

@@ -11,15 +11,15 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from stepflow.protocol import LineSplitter, MessageTooLong
+from stepflow.worker._threads import Job, Threads
 
 log = logging.getLogger("stepflow.worker")
 
 CHUNK = 1 << 16  # what a pipe holds
 
-Job = TypeVar("Job")
 Line: TypeAlias = bytes | MessageTooLong
 
 
@@ -67,52 +67,31 @@ class Input:
         return not self.is_over
 
 
-class ReadingThreads(Generic[Job]):
-    """Threads that take turns at reading. Who reads a job lets go of its turn and does the job.
+class ReadingThreads(Threads):
+    """Threads that take turns at reading. Who reads a job lets another go on reading, and does it."""
 
-    How many jobs there are at once is bounded by the caller.
-    """
-
-    def __init__(self, work: Callable[[Job], None]) -> None:
-        """`work` is what a thread does with a job. It must not raise."""
-        self._work = work
+    def __init__(self) -> None:
+        super().__init__()
         self._reader: int | None = None
         self._taken: deque[Job] = deque()
-        # One entry per thread that waits for its turn. Its operations are atomic.
-        self._idle: deque[None] = deque()
-        self._started = 0
 
     def read(self, input: Input) -> None:
         """Begin to read; to be called once."""
         self._input = input
-        self._start()
+        super().submit(self._read)
 
     def submit(self, job: Job) -> None:
-        """Do a job: on this thread when it is the one that reads, else on another."""
         if threading.get_ident() == self._reader:
             self._taken.append(job)
         else:
-            self._start(job)
+            super().submit(job)
 
-    def _start(self, job: Job | None = None) -> None:
-        self._started += 1
-        if job is None:
-            self._idle.append(None)
-        # Daemon threads: a component that never returns must not keep the process alive.
-        name = f"stepflow-component-{self._started}"
-        threading.Thread(target=self._run, args=(job,), name=name, daemon=True).start()
-
-    def _run(self, job: Job | None) -> None:
-        while True:
-            if job is not None:
-                self._work(job)
-                job = None  # or an idle thread would keep its last input alive
-                self._idle.append(None)
-            with self._input.turn:
-                self._idle.pop()
-                job = self._next_job()
-            if job is None:
-                return
+    def _read(self) -> None:
+        with self._input.turn:
+            job = self._next_job()
+        if job is not None:
+            super().submit(self._read)
+            job()
 
     def _next_job(self) -> Job | None:
         """Read until a message is a job for this thread; nothing at the end of the input."""
@@ -121,11 +100,12 @@ class ReadingThreads(Generic[Job]):
             while not self._taken:
                 if not self._input.take_one():
                     return None
-            if not self._idle:
-                self._start()  # somebody has to go on reading
-            return self._taken.popleft()
         finally:
             self._reader = None
+        job = self._taken.popleft()
+        while self._taken:  # one message seldom sets off several
+            super().submit(self._taken.popleft())
+        return job
 
 
 def read_on_loop(loop: asyncio.AbstractEventLoop, input: Input) -> bool:

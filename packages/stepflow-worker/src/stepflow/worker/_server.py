@@ -7,6 +7,7 @@ from typing import Any, NoReturn, TypeVar, overload
 
 from stepflow.worker._component import Component
 from stepflow.worker._imports import importing
+from stepflow.worker._session import Served
 from stepflow.worker._stdio import serve_stdio
 from stepflow.worker._streams import take_standard_streams
 from stepflow.worker.errors import DuplicateComponent, NotBuiltYet, ServedDuringImport
@@ -37,7 +38,14 @@ class StepflowServer:
 
     @overload
     def component(
-        self, /, *, name: str | None = None, description: str | None = None
+        self,
+        /,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        max_concurrency: int | None = None,
+        timeout: str | float | None = None,
+        inline: bool = False,
     ) -> Callable[[F], F]: ...
 
     def component(
@@ -47,11 +55,20 @@ class StepflowServer:
         *,
         name: str | None = None,
         description: str | None = None,
+        max_concurrency: int | None = None,
+        timeout: str | float | None = None,
+        inline: bool = False,
     ) -> Callable[..., Any]:
         """Register a function as a component; it is returned unchanged.
 
         name: the path, by default the function's name; a leading slash is added.
         description: for people, by default the function's docstring.
+        max_concurrency: how many executes of it run at once; the others wait. One that waits for
+        a run which it submitted does not count, and goes on at once when that has ended.
+        timeout: how long one execute may take, `"500ms"`, `"30s"`, `"1h30m"` or a number of
+        seconds; a step's own timeout counts as well.
+        inline: run it on the transport's event loop, which saves a change of threads. Nothing
+        else is read or answered until it ends or awaits.
 
         The function takes one input and, if it wants, a `StepflowContext` (known by its
         annotation, or by the name `context`). `async def` runs on the event loop, `def` in a
@@ -64,7 +81,15 @@ class StepflowServer:
         local_names = sys._getframe(1).f_locals
 
         def register(registered: F) -> F:
-            component = Component(registered, name, description, local_names)
+            component = Component(
+                registered,
+                name,
+                description,
+                local_names,
+                max_concurrency=max_concurrency,
+                timeout=timeout,
+                inline=inline,
+            )
             other = self._components.get(component.path)
             if other is not None:
                 raise DuplicateComponent(
@@ -100,7 +125,7 @@ class StepflowServer:
         """
         _refuse_during_import()
         await serve_stdio(
-            self._components,
+            Served(self._components),
             take_standard_streams(),
             max_concurrency=max_concurrency,
             drain_timeout=drain_timeout,

@@ -1,17 +1,20 @@
 """One connection's protocol: reads messages, answers them, and hands executes to the executor.
 
-Knows nothing of pipes or HTTP: text comes in by `receive`, lines go out by `write`.
+Knows nothing of pipes or HTTP: each message comes in by `receive` with its own way to reply.
 """
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET
 
 from stepflow.protocol import (
     Answer,
+    ComponentCapabilities,
+    ComponentsCancelParams,
     ComponentsInferSchemaParams,
     ComponentsInferSchemaResult,
     ComponentsInfoParams,
@@ -41,12 +44,26 @@ from stepflow.worker._calls import PendingCalls
 from stepflow.worker._component import Component
 from stepflow.worker._execution import ExecuteParams, Execution
 from stepflow.worker._executor import Executor
+from stepflow.worker._failures import Ending
 
 log = logging.getLogger("stepflow.worker")
 
 PROTOCOL_VERSION = 1
 
 Params = TypeVar("Params")
+Reply: TypeAlias = Callable[[bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a worker offers."""
+
+    components: Mapping[str, Component]
+    """By path."""
+    version: str | None = None
+    """The version of the components' own code."""
+    state: object = None
+    """What the lifespan yields, which components see as `context.state`."""
 
 
 class _NotServed(Exception):
@@ -62,74 +79,119 @@ class Session:
 
     def __init__(
         self,
-        components: Mapping[str, Component],
+        served: Served,
         executor: Executor,
-        write: Callable[[bytes], None],
+        *,
+        id: str | None = None,
+        calls: PendingCalls | None = None,
     ) -> None:
-        """`write` sends one framed message whole; it is called from many threads."""
-        self.calls = PendingCalls(write)
-        self._components = components
+        """id: what components see as `context.session_id`.
+        calls: where answers to components' requests are looked for; by default among those of
+        this session."""
+        self.id = id
+        self.calls = calls or PendingCalls()
+        self.served = served
         self._executor = executor
-        self._write = write
-        self._draining = False
+        self._open: dict[MessageId, Execution] = {}
         self._server_negotiates = False
 
-    def close(self) -> None:
-        """The peer says nothing more: whoever waits for an answer of its gets none."""
+    def close(self, *, cancel: bool = False) -> None:
+        """The peer says nothing more: whoever waits for an answer of its gets none.
+
+        With `cancel` it does not listen either, and what is open is asked to end.
+        """
         self.calls.close()
+        if cancel:
+            ending = Ending(ErrorCode.CANCELLED, "the server closed the connection")
+            for execution in self.executions():
+                self._executor.end(execution, ending)
 
-    def drain(self) -> None:
-        """Take no new executes; those that are open go on."""
-        self._draining = True
+    def executions(self) -> list[Execution]:
+        """Those that are not answered yet."""
+        return list(self._open.values())
 
-    def receive(self, text: bytes | MessageTooLong) -> None:
-        """Take one message. A request is answered now, or by its execution later."""
-        if isinstance(text, MessageTooLong):
-            return self.refuse(None, text)
-        if not text.strip():
-            return None
+    def receive(self, text: bytes | MessageTooLong, reply: Reply) -> Execution | None:
+        """Take one message. `reply` sends one framed message whole, from any thread.
+
+        What the message leads to goes out by its own `reply`: its answer, if it is a request,
+        and for an execute what the component asks of the server before that. An execute that was
+        taken is returned; everything else has been answered already.
+        """
         id: MessageId | None = None
         try:
+            if isinstance(text, MessageTooLong):
+                raise text
+            if not text.strip():
+                return None
             message = decode(text)
             id = message.id
-            if message.method is None:
-                self.calls.answered(message)
-            elif id is None:
-                self._notified(message)
-            elif message.method == Method.components_execute:
-                self._execute(id, message)
-            else:
-                self._write(frame(Answer(id, self._result_of(message))))
-        except NotJson as error:
-            log.warning("skipped a line: %s: %.200r", error, text)
-            self.refuse(None, error)
-        except InvalidEnvelope as error:
-            self.refuse(error.id, error)
+            return self._taken(message, reply)
         except ProtocolError as error:
-            self.refuse(id, error)
+            if isinstance(error, NotJson):
+                log.warning("skipped a line: %s: %.200r", error, text)
+            if isinstance(error, InvalidEnvelope):
+                id = error.id
+            refusal = ErrorObject(error.code, str(error))
         except _NotServed as answer:
-            self._write(frame(ErrorAnswer(id, answer.error)))
+            refusal = answer.error
         except Exception as error:
             log.exception("a message could not be handled")
-            problem = f"the worker failed: {error!r}"
-            self._write(frame(ErrorAnswer(id, ErrorObject(ErrorCode.INTERNAL_ERROR, problem))))
+            refusal = ErrorObject(ErrorCode.INTERNAL_ERROR, f"the worker failed: {error!r}")
+        reply(frame(ErrorAnswer(id, refusal)))
+        return None
 
-    def refuse(self, id: MessageId | None, error: ProtocolError) -> None:
-        """Answer what is not the protocol."""
-        self._write(frame(ErrorAnswer(id, ErrorObject(error.code, str(error)))))
+    def closed(self, execution: Execution) -> None:
+        """An execution answers now."""
+        self._open.pop(execution.id, None)
+
+    def paused(self, execution: Execution) -> None:
+        """An execution waits for a run that it submitted."""
+        self._executor.pause(execution)
+
+    def resumed(self, execution: Execution) -> None:
+        """An execution has waited enough."""
+        self._executor.resume(execution)
+
+    def _taken(self, message: Envelope, reply: Reply) -> Execution | None:
+        id = message.id
+        if message.method is None:
+            self.calls.answered(message)
+        elif id is None:
+            self._notified(message)
+        elif message.method == Method.components_execute:
+            return self._execute(id, message, reply)
+        else:
+            reply(frame(Answer(id, self._result_of(message))))
+        return None
 
     def _notified(self, message: Envelope) -> None:
-        if message.method != Method.initialized:
+        if message.method == Method.components_cancel:
+            self._cancel(_params(message, _cancel_params))
+        elif message.method != Method.initialized:
             log.debug("ignored the notification %r", message.method)
 
-    def _execute(self, id: MessageId, message: Envelope) -> None:
+    def _cancel(self, params: ComponentsCancelParams) -> None:
+        reason = f"the execute was cancelled{f': {params.reason}' if params.reason else ''}"
+        ending = Ending(ErrorCode.CANCELLED, reason)
+        for execution in self.executions():
+            open = execution.params
+            if (open.task_id, open.attempt) == (params.task_id, params.attempt):
+                self._executor.end(execution, ending)
+
+    def _execute(self, id: MessageId, message: Envelope, reply: Reply) -> Execution:
         params = _params(message, _execute_params)
         component = self._component(params.component)
-        if self._draining:
+        if self._executor.draining:
             # A server that negotiates reads this as "give it to another"; an older one cannot.
             code = ErrorCode.NOT_ACCEPTED if self._server_negotiates else ErrorCode.SERVER_ERROR
             raise _NotServed(code, "the worker is shutting down and takes no new work")
-        self._executor.submit(Execution(id, component, params, self.calls, self._write))
+        execution = Execution(id, component, params, self, reply, self.served.state)
+        if self._open.setdefault(id, execution) is not execution:
+            raise _NotServed(
+                ErrorCode.INVALID_REQUEST, f"the id {id!r} names an execute that is open already"
+            )
+        self._executor.submit(execution)
+        return execution
 
     def _result_of(self, message: Envelope) -> object:
         assert message.method is not None
@@ -141,11 +203,21 @@ class Session:
     def _initialize(self, params: InitializeParams) -> InitializeResult:
         # Every peer says version 1, whatever it speaks; only capabilities tell.
         self._server_negotiates = params.capabilities is not None
-        capabilities = WorkerCapabilities(max_concurrency=self._executor.limit)
+        limits = {
+            path: ComponentCapabilities(max_concurrency=each.max_concurrency)
+            for path, each in self.served.components.items()
+            if each.max_concurrency is not None
+        }
+        capabilities = WorkerCapabilities(
+            max_concurrency=self._executor.limit,
+            cancel=True,
+            version=self.served.version,
+            components=limits or None,
+        )
         return InitializeResult(PROTOCOL_VERSION, capabilities)
 
     def _list(self, params: ComponentsListParams) -> ComponentsListResult:
-        return ComponentsListResult([each.info() for each in self._components.values()])
+        return ComponentsListResult([each.info() for each in self.served.components.values()])
 
     def _info(self, params: ComponentsInfoParams) -> ComponentsInfoResult:
         return ComponentsInfoResult(self._component(params.component).info())
@@ -155,9 +227,9 @@ class Session:
         return ComponentsInferSchemaResult()
 
     def _component(self, path: str) -> Component:
-        component = self._components.get(path)
+        component = self.served.components.get(path)
         if component is None:
-            known = ", ".join(f"`{each}`" for each in self._components) or "none"
+            known = ", ".join(f"`{each}`" for each in self.served.components) or "none"
             raise _NotServed(
                 ErrorCode.COMPONENT_NOT_FOUND,
                 f"this worker has no component `{path}`; it has {known}",
@@ -172,6 +244,7 @@ class _Handler(NamedTuple):
 
 
 _execute_params = msgspec.json.Decoder(ExecuteParams)
+_cancel_params = msgspec.json.Decoder(ComponentsCancelParams)
 
 _HANDLERS: dict[str, _Handler] = {
     Method.initialize: _Handler(msgspec.json.Decoder(InitializeParams), Session._initialize),

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from stepflow.worker._component import Component
 from stepflow.worker._executor import Executor, default_limit
-from stepflow.worker._reading import Input, read_on_loop
-from stepflow.worker._session import Session
+from stepflow.worker._reading import Input, Line, ReadingThreads, read_on_loop
+from stepflow.worker._session import Served, Session
 from stepflow.worker._streams import LineWriter, ProtocolStreams
 
 log = logging.getLogger("stepflow.worker")
@@ -21,7 +21,7 @@ SIGTERM_GRACE = 30.0
 
 
 async def serve_stdio(
-    components: Mapping[str, Component],
+    served: Served,
     streams: ProtocolStreams,
     *,
     max_concurrency: int | None = None,
@@ -36,29 +36,36 @@ async def serve_stdio(
     Returns the components that were still running when that time was over.
     """
     loop = asyncio.get_running_loop()
-    served = components.values()
-    executor = Executor(loop, served, max_concurrency or default_limit(served))
-    session = Session(components, executor, LineWriter(streams.output).write)
+    offered = served.components.values()
+    threads = ReadingThreads()
+    limit = max_concurrency or default_limit(offered)
+    executor = Executor(loop, offered, limit, threads=threads)
+    session = Session(served, executor)
+    write = LineWriter(streams.output).write
     end = _End(loop, drain_timeout)
 
     def input_ended() -> None:
         session.close()
         end.input_ended()
 
-    input = Input(streams.input, session.receive, input_ended)
+    def receive(line: Line) -> None:
+        session.receive(line, write)
+
+    input = Input(streams.input, receive, input_ended)
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
         # Not on Windows, and not off the main thread; there the end of the input is enough.
         loop.add_signal_handler(signal.SIGTERM, end.asked)
     if streams.is_terminal:
-        _greet(components)
-    if executor.has_sync or not read_on_loop(loop, input):
-        executor.threads.read(input)
-    else:
+        _greet(served.components)
+    on_loop = all(component.is_on_loop for component in offered) and read_on_loop(loop, input)
+    if on_loop:
         # No component can stop the transport.
-        executor.when_blocked(lambda: executor.threads.read(input))
+        executor.when_blocked(lambda: threads.read(input))
+    else:
+        threads.read(input)
 
     await end.began.wait()
-    session.drain()
+    executor.drain()
     return await end.drained(executor)
 
 

@@ -22,9 +22,9 @@ class LoopWatchdog:
         paths: Mapping[CodeType, str],
         is_busy: Callable[[], bool],
     ) -> None:
-        """Watch the loop that runs on the current thread; `paths` names components by code."""
+        """`paths` names components by their code."""
         self._loop = loop
-        self._loop_thread = threading.get_ident()
+        self._loop_thread = 0
         self._paths = paths
         self._is_busy = is_busy
         self.when_blocked: Callable[[], None] | None = None
@@ -38,6 +38,7 @@ class LoopWatchdog:
         if self._watching:
             return
         self._watching = True
+        self._loop_thread = threading.get_ident()
         self._wanted.set()
         if not self._started:
             self._started = True
@@ -56,7 +57,8 @@ class LoopWatchdog:
                 pause.wait(PATIENCE)
             self._watching = False
             if self._is_busy():  # work came between the last look and the line before this
-                self.watch()
+                self._watching = True
+                self._wanted.set()
 
     def _look(self) -> None:
         alive = threading.Event()

@@ -14,8 +14,12 @@ StepflowError
 ├── ServedDuringImport       `server.run()` was called by a file that is only being imported
 ├── NoServerInTarget         the command line's TARGET leads to no `StepflowServer`
 └── NotBuiltYet
+
+asyncio.CancelledError
+└── Cancelled                the execute was asked to end; `except Exception` lets it pass
 """
 
+import asyncio
 from collections.abc import Sequence
 
 from stepflow.protocol import ErrorCode, StepflowError
@@ -112,6 +116,17 @@ class UnusableAnswer(ServerCallError):
 
     def __init__(self, method: str, problem: str) -> None:
         super().__init__(f"the server's answer to `{method}` makes no sense: {problem}")
+
+
+class Cancelled(asyncio.CancelledError):
+    """Raised in a component that was cancelled, or has used up its time.
+
+    Like every `asyncio.CancelledError` it is no `Exception`, so that a component which catches
+    all of those does not go on by mistake.
+    """
+
+    def __init__(self, reason: str = "the execute was cancelled") -> None:
+        super().__init__(reason)
 
 
 class ServedDuringImport(StepflowError):

@@ -1,0 +1,87 @@
+"""Runs executions on an event loop, whatever thread they come from."""
+
+import asyncio
+import sys
+from asyncio import _get_running_loop
+from collections.abc import Callable, Mapping
+from types import CodeType
+
+from stepflow.worker._execution import Execution
+from stepflow.worker._watchdog import LoopWatchdog
+
+
+class ComponentLoop:
+    """One event loop, and the executions on it."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        paths: Mapping[CodeType, str],
+        ended: Callable[[Execution], Callable[[], None] | None],
+    ) -> None:
+        """`ended` is called after each execution, and returns how to start what follows it."""
+        self._loop = loop
+        self._ended = ended
+        self._running = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.watchdog = LoopWatchdog(loop, paths, lambda: self._running > 0)
+
+    def submit(self, execution: Execution) -> None:
+        """Run an execution: at once on the loop's own thread, else as soon as the loop is free."""
+        if _get_running_loop() is self._loop:
+            self._start(execution)
+        else:
+            self._soon(self._start, execution)
+
+    def cancel(self, execution: Execution) -> None:
+        """Cancel an async execution, from any thread."""
+        self._soon(Execution.cancel, execution)
+
+    def _soon(self, call: Callable[[Execution], None], execution: Execution) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call, execution)
+        except RuntimeError:
+            pass  # the loop is closed: the worker has ended
+
+    def _start(self, execution: Execution) -> None:
+        self._running += 1
+        self.watchdog.watch()
+        if not execution.component.is_async:
+            execution.run()
+            self._has_run(execution)
+            return
+        task = _started(self._loop, self._run_async(execution))
+        if not task.done():
+            self._tasks.add(task)  # the loop itself holds tasks only weakly
+            task.add_done_callback(self._tasks.discard)
+
+    async def _run_async(self, execution: Execution) -> None:
+        try:
+            await execution.run_async()
+        except BaseException:
+            self._running -= 1  # the loop ends
+            raise
+        self._has_run(execution)
+
+    def _has_run(self, execution: Execution) -> None:
+        self._running -= 1
+        following = self._ended(execution)
+        if following is not None:
+            # Not from here: what starts at once and ends at once would nest without bound.
+            self._loop.call_soon(following)
+
+
+if sys.version_info >= (3, 12):
+
+    def _started(
+        loop: asyncio.AbstractEventLoop, coroutine: "asyncio._CoroutineLike[None]"
+    ) -> "asyncio.Task[None]":
+        # Eager: a component that never really waits is answered without another turn of the loop.
+        return asyncio.Task(coroutine, loop=loop, eager_start=True)
+
+else:
+
+    def _started(
+        loop: asyncio.AbstractEventLoop, coroutine: "asyncio._CoroutineLike[None]"
+    ) -> "asyncio.Task[None]":
+        return loop.create_task(coroutine)
