@@ -70,11 +70,11 @@ class Execution:
         self.state = state
         self.ending: Ending | None = None
         """Why it should end before it does by itself. Set once, by the executor."""
-        self.timers: list[Timer] = []
+        self.timers: tuple[Timer, ...] = ()
         self.waits = 0
         self._origin = origin
         self._reply = reply
-        self._interruption = Interruption()
+        self._interruption: Interruption | None = None
         self._task: asyncio.Task[None] | None = None
         self._calls: set[Future[Any]] = set()
         self._watchers: set[Future[None]] = set()
@@ -91,10 +91,11 @@ class Execution:
 
     def run(self) -> None:
         """Call a sync component on this thread, and answer."""
-        if self.ending is not None:
+        self._interruption = interruption = Interruption()
+        if self.ending is not None:  # looked at when `interrupt` has something to reach
             return self.give_up(self.ending)
         try:
-            line = self._answer(self._interruption.call(self._invoke))
+            line = self._answer(interruption.call(self._invoke))
         except _FAILURES as error:
             line = self._failed(error)
         self._finish(line)
@@ -127,7 +128,8 @@ class Execution:
 
     def interrupt(self) -> None:
         """End a sync component by an exception in its thread."""
-        self._interruption.interrupt()
+        if self._interruption is not None:
+            self._interruption.interrupt()
 
     def cancel(self) -> None:
         """Cancel an async component, if it has begun; on its loop."""
@@ -189,8 +191,9 @@ class Execution:
     def _finish(self, line: bytes) -> None:
         for timer in self.timers:
             timer.cancel()
-        for call in tuple(self._calls):
-            call.cancel()  # nobody is left who waits for it
+        if self._calls:
+            for call in tuple(self._calls):
+                call.cancel()  # nobody is left who waits for it
         self._origin.closed(self)
         self._reply(line)
 

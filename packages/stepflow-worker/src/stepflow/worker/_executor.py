@@ -86,7 +86,7 @@ class Executor:
         elif execution.component.is_async:
             self._loop_of(execution).cancel(execution)
         else:
-            execution.timers.append(self._timers.after(INTERRUPT_AFTER, execution.interrupt))
+            self._timers.after(INTERRUPT_AFTER, execution.interrupt)
 
     def pause(self, execution: Execution) -> None:
         """An execution waits for a run of its own, and does not count until `resume`."""
@@ -158,7 +158,7 @@ class Executor:
         reason = f"`{execution.component.path}` did not end within {seconds:g} s, {what}"
         ending = Ending(ErrorCode.TIMEOUT, reason)
         timer = self._timers.after(seconds, partial(self.end, execution, ending))
-        execution.timers.append(timer)
+        execution.timers = (*execution.timers, timer)
 
     def _ended(self, execution: Execution) -> Execution | None:
         """Count an execution as ended, and return the one that takes its place."""

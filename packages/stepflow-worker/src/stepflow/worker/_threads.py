@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import TypeAlias
 
 Job: TypeAlias = Callable[[], None]
@@ -13,30 +12,39 @@ class Threads:
     """Runs jobs. How many there are at once is bounded by the caller."""
 
     def __init__(self) -> None:
-        self._jobs: SimpleQueue[Job] = SimpleQueue()
-        self._lock = threading.Lock()
-        self._free = 0
+        self._free: list[_Seat] = []
         self._started = 0
 
     def submit(self, job: Job) -> None:
         """Do a job, from any thread."""
-        with self._lock:
-            is_one_free = self._free > 0
-            if is_one_free:
-                self._free -= 1
-            else:
-                self._started += 1
-        if is_one_free:
-            self._jobs.put(job)
-            return
+        try:
+            seat = self._free.pop()  # who was busy last is the quickest to wake
+        except IndexError:
+            self._start(job)
+        else:
+            seat.job = job
+            seat.taken.release()
+
+    def _start(self, job: Job) -> None:
+        self._started += 1
         # Daemon threads: a component that never returns must not keep the process alive.
         name = f"stepflow-component-{self._started}"
-        threading.Thread(target=self._run, args=(job,), name=name, daemon=True).start()
+        threading.Thread(target=self._run, args=(_Seat(job),), name=name, daemon=True).start()
 
-    def _run(self, job: Job) -> None:
-        while True:
-            job()
-            del job  # or a free thread would keep its last input alive
-            with self._lock:
-                self._free += 1
-            job = self._jobs.get()
+    def _run(self, seat: "_Seat") -> None:
+        while seat.job is not None:
+            seat.job()
+            seat.job = None  # or a free thread would keep its last input alive
+            self._free.append(seat)
+            seat.taken.acquire()
+
+
+class _Seat:
+    """Where a thread waits for its next job."""
+
+    __slots__ = ("job", "taken")
+
+    def __init__(self, job: Job) -> None:
+        self.job: Job | None = job
+        self.taken = threading.Lock()
+        self.taken.acquire()
