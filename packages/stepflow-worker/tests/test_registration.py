@@ -190,11 +190,6 @@ def test_what_cannot_be_served_is_refused_with_the_reason(
     assert not server.components
 
 
-def test_path_patterns_are_refused_as_not_built_yet(server: Server) -> None:
-    with pytest.raises(RegistrationError, match="patterns are not built yet"):
-        server.component(name="core/{*rest}")(lambda input: input)
-
-
 def test_serving_over_http_is_refused_as_not_built_yet(server: Server) -> None:
     with pytest.raises(NotBuiltYet):
         server.run(host="127.0.0.1").send(None)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from stepflow.worker._failures import print_user_traceback
 from stepflow.worker._imports import server_in
 from stepflow.worker._server import StepflowServer
-from stepflow.worker._session import Served
 from stepflow.worker._stdio import serve_stdio
 from stepflow.worker._streams import ProtocolStreams, take_standard_streams
 from stepflow.worker.errors import (
@@ -64,21 +63,27 @@ def _load(target: str) -> StepflowServer | int:
 
 
 def _serve(server: StepflowServer, streams: ProtocolStreams, options: argparse.Namespace) -> int:
-    serving = serve_stdio(
-        Served(server.components),
-        streams,
-        max_concurrency=options.max_concurrency,
-        drain_timeout=options.drain_timeout,
-    )
+    async def serving() -> list[str]:
+        async with server.started() as served:
+            return await serve_stdio(
+                served,
+                streams,
+                max_concurrency=options.max_concurrency,
+                drain_timeout=options.drain_timeout,
+            )
+
     try:
         with asyncio.Runner() as runner:
-            if runner.run(serving):
+            if runner.run(serving()):
                 # What did not end in time would also hold up the interpreter's own end.
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(0)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except Exception as error:  # noqa: BLE001, the lifespan is user code
+        print_user_traceback(error)
+        return _fail("stopped by the error above", FAILED)
     return 0
 
 

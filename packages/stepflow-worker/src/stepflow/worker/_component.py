@@ -2,11 +2,13 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from copy import copy
 from types import CodeType
 from typing import Any
 
 from stepflow.protocol import ComponentInfo
 from stepflow.worker._durations import seconds
+from stepflow.worker._paths import Capture, parts_of
 from stepflow.worker._signature import signature_of
 from stepflow.worker._types import Undescribable, ValueType, value_type
 from stepflow.worker.errors import RegistrationError
@@ -15,7 +17,7 @@ from stepflow.worker.errors import RegistrationError
 class Component:
     """One served function. Made once, at registration; used by every execute of its path."""
 
-    __slots__ = ("description", "function", "inline", "input", "invoke", "is_async", "is_on_loop",
+    __slots__ = ("captures", "description", "function", "inline", "input", "invoke", "is_async", "is_on_loop",
                  "max_concurrency", "output", "path", "takes_context", "timeout")  # fmt: skip
 
     def __init__(
@@ -35,14 +37,11 @@ class Component:
         own_name = name or str(getattr(function, "__name__", ""))
         if not own_name.strip("/"):
             raise RegistrationError(repr(function), "it has no name; give it one with `name=`")
-        if "{" in own_name:
-            raise RegistrationError(
-                own_name, "path patterns are not built yet; register each path by itself"
-            )
         if max_concurrency is not None and max_concurrency < 1:
             raise RegistrationError(own_name, f"max_concurrency={max_concurrency} is less than 1")
-        signature = signature_of(function, local_names)
         self.path = own_name if own_name.startswith("/") else f"/{own_name}"
+        self.captures = _captures(self.path)
+        signature = signature_of(function, local_names, self.captures)
         self.description = description or inspect.getdoc(function)
         self.function = function
         self.is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
@@ -57,19 +56,38 @@ class Component:
         self.input = _described(own_name, "input", signature.input)
         self.output = _described(own_name, "output", signature.output)
 
-    def info(self) -> ComponentInfo:
-        """What the server is told of it."""
+    def under(self, prefix: str) -> "Component":
+        """Return the same component under a longer path."""
+        moved = copy(self)
+        moved.path = prefix + self.path
+        moved.captures = _captures(moved.path)
+        return moved
+
+    def info(self, path: str | None = None) -> ComponentInfo:
+        """What the server is told of it, or of one `path` that its pattern matches."""
         return ComponentInfo(
-            component=self.path,
+            component=path or self.path,
             description=self.description,
             input_schema=self.input.schema,
             output_schema=self.output.schema,
         )
 
     @property
+    def title(self) -> str:
+        """What the function is called in its code."""
+        return str(getattr(self.function, "__qualname__", repr(self.function)))
+
+    @property
     def code(self) -> CodeType | None:
         """The function's code, by which a stack frame is recognised as the component's."""
         return getattr(inspect.unwrap(self.function), "__code__", None)
+
+
+def _captures(path: str) -> tuple[str, ...]:
+    try:
+        return tuple(part.name for part in parts_of(path) if isinstance(part, Capture))
+    except ValueError as problem:
+        raise RegistrationError(path, str(problem)) from None
 
 
 def _span(name: str, timeout: str | float) -> float:

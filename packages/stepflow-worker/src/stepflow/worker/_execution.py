@@ -10,10 +10,10 @@ import msgspec
 
 from stepflow.protocol import Answer, ComponentsExecuteParams, MessageId, Method, frame
 from stepflow.worker._calls import PendingCalls
-from stepflow.worker._component import Component
 from stepflow.worker._context import StepflowContext
 from stepflow.worker._failures import Ending, ended_line, failure_line
 from stepflow.worker._interruption import Interruption
+from stepflow.worker._paths import Found
 from stepflow.worker._timers import Timer
 from stepflow.worker._types import Misfit
 from stepflow.worker.errors import Cancelled, InvalidInput, InvalidOutput
@@ -50,22 +50,23 @@ _FAILURES = (Exception, SystemExit, KeyboardInterrupt, Cancelled)
 class Execution:
     """A component with its input. Runs once, and always writes exactly one answer."""
 
-    __slots__ = ("_calls", "_interruption", "_origin", "_reply", "_task", "_watchers", "component",
-                 "ending", "id", "params", "state", "timers", "waits")  # fmt: skip
+    __slots__ = ("_ask", "_calls", "_captures", "_interruption", "_origin", "_reply", "_task", "_watchers",
+                 "component", "ending", "id", "params", "state", "timers", "waits")  # fmt: skip
 
     def __init__(
         self,
         id: MessageId,
-        component: Component,
+        found: Found,
         params: ExecuteParams,
         origin: Origin,
         reply: Callable[[bytes], None],
+        ask: Callable[[bytes], None],
         state: object = None,
     ) -> None:
-        """`reply` sends one framed message whole, from any thread: the answer, and what a
-        component asks of the server before that."""
+        """Both send one framed message whole, from any thread: `reply` the answer, and `ask` what
+        a component asks of the server before that."""
         self.id = id
-        self.component = component
+        self.component, self._captures = found
         self.params = params
         self.state = state
         self.ending: Ending | None = None
@@ -74,6 +75,7 @@ class Execution:
         self.waits = 0
         self._origin = origin
         self._reply = reply
+        self._ask = ask
         self._interruption: Interruption | None = None
         self._task: asyncio.Task[None] | None = None
         self._calls: set[Future[Any]] = set()
@@ -142,7 +144,7 @@ class Execution:
         """Send a component's request to the server; `waits`: for a run, which may take long."""
         if self.ending is not None:
             raise Cancelled(self.ending.reason)
-        call = self._origin.calls.send(self._reply, method, params, result)
+        call = self._origin.calls.send(self._ask, method, params, result)
         self._calls.add(call)
         if waits:
             self._origin.paused(self)
@@ -167,7 +169,8 @@ class Execution:
             value = component.input.read(params.input)
         except Misfit as misfit:
             raise InvalidInput(component.path, misfit.path, misfit.problem) from None
-        return component.invoke(value, StepflowContext(self) if component.takes_context else None)
+        context = StepflowContext(self) if component.takes_context else None
+        return component.invoke(value, context, **self._captures)
 
     def _answer(self, output: Any) -> bytes:
         path = self.component.path

@@ -1,18 +1,28 @@
 """`StepflowServer`: the components of a worker, and the ways to serve them."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import MappingProxyType
-from typing import Any, NoReturn, TypeVar, overload
+from typing import Any, NoReturn, TypeAlias, TypeVar, overload
 
 from stepflow.worker._component import Component
 from stepflow.worker._imports import importing
+from stepflow.worker._paths import shape_of
 from stepflow.worker._session import Served
 from stepflow.worker._stdio import serve_stdio
 from stepflow.worker._streams import take_standard_streams
-from stepflow.worker.errors import DuplicateComponent, NotBuiltYet, ServedDuringImport
+from stepflow.worker.errors import (
+    DuplicateComponent,
+    NotBuiltYet,
+    RegistrationError,
+    ServedDuringImport,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+Lifespan: TypeAlias = "Callable[[StepflowServer], AbstractAsyncContextManager[object]]"
+"""What is entered before the first execute and left after the last one."""
 
 
 class StepflowServer:
@@ -25,7 +35,13 @@ class StepflowServer:
         return 2 * input
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, lifespan: "Lifespan | None" = None, version: str | None = None) -> None:
+        """lifespan: an async context manager that takes this server; it is entered once, before
+        the first execute, and left after the last one. What it yields is `context.state`.
+        version: of the components' own code; the server records it with each attempt.
+        """
+        self._lifespan = lifespan
+        self._version = version
         self._components: dict[str, Component] = {}
 
     @property
@@ -61,7 +77,9 @@ class StepflowServer:
     ) -> Callable[..., Any]:
         """Register a function as a component; it is returned unchanged.
 
-        name: the path, by default the function's name; a leading slash is added.
+        name: the path, by default the function's name; a leading slash is added. In a pattern
+        `{x}` stands for one segment and `{*rest}`, at its end, for all that are left; the function
+        has a parameter for each. The most literal of several patterns that match is called.
         description: for people, by default the function's docstring.
         max_concurrency: how many executes of it run at once; the others wait. One that waits for
         a run which it submitted does not count, and goes on at once when that has ended.
@@ -90,17 +108,49 @@ class StepflowServer:
                 timeout=timeout,
                 inline=inline,
             )
-            other = self._components.get(component.path)
-            if other is not None:
-                raise DuplicateComponent(
-                    getattr(registered, "__name__", repr(registered)),
-                    component.path,
-                    getattr(other.function, "__qualname__", repr(other.function)),
-                )
-            self._components[component.path] = component
+            self._add(component)
             return registered
 
         return register if function is None else register(function)
+
+    def include(self, other: "StepflowServer", *, prefix: str = "") -> None:
+        """Register the components that another server has now, under `prefix`, such as `"/nlp"`.
+
+        Raises `RegistrationError` when a path is taken already, or when `other` has a lifespan:
+        a process has one, so enter what it needs in the lifespan of this server.
+        """
+        if other._lifespan is not None:
+            raise RegistrationError(
+                f"include(prefix={prefix!r})",
+                "the included server has a lifespan, which nobody would enter\n"
+                "hint: give it to the server that includes",
+            )
+        prefix = f"/{prefix.strip('/')}" if prefix.strip("/") else ""
+        for component in list(other._components.values()):
+            self._add(component.under(prefix))
+
+    def _add(self, component: Component) -> None:
+        shape = shape_of(component.path)
+        for other in self._components.values():
+            if shape_of(other.path) == shape:
+                raise DuplicateComponent(component.title, component.path, other.title)
+        self._components[component.path] = component
+
+    @asynccontextmanager
+    async def started(self) -> AsyncIterator[Served]:
+        """Enter the lifespan, and return what is served with its state; for transports.
+
+        To be entered on the loop that async components run on.
+        """
+        if self._lifespan is None:
+            yield self.served()
+            return
+        async with self._lifespan(self) as state:
+            yield self.served(state)
+
+    def served(self, state: object = None) -> Served:
+        """Return what this server offers, for transports."""
+        return Served(self._components, version=self._version, state=state)
 
     async def run(self, *, host: str | None = None, port: int | None = None) -> None:
         """Serve over stdio; with `host` or `port` it will be HTTP, which is not built yet.
@@ -124,12 +174,11 @@ class StepflowServer:
         after the end of the input and 30 after SIGTERM.
         """
         _refuse_during_import()
-        await serve_stdio(
-            Served(self._components),
-            take_standard_streams(),
-            max_concurrency=max_concurrency,
-            drain_timeout=drain_timeout,
-        )
+        streams = take_standard_streams()
+        async with self.started() as served:
+            await serve_stdio(
+                served, streams, max_concurrency=max_concurrency, drain_timeout=drain_timeout
+            )
 
     async def run_http(self, *, host: str | None = None, port: int | None = None) -> NoReturn:
         """Not built yet: raises `NotBuiltYet`."""

@@ -5,7 +5,6 @@ Knows nothing of pipes or HTTP: each message comes in by `receive` with its own 
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
@@ -35,6 +34,7 @@ from stepflow.protocol import (
     Method,
     NotJson,
     ProtocolError,
+    RuntimeCapabilities,
     UnknownMethod,
     WorkerCapabilities,
     decode,
@@ -45,6 +45,7 @@ from stepflow.worker._component import Component
 from stepflow.worker._execution import ExecuteParams, Execution
 from stepflow.worker._executor import Executor
 from stepflow.worker._failures import Ending
+from stepflow.worker._paths import Found, Paths
 
 log = logging.getLogger("stepflow.worker")
 
@@ -54,16 +55,24 @@ Params = TypeVar("Params")
 Reply: TypeAlias = Callable[[bytes], None]
 
 
-@dataclass(frozen=True, slots=True)
 class Served:
     """What a worker offers."""
 
-    components: Mapping[str, Component]
-    """By path."""
-    version: str | None = None
-    """The version of the components' own code."""
-    state: object = None
-    """What the lifespan yields, which components see as `context.state`."""
+    def __init__(
+        self,
+        components: Mapping[str, Component],
+        *,
+        version: str | None = None,
+        state: object = None,
+    ) -> None:
+        """components: by path or pattern.
+        version: of the components' own code.
+        state: what the lifespan yields, which components see as `context.state`.
+        """
+        self.components = components
+        self.version = version
+        self.state = state
+        self.find = Paths(components.values()).find
 
 
 class _NotServed(Exception):
@@ -84,16 +93,20 @@ class Session:
         *,
         id: str | None = None,
         calls: PendingCalls | None = None,
+        resumable: bool = False,
     ) -> None:
         """id: what components see as `context.session_id`.
         calls: where answers to components' requests are looked for; by default among those of
-        this session."""
+        this session.
+        resumable: whether the transport takes up lost sessions again."""
         self.id = id
+        self.server: RuntimeCapabilities | None = None
+        """What the server can do, if it has said so."""
         self.calls = calls or PendingCalls()
         self.served = served
         self._executor = executor
+        self._resumable = resumable
         self._open: dict[MessageId, Execution] = {}
-        self._server_negotiates = False
 
     def close(self, *, cancel: bool = False) -> None:
         """The peer says nothing more: whoever waits for an answer of its gets none.
@@ -117,27 +130,32 @@ class Session:
         and for an execute what the component asks of the server before that. An execute that was
         taken is returned; everything else has been answered already.
         """
-        id: MessageId | None = None
         try:
             if isinstance(text, MessageTooLong):
                 raise text
             if not text.strip():
                 return None
             message = decode(text)
-            id = message.id
-            return self._taken(message, reply)
         except ProtocolError as error:
             if isinstance(error, NotJson):
                 log.warning("skipped a line: %s: %.200r", error, text)
-            if isinstance(error, InvalidEnvelope):
-                id = error.id
+            id = error.id if isinstance(error, InvalidEnvelope) else None
+            reply(frame(ErrorAnswer(id, ErrorObject(error.code, str(error)))))
+            return None
+        return self.take(message, reply, reply)
+
+    def take(self, message: Envelope, reply: Reply, ask: Reply) -> Execution | None:
+        """Take a message that is read already; `ask` sends what its component asks of the server."""
+        try:
+            return self._taken(message, reply, ask)
+        except ProtocolError as error:
             refusal = ErrorObject(error.code, str(error))
         except _NotServed as answer:
             refusal = answer.error
         except Exception as error:
             log.exception("a message could not be handled")
             refusal = ErrorObject(ErrorCode.INTERNAL_ERROR, f"the worker failed: {error!r}")
-        reply(frame(ErrorAnswer(id, refusal)))
+        reply(frame(ErrorAnswer(message.id, refusal)))
         return None
 
     def closed(self, execution: Execution) -> None:
@@ -152,14 +170,14 @@ class Session:
         """An execution has waited enough."""
         self._executor.resume(execution)
 
-    def _taken(self, message: Envelope, reply: Reply) -> Execution | None:
+    def _taken(self, message: Envelope, reply: Reply, ask: Reply) -> Execution | None:
         id = message.id
         if message.method is None:
             self.calls.answered(message)
         elif id is None:
             self._notified(message)
         elif message.method == Method.components_execute:
-            return self._execute(id, message, reply)
+            return self._execute(id, message, reply, ask)
         else:
             reply(frame(Answer(id, self._result_of(message))))
         return None
@@ -178,14 +196,14 @@ class Session:
             if (open.task_id, open.attempt) == (params.task_id, params.attempt):
                 self._executor.end(execution, ending)
 
-    def _execute(self, id: MessageId, message: Envelope, reply: Reply) -> Execution:
+    def _execute(self, id: MessageId, message: Envelope, reply: Reply, ask: Reply) -> Execution:
         params = _params(message, _execute_params)
-        component = self._component(params.component)
+        found = self._found(params.component)
         if self._executor.draining:
             # A server that negotiates reads this as "give it to another"; an older one cannot.
-            code = ErrorCode.NOT_ACCEPTED if self._server_negotiates else ErrorCode.SERVER_ERROR
+            code = ErrorCode.SERVER_ERROR if self.server is None else ErrorCode.NOT_ACCEPTED
             raise _NotServed(code, "the worker is shutting down and takes no new work")
-        execution = Execution(id, component, params, self, reply, self.served.state)
+        execution = Execution(id, found, params, self, reply, ask, self.served.state)
         if self._open.setdefault(id, execution) is not execution:
             raise _NotServed(
                 ErrorCode.INVALID_REQUEST, f"the id {id!r} names an execute that is open already"
@@ -202,7 +220,7 @@ class Session:
 
     def _initialize(self, params: InitializeParams) -> InitializeResult:
         # Every peer says version 1, whatever it speaks; only capabilities tell.
-        self._server_negotiates = params.capabilities is not None
+        self.server = params.capabilities
         limits = {
             path: ComponentCapabilities(max_concurrency=each.max_concurrency)
             for path, each in self.served.components.items()
@@ -211,6 +229,7 @@ class Session:
         capabilities = WorkerCapabilities(
             max_concurrency=self._executor.limit,
             cancel=True,
+            resume=self._resumable or None,
             version=self.served.version,
             components=limits or None,
         )
@@ -220,22 +239,23 @@ class Session:
         return ComponentsListResult([each.info() for each in self.served.components.values()])
 
     def _info(self, params: ComponentsInfoParams) -> ComponentsInfoResult:
-        return ComponentsInfoResult(self._component(params.component).info())
+        component = self._found(params.component).component
+        return ComponentsInfoResult(component.info(params.component))
 
     def _infer_schema(self, params: ComponentsInferSchemaParams) -> ComponentsInferSchemaResult:
-        self._component(params.component)
+        self._found(params.component)
         return ComponentsInferSchemaResult()
 
-    def _component(self, path: str) -> Component:
-        component = self.served.components.get(path)
-        if component is None:
+    def _found(self, path: str) -> Found:
+        found = self.served.find(path)
+        if found is None:
             known = ", ".join(f"`{each}`" for each in self.served.components) or "none"
             raise _NotServed(
                 ErrorCode.COMPONENT_NOT_FOUND,
                 f"this worker has no component `{path}`; it has {known}",
                 {"component": path},
             )
-        return component
+        return found
 
 
 class _Handler(NamedTuple):

@@ -3,7 +3,7 @@
 import inspect
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -23,14 +23,18 @@ class Signature:
     output: Any
     """The output's type; `Any` without an annotation."""
     takes_context: bool
-    invoke: Callable[[Any, StepflowContext | None], Any]
-    """Calls the function with its input and, where it has such a parameter, its context."""
+    invoke: Callable[..., Any]
+    """Calls the function: with its input and its context (`None` where it takes none), by position,
+    and what its path captured, by name."""
 
 
-def signature_of(function: Callable[..., Any], local_names: Mapping[str, Any]) -> Signature:
+def signature_of(
+    function: Callable[..., Any], local_names: Mapping[str, Any], captures: Collection[str] = ()
+) -> Signature:
     """Read a function's parameters and types.
 
-    `local_names` are the names around the decorator, in which string annotations may be defined.
+    `local_names` are the names around the decorator, in which string annotations may be defined;
+    `captures` are the parameters that the path gives.
     Raises `RegistrationError` when the function could not be called with one input.
     """
     name = getattr(function, "__name__", repr(function))
@@ -40,11 +44,14 @@ def signature_of(function: Callable[..., Any], local_names: Mapping[str, Any]) -
         raise RegistrationError(name, str(error)) from None
     resolve = _resolver(function, name, local_names)
 
+    _check_captures(name, described, captures, resolve)
     context: inspect.Parameter | None = None
     inputs: list[inspect.Parameter] = []
     for parameter in described.parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise RegistrationError(name, f"`{parameter}` takes more than one input")
+        if parameter.name in captures:
+            continue
         if context is None and _is_context(parameter, resolve):
             context = parameter
         else:
@@ -61,6 +68,24 @@ def signature_of(function: Callable[..., Any], local_names: Mapping[str, Any]) -
         takes_context=context is not None,
         invoke=_invoker(function, needed[0], context),
     )
+
+
+def _check_captures(
+    name: str,
+    described: inspect.Signature,
+    captures: Collection[str],
+    resolve: Callable[[Any], Any],
+) -> None:
+    for each in captures:
+        parameter = described.parameters.get(each)
+        if parameter is None or parameter.kind is parameter.POSITIONAL_ONLY:
+            raise RegistrationError(
+                name, f"its path captures `{each}`: it needs a parameter `{each}: str`"
+            )
+        if resolve(parameter.annotation) not in (str, Any):
+            raise RegistrationError(
+                name, f"its path captures `{each}`, which is a `str`, not `{parameter.annotation}`"
+            )
 
 
 def _resolver(
@@ -102,16 +127,22 @@ def _is_context(parameter: inspect.Parameter, resolve: Callable[[Any], Any]) -> 
 
 def _invoker(
     function: Callable[..., Any], input: inspect.Parameter, context: inspect.Parameter | None
-) -> Callable[[Any, StepflowContext | None], Any]:
+) -> Callable[..., Any]:
     """The shortest way to call the function: this stands between every step and its code."""
     if context is None:
-        if input.kind in _FIXED:
-            return lambda value, _: function(value)
-        return lambda value, _: function(**{input.name: value})
+        if input.kind in _FIXED and _first_of(function, 1) == [input.name]:
+            return lambda value, _, **captures: function(value, **captures)
+        return lambda value, _, **captures: function(**{input.name: value}, **captures)
     if input.kind in _FIXED and context.kind in _FIXED:
-        parameters = list(inspect.signature(function).parameters)
-        if parameters[:2] == [input.name, context.name]:
+        first_two = _first_of(function, 2)
+        if first_two == [input.name, context.name]:
             return function
-        if parameters[:2] == [context.name, input.name]:
-            return lambda value, given: function(given, value)
-    return lambda value, given: function(**{input.name: value, context.name: given})
+        if first_two == [context.name, input.name]:
+            return lambda value, given, **captures: function(given, value, **captures)
+    return lambda value, given, **captures: function(
+        **{input.name: value, context.name: given}, **captures
+    )
+
+
+def _first_of(function: Callable[..., Any], count: int) -> list[str]:
+    return list(inspect.signature(function).parameters)[:count]

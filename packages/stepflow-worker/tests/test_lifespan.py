@@ -1,0 +1,94 @@
+"""What is entered before a worker serves, and left after its last execute."""
+
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Start
+
+HEAD = """
+import asyncio, contextlib, sys
+from stepflow.worker import ServerGone, StepflowContext, StepflowServer
+
+@contextlib.asynccontextmanager
+async def lifespan(server):
+    print("entered with", len(server.components), file=sys.stderr)
+    yield {"model": asyncio.get_running_loop()}
+    print("left", file=sys.stderr)
+
+server = StepflowServer(lifespan=lifespan, version="1.4")
+
+@server.component
+async def uses(input: int, context: StepflowContext) -> bool:
+    return context.state["model"] is asyncio.get_running_loop()
+
+@server.component
+def outlives(input: str, context: StepflowContext) -> str:
+    try:
+        return context.sync.get_blob(input)
+    except ServerGone:
+        print("finished", file=sys.stderr)
+        return "done"
+"""
+
+
+def test_what_it_yields_is_the_state_of_every_context(start: "Start") -> None:
+    worker = start("", head=HEAD)
+    assert worker.output("/uses", 1) is True
+    worker.close_input()
+    assert worker.wait() == 0
+    assert worker.stderr.splitlines() == ["entered with 2", "left"]
+
+
+def test_it_is_left_after_the_last_execute(start: "Start") -> None:
+    worker = start("", head=HEAD)
+    worker.begin_execute("/outlives", "x")
+    worker.called("blobs/get")
+    worker.close_input()
+    assert worker.wait() == 0
+    assert worker.stderr.splitlines()[-2:] == ["finished", "left"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+def test_it_is_left_after_sigterm(start: "Start") -> None:
+    worker = start("", head=HEAD)
+    worker.request("components/list")
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert worker.stderr.splitlines()[-1] == "left"
+
+
+def test_the_servers_version_is_announced(start: "Start") -> None:
+    hello = start("", head=HEAD).request("initialize", {"runtime_protocol_version": 1})
+    assert hello["result"]["capabilities"]["version"] == "1.4"
+
+
+def test_without_one_the_state_is_none(start: "Start") -> None:
+    worker = start("@server.component\ndef f(input, context): return context.state is None")
+    assert worker.output("/f") is True
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_a_lifespan_that_fails_ends_the_worker_with_its_traceback(
+    start: "Start", place: str
+) -> None:
+    worker = start(
+        "",
+        head=HEAD.replace(
+            'print("entered', f'"{place}" == "before" and 1 / 0; print("entered'
+        ).replace('print("left"', f'"{place}" == "after" and 1 / 0; print("left"'),
+    )
+    worker.close_input()
+    assert worker.wait() == 1
+    assert "ZeroDivisionError" in worker.stderr
+    assert "in lifespan" in worker.stderr
+
+
+def test_an_included_server_must_not_have_a_lifespan(start: "Start") -> None:
+    worker = start("StepflowServer().include(server)", head=HEAD)
+    worker.close_input()
+    assert worker.wait() == 1
+    assert "the included server has a lifespan" in worker.stderr

@@ -1,0 +1,155 @@
+"""Path patterns: what they match, which of several wins, and what they give to the function."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from stepflow.worker import DuplicateComponent, RegistrationError
+from stepflow.worker import StepflowServer as Server
+
+if TYPE_CHECKING:
+    from conftest import Start
+
+
+def test_captures_reach_the_function_by_name(start: "Start") -> None:
+    worker = start(
+        """
+        @server.component(name="core/{*rest}")
+        def rest(input: int, rest: str) -> list: return [input, rest]
+
+        @server.component(name="users/{user}/posts/{post}")
+        async def both(post: str, input: int, *, user, context: StepflowContext) -> list:
+            return [input, user, post, context.attempt]
+        """
+    )
+    assert worker.output("/core/a/b/c", 1) == [1, "a/b/c"]
+    assert worker.output("/users/ann/posts/7", 2) == [2, "ann", "7", 1]
+
+
+def test_the_list_shows_patterns_and_info_the_path_that_was_asked_for(start: "Start") -> None:
+    worker = start('@server.component(name="a/{x}")\ndef f(input: int, x: str): ...')
+    listed = worker.request("components/list")["result"]["components"]
+    assert [each["component"] for each in listed] == ["/a/{x}"]
+    info = worker.request("components/info", {"component": "/a/b"})["result"]["info"]
+    assert info["component"] == "/a/b"
+    assert info["input_schema"] == {"type": "integer"}
+
+
+@pytest.mark.parametrize("path", ["/a", "/a/", "/a/b/c", "/a/{x}/b", "a/b"])
+def test_a_capture_takes_one_segment_and_no_empty_one(path: str) -> None:
+    assert served("/a/{x}").find(path) is None
+
+
+@pytest.mark.parametrize("path", ["/a", "/a/"])
+def test_a_rest_takes_at_least_one_segment(path: str) -> None:
+    assert served("/a/{*rest}").find(path) is None
+
+
+PATTERNS = st.lists(
+    st.tuples(
+        st.lists(st.sampled_from(["a", "b", "{x}"]), min_size=1, max_size=4),
+        st.sampled_from([[], ["{*rest}"]]),
+    ).map(lambda parts: "/" + "/".join([*parts[0], *parts[1]])),
+    min_size=1,
+    max_size=12,
+    unique=True,
+)
+PATHS = st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=5).map(
+    lambda segments: "/" + "/".join(segments)
+)
+
+
+@given(PATTERNS, PATHS)
+def test_the_most_literal_pattern_from_the_left_wins(patterns: list[str], path: str) -> None:
+    assume(all(pattern.count("{x}") < 2 for pattern in patterns))
+    matching = [each for each in patterns if re.fullmatch(as_expression(each), path)]
+    found = served(*patterns).find(path)
+    if not matching:
+        assert found is None
+        return
+    assert found is not None
+    best = min(matching, key=lambda each: [rank(part) for part in each.split("/")])
+    assert found.component.path == best
+    match = re.fullmatch(as_expression(best), path)
+    assert match is not None and found.captures == match.groupdict()
+
+
+def test_two_patterns_that_match_the_same_paths_are_one_too_many() -> None:
+    with pytest.raises(DuplicateComponent, match=r"`/a/\{y\}` is already"):
+        served("/a/{x}", "/a/{y}")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("/{*rest}/a", "must be the last segment"),
+        ("/{*a}/{*b}", "must be the last segment"),
+        ("/v{x}", "`v{x}` is no segment"),
+        ("/{x", "is no segment"),
+        ("/{}", "is no segment"),
+        ("/{x}/{x}", "the same name"),
+    ],
+)
+def test_a_pattern_that_makes_no_sense_is_refused(pattern: str, reason: str) -> None:
+    with pytest.raises(RegistrationError, match=re.escape(reason)):
+        served(pattern)
+
+
+def test_a_capture_without_a_parameter_is_refused() -> None:
+    with pytest.raises(RegistrationError, match="needs a parameter `x: str`"):
+        Server().component(name="/{x}")(lambda input: input)
+
+
+def test_a_capture_that_should_be_a_number_is_refused() -> None:
+    def f(input: int, x: int) -> None: ...
+
+    with pytest.raises(RegistrationError, match="which is a `str`, not"):
+        Server().component(name="/{x}")(f)
+
+
+def test_an_included_server_lies_under_its_prefix(start: "Start") -> None:
+    worker = start(
+        """
+        nlp = StepflowServer()
+
+        @nlp.component(name="models/{name}")
+        def model(input: int, name: str) -> str: return name
+
+        server.include(nlp, prefix="/nlp")
+        """
+    )
+    assert worker.output("/nlp/models/small", 1) == "small"
+    assert worker.execute("/models/small", 1)["error"]["code"] == -32001
+
+
+def test_what_is_included_may_not_take_a_path_twice() -> None:
+    one, other = Server(), Server()
+    one.component(name="/nlp/a")(lambda input: input)
+    other.component(name="a")(lambda input: input)
+    with pytest.raises(DuplicateComponent, match="`/nlp/a` is already"):
+        one.include(other, prefix="nlp")
+    assert list(other.components) == ["/a"]
+
+
+def served(*patterns: str) -> Any:
+    """What a server with these components offers."""
+    server = Server()
+    for pattern in patterns:
+        server.component(name=pattern)(takes_everything)
+    return server.served()
+
+
+def takes_everything(
+    input: int, x: str = "", y: str = "", rest: str = "", a: str = "", b: str = ""
+) -> None: ...
+
+
+def as_expression(pattern: str) -> str:
+    return pattern.replace("{x}", "(?P<x>[^/]+)").replace("{*rest}", "(?P<rest>.+)")
+
+
+def rank(part: str) -> int:
+    return 2 if part.startswith("{*") else 1 if part.startswith("{") else 0
