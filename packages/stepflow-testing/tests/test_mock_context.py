@@ -7,7 +7,7 @@ import pytest
 
 from stepflow.protocol import RequestRefused, blob_id
 from stepflow.testing import MockContext
-from stepflow.worker import StepflowContext
+from stepflow.worker import Cancelled, FlowFailed, StepflowContext
 
 
 def test_a_blob_comes_back(stepflow_context: MockContext) -> None:
@@ -80,6 +80,50 @@ def test_everything_that_a_component_reads_can_be_set() -> None:
     assert context.state == {"m": 1}
     context.attempt += 1
     assert context.attempt == 3
+
+
+def test_a_flow_is_run_by_the_tests_own_function() -> None:
+    context = MockContext(run_flow=lambda flow, input: [flow["name"], input])
+    flow = {"name": "twice", "steps": []}
+    assert context.sync.evaluate_flow(flow, 1) == ["twice", 1]
+    assert asyncio.run(context.evaluate_run(flow, [1, 2])) == [["twice", 1], ["twice", 2]]
+    assert [each.inputs for each in context.submitted] == [[1], [1, 2]]
+
+
+def test_a_function_that_raises_fails_the_flow() -> None:
+    context = MockContext(run_flow=lambda flow, input: 1 // input)
+    with pytest.raises(FlowFailed, match=r"in item 1: .*by zero") as failed:
+        context.sync.evaluate_run({"steps": []}, [1, 0])
+    assert failed.value.kind == "COMPONENT_FAILED"
+
+
+def test_a_key_finds_the_run_that_has_it() -> None:
+    counted = iter(range(9))
+    context = MockContext(run_flow=lambda flow, input: next(counted))
+    once = [context.sync.evaluate_flow({"steps": []}, 0, key="k") for _ in range(2)]
+    assert once == [0, 0]
+    run = context.sync.submit_run({"steps": []}, [0])
+    assert context.sync.get_run(run.run_id, include_results=True).results is not None
+
+
+def test_without_a_function_flows_are_refused(stepflow_context: MockContext) -> None:
+    with pytest.raises(RequestRefused, match="MockContext\\(run_flow="):
+        stepflow_context.sync.evaluate_flow({"steps": []}, 1)
+
+
+def test_a_cancel_is_seen_and_lets_no_request_through(stepflow_context: MockContext) -> None:
+    async def component(context: MockContext) -> None:
+        waiting = asyncio.create_task(context.wait_cancelled())
+        await asyncio.sleep(0)
+        context.cancel("enough")
+        await waiting
+
+    asyncio.run(component(stepflow_context))
+    assert stepflow_context.cancelled and stepflow_context.sync.wait_cancelled()
+    with pytest.raises(Cancelled, match="enough"):
+        stepflow_context.raise_if_cancelled()
+    with pytest.raises(Cancelled, match="enough"):
+        stepflow_context.sync.put_blob(1)
 
 
 def test_ids_are_fresh_for_each_context() -> None:

@@ -14,13 +14,21 @@ Then `stepflow-worker components.py`, as the `command` of a plugin, serves it.
 from typing import TYPE_CHECKING
 
 from stepflow import protocol as _protocol
-from stepflow.protocol import BlobType, RequestRefused, StepflowError
-from stepflow.worker._context import StepflowContext, SyncContext
+from stepflow.protocol import (
+    BlobType,
+    RequestRefused,
+    ResultOrder,
+    RunStatusProtocol,
+    StepflowError,
+)
+from stepflow.worker._context import StepflowContext, StepflowStreamingContext
 from stepflow.worker._server import StepflowServer
+from stepflow.worker._sync_context import SyncContext
 from stepflow.worker.errors import (
     Cancelled,
     ComponentError,
     DuplicateComponent,
+    FlowFailed,
     InvalidInput,
     InvalidOutput,
     NoServerInTarget,
@@ -42,7 +50,10 @@ __all__ = [
     # inside a component
     "StepflowContext",
     "SyncContext",
+    "StepflowStreamingContext",
     "BlobType",
+    "RunStatusProtocol",
+    "ResultOrder",
     # what a component raises
     "ComponentError",
     "InvalidInput",
@@ -50,6 +61,7 @@ __all__ = [
     # what it is ended by
     "Cancelled",
     # what its requests may end with
+    "FlowFailed",
     "RequestRefused",
     "ServerCallError",
     "ServerTimeout",

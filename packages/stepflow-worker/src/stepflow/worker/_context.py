@@ -1,59 +1,18 @@
-"""What a component may ask of the server while it runs."""
+"""What a component sees of its run, and how it asks things of the server."""
 
 import asyncio
-import concurrent.futures
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from stepflow.protocol import (
-    BlobsGetParams,
-    BlobsGetResult,
-    BlobsPutParams,
-    BlobsPutResult,
-    BlobType,
-    ComponentsExecuteParams,
-    Method,
-)
+from stepflow.protocol import Method
+from stepflow.worker._requests import ANSWER_TIMEOUT, OpenExecute, Requests
+from stepflow.worker._sync_context import SyncContext
 from stepflow.worker.errors import Cancelled, ServerTimeout
 
 T = TypeVar("T")
 
-ANSWER_TIMEOUT = 30.0
-"""How long a component's request waits for the server, in seconds."""
 
-
-class OpenExecute(Protocol):
-    """The execute that a context belongs to, and its way to the server."""
-
-    @property
-    def params(self) -> ComponentsExecuteParams:
-        """What the server sent."""
-
-    @property
-    def session_id(self) -> str | None:
-        """The HTTP session that it came by."""
-
-    @property
-    def state(self) -> object:
-        """What the lifespan yields."""
-
-    @property
-    def reason_to_end(self) -> str | None:
-        """Why it should end before it does by itself; nothing until then."""
-
-    def asked_to_end(self) -> "Future[None]":
-        """Return a future that is done once there is a reason to end."""
-
-    def send(
-        self, method: Method, params: Any, result: type[T], *, waits: bool = False
-    ) -> "Future[T]":
-        """Send a request; the future is done, from any thread, when its answer arrives.
-
-        waits: whether the answer may take as long as a run does.
-        """
-
-
-class StepflowContext:
+class StepflowContext(Requests):
     """A running component's view of its run, and its way to the server.
 
     Async components await its methods; sync ones call the same names on `context.sync`.
@@ -114,85 +73,17 @@ class StepflowContext:
     @property
     def sync(self) -> "SyncContext":
         """The same requests for components that are plain functions."""
-        return SyncContext(self)
+        return SyncContext(self._execute)
 
-    async def put_blob(self, data: Any, blob_type: BlobType = BlobType.data) -> str:
-        """Store a JSON value and return its id, 64 hex digits that follow from its content.
-
-        Raises `RequestRefused` when the server will not, `ServerTimeout` after 30 s.
-        """
-        result = await _awaited(self._put(data, blob_type), Method.blobs_put)
-        return result.blob_id
-
-    async def get_blob(self, blob_id: str) -> Any:
-        """Return the value stored under an id.
-
-        Raises `RequestRefused` when there is none, `ServerTimeout` after 30 s.
-        """
-        result = await _awaited(self._get(blob_id), Method.blobs_get)
-        return result.data
-
-    def _put(self, data: Any, blob_type: BlobType) -> "Future[BlobsPutResult]":
-        task = self._execute.params
-        params = BlobsPutParams(
-            data=data,
-            blob_type=BlobType(blob_type),
-            observability=task.observability,
-            task_id=task.task_id,
-            attempt=task.attempt,
-        )
-        return self._execute.send(Method.blobs_put, params, BlobsPutResult)
-
-    def _get(self, blob_id: str) -> "Future[BlobsGetResult]":
-        task = self._execute.params
-        params = BlobsGetParams(
-            blob_id=blob_id,
-            observability=task.observability,
-            task_id=task.task_id,
-            attempt=task.attempt,
-        )
-        return self._execute.send(Method.blobs_get, params, BlobsGetResult)
+    async def _answer(self, answer: "Future[T]", method: Method, *, waits: bool) -> T:
+        timeout = None if waits else ANSWER_TIMEOUT
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(answer), timeout)
+        except TimeoutError:
+            raise ServerTimeout(method, ANSWER_TIMEOUT) from None
 
 
-class SyncContext:
-    """The requests of a `StepflowContext`, for code that runs in a thread of its own."""
-
-    def __init__(self, context: StepflowContext) -> None:
-        self._context = context
-
-    def put_blob(self, data: Any, blob_type: BlobType = BlobType.data) -> str:
-        """Store a JSON value and return its id. Errors as in `StepflowContext.put_blob`."""
-        _refuse_on_a_loop("put_blob")
-        return _waited_for(self._context._put(data, blob_type), Method.blobs_put).blob_id
-
-    def get_blob(self, blob_id: str) -> Any:
-        """Return the value stored under an id. Errors as in `StepflowContext.get_blob`."""
-        _refuse_on_a_loop("get_blob")
-        return _waited_for(self._context._get(blob_id), Method.blobs_get).data
-
-
-async def _awaited(answer: "Future[T]", method: Method) -> T:
-    try:
-        return await asyncio.wait_for(asyncio.wrap_future(answer), ANSWER_TIMEOUT)
-    except TimeoutError:
-        raise ServerTimeout(method, ANSWER_TIMEOUT) from None
-
-
-def _waited_for(answer: "Future[T]", method: Method) -> T:
-    try:
-        return answer.result(ANSWER_TIMEOUT)
-    except TimeoutError:
-        answer.cancel()
-        raise ServerTimeout(method, ANSWER_TIMEOUT) from None
-    except concurrent.futures.CancelledError:
-        raise Cancelled from None
-
-
-def _refuse_on_a_loop(name: str) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise RuntimeError(
-        f"`context.sync.{name}` would block the event loop: use `await context.{name}(…)`"
-    )
+class StepflowStreamingContext(StepflowContext):
+    """The context of a component that is served over HTTP: what it asks of the server travels as
+    events on the stream that its answer ends.
+    """

@@ -32,6 +32,7 @@ class Origin(Protocol):
 
     id: str | None
     calls: PendingCalls
+    context: type[StepflowContext]
 
     def closed(self, execution: "Execution") -> None:
         """An execution answers now."""
@@ -122,9 +123,9 @@ class Execution:
         self._finish(ended_line(self.id, ending))
 
     def told_to_end(self) -> None:
-        """`ending` is set: wake who waits for that, and let no request wait for the server."""
-        for call in tuple(self._calls):
-            call.cancel()
+        """`ending` is set: wake who waits for that, and let a thread wait for no answer."""
+        if not self.component.is_async:
+            self._end_calls()
         for watcher in tuple(self._watchers):
             _complete(watcher)
 
@@ -137,6 +138,7 @@ class Execution:
         """Cancel an async component, if it has begun; on its loop."""
         if self._task is not None:
             self._task.cancel()
+            self._end_calls()  # those of tasks that it has started
 
     def send(
         self, method: Method, params: Any, result: type[T], *, waits: bool = False
@@ -150,7 +152,7 @@ class Execution:
             self._origin.paused(self)
             call.add_done_callback(lambda _: self._origin.resumed(self))
         call.add_done_callback(self._calls.discard)
-        if self.ending is not None:  # set before `told_to_end` could see this call
+        if self.ending is not None:  # set too early for this call to be seen
             call.cancel()
         return call
 
@@ -169,7 +171,7 @@ class Execution:
             value = component.input.read(params.input)
         except Misfit as misfit:
             raise InvalidInput(component.path, misfit.path, misfit.problem) from None
-        context = StepflowContext(self) if component.takes_context else None
+        context = self._origin.context(self) if component.takes_context else None
         return component.invoke(value, context, **self._captures)
 
     def _answer(self, output: Any) -> bytes:
@@ -199,6 +201,10 @@ class Execution:
                 call.cancel()  # nobody is left who waits for it
         self._origin.closed(self)
         self._reply(line)
+
+    def _end_calls(self) -> None:
+        for call in tuple(self._calls):
+            call.cancel()
 
 
 def _complete(future: "Future[None]") -> None:

@@ -11,10 +11,11 @@ from stepflow.protocol import (
     ErrorCode,
     ErrorObject,
     FailureDetails,
+    FlowError,
     MessageId,
     frame,
 )
-from stepflow.worker.errors import ComponentError, InvalidInput
+from stepflow.worker.errors import ComponentError, FlowFailed, InvalidInput
 
 _OWN_FOLDER = str(Path(__file__).parent)
 
@@ -59,6 +60,12 @@ def failure(error: BaseException) -> ErrorObject:
         details.retryable = error.retryable
         details.retry_after = error.retry_after
         details.data = error.data
+    elif isinstance(error, FlowFailed):
+        details.data = {
+            "runId": error.run_id,
+            "itemIndex": error.item,
+            "error": FlowError(error.code, error.kind, error.message, error.data),
+        }
     return ErrorObject(ErrorCode.COMPONENT_FAILED, _message_of(error), details)
 
 

@@ -42,6 +42,7 @@ from stepflow.protocol import (
 )
 from stepflow.worker._calls import PendingCalls
 from stepflow.worker._component import Component
+from stepflow.worker._context import StepflowContext
 from stepflow.worker._execution import ExecuteParams, Execution
 from stepflow.worker._executor import Executor
 from stepflow.worker._failures import Ending
@@ -93,16 +94,19 @@ class Session:
         *,
         id: str | None = None,
         calls: PendingCalls | None = None,
+        context: type[StepflowContext] = StepflowContext,
         resumable: bool = False,
     ) -> None:
         """id: what components see as `context.session_id`.
         calls: where answers to components' requests are looked for; by default among those of
         this session.
+        context: what components get that take one.
         resumable: whether the transport takes up lost sessions again."""
         self.id = id
         self.server: RuntimeCapabilities | None = None
         """What the server can do, if it has said so."""
         self.calls = calls or PendingCalls()
+        self.context = context
         self.served = served
         self._executor = executor
         self._resumable = resumable

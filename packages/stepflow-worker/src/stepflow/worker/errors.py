@@ -10,6 +10,7 @@ StepflowError
 │   ├── ServerTimeout
 │   ├── ServerGone
 │   └── UnusableAnswer
+├── FlowFailed               a flow that a component evaluated has failed
 ├── RequestRefused           … was answered with an error (defined in `stepflow.protocol`)
 ├── ServedDuringImport       `server.run()` was called by a file that is only being imported
 ├── NoServerInTarget         the command line's TARGET leads to no `StepflowServer`
@@ -22,7 +23,7 @@ asyncio.CancelledError
 import asyncio
 from collections.abc import Sequence
 
-from stepflow.protocol import ErrorCode, StepflowError
+from stepflow.protocol import ErrorCode, ErrorKind, FlowError, StepflowError
 
 
 class RegistrationError(StepflowError):
@@ -116,6 +117,28 @@ class UnusableAnswer(ServerCallError):
 
     def __init__(self, method: str, problem: str) -> None:
         super().__init__(f"the server's answer to `{method}` makes no sense: {problem}")
+
+
+class FlowFailed(StepflowError):
+    """Raised when a flow that a component evaluated has failed.
+
+    run_id, item: where; the item counts from 0.
+    kind: the stable name of the failure, such as `"COMPONENT_FAILED"`.
+    code: its number, or the failing component's own.
+    message: what went wrong, in the failing component's words.
+    data: what helps to mend it: step, component, attempt, exception type, traceback.
+    """
+
+    def __init__(self, run_id: str, item: int, error: FlowError | None) -> None:
+        # A server that tells nothing of an item has cancelled it.
+        error = error or FlowError(499, ErrorKind.cancelled, "the run was cancelled")
+        super().__init__(f"the run {run_id} failed in item {item}: {error.message} ({error.kind})")
+        self.run_id = run_id
+        self.item = item
+        self.kind = error.kind
+        self.code = error.code
+        self.message = error.message
+        self.data = error.data
 
 
 class Cancelled(asyncio.CancelledError):

@@ -1,0 +1,156 @@
+"""The server that a `MockContext` talks to: blobs and runs in memory."""
+
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+
+from stepflow.protocol import (
+    BlobsGetParams,
+    BlobsGetResult,
+    BlobsPutParams,
+    BlobsPutResult,
+    BlobType,
+    ComponentsExecuteParams,
+    ErrorCode,
+    ErrorKind,
+    ExecutionStatus,
+    FlowError,
+    FlowResult,
+    ItemResult,
+    ItemStatistics,
+    Method,
+    ObservabilityContext,
+    RequestRefused,
+    RunsGetParams,
+    RunsSubmitParams,
+    RunStatusProtocol,
+    blob_id,
+)
+from stepflow.worker import Cancelled
+
+T = TypeVar("T")
+
+RunFlow: TypeAlias = Callable[[Any, Any], Any]
+"""Takes a flow's document and an input, and returns the flow's output; what it raises is the
+flow's failure."""
+
+
+class MockServer:
+    """One execute's way to a server in memory. Values are kept as bytes: nothing is shared."""
+
+    params = ComponentsExecuteParams("/mock", None, 1, ObservabilityContext())
+    session_id: str | None = None
+    state: object = None
+
+    def __init__(self, run_flow: RunFlow | None) -> None:
+        self.reason_to_end: str | None = None
+        self.stored: dict[str, tuple[BlobType, bytes]] = {}
+        self.submitted: list[RunsSubmitParams] = []
+        self._run_flow = run_flow
+        self._runs: dict[str, RunStatusProtocol] = {}
+        self._keys: dict[str, str] = {}
+        self._watchers: list[Future[None]] = []
+
+    def end(self, reason: str) -> None:
+        """Ask the execute to end."""
+        self.reason_to_end = reason
+        while self._watchers:
+            watcher = self._watchers.pop()
+            if not watcher.done():
+                watcher.set_result(None)
+
+    def asked_to_end(self) -> "Future[None]":
+        watcher: Future[None] = Future()
+        self._watchers.append(watcher)
+        if self.reason_to_end is not None:
+            self.end(self.reason_to_end)
+        return watcher
+
+    def send(
+        self, method: Method, params: Any, result: type[T], *, waits: bool = False
+    ) -> "Future[T]":
+        if self.reason_to_end is not None:
+            raise Cancelled(self.reason_to_end)
+        answer: Future[T] = Future()
+        try:
+            answer.set_result(msgspec.convert(self._answer(method, params), result))
+        except RequestRefused as refused:
+            answer.set_exception(refused)
+        return answer
+
+    def _answer(self, method: Method, params: object) -> object:
+        match params:
+            case BlobsPutParams(data=data, blob_type=blob_type):
+                id = blob_id(data)
+                self.stored[id] = (blob_type, msgspec.json.encode(data))
+                return BlobsPutResult(blob_id=id)
+            case BlobsGetParams(blob_id=id):
+                blob_type, text = self._blob(method, id)
+                return BlobsGetResult(data=msgspec.json.decode(text), blob_type=blob_type)
+            case RunsSubmitParams():
+                return self._submit(method, params)
+            case RunsGetParams(run_id=id) if id in self._runs:
+                return self._runs[id]
+            case RunsGetParams(run_id=id):
+                problem = f"no run `{id}` was submitted to this MockContext"
+                raise RequestRefused(method, ErrorCode.SERVER_ERROR, problem)
+            case _:
+                problem = "a MockContext knows only blobs and runs"
+                raise RequestRefused(method, ErrorCode.METHOD_NOT_FOUND, problem)
+
+    def _blob(self, method: Method, id: str) -> tuple[BlobType, bytes]:
+        if id not in self.stored:
+            hint = "a test puts it there first: `blob_id = context.sync.put_blob(value)`"
+            problem = f"no blob `{id}` in this MockContext; {hint}"
+            raise RequestRefused(method, ErrorCode.SERVER_ERROR, problem)
+        return self.stored[id]
+
+    def _submit(self, method: Method, params: RunsSubmitParams) -> RunStatusProtocol:
+        self.submitted.append(params)
+        if self._run_flow is None:
+            hint = "give it a function: `MockContext(run_flow=lambda flow, input: …)`"
+            problem = f"this MockContext runs no flows; {hint}"
+            raise RequestRefused(method, ErrorCode.SERVER_ERROR, problem)
+        if params.key is not None and params.key in self._keys:
+            return self._runs[self._keys[params.key]]
+        flow = msgspec.json.decode(self._blob(method, params.flow_id)[1])
+        run = _ended(
+            params.flow_id, [_result(self._run_flow, flow, each) for each in params.inputs]
+        )
+        self._runs[run.run_id] = run
+        if params.key is not None:
+            self._keys[params.key] = run.run_id
+        return run
+
+
+def _result(run_flow: RunFlow, flow: object, input: object) -> FlowResult:
+    try:
+        return FlowResult("success", result=run_flow(flow, input))
+    except Exception as error:  # noqa: BLE001, the test's function stands for the flow
+        return FlowResult("failed", error=FlowError(500, ErrorKind.component_failed, str(error)))
+
+
+def _ended(flow_id: str, results: list[FlowResult]) -> RunStatusProtocol:
+    now = datetime.now(UTC).isoformat()
+    failed = sum(each.outcome == "failed" for each in results)
+    return RunStatusProtocol(
+        run_id=str(uuid.uuid4()),
+        flow_id=flow_id,
+        status=ExecutionStatus.failed if failed else ExecutionStatus.completed,
+        items=ItemStatistics(len(results), len(results) - failed, 0, failed, 0),
+        created_at=now,
+        completed_at=now,
+        results=[
+            ItemResult(
+                index,
+                ExecutionStatus.completed if each.outcome == "success" else ExecutionStatus.failed,
+                each,
+                now,
+            )
+            for index, each in enumerate(results)
+        ],
+    )

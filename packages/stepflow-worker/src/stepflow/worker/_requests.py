@@ -1,0 +1,255 @@
+"""What components ask of the server, written once for those that await the answers and those that block."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+
+from stepflow.protocol import (
+    BlobsGetParams,
+    BlobsGetResult,
+    BlobsPutParams,
+    BlobsPutResult,
+    BlobType,
+    ComponentsExecuteParams,
+    Method,
+    ResultOrder,
+    RunsGetParams,
+    RunsSubmitParams,
+    RunStatusProtocol,
+)
+from stepflow.worker.errors import FlowFailed, UnusableAnswer
+
+if TYPE_CHECKING:
+    from stepflow.protocol import FlowBuilder
+    from stepflow.protocol.flow import Flow
+
+T = TypeVar("T")
+
+ANSWER_TIMEOUT = 30.0
+"""How long a component's request waits for the server, in seconds."""
+
+FlowDocument: TypeAlias = "Flow | FlowBuilder | Mapping[str, Any]"
+"""A flow: typed, in a builder, or as the JSON object that its file holds."""
+
+
+class OpenExecute(Protocol):
+    """The execute that a context belongs to, and its way to the server."""
+
+    @property
+    def params(self) -> ComponentsExecuteParams:
+        """What the server sent."""
+
+    @property
+    def session_id(self) -> str | None:
+        """The HTTP session that it came by."""
+
+    @property
+    def state(self) -> object:
+        """What the lifespan yields."""
+
+    @property
+    def reason_to_end(self) -> str | None:
+        """Why it should end before it does by itself; nothing until then."""
+
+    def asked_to_end(self) -> "Future[None]":
+        """Return a future that is done once there is a reason to end."""
+
+    def send(
+        self, method: Method, params: Any, result: type[T], *, waits: bool = False
+    ) -> "Future[T]":
+        """Send a request; the future is done, from any thread, when its answer arrives.
+
+        waits: whether the answer may take as long as a run does.
+        """
+
+
+class Requests:
+    """A component's requests. All raise `RequestRefused` when the server answers with an error,
+    `ServerTimeout` when it does not answer within 30 s, and `Cancelled` once the execute is asked
+    to end. What waits for a run has no time limit but the execute's own deadline.
+    """
+
+    _execute: OpenExecute
+
+    async def put_blob(self, data: Any, blob_type: BlobType = BlobType.data) -> str:
+        """Store a JSON value and return its id, 64 hex digits that follow from its content."""
+        params = BlobsPutParams(data=data, blob_type=BlobType(blob_type), **self._sender())
+        result = await self._ask(Method.blobs_put, params, BlobsPutResult)
+        return result.blob_id
+
+    async def get_blob(self, blob_id: str) -> Any:
+        """Return the value that is stored under an id."""
+        params = BlobsGetParams(blob_id=blob_id, **self._sender())
+        result = await self._ask(Method.blobs_get, params, BlobsGetResult)
+        return result.data
+
+    async def evaluate_flow(
+        self, flow: FlowDocument, input: Any, overrides: Any = None, key: str | None = None
+    ) -> Any:
+        """Run a flow as a part of this step, wait for it, and return its output.
+
+        overrides: patches to the flow's steps, `{"steps": {"<id>": {"value": …}}}`.
+        key: your own name for this run. When the step is tried again, the run that has this key is
+        found instead of started anew; without one it is recognised by its flow and its input.
+
+        Raises `FlowFailed` when the flow fails.
+        """
+        return await self.evaluate_flow_by_id(await self._stored(flow), input, overrides, key)
+
+    async def evaluate_flow_by_id(
+        self, flow_id: str, input: Any, overrides: Any = None, key: str | None = None
+    ) -> Any:
+        """Do what `evaluate_flow` does, with a flow that the server has already."""
+        status = await self.submit_run_by_id(
+            flow_id, [input], wait=True, overrides=overrides, key=key
+        )
+        return outputs_of(Method.runs_submit, status)[0]
+
+    async def evaluate_run(
+        self,
+        flow: FlowDocument,
+        inputs: Sequence[Any],
+        max_concurrency: int | None = None,
+        overrides: Any = None,
+        key: str | None = None,
+    ) -> list[Any]:
+        """Run a flow once for each input, wait for all, and return the outputs in their order.
+
+        max_concurrency: how many steps may be open at once.
+        Raises `FlowFailed` for the first input whose item failed.
+        """
+        flow_id = await self._stored(flow)
+        return await self.evaluate_run_by_id(flow_id, inputs, max_concurrency, overrides, key)
+
+    async def evaluate_run_by_id(
+        self,
+        flow_id: str,
+        inputs: Sequence[Any],
+        max_concurrency: int | None = None,
+        overrides: Any = None,
+        key: str | None = None,
+    ) -> list[Any]:
+        """Do what `evaluate_run` does, with a flow that the server has already."""
+        status = await self.submit_run_by_id(
+            flow_id,
+            inputs,
+            wait=True,
+            max_concurrency=max_concurrency,
+            overrides=overrides,
+            key=key,
+        )
+        return outputs_of(Method.runs_submit, status)
+
+    async def submit_run(
+        self,
+        flow: FlowDocument,
+        inputs: Sequence[Any],
+        wait: bool = False,
+        max_concurrency: int | None = None,
+        overrides: Any = None,
+        *,
+        key: str | None = None,
+        detached: bool = False,
+    ) -> RunStatusProtocol:
+        """Start a run of a flow, with one item for each input, and return how far it is.
+
+        wait: return only when it has ended; the status has its results then.
+        key: as for `evaluate_flow`.
+        detached: the run outlives this step, and its cancellation; else it ends with the step.
+        """
+        return await self.submit_run_by_id(
+            await self._stored(flow),
+            inputs,
+            wait,
+            max_concurrency,
+            overrides,
+            key=key,
+            detached=detached,
+        )
+
+    async def submit_run_by_id(
+        self,
+        flow_id: str,
+        inputs: Sequence[Any],
+        wait: bool = False,
+        max_concurrency: int | None = None,
+        overrides: Any = None,
+        *,
+        key: str | None = None,
+        detached: bool = False,
+    ) -> RunStatusProtocol:
+        """Do what `submit_run` does, with a flow that the server has already."""
+        params = RunsSubmitParams(
+            flow_id=flow_id,
+            inputs=list(inputs),
+            wait=wait,
+            max_concurrency=max_concurrency,
+            overrides=overrides,
+            key=key,
+            detached=detached or None,
+            **self._sender(),
+        )
+        return await self._ask(Method.runs_submit, params, RunStatusProtocol, waits=wait)
+
+    async def get_run(
+        self,
+        run_id: str,
+        wait: bool = False,
+        include_results: bool = False,
+        result_order: ResultOrder = ResultOrder.by_index,
+    ) -> RunStatusProtocol:
+        """Return how far a run is.
+
+        wait: return only when it has ended.
+        include_results: have the results of its items come along, in `result_order`.
+        """
+        params = RunsGetParams(
+            run_id=run_id,
+            wait=wait,
+            include_results=include_results,
+            result_order=ResultOrder(result_order),
+            **self._sender(),
+        )
+        return await self._ask(Method.runs_get, params, RunStatusProtocol, waits=wait)
+
+    async def _answer(self, answer: "Future[T]", method: Method, *, waits: bool) -> T:
+        raise NotImplementedError
+
+    async def _ask(self, method: Method, params: Any, result: type[T], *, waits: bool = False) -> T:
+        answer = self._execute.send(method, params, result, waits=waits)
+        return await self._answer(answer, method, waits=waits)
+
+    async def _stored(self, flow: FlowDocument) -> str:
+        return await self.put_blob(document_of(flow), BlobType.flow)
+
+    def _sender(self) -> dict[str, Any]:
+        task = self._execute.params
+        return {
+            "observability": task.observability,
+            "task_id": task.task_id,
+            "attempt": task.attempt,
+        }
+
+
+def document_of(flow: FlowDocument) -> object:
+    """Return what is stored of a flow."""
+    if isinstance(flow, str):
+        raise TypeError(
+            "a flow is an object, not a text: for the id of a stored flow use the method that ends "
+            "in `_by_id`; read a file first"
+        )
+    build = getattr(flow, "build", None)
+    return flow if build is None else build()
+
+
+def outputs_of(method: Method, status: RunStatusProtocol) -> list[Any]:
+    """Return the outputs of a run that has ended. Raises `FlowFailed` for the first that has none."""
+    if status.results is None or len(status.results) != status.items.total:
+        raise UnusableAnswer(method, f"the run {status.run_id} has not all of its results")
+    outputs = []
+    for item in sorted(status.results, key=lambda each: each.item_index):
+        result = item.result
+        if result is None or result.outcome != "success":
+            raise FlowFailed(status.run_id, item.item_index, result.error if result else None)
+        outputs.append(result.result)
+    return outputs
