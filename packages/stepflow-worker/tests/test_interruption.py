@@ -1,0 +1,221 @@
+"""The exception that ends a sync component hits its call, and nothing that its thread does later."""
+
+import _thread
+import ctypes
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stepflow.worker import Cancelled
+from stepflow.worker import _interruption as interruption
+from stepflow.worker._interruption import Interruption
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
+
+ROUNDS = 20_000
+
+
+def a_loop() -> None:
+    for _ in range(40):
+        pass
+
+
+class Moment:
+    """Counts the opcodes of one of `Interruption`'s methods, and does something in between."""
+
+    def __init__(self, opcode: int, do: Callable[[], None]) -> None:
+        self.has_come = False
+        self._left = opcode
+        self._do = do
+
+    def trace(self, frame: FrameType, event: str, _: object) -> "TraceFunction | None":
+        if frame.f_code.co_filename != interruption.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode" and not self.has_come:
+            self._left -= 1
+            if self._left < 0:
+                self.has_come = True
+                self._do()
+        return self.trace
+
+
+@contextmanager
+def between_opcodes(opcode: int, do: Callable[[], None]) -> Iterator[Moment]:
+    """Do something when this thread has run so many opcodes of an `Interruption`."""
+    moment = Moment(opcode, do)
+    before = sys.gettrace()
+    sys.settrace(moment.trace)
+    try:
+        yield moment
+    finally:
+        sys.settrace(before)
+
+
+def in_another_thread(do: Callable[[], None]) -> None:
+    """Have something done, and wait for it; `threading`'s own code could be hit in here as well."""
+    done = closed()
+
+    def run() -> None:
+        do()
+        done.release()
+
+    _thread.start_new_thread(run, ())
+    done.acquire()
+
+
+@pytest.fixture
+def often_switching() -> Iterator[None]:
+    """Let threads take turns every few bytecodes."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("often_switching")
+def test_it_never_hits_what_the_thread_does_after_the_call() -> None:
+    calls: list[Interruption] = []
+    outcomes = {"hit": 0, "finished": 0}
+    over = threading.Event()
+
+    def interrupter() -> None:
+        while not over.is_set():
+            if calls:
+                calls.pop().interrupt()
+
+    other = threading.Thread(target=interrupter)
+    other.start()
+    try:
+        for _ in range(ROUNDS):
+            call = Interruption()
+            calls.append(call)
+            try:
+                call.call(a_loop)
+                outcomes["finished"] += 1
+            except Cancelled:
+                outcomes["hit"] += 1
+            a_loop()  # a `Cancelled` in here would fail the test
+    finally:
+        over.set()
+        other.join()
+    assert min(outcomes.values()) > 0
+
+
+def test_wherever_the_call_is_when_it_comes_it_is_over_when_the_call_is() -> None:
+    endings = set[str]()
+    for opcode in range(1_000):
+        call = Interruption()
+        with between_opcodes(opcode, partial(in_another_thread, call.interrupt)) as moment:
+            try:
+                call.call(a_loop)
+                endings.add("finished")
+            except Cancelled:
+                endings.add("hit")
+        a_loop()  # what was sent and has not arrived would arrive here
+        if not moment.has_come:
+            break
+    assert endings == {"hit", "finished"}
+
+
+def test_what_is_being_sent_when_the_call_ends_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runner = Runner()
+    thread_number = ctypes.c_ulong
+
+    def in_the_midst_of_sending(number: int) -> ctypes.c_ulong:
+        runner.let_the_call_end()
+        return thread_number(number)
+
+    monkeypatch.setattr(ctypes, "c_ulong", in_the_midst_of_sending)
+    runner.call.interrupt()
+    runner.let_the_call_end()
+    runner.is_over = True
+    runner.thread.join()
+    assert runner.was_left_alone
+
+
+class Runner:
+    """A thread that runs a call until it may end, and then other code."""
+
+    def __init__(self) -> None:
+        self.call = Interruption()
+        self.is_over = False
+        self.was_left_alone = False
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        # Bare locks: an exception inside one of `threading`'s own methods could leave them broken.
+        self._begun, self._may_end, self._has_ended = closed(), closed(), closed()
+        self.thread.start()
+        self._begun.acquire()
+
+    def let_the_call_end(self) -> None:
+        if self._may_end.locked():
+            self._may_end.release()
+        self._has_ended.acquire(timeout=0.05)  # in vain where the call waits for who calls this
+
+    def _run(self) -> None:
+        with suppress(Cancelled):
+            self.call.call(self._waits)
+        with suppress(Cancelled):
+            self._has_ended.release()
+            while not self.is_over:
+                pass
+            self.was_left_alone = True
+
+    def _waits(self) -> None:
+        self._begun.release()
+        self._may_end.acquire()
+
+
+def closed() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
+def test_a_call_that_was_interrupted_before_it_began_does_not_run() -> None:
+    call = Interruption()
+    call.interrupt()
+    with pytest.raises(Cancelled):
+        call.call(lambda: pytest.fail("it ran"))
+
+
+def test_a_call_that_is_over_cannot_be_interrupted() -> None:
+    call = Interruption()
+    assert call.call(lambda: 7) == 7
+    call.interrupt()
+
+
+def test_a_call_may_catch_it_and_go_on() -> None:
+    call = Interruption()
+    begun = threading.Event()
+
+    def stubborn() -> str:
+        try:
+            begun.set()
+            while True:
+                pass
+        except Cancelled:
+            return "went on"
+
+    def other_thread() -> None:
+        begun.wait()
+        call.interrupt()
+
+    other = threading.Thread(target=other_thread)
+    other.start()
+    assert call.call(stubborn) == "went on"
+    other.join()
+
+
+def test_what_the_call_raises_by_itself_comes_through() -> None:
+    with pytest.raises(ZeroDivisionError):
+        Interruption().call(lambda: 1 // 0)
