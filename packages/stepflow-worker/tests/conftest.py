@@ -78,6 +78,15 @@ class Worker:
             self._kept.append(message)
         return message
 
+    def next_message(self, id: str | int | None) -> Json:
+        """The answer to one request, or any request that comes before it."""
+        for index, message in enumerate(self._kept):
+            if "method" in message or message["id"] == id:
+                return self._kept.pop(index)
+        while "method" not in (message := self.receive()) and message["id"] != id:
+            self._kept.append(message)
+        return message
+
     def begin(self, method: str, params: Json) -> int:
         """Send a request and return its id."""
         self._next_id += 1
@@ -88,7 +97,9 @@ class Worker:
         """Send a request and return its answer."""
         return self.answer(self.begin(method, {} if params is None else params))
 
-    def begin_execute(self, component: str, input: Json = None, attempt: int = 1) -> int:
+    def begin_execute(
+        self, component: str, input: Json = None, attempt: int = 1, **more: Json
+    ) -> int:
         return self.begin(
             "components/execute",
             {
@@ -97,8 +108,13 @@ class Worker:
                 "attempt": attempt,
                 "task_id": TASK,
                 "observability": OBSERVABILITY,
+                **more,
             },
         )
+
+    def cancel(self, attempt: int = 1, **more: Json) -> None:
+        params = {"task_id": TASK, "attempt": attempt, **more}
+        self.send(method="components/cancel", params=params)
 
     def execute(self, component: str, input: Json = None) -> Json:
         return self.answer(self.begin_execute(component, input))

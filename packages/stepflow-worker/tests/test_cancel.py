@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Json, Start, Worker
+    from conftest import Start, Worker
 
 SOURCE = """
 from stepflow.worker import Cancelled
@@ -45,16 +45,11 @@ def begun(worker: "Worker", component: str, attempt: int = 1) -> int:
     return id
 
 
-def cancel(worker: "Worker", attempt: int = 1, **more: "Json") -> None:
-    task = "01a201db-08a0-7403-9639-000000000001"
-    worker.send(method="components/cancel", params={"task_id": task, "attempt": attempt, **more})
-
-
 @pytest.mark.parametrize("component", ["/waits", "/waits_sync"])
 def test_a_cancelled_component_ends_where_it_waits(worker: "Worker", component: str) -> None:
     id = worker.begin_execute(component, "x")
     worker.called("blobs/get")
-    cancel(worker, reason="the run was cancelled")
+    worker.cancel(reason="the run was cancelled")
     error = worker.answer(id)["error"]
     assert error["code"] == -32005
     assert error["message"] == "the execute was cancelled: the run was cancelled"
@@ -62,7 +57,7 @@ def test_a_cancelled_component_ends_where_it_waits(worker: "Worker", component: 
 
 def test_a_sync_component_that_does_not_look_is_interrupted(worker: "Worker") -> None:
     id = begun(worker, "/computes")
-    cancel(worker)
+    worker.cancel()
     error = worker.answer(id)["error"]
     assert error["code"] == -32005
     assert "in computes" in error["data"]["traceback"]
@@ -70,7 +65,7 @@ def test_a_sync_component_that_does_not_look_is_interrupted(worker: "Worker") ->
 
 def test_a_component_that_finishes_in_spite_of_a_cancel_succeeds(worker: "Worker") -> None:
     id = begun(worker, "/looks")
-    cancel(worker)
+    worker.cancel()
     assert worker.answer(id)["result"] == {"output": "finished all the same"}
 
 
@@ -80,7 +75,7 @@ def test_what_waits_for_its_turn_is_answered_at_once(worker: "Worker", component
         worker.begin_execute(component, "x", attempt)
         worker.called("blobs/get")
     queued = worker.begin_execute(component, "x", 3)
-    cancel(worker, attempt=3)
+    worker.cancel(attempt=3)
     assert worker.receive()["id"] == queued
 
 
@@ -89,7 +84,7 @@ def test_only_the_attempt_that_is_meant_is_cancelled(worker: "Worker") -> None:
     request = worker.called("blobs/get")
     second = worker.begin_execute("/waits", "x", 2)
     worker.called("blobs/get")
-    cancel(worker, attempt=2)
+    worker.cancel(attempt=2)
     assert worker.answer(second)["error"]["code"] == -32005
     worker.give_blob(request, "still there")
     assert worker.answer(first)["result"] == {"output": "still there"}
