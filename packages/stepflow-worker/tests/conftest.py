@@ -48,15 +48,29 @@ class Worker:
         self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._kept: list[Json] = []
         self._next_id = 0
+        self._may_read = threading.Lock()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         for line in self._output:
             self._lines.put(line)
+            with self._may_read:
+                pass
         self._lines.put(b"")
 
+    @contextlib.contextmanager
+    def not_reading(self) -> Iterator[None]:
+        """Take no more from the worker for now."""
+        with self._may_read:
+            yield
+
+    def repeat_last(self) -> None:
+        """Send the last line once more."""
+        self.send_line(self._last)
+
     def send_line(self, line: bytes) -> None:
+        self._last = line
         self._input.write(line)
         self._input.flush()
 

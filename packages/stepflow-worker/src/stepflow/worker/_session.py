@@ -187,18 +187,23 @@ class Session:
         return None
 
     def _notified(self, message: Envelope) -> None:
-        if message.method == Method.components_cancel:
+        if message.method != Method.components_cancel:
+            if message.method != Method.initialized:
+                log.debug("ignored the notification %r", message.method)
+            return
+        try:
             self._cancel(_params(message, _cancel_params))
-        elif message.method != Method.initialized:
-            log.debug("ignored the notification %r", message.method)
+        except InvalidParams as error:
+            log.warning("%s", error)  # a notification has no answer, not even this one
 
-    def _cancel(self, params: ComponentsCancelParams) -> None:
+    def _cancel(self, params: ComponentsCancelParams) -> object:
         reason = f"the execute was cancelled{f': {params.reason}' if params.reason else ''}"
         ending = Ending(ErrorCode.CANCELLED, reason)
         for execution in self.executions():
             open = execution.params
             if (open.task_id, open.attempt) == (params.task_id, params.attempt):
                 self._executor.end(execution, ending)
+        return {}
 
     def _execute(self, id: MessageId, message: Envelope, reply: Reply, ask: Reply) -> Execution:
         params = _params(message, _execute_params)
@@ -277,7 +282,8 @@ _HANDLERS: dict[str, _Handler] = {
     Method.components_infer_schema: _Handler(
         msgspec.json.Decoder(ComponentsInferSchemaParams), Session._infer_schema
     ),
-    # A notification by nature; a peer that wants it acknowledged gets its answer too.
+    # Notifications by nature; a peer that wants them acknowledged gets its answer too.
+    Method.components_cancel: _Handler(_cancel_params, Session._cancel),
     Method.initialized: _Handler(msgspec.json.Decoder(InitializedParams), lambda *_: {}),
 }
 
