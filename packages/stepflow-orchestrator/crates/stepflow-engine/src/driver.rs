@@ -2,6 +2,9 @@
 //! what is owed once it is durable (invariant 7).
 
 mod carry;
+mod open_runs;
+mod plans;
+mod sub_runs;
 mod timers;
 mod tree;
 mod world;
@@ -12,13 +15,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use stepflow_protocol::{RunId, Value};
+use stepflow_protocol::{BlobId, RunId, Value};
 use tokio::sync::{mpsc, oneshot};
 
+use self::open_runs::{Made, OpenRuns};
 use self::timers::{Timer, TimerKey, Timers};
 use self::tree::Tree;
 use self::world::World;
-use crate::engine::{CancelError, Options, Ports, Submission};
+use crate::engine::{CancelError, Options, Origin, Ports, Submission};
 use crate::event::{CancelAsked, Record, RunCreated, TaskRef, ValueRef};
 use crate::machine::{Input, Missing, Rules};
 use crate::ports::{Answer, Inbox, Instance, NewRun, StoreError};
@@ -32,7 +36,11 @@ const SEMANTICS: u32 = 1;
 
 /// What the engine is told.
 pub(crate) enum Command {
-    Submit(Submission, oneshot::Sender<Result<RunId, StoreError>>),
+    Submit(Submission, Made),
+    /// With what tells apart the runs that one attempt asks for.
+    SubmitFrom(Origin, Submission, BlobId, Made),
+    /// Reply when the run has ended; the attempt waits for it.
+    Wait(RunId, Option<TaskRef>, oneshot::Sender<()>),
     Cancel(RunId, CancelAsked, oneshot::Sender<Result<(), CancelError>>),
     Subscribe(RunId, oneshot::Sender<Feed>),
     Started(TaskRef, Option<Arc<Instance>>),
@@ -69,6 +77,7 @@ pub(crate) struct Driver {
     step_timeout: Option<Duration>,
     ids: world::Ids,
     trees: HashMap<RunId, Tree>,
+    runs: OpenRuns,
     /// Attempts that a host has, with the timer of their timeout.
     offered: HashMap<TaskRef, (RunId, Option<TimerKey>)>,
     timers: Timers,
@@ -85,6 +94,7 @@ impl Driver {
             step_timeout: options.step_timeout,
             ids: world::Ids::default(),
             trees: HashMap::new(),
+            runs: OpenRuns::default(),
             offered: HashMap::new(),
             timers: Timers::default(),
             commands,
@@ -119,6 +129,8 @@ impl Driver {
     fn handle(&mut self, command: Command) {
         match command {
             Command::Submit(submission, reply) => self.submit(submission, reply),
+            Command::SubmitFrom(origin, submission, call, reply) => self.submit_from(origin, submission, call, reply),
+            Command::Wait(run, by, reply) => self.wait(run, by, reply),
             Command::Cancel(run, asked, reply) => self.cancel(run, asked, reply),
             Command::Subscribe(root, reply) => self.subscribe(root, reply),
             Command::Started(task, instance) => self.started(task, instance),
@@ -129,28 +141,30 @@ impl Driver {
         }
     }
 
-    fn submit(&mut self, submission: Submission, reply: oneshot::Sender<Result<RunId, StoreError>>) {
+    fn submit(&mut self, submission: Submission, reply: Made) {
         let root = RunId::from_uuid(self.ids.draw(self.ports.clock.now()));
         let plan = submission.plan;
         let created = RunCreated {
             run: root,
             root,
             parent: None,
+            parent_run: None,
             key: None,
             nested: None,
             flow_id: plan.flow_id,
             items: u32::try_from(submission.inputs.len()).unwrap_or(u32::MAX),
+            inputs: None,
             variables: submission.variables,
             overrides: submission.overrides,
             limit: submission.max_concurrency.unwrap_or(self.max_concurrency).max(1),
             deadline_at: plan.timeout.map(|timeout| timers::after(self.ports.clock.now(), timeout)),
             semantics: SEMANTICS,
         };
-        let mut tree = Tree::new(root, Arc::clone(&plan));
+        let mut tree = Tree::new(root, Arc::clone(&plan), created.overrides.as_ref());
         for (item, input) in (0_u32..).zip(&submission.inputs) {
             tree.machine.values().insert(&ValueRef::Item(root, item), input.clone());
         }
-        tree.created = Some(reply);
+        self.runs.expect(root, root, reply);
         self.trees.insert(root, tree);
         // All inputs are in memory, so nothing can be missing here.
         let records = self.decide(root, Input::Submitted(created)).unwrap_or_default();
@@ -160,12 +174,15 @@ impl Driver {
     }
 
     fn cancel(&mut self, run: RunId, asked: CancelAsked, reply: oneshot::Sender<Result<(), CancelError>>) {
-        let Some(tree) = self.trees.get_mut(&run).filter(|tree| !tree.machine.state().is_ended()) else {
+        let root = self.runs.root_of(run);
+        let is_open = |root: &RunId| self.trees.get(root).is_some_and(|tree| tree.machine.state().is_open(run));
+        let Some(root) = root.filter(is_open) else {
             let _ = reply.send(Err(CancelError::NotRunning));
             return;
         };
-        tree.cancelled.push(reply);
-        self.feed(run, Input::CancelAsked(asked));
+        self.runs.when_cancelled(run, reply);
+        let run = (run != root).then_some(run);
+        self.feed(root, Input::CancelAsked(CancelAsked { run, ..asked }));
     }
 
     fn subscribe(&mut self, root: RunId, reply: oneshot::Sender<Feed>) {
@@ -186,7 +203,7 @@ impl Driver {
         }
         let Some(tree) = self.trees.get_mut(root) else { return };
         let Some(step) = tree.machine.state().tasks.get(&task.task_id).copied() else { return };
-        if let Some(timeout) = tree.planned(step).and_then(|planned| planned.timeout).or(self.step_timeout) {
+        if let Some(timeout) = tree.timeout_of(step).or(self.step_timeout) {
             *timer = Some(self.timers.arm(timeout, Timer::Attempt(*root, task)));
         }
         let notice = Notice::Started { step, task, instance };
@@ -200,7 +217,7 @@ impl Driver {
             self.timers.disarm(timer);
         }
         let tree = self.trees.get_mut(&root);
-        let instance = tree.and_then(|tree| tree.started.remove(&task)).and_then(Notice::into_instance);
+        let instance = tree.and_then(|tree| tree.closed(task));
         self.feed(root, Input::Answered(task, answer, instance));
     }
 
@@ -273,6 +290,7 @@ impl Driver {
     fn append(&mut self, root: RunId, records: Vec<Record>, mut stored: BoxFuture<'static, Result<(), StoreError>>) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         let upto = records.last().map_or(0, |record| record.seq);
+        records.iter().for_each(|record| self.runs.decided(record));
         tree.undurable.extend(records.into_iter().map(Arc::new));
         match (&mut stored).now_or_never() {
             Some(result) => self.appended(root, upto, result),
@@ -288,11 +306,12 @@ impl Driver {
     fn appended(&mut self, root: RunId, upto: u64, result: Result<(), StoreError>) {
         match result {
             Ok(()) => {
-                if let Some(tree) = self.trees.get_mut(&root) {
-                    tree.became_durable(upto);
-                    self.carry_out(root);
-                    self.settle(root);
-                }
+                let Some(tree) = self.trees.get_mut(&root) else { return };
+                let mut waited = Vec::new();
+                tree.became_durable(upto, |record| waited.extend(self.runs.durable(record)));
+                waited.into_iter().for_each(|task| self.waits_no_more(task));
+                self.carry_out(root);
+                self.settle(root);
             }
             Err(error) => self.abandon(root, error),
         }
@@ -300,9 +319,8 @@ impl Driver {
 
     /// Lets go of a tree whose events could not be stored: what is not durable was seen by nobody.
     fn abandon(&mut self, root: RunId, error: StoreError) {
-        if let Some(reply) = self.trees.remove(&root).and_then(|mut tree| tree.created.take()) {
-            let _ = reply.send(Err(error));
-        }
+        self.trees.remove(&root);
+        self.runs.abandon(root, &error);
     }
 
     /// Lets go of a tree that has ended and that nobody works for any more.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stepflow_flow::{Backoff, Misfit, Plan};
-use stepflow_protocol::{RunId, Value};
+use stepflow_protocol::{BlobId, RunId, Value, content_id};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::{Command, Driver, Mailbox, PostBox};
+use crate::event::{CancelAsked, TaskRef};
 use crate::machine::Rules;
 use crate::ports::{Clock, ComponentHost, Inbox, Journal, StoreError};
 use crate::subscription::Subscription;
@@ -63,12 +64,50 @@ pub struct Submission {
     pub max_concurrency: Option<u32>,
 }
 
+/// Where a run comes from that a running step asks for.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Who asks.
+    pub parent: Parent,
+    /// The asker's name for the run: the step's next attempt finds the run that has it. Without one, the next attempt
+    /// finds it by what is asked for.
+    pub key: Option<String>,
+    /// Whether the run is a root of its own, which nobody finds again and which outlives the step.
+    pub detached: bool,
+}
+
+/// Who asks for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parent {
+    /// An open attempt.
+    Attempt(TaskRef),
+    /// An attempt of this run; which one is not known.
+    Run(RunId),
+}
+
 /// Why a run could not be made.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// Inputs or variables do not fit the flow's schemas. Nothing was created.
     #[error("the input does not fit the flow's schema")]
     InvalidInput(Vec<ItemMisfit>),
+    /// The attempt that asks for the run is over.
+    #[error("the execute that asks is not open any more: its step has ended, was cancelled or is tried again")]
+    NotOpen,
+    /// The step has given the key to another flow's run.
+    #[error("the step has given this `key` to run `{run}` of another flow already: each sub-run needs one of its own")]
+    KeyTaken {
+        /// The run that has it.
+        run: RunId,
+    },
+    /// There are too many runs above it.
+    #[error("sub-runs are nested more than {most} deep: {chain}")]
+    TooDeep {
+        /// How many there may be.
+        most: usize,
+        /// The steps above it, by their ids.
+        chain: String,
+    },
     /// The store did not take the run.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -111,14 +150,21 @@ pub fn inbox() -> (Arc<dyn Inbox>, Mailbox) {
     (Arc::new(PostBox(sender.clone())), Mailbox { sender, receiver })
 }
 
+impl Mailbox {
+    /// The engine that will read this mailbox: made before it is started, for those who serve its hosts.
+    #[must_use]
+    pub fn engine(&self, journal: Arc<dyn Journal>) -> Engine {
+        Engine { commands: self.sender.clone(), journal }
+    }
+}
+
 impl Engine {
     /// Starts an engine on the current tokio runtime.
     #[must_use]
     pub fn start(options: Options, ports: Ports, mailbox: Mailbox) -> Self {
-        let commands = mailbox.sender.clone();
-        let journal = Arc::clone(&ports.journal);
+        let engine = mailbox.engine(Arc::clone(&ports.journal));
         tokio::spawn(Driver::new(options, ports, mailbox.sender).run(mailbox.receiver));
-        Self { commands, journal }
+        engine
     }
 
     /// Makes a run. It is durable when this returns.
@@ -126,22 +172,44 @@ impl Engine {
     /// # Errors
     /// When inputs or variables do not fit the flow's schemas, or the store cannot take the run.
     pub async fn submit(&self, submission: Submission) -> Result<RunId, Error> {
-        let misfits = misfits(&submission);
-        if !misfits.is_empty() {
-            return Err(Error::InvalidInput(misfits));
-        }
+        let none = Value::object::<&str>([]);
+        check(&submission, Some(submission.variables.as_ref().unwrap_or(&none)))?;
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Submit(submission, reply)).map_err(|_| Error::Stopped)?;
-        Ok(answer.await.map_err(|_| Error::Stopped)??)
+        answer.await.map_err(|_| Error::Stopped)?
     }
 
-    /// Cancels a run with its sub-runs. Its end is durable when this returns; its attempts may take a moment longer.
+    /// Makes a run that a running step asks for, or finds the one that an earlier attempt of the step has made. It is
+    /// durable when this returns. Without variables of its own it has those of the run above it.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`]; and when the step is not running any more, or the runs are nested too deep.
+    pub async fn submit_from(&self, origin: Origin, submission: Submission) -> Result<RunId, Error> {
+        // Inherited variables are what they are: a step that misses one says so.
+        check(&submission, submission.variables.as_ref())?;
+        let (reply, answer) = oneshot::channel();
+        let call = call(&submission);
+        self.commands.send(Command::SubmitFrom(origin, submission, call, reply)).map_err(|_| Error::Stopped)?;
+        answer.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// Waits for the end of a run, root or not, that is running here; returns at once for any other. `by` is the
+    /// attempt that waits: until then it holds no slot of its tree. Returns also when the engine stops.
+    pub async fn ended(&self, run: RunId, by: Option<TaskRef>) {
+        let (reply, answer) = oneshot::channel();
+        if self.commands.send(Command::Wait(run, by, reply)).is_ok() {
+            let _ = answer.await;
+        }
+    }
+
+    /// Cancels a run, root or not, with the runs below it. Its end is durable when this returns; its attempts may take
+    /// a moment longer.
     ///
     /// # Errors
     /// When it is not running.
     pub async fn cancel(&self, run: RunId, by: &str, reason: Option<&str>) -> Result<(), CancelError> {
         let (reply, answer) = oneshot::channel();
-        let asked = crate::event::CancelAsked { by: by.to_owned(), reason: reason.map(str::to_owned) };
+        let asked = CancelAsked { run: None, by: by.to_owned(), reason: reason.map(str::to_owned) };
         self.commands.send(Command::Cancel(run, asked, reply)).map_err(|_| CancelError::Stopped)?;
         answer.await.map_err(|_| CancelError::Stopped)?
     }
@@ -164,15 +232,26 @@ impl Engine {
     }
 }
 
-fn misfits(submission: &Submission) -> Vec<ItemMisfit> {
+/// Tells apart what an attempt asks for without naming it.
+fn call(submission: &Submission) -> BlobId {
+    let mut text = format!("{}\n", submission.plan.flow_id).into_bytes();
+    for part in submission.inputs.iter().chain(&submission.overrides) {
+        text.extend_from_slice(part.as_bytes());
+        text.push(b'\n');
+    }
+    content_id(&text)
+}
+
+/// Whether the inputs, and these variables, fit the flow's schemas.
+fn check(submission: &Submission, variables: Option<&Value>) -> Result<(), Error> {
     let plan = &submission.plan;
     let of = |item: Option<usize>, checked: Result<(), Vec<Misfit>>| {
         checked.err().into_iter().flatten().map(move |misfit| ItemMisfit { item, misfit })
     };
-    let variables = submission.variables.clone().unwrap_or_else(|| Value::object::<&str>([]));
-    let mut found: Vec<ItemMisfit> = of(None, plan.check_variables(&variables)).collect();
+    let variables = variables.map_or(Ok(()), |variables| plan.check_variables(variables));
+    let mut misfits: Vec<ItemMisfit> = of(None, variables).collect();
     for (item, input) in submission.inputs.iter().enumerate() {
-        found.extend(of(Some(item), plan.check_input(input)));
+        misfits.extend(of(Some(item), plan.check_input(input)));
     }
-    found
+    if misfits.is_empty() { Ok(()) } else { Err(Error::InvalidInput(misfits)) }
 }

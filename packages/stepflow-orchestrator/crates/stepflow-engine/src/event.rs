@@ -141,7 +141,7 @@ pub enum Event {
     TimerFired(StepRef),
     /// An item ended.
     ItemEnded(ItemEnded),
-    /// Somebody asked for the end of the tree.
+    /// Somebody asked for the end of the tree, or of one run in it with all below it.
     CancelAsked(CancelAsked),
     /// A run ended.
     RunEnded(RunEnded),
@@ -163,6 +163,9 @@ pub struct RunCreated {
     /// The step that submitted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<StepRef>,
+    /// The run that it belongs to, when nobody can tell which of its steps submitted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_run: Option<RunId>,
     /// The name under which its parent's next attempt finds it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
@@ -171,8 +174,11 @@ pub struct RunCreated {
     pub nested: Option<Nested>,
     /// The flow.
     pub flow_id: FlowId,
-    /// The number of items; their inputs are rows of their own.
+    /// The number of items; the inputs of a root's are rows of their own.
     pub items: u32,
+    /// The inputs of the items of a sub-run that a worker submitted: an array.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<ValueRef>,
     /// The variables, an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variables: Option<Value>,
@@ -186,6 +192,23 @@ pub struct RunCreated {
     pub deadline_at: Option<Timestamp>,
     /// The version of the flow language's rules under which the run goes.
     pub semantics: u32,
+}
+
+impl RunCreated {
+    /// The run above it in its tree; none for a root.
+    #[must_use]
+    pub fn above(&self) -> Option<RunId> {
+        self.parent.map(|step| step.run).or(self.parent_run)
+    }
+
+    /// The inputs that stand in the event, an array: those of every sub-run.
+    #[must_use]
+    pub fn inline_inputs(&self) -> Option<&Value> {
+        match self.nested.as_ref().map(|nested| &nested.inputs).or(self.inputs.as_ref())? {
+            ValueRef::Inline(inputs) => Some(inputs),
+            ValueRef::Row(_) | ValueRef::Item(..) | ValueRef::Blob(_) => None,
+        }
+    }
 }
 
 /// What a step of control flow wants of its sub-run.
@@ -307,6 +330,9 @@ pub struct ItemEnded {
 /// See [`Event::CancelAsked`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CancelAsked {
+    /// The run, where it is not the root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
     /// Who asked.
     pub by: String,
     /// Why.

@@ -11,5 +11,5 @@ pub mod ports;
 mod subscription;
 
 pub use driver::Mailbox;
-pub use engine::{CancelError, Engine, Error, ItemMisfit, Options, Ports, Submission, inbox};
+pub use engine::{CancelError, Engine, Error, ItemMisfit, Options, Origin, Parent, Ports, Submission, inbox};
 pub use subscription::{Notice, Subscription};

@@ -12,6 +12,7 @@ mod nested;
 mod scope;
 mod state;
 mod values;
+mod waiting;
 
 use stepflow_protocol::RunId;
 
@@ -19,10 +20,12 @@ pub use decide::{Input, decide};
 pub use fold::fold;
 pub use frontier::Frontier;
 pub use given::{Given, Missing, Rules, Surroundings};
+pub(crate) use nested::{MAX_DEPTH, chain};
 pub use state::{Attempt, AttemptState, Effect, Item, ItemEnd, Phase, Run, RunTree, Step, outstanding, owed_between};
 pub use values::Values;
+pub use waiting::Waiting;
 
-use crate::event::{EVENT_VERSION, Event, Record};
+use crate::event::{EVENT_VERSION, Event, Record, TaskRef};
 
 /// A run tree with what is derived from it.
 #[derive(Debug)]
@@ -30,6 +33,7 @@ pub struct Machine {
     state: RunTree,
     frontier: Frontier,
     values: Values,
+    waiting: Waiting,
     undelivered: Vec<Record>,
 }
 
@@ -41,6 +45,7 @@ impl Machine {
             state: RunTree::new(root),
             frontier: Frontier::default(),
             values: Values::default(),
+            waiting: Waiting::default(),
             undelivered: Vec::new(),
         }
     }
@@ -66,6 +71,23 @@ impl Machine {
         &mut self.values
     }
 
+    /// The attempts that wait for runs.
+    #[must_use]
+    pub fn waiting(&self) -> &Waiting {
+        &self.waiting
+    }
+
+    /// The attempt waits for a run from now on: until [`Machine::waits_no_more`] its slot is free. What that makes
+    /// room for comes with [`Input::Continue`].
+    pub fn waits(&mut self, task: TaskRef) {
+        self.waiting.begin(&self.state, task);
+    }
+
+    /// A run that the attempt waited for has ended. Its slot counts again, even if another attempt has taken it.
+    pub fn waits_no_more(&mut self, task: TaskRef) {
+        self.waiting.end(task);
+    }
+
     /// Takes one input and decides until nothing more follows. The records are one append; they are also folded
     /// into the state already.
     ///
@@ -75,7 +97,7 @@ impl Machine {
     pub fn apply(&mut self, input: Input, world: &mut dyn Surroundings) -> Result<Vec<Record>, Missing> {
         let mut next = input;
         loop {
-            let mut given = Given { frontier: &mut self.frontier, values: &self.values, world };
+            let mut given = Given { frontier: &mut self.frontier, values: &self.values, waiting: &self.waiting, world };
             let events = decide(&self.state, next, &mut given)?;
             if events.is_empty() {
                 return Ok(std::mem::take(&mut self.undelivered));
@@ -93,6 +115,11 @@ impl Machine {
     fn take(&mut self, record: &Record, world: &dyn Surroundings) {
         if let Event::ItemEnded(ended) = &record.event {
             self.values.forget_item(&self.state, ended.run, ended.item);
+        }
+        match &record.event {
+            Event::AttemptEnded(ended) => self.waiting.forget(ended.task),
+            Event::OwnerChanged(_) => self.waiting = Waiting::default(),
+            _ => {}
         }
         self.values.keep(record);
         fold(&mut self.state, record);

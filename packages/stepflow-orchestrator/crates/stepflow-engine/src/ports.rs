@@ -1,4 +1,5 @@
-//! What the engine asks of the world: a host for components, a journal, a store for content, a clock.
+//! What the engine asks of the world: a host for components, a journal, a store for content, a clock; and what hosts
+//! ask of the server for their workers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,8 +7,10 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use stepflow_protocol::{BlobId, BlobType, FlowError, FlowId, RunId, Value};
+use stepflow_flow::Plan;
+use stepflow_protocol::{BlobId, BlobType, FlowError, FlowId, ResultOrder, RunId, RunStatusProtocol, Value};
 
+use crate::engine::Origin;
 use crate::event::{Control, Record, Route, TaskRef, ValueRef};
 
 /// A task as it is handed to a host: all that is needed to run it, on this machine or another.
@@ -173,7 +176,7 @@ pub struct NewRun {
     /// The run.
     pub run: RunId,
     /// The flow.
-    pub plan: Arc<stepflow_flow::Plan>,
+    pub plan: Arc<Plan>,
     /// The items' inputs.
     pub inputs: Vec<Value>,
     /// The first events.
@@ -186,7 +189,7 @@ pub trait Journal: Send + Sync {
     fn create(&self, run: NewRun) -> BoxFuture<'static, Result<(), StoreError>>;
 
     /// Keeps a flow that a sub-run is made of.
-    fn keep_flow(&self, plan: Arc<stepflow_flow::Plan>);
+    fn keep_flow(&self, plan: Arc<Plan>);
 
     /// Adds events to a tree's journal. Several appends of one tree may be under way; they keep their order.
     fn append(&self, root: RunId, records: Vec<Record>) -> BoxFuture<'static, Result<(), StoreError>>;
@@ -214,6 +217,73 @@ pub trait Blobs: Send + Sync {
 
     /// The content of this id.
     fn get(&self, id: BlobId) -> BoxFuture<'static, Result<Blob, StoreError>>;
+}
+
+/// A run that a worker asks for.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// The flow.
+    pub flow_id: FlowId,
+    /// One input for each item.
+    pub inputs: Vec<Value>,
+    /// What is changed in the flow's steps.
+    pub overrides: Option<Value>,
+    /// How many attempts of the run may be open at once.
+    pub max_concurrency: Option<u32>,
+    /// Which step asks; `None` when that cannot be told: the run is then a root of its own.
+    pub origin: Option<Origin>,
+}
+
+/// Why a worker's request about runs was refused.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RunsError {
+    /// There is no such thing.
+    #[error("there is no {what} `{id}`")]
+    NotFound {
+        /// What was looked for.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// An input does not fit the flow's schema. Nothing was created.
+    #[error("{message}")]
+    InvalidInput {
+        /// What is wrong.
+        message: String,
+        /// Where, as a JSON pointer into the inputs: `/0/q`.
+        path: String,
+    },
+    /// What was asked for cannot be, for the reason given.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// What a worker may ask of the server about flows and runs.
+pub trait Runs: Send + Sync {
+    /// The flow of this id: one that a run was made of, or the content of a blob.
+    fn flow(&self, id: FlowId) -> BoxFuture<'static, Result<Arc<Plan>, RunsError>>;
+
+    /// Makes a run, or finds the one that an earlier attempt of the step has made.
+    fn submit(&self, request: RunRequest) -> BoxFuture<'static, Result<RunId, RunsError>>;
+
+    /// How far a run is, with the results of its items in this order, or without.
+    fn status(
+        &self,
+        run: RunId,
+        results: Option<ResultOrder>,
+    ) -> BoxFuture<'static, Result<RunStatusProtocol, RunsError>>;
+
+    /// Waits for the end of a run. Until then the attempt that waits holds no slot of its tree.
+    fn ended(&self, run: RunId, by: Option<TaskRef>) -> BoxFuture<'static, ()>;
+}
+
+/// What the server serves to its workers.
+#[derive(Clone)]
+pub struct Served {
+    /// Contents.
+    pub blobs: Arc<dyn Blobs>,
+    /// Runs and flows.
+    pub runs: Arc<dyn Runs>,
 }
 
 /// Tells the time. Due times are wall time; waiting for them is the driver's business.

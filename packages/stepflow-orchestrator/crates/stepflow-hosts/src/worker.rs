@@ -13,7 +13,6 @@
 //! `stdio` knows lines and no protocol, `incarnation` is a process with the tasks around its pipes, `supervisor` keeps
 //! one alive in each of the plugin's slots, and `process` is the only file with platform code.
 
-mod blobs;
 mod connection;
 mod core;
 mod execute;
@@ -23,6 +22,7 @@ mod message;
 mod options;
 mod pool;
 mod process;
+mod requests;
 mod start_error;
 mod status;
 mod stdio;

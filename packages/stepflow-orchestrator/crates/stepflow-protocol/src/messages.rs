@@ -32,7 +32,7 @@ pub mod codes {
     pub const SERVER_ERROR: i64 = -32000;
     /// The worker has no such component.
     pub const COMPONENT_NOT_FOUND: i64 = -32001;
-    /// The step's input does not fit the component's type; `data.path` names the place.
+    /// The step's input does not fit the component's type, or a sub-run's the flow's; `data.path` names the place.
     pub const INVALID_INPUT: i64 = -32002;
     /// The component raised; `data` is a `FailureDetails`.
     pub const COMPONENT_FAILED: i64 = -32003;
@@ -42,6 +42,10 @@ pub mod codes {
     pub const CANCELLED: i64 = -32005;
     /// The worker is draining; the component was not called.
     pub const NOT_ACCEPTED: i64 = -32006;
+    /// The flow, run or step that a worker's request names is not there.
+    pub const NOT_FOUND: i64 = -32011;
+    /// What stands in the place of an id is none.
+    pub const INVALID_ID: i64 = -32012;
 }
 
 /// The name of a method.

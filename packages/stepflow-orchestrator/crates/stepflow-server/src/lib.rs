@@ -16,6 +16,7 @@ pub mod service;
 mod stderr;
 mod subflow;
 mod telemetry;
+mod worker_runs;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use stepflow_engine::ports::{Blobs, ComponentHost, Inbox, SystemClock};
+use stepflow_engine::ports::{Blobs, ComponentHost, Inbox, Served, SystemClock};
 use stepflow_engine::{Engine, Ports};
 use stepflow_flow::{Code, Diagnostic, Flow, Path, Plan};
 use stepflow_hosts::{
@@ -19,6 +19,7 @@ use crate::catalog::{Catalog, Serves};
 use crate::config::{Builtin, Config, Plugin, Worker};
 use crate::plugins::{Listed, Plugins};
 use crate::subflow;
+use crate::worker_runs::WorkerRuns;
 
 /// A server in memory, with the plugins of a configuration.
 pub struct Service {
@@ -70,6 +71,7 @@ impl Service {
         let store = MemoryStore::new(config.store.clone());
         let (inbox, mailbox) = stepflow_engine::inbox();
         let blobs: Arc<dyn Blobs> = Arc::clone(&store) as Arc<dyn Blobs>;
+        let runs = Arc::new(WorkerRuns::new(mailbox.engine(Arc::clone(&store) as _), Arc::clone(&store)));
         let mut hosts: BTreeMap<String, Arc<dyn ComponentHost>> = BTreeMap::new();
         let mut workers = BTreeMap::new();
         let mut lists: BTreeMap<String, (&'static str, Arc<dyn Serves>)> = BTreeMap::new();
@@ -82,8 +84,9 @@ impl Service {
                     builtin
                 }
                 Plugin::Stepflow(worker) => {
+                    let served = Served { blobs, runs: Arc::clone(&runs) as _ };
                     let options = WorkerOptions { shutdown_grace: grace, ..worker_options(config, name, worker) };
-                    let worker = Arc::new(WorkerHost::new(options, inbox, blobs));
+                    let worker = Arc::new(WorkerHost::new(options, inbox, served));
                     workers.insert(name.clone(), Arc::clone(&worker));
                     lists.insert(name.clone(), (plugin.type_name(), Arc::clone(&worker) as _));
                     worker
@@ -191,11 +194,9 @@ impl Service {
 
     /// Waits until a run has ended, the time is over, or the server is about to stop.
     pub async fn wait_for(&self, run: RunId, timeout: Duration) {
-        let mut news = self.engine.subscribe(run, 0);
         let mut stopping = self.stopping.subscribe();
-        let ended = async { while let Ok(Some(_)) = news.next().await {} };
         tokio::select! {
-            () = ended => {}
+            () = self.engine.ended(run, None) => {}
             () = tokio::time::sleep(timeout) => {}
             _ = stopping.wait_for(|stopping| *stopping) => {}
         }

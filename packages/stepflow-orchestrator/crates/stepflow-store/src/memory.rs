@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use parking_lot::Mutex;
-use stepflow_engine::event::{Event, Outcome, Record, RunCreated, ValueRef};
+use stepflow_engine::event::{Event, Outcome, Record, ValueRef};
 use stepflow_engine::ports::{Blob, Blobs, Journal, NewRun, StoreError};
 use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, ExecutionStatus, FlowId, FlowResult, RunId, Value, content_id};
@@ -127,7 +127,7 @@ impl Kept {
         let mut ended = false;
         for record in records {
             if let Event::RunCreated(created) = &record.event
-                && created.parent.is_some()
+                && created.run != root
             {
                 self.roots.insert(created.run, root);
             }
@@ -160,12 +160,9 @@ impl Tree {
     }
 
     /// The inputs of a sub-run stand in its first event.
-    fn nested_inputs(&self, run: RunId) -> Option<&Value> {
+    fn sub_run_inputs(&self, run: RunId) -> Option<&Value> {
         self.journal.iter().find_map(|record| match &record.event {
-            Event::RunCreated(RunCreated { run: of, nested: Some(nested), .. }) if *of == run => match &nested.inputs {
-                ValueRef::Inline(inputs) => Some(inputs),
-                _ => None,
-            },
+            Event::RunCreated(created) if created.run == run => created.inline_inputs(),
             _ => None,
         })
     }
@@ -173,7 +170,7 @@ impl Tree {
     fn value(&self, place: &ValueRef) -> Option<Value> {
         match place {
             ValueRef::Inline(value) => Some(value.clone()),
-            ValueRef::Item(run, item) => match self.nested_inputs(*run) {
+            ValueRef::Item(run, item) => match self.sub_run_inputs(*run) {
                 Some(inputs) => inputs.elements().into_iter().nth(*item as usize),
                 None => self.inputs.get(*item as usize).cloned(),
             },

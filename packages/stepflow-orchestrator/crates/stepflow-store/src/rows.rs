@@ -13,6 +13,8 @@ pub struct RunRow {
     pub run: RunId,
     /// The root of its tree.
     pub root: RunId,
+    /// The run above it; none for a root.
+    pub parent: Option<RunId>,
     /// The flow.
     pub flow_id: FlowId,
     /// The flow's name.
@@ -110,6 +112,7 @@ impl Rows {
                 let row = RunRow {
                     run: created.run,
                     root: created.root,
+                    parent: created.above(),
                     flow_id: created.flow_id,
                     flow_name: None,
                     status: ExecutionStatus::Running,

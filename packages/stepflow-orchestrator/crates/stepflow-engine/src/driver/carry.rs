@@ -55,7 +55,8 @@ impl Driver {
             tree.held.push(Effect::Offer { task, step, route, input: input.clone() });
             return self.load(root, vec![input]);
         };
-        let (Some(plan), Some(planned)) = (tree.plan_of(step.run), tree.planned(step)) else { return };
+        let Some(plan) = tree.plan_of(step.run) else { return };
+        let Some(planned) = plan.steps.get(step.step as usize) else { return };
         let state = tree.machine.state();
         let envelope = TaskEnvelope {
             task,

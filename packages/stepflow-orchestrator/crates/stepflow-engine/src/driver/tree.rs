@@ -2,21 +2,23 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
-use stepflow_flow::{Plan, PlannedStep};
-use stepflow_protocol::{FlowId, RunId};
-use tokio::sync::{mpsc, oneshot};
+use stepflow_flow::Plan;
+use stepflow_protocol::{RunId, Value};
+use tokio::sync::mpsc;
 
-use crate::engine::CancelError;
+use super::plans::Plans;
+use super::sub_runs::Calls;
 use crate::event::{Record, StepRef, TaskRef};
 use crate::machine::{Effect, Machine};
-use crate::ports::StoreError;
+use crate::ports::Instance;
 use crate::subscription::Notice;
 
 /// See the module.
 pub(super) struct Tree {
     pub machine: Machine,
-    pub plans: HashMap<FlowId, Arc<Plan>>,
+    pub plans: Plans,
     /// Decided and not yet durable, in order.
     pub undurable: VecDeque<Arc<Record>>,
     /// The last durable sequence.
@@ -30,18 +32,17 @@ pub(super) struct Tree {
     pub subscribers: Vec<mpsc::UnboundedSender<Notice>>,
     /// What workers have now: whoever subscribes later is told, for no journal says so.
     pub started: HashMap<TaskRef, Notice>,
-    /// Who waits for the run to be durable.
-    pub created: Option<oneshot::Sender<Result<RunId, StoreError>>>,
-    /// Who waits for its cancellation to be durable.
-    pub cancelled: Vec<oneshot::Sender<Result<(), CancelError>>>,
-    root: RunId,
+    /// How often open attempts have asked for the same sub-run.
+    pub calls: HashMap<TaskRef, Calls>,
 }
 
 impl Tree {
-    pub fn new(root: RunId, plan: Arc<Plan>) -> Self {
+    pub fn new(root: RunId, plan: Arc<Plan>, overrides: Option<&Value>) -> Self {
+        let mut plans = Plans::default();
+        plans.add(plan, overrides);
         Self {
             machine: Machine::new(root),
-            plans: HashMap::from([(plan.flow_id, plan)]),
+            plans,
             undurable: VecDeque::new(),
             durable: 0,
             carried: 0,
@@ -49,36 +50,34 @@ impl Tree {
             held: Vec::new(),
             subscribers: Vec::new(),
             started: HashMap::new(),
-            created: None,
-            cancelled: Vec::new(),
-            root,
+            calls: HashMap::new(),
         }
-    }
-
-    /// The plan of a step.
-    pub fn planned(&self, step: StepRef) -> Option<&PlannedStep> {
-        self.plan_of(step.run)?.steps.get(step.step as usize)
     }
 
     /// The plan of a run.
-    pub fn plan_of(&self, run: RunId) -> Option<&Arc<Plan>> {
-        self.plans.get(&self.machine.state().runs.get(&run)?.flow_id)
+    pub fn plan_of(&self, run: RunId) -> Option<Arc<Plan>> {
+        let run = self.machine.state().runs.get(&run)?;
+        self.plans.get(run.flow_id, run.overrides.as_ref())
     }
 
-    /// Everything up to this sequence is durable: whoever waited for it may know.
-    pub fn became_durable(&mut self, upto: u64) {
+    /// How long an attempt of a step may take, where its flow says so.
+    pub fn timeout_of(&self, step: StepRef) -> Option<Duration> {
+        self.plan_of(step.run)?.steps.get(step.step as usize)?.timeout
+    }
+
+    /// Everything up to this sequence is durable: subscribers may know, and `known` is told of each record.
+    pub fn became_durable(&mut self, upto: u64, mut known: impl FnMut(&Record)) {
         self.durable = self.durable.max(upto);
         while let Some(record) = self.undurable.pop_front_if(|record| record.seq <= upto) {
+            known(&record);
             self.publish(&Notice::Record(record));
         }
-        if let Some(reply) = self.created.take() {
-            let _ = reply.send(Ok(self.root));
-        }
-        if self.machine.state().is_ended() && self.undurable.is_empty() {
-            for reply in self.cancelled.drain(..) {
-                let _ = reply.send(Ok(()));
-            }
-        }
+    }
+
+    /// Forgets the attempt, which is answered; the worker that had it.
+    pub fn closed(&mut self, task: TaskRef) -> Option<Arc<Instance>> {
+        self.calls.remove(&task);
+        self.started.remove(&task).and_then(Notice::into_instance)
     }
 
     /// Tells all subscribers, and forgets those who have gone.

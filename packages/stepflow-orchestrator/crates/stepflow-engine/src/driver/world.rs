@@ -1,6 +1,5 @@
 //! What the driver lends to its machines: time, ids, chance, routes, plans.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,6 +7,7 @@ use stepflow_flow::{Level, Plan, Source, load};
 use stepflow_protocol::{ErrorKind, FlowError, FlowId, Value};
 use uuid::Uuid;
 
+use super::plans::Plans;
 use crate::engine::Ports;
 use crate::machine::{Rules, Surroundings};
 use crate::ports::Target;
@@ -28,7 +28,7 @@ impl Ids {
 pub(super) struct World<'a> {
     pub ports: &'a Ports,
     pub rules: &'a Rules,
-    pub plans: &'a mut HashMap<FlowId, Arc<Plan>>,
+    pub plans: &'a mut Plans,
     pub ids: &'a mut Ids,
 }
 
@@ -60,17 +60,17 @@ impl Surroundings for World<'_> {
             let why = first.map_or_else(String::new, |first| format!("{} at `{}`", first.message, first.path));
             FlowError::new(ErrorKind::InvalidInput, format!("the sub-flow cannot run: {why}"))
         })?;
-        if let Some(known) = self.plans.get(&plan.flow_id) {
-            return Ok(Arc::clone(known));
+        if let Some(known) = self.plans.get(plan.flow_id, None) {
+            return Ok(known);
         }
         let plan = Arc::new(plan);
         self.ports.journal.keep_flow(Arc::clone(&plan));
-        self.plans.insert(plan.flow_id, Arc::clone(&plan));
+        self.plans.add(Arc::clone(&plan), None);
         Ok(plan)
     }
 
-    fn plan(&self, flow: FlowId) -> Option<Arc<Plan>> {
-        self.plans.get(&flow).cloned()
+    fn plan(&self, flow: FlowId, overrides: Option<&Value>) -> Option<Arc<Plan>> {
+        self.plans.get(flow, overrides)
     }
 
     fn rules(&self) -> &Rules {

@@ -1,5 +1,6 @@
 //! Says what has happened. Changes nothing: see `fold` for what an event does.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use stepflow_flow::{OnError, Plan};
@@ -7,7 +8,7 @@ use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, RunId, TaskId, Va
 
 use super::frontier::Ready;
 use super::given::{Given, Missing, plan_of};
-use super::state::{Phase, RunTree};
+use super::state::{Phase, Run, RunTree};
 use super::{answer, nested};
 use crate::event::{
     CancelAsked, Event, ItemEnded, Outcome, OwnerChanged, RunCreated, RunEnded, StepEnded, StepRef, StepScheduled,
@@ -57,7 +58,6 @@ pub fn decide(state: &RunTree, input: Input, given: &mut Given<'_>) -> Result<Ve
             nothing if nothing.is_empty() => proceed(state, given),
             events => Ok(events),
         },
-        Input::CancelAsked(_) if state.is_ended() || state.cancel_asked => Ok(Vec::new()),
         Input::CancelAsked(asked) => Ok(cancelled(state, asked)),
         Input::OwnerChanged(changed) => Ok(vec![Event::OwnerChanged(changed)]),
         Input::Continue => proceed(state, given),
@@ -69,6 +69,10 @@ fn proceed(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing
     // Invariant 3: nothing is scheduled after a cancel or the end.
     if state.cancel_asked || state.is_ended() {
         return Ok(Vec::new());
+    }
+    let events = orphaned(state, given);
+    if !events.is_empty() {
+        return Ok(events);
     }
     loop {
         given.frontier.explore(state, given.values, |run| plan_of(given.world, state, run))?;
@@ -88,10 +92,10 @@ fn proceed(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing
         if !events.is_empty() {
             return Ok(events);
         }
-        let free = state.free_slots();
-        let chosen = given.frontier.choose(state, free);
+        let free = given.waiting.free_slots(state);
+        let chosen = given.frontier.choose(state, given.waiting, free);
         if free > chosen.len()
-            && let Some(at) = given.frontier.next_unopened(state)
+            && let Some(at) = given.frontier.next_unopened(state, given.waiting)
             && let Some(plan) = plan_of(given.world, state, at.0)
         {
             given.frontier.open(state, &plan, at);
@@ -143,10 +147,12 @@ fn finished(state: &RunTree, given: &Given<'_>) -> Vec<Event> {
     }
     if events.is_empty() {
         // Runs of which every item has been folded as ended; a run without items is one at once.
-        let done = state.runs.iter().filter(|(_, run)| run.unended == 0 && !run.status.is_terminal());
-        events.extend(done.map(|(id, run)| {
-            let status = if run.failed { ExecutionStatus::Failed } else { ExecutionStatus::Completed };
-            Event::RunEnded(RunEnded { run: *id, status })
+        let complete = given.frontier.complete();
+        events.extend(outlived(state, complete));
+        let ended = complete.iter().filter_map(|id| Some((*id, state.runs.get(id)?)));
+        events.extend(ended.map(|(run, Run { failed, .. })| {
+            let status = if *failed { ExecutionStatus::Failed } else { ExecutionStatus::Completed };
+            Event::RunEnded(RunEnded { run, status })
         }));
     }
     events
@@ -241,13 +247,28 @@ pub(super) fn step_failed(step: StepRef, error: FlowError) -> Event {
 }
 
 fn cancelled(state: &RunTree, asked: CancelAsked) -> Vec<Event> {
+    let run = asked.run.unwrap_or(state.root);
+    if state.cancel_asked || !state.is_open(run) {
+        return Vec::new();
+    }
     let why = asked.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
     let error = FlowError::new(ErrorKind::Cancelled, format!("cancelled by {}{why}", asked.by));
     let mut events = vec![Event::CancelAsked(asked)];
-    for run in state.runs.keys().rev() {
-        events.extend(closed(state, *run, ExecutionStatus::Cancelled, &error));
-    }
+    events.extend(closed_from(state, [run], ExecutionStatus::Cancelled, &error));
     events
+}
+
+/// Sub-runs whose step has failed, or goes on with its default: it waits for them no more.
+fn orphaned(state: &RunTree, given: &Given<'_>) -> Vec<Event> {
+    let error = FlowError::new(ErrorKind::Cancelled, "the step that submitted the run has failed");
+    closed_from(state, given.frontier.orphaned(), ExecutionStatus::Cancelled, &error)
+}
+
+/// What is still open below runs that end: no sub-run outlives the run above it.
+fn outlived(state: &RunTree, ending: &BTreeSet<RunId>) -> Vec<Event> {
+    let error = FlowError::new(ErrorKind::Cancelled, "the run above it has ended; a `detached` run goes on by itself");
+    let below = with_all_below(state, ending.iter().copied()).into_iter().filter(|run| !ending.contains(run));
+    below.flat_map(|run| closed(state, run, ExecutionStatus::Cancelled, &error)).collect()
 }
 
 fn deadline_reached(state: &RunTree, run: RunId, given: &Given<'_>) -> Vec<Event> {
@@ -255,8 +276,26 @@ fn deadline_reached(state: &RunTree, run: RunId, given: &Given<'_>) -> Vec<Event
         return Vec::new();
     }
     let error = FlowError::new(ErrorKind::Timeout, "the run took longer than the flow's `timeout` allows");
-    let runs = state.with_descendants(run);
-    runs.into_iter().rev().flat_map(|run| closed(state, run, ExecutionStatus::Failed, &error)).collect()
+    closed_from(state, [run], ExecutionStatus::Failed, &error)
+}
+
+/// The end of these runs and of all that is open below them.
+fn closed_from(
+    state: &RunTree,
+    runs: impl IntoIterator<Item = RunId>,
+    status: ExecutionStatus,
+    error: &FlowError,
+) -> Vec<Event> {
+    with_all_below(state, runs).into_iter().flat_map(|run| closed(state, run, status, error)).collect()
+}
+
+/// These runs and those below them, each once, the deepest first.
+fn with_all_below(state: &RunTree, runs: impl IntoIterator<Item = RunId>) -> Vec<RunId> {
+    let mut seen = BTreeSet::new();
+    let mut found: Vec<RunId> =
+        runs.into_iter().flat_map(|run| state.with_descendants(run)).filter(|run| seen.insert(*run)).collect();
+    found.reverse();
+    found
 }
 
 /// The end of everything in a run that has not ended.

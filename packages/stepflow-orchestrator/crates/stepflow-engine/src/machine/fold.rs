@@ -21,7 +21,7 @@ pub fn fold(state: &mut RunTree, record: &Record) {
         Event::TimerStarted(timer) => timer_started(state, key, timer),
         Event::TimerFired(at) => timer_fired(state, *at),
         Event::ItemEnded(ended) => item_ended(state, ended),
-        Event::CancelAsked(_) => state.cancel_asked = true,
+        Event::CancelAsked(asked) => state.cancel_asked |= asked.run.is_none(),
         Event::RunEnded(RunEnded { run, status }) => run_ended(state, *run, *status),
         Event::OwnerChanged(OwnerChanged { epoch }) => owner_changed(state, record, *epoch),
         Event::StepReused(reused) => step_ended(state, key, reused.step, &reused.result),
@@ -39,24 +39,33 @@ fn run_created(state: &mut RunTree, key: OwedKey, created: &RunCreated) {
     let run = Run {
         flow_id: created.flow_id,
         parent: created.parent,
+        above: created.above(),
+        below: 0,
         key: created.key.clone(),
         nested: created.nested.clone(),
         limit: created.limit,
         open: 0,
         variables: created.variables.clone(),
+        overrides: created.overrides.clone(),
         deadline_at: created.deadline_at,
         status: ExecutionStatus::Running,
         items: vec![Item::default(); created.items as usize],
         unended: created.items,
         failed: false,
     };
+    if let Some(above) = run.above.and_then(|above| state.runs.get_mut(&above)) {
+        above.below += 1;
+    }
     state.runs.insert(created.run, run);
-    if let (Some(parent), Some(nested)) = (created.parent, &created.nested)
-        && let Some(step) = step_mut(state, parent)
-    {
+    let Some(parent) = created.parent else { return };
+    if let Some(key) = &created.key {
+        state.keyed.insert((parent, key.clone()), created.run);
+    }
+    let Some(step) = step_mut(state, parent) else { return };
+    step.sub_runs += 1;
+    if let Some(nested) = &created.nested {
         step.phase = Phase::Nested(created.run);
         step.input = Some(nested.step_input.clone());
-        step.sub_runs += 1;
     }
 }
 
@@ -179,11 +188,17 @@ fn item_ended(state: &mut RunTree, ended: &ItemEnded) {
     run.failed |= ended.status == ExecutionStatus::Failed;
 }
 
-fn run_ended(state: &mut RunTree, run: RunId, status: ExecutionStatus) {
-    if let Some(run) = state.runs.get_mut(&run) {
-        run.status = status;
+fn run_ended(state: &mut RunTree, id: RunId, status: ExecutionStatus) {
+    let Some(run) = state.runs.get_mut(&id) else { return };
+    run.status = status;
+    let (above, deadline_at) = (run.above, run.deadline_at);
+    if let Some(above) = above.and_then(|above| state.runs.get_mut(&above)) {
+        above.below -= 1;
     }
-    state.owed.retain(|_, effect| !matches!(effect, Effect::Deadline { run: of, .. } if *of == run));
+    if deadline_at.is_some() {
+        state.owed.retain(|_, effect| !matches!(effect, Effect::Deadline { run: of, .. } if *of == id));
+    }
+    forget_run(state, id);
 }
 
 fn owner_changed(state: &mut RunTree, record: &Record, epoch: u64) {
@@ -235,11 +250,15 @@ fn forget(state: &mut RunTree, at: StepRef) {
     }
 }
 
-/// Drops a sub-run whose results its parent has: once none of its attempts is open.
+/// Drops a sub-run that nobody can ask for any more: it has ended, none of its attempts is open, and the step that
+/// submitted it has ended too, so that no next attempt will look for it.
 fn forget_run(state: &mut RunTree, id: RunId) {
-    let Some(run) = state.runs.get(&id) else { return };
-    let Some(parent) = run.parent.filter(|_| run.status.is_terminal() && run.open == 0) else { return };
-    if state.step(parent).is_none_or(|step| step.phase == Phase::Ended) {
-        state.runs.remove(&id);
+    let Some(run) = state.runs.get(&id).filter(|run| run.above.is_some()) else { return };
+    let wanted = |parent| state.step(parent).is_some_and(|step| step.phase != Phase::Ended);
+    if !run.status.is_terminal() || run.open > 0 || run.parent.is_some_and(wanted) {
+        return;
+    }
+    if let Some(Run { parent: Some(parent), key: Some(key), .. }) = state.runs.remove(&id) {
+        state.keyed.remove(&(parent, key));
     }
 }

@@ -10,18 +10,18 @@ use jiff::Timestamp;
 use stepflow_flow::{Evaluated, Plan, StepIndex};
 use stepflow_protocol::{FlowError, RunId, Value};
 
-use super::Values;
 use super::given::{Missing, numbered};
 use super::scope::ItemScope;
 use super::state::{Phase, RunTree};
-use crate::event::{Event, Reason, StepRef, ValueRef};
+use super::{Values, Waiting};
+use crate::event::{Event, Outcome, Reason, StepRef, ValueRef};
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Frontier {
     items: BTreeMap<(RunId, u32), ItemFrontier>,
-    /// The first item of each run that has not been opened.
-    unopened: HashMap<RunId, u32>,
+    /// The first item of each open run that has not been opened.
+    unopened: BTreeMap<RunId, u32>,
     ready: BTreeMap<StepRef, Ready>,
     /// Steps whose input cannot be had.
     doomed: BTreeMap<StepRef, Doom>,
@@ -29,6 +29,10 @@ pub struct Frontier {
     rested: BTreeSet<StepRef>,
     /// Sub-runs that have ended and whose parents wait for them.
     returned: BTreeSet<RunId>,
+    /// Sub-runs whose step has ended without a success of its own: nobody needs them any more.
+    orphaned: BTreeSet<RunId>,
+    /// Runs of which every item has ended.
+    complete: BTreeSet<RunId>,
     /// Items with something to look at.
     stirred: BTreeSet<(RunId, u32)>,
     /// Items whose output is known and whose `mustExecute` steps have ended.
@@ -79,6 +83,9 @@ impl Frontier {
         match event {
             Event::RunCreated(created) => {
                 self.unopened.insert(created.run, 0);
+                if created.items == 0 {
+                    self.complete.insert(created.run);
+                }
                 if let Some(parent) = created.parent {
                     self.ready.remove(&parent);
                     self.returned.retain(|run| awaited(state, *run));
@@ -91,16 +98,26 @@ impl Frontier {
                     self.wake(state, *step);
                 }
             }
-            Event::StepEnded(ended) => self.step_ended(state, ended.step),
+            Event::StepEnded(ended) => {
+                if ended.defaulted || matches!(ended.result, Outcome::Failed(_)) {
+                    self.orphan(state, ended.step);
+                }
+                self.step_ended(state, ended.step);
+            }
             Event::StepReused(ended) => self.step_ended(state, ended.step),
             Event::StepEndedFromOutside(ended) => self.step_ended(state, ended.step),
             Event::ItemEnded(ended) => {
                 self.items.remove(&(ended.run, ended.item));
                 self.stirred.remove(&(ended.run, ended.item));
                 self.finished.remove(&(ended.run, ended.item));
+                if state.runs.get(&ended.run).is_some_and(|run| run.unended == 0) {
+                    self.complete.insert(ended.run);
+                }
             }
             Event::RunEnded(ended) => {
                 self.unopened.remove(&ended.run);
+                self.complete.remove(&ended.run);
+                self.orphaned.remove(&ended.run);
                 if awaited(state, ended.run) {
                     self.returned.insert(ended.run);
                 }
@@ -122,10 +139,10 @@ impl Frontier {
     }
 
     /// The ready steps that the limits of their runs let through, at most so many, first first.
-    pub(super) fn choose(&self, state: &RunTree, most: usize) -> Vec<(StepRef, Ready)> {
+    pub(super) fn choose(&self, state: &RunTree, waiting: &Waiting, most: usize) -> Vec<(StepRef, Ready)> {
         let mut left: HashMap<RunId, usize> = HashMap::new();
         let mut fits = |run: RunId| {
-            let left = left.entry(run).or_insert_with(|| state.free_slots_of(run));
+            let left = left.entry(run).or_insert_with(|| waiting.free_slots_of(state, run));
             *left > 0 && {
                 *left -= 1;
                 true
@@ -145,6 +162,16 @@ impl Frontier {
         self.returned.iter()
     }
 
+    /// The sub-runs that nobody needs any more.
+    pub(super) fn orphaned(&self) -> impl Iterator<Item = RunId> {
+        self.orphaned.iter().copied()
+    }
+
+    /// The runs of which every item has ended.
+    pub(super) fn complete(&self) -> &BTreeSet<RunId> {
+        &self.complete
+    }
+
     /// The steps that cannot run.
     pub(super) fn doomed(&self) -> impl Iterator<Item = (&StepRef, &Doom)> {
         self.doomed.iter()
@@ -156,14 +183,17 @@ impl Frontier {
     }
 
     /// The next item that nobody has looked at yet and whose run has slots for it; the deepest run's first.
-    pub(super) fn next_unopened(&mut self, state: &RunTree) -> Option<(RunId, u32)> {
-        for (id, run) in state.runs.iter().rev() {
-            let begin = StepRef { run: *id, item: 0, step: 0 };
-            let end = StepRef { run: *id, item: u32::MAX, step: u32::MAX };
-            if self.ready.range(begin..=end).count() >= state.free_slots_of(*id) {
+    pub(super) fn next_unopened(&mut self, state: &RunTree, waiting: &Waiting) -> Option<(RunId, u32)> {
+        for (id, next) in self.unopened.iter_mut().rev() {
+            let Some(run) = state.runs.get(id) else { continue };
+            if *next as usize >= run.items.len() {
                 continue;
             }
-            let Some(next) = self.unopened.get_mut(id) else { continue };
+            let begin = StepRef { run: *id, item: 0, step: 0 };
+            let end = StepRef { run: *id, item: u32::MAX, step: u32::MAX };
+            if self.ready.range(begin..=end).count() >= waiting.free_slots_of(state, *id) {
+                continue;
+            }
             while let Some(item) = run.items.get(*next as usize) {
                 if item.end.is_none() {
                     return Some((*id, *next));
@@ -245,12 +275,22 @@ impl Frontier {
         }
     }
 
+    /// Takes note of the open sub-runs of a step.
+    fn orphan(&mut self, state: &RunTree, step: StepRef) {
+        if state.runs.get(&step.run).is_some_and(|run| run.below > 0) {
+            let open = state.runs.iter().filter(|(_, run)| run.parent == Some(step) && !run.status.is_terminal());
+            self.orphaned.extend(open.map(|(id, _)| *id));
+        }
+    }
+
     /// Forgets everything; what is open is found again as slots get free.
     fn begin_again(&mut self, state: &RunTree) {
         let running = state.runs.iter().filter(|(_, run)| !run.status.is_terminal());
+        let complete = running.clone().filter(|(_, run)| run.unended == 0).map(|(id, _)| *id);
         let returned = state.runs.keys().copied().filter(|run| awaited(state, *run));
         *self = Self {
             unopened: running.map(|(id, _)| (*id, 0)).collect(),
+            complete: complete.collect(),
             returned: returned.collect(),
             ..Self::default()
         };

@@ -8,7 +8,7 @@ use stepflow_flow::{Backoff, Plan, StepIndex};
 use stepflow_protocol::{FlowError, FlowId, RunId, Value};
 use uuid::Uuid;
 
-use super::{Frontier, Values};
+use super::{Frontier, Values, Waiting};
 use crate::event::ValueRef;
 use crate::ports::Target;
 
@@ -18,6 +18,8 @@ pub struct Given<'a> {
     pub frontier: &'a mut Frontier,
     /// The values in memory.
     pub values: &'a Values,
+    /// The attempts that hold no slot because they wait for runs.
+    pub waiting: &'a Waiting,
     /// Time, ids, chance, routes and plans.
     pub world: &'a mut dyn Surroundings,
 }
@@ -45,8 +47,8 @@ pub trait Surroundings {
     /// When the document is not a flow.
     fn sub_plan(&mut self, document: &Value) -> Result<Arc<Plan>, FlowError>;
 
-    /// The plan of this flow.
-    fn plan(&self, flow: FlowId) -> Option<Arc<Plan>>;
+    /// The plan of this flow with these overrides.
+    fn plan(&self, flow: FlowId, overrides: Option<&Value>) -> Option<Arc<Plan>>;
 
     /// The server's settings.
     fn rules(&self) -> &Rules;
@@ -85,5 +87,6 @@ pub(super) fn numbered(step: StepIndex) -> u32 {
 
 /// The run that an event names is not in the state, or its flow's plan is not there: our own mistake.
 pub(super) fn plan_of(world: &dyn Surroundings, state: &super::RunTree, run: RunId) -> Option<Arc<Plan>> {
-    world.plan(state.runs.get(&run)?.flow_id)
+    let run = state.runs.get(&run)?;
+    world.plan(run.flow_id, run.overrides.as_ref())
 }

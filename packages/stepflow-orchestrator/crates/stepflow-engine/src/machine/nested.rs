@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use stepflow_flow::{OnError, Plan};
-use stepflow_protocol::{BlobId, ErrorKind, FlowError, FlowResult, RunId, Value};
+use stepflow_protocol::{BlobId, ErrorKind, ExecutionStatus, FlowError, FlowResult, RunId, Value};
 
 use super::decide::{defaulted, refused, step_failed};
 use super::given::{Given, Missing, plan_of};
@@ -12,7 +12,7 @@ use super::state::{Run, RunTree};
 use crate::event::{Control, Event, Nested, Outcome, RunCreated, StepEnded, StepRef, TimerStarted, ValueRef};
 
 /// How many runs may stand above a run.
-const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 64;
 
 /// How often `iterate` runs its flow where its input does not say.
 const MAX_ITERATIONS: u64 = 1_000;
@@ -58,9 +58,11 @@ impl SubRun {
             run: RunId::from_uuid(given.world.new_id()),
             root: state.root,
             parent: Some(self.parent),
+            parent_run: None,
             key: None,
             flow_id: self.flow.flow_id,
             items: u32::try_from(self.inputs.len()).unwrap_or(u32::MAX),
+            inputs: None,
             variables: state.runs.get(&self.parent.run).and_then(|run| run.variables.clone()),
             overrides: None,
             limit: self.limit.unwrap_or(state.limit).clamp(1, state.limit.max(1)),
@@ -86,7 +88,8 @@ pub(super) fn begin(
 ) -> Result<Event, Missing> {
     let input = given.values.get(&place).ok_or_else(|| Missing(vec![place.clone()]))?;
     if state.depth(at.run) >= MAX_DEPTH {
-        let message = format!("sub-runs are nested more than {MAX_DEPTH} deep: {}", chain(state, at, given));
+        let chain = chain(state, at.run, Some(at), |run| plan_of(given.world, state, run));
+        let message = format!("sub-runs are nested more than {MAX_DEPTH} deep: {chain}");
         return Ok(refused(plan, at, FlowError::new(ErrorKind::OrchestratorError, message)));
     }
     let first =
@@ -129,6 +132,11 @@ pub(super) fn returned(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Eve
     for id in runs {
         let Some(run) = state.runs.get(&id) else { continue };
         let (Some(at), Some(nested)) = (run.parent, &run.nested) else { continue };
+        if run.status == ExecutionStatus::Cancelled {
+            let error = FlowError::new(ErrorKind::Cancelled, format!("its sub-run `{id}` was cancelled"));
+            events.push(failed(state, at, error, given));
+            continue;
+        }
         let results = results(run, given)?;
         let input = given.values.get(&nested.step_input).ok_or_else(|| Missing(vec![nested.step_input.clone()]))?;
         events.push(match nested.control {
@@ -200,7 +208,7 @@ fn iteration_ended(
     if iterations >= max_iterations(input) {
         return Ok(succeeded(at, iterated(next, iterations, true)));
     }
-    let flow = given.world.plan(run.flow_id).ok_or_else(lost)?;
+    let flow = given.world.plan(run.flow_id, None).ok_or_else(lost)?;
     let inputs = vec![next];
     if let Some(problem) = misfit(&flow, &inputs) {
         return Err(invalid(&problem));
@@ -225,7 +233,7 @@ fn evaluated_flow(input: &Value, given: &mut Given<'_>) -> Result<Result<Arc<Pla
     let Ok(id) = named.parse::<BlobId>() else {
         return Ok(Err(invalid(&format!("`flow_id` is `{named}`, which is not a content id of 64 hex digits"))));
     };
-    if let Some(plan) = given.world.plan(id) {
+    if let Some(plan) = given.world.plan(id, None) {
         return Ok(Ok(plan));
     }
     match given.values.blob(id) {
@@ -251,11 +259,17 @@ fn failed(state: &RunTree, at: StepRef, error: FlowError, given: &Given<'_>) -> 
     }
 }
 
-/// The steps above this one and itself, by their ids.
-fn chain(state: &RunTree, at: StepRef, given: &Given<'_>) -> String {
-    let mut names: Vec<String> = std::iter::successors(Some(at), |at| state.runs.get(&at.run)?.parent)
-        .filter_map(|at| Some(plan_of(given.world, state, at.run)?.steps.get(at.step as usize)?.id.clone()))
-        .collect();
+/// The steps above a run, and one of its own, by their ids.
+pub(crate) fn chain(
+    state: &RunTree,
+    run: RunId,
+    step: Option<StepRef>,
+    plan: impl Fn(RunId) -> Option<Arc<Plan>>,
+) -> String {
+    let above = std::iter::successors(Some(run), |run| state.runs.get(run)?.above);
+    let steps = step.into_iter().chain(above.filter_map(|run| state.runs.get(&run)?.parent));
+    let mut names: Vec<String> =
+        steps.filter_map(|at| Some(plan(at.run)?.steps.get(at.step as usize)?.id.clone())).collect();
     names.reverse();
     names.dedup();
     names.join(" → ")

@@ -26,6 +26,8 @@ pub struct RunTree {
     pub runs: BTreeMap<RunId, Run>,
     /// Where each task belongs that may still be spoken of.
     pub tasks: HashMap<TaskId, StepRef>,
+    /// The sub-runs that the next attempts of open steps would find, by their keys.
+    pub keyed: HashMap<(StepRef, String), RunId>,
     /// What is owed to the world, by the sequence of the event that made it so.
     pub(super) owed: BTreeMap<OwedKey, Effect>,
 }
@@ -77,6 +79,10 @@ pub struct Run {
     pub flow_id: FlowId,
     /// The step that submitted it.
     pub parent: Option<StepRef>,
+    /// The run above it; none for the root.
+    pub above: Option<RunId>,
+    /// How many runs directly below it have not ended.
+    pub below: u32,
     /// The name under which its parent's next attempt finds it.
     pub key: Option<String>,
     /// What its parent wants of it.
@@ -87,6 +93,8 @@ pub struct Run {
     pub open: u32,
     /// The variables, an object.
     pub variables: Option<Value>,
+    /// What is changed in the flow's steps for this run.
+    pub overrides: Option<Value>,
     /// When it has to be done.
     pub deadline_at: Option<Timestamp>,
     /// How far it is.
@@ -203,6 +211,7 @@ impl RunTree {
             cancel_asked: false,
             runs: BTreeMap::new(),
             tasks: HashMap::new(),
+            keyed: HashMap::new(),
             owed: BTreeMap::new(),
         }
     }
@@ -219,24 +228,30 @@ impl RunTree {
         self.runs.get(&self.root).is_some_and(|run| run.status.is_terminal())
     }
 
-    /// How many more attempts of this run may be opened, the tree's limit aside.
+    /// Whether this run is there and has not ended.
     #[must_use]
-    pub fn free_slots_of(&self, run: RunId) -> usize {
-        self.runs.get(&run).map_or(0, |run| run.limit.saturating_sub(run.open) as usize)
+    pub fn is_open(&self, run: RunId) -> bool {
+        self.runs.get(&run).is_some_and(|run| !run.status.is_terminal())
     }
 
-    /// The runs below this one, and this one, the deepest last.
+    /// The step of which this attempt is open, and wanted.
+    #[must_use]
+    pub fn step_of(&self, task: TaskRef) -> Option<StepRef> {
+        let at = *self.tasks.get(&task.task_id)?;
+        let step = self.step(at)?;
+        let open = matches!(step.attempt(task.attempt)?.state, AttemptState::Open(_));
+        (open && step.phase != Phase::Ended).then_some(at)
+    }
+
+    /// The runs below this one that may be open, and this one, the deepest last.
     #[must_use]
     pub fn with_descendants(&self, run: RunId) -> Vec<RunId> {
         let mut found = vec![run];
         let mut at = 0;
         while let Some(parent) = found.get(at).copied() {
-            found.extend(
-                self.runs
-                    .iter()
-                    .filter(|(_, run)| run.parent.is_some_and(|step| step.run == parent))
-                    .map(|(id, _)| *id),
-            );
+            if self.runs.get(&parent).is_some_and(|run| run.below > 0) {
+                found.extend(self.runs.iter().filter(|(_, run)| run.above == Some(parent)).map(|(id, _)| *id));
+            }
             at += 1;
         }
         found
@@ -245,13 +260,7 @@ impl RunTree {
     /// How many runs there are above this one.
     #[must_use]
     pub fn depth(&self, run: RunId) -> usize {
-        std::iter::successors(Some(run), |run| Some(self.runs.get(run)?.parent?.run)).count() - 1
-    }
-
-    /// How many more attempts may be opened.
-    #[must_use]
-    pub fn free_slots(&self) -> usize {
-        self.limit.saturating_sub(self.open) as usize
+        std::iter::successors(Some(run), |run| self.runs.get(run)?.above).count() - 1
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use stepflow_protocol::{BlobId, RunId, Value};
 
 use super::state::RunTree;
-use crate::event::{AttemptEnded, Event, Nested, Outcome, Record, RunCreated, ValueRef};
+use crate::event::{AttemptEnded, Event, Outcome, Record, ValueRef};
 
 /// Values by where they stand in the journal or among a run's inputs.
 #[derive(Debug, Default)]
@@ -63,13 +63,10 @@ impl Values {
             Event::AttemptEnded(AttemptEnded { payload: Some(ValueRef::Inline(value)), .. }) => {
                 self.rows.insert(record.seq, value.clone());
             }
-            Event::RunCreated(RunCreated {
-                run,
-                nested: Some(Nested { inputs: ValueRef::Inline(inputs), .. }),
-                ..
-            }) => {
-                let items = (0_u32..).zip(inputs.elements());
-                self.inputs.extend(items.map(|(item, input)| ((*run, item), input)));
+            Event::RunCreated(created) => {
+                let inputs = created.inline_inputs().map(Value::elements).unwrap_or_default();
+                let items = (0_u32..).zip(inputs);
+                self.inputs.extend(items.map(|(item, input)| ((created.run, item), input)));
             }
             _ => {}
         }

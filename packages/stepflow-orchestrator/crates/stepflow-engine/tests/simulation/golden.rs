@@ -116,7 +116,11 @@ fn written() -> Vec<(&'static str, Simulation)> {
         simulation
     };
     let mut cancelled = midway(&retried, 2);
-    cancelled.tell(Input::CancelAsked(CancelAsked { by: "a person".into(), reason: Some("too slow".into()) }));
+    cancelled.tell(Input::CancelAsked(CancelAsked {
+        run: None,
+        by: "a person".into(),
+        reason: Some("too slow".into()),
+    }));
     let mut recovered = Simulation::recovered(&nested, &midway(&nested, 2).appends);
     recovered.tell(Input::OwnerChanged(OwnerChanged { epoch: 2 }));
     vec![

@@ -59,7 +59,7 @@ proptest! {
         let mut simulation = Simulation::submitted(&case);
         simulation.advance(steps);
         let was_ended = simulation.machine.state().is_ended();
-        simulation.tell(Input::CancelAsked(CancelAsked { by: "a test".into(), reason: None }));
+        simulation.tell(Input::CancelAsked(CancelAsked { run: None, by: "a test".into(), reason: None }));
         prop_assert!(simulation.machine.state().is_ended());
         let at_the_end = simulation.results();
         simulation.finish();

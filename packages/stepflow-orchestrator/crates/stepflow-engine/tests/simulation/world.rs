@@ -56,7 +56,7 @@ impl Surroundings for World {
         Ok(plan)
     }
 
-    fn plan(&self, flow: FlowId) -> Option<Arc<Plan>> {
+    fn plan(&self, flow: FlowId, _: Option<&Value>) -> Option<Arc<Plan>> {
         self.plans.get(&flow).cloned()
     }
 
@@ -89,10 +89,12 @@ impl Simulation {
             run: simulation.root,
             root: simulation.root,
             parent: None,
+            parent_run: None,
             key: None,
             nested: None,
             flow_id: simulation.flow_id,
             items: u32::try_from(case.inputs.len()).unwrap(),
+            inputs: None,
             variables: None,
             overrides: None,
             limit: case.limit,
@@ -193,10 +195,10 @@ impl Simulation {
             ValueRef::Item(run, item) if *run == self.root => self.inputs[*item as usize].clone(),
             ValueRef::Item(run, item) => {
                 let created = self.journal().find_map(|record| match &record.event {
-                    Event::RunCreated(created) if created.run == *run => created.nested.as_ref(),
+                    Event::RunCreated(created) if created.run == *run => created.inline_inputs(),
                     _ => None,
                 });
-                self.stored(&created.expect("the sub-run is durable").inputs).elements()[*item as usize].clone()
+                created.expect("the sub-run is durable").elements()[*item as usize].clone()
             }
             ValueRef::Row(seq) => {
                 // Not yet appended rows are in memory; whoever asks for one of them has lost it.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::TaskEnvelope;
-use stepflow_protocol::{InitializeParams, Method, RuntimeCapabilities, Value, WorkerCapabilities};
+use stepflow_protocol::{InitializeParams, Method, RpcError, RuntimeCapabilities, Value, WorkerCapabilities};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -37,10 +37,17 @@ pub(crate) struct Connection {
 pub(crate) struct Open {
     pub(crate) task: TaskEnvelope,
     pub(crate) lane: Lane,
-    /// It waits for a sub-run, which may need its slot.
-    pub(crate) parked: bool,
+    /// How many runs it waits for, which may need its slot.
+    waits: u32,
     /// When it was asked to end.
     pub(crate) cancelled: Option<Instant>,
+}
+
+impl Open {
+    /// Whether it waits for a run, and so does not count.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.waits > 0
+    }
 }
 
 /// A request with its number.
@@ -77,6 +84,11 @@ impl Connection {
         self.open.values()
     }
 
+    /// The execute of this number.
+    pub(crate) fn open_at(&self, id: i64) -> Option<&Open> {
+        self.open.get(&id)
+    }
+
     /// How many executes count against the worker's capacity: those that are open and do not wait for a sub-run.
     pub(crate) fn busy(&self) -> usize {
         self.open.len() - self.parked
@@ -84,31 +96,32 @@ impl Connection {
 
     /// How many of them are of this lane.
     pub(crate) fn busy_in(&self, lane: Lane) -> usize {
-        self.open.values().filter(|open| open.lane == lane && !open.parked).count()
+        self.open.values().filter(|open| open.lane == lane && !open.is_parked()).count()
     }
 
     /// Asks for an execute.
     pub(crate) fn execute(&mut self, task: TaskEnvelope, lane: Lane) -> Asked {
         self.last_id += 1;
         let (id, line) = (self.last_id, execute::request_line(self.last_id, &task));
-        self.open.insert(id, Open { task, lane, parked: false, cancelled: None });
+        self.open.insert(id, Open { task, lane, waits: 0, cancelled: None });
         Asked { id, line }
     }
 
-    /// Marks an execute as waiting for a sub-run. `false` when it is not open, or waits already.
-    #[allow(dead_code, reason = "said by whoever serves the sub-runs of workers")]
-    pub(crate) fn park(&mut self, task: TaskRef) -> bool {
-        let parked = self.find(task).is_some_and(|open| !std::mem::replace(&mut open.parked, true));
-        self.parked += usize::from(parked);
-        parked
+    /// An execute waits for a run, or for one more: it does not count.
+    pub(crate) fn park(&mut self, task: TaskRef) {
+        if let Some(open) = self.find(task) {
+            open.waits += 1;
+            self.parked += usize::from(open.waits == 1);
+        }
     }
 
-    /// Its sub-run has ended. Its slot may be taken meanwhile: it goes on all the same.
-    #[allow(dead_code, reason = "said by whoever serves the sub-runs of workers")]
-    pub(crate) fn unpark(&mut self, task: TaskRef) -> bool {
-        let unparked = self.find(task).is_some_and(|open| std::mem::replace(&mut open.parked, false));
-        self.parked -= usize::from(unparked);
-        unparked
+    /// It waits for one run less. When that was the last one it counts again; its slot may be taken meanwhile, and it
+    /// goes on all the same.
+    pub(crate) fn unpark(&mut self, task: TaskRef) {
+        if let Some(open) = self.find(task).filter(|open| open.waits > 0) {
+            open.waits -= 1;
+            self.parked -= usize::from(open.waits == 0);
+        }
     }
 
     fn find(&mut self, task: TaskRef) -> Option<&mut Open> {
@@ -184,7 +197,7 @@ impl Connection {
     /// Takes back an execute that will not be answered.
     pub(crate) fn withdraw(&mut self, id: i64) -> Option<Open> {
         let open = self.open.remove(&id)?;
-        self.parked -= usize::from(open.parked);
+        self.parked -= usize::from(open.is_parked());
         Some(open)
     }
 
@@ -235,9 +248,10 @@ pub(crate) fn answer(id: &str, result: &Value) -> Vec<u8> {
 }
 
 /// The refusal of a request of the worker.
-pub(crate) fn refusal(id: &str, code: i64, message: &str) -> Vec<u8> {
-    let message = Value::string(message);
-    framed(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{message}}}}}"#))
+pub(crate) fn refusal(id: &str, error: &RpcError) -> Vec<u8> {
+    let (code, message) = (error.code, Value::string(&error.message));
+    let data = error.data.as_ref().map_or_else(String::new, |data| format!(r#","data":{data}"#));
+    framed(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{message}{data}}}}}"#))
 }
 
 fn framed(mut line: String) -> Vec<u8> {

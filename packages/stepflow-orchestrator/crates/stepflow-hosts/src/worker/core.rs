@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use stepflow_engine::ports::Blobs;
-use stepflow_protocol::codes;
+use stepflow_engine::event::TaskRef;
+use stepflow_engine::ports::Served;
+use stepflow_protocol::{RpcError, codes};
 
-use super::blobs;
-use super::connection::{self, Answer, Asked, Refusal};
+use super::connection::{self, Answer, Asked, Open, Refusal};
 use super::message::{Handshake, Message};
 use super::options::WorkerOptions;
 use super::pool::{Instance, InstanceId, Shared, Signals};
+use super::requests::{Executes, OpenExecute, Requests};
 use super::wire::{Kind, Wire};
 use crate::components::Components;
 
@@ -20,7 +21,7 @@ const SHOWN_BYTES: usize = 200;
 pub(crate) struct Core {
     pub(crate) options: WorkerOptions,
     pub(crate) shared: Shared,
-    pub(crate) blobs: Arc<dyn Blobs>,
+    pub(crate) served: Served,
 }
 
 impl Core {
@@ -64,21 +65,28 @@ impl Core {
 
     /// Takes a message of a worker.
     pub(crate) fn receive(self: &Arc<Self>, id: InstanceId, message: &[u8]) {
+        self.receive_of(id, None, message);
+    }
+
+    /// Takes a message of a worker that came by the way of one execute, where a transport has such ways.
+    pub(crate) fn receive_of(self: &Arc<Self>, id: InstanceId, execute: Option<i64>, message: &[u8]) {
         let plugin = &self.options.name;
         match Message::read(message) {
             Ok(Message::Answer { id: request, body }) => self.shared.with(|pool| pool.settle(id, request, body)),
             Ok(Message::Request { id: request, method, params }) => {
-                let core = Arc::clone(self);
+                let conversation = Conversation { core: Arc::clone(self), id, execute };
                 let (request, method, params) =
                     (request.get().to_owned(), method.into_owned(), params.map(|raw| raw.get().to_owned()));
                 tokio::spawn(async move {
-                    let line = blobs::serve(core.blobs.as_ref(), &request, &method, params.as_deref()).await;
-                    core.reply(id, line).await;
+                    let requests = Requests { served: &conversation.core.served, executes: &conversation };
+                    let line = requests.answer(&request, &method, params.as_deref()).await;
+                    conversation.core.reply(id, line).await;
                 });
             }
             Ok(Message::Malformed { id: request, problem }) => {
                 let core = Arc::clone(self);
-                let line = connection::refusal(request.get(), codes::INVALID_REQUEST, &problem);
+                let error = RpcError { code: codes::INVALID_REQUEST, message: problem, data: None };
+                let line = connection::refusal(request.get(), &error);
                 tokio::spawn(async move { core.reply(id, line).await });
             }
             Ok(Message::Notification { method }) => tracing::debug!(plugin, %method, "a notification without meaning"),
@@ -110,6 +118,40 @@ impl Core {
             let Some(room) = room else { return };
             room.await;
         }
+    }
+}
+
+/// The way by which a request came.
+struct Conversation {
+    core: Arc<Core>,
+    id: InstanceId,
+    /// The execute that has this way for itself.
+    execute: Option<i64>,
+}
+
+impl Executes for Conversation {
+    fn open(&self) -> Vec<OpenExecute> {
+        self.core.shared.look(|pool| {
+            let Some(instance) = pool.instance(self.id) else { return Vec::new() };
+            match self.execute {
+                Some(request) => instance.connection.open_at(request).into_iter().map(OpenExecute::from).collect(),
+                None => instance.connection.open().map(OpenExecute::from).collect(),
+            }
+        })
+    }
+
+    fn park(&self, task: TaskRef) {
+        self.core.shared.with(|pool| pool.park(self.id, task));
+    }
+
+    fn unpark(&self, task: TaskRef) {
+        self.core.shared.with(|pool| pool.unpark(self.id, task));
+    }
+}
+
+impl From<&Open> for OpenExecute {
+    fn from(open: &Open) -> Self {
+        Self { task: open.task.task, run_id: open.task.run_id, step_id: open.task.step_id.clone() }
     }
 }
 

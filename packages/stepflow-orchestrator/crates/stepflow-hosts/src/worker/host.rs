@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use stepflow_engine::event::{Route, TaskRef};
-use stepflow_engine::ports::{Blobs, ComponentHost, Inbox, Purity, Target, TaskEnvelope};
+use stepflow_engine::ports::{ComponentHost, Inbox, Purity, Served, Target, TaskEnvelope};
 use stepflow_protocol::{ComponentInfo, ErrorKind, FlowError, Value};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -28,9 +28,9 @@ pub struct WorkerHost {
 impl WorkerHost {
     /// Workers that are not started yet; tasks that are offered before wait.
     #[must_use]
-    pub fn new(options: WorkerOptions, inbox: Arc<dyn Inbox>, blobs: Arc<dyn Blobs>) -> Self {
+    pub fn new(options: WorkerOptions, inbox: Arc<dyn Inbox>, served: Served) -> Self {
         let starts = Arc::new(Starts::new(options.instances.max(1)));
-        let core = Arc::new(Core { options, shared: Shared::new(inbox), blobs });
+        let core = Arc::new(Core { options, shared: Shared::new(inbox), served });
         Self { core, stop: watch::Sender::new(false), starts, supervisors: Mutex::default() }
     }
 

@@ -200,17 +200,19 @@ impl Pool {
         instance.signals.room.notify_waiters();
     }
 
-    /// An execute of an instance waits for a sub-run, which may need its slot.
-    #[allow(dead_code, reason = "said by whoever serves the sub-runs of workers")]
-    pub(crate) fn park(&mut self, id: InstanceId, task: TaskRef) -> bool {
-        self.instance_mut(id).is_some_and(|instance| instance.park(task))
+    /// An execute of an instance waits for a run, or for one more, which may need its slot.
+    pub(crate) fn park(&mut self, id: InstanceId, task: TaskRef) {
+        if let Some(instance) = self.instance_mut(id) {
+            instance.park(task);
+        }
     }
 
-    /// The sub-run has ended. The execute goes on even when its slot is taken: more is then open than announced, and
-    /// nobody waits for ever.
-    #[allow(dead_code, reason = "said by whoever serves the sub-runs of workers")]
-    pub(crate) fn unpark(&mut self, id: InstanceId, task: TaskRef) -> bool {
-        self.instance_mut(id).is_some_and(|instance| instance.connection.unpark(task))
+    /// It waits for one run less. The execute goes on even when its slot is taken: more is then open than announced,
+    /// and nobody waits for ever.
+    pub(crate) fn unpark(&mut self, id: InstanceId, task: TaskRef) {
+        if let Some(instance) = self.instance_mut(id) {
+            instance.connection.unpark(task);
+        }
     }
 
     /// The instance gets no more tasks: it is replaced.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use stepflow_hosts::{RestartPolicy, StartError, WorkerHost, WorkerOptions};
 use uuid::Uuid;
 
-use crate::suite::{MemoryBlobs, Words, inbox};
+use crate::suite::{Words, inbox, served};
 
 /// The variable that holds the mark.
 const MARK: &str = "STEPFLOW_TEST_MARK";
@@ -123,7 +123,7 @@ impl Builder {
     /// A host whose worker is not started.
     pub fn build(self) -> Fixture {
         let (inbox, words) = inbox();
-        let host = Arc::new(WorkerHost::new(self.options, inbox, Arc::new(MemoryBlobs::default())));
+        let host = Arc::new(WorkerHost::new(self.options, inbox, served()));
         Fixture { host, words, mark: self.mark }
     }
 

@@ -166,6 +166,10 @@ fn refused(error: stepflow_engine::Error) -> Error {
     let misfits = match error {
         stepflow_engine::Error::InvalidInput(misfits) => misfits,
         stepflow_engine::Error::Store(error) => return error.into(),
+        // Only a running step can be told these.
+        error @ (stepflow_engine::Error::NotOpen
+        | stepflow_engine::Error::KeyTaken { .. }
+        | stepflow_engine::Error::TooDeep { .. }) => return Error::internal(error),
         stepflow_engine::Error::Stopped => return Error::unavailable("the engine has stopped"),
     };
     let detail = |found: ItemMisfit| {

@@ -23,6 +23,9 @@ pub struct Run {
     #[schemars(with = "Option<String>")]
     completed_at: Option<Timestamp>,
     root_run_id: RunId,
+    /// The run whose step asked for this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_run_id: Option<RunId>,
     /// The result of a run of one item, once it is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<FlowResult>,
@@ -75,6 +78,7 @@ impl Run {
             created_at: row.created_at,
             completed_at: row.ended_at,
             root_run_id: row.root,
+            parent_run_id: row.parent,
             result: None,
             results: None,
         }

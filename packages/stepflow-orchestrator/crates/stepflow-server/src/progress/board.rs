@@ -106,18 +106,17 @@ impl Board {
 
     fn record(&mut self, event: &Event, now: Instant) -> Option<Change> {
         match event {
-            Event::CancelAsked(_) => {
-                self.cancelled = true;
+            Event::CancelAsked(asked) => {
+                self.cancelled |= asked.run.is_none();
                 None
             }
             _ if self.cancelled => None,
-            Event::RunCreated(created) => match created.parent {
-                Some(parent) => self.begun(parent, 1, now),
-                None => {
+            Event::RunCreated(created) => {
+                if created.above().is_none() {
                     self.root = Some(created.run);
-                    None
                 }
-            },
+                self.begun(created.parent?, 1, now)
+            }
             Event::TimerStarted(timer) => self.begun(timer.step, 1, now),
             Event::StepScheduled(scheduled) => self.begun(scheduled.step, scheduled.task.attempt, now),
             Event::StepEnded(ended) if self.shows(ended.step.run) => {
@@ -295,7 +294,7 @@ mod tests {
         let now = Instant::now();
         let mut board = board(1, now);
         board.observe(&scheduled(0, 0), now);
-        board.observe(&notice(Event::CancelAsked(CancelAsked { by: "user".to_owned(), reason: None })), now);
+        board.observe(&notice(Event::CancelAsked(CancelAsked { run: None, by: "user".to_owned(), reason: None })), now);
         let lost = Outcome::Failed(FlowError::new(ErrorKind::Cancelled, "cancelled"));
         assert_eq!(board.observe(&ended(0, 0, lost), now), None);
         assert_eq!(board.standing(now), "0 of 2 steps done; under way: `a` for 0.0 ms");

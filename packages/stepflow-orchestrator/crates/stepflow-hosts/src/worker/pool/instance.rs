@@ -145,11 +145,10 @@ impl Instance {
         self.wire.has_room()
     }
 
-    /// An execute waits for a sub-run, which needs a slot: the instance is nobody's own meanwhile.
-    #[allow(dead_code, reason = "said by whoever serves the sub-runs of workers")]
-    pub(super) fn park(&mut self, task: TaskRef) -> bool {
+    /// An execute waits for a run, which needs a slot: the instance is nobody's own meanwhile.
+    pub(super) fn park(&mut self, task: TaskRef) {
         self.lone.take_if(|lone| *lone == task);
-        self.connection.park(task)
+        self.connection.park(task);
     }
 
     /// An execute is no longer open.

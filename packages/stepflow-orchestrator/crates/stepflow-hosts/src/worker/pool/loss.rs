@@ -19,12 +19,12 @@ pub(crate) enum Loss {
 /// long as another one was at work.
 pub(super) fn answers(open: &[Open], loss: &Loss) -> Vec<Answer> {
     let total = open.len();
-    let working = open.iter().filter(|open| !open.parked).count();
+    let working = open.iter().filter(|open| !open.is_parked()).count();
     let answer = |open: &Open| match loss {
         _ if open.cancelled.is_some() => Answer::Cancelled,
         Loss::Ordered(lost) => Answer::Lost(lost.clone()),
         Loss::Crash(error) => {
-            let suspect = working == 0 || !open.parked;
+            let suspect = working == 0 || !open.is_parked();
             let alone = if working == 0 { total == 1 || open.task.alone } else { working == 1 };
             Answer::Lost(Lost { error: error.clone(), spends: suspect && alone, back_off: false, suspect })
         }

@@ -109,7 +109,7 @@ impl Watch<'_> {
     async fn observe(&mut self, progress: &mut Progress, notice: &Notice) -> Result<(), Failure> {
         progress.observe(notice);
         let Notice::Record(record) = notice else { return Ok(()) };
-        if matches!(record.event, Event::CancelAsked(_)) {
+        if matches!(&record.event, Event::CancelAsked(asked) if asked.run.is_none()) {
             let stood = progress.standing();
             self.terminal.aside(|| line(format_args!("{}: {stood}", Paint::Error.on("interrupted"))));
         }

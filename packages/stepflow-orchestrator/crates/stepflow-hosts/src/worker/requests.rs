@@ -1,0 +1,122 @@
+//! The requests that a worker makes of the server, whatever the transport: contents, runs, flows.
+//!
+//! `blobs` and `runs` serve today's methods, `legacy` those of the published workers up to 0.7. Who asks is told by
+//! `asker`: the open execute that a run becomes a sub-run of.
+
+mod asker;
+mod blobs;
+mod legacy;
+mod runs;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use stepflow_engine::event::TaskRef;
+use stepflow_engine::ports::{RunsError, Served, StoreError};
+use stepflow_protocol::{Method, RpcError, RunId, Value, codes};
+
+use super::connection::{answer, refusal};
+
+/// The open executes of the connection by which a request came.
+pub(crate) trait Executes: Send + Sync {
+    /// Those that may have made a request that names none: all of a connection, or the one whose stream it came by.
+    fn open(&self) -> Vec<OpenExecute>;
+
+    /// The execute waits for a run: its slot is free until as many calls of [`Executes::unpark`].
+    fn park(&self, task: TaskRef);
+
+    /// It waits for one run less.
+    fn unpark(&self, task: TaskRef);
+}
+
+/// An open execute, by what a legacy worker may tell of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OpenExecute {
+    pub(crate) task: TaskRef,
+    pub(crate) run_id: RunId,
+    pub(crate) step_id: String,
+}
+
+/// Serves the requests of one connection.
+pub(crate) struct Requests<'a> {
+    pub(crate) served: &'a Served,
+    pub(crate) executes: &'a dyn Executes,
+}
+
+impl Requests<'_> {
+    /// The line that answers a request. `id` is echoed as it came.
+    pub(crate) async fn answer(&self, id: &str, method: &str, params: Option<&str>) -> Vec<u8> {
+        let params = Value::parse(params.unwrap_or("{}"));
+        let served = match (Method::named(method), params) {
+            (_, Err(error)) => Err(invalid(error)),
+            (Some(method), Ok(params)) => self.serve(method, &params).await,
+            (None, Ok(_)) => Err(unserved(method)),
+        };
+        match served {
+            Ok(result) => answer(id, &result),
+            Err(error) => refusal(id, &error),
+        }
+    }
+
+    async fn serve(&self, method: Method, params: &Value) -> Result<Value, RpcError> {
+        match method {
+            Method::BlobsPut => self.put_blob(params).await,
+            Method::BlobsGet => self.get_blob(params).await,
+            Method::RunsSubmit => self.submit_run(params).await,
+            Method::RunsGet => self.get_run(params).await,
+            Method::FlowsEvaluate => self.evaluate_flow(params).await,
+            Method::FlowsGetMetadata => self.get_metadata(params).await,
+            Method::FlowsSubmitBatch => self.submit_batch(params).await,
+            Method::FlowsGetBatch => self.get_batch(params).await,
+            Method::Initialize
+            | Method::Initialized
+            | Method::ComponentsList
+            | Method::ComponentsInfo
+            | Method::ComponentsInferSchema
+            | Method::ComponentsExecute
+            | Method::ComponentsCancel => Err(unserved(method.name())),
+        }
+    }
+}
+
+/// The params of a request. What stands in the place of an id and is none has an error of its own.
+fn read<T: DeserializeOwned>(params: &Value) -> Result<T, RpcError> {
+    params.deserialize().map_err(|error| invalid(format!("the params do not fit: {error}")))
+}
+
+/// The id in this member, if there is one.
+fn id_in<T: std::str::FromStr<Err: std::fmt::Display>>(params: &Value, member: &str) -> Result<Option<T>, RpcError> {
+    let Some(text) = params.field(member).and_then(|id| id.text()) else { return Ok(None) };
+    text.parse().map(Some).map_err(|error: T::Err| refused(codes::INVALID_ID, format!("`{member}`: {error}")))
+}
+
+fn result<T: Serialize>(result: &T) -> Result<Value, RpcError> {
+    Value::from_serialize(result).map_err(|error| refused(codes::INTERNAL_ERROR, error.to_string()))
+}
+
+fn refused(code: i64, message: String) -> RpcError {
+    RpcError { code, message, data: None }
+}
+
+fn invalid(problem: impl std::fmt::Display) -> RpcError {
+    refused(codes::INVALID_PARAMS, problem.to_string())
+}
+
+fn unserved(method: &str) -> RpcError {
+    refused(codes::METHOD_NOT_FOUND, format!("the server does not serve `{method}`"))
+}
+
+fn of_store(error: StoreError) -> RpcError {
+    refused(codes::SERVER_ERROR, error.to_string())
+}
+
+fn of_runs(error: RunsError) -> RpcError {
+    let message = error.to_string();
+    match error {
+        RunsError::NotFound { .. } => refused(codes::NOT_FOUND, message),
+        RunsError::InvalidInput { path, .. } => {
+            let data = Value::object([("path", Value::string(&path))]);
+            RpcError { data: Some(data), ..refused(codes::INVALID_INPUT, message) }
+        }
+        RunsError::Refused(_) => refused(codes::SERVER_ERROR, message),
+    }
+}

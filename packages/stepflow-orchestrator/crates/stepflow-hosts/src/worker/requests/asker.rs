@@ -1,0 +1,60 @@
+//! Which of a worker's open executes makes a request.
+
+use stepflow_engine::event::TaskRef;
+use stepflow_engine::{Origin, Parent};
+use stepflow_protocol::{ObservabilityContext, RpcError, RunId, TaskId, Value};
+
+use super::{Requests, id_in, invalid};
+
+/// As much of it as can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asker {
+    parent: Option<Parent>,
+}
+
+impl Asker {
+    /// Where a run comes from that it asks for.
+    pub(super) fn origin(self, key: Option<String>, detached: bool) -> Option<Origin> {
+        self.parent.map(|parent| Origin { parent, key, detached })
+    }
+
+    /// The attempt, where it is known.
+    pub(super) fn attempt(self) -> Option<TaskRef> {
+        match self.parent {
+            Some(Parent::Attempt(task)) => Some(task),
+            Some(Parent::Run(_)) | None => None,
+        }
+    }
+}
+
+impl Requests<'_> {
+    /// Who asks: by the task and attempt that the params name, else by what a legacy worker tells of where it is. What
+    /// fits several executes of one run is asked by that run.
+    pub(super) fn asker(
+        &self,
+        params: &Value,
+        attempt: Option<u32>,
+        place: Option<&ObservabilityContext>,
+    ) -> Result<Asker, RpcError> {
+        let parent = match (id_in::<TaskId>(params, "taskId")?, attempt) {
+            (Some(task_id), Some(attempt)) => Some(Parent::Attempt(TaskRef { task_id, attempt })),
+            (None, None) => self.guessed(place),
+            _ => return Err(invalid("`taskId` and `attempt` go together: one of them is missing")),
+        };
+        Ok(Asker { parent })
+    }
+
+    fn guessed(&self, place: Option<&ObservabilityContext>) -> Option<Parent> {
+        let run = place.and_then(|place| place.run_id.as_ref()?.parse::<RunId>().ok());
+        let step = place.and_then(|place| place.step_id.as_ref());
+        let mut open = self.executes.open();
+        open.retain(|open| run.is_none_or(|run| run == open.run_id) && step.is_none_or(|step| *step == open.step_id));
+        match open.as_slice() {
+            [] => run.map(Parent::Run),
+            [only] => Some(Parent::Attempt(only.task)),
+            [first, others @ ..] => {
+                others.iter().all(|other| other.run_id == first.run_id).then_some(Parent::Run(first.run_id))
+            }
+        }
+    }
+}
