@@ -8,14 +8,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use parking_lot::Mutex;
 use stepflow_engine::event::{Route, TaskRef};
-use stepflow_engine::ports::{
-    Answer, Blob, Blobs, ComponentHost, Inbox, Instance, RunRequest, Runs, RunsError, Served, StoreError, Target,
-    TaskEnvelope,
-};
-use stepflow_flow::Plan;
-use stepflow_protocol::{
-    BlobId, ErrorKind, FlowError, FlowId, ResultOrder, RunId, RunStatusProtocol, TaskId, Value, content_id,
-};
+use stepflow_engine::ports::{Answer, Blob, Blobs, ComponentHost, Inbox, Instance, StoreError, Target, TaskEnvelope};
+use stepflow_protocol::{BlobId, ErrorKind, FlowError, RunId, TaskId, Value, content_id};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -112,36 +106,6 @@ impl Blobs for MemoryBlobs {
         let found = self.0.lock().get(&id).cloned();
         ready(found.ok_or_else(|| StoreError::NotFound { what: "blob", id: id.to_string() })).boxed()
     }
-}
-
-/// No flows and no runs.
-struct NoRuns;
-
-fn nothing(what: &'static str, id: &dyn std::fmt::Display) -> RunsError {
-    RunsError::NotFound { what, id: id.to_string() }
-}
-
-impl Runs for NoRuns {
-    fn flow(&self, id: FlowId) -> BoxFuture<'static, Result<Arc<Plan>, RunsError>> {
-        ready(Err(nothing("flow", &id))).boxed()
-    }
-
-    fn submit(&self, request: RunRequest) -> BoxFuture<'static, Result<RunId, RunsError>> {
-        ready(Err(nothing("flow", &request.flow_id))).boxed()
-    }
-
-    fn status(&self, run: RunId, _: Option<ResultOrder>) -> BoxFuture<'static, Result<RunStatusProtocol, RunsError>> {
-        ready(Err(nothing("run", &run))).boxed()
-    }
-
-    fn ended(&self, _: RunId, _: Option<TaskRef>) -> BoxFuture<'static, ()> {
-        ready(()).boxed()
-    }
-}
-
-/// What a server without flows and runs serves to its workers.
-pub fn served() -> Served {
-    Served { blobs: Arc::new(MemoryBlobs::default()), runs: Arc::new(NoRuns) }
 }
 
 pub fn json(text: &str) -> Value {

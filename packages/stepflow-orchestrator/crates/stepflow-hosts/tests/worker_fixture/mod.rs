@@ -7,10 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
+use stepflow_engine::event::TaskRef;
+use stepflow_engine::ports::{RunRequest, Runs, RunsError, Served};
+use stepflow_flow::Plan;
 use stepflow_hosts::{RestartPolicy, StartError, WorkerHost, WorkerOptions};
+use stepflow_protocol::{FlowId, ResultOrder, RunId, RunStatusProtocol};
 use uuid::Uuid;
 
-use crate::suite::{Words, inbox, served};
+use crate::suite::{MemoryBlobs, Words, inbox};
 
 /// The variable that holds the mark.
 const MARK: &str = "STEPFLOW_TEST_MARK";
@@ -158,4 +164,34 @@ pub fn processes_marked(mark: &str) -> usize {
     // The environment of a zombie is empty: what is dead and not reaped does not count.
     let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     processes.filter(|entry| fs::read(entry.path().join("environ")).is_ok_and(carries)).count()
+}
+
+/// No flows and no runs.
+struct NoRuns;
+
+fn nothing(what: &'static str, id: &dyn std::fmt::Display) -> RunsError {
+    RunsError::NotFound { what, id: id.to_string() }
+}
+
+impl Runs for NoRuns {
+    fn flow(&self, id: FlowId) -> BoxFuture<'static, Result<Arc<Plan>, RunsError>> {
+        ready(Err(nothing("flow", &id))).boxed()
+    }
+
+    fn submit(&self, request: RunRequest) -> BoxFuture<'static, Result<RunId, RunsError>> {
+        ready(Err(nothing("flow", &request.flow_id))).boxed()
+    }
+
+    fn status(&self, run: RunId, _: Option<ResultOrder>) -> BoxFuture<'static, Result<RunStatusProtocol, RunsError>> {
+        ready(Err(nothing("run", &run))).boxed()
+    }
+
+    fn ended(&self, _: RunId, _: Option<TaskRef>) -> BoxFuture<'static, ()> {
+        ready(()).boxed()
+    }
+}
+
+/// What a server without flows and runs serves to its workers.
+pub fn served() -> Served {
+    Served { blobs: Arc::new(MemoryBlobs::default()), runs: Arc::new(NoRuns) }
 }
