@@ -43,6 +43,8 @@ fn step(index: usize) -> impl Strategy<Value = Json> + use<> {
         1 => Just(("/t/lost", None)),
         1 => Just(("/t/nowhere", None)),
         1 => Just(("/t/twice", Some(json!({"action": "retry", "maxRetries": 2})))),
+        1 => prop_oneof![Just(("/t/calls", None)), Just(("/t/calls3", None))],
+        1 => Just(("/t/calls_twice", Some(json!({"action": "retry", "maxRetries": 2})))),
     ];
     let plain = (component, expression(index), handling, prop::bool::weighted(0.15)).prop_map(
         move |((component, own), input, handling, must)| {
@@ -64,7 +66,7 @@ fn step(index: usize) -> impl Strategy<Value = Json> + use<> {
 }
 
 /// A flow that never fails.
-fn sub_flow(component: &str) -> Json {
+pub fn sub_flow(component: &str) -> Json {
     json!({"name": "sub", "steps": [
         {"id": "a", "component": component, "input": {"$input": "$"}},
         {"id": "b", "component": "/t/wrap", "input": [{"$step": "a"}, 1]}],

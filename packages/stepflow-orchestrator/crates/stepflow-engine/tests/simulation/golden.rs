@@ -105,6 +105,13 @@ fn written() -> Vec<(&'static str, Simulation)> {
         json!({"$step": "map"}),
         vec![json!({})],
     );
+    let called = case(
+        json!([
+            {"id": "twice", "component": "/t/calls_twice", "input": {"$input": "$.n"}, "onError": {"action": "retry"}},
+            {"id": "deep", "component": "/t/calls2", "input": {"$step": "twice"}}]),
+        json!([{"$step": "twice"}, {"$step": "deep"}]),
+        vec![json!({"n": 1})],
+    );
     let finished = |case: &Case| {
         let mut simulation = Simulation::submitted(case);
         simulation.finish();
@@ -123,7 +130,13 @@ fn written() -> Vec<(&'static str, Simulation)> {
     }));
     let mut recovered = Simulation::recovered(&nested, &midway(&nested, 2).appends);
     recovered.tell(Input::OwnerChanged(OwnerChanged { epoch: 2 }));
+    let mut sub_run_cancelled = midway(&called, 1);
+    let sub_run = sub_run_cancelled.machine.state().runs.keys().next_back().copied();
+    sub_run_cancelled.tell(Input::CancelAsked(CancelAsked { run: sub_run, by: "a person".into(), reason: None }));
     vec![
+        ("worker-sub-runs", finished(&called)),
+        ("worker-sub-runs-midway", midway(&called, 12)),
+        ("worker-sub-run-cancelled", sub_run_cancelled),
         ("retries", finished(&retried)),
         ("retries-midway", midway(&retried, 3)),
         ("sub-runs", finished(&nested)),

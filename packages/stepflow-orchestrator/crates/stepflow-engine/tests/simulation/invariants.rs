@@ -14,6 +14,7 @@ pub fn check(simulation: &Simulation) {
     let mut ended_items = HashSet::new();
     let mut newest: HashMap<TaskId, u32> = HashMap::new();
     let mut closed: HashSet<TaskRef> = HashSet::new();
+    let mut keyed = HashSet::new();
     let mut over = false;
     for (seq, record) in (1_u64..).zip(simulation.journal()) {
         assert_eq!(record.seq, seq, "sequences are dense");
@@ -26,6 +27,11 @@ pub fn check(simulation: &Simulation) {
                 let previous = TaskRef { attempt: before, ..task };
                 assert!(before == 0 || closed.contains(&previous), "attempt n + 1 follows the end of attempt n");
             }
+            Event::RunCreated(created) => {
+                if let Some(key) = &created.key {
+                    assert!(keyed.insert((created.parent, key)), "a step has one run of each key");
+                }
+            }
             Event::AttemptEnded(ended) => drop(closed.insert(ended.task)),
             Event::OwnerChanged(_) => {
                 closed.extend(newest.iter().map(|(task_id, attempt)| TaskRef { task_id: *task_id, attempt: *attempt }));
@@ -34,7 +40,7 @@ pub fn check(simulation: &Simulation) {
             Event::ItemEnded(ended) => {
                 assert!(ended_items.insert((ended.run, ended.item)), "an item ends once");
             }
-            Event::CancelAsked(_) => over = true,
+            Event::CancelAsked(asked) => over |= asked.run.is_none(),
             Event::RunEnded(ended) => over |= ended.run == simulation.root,
             _ => {}
         }

@@ -1,6 +1,7 @@
 //! The machine against a naive evaluator: random flows, random orders of completion, losses and crashes anywhere.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod calls;
 mod flows;
 mod golden;
 mod invariants;
@@ -147,6 +148,31 @@ fn no_more_attempts_are_open_than_the_limit_allows_and_items_go_in_order() {
     assert_eq!(simulation.most_open, 3);
     let expected: Vec<_> = (0..20).map(|n| naive::Outcome::Success(json!(n))).collect();
     assert_eq!(simulation.results(), expected);
+}
+
+#[test]
+fn runs_three_levels_deep_take_turns_on_one_slot() {
+    let flow = json!({"steps": [{"id": "a", "component": "/t/calls3", "input": 1}], "output": {"$step": "a"}});
+    let mut simulation = Simulation::submitted(&Case { flow, inputs: vec![json!({}); 3], choices: vec![0], limit: 1 });
+    simulation.finish();
+    invariants::check(&simulation);
+    let depth = simulation.results().iter().map(|result| format!("{result:?}").matches("got").count()).min();
+    assert!(depth >= Some(5), "{:?}", simulation.results());
+}
+
+#[test]
+fn cancelling_a_sub_run_leaves_the_rest_of_the_tree_alone() {
+    let call = json!({"id": "a", "component": "/t/calls2", "input": 1, "onError": {"action": "useDefault", "defaultValue": 9}});
+    let flow = json!({"steps": [call, {"id": "b", "component": "/t/echo", "input": 2}], "output": [{"$step": "a"}, {"$step": "b"}]});
+    let mut simulation = Simulation::submitted(&Case { flow, inputs: vec![json!({})], choices: vec![0], limit: 1 });
+    simulation.advance(1);
+    let sub_run = *simulation.machine.state().runs.keys().nth(1).unwrap();
+    simulation.tell(Input::CancelAsked(CancelAsked { run: Some(sub_run), by: "a test".into(), reason: None }));
+    assert!(!simulation.machine.state().is_open(sub_run));
+    simulation.finish();
+    assert_eq!(simulation.results(), [naive::Outcome::Success(json!([9, 2]))]);
+    let folded = Machine::recovered(simulation.root, simulation.journal());
+    assert_eq!(folded.state(), simulation.machine.state());
 }
 
 #[test]

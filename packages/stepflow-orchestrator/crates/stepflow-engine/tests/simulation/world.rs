@@ -12,6 +12,7 @@ use stepflow_flow::{Plan, Source, load};
 use stepflow_protocol::{ErrorKind, FlowError, FlowId, RunId, Value};
 use uuid::Uuid;
 
+use super::calls::{self, Caller};
 use super::flows::Case;
 use super::naive;
 
@@ -71,6 +72,8 @@ pub struct Simulation {
     pub machine: Machine,
     pub appends: Vec<Vec<Record>>,
     pub most_open: u32,
+    /// Workers that wait for a run that they asked for.
+    pub callers: BTreeMap<TaskRef, Caller>,
     world: World,
     flow_id: FlowId,
     inputs: Vec<Value>,
@@ -131,17 +134,15 @@ impl Simulation {
         let flow = loaded.flow.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
         let plan = Arc::new(Plan::compile(flow).unwrap());
         let root = RunId::from_uuid(Uuid::from_u128(1));
+        let called = calls::FLOWS.iter().map(|(_, flow)| calls::plan(&flow()));
+        let plans = called.chain([Arc::clone(&plan)]).map(|plan| (plan.flow_id, plan)).collect();
         Self {
             root,
             machine: machine(root),
             appends: Vec::new(),
             most_open: 0,
-            world: World {
-                now: "2026-01-01T00:00:00Z".parse().unwrap(),
-                ids: 1,
-                plans: HashMap::from([(plan.flow_id, Arc::clone(&plan))]),
-                rules: Rules::default(),
-            },
+            callers: BTreeMap::new(),
+            world: World { now: "2026-01-01T00:00:00Z".parse().unwrap(), ids: 1, plans, rules: Rules::default() },
             flow_id: plan.flow_id,
             inputs: case.inputs.iter().map(Value::from_json).collect(),
             choices: case.choices.clone(),
@@ -174,7 +175,7 @@ impl Simulation {
         let upto = self.machine.state().seq;
         let owed: Vec<Effect> = owed_between(self.machine.state(), self.carried, upto).cloned().collect();
         self.carried = upto;
-        self.most_open = self.most_open.max(self.machine.state().open);
+        self.most_open = self.most_open.max(self.machine.state().open - self.machine.waiting().total());
         owed.into_iter().for_each(|effect| self.carry(effect));
     }
 
@@ -189,7 +190,7 @@ impl Simulation {
         }
     }
 
-    fn stored(&self, place: &ValueRef) -> Value {
+    pub fn stored(&self, place: &ValueRef) -> Value {
         match place {
             ValueRef::Inline(value) => value.clone(),
             ValueRef::Item(run, item) if *run == self.root => self.inputs[*item as usize].clone(),
@@ -215,6 +216,11 @@ impl Simulation {
         }
     }
 
+    /// A new id.
+    pub fn draw(&mut self) -> Uuid {
+        self.world.new_id()
+    }
+
     fn choose(&mut self, among: usize) -> usize {
         self.chosen += 1;
         self.choices[self.chosen % self.choices.len()] % among
@@ -226,16 +232,22 @@ impl Simulation {
         if self.choose(7) == 6 {
             self.machine.values().clear();
         }
-        let events = self.offers.len() + self.wakes.len();
+        let returned = self.returned();
+        let events = self.offers.len() + returned.len() + self.wakes.len();
         if events == 0 {
             return false;
         }
         let choice = self.choose(events);
         if let Some(task) = self.offers.keys().nth(choice).copied() {
             let (route, input) = self.offers.remove(&task).unwrap();
-            self.tell(Input::Answered(task, answer(&route.component, &input, task.attempt), None));
+            match calls::called(&route.component) {
+                Some(flow) => self.call(task, &route.component, &flow, &input),
+                None => self.tell(Input::Answered(task, answer(&route.component, &input, task.attempt), None)),
+            }
+        } else if let Some(task) = returned.get(choice - self.offers.len()) {
+            self.return_to(*task);
         } else {
-            let (due_at, step) = self.wakes.swap_remove(choice - self.offers.len());
+            let (due_at, step) = self.wakes.swap_remove(choice - self.offers.len() - returned.len());
             self.world.now = self.world.now.max(due_at);
             self.tell(Input::Due(step));
         }

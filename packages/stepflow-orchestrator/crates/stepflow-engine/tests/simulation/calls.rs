@@ -1,0 +1,99 @@
+//! Components that run flows through their worker: the run is found again by the step's next attempt.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use stepflow_engine::event::{Outcome, RunCreated, TaskRef, ValueRef};
+use stepflow_engine::machine::Input;
+use stepflow_engine::ports::Answer;
+use stepflow_flow::{Plan, Source, load};
+use stepflow_protocol::{ErrorKind, FlowError, RunId, Value};
+
+use super::flows::sub_flow;
+use super::world::Simulation;
+
+/// Makes a flow.
+type Flow = fn() -> Json;
+
+/// Each component with the flow that it runs: `/calls3` one that calls `/calls2`, which calls `/calls`. `/calls_twice`
+/// fails the first time, when its run has ended.
+pub const FLOWS: [(&str, Flow); 4] = [
+    ("/calls", || sub_flow("/t/lost")),
+    ("/calls2", || sub_flow("/t/calls")),
+    ("/calls3", || sub_flow("/t/calls2")),
+    ("/calls_twice", || sub_flow("/t/wrap")),
+];
+
+/// A worker's execute that waits for its run.
+pub struct Caller {
+    component: String,
+    run: RunId,
+}
+
+/// The flow that a component runs, if it does.
+pub fn called(component: &str) -> Option<Json> {
+    FLOWS.iter().find(|(name, _)| *name == component).map(|(_, flow)| flow())
+}
+
+pub fn plan(flow: &Json) -> Arc<Plan> {
+    Arc::new(Plan::compile(load(Source::json("called.json", flow.to_string())).flow.unwrap()).unwrap())
+}
+
+impl Simulation {
+    /// The component asks for its run, or finds it, and waits.
+    pub fn call(&mut self, task: TaskRef, component: &str, flow: &Json, input: &Value) {
+        let state = self.machine.state();
+        // Its step has ended meanwhile.
+        let Some(step) = state.step_of(task) else { return self.tell(Input::Answered(task, Answer::Cancelled, None)) };
+        let key = "call".to_owned();
+        let run = match state.keyed.get(&(step, key.clone())) {
+            Some(run) => *run,
+            None => {
+                let (root, limit, run) = (self.root, state.limit, RunId::from_uuid(self.draw()));
+                self.tell(Input::Submitted(RunCreated {
+                    run,
+                    root,
+                    parent: Some(step),
+                    parent_run: None,
+                    key: Some(key),
+                    nested: None,
+                    flow_id: plan(flow).flow_id,
+                    items: 1,
+                    inputs: Some(ValueRef::Inline(Value::array([input.clone()]))),
+                    variables: None,
+                    overrides: None,
+                    limit,
+                    deadline_at: None,
+                    semantics: 1,
+                }));
+                run
+            }
+        };
+        self.callers.insert(task, Caller { component: component.to_owned(), run });
+        self.machine.waits(task);
+        self.tell(Input::Continue);
+    }
+
+    /// The executes whose run has ended.
+    pub fn returned(&self) -> Vec<TaskRef> {
+        let ended = self.callers.iter().filter(|(_, caller)| !self.machine.state().is_open(caller.run));
+        ended.map(|(task, _)| *task).collect()
+    }
+
+    /// The component answers with what became of its run.
+    pub fn return_to(&mut self, task: TaskRef) {
+        let Caller { component, run } = self.callers.remove(&task).unwrap();
+        self.machine.waits_no_more(task);
+        // A run whose step has ended is forgotten; nobody will look at the answer.
+        let end = self.machine.state().runs.get(&run).and_then(|run| run.items[0].end.clone());
+        let answer = match end.map(|end| end.result) {
+            Some(Outcome::Success(place)) if component != "/calls_twice" || task.attempt > 1 => {
+                Answer::Success(Value::object([("got", self.stored(&place))]))
+            }
+            Some(Outcome::Success(_)) => Answer::Failed(FlowError::new(ErrorKind::ComponentFailed, "not yet").into()),
+            Some(Outcome::Failed(error)) => Answer::Failed(error.into()),
+            None => Answer::Cancelled,
+        };
+        self.tell(Input::Answered(task, answer, None));
+    }
+}
