@@ -107,21 +107,23 @@ impl Connection {
         Asked { id, line }
     }
 
-    /// An execute waits for a run, or for one more: it does not count.
-    pub(crate) fn park(&mut self, task: TaskRef) {
-        if let Some(open) = self.find(task) {
-            open.waits += 1;
-            self.parked += usize::from(open.waits == 1);
-        }
+    /// An execute waits for a run, or for one more: it does not count. `true` when it did before.
+    pub(crate) fn park(&mut self, task: TaskRef) -> bool {
+        let Some(open) = self.find(task) else { return false };
+        open.waits += 1;
+        let parked = open.waits == 1;
+        self.parked += usize::from(parked);
+        parked
     }
 
-    /// It waits for one run less. When that was the last one it counts again; its slot may be taken meanwhile, and it
-    /// goes on all the same.
-    pub(crate) fn unpark(&mut self, task: TaskRef) {
-        if let Some(open) = self.find(task).filter(|open| open.waits > 0) {
-            open.waits -= 1;
-            self.parked -= usize::from(open.waits == 0);
-        }
+    /// It waits for one run less. `true` when that was the last one: it counts again. Its slot may be taken meanwhile;
+    /// it goes on all the same.
+    pub(crate) fn unpark(&mut self, task: TaskRef) -> bool {
+        let Some(open) = self.find(task).filter(|open| open.is_parked()) else { return false };
+        open.waits -= 1;
+        let unparked = !open.is_parked();
+        self.parked -= usize::from(unparked);
+        unparked
     }
 
     fn find(&mut self, task: TaskRef) -> Option<&mut Open> {

@@ -201,18 +201,14 @@ impl Pool {
     }
 
     /// An execute of an instance waits for a run, or for one more, which may need its slot.
-    pub(crate) fn park(&mut self, id: InstanceId, task: TaskRef) {
-        if let Some(instance) = self.instance_mut(id) {
-            instance.park(task);
-        }
+    pub(crate) fn park(&mut self, id: InstanceId, task: TaskRef) -> bool {
+        self.instance_mut(id).is_some_and(|instance| instance.park(task))
     }
 
     /// It waits for one run less. The execute goes on even when its slot is taken: more is then open than announced,
     /// and nobody waits for ever.
-    pub(crate) fn unpark(&mut self, id: InstanceId, task: TaskRef) {
-        if let Some(instance) = self.instance_mut(id) {
-            instance.connection.unpark(task);
-        }
+    pub(crate) fn unpark(&mut self, id: InstanceId, task: TaskRef) -> bool {
+        self.instance_mut(id).is_some_and(|instance| instance.connection.unpark(task))
     }
 
     /// The instance gets no more tasks: it is replaced.

@@ -146,9 +146,9 @@ impl Instance {
     }
 
     /// An execute waits for a run, which needs a slot: the instance is nobody's own meanwhile.
-    pub(super) fn park(&mut self, task: TaskRef) {
+    pub(super) fn park(&mut self, task: TaskRef) -> bool {
         self.lone.take_if(|lone| *lone == task);
-        self.connection.park(task);
+        self.connection.park(task)
     }
 
     /// An execute is no longer open.
