@@ -69,8 +69,8 @@ pub struct Submission {
 pub struct Origin {
     /// Who asks.
     pub parent: Parent,
-    /// The asker's name for the run: the step's next attempt finds the run that has it. Without one, the next attempt
-    /// finds it by what is asked for.
+    /// The asker's name for the run: the step's next attempt finds the run that has it, unless that failed or was
+    /// cancelled. Without one, the next attempt finds it by what is asked for.
     pub key: Option<String>,
     /// Whether the run is a root of its own, which nobody finds again and which outlives the step.
     pub detached: bool,
@@ -179,8 +179,8 @@ impl Engine {
         answer.await.map_err(|_| Error::Stopped)?
     }
 
-    /// Makes a run that a running step asks for, or finds the one that an earlier attempt of the step has made. It is
-    /// durable when this returns. Without variables of its own it has those of the run above it.
+    /// Makes a run that a running step asks for, or finds the one that an earlier attempt of the step has made and that
+    /// goes on or succeeded. It is durable when this returns. Without variables of its own it has those of the run above it.
     ///
     /// # Errors
     /// As [`Engine::submit`]; and when the step is not running any more, or the runs are nested too deep.

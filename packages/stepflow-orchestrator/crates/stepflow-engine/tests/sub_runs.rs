@@ -114,6 +114,22 @@ async fn without_a_key_a_run_is_found_by_what_is_asked_for_and_how_often() {
 }
 
 #[tokio::test]
+async fn a_run_that_failed_is_made_anew_for_the_next_attempt() {
+    let mut bench = bench();
+    let (_, first) = bench.open(None).await;
+    let failed = bench.engine.submit_from(by(&first, Some("k")), submission(SUB, None)).await.unwrap();
+    let below = bench.offer().await;
+    bench.fail(&below);
+    bench.engine.ended(failed, None).await;
+    bench.fail(&first);
+    let second = bench.offer().await;
+    let made = bench.engine.submit_from(by(&second, Some("k")), submission(SUB, None)).await.unwrap();
+    assert_ne!(made, failed);
+    let again = bench.engine.submit_from(by(&second, Some("k")), submission(SUB, None)).await.unwrap();
+    assert_eq!(again, made, "the key is the newer run's");
+}
+
+#[tokio::test]
 async fn an_attempt_that_waits_holds_no_slot_and_one_that_waits_no_more_does() {
     let mut bench = bench();
     let (root, parent) = bench.open(Some(1)).await;

@@ -43,6 +43,16 @@ async fn a_sub_run_stands_in_its_roots_tree_with_the_run_above_it() {
     let shown = bench.show(&status["runId"]).await;
     assert_eq!((&shown["parentRunId"], &shown["rootRunId"]), (&run["runId"], &run["runId"]));
     assert_eq!(shown["status"], "completed");
+    assert_eq!(bench.part(&status["runId"], "items").await["items"][0]["result"]["result"], 1);
+    assert_eq!(bench.part(&status["runId"], "steps").await["steps"]["a"]["status"], "completed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flow_that_a_component_runs_starts_the_workers_that_it_needs() {
+    let bench = Bench::start(&[], 8).await;
+    let echo = bench.store(&flow("/late/echo", "{$input: $}")).await;
+    let run = bench.ask("runs/submit", json!({"flowId": echo, "inputs": [1], "wait": true})).await;
+    assert_eq!(run["result"]["result"]["result"]["status"], "completed", "{run}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

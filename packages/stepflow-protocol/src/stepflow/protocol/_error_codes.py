@@ -22,7 +22,7 @@ class ErrorCode(IntEnum):
     COMPONENT_NOT_FOUND = -32001
     """The worker has no such component."""
     INVALID_INPUT = -32002
-    """The step's input does not fit the component's type; `data.path` names the place."""
+    """The step's input does not fit the component's type, or a sub-run's the flow's; `data.path` names the place."""
     COMPONENT_FAILED = -32003
     """The component raised; `data` is a `FailureDetails`."""
     TIMEOUT = -32004
@@ -31,3 +31,7 @@ class ErrorCode(IntEnum):
     """The execute was cancelled."""
     NOT_ACCEPTED = -32006
     """The worker is draining; the component was not called."""
+    NOT_FOUND = -32011
+    """The flow, run or step that a worker's request names is not there."""
+    INVALID_ID = -32012
+    """What stands in the place of an id is none."""

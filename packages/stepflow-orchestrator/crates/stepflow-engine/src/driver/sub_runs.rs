@@ -74,12 +74,10 @@ impl Driver {
             format!("{call}:{calls}")
         });
         let state = tree.machine.state();
-        let sought = (step, named);
-        let run = state.keyed.get(&sought).copied();
-        let flow = run.and_then(|run| state.runs.get(&run)).map(|run| run.flow_id);
-        match (run, flow) {
-            (Some(run), Some(flow)) if flow != submission.plan.flow_id => Err(Error::KeyTaken { run }),
-            _ => Ok((run, Some(sought.1))),
+        let run = state.found(step, &named);
+        match run.and_then(|run| Some((run, state.runs.get(&run)?.flow_id))) {
+            Some((run, flow)) if flow != submission.plan.flow_id => Err(Error::KeyTaken { run }),
+            _ => Ok((run, Some(named))),
         }
     }
 

@@ -258,7 +258,9 @@ fn forget_run(state: &mut RunTree, id: RunId) {
     if !run.status.is_terminal() || run.open > 0 || run.parent.is_some_and(wanted) {
         return;
     }
-    if let Some(Run { parent: Some(parent), key: Some(key), .. }) = state.runs.remove(&id) {
-        state.keyed.remove(&(parent, key));
+    let Some(Run { parent: Some(parent), key: Some(key), .. }) = state.runs.remove(&id) else { return };
+    let key = (parent, key);
+    if state.keyed.get(&key) == Some(&id) {
+        state.keyed.remove(&key);
     }
 }

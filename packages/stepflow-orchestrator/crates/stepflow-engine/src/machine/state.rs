@@ -26,7 +26,7 @@ pub struct RunTree {
     pub runs: BTreeMap<RunId, Run>,
     /// Where each task belongs that may still be spoken of.
     pub tasks: HashMap<TaskId, StepRef>,
-    /// The sub-runs that the next attempts of open steps would find, by their keys.
+    /// The newest sub-run of each key of each open step.
     pub keyed: HashMap<(StepRef, String), RunId>,
     /// What is owed to the world, by the sequence of the event that made it so.
     pub(super) owed: BTreeMap<OwedKey, Effect>,
@@ -232,6 +232,15 @@ impl RunTree {
     #[must_use]
     pub fn is_open(&self, run: RunId) -> bool {
         self.runs.get(&run).is_some_and(|run| !run.status.is_terminal())
+    }
+
+    /// The sub-run that an attempt of the step finds under this key. One that failed or was cancelled is to be made
+    /// anew, or no attempt could do better than the one before.
+    #[must_use]
+    pub fn found(&self, step: StepRef, key: &str) -> Option<RunId> {
+        let run = *self.keyed.get(&(step, key.to_owned()))?;
+        let status = self.runs.get(&run)?.status;
+        matches!(status, ExecutionStatus::Running | ExecutionStatus::Completed).then_some(run)
     }
 
     /// The step of which this attempt is open, and wanted.

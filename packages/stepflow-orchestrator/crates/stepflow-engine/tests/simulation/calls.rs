@@ -46,8 +46,8 @@ impl Simulation {
         // Its step has ended meanwhile.
         let Some(step) = state.step_of(task) else { return self.tell(Input::Answered(task, Answer::Cancelled, None)) };
         let key = "call".to_owned();
-        let run = match state.keyed.get(&(step, key.clone())) {
-            Some(run) => *run,
+        let run = match state.found(step, &key) {
+            Some(run) => run,
             None => {
                 let (root, limit, run) = (self.root, state.limit, RunId::from_uuid(self.draw()));
                 self.tell(Input::Submitted(RunCreated {

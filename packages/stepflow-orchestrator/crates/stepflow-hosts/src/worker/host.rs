@@ -1,6 +1,6 @@
 //! The component host of a plugin whose components workers serve.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
@@ -22,16 +22,17 @@ pub struct WorkerHost {
     core: Arc<Core>,
     stop: watch::Sender<bool>,
     starts: Arc<Starts>,
+    begun: Once,
     supervisors: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl WorkerHost {
-    /// Workers that are not started yet; tasks that are offered before wait.
+    /// Workers that are not started yet: the first task that is offered does it, if nobody has before.
     #[must_use]
     pub fn new(options: WorkerOptions, inbox: Arc<dyn Inbox>, served: Served) -> Self {
         let starts = Arc::new(Starts::new(options.instances.max(1)));
         let core = Arc::new(Core { options, shared: Shared::new(inbox), served });
-        Self { core, stop: watch::Sender::new(false), starts, supervisors: Mutex::default() }
+        Self { core, stop: watch::Sender::new(false), starts, begun: Once::new(), supervisors: Mutex::default() }
     }
 
     /// Starts the workers and waits until one has answered the handshake or all have failed to. One that fails is
@@ -57,13 +58,13 @@ impl WorkerHost {
 
     /// Fills the plugin's slots, once.
     fn supervise(&self) {
-        let mut supervisors = self.supervisors.lock();
-        if supervisors.is_empty() {
-            supervisors.extend((0..self.starts.slots()).map(|slot| {
+        self.begun.call_once(|| {
+            let supervisor = |slot| {
                 let (core, starts) = (Arc::clone(&self.core), Arc::clone(&self.starts));
                 tokio::spawn(supervisor::supervise(core, slot, self.stop.subscribe(), starts))
-            }));
-        }
+            };
+            self.supervisors.lock().extend((0..self.starts.slots()).map(supervisor));
+        });
     }
 
     /// What the workers serve, as said at the last handshake.
@@ -134,6 +135,8 @@ impl ComponentHost for WorkerHost {
     }
 
     fn offer(&self, task: TaskEnvelope) {
+        // A flow that a component runs may lead to workers that nobody knew to be needed.
+        self.supervise();
         self.core.shared.with(|pool| pool.offer(task));
     }
 

@@ -34,7 +34,8 @@ pub struct RunsSubmitParams {
     /// The attempt whose execute asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// The caller's name for this sub-run: the task's next attempt finds the run that has it.
+    /// The caller's name for this sub-run: the task's next attempt finds the run that has it, unless that failed or was
+    /// cancelled. Without one, what is asked for is the name, with how often.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// Whether the run is a root run of its own, which outlives its step.

@@ -290,6 +290,17 @@ mod tests {
     }
 
     #[test]
+    fn a_sub_run_that_is_cancelled_is_not_the_end_of_the_one_that_is_shown() {
+        let now = Instant::now();
+        let mut board = board(1, now);
+        board.observe(&scheduled(0, 0), now);
+        let run = Some(RunId::from_uuid(uuid::Uuid::max()));
+        board.observe(&notice(Event::CancelAsked(CancelAsked { run, by: "user".to_owned(), reason: None })), now);
+        board.observe(&ended(0, 0, Outcome::Success(ValueRef::Inline(Value::null()))), now);
+        assert_eq!(board.standing(now), "1 of 2 steps done");
+    }
+
+    #[test]
     fn what_a_cancellation_ends_is_no_news() {
         let now = Instant::now();
         let mut board = board(1, now);

@@ -1,6 +1,8 @@
-//! A server in this process with one Python worker that asks for runs (`workers/asking.py`), spoken to by its API.
+//! A server in this process with a Python worker that asks for runs (`workers/asking.py`), spoken to by its API; a
+//! second one of the same kind, `late`, is not started before somebody needs it.
 #![allow(dead_code)]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,22 +45,21 @@ impl Bench {
             .chain(args.iter().map(|arg| (*arg).to_owned()))
             .collect();
         let wire = tests.join("../../stepflow-hosts/tests/workers");
+        let worker = json!({
+            "type": "stepflow", "command": "python3", "args": args, "maxConcurrency": capacity,
+            "env": {"WIRE": wire, "CAPACITY": capacity.to_string(), "PYTHONDONTWRITEBYTECODE": "1"},
+        });
         let text = json!({
-            "plugins": {
-                "builtin": {"type": "builtin"},
-                "python": {
-                    "type": "stepflow", "command": "python3", "args": args, "maxConcurrency": capacity,
-                    "env": {"WIRE": wire, "CAPACITY": capacity.to_string(), "PYTHONDONTWRITEBYTECODE": "1"},
-                },
-            },
+            "plugins": {"builtin": {"type": "builtin"}, "python": worker, "late": worker},
             "routes": {
                 "/builtin/{*component}": [{"plugin": "builtin"}],
                 "/python/{*component}": [{"plugin": "python"}],
+                "/late/{*component}": [{"plugin": "late"}],
             },
         });
         let config = config::read(Source::yaml("config.yml", text.to_string()), PathBuf::from("/")).unwrap();
         let service = Arc::new(Service::new(&config, Duration::ZERO).unwrap());
-        service.start(Needs::Everything).await.unwrap();
+        service.start(Needs::Paths(&BTreeSet::from(["/python/ask"]))).await.unwrap();
         Self { api: router(Arc::clone(&service)), service }
     }
 
@@ -122,6 +123,11 @@ impl Bench {
     /// A run as it is.
     pub async fn show(&self, run: &Value) -> Value {
         self.call("GET", &format!("/runs/{}", run.as_str().unwrap()), &Value::Null).await.1
+    }
+
+    /// The items or the steps of a run.
+    pub async fn part(&self, run: &Value, part: &str) -> Value {
+        self.call("GET", &format!("/runs/{}/{part}", run.as_str().unwrap()), &Value::Null).await.1
     }
 
     /// A run when it has ended.

@@ -11,7 +11,7 @@ import os
 import sys
 
 sys.path.insert(0, os.environ["WIRE"])
-import wire  # noqa: E402
+import wire
 
 LEGACY = "--legacy" in sys.argv
 PATHS = ("/ask", "/nest", "/both", "/reuse", "/again", "/fails", "/hold", "/count", "/echo")
@@ -40,13 +40,19 @@ def ask(execute, method, params, then):
 
 def reply_to(execute):
     """Answers an execute with the reply to its question."""
-    return lambda reply: wire.answer(execute, {k: reply[k] for k in ("result", "error") if k in reply})
+    return lambda reply: wire.answer(
+        execute, {k: reply[k] for k in ("result", "error") if k in reply}
+    )
 
 
 def nest(execute, given):
     if given["left"] == 0:
         return wire.answer(execute, "the bottom")
-    below = {"flowId": given["flow"], "inputs": [{**given, "left": given["left"] - 1}], "wait": True}
+    below = {
+        "flowId": given["flow"],
+        "inputs": [{**given, "left": given["left"] - 1}],
+        "wait": True,
+    }
 
     def then(reply):
         if "error" in reply:
@@ -90,7 +96,12 @@ def again(execute, given):
 
 
 def fails(execute, given):
-    ask(execute, given["method"], given["params"], lambda _: wire.refuse(execute, -32003, "it fails"))
+    ask(
+        execute,
+        given["method"],
+        given["params"],
+        lambda _: wire.refuse(execute, -32003, "it fails"),
+    )
 
 
 for message in wire.executes():
