@@ -167,7 +167,7 @@ impl Driver {
         self.runs.expect(root, root, reply);
         self.trees.insert(root, tree);
         // All inputs are in memory, so nothing can be missing here.
-        let records = self.decide(root, Input::Submitted(created)).unwrap_or_default();
+        let records = self.decide(root, Input::Submitted(Box::new(created))).unwrap_or_default();
         let new = NewRun { root, run: root, plan, inputs: submission.inputs, records: records.clone() };
         let stored = self.ports.journal.create(new);
         self.append(root, records, stored);

@@ -1,6 +1,6 @@
 //! What published workers up to 0.7 ask about flows, which name no task.
 
-#![allow(clippy::unwrap_used, reason = "what a test cannot unwrap has failed it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what a test cannot unwrap has failed it")]
 
 mod asking;
 

@@ -1,7 +1,7 @@
 //! Runs that a worker's step asks for, as the worker and the API's clients see them: a small Python program, the real
 //! engine, store and API.
 
-#![allow(clippy::unwrap_used, reason = "what a test cannot unwrap has failed it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what a test cannot unwrap has failed it")]
 
 mod asking;
 

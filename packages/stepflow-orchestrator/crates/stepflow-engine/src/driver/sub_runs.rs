@@ -113,7 +113,7 @@ impl Driver {
         }
         tree.plans.add(plan, created.overrides.as_ref());
         self.runs.expect(run, place.root, reply);
-        self.feed(place.root, Input::Submitted(created));
+        self.feed(place.root, Input::Submitted(Box::new(created)));
     }
 
     /// The variables of a run that a step asks for: those of the run above it, unless it has its own.

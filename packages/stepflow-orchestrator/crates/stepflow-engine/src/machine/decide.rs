@@ -23,7 +23,7 @@ const MAX_OWNERS_LOST: u32 = 3;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// A run was submitted.
-    Submitted(RunCreated),
+    Submitted(Box<RunCreated>),
     /// A host answered for the worker that had the attempt.
     Answered(TaskRef, Answer, Option<Arc<Instance>>),
     /// An attempt took longer than its timeout at this worker.
@@ -47,7 +47,7 @@ pub enum Input {
 /// [`Missing`] when values have to be in memory first.
 pub fn decide(state: &RunTree, input: Input, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
     match input {
-        Input::Submitted(created) => Ok(vec![Event::RunCreated(created)]),
+        Input::Submitted(created) => Ok(vec![Event::RunCreated(*created)]),
         Input::Answered(task, answer, by) => Ok(answer::by(by, answer::answered(state, task, answer, given))),
         Input::TimedOut(task, by) => Ok(answer::by(by, answer::timed_out(state, task, given))),
         Input::Due(at) => {

@@ -50,7 +50,7 @@ impl Simulation {
             Some(run) => run,
             None => {
                 let (root, limit, run) = (self.root, state.limit, RunId::from_uuid(self.draw()));
-                self.tell(Input::Submitted(RunCreated {
+                let created = RunCreated {
                     run,
                     root,
                     parent: Some(step),
@@ -65,7 +65,8 @@ impl Simulation {
                     limit,
                     deadline_at: None,
                     semantics: 1,
-                }));
+                };
+                self.tell(Input::Submitted(Box::new(created)));
                 run
             }
         };

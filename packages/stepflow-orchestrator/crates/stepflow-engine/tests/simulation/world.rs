@@ -104,7 +104,7 @@ impl Simulation {
             deadline_at: None,
             semantics: 1,
         };
-        simulation.tell(Input::Submitted(created));
+        simulation.tell(Input::Submitted(Box::new(created)));
         simulation
     }
 

@@ -354,7 +354,7 @@ class RunsSubmitParams(Message):
     attempt: Annotated[int, Meta(ge=0)] | None = None
     """The attempt whose execute asks."""
     key: str | None = None
-    """The caller's name for this sub-run: the task's next attempt finds the run that has it."""
+    "\n    The caller's name for this sub-run: the task's next attempt finds the run that has it, unless that failed or was\n    cancelled. Without one, what is asked for is the name, with how often.\n    "
     detached: bool | None = None
     """Whether the run is a root run of its own, which outlives its step."""
 
