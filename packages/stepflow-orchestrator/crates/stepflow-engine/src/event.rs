@@ -126,7 +126,7 @@ pub enum Outcome {
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// A run exists.
-    RunCreated(RunCreated),
+    RunCreated(Box<RunCreated>),
     /// An attempt is to be offered to a host.
     StepScheduled(StepScheduled),
     /// An attempt ended.

@@ -53,7 +53,7 @@ fn new_run(run: RunId) -> NewRun {
         run,
         plan: plan(),
         inputs: vec![value("{\"in\":1}")],
-        records: vec![record(1, Event::RunCreated(created))],
+        records: vec![record(1, Event::RunCreated(Box::new(created)))],
     }
 }
 

@@ -47,7 +47,7 @@ pub enum Input {
 /// [`Missing`] when values have to be in memory first.
 pub fn decide(state: &RunTree, input: Input, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
     match input {
-        Input::Submitted(created) => Ok(vec![Event::RunCreated(*created)]),
+        Input::Submitted(created) => Ok(vec![Event::RunCreated(created)]),
         Input::Answered(task, answer, by) => Ok(answer::by(by, answer::answered(state, task, answer, given))),
         Input::TimedOut(task, by) => Ok(answer::by(by, answer::timed_out(state, task, given))),
         Input::Due(at) => {

@@ -54,7 +54,7 @@ impl SubRun {
     fn created(self, state: &RunTree, given: &mut Given<'_>) -> Event {
         let now = given.world.now();
         let after = |timeout| SignedDuration::try_from(timeout).ok().and_then(|timeout| now.checked_add(timeout).ok());
-        Event::RunCreated(RunCreated {
+        Event::RunCreated(Box::new(RunCreated {
             run: RunId::from_uuid(given.world.new_id()),
             root: state.root,
             parent: Some(self.parent),
@@ -73,7 +73,7 @@ impl SubRun {
                 step_input: self.step_input,
                 inputs: ValueRef::Inline(Value::array(self.inputs)),
             }),
-        })
+        }))
     }
 }
 
