@@ -42,14 +42,6 @@ def test_what_is_still_to_come_is_not_there(missing: str) -> None:
     assert not hasattr(stepflow.client, missing)
 
 
-def test_serving_over_http_says_that_it_is_to_come() -> None:
-    stepflow_py = str(Path(sys.executable).with_name("stepflow_py"))
-    command = [stepflow_py, "--http", "--port", "8080"]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ran.returncode == 3
-    assert "not built yet" in ran.stderr
-
-
 # Components
 
 REGISTRATION = """\

@@ -107,10 +107,29 @@ def test_workers_old_names(environment: Make, program: str) -> None:
 
 def test_worker_http(environment: Make) -> None:
     alone = environment("stepflow-worker[http]")
-    alone.python("import fastapi, sse_starlette, uvicorn")
     (alone.folder / "components.py").write_text(COMPONENTS)
-    refused = alone.run("stepflow-worker", "components.py", "--http", exit_code=3)
-    assert "not built yet" in refused.stderr
+    with alone.start("stepflow-worker", "components.py", "--http", "--port", "0") as worker:
+        try:
+            assert worker.stdout is not None
+            port = json.loads(worker.stdout.readline())["port"]
+            request = {"jsonrpc": "2.0", "id": 1, "method": "components/execute", "params": EXECUTE}
+            code = (
+                "import urllib.request as u\n"
+                f"headers = {{'content-type': 'application/json', 'accept': '*/*'}}\n"
+                f"body = {json.dumps(request)!r}.encode()\n"
+                f"request = u.Request('http://127.0.0.1:{port}/', body, headers)\n"
+                "print(u.urlopen(request).read().decode())"
+            )
+            assert json.loads(alone.python(code))["result"] == {"output": {"n": 42}}
+        finally:
+            worker.terminate()
+
+
+def test_worker_without_the_extra_says_how_to_serve_over_http(environment: Make) -> None:
+    alone = environment("stepflow-worker")
+    (alone.folder / "components.py").write_text(COMPONENTS)
+    refused = alone.run("stepflow-worker", "components.py", "--http", exit_code=1)
+    assert "pip install 'stepflow-worker[http]'" in refused.stderr
     assert refused.stdout == ""
 
 

@@ -96,13 +96,6 @@ def test_without_a_target_it_says_how_to_name_one(run: "Run") -> None:
     assert "`stepflow-worker components.py`" in done.stderr
 
 
-@pytest.mark.parametrize("options", [["--http"], ["--host", "127.0.0.1"], ["--port", "0"]])
-def test_http_is_recognised_and_refused_as_not_built_yet(run: "Run", options: list[str]) -> None:
-    done = run("components.py", *options, components=SERVER)
-    assert done.returncode == 3
-    assert "not built yet" in done.stderr
-
-
 @pytest.mark.parametrize(
     "options",
     [

@@ -26,18 +26,23 @@ from stepflow.worker._server import StepflowServer
 from stepflow.worker._sync_context import SyncContext
 from stepflow.worker.errors import (
     Cancelled,
+    CannotListen,
+    CannotServe,
     ComponentError,
     DuplicateComponent,
+    ExtraMissing,
     FlowFailed,
     InvalidInput,
     InvalidOutput,
     NoServerInTarget,
-    NotBuiltYet,
+    OpenToOthers,
     RegistrationError,
     ServedDuringImport,
     ServerCallError,
     ServerGone,
+    ServerNotReading,
     ServerTimeout,
+    SeveralProcesses,
     UnusableAnswer,
 )
 
@@ -66,6 +71,7 @@ __all__ = [
     "ServerCallError",
     "ServerTimeout",
     "ServerGone",
+    "ServerNotReading",
     "UnusableAnswer",
     # what else can go wrong
     "StepflowError",
@@ -73,7 +79,11 @@ __all__ = [
     "DuplicateComponent",
     "NoServerInTarget",
     "ServedDuringImport",
-    "NotBuiltYet",
+    "CannotServe",
+    "CannotListen",
+    "OpenToOthers",
+    "SeveralProcesses",
+    "ExtraMissing",
     # building flows
     "FlowBuilder",
     "Value",

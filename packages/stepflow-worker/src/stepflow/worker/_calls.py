@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from stepflow.protocol import Envelope, Method, Request, RequestRefused, frame
-from stepflow.worker.errors import ServerGone, UnusableAnswer
+from stepflow.worker.errors import ServerCallError, ServerGone, UnusableAnswer
 
 T = TypeVar("T")
 
@@ -29,16 +29,23 @@ class PendingCalls:
     ) -> "Future[T]":
         """Send a request; its future is done when the answer has arrived."""
         id = str(uuid.uuid4())
-        call = _Call(method, result)
+        line = frame(Request(id, method, params))
+        call = _Call(method, result, line, write)
         # A caller that stops waiting cancels its future, which ends the entry as well.
         call.future.add_done_callback(lambda _: self._pending.pop(id, None))
-        line = frame(Request(id, method, params))
         self._pending[id] = call
         if self._closed:  # looked at after the entry is made, so that no call slips past `close`
             call.fail(ServerGone(method))
-        else:
+            return call.future
+        try:
             write(line)
+        except ServerCallError as error:
+            call.fail(error)
         return call.future
+
+    def unanswered(self, write: Callable[[bytes], None]) -> list[bytes]:
+        """Return the requests that went out by `write` and still wait, in their order."""
+        return [each.line for each in list(self._pending.values()) if each.write == write]
 
     def answered(self, envelope: Envelope) -> None:
         """Hand an answer to whoever waits for it."""
@@ -57,11 +64,15 @@ class PendingCalls:
 
 
 class _Call:
-    __slots__ = ("future", "method", "result")
+    __slots__ = ("future", "line", "method", "result", "write")
 
-    def __init__(self, method: Method, result: type) -> None:
+    def __init__(
+        self, method: Method, result: type, line: bytes, write: Callable[[bytes], None]
+    ) -> None:
         self.method = method
         self.result = result
+        self.line = line
+        self.write = write
         self.future: Future[Any] = Future()
 
     def take(self, envelope: Envelope) -> None:

@@ -13,25 +13,21 @@ from stepflow.worker._server import StepflowServer
 from stepflow.worker._stdio import serve_stdio
 from stepflow.worker._streams import ProtocolStreams, take_standard_streams
 from stepflow.worker.errors import (
+    CannotServe,
     NoServerInTarget,
-    NotBuiltYet,
+    OpenToOthers,
     RegistrationError,
     ServedDuringImport,
 )
 
 FAILED = 1
 USAGE = 2
-NOT_BUILT_YET = 3
 INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     options = _parser().parse_args(arguments)
-    if options.http or options.host is not None or options.port is not None:
-        return _fail(
-            str(NotBuiltYet("serving over HTTP (`--http`, `--host`, `--port`)")), NOT_BUILT_YET
-        )
     if options.target is None:
         return _fail(
             "there is nothing to serve: no TARGET, and no built-in components yet\n"
@@ -63,28 +59,44 @@ def _load(target: str) -> StepflowServer | int:
 
 
 def _serve(server: StepflowServer, streams: ProtocolStreams, options: argparse.Namespace) -> int:
-    async def serving() -> list[str]:
-        async with server.started() as served:
-            return await serve_stdio(
-                served,
-                streams,
-                max_concurrency=options.max_concurrency,
-                drain_timeout=options.drain_timeout,
-            )
-
     try:
         with asyncio.Runner() as runner:
-            if runner.run(serving()):
+            if runner.run(_serving(server, streams, options)):
                 # What did not end in time would also hold up the interpreter's own end.
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(0)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except CannotServe as error:
+        return _fail(str(error), USAGE if isinstance(error, OpenToOthers) else FAILED)
     except Exception as error:  # noqa: BLE001, the lifespan is user code
         print_user_traceback(error)
         return _fail("stopped by the error above", FAILED)
     return 0
+
+
+async def _serving(
+    server: StepflowServer, streams: ProtocolStreams, options: argparse.Namespace
+) -> list[str]:
+    concurrency, drain = options.max_concurrency, options.drain_timeout
+    if not (options.http or options.host is not None or options.port is not None):
+        async with server.started() as served:
+            return await serve_stdio(
+                served, streams, max_concurrency=concurrency, drain_timeout=drain
+            )
+    from stepflow.worker import _http  # who serves over stdio need not load it
+
+    return await _http.serve(
+        server,
+        streams,
+        host=options.host,
+        port=options.port,
+        token=options.token,
+        insecure=options.insecure,
+        max_concurrency=concurrency,
+        drain_timeout=drain,
+    )
 
 
 def _fail(message: str, code: int) -> int:
@@ -95,7 +107,8 @@ def _fail(message: str, code: int) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="stepflow-worker",
-        description="Serve Python functions as components of Stepflow flows, over stdin and stdout.",
+        description="Serve Python functions as components of Stepflow flows, over stdin and stdout "
+        "or, with `--http`, over HTTP.",
     )
     parser.add_argument(
         "target",
@@ -115,11 +128,24 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="how long open executes may go on at the end (default: 5 after EOF, 30 after SIGTERM)",
     )
-    http = parser.add_argument_group("HTTP (not built yet)")
-    http.add_argument("--http", action="store_true", help="serve over HTTP instead")
-    http.add_argument("--host", help="the address to listen on")
-    http.add_argument("--port", type=int, help="the port to listen on")
+    _add_http(parser.add_argument_group("HTTP, which needs `stepflow-worker[http]`"))
     return parser
+
+
+def _add_http(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--http", action="store_true", help="serve over HTTP instead")
+    group.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
+    group.add_argument(
+        "--port",
+        type=int,
+        help="the port to listen on, 0 for a free one (default: STEPFLOW_WORKER_PORT, else 8080)",
+    )
+    group.add_argument(
+        "--token", help="what requests must bring as bearer token (default: STEPFLOW_WORKER_TOKEN)"
+    )
+    group.add_argument(
+        "--insecure", action="store_true", help="let other machines in without a token"
+    )
 
 
 def _positive(text: str) -> int:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import MappingProxyType
-from typing import Any, NoReturn, TypeAlias, TypeVar, overload
+from typing import Any, TypeAlias, TypeVar, overload
 
 from stepflow.worker._component import Component
 from stepflow.worker._imports import importing
@@ -12,12 +12,7 @@ from stepflow.worker._paths import shape_of
 from stepflow.worker._session import Served
 from stepflow.worker._stdio import serve_stdio
 from stepflow.worker._streams import take_standard_streams
-from stepflow.worker.errors import (
-    DuplicateComponent,
-    NotBuiltYet,
-    RegistrationError,
-    ServedDuringImport,
-)
+from stepflow.worker.errors import DuplicateComponent, RegistrationError, ServedDuringImport
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -153,13 +148,14 @@ class StepflowServer:
         return Served(self._components, version=self._version, state=state)
 
     async def run(self, *, host: str | None = None, port: int | None = None) -> None:
-        """Serve over stdio; with `host` or `port` it will be HTTP, which is not built yet.
+        """Serve over stdio; with `host` or `port` over HTTP, as `run_http` does.
 
         Raises `ServedDuringImport` in a file that is only being imported for its components.
         """
         if host is not None or port is not None:
-            await self.run_http(host=host, port=port)
-        await self.run_stdio()
+            await self.run_http(host, port)
+        else:
+            await self.run_stdio()
 
     async def run_stdio(
         self, *, max_concurrency: int | None = None, drain_timeout: float | None = None
@@ -180,10 +176,44 @@ class StepflowServer:
                 served, streams, max_concurrency=max_concurrency, drain_timeout=drain_timeout
             )
 
-    async def run_http(self, *, host: str | None = None, port: int | None = None) -> NoReturn:
-        """Not built yet: raises `NotBuiltYet`."""
+    async def run_http(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        token: str | None = None,
+        *,
+        insecure: bool = False,
+        max_concurrency: int | None = None,
+        drain_timeout: float | None = None,
+    ) -> None:
+        """Serve over HTTP until SIGTERM or SIGINT; needs `stepflow-worker[http]`.
+
+        Prints `{"port": N}` once it listens, and takes stdin and stdout as `run_stdio` does. Async
+        components run on an event loop of their own, in another thread than this one.
+
+        host: the address to listen on, by default 127.0.0.1.
+        port: by default what STEPFLOW_WORKER_PORT says, else 8080; 0 takes a free one.
+        token: what requests must bring as their bearer token; by default STEPFLOW_WORKER_TOKEN.
+        insecure: allow an address that other machines can reach without a token.
+        max_concurrency: as for `run_stdio`.
+        drain_timeout: how long open executes may go on after the first signal, in seconds; by
+        default 30. A second signal ends at once.
+
+        Raises `CannotServe` with the reason when it cannot begin.
+        """
         _refuse_during_import()
-        raise NotBuiltYet("serving over HTTP (`host`, `port`)")
+        from stepflow.worker._http import serve  # who serves over stdio need not load it
+
+        await serve(
+            self,
+            take_standard_streams(),
+            host=host,
+            port=port,
+            token=token,
+            insecure=insecure,
+            max_concurrency=max_concurrency,
+            drain_timeout=drain_timeout,
+        )
 
 
 def _refuse_during_import() -> None:

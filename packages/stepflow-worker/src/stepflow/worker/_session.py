@@ -117,11 +117,11 @@ class Session:
 
         With `cancel` it does not listen either, and what is open is asked to end.
         """
-        self.calls.close()
         if cancel:
             ending = Ending(ErrorCode.CANCELLED, "the server closed the connection")
             for execution in self.executions():
                 self._executor.end(execution, ending)
+        self.calls.close()
 
     def executions(self) -> list[Execution]:
         """Those that are not answered yet."""

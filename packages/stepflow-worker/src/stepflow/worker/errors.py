@@ -9,12 +9,17 @@ StepflowError
 ├── ServerCallError          a request of a component got no usable answer
 │   ├── ServerTimeout
 │   ├── ServerGone
+│   ├── ServerNotReading
 │   └── UnusableAnswer
 ├── FlowFailed               a flow that a component evaluated has failed
 ├── RequestRefused           … was answered with an error (defined in `stepflow.protocol`)
 ├── ServedDuringImport       `server.run()` was called by a file that is only being imported
 ├── NoServerInTarget         the command line's TARGET leads to no `StepflowServer`
-└── NotBuiltYet
+└── CannotServe              the HTTP transport cannot begin
+    ├── CannotListen
+    ├── OpenToOthers
+    ├── SeveralProcesses
+    └── ExtraMissing
 
 asyncio.CancelledError
 └── Cancelled                the execute was asked to end; `except Exception` lets it pass
@@ -112,6 +117,16 @@ class ServerGone(ServerCallError):
         super().__init__(f"the server closed the connection before it answered `{method}`")
 
 
+class ServerNotReading(ServerCallError):
+    """Raised when so much waits for a server that does not read that more would fill the memory."""
+
+    def __init__(self, unsent: int) -> None:
+        super().__init__(
+            f"the server does not read: {unsent >> 20} MiB wait to be sent to it; make fewer "
+            "requests at once"
+        )
+
+
 class UnusableAnswer(ServerCallError):
     """Raised when the server's answer does not fit the request."""
 
@@ -182,8 +197,47 @@ class NoServerInTarget(StepflowError):
         )
 
 
-class NotBuiltYet(StepflowError):
-    """Raised when something that is planned is asked for before it exists."""
+class CannotServe(StepflowError):
+    """Raised when the HTTP transport cannot begin."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what} is not built yet; stdio is")
+
+class CannotListen(CannotServe):
+    """Raised when an address cannot be listened on."""
+
+    def __init__(self, host: str, port: int, problem: Exception) -> None:
+        super().__init__(
+            f"cannot listen on {host} port {port}: {problem}\n"
+            "hint: choose another with `--port`; 0 finds a free one"
+        )
+
+
+class OpenToOthers(CannotServe):
+    """Raised when anyone on the network could have components run."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"`{host}` may be reached from other machines, and there is no token\n"
+            "hint: set STEPFLOW_WORKER_TOKEN or `--token`, or say `--insecure` on a network that "
+            "you trust"
+        )
+
+
+class SeveralProcesses(CannotServe):
+    """Raised when uvicorn is asked for several processes on one port."""
+
+    def __init__(self, asked: str) -> None:
+        super().__init__(
+            f"WEB_CONCURRENCY={asked} asks for several processes on one port, but a session and "
+            "its executes live in one\nhint: unset it; for more processes use `instances` in the "
+            "server's config"
+        )
+
+
+class ExtraMissing(CannotServe):
+    """Raised when the HTTP transport is not installed."""
+
+    def __init__(self, module: str | None) -> None:
+        super().__init__(
+            f"serving over HTTP needs `{module}`, which is not installed\n"
+            "hint: pip install 'stepflow-worker[http]'"
+        )

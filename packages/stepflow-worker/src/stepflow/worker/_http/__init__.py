@@ -1,0 +1,52 @@
+"""The HTTP transport, `stepflow-worker[http]`. Loads its dependencies when it serves, not before."""
+
+import os
+from typing import TYPE_CHECKING
+
+from stepflow.worker._http.listening import Address, refuse_strangers
+from stepflow.worker._streams import ProtocolStreams
+from stepflow.worker.errors import ExtraMissing
+
+if TYPE_CHECKING:
+    from stepflow.worker._server import StepflowServer
+
+HOST = "127.0.0.1"
+PORT = "8080"
+
+
+async def serve(
+    server: "StepflowServer",
+    streams: ProtocolStreams,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    token: str | None = None,
+    insecure: bool = False,
+    max_concurrency: int | None = None,
+    drain_timeout: float | None = None,
+) -> list[str]:
+    """Serve over HTTP until a signal asks to end. The options are those of `run_http`.
+
+    Returns the components that were still running when the time to end was over.
+    """
+    address = Address(HOST if host is None else host, _default_port() if port is None else port)
+    token = token or os.environ.get("STEPFLOW_WORKER_TOKEN")
+    if not (token or insecure):
+        refuse_strangers(address.host)
+    try:
+        from stepflow.worker._http.serving import serve_http
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(error.name) from None
+    return await serve_http(
+        server,
+        streams,
+        address,
+        token=token,
+        max_concurrency=max_concurrency,
+        drain_timeout=drain_timeout,
+    )
+
+
+def _default_port() -> int:
+    # Set to 0 by the server that starts this process: two workers must not want the same port.
+    return int(os.environ.get("STEPFLOW_WORKER_PORT") or PORT)

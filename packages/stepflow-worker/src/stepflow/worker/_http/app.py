@@ -1,0 +1,106 @@
+"""The application that uvicorn serves: the token's gate, the protocol's endpoint, and pages for people."""
+
+import hmac
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from stepflow.protocol import ComponentsListResult
+from stepflow.worker._http.asgi import App, Receive, Scope, Send, header
+from stepflow.worker._http.refusals import Refused
+from stepflow.worker._http.rpc import Rpc
+from stepflow.worker._http.sessions import Sessions
+from stepflow.worker._http.worker import Worker
+
+HEALTH = "/health"
+
+
+def application(worker: Worker, sessions: Sessions, token: str | None) -> App:
+    """Return the whole application. With a `token`, all but the health asks for it."""
+    rpc, pages = Rpc(worker, sessions), _pages(worker, sessions)
+    expected = None if token is None else f"Bearer {token}".encode()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if expected is not None and scope["path"] != HEALTH and not _is_allowed(scope, expected):
+            await _UNAUTHORIZED.send(send)
+        elif scope["path"] == "/":
+            await rpc(scope, receive, send)  # past FastAPI, which would cost as much as a step
+        else:
+            await pages(scope, receive, send)
+
+    return app
+
+
+_UNAUTHORIZED = Refused(
+    401,
+    "this worker wants its token, as `Authorization: Bearer …`",
+    headers=((b"www-authenticate", b"Bearer"),),
+)
+
+
+def _is_allowed(scope: Scope, expected: bytes) -> bool:
+    return hmac.compare_digest(header(scope, b"authorization").encode("latin-1"), expected)
+
+
+def _pages(worker: Worker, sessions: Sessions) -> FastAPI:
+    pages = FastAPI(
+        title="Stepflow worker",
+        version=worker.served.version or "0",
+        description="Its protocol is JSON-RPC, at `POST /`. Here is what people ask it.",
+    )
+
+    @pages.get(HEALTH)
+    async def health() -> Response:
+        """Whether it takes work: `healthy`, or `draining` when it is about to end."""
+        return _json(
+            {
+                "status": "draining" if worker.executor.draining else "healthy",
+                "instanceId": worker.instance_id,
+                "timestamp": datetime.now(UTC),
+                "service": "stepflow-worker",
+            }
+        )
+
+    @pages.get("/components")
+    async def components() -> Response:
+        """What it serves, with schemas."""
+        served = worker.served.components.values()
+        return _json(ComponentsListResult([each.info() for each in served]))
+
+    @pages.get("/components/{path:path}")
+    async def component(path: str) -> Response:
+        """One component, with its schemas."""
+        found = worker.served.find(f"/{path}")
+        if found is None:
+            return _json({"error": f"there is no component `/{path}`"}, 404)
+        return _json(found.component.info(f"/{path}"))
+
+    @pages.get("/runtime/events")
+    async def runtime_events(request: Request) -> Response:
+        """Open a session, or take one up again with `?sessionId=`. It lasts as long as this stream."""
+        await worker.ready.wait()
+        id = request.query_params.get("sessionId")
+        try:
+            session = sessions.open() if id is None else sessions.named(id)
+        except Refused as refused:
+            return Response(refused.body, refused.status, media_type="application/json")
+        return _stream(session.events(), worker)
+
+    return pages
+
+
+def _stream(events: AsyncIterator[dict[str, str]], worker: Worker) -> Response:
+    return EventSourceResponse(
+        events,
+        headers={"stepflow-instance-id": worker.instance_id},
+        ping=worker.limits.keep_alive_seconds,
+        ping_message_factory=lambda: ServerSentEvent(comment="keep-alive", sep="\n"),
+        sep="\n",
+    )
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")

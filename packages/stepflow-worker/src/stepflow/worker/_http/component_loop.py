@@ -1,0 +1,65 @@
+"""The event loop of async components: another than the transport's, so that none can stop that."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import Self, TypeVar
+
+T = TypeVar("T")
+
+ABANDON_AFTER = 5.0
+"""How long a context manager may take to be left when components are still running, in seconds."""
+
+
+class ComponentThread:
+    """An event loop in a thread of its own, as a context manager."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.abandoned = False
+        """Whether components on it did not end in time."""
+        # A daemon: a component that never returns must not keep the process alive.
+        self._thread = threading.Thread(target=self._run, name="stepflow-components", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+    @asynccontextmanager
+    async def entered(self, context: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
+        """Enter a context manager on that loop, and leave it there, in one and the same task."""
+        value: Future[T] = Future()
+        leave: Future[None] = Future()
+
+        async def hold() -> None:
+            async with context as entered:
+                value.set_result(entered)
+                await asyncio.wrap_future(leave)
+
+        holding = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(hold(), self.loop))
+        entering = asyncio.wrap_future(value)
+        await asyncio.wait((entering, holding), return_when=asyncio.FIRST_COMPLETED)
+        try:
+            if entering.done():
+                yield entering.result()
+        finally:
+            leave.set_result(None)
+            # A component that blocks the loop would keep us here for as long as it likes.
+            await asyncio.wait((holding,), timeout=ABANDON_AFTER if self.abandoned else None)
+        if holding.done():
+            holding.result()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()

@@ -1,0 +1,75 @@
+"""uvicorn's connections, with bounds on what a client may leave undone.
+
+uvicorn times only connections that are idle between two requests. Whoever sends half a head, or
+stops to read, would hold a socket and its buffers for ever.
+"""
+
+import asyncio
+from typing import Protocol, cast
+
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from stepflow.worker._http.limits import Limits
+
+
+class _Cycle(Protocol):
+    """A request whose head has arrived."""
+
+    response_complete: bool
+
+
+class _Bounded(asyncio.Protocol):
+    """Mixed into uvicorn's protocol class, whichever of its parsers is installed."""
+
+    cycle: _Cycle | None
+    limits: Limits
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._socket = cast(asyncio.Transport, transport)
+        self._loop = asyncio.get_running_loop()
+        self._head: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+        self._close_without_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is None or self.cycle.response_complete:
+            self._close_without_head()  # one has begun that is not all there
+        elif self._head is not None:
+            self._head.cancel()
+            self._head = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._abort_when_stalled(self._socket.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        for timer in (self._head, self._stall):
+            if timer is not None:
+                timer.cancel()
+
+    def _close_without_head(self) -> None:
+        if self._head is None:
+            self._head = self._loop.call_later(self.limits.head_seconds, self._socket.close)
+
+    def _abort_when_stalled(self, unsent: int) -> None:
+        def look() -> None:
+            if (left := self._socket.get_write_buffer_size()) < unsent:
+                self._abort_when_stalled(left)
+            else:
+                self._socket.abort()
+
+        self._stall = self._loop.call_later(self.limits.stalled_seconds, look)
+
+
+def protocol_class(limits: Limits) -> type[asyncio.Protocol]:
+    """Return the class of which uvicorn makes an instance per connection."""
+    return type("StepflowHttp", (_Bounded, AutoHTTPProtocol), {"limits": limits})

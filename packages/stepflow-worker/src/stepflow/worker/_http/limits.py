@@ -1,0 +1,28 @@
+"""How long and how much a client may take, before it costs others anything."""
+
+from typing import NamedTuple
+
+
+class Limits(NamedTuple):
+    """Bounds of the transport. The defaults are what is served; tests choose smaller ones."""
+
+    head_seconds: float = 15.0
+    """For a request's head to arrive, and how long a connection may say nothing at first."""
+    idle_seconds: float = 120.0
+    """How long a connection is kept between two requests: longer than clients keep theirs, so that
+    it is they who close it and no request meets a closing door."""
+    body_seconds: float = 30.0
+    """For a body to arrive, to which each received 64 KiB adds a second."""
+    body_bytes: int = 256 << 20
+    """The longest body."""
+    unsent_bytes: int = 64 << 20
+    """What may wait for a client that does not read; a component's requests fail beyond it."""
+    stalled_seconds: float = 60.0
+    """How long a client may read nothing before its connection is given up."""
+    keep_alive_seconds: float = 15.0
+    """Between the comments on a silent stream."""
+    resume_seconds: float = 30.0
+    """How long a session, its executes and their answers wait for a client that has announced
+    `resume`."""
+    kept_bytes: int = 16 << 20
+    """What the answers that a client has probably got may take meanwhile, in each session."""

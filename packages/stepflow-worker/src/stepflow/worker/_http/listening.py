@@ -1,0 +1,48 @@
+"""Where the transport listens, and what keeps it from listening there."""
+
+import ipaddress
+import os
+import socket
+from typing import NamedTuple
+
+from stepflow.worker.errors import CannotListen, OpenToOthers, SeveralProcesses
+
+BACKLOG = 2048
+
+
+class Address(NamedTuple):
+    """A place to listen; with port 0 the system chooses one."""
+
+    host: str
+    port: int
+
+    def url(self, port: int) -> str:
+        """Return the URL for the port that was chosen."""
+        return f"http://[{self.host}]:{port}" if ":" in self.host else f"http://{self.host}:{port}"
+
+
+def listener(address: Address) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises `CannotListen`, and `SeveralProcesses` where the environment asks uvicorn for more than
+    one: a session lives in one process, and a port leads to any of them.
+    """
+    asked = os.environ.get("WEB_CONCURRENCY", "1")
+    if asked not in ("", "1"):
+        raise SeveralProcesses(asked)
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        return socket.create_server(address, family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise CannotListen(*address, error) from None
+
+
+def refuse_strangers(host: str) -> None:
+    """Raise `OpenToOthers` for an address that other machines may reach."""
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        # Any other name may mean any address, today or tomorrow.
+        loopback = host == "localhost"
+    if not loopback:
+        raise OpenToOthers(host)

@@ -1,0 +1,156 @@
+"""Serves components over HTTP until a signal asks to end, and then until they have ended."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from stepflow.worker._executor import Executor, default_limit
+from stepflow.worker._http.app import application
+from stepflow.worker._http.asgi import App
+from stepflow.worker._http.component_loop import ComponentThread
+from stepflow.worker._http.connections import protocol_class
+from stepflow.worker._http.limits import Limits
+from stepflow.worker._http.listening import Address, listener
+from stepflow.worker._http.sessions import Sessions
+from stepflow.worker._http.worker import Worker
+from stepflow.worker._session import Served
+from stepflow.worker._streams import ProtocolStreams
+
+if TYPE_CHECKING:
+    from stepflow.worker._server import StepflowServer
+
+log = logging.getLogger("stepflow.worker")
+
+GRACE = 30.0
+"""How long open executes may go on after the first signal, in seconds."""
+
+LAST_WORDS = 5
+"""How long clients may take to read the last answers, in seconds."""
+
+
+async def serve_http(
+    what: "StepflowServer",
+    streams: ProtocolStreams,
+    address: Address,
+    *,
+    token: str | None = None,
+    max_concurrency: int | None = None,
+    drain_timeout: float | None = None,
+    limits: Limits | None = None,
+) -> list[str]:
+    """Serve until SIGTERM or SIGINT comes, then finish what is open.
+
+    Says `{"port": N}` on the protocol's output once it listens.
+    Returns the components that were still running when the time for that was over.
+    Raises `CannotListen`.
+    """
+    loop = asyncio.get_running_loop()
+    served, limits = what.served(), limits or Limits()
+    components = served.components.values()
+    with listener(address) as listening, ComponentThread() as thread:
+        limit = max_concurrency or default_limit(components)
+        executor = Executor(thread.loop, components, limit, inline_loop=loop)
+        worker = Worker(served, executor, limits, loop)
+        sessions = Sessions(worker)
+        http = _Uvicorn(_config(application(worker, sessions, token), limits))
+        async with http.serving(listening):
+            _announce(listening.getsockname()[1], served, streams, address)
+            async with thread.entered(what.started()) as worker.served:
+                worker.ready.set()
+                await _asked_to_end()
+                executor.drain()
+                grace = GRACE if drain_timeout is None else drain_timeout
+                unfinished = await _drained(executor, grace)
+                thread.abandoned = http.force_exit = bool(unfinished)
+            sessions.close()
+        return unfinished
+
+
+class _Uvicorn(uvicorn.Server):
+    """Leaves the signals to us, who go on serving for a while after the first."""
+
+    @asynccontextmanager
+    async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
+        """Serve during the block; clients may then read the last answers, unless `force_exit`."""
+        self.force_exit = True  # for a block that fails
+        serving = asyncio.create_task(self.serve([listener]))
+        try:
+            yield
+        finally:
+            if self.force_exit:
+                self.config.timeout_graceful_shutdown = 0
+            self.should_exit = True
+            await serving
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _config(app: App, limits: Limits) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=protocol_class(limits),
+        ws="none",
+        lifespan="off",
+        workers=1,
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        timeout_keep_alive=int(limits.idle_seconds),
+        timeout_graceful_shutdown=LAST_WORDS,
+    )
+
+
+async def _asked_to_end() -> None:
+    """Wait for the first signal. The next one does what a signal does by itself: it ends at once."""
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+        # Not on Windows, and not off the main thread; there whoever runs us cancels us.
+        for each in signals:
+            loop.add_signal_handler(each, asked.set)
+    await asked.wait()
+    for each in signals:
+        loop.remove_signal_handler(each)
+        signal.signal(each, signal.SIG_DFL)
+
+
+async def _drained(executor: Executor, grace: float) -> list[str]:
+    loop = asyncio.get_running_loop()
+    idle = asyncio.Event()
+
+    def became_idle() -> None:
+        loop.call_soon_threadsafe(idle.set)
+
+    executor.when_idle(became_idle)
+    try:
+        async with asyncio.timeout(grace):
+            await idle.wait()
+    except TimeoutError:
+        unfinished = executor.open_paths()
+        log.warning("ended with open executes of %s", ", ".join(sorted(set(unfinished))))
+        return unfinished
+    return []
+
+
+def _announce(port: int, served: Served, streams: ProtocolStreams, address: Address) -> None:
+    try:
+        os.write(streams.output, json.dumps({"port": port}).encode() + b"\n")
+    except OSError as error:
+        log.warning("nobody could be told the port %d: %s", port, error)
+    if streams.is_terminal:
+        listed = "\n".join(f"  {path}" for path in served.components) or "  (no components)"
+        print(f"serving over HTTP at {address.url(port)}:\n{listed}\nCtrl-C ends", file=sys.stderr)
