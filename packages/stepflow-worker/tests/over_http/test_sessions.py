@@ -124,7 +124,8 @@ def test_a_session_ends_with_its_stream_and_its_executes_with_it(worker: "HttpWo
     stream.message()
     assert session.events is not None
     session.events.close()
-    assert stream.message()["error"]["code"] == -32005
+    error = stream.message()["error"]
+    assert (error["code"], error["data"]["type"]) == (-32005, "asyncio.exceptions.CancelledError")
     assert session.send({"id": 1, "method": "components/list", "params": {}}).status == 404
     assert "cancelled a" in worker.stderr
 

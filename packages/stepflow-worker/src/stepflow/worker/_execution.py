@@ -154,6 +154,7 @@ class Execution:
         call.add_done_callback(self._calls.discard)
         if self.ending is not None:  # set too early for this call to be seen
             call.cancel()
+            raise Cancelled(self.ending.reason)
         return call
 
     def asked_to_end(self) -> "Future[None]":
