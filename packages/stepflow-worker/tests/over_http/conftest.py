@@ -221,6 +221,10 @@ class HttpWorker(Client):
     def stderr(self) -> str:
         return self._log.read_text(encoding="utf-8")
 
+    def touch(self, name: str) -> None:
+        """Make an empty file in the worker's folder."""
+        self._log.with_name(name).touch()
+
     def client(self, **headers: str) -> Client:
         """Another client without a session."""
         client = Client(self.port, headers=headers)

@@ -1,0 +1,193 @@
+"""How a worker begins and ends: the lifespan, signals, draining, what is left open."""
+
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from over_http.conftest import HttpWorker, Serve
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+
+SOURCE = """
+@server.component
+async def get(input: str, context: StepflowContext):
+    return await context.get_blob(input)
+
+@server.component
+def get_sync(input: str, context: StepflowContext):
+    return context.sync.get_blob(input)
+
+@server.component
+async def echo(input):
+    return input
+"""
+
+
+def drained(worker: "HttpWorker") -> None:
+    """Wait until the signal has arrived."""
+    while worker.get("/health").json["status"] != "draining":
+        pass
+
+
+@pytest.mark.parametrize("component", ["/get", "/get_sync"])
+def test_after_sigterm_open_executes_finish_and_no_new_ones_begin(
+    serve: "Serve", component: str
+) -> None:
+    worker = serve(SOURCE)
+    session, legacy = worker.session(), worker.client()
+    session.initialize()
+    stream = session.begin(component, "a")
+    request = stream.message()
+    worker.process.send_signal(signal.SIGTERM)
+    drained(worker)
+    assert session.execute("/echo", 1)["error"]["code"] == -32006
+    assert legacy.execute("/echo", 1)["error"]["code"] == -32000
+    session.give_blob(request, "still served")
+    assert stream.message()["result"] == {"output": "still served"}
+    assert worker.wait() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_streams_of_sessions_do_not_hold_up_the_end(serve: "Serve", number: int) -> None:
+    worker = serve(SOURCE)
+    session = worker.session()
+    worker.process.send_signal(number)
+    assert session.events is not None
+    assert session.events.block() == b"", "the stream comes to its end"
+    assert worker.wait() == 0
+
+
+def test_nor_do_connections_that_say_nothing(serve: "Serve") -> None:
+    worker = serve(SOURCE)
+    assert worker.output("/echo", 1) == 1
+    idle, half = worker.socket(), worker.socket()
+    half.sendall(b"POST / HTTP/1.1\r\nhost: x\r\n")
+    worker.process.terminate()
+    assert worker.wait() == 0
+    assert idle.recv(1) == b""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_at_once(serve: "Serve", number: int) -> None:
+    worker = serve(SOURCE)
+    stream = worker.begin("/get", "a")
+    stream.message()
+    worker.process.send_signal(signal.SIGTERM)
+    drained(worker)
+    worker.process.send_signal(number)
+    assert worker.wait() == -number
+    assert stream.cut_off()
+
+
+@pytest.mark.parametrize("call", ["time.sleep(600)", "await asyncio.sleep(600)"])
+@pytest.mark.parametrize("blocking", [False, True], ids=["", "blocking the loop"])
+def test_what_does_not_end_in_time_is_abandoned_and_named(
+    serve: "Serve", call: str, blocking: bool
+) -> None:
+    is_async = "async " if call.startswith("await") or blocking else ""
+    worker = serve(
+        f"""
+        @server.component
+        {is_async}def stuck(input, context):
+            context.sync if not {bool(is_async)} else None
+            os.write(2, b"stuck ")
+            {call}
+        """,
+        "--drain-timeout",
+        "0.1",
+    )
+    stream = worker.begin("/stuck")
+    while "stuck" not in worker.stderr:
+        pass
+    worker.process.terminate()
+    assert worker.wait() == 0
+    assert "open executes of /stuck" in worker.stderr
+    assert stream.cut_off(), "not an answer: the server counts it as lost"
+
+
+LIFESPAN = """
+from contextlib import asynccontextmanager
+
+@asynccontextmanager
+async def lifespan(server):
+    os.write(2, b"entered ")
+    yield {"loop": asyncio.get_running_loop()}
+    os.write(2, b"left ")
+
+server = StepflowServer(lifespan=lifespan)
+
+@server.component
+async def same_loop(input, context) -> bool:
+    return context.state["loop"] is asyncio.get_running_loop()
+
+@server.component
+async def get(input: str, context: StepflowContext):
+    value = await context.get_blob(input)
+    os.write(2, b"answered ")
+    return value
+"""
+
+
+def test_the_lifespan_surrounds_all_executes_on_the_loop_of_the_components(serve: "Serve") -> None:
+    worker = serve(LIFESPAN)
+    assert worker.begin("/same_loop").message()["result"] == {"output": True}
+    stream = worker.begin("/get", "a")
+    request = stream.message()
+    worker.process.terminate()
+    drained(worker)
+    worker.give_blob(request, 1)
+    assert worker.wait() == 0
+    assert worker.stderr == "entered answered left "
+
+
+def test_while_the_lifespan_is_entered_the_health_is_answered_and_the_rest_waits(
+    serve: "Serve",
+) -> None:
+    worker = serve(
+        """
+        from contextlib import asynccontextmanager
+        opened = "opened"
+
+        @asynccontextmanager
+        async def lifespan(server):
+            while not os.path.exists(opened):
+                time.sleep(0.01)
+            yield "a model"
+
+        server = StepflowServer(lifespan=lifespan)
+
+        @server.component
+        def state(input, context) -> str:
+            return context.state
+        """
+    )
+    connection = worker.socket()
+    body = b'{"jsonrpc":"2.0","id":1,"method":"components/list","params":{}}'
+    connection.sendall(
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\naccept: */*\r\n"
+        b"content-length: %d\r\n\r\n%b" % (len(body), body)
+    )
+    assert worker.get("/health").status == 200
+    worker.touch("opened")
+    assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    assert worker.begin("/state").message()["result"] == {"output": "a model"}
+
+
+def test_a_lifespan_that_fails_ends_the_worker_with_its_traceback(serve: "Serve") -> None:
+    worker = serve(
+        """
+        from contextlib import asynccontextmanager
+
+        @asynccontextmanager
+        async def lifespan(server):
+            raise RuntimeError("no model")
+            yield
+
+        server = StepflowServer(lifespan=lifespan)
+        """
+    )
+    assert worker.wait() == 1
+    assert "RuntimeError: no model" in worker.stderr
