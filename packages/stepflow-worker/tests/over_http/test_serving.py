@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from stepflow.worker._http.listening import Address, listener
+
 if TYPE_CHECKING:
     from over_http.conftest import Serve
 
@@ -88,6 +90,15 @@ def test_a_port_in_use_is_said(tmp_path: Path, taken: int) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert f"cannot listen on 127.0.0.1 port {taken}" in done.stderr
     assert "in use" in done.stderr and "`--port`" in done.stderr
+
+
+def test_small_answers_are_sent_at_once() -> None:
+    """Else each would wait for the other side's delayed acknowledgement, 40 ms on Linux."""
+    with listener(Address("127.0.0.1", 0)) as listening:
+        client = socket.create_connection(listening.getsockname())
+        accepted, _ = listening.accept()
+        with client, accepted:
+            assert accepted.proto == socket.IPPROTO_TCP, "by which asyncio knows it for TCP"
 
 
 @pytest.mark.parametrize("port", ["70000", "-1"])

@@ -31,10 +31,17 @@ def listener(address: Address) -> socket.socket:
     if asked not in ("", "1"):
         raise SeveralProcesses(asked)
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    # With the protocol spelled out: asyncio sends small answers at once on such sockets only.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server(address, family=family, backlog=BACKLOG)
+        if os.name == "posix":  # elsewhere it would let two programs have the same port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
     except (OSError, OverflowError) as error:
+        listening.close()
         raise CannotListen(*address, error) from None
+    return listening
 
 
 def refuse_strangers(host: str) -> None:
