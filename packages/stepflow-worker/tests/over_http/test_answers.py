@@ -34,6 +34,10 @@ def get_sync(input: str, context: StepflowContext):
     return context.sync.get_blob(input)
 
 @server.component
+def kind(input, given: "StepflowStreamingContext") -> list:
+    return [type(given).__name__, given.session_id]
+
+@server.component
 async def raw(input: msgspec.Raw, context) -> msgspec.Raw:
     return msgspec.Raw(b'{"a":\\r\\n  [1.50,\\n"\\\\n"]}')
 """
@@ -93,6 +97,11 @@ def test_a_component_with_context_answers_with_events(worker: "HttpWorker", comp
         b'"result":{"output":"\\u00e9 \\u2713 \\ud834\\udd1e"}}\n\n'
     )
     assert stream.block() == b""
+
+
+def test_components_get_a_streaming_context(worker: "HttpWorker") -> None:
+    output = worker.begin("/kind").message()["result"]["output"]
+    assert output == ["StepflowStreamingContext", None]
 
 
 def test_line_breaks_in_a_raw_value_do_not_break_an_event(worker: "HttpWorker") -> None:

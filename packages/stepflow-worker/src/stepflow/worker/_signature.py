@@ -118,7 +118,7 @@ def _is_context(parameter: inspect.Parameter, resolve: Callable[[Any], Any]) -> 
     annotation = parameter.annotation
     if isinstance(annotation, str):
         # Looked at as text first: the class is often imported for type checkers only.
-        if "StepflowContext" in re.findall(r"\w+", annotation):
+        if {"StepflowContext", "StepflowStreamingContext"} & set(re.findall(r"\w+", annotation)):
             return True
         annotation = resolve(annotation)
     kinds = (annotation, *typing.get_args(annotation))

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 
 from stepflow.protocol import Envelope
 from stepflow.worker._calls import PendingCalls
+from stepflow.worker._context import StepflowStreamingContext
 from stepflow.worker._http.executes import Asked, HttpExecute, TaskRef
 from stepflow.worker._http.kept import KeptAnswers
 from stepflow.worker._http.refusals import Refused
@@ -38,7 +39,12 @@ class Sessionless:
     @property
     def protocol(self) -> Session:
         """A session for one message: nothing is remembered of clients that cannot be told apart."""
-        return Session(self._worker.served, self._worker.executor, calls=self._calls)
+        return Session(
+            self._worker.served,
+            self._worker.executor,
+            calls=self._calls,
+            context=StepflowStreamingContext,
+        )
 
     def execute(self, message: Envelope, asked: Asked) -> tuple[HttpExecute, int]:
         """Begin an execute, and the turn to read from its outbox."""
@@ -52,7 +58,13 @@ class HttpSession:
     def __init__(self, worker: Worker, sessions: "dict[str, HttpSession]") -> None:
         """`sessions` are all that are open, by their id; this one is among them until it ends."""
         self.id = str(uuid.uuid4())
-        self.protocol = Session(worker.served, worker.executor, id=self.id, resumable=True)
+        self.protocol = Session(
+            worker.served,
+            worker.executor,
+            id=self.id,
+            context=StepflowStreamingContext,
+            resumable=True,
+        )
         self._worker = worker
         self._sessions = sessions
         self._executes: dict[TaskRef, HttpExecute] = {}
