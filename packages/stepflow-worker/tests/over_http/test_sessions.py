@@ -207,6 +207,13 @@ def test_an_answer_without_a_context_is_kept_as_well(worker: "HttpWorker") -> No
     assert (repeated["id"], repeated["result"]) == (2, {"output": 1})
 
 
+def test_a_refusal_is_not_kept(worker: "HttpWorker") -> None:
+    session = worker.session()
+    session.initialize(resume=True)
+    assert session.execute("/nowhere", id=1)["error"]["code"] == -32001
+    assert session.execute("/echo", "now it runs", id=2)["result"] == {"output": "now it runs"}
+
+
 def test_a_client_that_repeats_an_execute_takes_it_from_its_own_old_connection(
     worker: "HttpWorker",
 ) -> None:

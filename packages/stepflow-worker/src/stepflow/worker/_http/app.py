@@ -21,7 +21,7 @@ HEALTH = "/health"
 def application(worker: Worker, sessions: Sessions, token: str | None) -> App:
     """Return the whole application. With a `token`, all but the health asks for it."""
     rpc, pages = Rpc(worker, sessions), _pages(worker, sessions)
-    expected = None if token is None else f"Bearer {token}".encode()
+    expected = None if token is None else token.encode()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if expected is not None and scope["path"] != HEALTH and not _is_allowed(scope, expected):
@@ -42,7 +42,8 @@ _UNAUTHORIZED = Refused(
 
 
 def _is_allowed(scope: Scope, expected: bytes) -> bool:
-    return hmac.compare_digest(header(scope, b"authorization").encode("latin-1"), expected)
+    scheme, _, token = header(scope, b"authorization").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(token.encode("latin-1"), expected)
 
 
 def _pages(worker: Worker, sessions: Sessions) -> FastAPI:

@@ -32,7 +32,8 @@ class HttpExecute:
         over: Callable[[bytes | None], None] = lambda _: None,
     ) -> None:
         """patience: how long it goes on without a client, in seconds.
-        over: called with its answer once that was sent, or without when nobody came for it.
+        over: called with its answer once that was sent; without one when it was refused, and when
+        nobody came for it.
         """
         self.outbox = Outbox(worker.loop, worker.limits.unsent_bytes)
         self._worker = worker
@@ -55,7 +56,8 @@ class HttpExecute:
 
     def delivered(self) -> None:
         """Its client has the answer."""
-        self._over(self.outbox.answered)
+        ran = self._execution is not None
+        self._over(self.outbox.answered if ran else None)
 
     def left(self) -> None:
         """Its client has gone, and perhaps another has taken its place."""
