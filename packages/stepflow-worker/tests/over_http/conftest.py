@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -309,12 +308,3 @@ def serving(folder: Path) -> Iterator[Serve]:
     finally:
         for worker in workers:
             worker.end()
-
-
-def side_by_side(*calls: Callable[[], object]) -> None:
-    """Make calls at once, each in its own thread, and wait for them all."""
-    threads = [threading.Thread(target=call) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(PATIENCE)

@@ -92,7 +92,6 @@ def test_what_does_not_end_in_time_is_abandoned_and_named(
         f"""
         @server.component
         {is_async}def stuck(input, context):
-            context.sync if not {bool(is_async)} else None
             os.write(2, b"stuck ")
             {call}
         """,
