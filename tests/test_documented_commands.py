@@ -3,6 +3,7 @@
 A command is a line that begins with `$ ` in a `console` block of any Markdown file.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ RUN = (
     "uv run stepflow validate examples/hello/flow.yaml",
     "uv run stepflow run examples/seattle-weather/flow.yaml --input examples/seattle-weather/input.json",
     "uv run stepflow validate examples/seattle-weather/flow.yaml",
+    "uv run python -m stepflow.testing.conformance -- stepflow-worker examples/conformance/components.py",
     "uv run stepflow visualize examples/seattle-weather/flow.yaml --output examples/seattle-weather/flow.svg",
 )
 
@@ -56,9 +58,11 @@ def test_every_documented_command_is_run_or_excused() -> None:
 def test_a_documented_command_works(command: str) -> None:
     # What `uv run` would do, without a second look at whether anything is to be built.
     program, *arguments = command.removeprefix("uv run ").split()
+    bin = Path(sys.executable).parent
     ran = subprocess.run(
-        [Path(sys.executable).with_name(program), *arguments],
+        [bin / program, *arguments],
         cwd=ROOT,
+        env=os.environ | {"PATH": f"{bin}{os.pathsep}{os.environ['PATH']}"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

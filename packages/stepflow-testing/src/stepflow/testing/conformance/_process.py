@@ -1,0 +1,101 @@
+"""The worker's process, when it is ours to start."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from typing import IO
+
+from stepflow.testing.conformance._failures import Broken, CannotStart, Inapplicable
+
+_LAST_WORDS = 2000
+
+
+class Process:
+    """A child in a process group of its own, with what it says on stderr kept."""
+
+    def __init__(self, command: Sequence[str], *, speaks_on_stdin: bool) -> None:
+        """Raises `CannotStart` when there is no such program."""
+        try:
+            self._child = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE if speaks_on_stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=os.environ | {"STEPFLOW_WORKER_PORT": "0"},
+                start_new_session=True,
+                bufsize=0,
+            )
+        except OSError as error:
+            raise CannotStart(f"`{command[0]}` cannot be started: {error.strerror}") from None
+        self._words = bytearray()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        assert self._child.stderr is not None
+        with contextlib.suppress(OSError, ValueError):  # closed under us, at the end
+            while piece := self._child.stderr.read(1 << 16):
+                self._words += piece
+                del self._words[:-_LAST_WORDS]
+
+    @property
+    def input(self) -> IO[bytes]:
+        """The worker's stdin."""
+        assert self._child.stdin is not None
+        return self._child.stdin
+
+    @property
+    def output(self) -> IO[bytes]:
+        """The worker's stdout."""
+        assert self._child.stdout is not None
+        return self._child.stdout
+
+    def exit_code(self, timeout: float) -> int | None:
+        """Wait for the end; `None` when it does not come."""
+        try:
+            return self._child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def must_exit(self, timeout: float) -> None:
+        """Raises `Broken` unless the process ends with 0."""
+        code = self.exit_code(timeout)
+        if code is None:
+            raise Broken(f"the worker goes on; {timeout:g} s have passed")
+        if code != 0:
+            raise Broken(f"the worker {ended(code)}{self.last_words}")
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        if sys.platform == "win32":
+            raise Inapplicable("Windows has no SIGTERM")
+        self._child.send_signal(signal.SIGTERM)
+
+    @property
+    def last_words(self) -> str:
+        """The end of what was written to stderr, introduced, or nothing."""
+        self._listener.join(0.5)  # what was written just before the end may still be in the pipe
+        text = bytes(self._words).decode(errors="replace").strip()
+        return f"; its last words:\n{text}" if text else "; it said nothing on stderr"
+
+    def kill(self) -> None:
+        """End the process with all that it started."""
+        if sys.platform == "win32":
+            self._child.kill()
+        else:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+        for stream in (self._child.stdin, self._child.stdout, self._child.stderr):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+
+def ended(code: int) -> str:
+    """How a process ended, for a sentence."""
+    return f"was ended by signal {-code}" if code < 0 else f"exited with {code}"

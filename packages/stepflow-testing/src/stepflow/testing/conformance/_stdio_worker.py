@@ -1,0 +1,96 @@
+"""A worker behind two pipes, read and written as bytes."""
+
+import contextlib
+import threading
+from collections.abc import Sequence
+
+from stepflow.testing.conformance._failures import Unreachable
+from stepflow.testing.conformance._process import Process, ended
+from stepflow.testing.conformance._worker import Json, Probe, Worker, same
+
+
+class StdioWorker(Worker):
+    """A process of its own, spoken to over its stdin and stdout."""
+
+    def __init__(
+        self, command: Sequence[str], patience: float, any_component: Probe | None
+    ) -> None:
+        """Raises `CannotStart` when there is no such program."""
+        super().__init__(patience, any_component)
+        self.process = Process(command, speaks_on_stdin=True)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def send_text(self, text: bytes) -> None:
+        self.write(text + b"\n")
+
+    def write(self, piece: bytes) -> None:
+        """Write bytes as they are."""
+        self.sent(piece)
+        left = memoryview(piece)
+        try:
+            while left:
+                left = left[self.process.input.write(left) :]
+        except OSError as error:
+            raise Unreachable(f"the worker does not read any more: {error.strerror}") from None
+
+    def unanswered(self, text: bytes) -> list[Json]:
+        self.send_text(text)
+        return self.came_before_a_ping()
+
+    def came_before_a_ping(self) -> list[Json]:
+        """What came before the answer to a request that is made now; requests are kept."""
+        id, came = self.begin("components/list", {}), list[Json]()
+        while "method" in (message := self.receive()) or not same(message.get("id"), id):
+            if "method" in message:
+                self.keep(message)
+            else:
+                came.append(message)
+        return came
+
+    def reply(self, request: Json, result: Json) -> None:
+        # Without a ping: what the worker says next belongs to the execute.
+        self.send_text(self.text(id=request["id"], result=result))
+
+    def refuse(self, request: Json, message: str) -> None:
+        error = {"code": -32000, "message": message}
+        self.send_text(self.text(id=request["id"], error=error))
+
+    def notify(self, method: str, params: Json) -> list[Json]:
+        self.send_text(self.text(method=method, params=params))
+        return []
+
+    def close_input(self) -> None:
+        """Let the worker read the end of its input."""
+        self.note("the worker's input was closed")
+        with contextlib.suppress(OSError):
+            self.process.input.close()
+
+    def terminate(self) -> None:
+        self.process.terminate()
+        self.note("SIGTERM was sent")
+
+    def must_exit(self) -> None:
+        self.process.must_exit(self.known.patience)
+
+    def end(self) -> None:
+        self.process.kill()
+        self._reader.join(self.known.patience)
+
+    def _read(self) -> None:
+        rest = b""
+        with contextlib.suppress(OSError, ValueError):
+            while piece := self.process.output.read(1 << 20):
+                *lines, rest = (rest + piece).split(b"\n") if b"\n" in piece else (rest + piece,)
+                for line in lines:
+                    self.arrived(line)
+        if rest:
+            self.arrived(rest)
+        self.arrived(Unreachable(f"the worker {self._how_it_ended()}"))
+
+    def _how_it_ended(self) -> str:
+        code = self.process.exit_code(self.known.patience)
+        with contextlib.suppress(ValueError):
+            words = self.process.last_words
+            return f"closed its output{words}" if code is None else f"{ended(code)}{words}"
+        return "was ended"

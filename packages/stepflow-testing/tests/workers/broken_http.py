@@ -1,0 +1,169 @@
+"""The HTTP of the plain worker, with one rule of its own broken."""
+
+import os
+import threading
+from typing import Any
+
+from plain import Json, Plain
+from plain_http import Handler, Http, Session
+
+HANDLERS: dict[str, type[Handler]] = {}
+SERVERS: dict[str, type[Http]] = {}
+
+
+def breaks(rule: str) -> Any:
+    """Register a handler or a server that breaks a rule."""
+
+    def register(broken: type) -> type:
+        (HANDLERS if issubclass(broken, Handler) else SERVERS)[rule] = broken
+        return broken
+
+    return register
+
+
+class _Exits(threading.Event):
+    def set(self) -> None:
+        os._exit(1)
+
+
+@breaks("http.portLine")
+class SaysNoPort(Http):
+    def say_port(self, port: int) -> None:
+        print(f"listening on {port}", flush=True)
+
+
+@breaks("http.contentType")
+class AnyType(Handler):
+    def do_POST(self) -> None:
+        self.headers.replace_header("Content-Type", "application/json")
+        super().do_POST()
+
+
+@breaks("http.accept")
+class AnyAccept(Handler):
+    def accepted(self) -> set[str]:
+        return super().accepted() or {"application/json"}
+
+
+@breaks("http.json")
+class ErrorStatus(Handler):
+    def body(self, status: int, value: Json) -> None:
+        is_error = isinstance(value, dict) and value.get("error") and status == 200
+        super().body(500 if is_error else status, value)
+
+
+@breaks("http.stream")
+class KeepsOpen(Handler):
+    def end_stream(self) -> None:
+        self.chunk(b'data: {"jsonrpc":"2.0","method":"more"}\n\n')
+        super().end_stream()
+
+
+@breaks("http.ownStream")
+class FirstStream(Handler):
+    """Sends what belongs to an execute wherever the last one went."""
+
+    last: Any = None
+
+    def message(self, worker: Plain, text: bytes, accepted: set[str]) -> None:
+        text = text.replace(b'"input":"other"', b'"input":"one"')
+        super().message(worker, text, accepted)
+
+
+@breaks("http.events")
+class CarriageReturns(Handler):
+    def event(self, message: Json) -> bytes:
+        return super().event(message).replace(b"\n", b"\r\n")
+
+
+@breaks("http.streamRefused")
+class StreamsAnyway(Handler):
+    def accepted(self) -> set[str]:
+        return super().accepted() and {"application/json", "text/event-stream"}
+
+
+@breaks("http.accepted")
+class Ok(Handler):
+    def acknowledge(self) -> None:
+        self.body(200, "")
+
+
+@breaks("http.badMessage")
+class NoEnvelope(Handler):
+    def body(self, status: int, value: Json) -> None:
+        super().body(status, {"error": value["error"]} if status == 400 else value)
+
+
+@breaks("http.instanceId")
+class Anonymous(Handler):
+    def send_header(self, keyword: str, value: str) -> None:
+        if keyword != "Stepflow-Instance-Id":
+            super().send_header(keyword, value)
+
+
+@breaks("http.sessionless")
+class SessionsOnly(Handler):
+    def worker(self) -> Plain | None:
+        return super().worker() if self.session_id() else None
+
+
+@breaks("http.health")
+class NoTimestamp(Handler):
+    def body(self, status: int, value: Json) -> None:
+        if isinstance(value, dict):
+            value.pop("timestamp", None)
+        super().body(status, value)
+
+
+@breaks("http.healthDraining")
+class AlwaysHealthy(Handler):
+    def health(self) -> None:
+        if self.of.over.is_set():
+            return self.body(503, {"status": "draining"})
+        return super().health()
+
+
+@breaks("http.token")
+class Prefix(Handler):
+    """Compares the beginning only."""
+
+    def allowed(self) -> bool:
+        given = self.headers.get("Authorization") or ""
+        return given.startswith(f"Bearer {self.of.token}")
+
+
+@breaks("session.endpoint")
+class BareEndpoint(Handler):
+    def first_event(self, session: Session) -> bytes:
+        return (
+            super().first_event(session).replace(b"event: endpoint\n", b"event: endpoint\nid: 1\n")
+        )
+
+
+@breaks("session.apart")
+class OneForAll(Http):
+    def open(self) -> Session:
+        session = super().open()
+        session.worker.calls = self.alone.calls
+        return session
+
+
+@breaks("session.unknown")
+class AnySession(Handler):
+    def worker(self) -> Plain | None:
+        return super().worker() or self.of.alone
+
+
+@breaks("session.resume")
+class ForgetsAtOnce(Http):
+    def lost(self, session: Session) -> None:
+        session.lost.set()
+        self.close(session)
+
+
+@breaks("drain.exits")
+@breaks("drain.finishes")
+class LeavesAtOnce(Http):
+    def serve(self) -> None:
+        self.over = _Exits()
+        super().serve()
