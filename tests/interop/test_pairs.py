@@ -1,0 +1,89 @@
+"""What flows may rely on, whoever wrote the server and the worker."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from tests.interop.pairs import Pair
+
+SUB_FLOW = {
+    "name": "sub",
+    "steps": [{"id": "add", "component": "/py/add", "input": {"$input": "$"}}],
+    "output": {"$step": "add", "path": "$.sum"},
+}
+UDF = {"code": "input['n'] * 2", "input_schema": {"type": "object"}}
+
+
+def failure(result: Any) -> str:
+    """All that a failed FlowResult says."""
+    assert result["outcome"] == "failed", result
+    return json.dumps(result["error"])
+
+
+def test_components_are_listed_with_their_schemas(pair: Pair) -> None:
+    add = next(each for each in pair.components() if each["component"].endswith("/add"))
+    assert add["description"] == "Adds a and b."
+    listed = {each["component"].removeprefix("/py") for each in pair.components()}
+    assert {"/add", "/fail", "/keep", "/evaluate", "/where"} <= listed
+
+
+def test_a_component_is_executed(pair: Pair) -> None:
+    assert pair.output("/py/add", {"a": 1, "b": 2**40}) == {"sum": 1 + 2**40}
+
+
+def test_many_executes_at_once_keep_their_answers(pair: Pair) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        sums = pool.map(lambda n: pair.output("/py/add", {"a": n, "b": n}), range(40))
+        assert [each["sum"] for each in sums] == [2 * n for n in range(40)]
+
+
+def test_blobs_come_back(pair: Pair) -> None:
+    kept = pair.output("/py/keep", {"rows": [1, 2.5, None, "ä🦀"]})
+    assert kept["data"] == {"rows": [1, 2.5, None, "ä🦀"]}
+    assert len(kept["blob_id"]) == 64
+
+
+def test_a_missing_blob_is_the_components_failure(pair: Pair) -> None:
+    assert "blob" in failure(pair.step("/py/miss", {}))
+
+
+def test_a_component_runs_a_flow_on_its_own_worker(pair: Pair) -> None:
+    input = {"flow": SUB_FLOW, "input": {"a": 20, "b": 22}}
+    assert pair.output("/py/evaluate", input) == {"output": 42}
+
+
+def test_a_sub_flow_that_fails_is_the_components_failure(pair: Pair) -> None:
+    steps = [{"id": "fail", "component": "/py/fail", "input": {"name": "Ada"}}]
+    flow = {"name": "sub", "steps": steps, "output": {"$step": "fail"}}
+    assert failure(pair.step("/py/evaluate", {"flow": flow, "input": {}}))
+
+
+def test_an_exception_fails_the_flow_and_the_worker_goes_on(pair: Pair) -> None:
+    assert "no luck with Ada" in failure(pair.step("/py/fail", {"name": "Ada"}))
+    assert pair.output("/py/add", {"a": 1, "b": 1}) == {"sum": 2}
+
+
+def test_an_unknown_component_fails_the_flow(pair: Pair) -> None:
+    assert "/nope" in failure(pair.step("/py/nope", {}))
+
+
+def test_input_that_does_not_fit_fails_the_flow(pair: Pair) -> None:
+    assert failure(pair.step("/py/add", {"a": "one", "b": 2}))
+
+
+def test_a_component_sees_where_it_runs(pair: Pair) -> None:
+    seen = pair.output("/py/where", {})
+    assert seen["step"] == "only"
+    assert seen["attempt"] == 1
+    assert len(seen["run"]) == 36
+
+
+def test_code_in_a_blob_is_run(pair: Pair) -> None:
+    put = {"data": {"$literal": UDF}, "blob_type": "data"}
+    udf = {"blob_id": {"$step": "code", "path": "$.blob_id"}, "input": {"$input": "$"}}
+    steps = [
+        {"id": "code", "component": "/builtin/put_blob", "input": put},
+        {"id": "udf", "component": "/py/udf", "input": udf},
+    ]
+    result = pair.run({"steps": steps, "output": {"$step": "udf"}}, {"n": 21})
+    assert result == {"outcome": "success", "result": 42}

@@ -1,0 +1,80 @@
+"""The same components under a package that argv names, served over the transport that argv names."""
+
+import asyncio
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Where the server class is, and where the types of blobs are.
+PACKAGES = {
+    "0.7.0": ("stepflow_py", "stepflow_py.context"),
+    "0.9.2": ("stepflow_py.worker", "stepflow_py.worker.context"),
+    "ours": ("stepflow.worker", "stepflow.protocol"),
+}
+
+package, transport = sys.argv[1:]
+worker, types = map(importlib.import_module, PACKAGES[package])
+server = worker.StepflowServer()
+
+
+def component(name: str, description: str | None = None) -> Callable[[F], F]:
+    """The decorator as all three packages have it."""
+    registers: Callable[[F], F] = server.component(name=name, description=description)
+    return registers
+
+
+class Terms(msgspec.Struct):
+    a: int
+    b: int
+
+
+class Sum(msgspec.Struct):
+    sum: int
+
+
+@component("add", description="Adds a and b.")
+def add(input: Terms) -> Sum:
+    return Sum(input.a + input.b)
+
+
+@component("fail")
+def fail(input: dict[str, Any]) -> dict[str, Any]:
+    raise ValueError(f"no luck with {input['name']}")
+
+
+# The published packages know a context by its name alone.
+
+
+@component("keep")
+async def keep(input: dict[str, Any], context: Any) -> dict[str, Any]:
+    blob_id = await context.put_blob(input)
+    return {"blob_id": blob_id, "data": await context.get_blob(blob_id)}
+
+
+@component("miss")
+async def miss(input: dict[str, Any], context: Any) -> dict[str, Any]:
+    return {"data": await context.get_blob("0" * 64)}
+
+
+@component("evaluate")
+async def evaluate(input: dict[str, Any], context: Any) -> dict[str, Any]:
+    flow_id = await context.put_blob(input["flow"], types.BlobType.flow)
+    return {"output": await context.evaluate_flow_by_id(flow_id, input["input"])}
+
+
+@component("where")
+async def where(input: dict[str, Any], context: Any) -> dict[str, Any]:
+    return {"step": context.step_id, "run": context.run_id, "attempt": context.attempt}
+
+
+if transport == "stdio":
+    server.start_stdio()
+elif package == "0.7.0":
+    asyncio.run(server.start_http(host="127.0.0.1", port=0))
+else:
+    asyncio.run(server.run(host="127.0.0.1", port=0))
