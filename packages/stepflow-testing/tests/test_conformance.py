@@ -26,7 +26,7 @@ def check(rule: str, *, over_http: bool = False, broken: bool = True) -> Report:
     """Check one rule, on a worker that breaks it."""
     command = [*(HTTP if over_http else STDIO), "--break", rule if broken else ""]
     token = TOKEN if over_http else None
-    return check_worker(command, http=over_http, token=token, patience=3, only=[rule])
+    return check_worker(command, http=over_http, token=token, patience=2, only=[rule])
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -115,8 +115,8 @@ def test_json_and_junit_say_the_same() -> None:
         "--break",
         "stdio.crlf",
     )
-    told = json.loads(run("--format", "json", "--patience", "3", *broken).stdout)
-    suite = ET.fromstring(run("--format", "junit", "--patience", "3", *broken).stdout)
+    told = json.loads(run("--format", "json", "--patience", "2", *broken).stdout)
+    suite = ET.fromstring(run("--format", "junit", "--patience", "2", *broken).stdout)
     assert {each["rule"]: each["verdict"] for each in told["results"]} == {
         "envelope.ids": "ok",
         "stdio.crlf": "failed",

@@ -191,8 +191,8 @@ class Listening:
 
 
 def until_reachable(http: Http) -> None:
-    """Wait until somebody listens. Raises `CannotStart` after 10 s."""
-    deadline = time.monotonic() + 10
+    """Wait until somebody listens. Raises `CannotStart` when nobody does in time."""
+    deadline = time.monotonic() + http.patience
     while True:
         try:
             return http.request("GET", "/health").close()

@@ -39,7 +39,8 @@ def check_worker(
     execute: path and input of a component that succeeds, for a worker without
     `/conformance/echo`.
     token: the bearer token that the worker asks for.
-    patience: how long an answer may take, in seconds.
+    patience: how long an answer may take, in seconds; the first, for which the worker starts, thrice
+    as long.
     only: the ids of the rules to check; all when absent.
 
     Raises `CannotStart` when there is no worker to check, `ValueError` for an unknown rule.

@@ -19,6 +19,8 @@ Id: TypeAlias = str | int
 OBSERVABILITY = {"run_id": "01981f4e-6a53-7c60-8f3c-2b1f5c0c9a11", "step_id": "checked"}
 
 _SHOWN = 400
+_STARTING = 3
+"""How many times longer the first answer may take: a worker loads its code before it."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Worker(ABC):
         self._incoming: queue.SimpleQueue[bytes | Broken] = queue.SimpleQueue()
         self._kept: list[Json] = []
         self._ids = itertools.count(1)
+        self.has_spoken = False
+        """Whether anything has come that might be a message."""
 
     # What carries messages
 
@@ -122,6 +126,8 @@ class Worker(ABC):
     def receive(self, timeout: float | None = None) -> Json:
         """The next message. Raises `Broken` when none comes, or none that is a JSON object."""
         patience = self.known.patience if timeout is None else timeout
+        if not self.has_spoken:
+            patience *= _STARTING
         try:
             text = self._incoming.get(timeout=max(0.0, patience))
         except queue.Empty:
@@ -129,6 +135,7 @@ class Worker(ABC):
         if isinstance(text, Broken):
             self.note(str(text).partition("\n")[0])
             raise text
+        self.has_spoken = True
         self._write_down("got", text)
         message = _decoded(text)
         if not isinstance(message, dict):
@@ -221,11 +228,6 @@ class Worker(ABC):
         return bool(self.known.capabilities)
 
     # What was said
-
-    @property
-    def has_spoken(self) -> bool:
-        """Whether anything has come that might be a message."""
-        return any(each.direction == "got" for each in self.known.exchanges)
 
     @staticmethod
     def text(**members: Json) -> bytes:

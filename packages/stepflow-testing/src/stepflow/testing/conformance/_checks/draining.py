@@ -23,10 +23,7 @@ def exits(worker: Worker) -> None:
 def finishes(worker: Worker) -> None:
     """After SIGTERM open executes go on, and may still use the server; then it exits 0."""
     worker.handshake()
-    held = hold(worker)
-    worker.terminate()
-    held.finish()
-    worker.must_exit()
+    _drains(worker)
 
 
 @rule("drain.notAccepted", fresh=True)
@@ -35,25 +32,27 @@ def not_accepted(worker: Worker) -> None:
     if isinstance(worker, HttpWorker) and worker.session is None:
         raise Inapplicable("without a session there are no capabilities")
     worker.handshake({})
-    _refuses(worker, ErrorCode.NOT_ACCEPTED)
+    if (refusal := _drains(worker)) is not None:
+        error(refusal, ErrorCode.NOT_ACCEPTED)
 
 
 @rule("drain.legacy", fresh=True)
 def legacy(worker: Worker) -> None:
     """After SIGTERM a new execute is refused -32000 to a server that sent none."""
     worker.handshake(False)
-    _refuses(worker, ErrorCode.SERVER_ERROR)
+    if (refusal := _drains(worker)) is not None:
+        error(refusal, ErrorCode.SERVER_ERROR)
 
 
-def _refuses(worker: Worker, code: ErrorCode) -> None:
+def _drains(worker: Worker) -> Json:
+    """Drain a worker that has work; what a new execute is refused with, `None` for a closed port."""
     probe = worker.succeeding
     held = hold(worker)
     worker.terminate()
     refusal = _first_refusal(worker, probe.path, probe.input)
-    if refusal is not None:
-        error(refusal, code)
     held.finish()
     worker.must_exit()
+    return refusal
 
 
 def _first_refusal(worker: Worker, path: str, input: Json) -> Json:
