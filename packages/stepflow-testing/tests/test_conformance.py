@@ -86,6 +86,22 @@ def test_any_component_that_succeeds_can_stand_in() -> None:
     assert report.holds and not report.skipped
 
 
+def test_a_worker_that_runs_already_is_checked_at_its_address() -> None:
+    with subprocess.Popen(HTTP, stdout=subprocess.PIPE) as worker:
+        try:
+            assert worker.stdout is not None
+            url = f"http://127.0.0.1:{json.loads(worker.stdout.readline())['port']}"
+            wanted = ["http.stream", "session.apart", "drain.exits"]
+            report = check_worker(url, token=TOKEN, patience=30, only=wanted)
+        finally:
+            worker.kill()
+    assert {result.rule: result.verdict for result in report.results} == {
+        "http.stream": "ok",
+        "session.apart": "ok",
+        "drain.exits": "skipped",
+    }
+
+
 def test_an_unknown_rule_is_refused() -> None:
     with pytest.raises(ValueError, match=r"there is no rule no\.such"):
         check_worker(STDIO, only=["no.such"])

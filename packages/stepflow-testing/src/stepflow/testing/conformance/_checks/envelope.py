@@ -10,6 +10,12 @@ from stepflow.testing.conformance._worker import Json, Worker
 
 IDS = ("seven", "7", 7, 0, -1, 2**63 - 1, -(2**63), 'ä"\\\u2028')
 
+# One is answered with a result, the other with an error.
+BOTH_WAYS: tuple[tuple[Method, Json], ...] = (
+    (Method.components_list, {}),
+    (Method.components_info, {"component": "/no/such/component"}),
+)
+
 NOT_JSON = (b"hello", b'{"jsonrpc":"2.0","id":1,"method":', b'{"jsonrpc":"2.0"}}', b"\x00")
 
 NOT_UTF8 = (
@@ -43,8 +49,8 @@ NASTY = (b"[" * 100_000, b'{"id":' + b"9" * 5000 + b"}", b'"\\ud800"', b"\xef\xb
 @rule("envelope.jsonrpc")
 def jsonrpc(worker: Worker) -> None:
     """Every message carries `"jsonrpc": "2.0"`."""
-    for method in (Method.components_list, "no/such/method"):
-        found = worker.request(method).get("jsonrpc")
+    for method, params in BOTH_WAYS:
+        found = worker.request(method, params).get("jsonrpc")
         ensure(found == "2.0", f"`jsonrpc` is {found!r}")
 
 
@@ -59,8 +65,8 @@ def ids(worker: Worker) -> None:
 @rule("envelope.oneAnswer")
 def one_answer(worker: Worker) -> None:
     """Every request gets exactly one answer."""
-    for method in (Method.components_list, "no/such/method", Method.components_info):
-        worker.request(method)
+    for method, params in BOTH_WAYS:
+        worker.request(method, params)
     more = [*worker.unanswered(worker.text(method="initialized", params={})), *worker.taken()]
     ensure(not more, f"{len(more)} more came than there were requests")
 
