@@ -198,11 +198,25 @@ def our_worker_by_command(folder: Path) -> Iterator[Pair]:
         yield pair
 
 
+@contextmanager
+def program_of_070(folder: Path) -> Iterator[Pair]:
+    program = environment("stepflow-py-0.7.0") / "bin/stepflow_py"
+    with our_server({"transport": "stdio", "command": str(program), "args": []}, folder) as pair:
+        yield pair
+
+
+@contextmanager
+def program_of_092(folder: Path) -> Iterator[Pair]:
+    program = environment("stepflow-py-0.9.2") / "bin/stepflow_worker"
+    with our_server({"command": str(program)}, folder) as pair:
+        yield pair
+
+
 Make: TypeAlias = Callable[[Path], AbstractContextManager[Pair]]
 
 
 def pairs() -> list[Make]:
-    """All pairs."""
+    """All pairs with the components of `worker.py`."""
     return [
         worker_070_over_stdio,
         worker_070_over_http,

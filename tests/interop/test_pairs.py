@@ -4,7 +4,15 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tests.interop.pairs import Pair
+import pytest
+
+from tests.interop.pairs import (
+    Pair,
+    program_of_070,
+    program_of_092,
+    worker_070_over_http,
+    worker_070_over_stdio,
+)
 
 SUB_FLOW = {
     "name": "sub",
@@ -12,6 +20,17 @@ SUB_FLOW = {
     "output": {"$step": "add", "path": "$.sum"},
 }
 UDF = {"code": "input['n'] * 2", "input_schema": {"type": "object"}}
+
+
+def udf_flow() -> Any:
+    """A flow that puts code into a blob and runs it."""
+    put = {"data": {"$literal": UDF}, "blob_type": "data"}
+    run = {"blob_id": {"$step": "code", "path": "$.blob_id"}, "input": {"$input": "$"}}
+    steps = [
+        {"id": "code", "component": "/builtin/put_blob", "input": put},
+        {"id": "run", "component": "/py/udf", "input": run},
+    ]
+    return {"steps": steps, "output": {"$step": "run"}}
 
 
 def failure(result: Any) -> str:
@@ -52,6 +71,12 @@ def test_a_component_runs_a_flow_on_its_own_worker(pair: Pair) -> None:
     assert pair.output("/py/evaluate", input) == {"output": 42}
 
 
+def test_a_component_runs_a_flow_for_many_inputs(pair: Pair) -> None:
+    inputs = [{"a": n, "b": n} for n in range(10)]
+    found = pair.output("/py/evaluate_all", {"flow": SUB_FLOW, "inputs": inputs})
+    assert found == {"outputs": [2 * n for n in range(10)]}
+
+
 def test_a_sub_flow_that_fails_is_the_components_failure(pair: Pair) -> None:
     steps = [{"id": "fail", "component": "/py/fail", "input": {"name": "Ada"}}]
     flow = {"name": "sub", "steps": steps, "output": {"$step": "fail"}}
@@ -79,11 +104,18 @@ def test_a_component_sees_where_it_runs(pair: Pair) -> None:
 
 
 def test_code_in_a_blob_is_run(pair: Pair) -> None:
-    put = {"data": {"$literal": UDF}, "blob_type": "data"}
-    udf = {"blob_id": {"$step": "code", "path": "$.blob_id"}, "input": {"$input": "$"}}
-    steps = [
-        {"id": "code", "component": "/builtin/put_blob", "input": put},
-        {"id": "udf", "component": "/py/udf", "input": udf},
-    ]
-    result = pair.run({"steps": steps, "output": {"$step": "udf"}}, {"n": 21})
-    assert result == {"outcome": "success", "result": 42}
+    assert pair.run(udf_flow(), {"n": 21}) == {"outcome": "success", "result": 42}
+
+
+@pytest.mark.parametrize("pair", [worker_070_over_stdio, worker_070_over_http], indirect=True)
+def test_a_worker_of_0_7_reads_the_metadata_of_its_flow_and_of_a_step(pair: Pair) -> None:
+    step = {"id": "reads", "component": "/py/metadata", "input": {"step": "reads"}}
+    step["metadata"] = {"owner": "Ada"}
+    result = pair.run({"steps": [step], "output": {"$step": "reads"}, "metadata": {"cost": 3}})
+    read = {"flow_metadata": {"cost": 3}, "step_metadata": {"owner": "Ada"}}
+    assert result == {"outcome": "success", "result": read}
+
+
+@pytest.mark.parametrize("pair", [program_of_070, program_of_092], indirect=True)
+def test_a_program_as_it_was_installed_runs_code_in_a_blob(pair: Pair) -> None:
+    assert pair.run(udf_flow(), {"n": 21}) == {"outcome": "success", "result": 42}

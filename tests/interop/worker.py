@@ -67,6 +67,20 @@ async def evaluate(input: dict[str, Any], context: Any) -> dict[str, Any]:
     return {"output": await context.evaluate_flow_by_id(flow_id, input["input"])}
 
 
+@component("evaluate_all")
+async def evaluate_all(input: dict[str, Any], context: Any) -> dict[str, Any]:
+    flow_id = await context.put_blob(input["flow"], types.BlobType.flow)
+    # A run of many items was called a batch once.
+    name = "evaluate_batch_by_id" if package == "0.7.0" else "evaluate_run_by_id"
+    return {"outputs": await getattr(context, name)(flow_id, input["inputs"])}
+
+
+@component("metadata")
+async def metadata(input: dict[str, Any], context: Any) -> dict[str, Any]:
+    found: dict[str, Any] = await context.get_metadata(input["step"])
+    return found
+
+
 @component("where")
 async def where(input: dict[str, Any], context: Any) -> dict[str, Any]:
     return {"step": context.step_id, "run": context.run_id, "attempt": context.attempt}
