@@ -49,6 +49,9 @@ class HttpWorker(Worker):
         self.sent(text)
         threading.Thread(target=self._exchange, args=(text,), daemon=True).start()
 
+    def tell(self, text: bytes) -> None:
+        self.unanswered(text)
+
     def unanswered(self, text: bytes) -> list[Json]:
         self.sent(text)
         headers = {"Stepflow-Instance-Id": self._instance} if self._instance else {}

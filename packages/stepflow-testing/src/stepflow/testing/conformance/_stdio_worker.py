@@ -34,6 +34,9 @@ class StdioWorker(Worker):
         except OSError as error:
             raise Unreachable(f"the worker does not read any more: {error.strerror}") from None
 
+    def tell(self, text: bytes) -> None:
+        self.send_text(text)
+
     def unanswered(self, text: bytes) -> list[Json]:
         self.send_text(text)
         return self.came_before_a_ping()
@@ -47,18 +50,6 @@ class StdioWorker(Worker):
             else:
                 came.append(message)
         return came
-
-    def reply(self, request: Json, result: Json) -> None:
-        # Without a ping: what the worker says next belongs to the execute.
-        self.send_text(self.text(id=request["id"], result=result))
-
-    def refuse(self, request: Json, message: str) -> None:
-        error = {"code": -32000, "message": message}
-        self.send_text(self.text(id=request["id"], error=error))
-
-    def notify(self, method: str, params: Json) -> list[Json]:
-        self.send_text(self.text(method=method, params=params))
-        return []
 
     def close_input(self) -> None:
         """Let the worker read the end of its input."""

@@ -63,6 +63,10 @@ class Worker(ABC):
         """Send one message, whatever it is; its answer will be received."""
 
     @abstractmethod
+    def tell(self, text: bytes) -> None:
+        """Send what wants no answer; return once it is certain that it was sent."""
+
+    @abstractmethod
     def end(self) -> None:
         """Close the connection, and end the process when it is ours."""
 
@@ -110,18 +114,18 @@ class Worker(ABC):
         """Send an execute and return its answer."""
         return self.answer(self.begin_execute(component, input, **members))
 
-    def notify(self, method: str, params: Json) -> list[Json]:
-        """Send a notification; return what it was answered with, which should be nothing."""
-        return self.unanswered(self.text(method=method, params=params))
+    def notify(self, method: str, params: Json) -> None:
+        """Send a notification."""
+        self.tell(self.text(method=method, params=params))
 
     def reply(self, request: Json, result: Json) -> None:
         """Answer a request of the worker's."""
-        self.unanswered(self.text(id=request["id"], result=result))
+        self.tell(self.text(id=request["id"], result=result))
 
     def refuse(self, request: Json, message: str) -> None:
         """Refuse a request of the worker's."""
         error = {"code": -32000, "message": message}
-        self.unanswered(self.text(id=request["id"], error=error))
+        self.tell(self.text(id=request["id"], error=error))
 
     def receive(self, timeout: float | None = None) -> Json:
         """The next message. Raises `Broken` when none comes, or none that is a JSON object."""
@@ -221,11 +225,6 @@ class Worker(ABC):
         if self.known.any_component is None:
             raise Inapplicable("needs `/conformance/echo`, or `--execute PATH --input JSON`")
         return self.known.any_component
-
-    @property
-    def negotiates(self) -> bool:
-        """Whether the worker announced anything, which binds it to the errors of the table."""
-        return bool(self.known.capabilities)
 
     # What was said
 

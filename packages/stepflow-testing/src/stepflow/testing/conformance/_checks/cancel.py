@@ -17,9 +17,9 @@ def _needs_cancel(worker: Worker) -> None:
         raise Inapplicable("the worker does not announce `cancel`")
 
 
-def _cancel(worker: Worker, task_id: str, attempt: int = 1) -> list[Json]:
+def _cancel(worker: Worker, task_id: str, attempt: int = 1) -> None:
     params = {"task_id": task_id, "attempt": attempt, "reason": "checked"}
-    return worker.notify(Method.components_cancel, params)
+    worker.notify(Method.components_cancel, params)
 
 
 def _cancelled(worker: Worker, id: Id, task_id: str) -> Json:
