@@ -299,3 +299,9 @@ class AnswersCancels(Plain):
 class IgnoresStops(Plain):
     def stop(self, execution: Execution) -> None:
         pass
+
+
+@breaks("session.repeated")
+class RunsAgain(Plain):
+    def repeats(self, id: Json, params: Json, say: Say) -> bool:
+        return False

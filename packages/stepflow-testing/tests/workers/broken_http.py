@@ -2,6 +2,7 @@
 
 import os
 import threading
+from queue import SimpleQueue
 from typing import Any
 
 from plain import Json, Plain
@@ -99,6 +100,12 @@ class Anonymous(Handler):
     def send_header(self, keyword: str, value: str) -> None:
         if keyword != "Stepflow-Instance-Id":
             super().send_header(keyword, value)
+
+
+@breaks("http.dropped")
+class GoesOn(Handler):
+    def dropped(self, worker: Plain, said: SimpleQueue[Json]) -> None:
+        self.close_connection = True
 
 
 @breaks("http.sessionless")

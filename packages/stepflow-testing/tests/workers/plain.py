@@ -41,6 +41,8 @@ class Execution:
         """The code that it was ended with from outside."""
         self.ended = threading.Event()
         self.calls: list[SimpleQueue[Json]] = []
+        self.unanswered: dict[Json, Json] = {}
+        """What it asked and got no answer to, by id."""
 
     def end(self, code: int) -> None:
         self.why = self.why or code
@@ -66,6 +68,8 @@ class Plain:
         self.running = 0
         self.turn = threading.Condition()
         self.calls: dict[Json, SimpleQueue[Json]] = {}
+        self.kept: list[tuple[Execution, Json]] = []
+        """Answers that may be asked for again."""
 
     # Messages
 
@@ -176,11 +180,27 @@ class Plain:
             raise Refused(-32001, f"no component `{path}`", id=id)
         if any(execution.id == id for execution in self.executions):
             raise Refused(-32600, "this id is open", id=id)
+        if self.resumes and self.repeats(id, params, say):
+            return
         if self.draining:
             raise Refused(-32006 if self.negotiates else -32000, "shutting down", id=id)
         execution = Execution(id, params, say)
         self.executions.append(execution)
         threading.Thread(target=self.work, args=(execution,), daemon=True).start()
+
+    def repeats(self, id: Json, params: Json, say: Say) -> bool:
+        task = (params.get("task_id"), params["attempt"])
+        for execution, answer in self.kept:
+            if execution.names(*task):
+                say({**answer, "id": id})
+                return True
+        for execution in self.executions:
+            if execution.names(*task):
+                execution.id, execution.say = id, say
+                for request in execution.unanswered.values():
+                    say(request)
+                return True
+        return False
 
     def work(self, execution: Execution) -> None:
         with self.turn:
@@ -190,6 +210,8 @@ class Plain:
         with self.turn:
             self.running -= 1
             self.turn.notify_all()
+        if self.resumes:
+            self.kept.append((execution, answer))
         execution.say(answer)
         # Only now: whoever waits for the last one ends the process.
         self.executions.remove(execution)
@@ -231,8 +253,11 @@ class Plain:
         id, call = self.new_id(), SimpleQueue[Json]()
         self.calls[id] = call
         execution.calls.append(call)
-        execution.say({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+        request = {"jsonrpc": "2.0", "id": id, "method": method, "params": params}
+        execution.unanswered[id] = request
+        execution.say(request)
         answer = call.get()
+        del execution.unanswered[id]
         if isinstance(answer, Refused):
             raise answer
         if answer.get("error"):

@@ -3,13 +3,14 @@
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import threading
 import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -93,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
             if "text/event-stream" not in accepted:
                 return self.body(406, {"error": "this needs text/event-stream"})
             worker.hear(text, said.put)
-            return self.stream(said)
+            return self.stream(worker, said)
         worker.hear(text, said.put)
         if self.wants_no_answer(message):
             return self.acknowledge()
@@ -134,14 +135,29 @@ class Handler(BaseHTTPRequestHandler):
     def chunk(self, piece: bytes) -> None:
         self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
 
-    def stream(self, said: SimpleQueue[Json]) -> None:
+    def stream(self, worker: Plain, said: SimpleQueue[Json]) -> None:
         self.begin_stream()
         while True:
-            message = said.get()
+            message = self.next(said)
+            if message is None:
+                return self.dropped(worker, said)
             self.chunk(self.event(message))
             if "method" not in message:
-                break
-        self.end_stream()
+                return self.end_stream()
+
+    def next(self, said: SimpleQueue[Json]) -> Json:
+        """What is said next, or `None` when the client is gone."""
+        while True:
+            with contextlib.suppress(Empty):
+                return said.get(timeout=0.02)
+            if select.select([self.connection], [], [], 0)[0]:
+                return None
+
+    def dropped(self, worker: Plain, said: SimpleQueue[Json]) -> None:
+        self.close_connection = True
+        for execution in list(worker.executions):
+            if execution.say == said.put and not worker.resumes:
+                worker.stop(execution)
 
     def end_stream(self) -> None:
         self.chunk(b"")

@@ -1,5 +1,6 @@
 """A worker behind a URL: each message a POST, each execute perhaps a stream, perhaps in a session."""
 
+import contextlib
 import json
 import threading
 import time
@@ -76,15 +77,26 @@ class HttpWorker(Worker):
         self._open.append(response)
         response.wait_for_ever()
         answered = False
-        for _, message in response.events():
-            self.arrived(message)
-            answered = answered or not _is_request(message)
-        if not answered:
-            self.arrived(Unreachable("the stream ended without an answer"))
+        with self._unless_dropped(response):
+            for _, message in response.events():
+                self.arrived(message)
+                answered = answered or not _is_request(message)
+            if not answered:
+                raise Unreachable("the stream ended without an answer")
+
+    @contextlib.contextmanager
+    def _unless_dropped(self, response: Response) -> Iterator[None]:
+        try:
+            yield
+        except Unreachable:
+            # That a stream which we have closed breaks off is no news.
+            if response in self._open:
+                raise
 
     def drop_streams(self) -> None:
         """Break off the streams of all open executes."""
-        for response in self._open:
+        dropped, self._open = self._open, []
+        for response in dropped:
             response.close()
 
     def terminate(self) -> None:

@@ -195,6 +195,22 @@ def instance_id(worker: HttpWorker) -> None:
     ensure(bool(response.headers.get("Stepflow-Instance-Id")), "the header is missing")
 
 
+@http_rule("http.dropped")
+def dropped(worker: HttpWorker) -> None:
+    """When the client closes an execute's stream, the execute is cancelled."""
+    if worker.session is None:
+        raise Inapplicable("without a session nothing tells that an execute has ended")
+    response, messages = _stream(worker, 3701, "dropped")
+    _next(messages, Method.blobs_put)
+    response.close()
+    worker.note("the execute's stream was closed")
+    # While an execute is open, its id is refused.
+    deadline = time.monotonic() + worker.known.patience
+    while "error" in worker.answer(worker.begin_execute(worker.probe("echo"), 1, id=3701)):
+        ensure(time.monotonic() < deadline, "the execute is still open")
+        time.sleep(0.05)
+
+
 @http_rule("http.sessionless")
 def sessionless(worker: HttpWorker) -> None:
     """A POST without a session works, executes that ask the server included."""

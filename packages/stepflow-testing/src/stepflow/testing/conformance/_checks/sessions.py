@@ -78,8 +78,7 @@ def closed(worker: HttpWorker) -> None:
     """When a session's stream closes, its executes are cancelled and it is gone."""
     with _another(worker) as other:
         held = hold(other)
-        _session(other).close()
-        other.note("the session's stream was closed")
+        _lose(other)
         _must_be_cancelled(held)
         text = other.text(id=1, method=Method.components_list, params={})
         deadline = time.monotonic() + other.known.patience
@@ -106,14 +105,45 @@ def _status_of(worker: HttpWorker, text: bytes) -> int:
 @http_rule("session.resume")
 def resume(worker: HttpWorker) -> None:
     """A session that was lost can be taken up again; its executes go on meanwhile."""
+    with _resumable(worker) as other:
+        held = hold(other)
+        _lose(other)
+        _take_up(other)
+        held.finish()
+
+
+@http_rule("session.repeated")
+def repeated(worker: HttpWorker) -> None:
+    """An execute that is repeated in a session that was taken up again does not run again."""
+    with _resumable(worker) as other:
+        first = hold(other, "repeated", task_id="repeated")
+        _lose(other)
+        other.drop_streams()
+        other.note("the execute's stream was closed")
+        _take_up(other)
+        again = hold(other, "repeated", task_id="repeated")
+        equal(again.put.get("id"), first.put["id"], "the id of the component's request")
+        answer = again.release()
+        found = output(answer)
+        kept = output(other.execute(other.probe("blob"), "repeated", task_id="repeated"))
+        equal(kept, found, "the output that was kept")
+
+
+@contextlib.contextmanager
+def _resumable(worker: HttpWorker) -> Iterator[HttpWorker]:
     if worker.known.capabilities.get("resume") is not True:
         raise Inapplicable("the worker does not announce `resume`")
     with _another(worker, resume=True) as other:
-        held = hold(other)
-        session = _session(other)
-        session.close()
-        other.note("the session's stream was closed")
-        again = Session.open(other.http, session.endpoint.replace("/?", "/runtime/events?", 1))
-        ensure(again is not None, "the session cannot be taken up again")
-        other.session = again
-        held.finish()
+        yield other
+
+
+def _lose(worker: HttpWorker) -> None:
+    _session(worker).close()
+    worker.note("the session's stream was closed")
+
+
+def _take_up(worker: HttpWorker) -> None:
+    place = _session(worker).endpoint.replace("/?", "/runtime/events?", 1)
+    worker.session = Session.open(worker.http, place)
+    ensure(worker.session is not None, "the session cannot be taken up again")
+    worker.note("the session was taken up again")
