@@ -140,6 +140,16 @@ def test_testing(environment: Make) -> None:
     assert "1 passed" in alone.run("pytest", "-q", "test_mine.py").stdout
 
 
+def test_testing_checks_a_worker(environment: Make) -> None:
+    alone = environment("stepflow-testing")
+    (alone.folder / "components.py").write_text(
+        "from stepflow.worker import StepflowServer\nserver = StepflowServer()\n"
+    )
+    checker = ("python", "-m", "stepflow.testing.conformance", "--rule", "envelope.ids")
+    ran = alone.run(*checker, "--", "stepflow-worker", "components.py")
+    assert "1 ok, 0 failed, 0 skipped" in ran.stdout
+
+
 def test_orchestrator(orchestrator: Environment) -> None:
     assert installed(orchestrator) == {"stepflow-orchestrator", "stepflow-protocol", "msgspec"}
     version = orchestrator.run("stepflow", "--version").stdout.split()[-1]
