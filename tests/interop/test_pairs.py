@@ -77,10 +77,10 @@ def test_a_component_runs_a_flow_for_many_inputs(pair: Pair) -> None:
     assert found == {"outputs": [2 * n for n in range(10)]}
 
 
-def test_a_sub_flow_that_fails_is_the_components_failure(pair: Pair) -> None:
+def test_a_sub_flow_that_fails_is_told_from_one_that_could_not_run(pair: Pair) -> None:
     steps = [{"id": "fail", "component": "/py/fail", "input": {"name": "Ada"}}]
     flow = {"name": "sub", "steps": steps, "output": {"$step": "fail"}}
-    assert failure(pair.step("/py/evaluate", {"flow": flow, "input": {}}))
+    assert pair.output("/py/evaluate_bad", {"flow": flow}) == {"failed": True}
 
 
 def test_an_exception_fails_the_flow_and_the_worker_goes_on(pair: Pair) -> None:

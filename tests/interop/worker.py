@@ -10,15 +10,22 @@ import msgspec
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Where the server class is, and where the types of blobs are.
+# Where the server class is, where the types of blobs are, and what says that a sub-flow failed.
 PACKAGES = {
-    "0.7.0": ("stepflow_py", "stepflow_py.context"),
-    "0.9.2": ("stepflow_py.worker", "stepflow_py.worker.context"),
-    "ours": ("stepflow.worker", "stepflow.protocol"),
+    "0.7.0": ("stepflow_py", "stepflow_py.context", "stepflow_py.exceptions", "StepflowFailed"),
+    "0.9.2": (
+        "stepflow_py.worker",
+        "stepflow_py.worker.context",
+        "stepflow_py.worker.exceptions",
+        "StepflowFailed",
+    ),
+    "ours": ("stepflow.worker", "stepflow.protocol", "stepflow.worker", "FlowFailed"),
 }
 
 package, transport = sys.argv[1:]
-worker, types = map(importlib.import_module, PACKAGES[package])
+*modules, failed = PACKAGES[package]
+worker, types, errors = map(importlib.import_module, modules)
+FlowFailed: type[Exception] = getattr(errors, failed)
 server = worker.StepflowServer()
 
 
@@ -65,6 +72,15 @@ async def miss(input: dict[str, Any], context: Any) -> dict[str, Any]:
 async def evaluate(input: dict[str, Any], context: Any) -> dict[str, Any]:
     flow_id = await context.put_blob(input["flow"], types.BlobType.flow)
     return {"output": await context.evaluate_flow_by_id(flow_id, input["input"])}
+
+
+@component("evaluate_bad")
+async def evaluate_bad(input: dict[str, Any], context: Any) -> dict[str, Any]:
+    flow_id = await context.put_blob(input["flow"], types.BlobType.flow)
+    try:
+        return {"output": await context.evaluate_flow_by_id(flow_id, None)}
+    except FlowFailed:
+        return {"failed": True}
 
 
 @component("evaluate_all")
