@@ -311,7 +311,7 @@ def blob(worker: Plain, execution: Execution, input: Json) -> Json:
 
 def sub_flow(worker: Plain, execution: Execution, input: Json) -> Json:
     run = {"flowId": input["flow_id"], "inputs": [input["input"]], "wait": True}
-    run["taskId"] = execution.params.get("task_id")
+    run |= {"taskId": execution.params.get("task_id"), "attempt": execution.params["attempt"]}
     (ended,) = worker.ask(execution, "runs/submit", run)["results"]
     if ended["result"]["outcome"] != "success":
         raise ValueError(ended["result"]["error"]["message"])

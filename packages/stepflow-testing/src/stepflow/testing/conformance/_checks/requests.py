@@ -93,6 +93,7 @@ def _serve_run(worker: Worker, id: Id, result: Json) -> None:
     equal(asked.get("flowId"), FLOW, "`flowId`")
     equal(asked.get("inputs"), [{"a": 1}], "`inputs`")
     equal(asked.get("taskId"), "parent", "`taskId`")
+    equal(asked.get("attempt"), 1, "`attempt`")
     if asked.get("wait") is not True:
         worker.reply(submit, _status("running", None))
         submit = worker.called(Method.runs_get, by=id)
