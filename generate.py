@@ -43,6 +43,7 @@ CODEGEN = [
     "--output-model-type=msgspec.Struct",
     "--base-class=stepflow.protocol._message.Message",
     "--target-python-version=3.11",
+    "--set-default-enum-member",
     "--snake-case-field",
     "--use-annotated",
     "--use-field-description",

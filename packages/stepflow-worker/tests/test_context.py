@@ -217,6 +217,14 @@ def test_outputs_come_in_the_order_of_the_inputs(running: "Worker", component: s
     assert running.answer(execute)["result"] == {"output": ["a", None]}
 
 
+def test_a_published_server_says_no_kind_of_failure(running: "Worker") -> None:
+    execute = running.begin_execute("/looks_at_the_failure", 1)
+    request = running.called("runs/submit")
+    outcome = {"outcome": "failed", "error": {"code": 500, "message": "no"}}
+    running.send(id=request["id"], result=a_run(outcome, status="failed"))
+    assert running.answer(execute)["result"] == {"output": ["COMPONENT_FAILED", 500, "no", None]}
+
+
 @pytest.mark.parametrize("component", ["/run", "/run_sync"])
 def test_a_failed_item_is_the_components_failure_unless_it_is_caught(
     running: "Worker", component: str

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::Value;
 
 /// The stable name of a failure. `code` exists beside it for clients of older servers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ErrorKind {
     /// The input does not fit the flow's or the component's schema.
@@ -16,6 +16,7 @@ pub enum ErrorKind {
     /// No route or no worker serves the component.
     ComponentNotFound,
     /// The component ran and failed.
+    #[default]
     ComponentFailed,
     /// The worker answered with something that is not the protocol.
     WorkerError,
@@ -72,7 +73,8 @@ impl ErrorKind {
 pub struct FlowError {
     /// The kind's number, or the component's own.
     pub code: i64,
-    /// The stable name.
+    /// The stable name. Published servers do not say it.
+    #[serde(default)]
     pub kind: ErrorKind,
     /// What went wrong, in one sentence; a component's own words when it raised.
     pub message: String,

@@ -131,7 +131,7 @@ def _result(run_flow: RunFlow, flow: object, input: object) -> FlowResult:
     try:
         return FlowResult("success", result=run_flow(flow, input))
     except Exception as error:  # noqa: BLE001, the test's function stands for the flow
-        return FlowResult("failed", error=FlowError(500, ErrorKind.component_failed, str(error)))
+        return FlowResult("failed", error=FlowError(500, str(error), ErrorKind.component_failed))
 
 
 def _ended(flow_id: str, results: list[FlowResult]) -> RunStatusProtocol:

@@ -11,7 +11,6 @@ from stepflow.protocol import (
     ErrorCode,
     ErrorObject,
     FailureDetails,
-    FlowError,
     MessageId,
     frame,
 )
@@ -64,7 +63,12 @@ def failure(error: BaseException) -> ErrorObject:
         details.data = {
             "runId": error.run_id,
             "itemIndex": error.item,
-            "error": FlowError(error.code, error.kind, error.message, error.data),
+            "error": {
+                "code": error.code,
+                "kind": error.kind,
+                "message": error.message,
+                "data": error.data,
+            },
         }
     return ErrorObject(ErrorCode.COMPONENT_FAILED, _message_of(error), details)
 

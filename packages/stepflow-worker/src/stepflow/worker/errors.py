@@ -146,11 +146,13 @@ class FlowFailed(StepflowError):
 
     def __init__(self, run_id: str, item: int, error: FlowError | None) -> None:
         # A server that tells nothing of an item has cancelled it.
-        error = error or FlowError(499, ErrorKind.cancelled, "the run was cancelled")
-        super().__init__(f"the run {run_id} failed in item {item}: {error.message} ({error.kind})")
+        error = error or FlowError(499, "the run was cancelled", ErrorKind.cancelled)
+        # Published servers say no kind: to them every failure is the component's.
+        kind = error.kind or ErrorKind.component_failed
+        super().__init__(f"the run {run_id} failed in item {item}: {error.message} ({kind})")
         self.run_id = run_id
         self.item = item
-        self.kind = error.kind
+        self.kind = kind
         self.code = error.code
         self.message = error.message
         self.data = error.data

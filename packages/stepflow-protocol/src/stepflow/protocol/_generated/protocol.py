@@ -178,10 +178,10 @@ class FlowError(Message):
 
     code: int
     """The kind's number, or the component's own."""
-    kind: ErrorKind
-    """The stable name."""
     message: str
     """What went wrong, in one sentence; a component's own words when it raised."""
+    kind: ErrorKind | None = ErrorKind.component_failed
+    """The stable name. Published servers do not say it."""
     data: Any = None
     """Step, component, attempt, exception type, traceback: whatever helps to mend it."""
 
