@@ -19,8 +19,6 @@ from stepflow.worker._interruption import Interruption
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
 
-ROUNDS = 20_000
-
 
 def a_loop() -> None:
     for _ in range(40):
@@ -28,7 +26,7 @@ def a_loop() -> None:
 
 
 class Moment:
-    """Counts the opcodes of one of `Interruption`'s methods, and does something in between."""
+    """Counts the opcodes of `Interruption.call`, lines in Python 3.12, and acts in between."""
 
     def __init__(self, opcode: int, do: Callable[[], None]) -> None:
         self.has_come = False
@@ -39,7 +37,7 @@ class Moment:
         if frame.f_code.co_filename != interruption.__file__:
             return None
         frame.f_trace_opcodes = True
-        if event == "opcode" and not self.has_come:
+        if event in ("opcode", "line") and not self.has_come:
             self._left -= 1
             if self._left < 0:
                 self.has_come = True
@@ -69,44 +67,6 @@ def in_another_thread(do: Callable[[], None]) -> None:
 
     _thread.start_new_thread(run, ())
     done.acquire()
-
-
-@pytest.fixture
-def often_switching() -> Iterator[None]:
-    """Let threads take turns every few bytecodes."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
-
-
-@pytest.mark.usefixtures("often_switching")
-def test_it_never_hits_what_the_thread_does_after_the_call() -> None:
-    calls: list[Interruption] = []
-    outcomes = {"hit": 0, "finished": 0}
-    over = threading.Event()
-
-    def interrupter() -> None:
-        while not over.is_set():
-            if calls:
-                calls.pop().interrupt()
-
-    other = threading.Thread(target=interrupter)
-    other.start()
-    try:
-        for _ in range(ROUNDS):
-            call = Interruption()
-            calls.append(call)
-            try:
-                call.call(a_loop)
-                outcomes["finished"] += 1
-            except Cancelled:
-                outcomes["hit"] += 1
-            a_loop()  # a `Cancelled` in here would fail the test
-    finally:
-        over.set()
-        other.join()
-    assert min(outcomes.values()) > 0
 
 
 def test_wherever_the_call_is_when_it_comes_it_is_over_when_the_call_is() -> None:

@@ -28,17 +28,20 @@ class Interruption:
             return function()
         finally:
             # The order matters. Either `interrupt` sees that the call is over, or this sees that
-            # it is sending; then what it sends arrives in this loop, at a jump back.
+            # it was asked; then what it sends arrives in here, at a jump back at the latest.
             self._thread = None
-            while self._sending:
-                pass
+            if self._asked:
+                while self._sending:
+                    pass
+                for _ in range(2):
+                    pass
 
     def interrupt(self) -> None:
         """Raise in the call, if it still runs. From another thread, and only once."""
         import ctypes  # seldom needed, and slow to import
 
-        self._asked = True
         self._sending = True
+        self._asked = True
         if (thread := self._thread) is not None:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
                 ctypes.c_ulong(thread), ctypes.py_object(Cancelled)
