@@ -4,11 +4,14 @@
 //! is the server's end of one conversation, and `wire` its way out. A transport
 //!
 //! - enters an instance with `Core::enter`, which takes a `Wire` and gives an `InstanceId`,
-//! - hands every message of the worker to `Core::receive`,
+//! - hands every message of the worker to `Core::receive`, or to `Core::receive_of` where an execute has a way of its own, which
+//!   tells who asks,
 //! - shakes hands with `Core::greet`; then tasks go out,
 //! - says `Pool::unreached` or `Pool::lose` when one message did not arrive or its answer will not, and
 //!   `Pool::unlink` when the worker is gone,
 //! - replaces an instance that is `Leaving`, and one whose cancelled execute does not end.
+//!
+//! What workers ask of the server is served by `requests`.
 //!
 //! `stdio` knows lines and no protocol, `incarnation` is a process with the tasks around its pipes, `supervisor` keeps
 //! one alive in each of the plugin's slots, and `process` is the only file with platform code.
