@@ -37,6 +37,10 @@ class Timers:
         self._cancelled = 0
         self._started = False
 
+    def __len__(self) -> int:
+        """How many are kept, those included that were cancelled lately."""
+        return len(self._heap)
+
     def after(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """Call back once, after a time. The callback must be short, and must not raise."""
         timer = Timer(self, time.monotonic() + seconds, callback)
