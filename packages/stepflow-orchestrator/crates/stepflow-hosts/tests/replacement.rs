@@ -190,6 +190,20 @@ async fn a_plugin_that_starts_in_no_slot_refuses_its_tasks() {
 }
 
 #[tokio::test]
+async fn the_last_words_are_those_of_the_process_that_is_the_reason() {
+    let policy = |policy: &mut stepflow_hosts::RestartPolicy| policy.crashes = 1000;
+    let fixture = worker("die_at_import").restart(policy).build();
+    fixture.host.start().await.unwrap_err();
+    // Others follow it, which have not said anything yet.
+    let mut following = BTreeSet::new();
+    while following.len() < 3 {
+        assert!(fixture.host.last_words().contains("a_module_that_is_not_there"));
+        following.extend(fixture.host.instances().into_iter().map(|instance| instance.name));
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_worker_that_leaves_when_it_is_asked_to_has_its_successor_at_once() {
     let never = |policy: &mut stepflow_hosts::RestartPolicy| {
         (policy.first_delay, policy.max_delay) = (suite::PATIENCE * 10, suite::PATIENCE * 10);

@@ -67,7 +67,12 @@ impl Incarnation {
         let wire = Wire::Pipe(Outbox::new(Arc::clone(&stdin)));
         let (id, signals) = core.enter(name, format!("pid {}", process.id()), wire);
         let words = LastWords::default();
-        core.shared.with(|pool| pool.last_words = words.clone());
+        // While tasks are refused, what counts is what the one said that was the reason.
+        core.shared.with(|pool| {
+            if pool.refusal().is_none() {
+                pool.last_words = words.clone();
+            }
+        });
         Ok(Self {
             id,
             born: Instant::now(),
@@ -84,7 +89,9 @@ impl Incarnation {
     pub(crate) async fn greet(&self, core: &Core, slot: usize) -> Result<(), Fault> {
         tokio::select! {
             greeted = timeout(core.options.start_timeout, core.greet(self.id, slot)) => match greeted {
-                Ok(greeted) => greeted.map_err(Fault::Refused),
+                Ok(greeted) => greeted.map_err(Fault::Refused).inspect(|()| {
+                    core.shared.with(|pool| pool.last_words = self.words.clone());
+                }),
                 Err(_) => Err(Fault::TimedOut),
             },
             death = self.death() => Err(Fault::Ended(death.how)),
@@ -204,9 +211,14 @@ impl Incarnation {
 
     /// Drains and gives up what is open.
     pub(crate) async fn finish(self, core: &Core, loss: &Loss) -> String {
-        let id = self.id;
+        let (id, last_words) = (self.id, self.words.clone());
         let words = self.drain().await;
-        core.shared.with(|pool| pool.unlink(id, loss));
+        core.shared.with(|pool| {
+            if pool.refusal().is_some() {
+                pool.last_words = last_words;
+            }
+            pool.unlink(id, loss);
+        });
         words
     }
 
