@@ -16,7 +16,7 @@ ARROWS = {
 }
 
 # Where the name that is imported is not the name that is installed.
-DISTRIBUTION_OF = {"ruamel": "ruamel-yaml"}
+DISTRIBUTION_OF = {"opentelemetry": "opentelemetry-api", "ruamel": "ruamel-yaml"}
 
 # Used where somebody else has installed it, and never asked for.
 WHERE_INSTALLED = {"worker": {"pydantic"}}

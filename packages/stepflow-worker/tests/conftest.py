@@ -186,8 +186,14 @@ HEAD = """
 import asyncio, os, sys, threading, time
 import msgspec
 from stepflow.worker import ComponentError, ServerGone, StepflowContext, StepflowServer
-server = StepflowServer()
+server = StepflowServer(include_builtins=False)
 """
+
+
+@pytest.fixture(autouse=True)
+def plain_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers run on Python's own event loop, as without the extra; `test_uvloop.py` is about it."""
+    monkeypatch.setenv("STEPFLOW_WORKER_UVLOOP", "0")
 
 
 @pytest.fixture

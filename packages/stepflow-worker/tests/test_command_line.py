@@ -14,7 +14,9 @@ from stepflow.worker._cli import main
 if TYPE_CHECKING:
     from conftest import Run
 
-SERVER = "from stepflow.worker import StepflowServer\nserver = StepflowServer()\n"
+SERVER = (
+    "from stepflow.worker import StepflowServer\nserver = StepflowServer(include_builtins=False)\n"
+)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from stepflow.worker.errors import (
     DuplicateComponent,
     ExtraMissing,
     FlowFailed,
+    InvalidCode,
     InvalidInput,
     InvalidOutput,
     NoServerInTarget,
@@ -63,6 +64,7 @@ __all__ = [
     "ComponentError",
     "InvalidInput",
     "InvalidOutput",
+    "InvalidCode",
     # what it is ended by
     "Cancelled",
     # what its requests may end with

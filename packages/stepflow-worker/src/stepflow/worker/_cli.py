@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from stepflow.worker._failures import print_user_traceback
 from stepflow.worker._imports import server_in
+from stepflow.worker._new_loop import new_loop
 from stepflow.worker._server import StepflowServer
 from stepflow.worker._stdio import serve_stdio
 from stepflow.worker._streams import ProtocolStreams, take_standard_streams
@@ -40,7 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"stdin and stdout must be open, they carry the protocol: {error}", USAGE)
     server = _load(options.target)
-    return server if isinstance(server, int) else _serve(server, streams, options)
+    if isinstance(server, int):
+        return server
+    if options.list:
+        return _list(server, streams, options.format)
+    return _serve(server, streams, options)
 
 
 def _load(target: str) -> StepflowServer | int:
@@ -58,9 +63,19 @@ def _load(target: str) -> StepflowServer | int:
         return _fail(f"`{target}` could not be imported", FAILED)
 
 
+def _list(server: StepflowServer, streams: ProtocolStreams, form: str) -> int:
+    from stepflow.worker._listing import as_json, as_table
+
+    components = [each.info() for each in server.served().components.values()]
+    text = as_json(components) if form == "json" else as_table(components)
+    with os.fdopen(streams.output, "w", encoding="utf-8") as stdout:
+        print(text, file=stdout)
+    return 0
+
+
 def _serve(server: StepflowServer, streams: ProtocolStreams, options: argparse.Namespace) -> int:
     try:
-        with asyncio.Runner() as runner:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
             if runner.run(_serving(server, streams, options)):
                 # What did not end in time would also hold up the interpreter's own end.
                 sys.stdout.flush()
@@ -127,6 +142,10 @@ def _parser() -> argparse.ArgumentParser:
         type=_seconds,
         metavar="SECONDS",
         help="how long open executes may go on at the end (default: 5 after EOF, 30 after SIGTERM)",
+    )
+    parser.add_argument("--list", action="store_true", help="print the components, and end")
+    parser.add_argument(
+        "--format", choices=["table", "json"], default="table", help="of the list (default: table)"
     )
     _add_http(parser.add_argument_group("HTTP, which needs `stepflow-worker[http]`"))
     return parser

@@ -78,7 +78,9 @@ class StepflowContext(Requests):
     async def _answer(self, answer: "Future[T]", method: Method, *, waits: bool) -> T:
         timeout = None if waits else ANSWER_TIMEOUT
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(answer), timeout)
+            # Not `wait_for`: on Python 3.11 it loses a cancellation that comes with the answer.
+            async with asyncio.timeout(timeout):
+                return await asyncio.wrap_future(answer)
         except TimeoutError:
             raise ServerTimeout(method, ANSWER_TIMEOUT) from None
 

@@ -25,6 +25,11 @@ def default_limit(components: Iterable[Component]) -> int:
     """How many executions a worker takes at once: threads are dear, waiting coroutines are not."""
     if all(component.is_async for component in components):
         return ASYNC_LIMIT
+    return usable_threads()
+
+
+def usable_threads() -> int:
+    """How many threads are worth having: a few more than there are CPUs, as some of them wait."""
     affinity = getattr(os, "sched_getaffinity", None)
     usable_cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
     return min(32, usable_cpus + 4)

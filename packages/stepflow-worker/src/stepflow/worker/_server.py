@@ -4,15 +4,20 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import MappingProxyType
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
+from stepflow.worker._builtins import with_builtins
 from stepflow.worker._component import Component
 from stepflow.worker._imports import importing
 from stepflow.worker._paths import shape_of
 from stepflow.worker._session import Served
 from stepflow.worker._stdio import serve_stdio
 from stepflow.worker._streams import take_standard_streams
+from stepflow.worker._tracing import execution_kind
 from stepflow.worker.errors import DuplicateComponent, RegistrationError, ServedDuringImport
+
+if TYPE_CHECKING:
+    from stepflow.worker.langchain import MakeRunnable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,13 +35,22 @@ class StepflowServer:
         return 2 * input
     """
 
-    def __init__(self, *, lifespan: "Lifespan | None" = None, version: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        lifespan: "Lifespan | None" = None,
+        version: str | None = None,
+        include_builtins: bool = True,
+    ) -> None:
         """lifespan: an async context manager that takes this server; it is entered once, before
         the first execute, and left after the last one. What it yields is `context.state`.
         version: of the components' own code; the server records it with each attempt.
+        include_builtins: whether `/udf` and `/langchain/invoke` are served as well, where the
+        extras `[udf]` and `[langchain]` are installed. They run code that comes with a flow.
         """
         self._lifespan = lifespan
         self._version = version
+        self._include_builtins = include_builtins
         self._components: dict[str, Component] = {}
 
     @property
@@ -108,6 +122,37 @@ class StepflowServer:
 
         return register if function is None else register(function)
 
+    @overload
+    def langchain_component(self, make: "MakeRunnable", /) -> "MakeRunnable": ...
+
+    @overload
+    def langchain_component(
+        self, /, *, name: str | None = None, description: str | None = None
+    ) -> "Callable[[MakeRunnable], MakeRunnable]": ...
+
+    def langchain_component(
+        self,
+        make: "MakeRunnable | None" = None,
+        /,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+    ) -> Any:
+        """Register the LangChain runnable that a function returns; the function is called once, now.
+
+        A step gives `{input, config?}`. The runnable finds the step's `StepflowContext` in its
+        config, as `metadata["stepflow_context"]`. Name and description as for `component`.
+
+        Raises `RegistrationError` when the function returns no runnable.
+        """
+        from stepflow.worker.langchain import runnable_component
+
+        def register(made: "MakeRunnable") -> "MakeRunnable":
+            self.component(name=name, description=description)(runnable_component(made))
+            return made
+
+        return register if make is None else register(make)
+
     def include(self, other: "StepflowServer", *, prefix: str = "") -> None:
         """Register the components that another server has now, under `prefix`, such as `"/nlp"`.
 
@@ -144,8 +189,11 @@ class StepflowServer:
             yield self.served(state)
 
     def served(self, state: object = None) -> Served:
-        """Return what this server offers, for transports."""
-        return Served(self._components, version=self._version, state=state)
+        """Return what this server offers, for transports: its components, and those of our own."""
+        components: Mapping[str, Component] = self._components
+        if self._include_builtins:
+            components = with_builtins(components)
+        return Served(components, version=self._version, state=state, execution=execution_kind())
 
     async def run(self, *, host: str | None = None, port: int | None = None) -> None:
         """Serve over stdio; with `host` or `port` over HTTP, as `run_http` does.

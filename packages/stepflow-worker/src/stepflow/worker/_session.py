@@ -65,14 +65,17 @@ class Served:
         *,
         version: str | None = None,
         state: object = None,
+        execution: type[Execution] = Execution,
     ) -> None:
         """components: by path or pattern.
         version: of the components' own code.
         state: what the lifespan yields, which components see as `context.state`.
+        execution: what executes are; another class puts spans around them.
         """
         self.components = components
         self.version = version
         self.state = state
+        self.execution = execution
         self.find = Paths(components.values()).find
 
 
@@ -212,7 +215,7 @@ class Session:
             # A server that negotiates reads this as "give it to another"; an older one cannot.
             code = ErrorCode.SERVER_ERROR if self.server is None else ErrorCode.NOT_ACCEPTED
             raise _NotServed(code, "the worker is shutting down and takes no new work")
-        execution = Execution(id, found, params, self, reply, ask, self.served.state)
+        execution = self.served.execution(id, found, params, self, reply, ask, self.served.state)
         if self._open.setdefault(id, execution) is not execution:
             raise _NotServed(
                 ErrorCode.INVALID_REQUEST, f"the id {id!r} names an execute that is open already"

@@ -5,7 +5,8 @@ StepflowError
 │   └── DuplicateComponent
 ├── ComponentError           user code failed; travels to the flow as COMPONENT_FAILED
 │   ├── InvalidInput         … as INVALID_INPUT
-│   └── InvalidOutput
+│   ├── InvalidOutput
+│   └── InvalidCode          a blob holds no user-defined function that could run
 ├── ServerCallError          a request of a component got no usable answer
 │   ├── ServerTimeout
 │   ├── ServerGone
@@ -94,6 +95,13 @@ class InvalidOutput(ComponentError):
             f"`{component}` returned `{path}` other than declared: {problem}", data={"path": path}
         )
         self.path = path
+
+
+class InvalidCode(ComponentError):
+    """Raised by `/udf` when a blob holds no function that could run."""
+
+    def __init__(self, blob_id: str, problem: str) -> None:
+        super().__init__(f"the code in blob `{blob_id}` cannot run: {problem}", retryable=False)
 
 
 class ServerCallError(StepflowError):

@@ -1,0 +1,57 @@
+"""Runs a plain function for an async component, which ends it as the worker ends a sync component."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from stepflow.worker._executor import INTERRUPT_AFTER
+from stepflow.worker._interruption import Interruption
+from stepflow.worker._threads import Threads
+
+T = TypeVar("T")
+
+_threads = Threads()
+
+
+async def in_thread(function: Callable[[], T]) -> T:
+    """Call a function in a thread and return what it returns. How many at once, the caller bounds.
+
+    When this is cancelled, the function has two seconds to see that by itself; then `Cancelled`
+    is raised in it. This ends when the thread is free again, and not before.
+    """
+    call = _Call(function)
+    _threads.submit(call.run)
+    try:
+        await call.ended.wait()
+    except asyncio.CancelledError:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(INTERRUPT_AFTER):
+                await call.ended.wait()
+        if not call.ended.is_set():
+            call.interruption.interrupt()
+            await call.ended.wait()
+    return call.outcome()
+
+
+class _Call(Generic[T]):
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._loop = asyncio.get_running_loop()
+        self._values: list[T] = []
+        self._error: BaseException | None = None
+        self.interruption = Interruption()
+        self.ended = asyncio.Event()
+
+    def run(self) -> None:
+        try:
+            self._values.append(self.interruption.call(self._function))
+        except BaseException as error:  # noqa: BLE001, it is user code
+            self._error = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has ended
+            self._loop.call_soon_threadsafe(self.ended.set)
+
+    def outcome(self) -> T:
+        if self._error is not None:
+            raise self._error
+        return self._values[0]

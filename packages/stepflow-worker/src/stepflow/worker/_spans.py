@@ -1,0 +1,112 @@
+"""Spans around executes. Imported only where OpenTelemetry is set up."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import msgspec
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode
+
+from stepflow.protocol import Method, ObservabilityContext
+from stepflow.worker._execution import Execution
+
+T = TypeVar("T")
+
+_tracer = trace.get_tracer("stepflow.worker")
+
+
+def is_set_up(*, by_environment: bool) -> bool:
+    """Whether spans go anywhere. If not, and the environment says where, see to it that they do."""
+    if isinstance(trace.get_tracer_provider(), TracerProvider):
+        return True
+    if not by_environment or os.environ.get("OTEL_TRACES_EXPORTER", "otlp") != "otlp":
+        return False
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    name = os.environ.get("OTEL_SERVICE_NAME", "stepflow-worker")
+    provider = TracerProvider(resource=Resource.create({"service.name": name}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    return True
+
+
+class TracedExecution(Execution):
+    """An execution inside a span, whose parent is the one that the server names."""
+
+    __slots__ = ("_span",)
+
+    _span: trace.Span
+
+    def run(self) -> None:
+        with self._in_span():
+            super().run()
+
+    async def run_async(self) -> None:
+        with self._in_span():
+            await super().run_async()
+
+    def send(
+        self, method: Method, params: Any, result: type[T], *, waits: bool = False
+    ) -> "Future[T]":
+        # What the server does for it belongs to the span that asks: this one, or one of the user's.
+        params.observability = _with_current_span(params.observability)
+        return super().send(method, params, result, waits=waits)
+
+    @contextmanager
+    def _in_span(self) -> Iterator[None]:
+        asked = self.params.observability
+        attributes: dict[str, str | int | None] = {
+            "stepflow.component": self.params.component,
+            "stepflow.attempt": self.params.attempt,
+            "stepflow.task_id": self.params.task_id,
+            "stepflow.run_id": asked.run_id,
+            "stepflow.flow_id": asked.flow_id,
+            "stepflow.step_id": asked.step_id,
+        }
+        self._span = _tracer.start_span(
+            self.component.path,
+            context=_parent(asked),
+            kind=SpanKind.SERVER,
+            attributes={name: value for name, value in attributes.items() if value is not None},
+        )
+        with trace.use_span(self._span, record_exception=False, set_status_on_exception=False):
+            yield
+
+    def _failed(self, error: BaseException) -> bytes:
+        self._span.record_exception(error)
+        self._span.set_status(Status(StatusCode.ERROR, str(error)))
+        return super()._failed(error)
+
+    def _finish(self, line: bytes) -> None:
+        # Before the answer: who has it may look for the span.
+        if (span := getattr(self, "_span", None)) is not None:
+            span.end()
+        super()._finish(line)
+
+
+def _parent(asked: ObservabilityContext) -> Context | None:
+    try:
+        ids = int(asked.trace_id or "", 16), int(asked.span_id or "", 16)
+    except ValueError:
+        return None
+    flags = trace.TraceFlags(trace.TraceFlags.SAMPLED)
+    parent = SpanContext(*ids, is_remote=True, trace_flags=flags)
+    return trace.set_span_in_context(NonRecordingSpan(parent)) if parent.is_valid else None
+
+
+def _with_current_span(asked: ObservabilityContext | None) -> ObservabilityContext | None:
+    current = trace.get_current_span().get_span_context()
+    if asked is None or not current.is_valid:
+        return asked
+    return msgspec.structs.replace(
+        asked,
+        trace_id=trace.format_trace_id(current.trace_id),
+        span_id=trace.format_span_id(current.span_id),
+    )
