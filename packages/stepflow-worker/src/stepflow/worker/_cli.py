@@ -40,9 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         streams = take_standard_streams()
     except OSError as error:
         return _fail(f"stdin and stdout must be open, they carry the protocol: {error}", USAGE)
+    if options.reload:
+        sys.dont_write_bytecode = True  # it tells saves in one second by their size alone
     server = _load(options.target)
     if isinstance(server, int):
         return server
+    if options.reload:
+        from stepflow.worker._reload import ReloadingServer
+
+        server = ReloadingServer(options.target, server)
     if options.list:
         return _list(server, streams, options.format)
     return _serve(server, streams, options)
@@ -142,6 +148,9 @@ def _parser() -> argparse.ArgumentParser:
         type=_seconds,
         metavar="SECONDS",
         help="how long open executes may go on at the end (default: 5 after EOF, 30 after SIGTERM)",
+    )
+    parser.add_argument(
+        "--reload", action="store_true", help="serve what is saved while the worker runs"
     )
     parser.add_argument("--list", action="store_true", help="print the components, and end")
     parser.add_argument(

@@ -35,6 +35,12 @@ def server_in(target: str) -> "StepflowServer":
     return _server_of(module, place, name)
 
 
+def module_of(target: str) -> ModuleType:
+    """Return the module that a TARGET led to."""
+    place, _ = _split(target)
+    return sys.modules[Path(place).stem if _is_file(place) else place]
+
+
 def _split(target: str) -> tuple[str, str | None]:
     place, colon, name = target.rpartition(":")
     # `C:\components.py` has a colon, too.
@@ -64,7 +70,7 @@ def _imported_file(place: str) -> ModuleType:
             f"`{place}` cannot be imported: there is another module `{path.stem}`",
             "rename the file",
         )
-    sys.path.insert(0, str(path.parent))
+    _look_in(str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise NoServerInTarget(f"`{place}` is no Python file", "name a file that ends in .py")
@@ -75,7 +81,7 @@ def _imported_file(place: str) -> ModuleType:
 
 
 def _imported_module(place: str) -> ModuleType:
-    sys.path.insert(0, os.getcwd())  # as `python -m` does
+    _look_in(os.getcwd())  # as `python -m` does
     try:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
@@ -85,6 +91,11 @@ def _imported_module(place: str) -> ModuleType:
                 f"name a module on the path, or a file: `{place}.py`",
             ) from None
         raise
+
+
+def _look_in(folder: str) -> None:
+    if folder not in sys.path[:1]:
+        sys.path.insert(0, folder)
 
 
 def _server_of(module: ModuleType, place: str, name: str | None) -> "StepflowServer":

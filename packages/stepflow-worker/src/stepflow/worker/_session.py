@@ -77,6 +77,12 @@ class Served:
         self.state = state
         self.execution = execution
         self.find = Paths(components.values()).find
+        self.current = self
+        """What the next execute is taken from, all of it at once."""
+
+    def become(self, other: "Served") -> None:
+        """Offer from now on what another one offers."""
+        vars(self).update(vars(other))
 
 
 class _NotServed(Exception):
@@ -210,7 +216,8 @@ class Session:
 
     def _execute(self, id: MessageId, message: Envelope, reply: Reply, ask: Reply) -> Execution:
         params = _params(message, _execute_params)
-        found = self._found(params.component)
+        served = self.served.current
+        found = _found(served, params.component)
         if self._executor.draining:
             # A server that negotiates reads this as "give it to another"; an older one cannot.
             code = ErrorCode.SERVER_ERROR if self.server is None else ErrorCode.NOT_ACCEPTED
@@ -251,23 +258,24 @@ class Session:
         return ComponentsListResult([each.info() for each in self.served.components.values()])
 
     def _info(self, params: ComponentsInfoParams) -> ComponentsInfoResult:
-        component = self._found(params.component).component
+        component = _found(self.served, params.component).component
         return ComponentsInfoResult(component.info(params.component))
 
     def _infer_schema(self, params: ComponentsInferSchemaParams) -> ComponentsInferSchemaResult:
-        self._found(params.component)
+        _found(self.served, params.component)
         return ComponentsInferSchemaResult()
 
-    def _found(self, path: str) -> Found:
-        found = self.served.find(path)
-        if found is None:
-            known = ", ".join(f"`{each}`" for each in self.served.components) or "none"
-            raise _NotServed(
-                ErrorCode.COMPONENT_NOT_FOUND,
-                f"this worker has no component `{path}`; it has {known}",
-                {"component": path},
-            )
-        return found
+
+def _found(served: Served, path: str) -> Found:
+    found = served.find(path)
+    if found is None:
+        known = ", ".join(f"`{each}`" for each in served.components) or "none"
+        raise _NotServed(
+            ErrorCode.COMPONENT_NOT_FOUND,
+            f"this worker has no component `{path}`; it has {known}",
+            {"component": path},
+        )
+    return found
 
 
 class _Handler(NamedTuple):

@@ -1,0 +1,167 @@
+"""`--reload`: what is saved is served, what runs goes on, and what is broken changes nothing."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Start, Worker
+
+SOURCE = """
+import contextlib, parts
+
+@contextlib.asynccontextmanager
+async def lifespan(server):
+    print("entered", parts.VALUE, file=sys.stderr)
+    yield parts.VALUE
+    print("left", parts.VALUE, file=sys.stderr)
+
+server = StepflowServer(lifespan=lifespan, include_builtins=False)
+
+@server.component
+def value(input):
+    return parts.VALUE
+
+@server.component
+async def value_on_loop(input):
+    return parts.VALUE
+
+@server.component
+def held(input, context: StepflowContext):
+    context.sync.get_blob("go on")
+    return [parts.VALUE, context.state]
+"""
+
+Save = Callable[[str, str], None]
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Save:
+    """Save a file as an editor does: a new one takes the place of the old one."""
+
+    def saved(name: str, text: str) -> None:
+        (tmp_path / "draft").write_text(text, encoding="utf-8")
+        os.replace(tmp_path / "draft", tmp_path / name)
+
+    return saved
+
+
+@pytest.fixture
+def worker(start: "Start", save: Save) -> "Worker":
+    save("parts.py", "VALUE = 1")
+    worker = start(SOURCE, "--reload")
+    assert worker.output("/value") == 1
+    return worker
+
+
+def until_said(worker: "Worker", text: str) -> None:
+    """Ask, and so pass the time, until the worker has said something on stderr."""
+    patience = time.monotonic() + 30
+    while text not in worker.stderr:
+        worker.request("components/list")
+        assert time.monotonic() < patience, worker.stderr
+
+
+@pytest.mark.parametrize("component", ["/value", "/value_on_loop"])
+def test_a_saved_module_is_live(worker: "Worker", save: Save, component: str) -> None:
+    save("parts.py", "VALUE = 2")
+    until_said(worker, "`parts.py` changed, and is served from now on")
+    assert worker.output(component) == 2
+
+
+def test_a_second_save_is_live_too(worker: "Worker", save: Save) -> None:
+    for value in (2, 3):
+        save("parts.py", f"VALUE = {value}")
+        until_said(worker, f"left {value - 1}")
+        assert worker.output("/value") == value
+
+
+def test_the_target_itself_is_watched(worker: "Worker", tmp_path: Path, save: Save) -> None:
+    text = (tmp_path / "components.py").read_text()
+    save("components.py", text.replace("return parts.VALUE", "return 'changed'"))
+    until_said(worker, "`components.py` changed, and is served from now on")
+    assert worker.output("/value") == "changed"
+
+
+def test_what_runs_goes_on_with_its_code_and_its_lifespan(worker: "Worker", save: Save) -> None:
+    old = worker.begin_execute("/held")
+    held = worker.called("blobs/get")
+    save("parts.py", "VALUE = 2")
+    until_said(worker, "is served from now on")
+    new = worker.begin_execute("/held")
+    worker.give_blob(worker.called("blobs/get"), None)
+    assert worker.answer(new)["result"] == {"output": [2, 2]}
+    assert "left 1" not in worker.stderr
+    worker.give_blob(held, None)
+    assert worker.answer(old)["result"] == {"output": [1, 1]}
+    until_said(worker, "left 1")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("VALUE = (", "SyntaxError"),
+        ("VALUE = 1 / 0", "ZeroDivisionError"),
+        ("raise SystemExit('no')", "SystemExit: no"),
+        ("", "AttributeError: module 'parts' has no attribute 'VALUE'"),
+    ],
+)
+def test_a_broken_file_is_shown_and_changes_nothing(
+    worker: "Worker", save: Save, text: str, said: str
+) -> None:
+    save("parts.py", text)
+    until_said(worker, "`parts.py` changed, but what was served before still is")
+    assert said in worker.stderr
+    assert worker.output("/value") == 1
+    save("parts.py", "VALUE = 3")
+    until_said(worker, "is served from now on")
+    assert worker.output("/value") == 3
+
+
+def test_a_new_file_that_is_broken_is_watched_too(
+    worker: "Worker", tmp_path: Path, save: Save
+) -> None:
+    save("more.py", "VALUE = (")
+    text = (tmp_path / "components.py").read_text()
+    save(
+        "components.py",
+        text.replace("import contextlib, parts", "import contextlib, more as parts"),
+    )
+    until_said(worker, "SyntaxError")
+    save("more.py", "VALUE = 4")
+    until_said(worker, "`more.py` changed, and is served from now on")
+    assert worker.output("/value") == 4
+
+
+def test_other_paths_are_pointed_out(worker: "Worker", tmp_path: Path, save: Save) -> None:
+    text = (tmp_path / "components.py").read_text()
+    save("components.py", text.replace("def value(", "def worth("))
+    until_said(worker, "gone: `/value`;")
+    assert "new: `/worth`; the server learns of it" in worker.stderr
+    assert worker.output("/worth") == 1
+
+
+def test_the_end_leaves_the_lifespan_that_is_served(worker: "Worker", save: Save) -> None:
+    save("parts.py", "VALUE = 2")
+    until_said(worker, "left 1")
+    worker.close_input()
+    assert worker.wait() == 0
+    assert worker.stderr.count("left 2") == 1
+
+
+def test_a_package_is_watched_as_a_whole(start: "Start", tmp_path: Path, save: Save) -> None:
+    (tmp_path / "flows").mkdir()
+    save("flows/__init__.py", "")
+    save("flows/parts.py", "VALUE = 1")
+    head = "from flows import parts\nfrom stepflow.worker import StepflowServer\n"
+    rest = "server = StepflowServer()\n@server.component\ndef value(input): return parts.VALUE"
+    save("flows/components.py", head + rest)
+    worker = start("", "flows.components", "--reload", command=("stepflow-worker",), head="")
+    assert worker.output("/value") == 1
+    save("flows/parts.py", "VALUE = 2")
+    until_said(worker, "is served from now on")
+    assert worker.output("/value") == 2
