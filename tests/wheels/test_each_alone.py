@@ -91,6 +91,28 @@ def test_worker(environment: Make) -> None:
     assert [each["component"] for each in answers[2]["components"]] == ["/double"]
     assert answers[3] == {"output": {"n": 42}}
 
+    nothing = alone.run("stepflow-worker", exit_code=2)
+    assert "`stepflow-worker components.py`" in nothing.stderr
+
+
+@pytest.mark.parametrize(
+    ("extra", "listed"), [("udf", ["/udf"]), ("langchain", ["/langchain/invoke"])]
+)
+def test_workers_own_components(environment: Make, extra: str, listed: list[str]) -> None:
+    alone = environment(f"stepflow-worker[{extra}]")
+    table = alone.run("stepflow-worker", "--list").stdout.splitlines()
+    assert [line.split()[0] for line in table[1:]] == listed
+
+
+@pytest.mark.parametrize("extra", ["otel", "uvloop"])
+def test_workers_other_extras(environment: Make, extra: str) -> None:
+    alone = environment(f"stepflow-worker[{extra}]")
+    (alone.folder / "components.py").write_text(COMPONENTS)
+    answers = typed_into(
+        alone, "stepflow-worker", {"id": 1, "method": "components/execute", "params": EXECUTE}
+    )
+    assert answers[1] == {"output": {"n": 42}}
+
 
 @pytest.mark.parametrize("program", ["stepflow_worker", "stepflow_py"])
 def test_workers_old_names(environment: Make, program: str) -> None:

@@ -92,10 +92,19 @@ def test_a_function_that_cannot_be_served_is_shown_with_its_line(run: "Run") -> 
     assert "`f` cannot be a component" in done.stderr
 
 
-def test_without_a_target_it_says_how_to_name_one(run: "Run") -> None:
-    done = run()
-    assert done.returncode == 2
-    assert "`stepflow-worker components.py`" in done.stderr
+def test_without_a_target_it_serves_what_comes_along(run: "Run") -> None:
+    done = run("--list")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [
+        "COMPONENT",
+        "/udf",
+        "/langchain/invoke",
+    ]
+
+
+def test_reloading_needs_a_target(run: "Run") -> None:
+    done = run("--reload")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "`--reload` needs a TARGET" in done.stderr
 
 
 @pytest.mark.parametrize(

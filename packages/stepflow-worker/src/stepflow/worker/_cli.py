@@ -25,16 +25,16 @@ FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
 
+NOTHING_TO_SERVE = """\
+there is nothing to serve: no TARGET, and neither `/udf` nor `/langchain/invoke` is installed
+hint: name the file with your `StepflowServer`: `stepflow-worker components.py`"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     options = _parser().parse_args(arguments)
-    if options.target is None:
-        return _fail(
-            "there is nothing to serve: no TARGET, and no built-in components yet\n"
-            "hint: name the file with your `StepflowServer`: `stepflow-worker components.py`",
-            USAGE,
-        )
+    if options.reload and options.target is None:
+        return _fail("`--reload` needs a TARGET: there is no file to watch", USAGE)
     try:
         # Before anything of the user's runs: it may print, read or start processes.
         streams = take_standard_streams()
@@ -54,7 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _serve(server, streams, options)
 
 
-def _load(target: str) -> StepflowServer | int:
+def _load(target: str | None) -> StepflowServer | int:
+    if target is None:
+        server = StepflowServer()
+        return server if server.served().components else _fail(NOTHING_TO_SERVE, USAGE)
     try:
         return server_in(target)
     except (NoServerInTarget, ServedDuringImport) as error:
@@ -135,7 +138,8 @@ def _parser() -> argparse.ArgumentParser:
         "target",
         metavar="TARGET",
         nargs="?",
-        help="components.py or a module; its `server`, its only StepflowServer, or TARGET:name",
+        help="components.py or a module; its `server`, its only StepflowServer, or TARGET:name; "
+        "without it the components that come along are served",
     )
     parser.add_argument(
         "--max-concurrency",
