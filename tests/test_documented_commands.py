@@ -22,11 +22,19 @@ RUN = (
     "uv run stepflow validate examples/seattle-weather/flow.yaml",
     "uv run python -m stepflow.testing.conformance -- stepflow-worker examples/conformance/components.py",
     "uv run stepflow visualize examples/seattle-weather/flow.yaml --output examples/seattle-weather/flow.svg",
+    "uv run stepflow run examples/model-in-lifespan/flow.yaml --input examples/model-in-lifespan/input.json",
+    "uv run stepflow run examples/blobs-and-sub-flow/flow.yaml --input examples/blobs-and-sub-flow/input.json",
+    "uv run stepflow run examples/udf/flow.yaml --input examples/udf/input.json",
+    "uv run stepflow run examples/langchain/flow.yaml --input examples/langchain/input.json",
 )
+
+_HTTP_WORKER = "examples/http-worker/test_http_worker.py runs the two together, on a free port"
 
 EXCUSED = {
     "stepflow-worker components.py --http --port 8080": "packages/stepflow-worker/tests/over_http/ "
     "serves so, on a free port",
+    "uv run stepflow-worker examples/http-worker/components.py --http --port 8080": _HTTP_WORKER,
+    "uv run stepflow run examples/http-worker/flow.yaml --input examples/http-worker/input.json": _HTTP_WORKER,
     "make demo": "examples/seattle-weather/test_demo.py runs its script; the rest is bootstrap",
     "make test": "it is what runs this test",
 }

@@ -1,0 +1,47 @@
+"""Tells the mood of sentences by a model that is loaded once, before the first step comes."""
+
+import itertools
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from stepflow.worker import StepflowContext, StepflowServer
+
+_loadings = itertools.count(1)
+
+
+class Model(NamedTuple):
+    weights: dict[str, int]
+    loading: int
+
+
+class Sentence(msgspec.Struct):
+    text: str
+
+
+class Mood(msgspec.Struct):
+    mood: str
+    loading: int
+    """Which loading of the model has said so, from 1."""
+
+
+@asynccontextmanager
+async def load_model(server: StepflowServer) -> AsyncIterator[Model]:
+    weights = json.loads(Path(__file__).with_name("model.json").read_text("utf-8"))
+    yield Model(weights, next(_loadings))
+    # What has to be let go of is let go of here.
+
+
+server = StepflowServer(lifespan=load_model)
+
+
+@server.component
+def mood(input: Sentence, context: StepflowContext) -> Mood:
+    """Adds up the weights of the words in a sentence."""
+    model: Model = context.state
+    score = sum(model.weights.get(word.strip(".,!?").lower(), 0) for word in input.text.split())
+    return Mood("good" if score > 0 else "bad" if score < 0 else "even", model.loading)
