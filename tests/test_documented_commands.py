@@ -31,6 +31,7 @@ RUN = (
 _HTTP_WORKER = "examples/http-worker/test_http_worker.py runs the two together, on a free port"
 
 EXCUSED = {
+    "stepflow-worker components.py --list": "tests/test_readme_code.py lists the file that is meant",
     "stepflow-worker components.py --http --port 8080": "packages/stepflow-worker/tests/over_http/ "
     "serves so, on a free port",
     "uv run stepflow-worker examples/http-worker/components.py --http --port 8080": _HTTP_WORKER,

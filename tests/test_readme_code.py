@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+WORKERS = "packages/stepflow-worker/README.md"
 
 
 def blocks(readme: str, language: str) -> list[str]:
@@ -41,18 +42,63 @@ def test_imports_of_the_clients_readme_exist() -> None:
     subprocess.run([sys.executable, "-c", "\n".join(imports)], check=True)
 
 
-@pytest.mark.server
-def test_the_workers_files_make_a_flow_that_runs(tmp_path: Path) -> None:
-    readme = "packages/stepflow-worker/README.md"
-    for code in blocks(readme, "python"):
+@pytest.fixture
+def workers_files(tmp_path: Path) -> Path:
+    """A folder with the files that the worker's README shows."""
+    for code in blocks(WORKERS, "python"):
         name = code.split("\n", 1)[0].removeprefix("# ")
         (tmp_path / name).write_text(code, encoding="utf-8")
-    (tmp_path / "stepflow-config.yml").write_text(block(readme, "yaml"), encoding="utf-8")
-    with (tmp_path / "flow.json").open("w") as flow:
-        subprocess.run([sys.executable, "make_flow.py"], cwd=tmp_path, stdout=flow, check=True)
+    return tmp_path
+
+
+def listed(file: str, folder: Path) -> list[str]:
+    """The lines of what a file serves."""
+    command = [str(Path(sys.executable).with_name("stepflow-worker")), file, "--list"]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("file", "components"),
+    [
+        ("search.py", {"/search/{collection}"}),
+        ("slowly.py", {"/count"}),
+        ("with_model.py", {"/score"}),
+        ("chains.py", {"/whisper", "/invoke_named"}),
+    ],
+)
+def test_the_workers_files_can_be_served(
+    workers_files: Path, file: str, components: set[str]
+) -> None:
+    served = {line.split()[0] for line in listed(file, workers_files)}
+    assert served == {"COMPONENT", *components, "/udf", "/langchain/invoke"}
+
+
+def test_the_workers_list_is_as_it_is_shown(workers_files: Path) -> None:
+    command, *shown = block(WORKERS, "console").splitlines()
+    assert command == "$ stepflow-worker components.py --list"
+    served = listed("components.py", workers_files)
+    # Here the extras are installed, whose components make the columns wider.
+    assert [each.split() for each in shown] == [each.split() for each in served[: len(shown)]]
+
+
+def test_the_workers_options_are_those_that_there_are() -> None:
+    command = [str(Path(sys.executable).with_name("stepflow-worker")), "--help"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    table = (ROOT / WORKERS).read_text(encoding="utf-8").partition("## The command")[2]
+    options, shown = (set(re.findall(r"--[a-z][a-z-]+", each)) for each in (said, table))
+    assert options == shown | {"--help"}
+
+
+@pytest.mark.server
+def test_the_workers_files_make_a_flow_that_runs(workers_files: Path) -> None:
+    (workers_files / "stepflow-config.yml").write_text(block(WORKERS, "yaml"), encoding="utf-8")
+    with (workers_files / "flow.json").open("w") as flow:
+        subprocess.run([sys.executable, "make_flow.py"], cwd=workers_files, stdout=flow, check=True)
     stepflow = Path(sys.executable).with_name("stepflow")
     command = [str(stepflow), "run", "flow.json", "--input-json", '{"n": 21}', "--output-only"]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    ran = subprocess.run(command, cwd=workers_files, capture_output=True, text=True, check=False)
     assert ran.stdout == "42\n", ran.stderr
 
 

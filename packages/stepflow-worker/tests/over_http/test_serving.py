@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from over_http.conftest import Serve
 
 ECHO = "@server.component\nasync def echo(input): return input"
-ALONE = "from stepflow.worker import StepflowServer\nserver = StepflowServer()\n"
+ALONE = (
+    "from stepflow.worker import StepflowServer\nserver = StepflowServer(include_builtins=False)\n"
+)
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ from stepflow.worker._executor import usable_threads
 
 def with_builtins(components: Mapping[str, Component]) -> dict[str, Component]:
     """Return components by path, and those of our own whose paths they leave free."""
-    return {each.path: each for each in _installed()} | dict(components)
+    return dict(components) | {
+        each.path: each for each in _installed() if each.path not in components
+    }
 
 
 def _installed() -> Iterator[Component]:

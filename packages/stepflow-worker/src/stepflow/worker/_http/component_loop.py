@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
+from stepflow.worker._new_loop import new_loop
+
 T = TypeVar("T")
 
 ABANDON_AFTER = 5.0
@@ -18,7 +20,7 @@ class ComponentThread:
     """An event loop in a thread of its own, as a context manager."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop = new_loop()
         self.abandoned = False
         """Whether components on it did not end in time."""
         # A daemon: a component that never returns must not keep the process alive.
