@@ -8,15 +8,19 @@ import json
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from stepflow.client import FlowBuilder as ClientsFlowBuilder
 from stepflow.client import FlowResultSuccess, StepflowClient
 from stepflow.protocol import flow_id
 from stepflow.testing import MockContext
-from stepflow.worker import FlowBuilder, StepflowContext, Value
+from stepflow.worker import FlowBuilder, StepflowContext, StepflowStreamingContext, Value
 from tests.cli.conftest import Stepflow, stepflow
 
 __all__ = ["stepflow"]  # the fixture
@@ -26,11 +30,7 @@ ROOT = Path(__file__).parents[1]
 TO_COME = {
     "`ApiClient`, `Configuration`, `FlowApi`, `RunApi` and their models": "client",
     "`flow_api.list_flows()`": "server, client",
-    "`stepflow_py --http --host --port`, `await server.run(host=, port=)`": "worker",
-    "sessions, `/runtime/events`, `/health` of a worker, the fallback after 5 s": "worker",
-    "plugins with a `url`": "worker",
-    "`StepflowStreamingContext`": "worker",
-    "`stepflow_py` without a file, `/udf`": "worker",
+    "plugins with a `url`, and their fallback after 5 s without a session": "server",
 }
 
 
@@ -97,6 +97,44 @@ async def archive(input: Letter, context: StepflowContext) -> Receipt:
     return Receipt(blob_id=blob_id, body=await context.get_blob(blob_id))
 """
 
+OVER_HTTP = """\
+import argparse
+import asyncio
+
+import msgspec
+
+from stepflow.worker import StepflowContext, StepflowServer
+
+
+class Letter(msgspec.Struct):
+    body: dict
+
+
+class Receipt(msgspec.Struct):
+    kind: str
+
+
+server = StepflowServer()
+
+
+@server.component
+async def archive(input: Letter, context: StepflowContext) -> Receipt:
+    return Receipt(kind=type(context).__name__)
+
+
+@server.component
+def weigh(input: Letter) -> int:
+    return len(input.body)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    options = parser.parse_args()
+    asyncio.run(server.run(host=options.host, port=options.port))
+"""
+
 FLOW = """\
 name: guide
 steps:
@@ -160,6 +198,74 @@ def test_a_context_can_be_a_mock(stepflow_context: MockContext) -> None:
 
     blob_id = asyncio.run(keep({"x": 1}, stepflow_context))
     assert asyncio.run(stepflow_context.get_blob(blob_id)) == {"x": 1}
+
+
+BOTH = {"Accept": "application/json, text/event-stream"}
+
+
+@contextmanager
+def over_http(folder: Path, *command: str) -> Iterator[httpx.Client]:
+    """Start a worker on a free port, and return a client of it."""
+    (folder / "letters.py").write_text(OVER_HTTP, encoding="utf-8")
+    options = ("letters.py", "--host", "127.0.0.1", "--port", "0")
+    with subprocess.Popen(
+        [*command, *options], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ) as worker:
+        try:
+            assert worker.stdout is not None
+            port = json.loads(worker.stdout.readline())["port"]
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=BOTH) as client:
+                yield client
+        finally:
+            worker.terminate()
+
+
+def execute(component: str) -> dict[str, Any]:
+    """The message that has a component execute."""
+    params = {"component": component, "input": {"body": {"x": 1}}, "attempt": 1}
+    params["observability"] = {}
+    return {"jsonrpc": "2.0", "id": "1", "method": "components/execute", "params": params}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [(str(Path(sys.executable).with_name("stepflow_py")), "--http"), (sys.executable,)],
+    ids=["the command", "a script"],
+)
+def test_a_worker_serves_over_http(tmp_path: Path, command: tuple[str, ...]) -> None:
+    with over_http(tmp_path, *command) as client:
+        assert client.get("/health").json()["status"] == "healthy"
+        assert client.post("/", json=execute("/weigh")).json()["result"] == {"output": 1}
+        info = client.get("/components/weigh").json()
+        assert info["output_schema"] == {"type": "integer"}
+
+
+def test_a_component_with_a_context_answers_as_a_stream(tmp_path: Path) -> None:
+    with over_http(tmp_path, sys.executable) as client:
+        answer = client.post("/", json=execute("/archive"))
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    result = json.loads(answer.text.removeprefix("data: "))["result"]
+    assert result == {"output": {"kind": "StepflowStreamingContext"}}
+    assert issubclass(StepflowStreamingContext, StepflowContext)
+
+
+def test_a_session_has_an_address_of_its_own(tmp_path: Path) -> None:
+    with (
+        over_http(tmp_path, sys.executable) as client,
+        client.stream("GET", "/runtime/events") as events,
+    ):
+        lines = events.iter_lines()
+        assert next(lines) == "event: endpoint"
+        endpoint = json.loads(next(lines).removeprefix("data: "))["endpoint"]
+        assert endpoint.startswith("/?sessionId=")
+        answer = client.post(endpoint, json=execute("/weigh")).json()
+        assert answer["result"] == {"output": 1}
+
+
+def test_without_a_file_a_worker_serves_user_defined_functions() -> None:
+    command = [str(Path(sys.executable).with_name("stepflow_py")), "--list"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "/udf " in ran.stdout
 
 
 # Flows
