@@ -22,7 +22,7 @@ output: {$step: work}
 SERVER = """\
 from stepflow.worker import StepflowServer
 
-server = StepflowServer()
+server = StepflowServer(include_builtins=False)
 
 
 @server.component
