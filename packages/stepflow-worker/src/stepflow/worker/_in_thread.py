@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 from typing import Generic, TypeVar
 
 from stepflow.worker._executor import INTERRUPT_AFTER
@@ -21,7 +23,7 @@ async def in_thread(function: Callable[[], T]) -> T:
     is raised in it. This ends when the thread is free again, and not before.
     """
     call = _Call(function)
-    _threads.submit(call.run)
+    _threads.submit(partial(copy_context().run, call.run))
     try:
         await call.ended.wait()
     except asyncio.CancelledError:

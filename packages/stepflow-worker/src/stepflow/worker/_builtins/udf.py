@@ -43,7 +43,6 @@ async def udf(input: UdfInput, context: StepflowContext) -> Any:
         # In a thread, as the code's imports may take their time.
         function = await in_thread(partial(Udf, input.blob_id, blob))
         _kept.put(input.blob_id, function)
-    function.check(input.input)
     return await function.call(input.input, context)
 
 
@@ -70,8 +69,28 @@ class Udf:
         self._schema = kind(read.input_schema, registry=Registry())
         self._function: UdfFunction = compile_udf(blob_id, read.code, read.function_name)
 
-    def check(self, input: Any) -> None:
-        """Raises `InvalidInput`, with its place, for an input that does not fit the schema."""
+    async def call(self, input: Any, context: StepflowContext) -> Any:
+        """Call the function: a plain one in a thread, an async one here.
+
+        Raises `InvalidInput`, with its place, for an input that does not fit the schema.
+        """
+        if self._function.is_async:
+            # Even the check alone may take its time with a large input.
+            output = self._function(await in_thread(partial(self._checked, input)), context)
+        else:
+            output = await in_thread(partial(self._checked_and_called, input, context))
+        if inspect.isawaitable(output):
+            output = await output
+        if hasattr(output, "ainvoke"):
+            from stepflow.worker.langchain import invoke
+
+            output = await invoke(output, self._function.value_of(input), context)
+        return output
+
+    def _checked_and_called(self, input: Any, context: StepflowContext) -> Any:
+        return self._function(self._checked(input), context)
+
+    def _checked(self, input: Any) -> Any:
         from jsonschema.exceptions import best_match
         from referencing.exceptions import Unresolvable
 
@@ -83,21 +102,7 @@ class Udf:
         if problem is not None:
             where = problem.json_path.replace("$", "$.input", 1)
             raise InvalidInput("/udf", where, problem.message)
-
-    async def call(self, input: Any, context: StepflowContext) -> Any:
-        """Call the function: a plain one in a thread, an async one here."""
-        value = self._function.value_of(input)
-        if self._function.is_async:
-            output = self._function(value, context)
-        else:
-            output = await in_thread(partial(self._function, value, context))
-        if inspect.isawaitable(output):
-            output = await output
-        if hasattr(output, "ainvoke"):
-            from stepflow.worker.langchain import invoke
-
-            output = await invoke(output, value, context)
-        return output
+        return self._function.value_of(input)
 
 
 class _Kept:
