@@ -160,7 +160,7 @@ impl Driver {
             deadline_at: plan.timeout.map(|timeout| timers::after(self.ports.clock.now(), timeout)),
             semantics: SEMANTICS,
         };
-        let mut tree = Tree::new(root, Arc::clone(&plan), created.overrides.as_ref());
+        let mut tree = Tree::new(root, &plan);
         for (item, input) in (0_u32..).zip(&submission.inputs) {
             tree.machine.values().insert(&ValueRef::Item(root, item), input.clone());
         }

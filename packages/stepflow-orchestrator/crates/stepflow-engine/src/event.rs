@@ -133,6 +133,8 @@ pub enum Event {
     AttemptEnded(AttemptEnded),
     /// Another attempt follows, not before its time.
     RetryScheduled(RetryScheduled),
+    /// A step of control flow, or its sub-run, failed, and begins again, not before its time.
+    StepRetryScheduled(StepRetryScheduled),
     /// A step ended: once for each step of an item.
     StepEnded(StepEnded),
     /// A step waits for a time.
@@ -220,6 +222,9 @@ pub struct Nested {
     pub step_input: ValueRef,
     /// The inputs of the sub-run's items: an array.
     pub inputs: ValueRef,
+    /// When the step has to be done, however many sub-runs it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
 }
 
 /// The control flow of the machine: steps that run a flow instead of a component.
@@ -289,6 +294,18 @@ pub struct RetryScheduled {
     pub budget: Budget,
 }
 
+/// See [`Event::StepRetryScheduled`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRetryScheduled {
+    /// The step.
+    #[serde(flatten)]
+    pub step: StepRef,
+    /// Not before this time.
+    pub due_at: Timestamp,
+    /// Why it failed.
+    pub error: FlowError,
+}
+
 /// See [`Event::StepEnded`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepEnded {
@@ -312,6 +329,9 @@ pub struct TimerStarted {
     pub due_at: Timestamp,
     /// Its input, of which it will make its result.
     pub input: ValueRef,
+    /// Whether that time is its timeout: it wanted to wait for longer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub times_out: bool,
 }
 
 /// See [`Event::ItemEnded`].

@@ -4,11 +4,13 @@
 //! [`Machine`] puts them together: it decides until nothing more follows, so that what belongs together is one append.
 
 mod answer;
+mod confidential;
 mod decide;
 mod fold;
 mod frontier;
 mod given;
 mod nested;
+mod policy;
 mod scope;
 mod state;
 mod values;

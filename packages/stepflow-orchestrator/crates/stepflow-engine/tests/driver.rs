@@ -93,6 +93,7 @@ impl Bench {
         while let Some(notice) = news.next().await.unwrap() {
             if let Notice::Record(record) = &notice
                 && let Event::RunEnded(ended) = &record.event
+                && ended.run == run
             {
                 return ended.status;
             }
@@ -367,4 +368,46 @@ async fn sleep_waits_and_returns_its_input() {
     let begun = tokio::time::Instant::now();
     assert_eq!(result_of(&bench, flow).await, success("[1]"));
     assert!(begun.elapsed() >= std::time::Duration::from_secs(60));
+}
+
+#[tokio::test]
+async fn a_step_that_runs_a_flow_for_too_long_fails_and_its_attempts_are_cancelled() {
+    let bench = bench();
+    let hold = "{steps: [{id: h, component: /hold}], output: {$step: h}}";
+    let inside = format!(
+        "{{steps: [{{id: m, component: /map, input: {{workflow: {{$literal: {hold}}}, items: [1, 2]}}}}], output: {{$step: m}}}}"
+    );
+    let flow = format!(
+        "{{steps: [{{id: m, component: /map, timeout: 20ms, input: {{workflow: {{$literal: {inside}}}, items: [1]}}}}], output: {{$step: m}}}}"
+    );
+    let FlowResult::Failed(error) = result_of(&bench, &flow).await else { panic!("it cannot succeed") };
+    assert_eq!(error.kind, ErrorKind::Timeout);
+    assert_eq!(error.data.unwrap().as_str(), r#"{"step":"m","component":"/map","attempt":1}"#);
+    assert_eq!(bench.host.cancelled.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_step_that_runs_a_flow_is_tried_again_with_a_sub_run_of_its_own() {
+    let bench = bench();
+    let hold = "{steps: [{id: h, component: /hold}], output: {$step: h}}";
+    let flow = format!(
+        "{{steps: [{{id: m, component: /map, timeout: 20ms, onError: {{action: retry, maxRetries: 1, exhausted: {{action: useDefault, defaultValue: gone}}}}, input: {{workflow: {{$literal: {hold}}}, items: [1]}}}}], output: {{$step: m}}}}"
+    );
+    assert_eq!(result_of(&bench, &flow).await, success(r#""gone""#));
+    let tasks = bench.host.offered.lock().unwrap();
+    let runs: std::collections::HashSet<RunId> = tasks.iter().map(|task| task.run_id).collect();
+    assert_eq!((tasks.len(), runs.len()), (2, 2));
+}
+
+#[tokio::test]
+async fn overrides_change_their_own_run_and_not_the_flow_that_it_calls_by_its_id() {
+    let bench = bench();
+    let flow = "{steps: [{id: a, component: /eval, input: {flow_id: {$input: $.id}, input: {id: none}}, onError: {action: useDefault}}, {id: b, component: /echo, input: as written}], output: [{$step: b}, {$step: a, path: $.result.result}]}";
+    let mut submission = submission(flow, &["null"]);
+    submission.inputs = vec![Value::object([("id", Value::string(&submission.plan.flow_id.to_string()))])];
+    let overrides = Value::parse(r#"{"steps":{"b":{"value":{"input":"changed"}}}}"#).unwrap();
+    submission.plan = Arc::new(submission.plan.with_overrides(&overrides).unwrap());
+    submission.overrides = Some(overrides);
+    let run = bench.run(submission).await;
+    assert_eq!(bench.results(run), [success(r#"["changed",["as written",null]]"#)]);
 }

@@ -130,6 +130,16 @@ impl Code {
         self as u16
     }
 
+    /// What is wrong with a document that is data, whatever it holds.
+    fn in_any_text(self) -> &'static str {
+        match self {
+            Self::InvalidSyntax => "the text cannot be read here",
+            Self::DuplicateKey => "a key stands twice in this object",
+            Self::LimitExceeded => "the document is too large, too deep, or has a number that is too large",
+            _ => "this is wrong",
+        }
+    }
+
     /// The level that the number stands for.
     #[must_use]
     pub fn level(self) -> Level {
@@ -317,6 +327,18 @@ impl Diagnostics {
     #[must_use]
     pub fn render(&self, source: &Source, color: bool) -> String {
         crate::render::render(self, source, color)
+    }
+
+    /// The same without a word of the document, for one that may hold secrets: what kind of mistake, and where.
+    #[must_use]
+    pub fn without_text(&self) -> Self {
+        let kept = self.kept.iter().map(|one| Diagnostic {
+            position: one.position,
+            level: one.level,
+            help: Some("the line is not shown, because the flow marks a part of this document as secret".to_owned()),
+            ..Diagnostic::new(one.code, &Path::root(), one.code.in_any_text())
+        });
+        Self { kept: kept.collect(), left_out: self.left_out.clone() }
     }
 
     /// The diagnostics as data for machines: `{diagnostics, numFatal, numError, numWarning}`.

@@ -110,7 +110,7 @@ impl Overrides {
     /// The flow with these overrides, and the warnings about what they wrote into it.
     ///
     /// The result has an id of its own, but a run keeps the id of the flow that it was started with:
-    /// [`crate::Plan::compile_overridden`] makes the plan for that.
+    /// [`crate::Plan::patched`] makes the plan for that.
     ///
     /// # Errors
     /// Steps that do not exist, patches that do not fit, and whatever is wrong with the patched flow. Paths lead into

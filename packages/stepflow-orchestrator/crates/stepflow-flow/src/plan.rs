@@ -11,6 +11,7 @@ use crate::diagnostics::{Code, Diagnostic, Diagnostics, Level};
 use crate::document::Flow;
 use crate::evaluate::{Choice, Expr, Node, StepIndex, Variable};
 use crate::expression::Expression;
+use crate::overrides::Overrides;
 use crate::path::Path;
 use crate::retry::OnError;
 use crate::schema::{Misfit, Schema};
@@ -35,6 +36,9 @@ pub struct Plan {
     variables_schema: Option<Schema>,
     variables: Variables,
     secrets: Sources,
+    output_secrets: Secrets,
+    /// Without overrides, when this one has some.
+    base: Option<Arc<Plan>>,
 }
 
 /// A step that is ready to run.
@@ -67,14 +71,31 @@ impl Plan {
         Self::compile_as(id, flow)
     }
 
-    /// Makes a flow with [`crate::Overrides`] ready to run: the steps are those of `patched`, the flow id stays the one
-    /// of `original`, which is what the run was asked for and what its record says. To make the plan again, apply the
-    /// run's overrides to the original again.
+    /// The plan of the same flow with changes to its steps. The flow id stays, which is what the run was asked for and
+    /// what its record says: the plan of a record is [`Plan::with_overrides`] of the flow's.
     ///
     /// # Errors
     /// The patched flow's fatal diagnostics. A flow that [`crate::Overrides::apply`] has returned has none.
-    pub fn compile_overridden(original: &Flow, patched: Arc<Flow>) -> Result<Self, Diagnostics> {
-        Self::compile_as(original.id(), patched)
+    pub fn patched(self: &Arc<Self>, patched: Flow) -> Result<Self, Diagnostics> {
+        let base = self.without_overrides();
+        Ok(Self { base: Some(base), ..Self::compile_as(self.flow_id, Arc::new(patched))? })
+    }
+
+    /// The plan of the same flow with a run's overrides, as its record has them.
+    ///
+    /// # Errors
+    /// When they cannot be read or do not fit the flow, or when the patched flow cannot run.
+    pub fn with_overrides(self: &Arc<Self>, overrides: &Value) -> Result<Self, Diagnostics> {
+        let base = self.without_overrides();
+        let (overrides, _) = Overrides::from_value(overrides)?;
+        let (patched, _) = overrides.apply(&base.flow)?;
+        base.patched(patched)
+    }
+
+    /// The plan of the flow as its author wrote it.
+    #[must_use]
+    pub fn without_overrides(self: &Arc<Self>) -> Arc<Self> {
+        Arc::clone(self.base.as_ref().unwrap_or(self))
     }
 
     fn compile_as(flow_id: FlowId, flow: Arc<Flow>) -> Result<Self, Diagnostics> {
@@ -93,6 +114,7 @@ impl Plan {
         let compiler = Compiler { index: &index, variables: &variables, secrets: &secrets };
         let steps = flow.steps.iter().map(|step| planned(step, &compiler)).collect::<Result<_, _>>()?;
         let output = compiler.expr(&flow.output)?;
+        let output_secrets = secrets.of(&flow.output).and(Secrets::of_flow(&flow.schemas, "output"));
         let schema = |part: &str| {
             Schema::of_flow(&flow.schemas, part).map_err(|error| {
                 let path = Path::root().field("schemas").field("properties").field(part);
@@ -108,6 +130,8 @@ impl Plan {
             variables_schema: schema("variables")?,
             variables,
             secrets,
+            output_secrets,
+            base: None,
             index,
             flow,
         })
@@ -142,12 +166,19 @@ impl Plan {
         &self.secrets.variables
     }
 
+    /// The secrets in an item's output: what it takes from those of the input and the variables without a component in
+    /// between, and what the flow's output schema marks.
+    #[must_use]
+    pub fn output_secrets(&self) -> &Secrets {
+        &self.output_secrets
+    }
+
     /// Checks an item's input against `schemas.properties.input`.
     ///
     /// # Errors
     /// All places in which it does not fit.
     pub fn check_input(&self, input: &Value) -> Result<(), Vec<Misfit>> {
-        self.input_schema.as_ref().map_or(Ok(()), |schema| schema.check(input))
+        checked(self.input_schema.as_ref(), input, &self.secrets.input)
     }
 
     /// Checks a run's variables, an object, against `schemas.properties.variables`. A required variable that was not
@@ -156,9 +187,14 @@ impl Plan {
     /// # Errors
     /// All places in which they do not fit.
     pub fn check_variables(&self, variables: &Value) -> Result<(), Vec<Misfit>> {
-        let Some(schema) = &self.variables_schema else { return Ok(()) };
-        schema.check(&self.variables.with_required_defaults(variables))
+        let variables = self.variables.with_required_defaults(variables);
+        checked(self.variables_schema.as_ref(), &variables, &self.secrets.variables)
     }
+}
+
+fn checked(schema: Option<&Schema>, value: &Value, secrets: &Secrets) -> Result<(), Vec<Misfit>> {
+    let Some(schema) = schema else { return Ok(()) };
+    schema.check(value).map_err(|misfits| misfits.into_iter().map(|misfit| misfit.without(secrets)).collect())
 }
 
 fn alone(diagnostic: Diagnostic) -> Diagnostics {

@@ -25,7 +25,11 @@ fn block(diagnostic: &Diagnostic, source: &Source, lines: &Lines<'_>, paint: Pai
     let mut text =
         format!("{} {}\n", head(diagnostic.level, diagnostic.code, paint), paint.over(Tint::Bold, &diagnostic.message));
     let Some(span) = diagnostic.span else {
-        text.push_str(&format!("  {} {} at {}\n", paint.over(Tint::Blue, "-->"), source.name, diagnostic.path));
+        let place = match diagnostic.position {
+            Some(Position { line, column }) => format!("{}:{line}:{column}", source.name),
+            None => format!("{} at {}", source.name, diagnostic.path),
+        };
+        text.push_str(&format!("  {} {place}\n", paint.over(Tint::Blue, "-->")));
         return with_help(text, diagnostic, paint);
     };
     let position = diagnostic.position.unwrap_or_else(|| lines.position(span.start));

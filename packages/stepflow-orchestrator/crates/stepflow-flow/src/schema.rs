@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use stepflow_protocol::{Kind, Value};
 
 use crate::document::Schemas;
+use crate::secrets::Secrets;
 
 /// A compiled JSON Schema. Never fetches anything: a reference that leads out of the document is an error.
 pub struct Schema {
@@ -97,6 +98,28 @@ impl Misfit {
         let place = if pointer.is_empty() { String::new() } else { format!("`{pointer}`: ") };
         let message = format!("{place}expected {expected}, found {found}");
         Self { pointer, expected, found, message }
+    }
+}
+
+impl Misfit {
+    /// The same without what stands in a secret: its place is that of the secret, and names of members are left out.
+    pub(crate) fn without(self, secrets: &Secrets) -> Self {
+        let mut here = secrets.clone();
+        let mut place = String::new();
+        for segment in self.pointer.split('/').skip(1) {
+            if here.is_all() {
+                break;
+            }
+            let name = segment.replace("~1", "/").replace("~0", "~");
+            let element = segment.parse().map(|index| here.element(index)).unwrap_or_default();
+            here = here.field(&name).and(element);
+            place = format!("{place}/{segment}");
+        }
+        if !here.is_all() {
+            return self;
+        }
+        let found = if self.found.starts_with('`') { "others".to_owned() } else { self.found };
+        Self::new(place, self.expected, found)
     }
 }
 

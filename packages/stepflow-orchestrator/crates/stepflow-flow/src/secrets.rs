@@ -1,6 +1,7 @@
 //! Which parts of a value are secret: what a schema marks with `is_secret`, followed through the expressions that
 //! build a step's input. Whoever shows a value shows its redacted form.
 
+mod mask;
 mod schema;
 
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use stepflow_protocol::{Kind, Segment, Value};
 use crate::document::Schemas;
 use crate::expression::Expression;
 use crate::path::Path;
+
+pub use mask::Mask;
 
 /// What stands for a secret.
 pub const REDACTED: &str = "[REDACTED]";
@@ -137,6 +140,12 @@ impl Secrets {
             ),
             _ => value.clone(),
         }
+    }
+
+    /// These and the others.
+    #[must_use]
+    pub fn and(self, others: Self) -> Self {
+        Self::either([self, others])
     }
 
     fn either(several: impl IntoIterator<Item = Self>) -> Self {

@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::flow;
+use common::{flow, value};
 use stepflow_flow::{Diagnostic, Diagnostics, Flow, Overrides, Plan, Source};
 
 const FLOW: &str = "
@@ -236,10 +236,23 @@ fn a_patch_that_copies_its_copies_is_refused() {
 }
 
 #[test]
-fn a_plan_of_the_patched_flow_keeps_the_original_id() {
-    let original = flow(FLOW);
-    let (patched, _) = read("steps: {a: {value: {component: /z}}}").apply(&original).unwrap();
-    assert_ne!(patched.id(), original.id());
-    let plan = Plan::compile_overridden(&original, Arc::new(patched)).unwrap();
-    assert_eq!((plan.flow_id, plan.steps[0].component.as_str()), (original.id(), "/z"));
+fn a_plan_with_overrides_keeps_the_id_of_its_flow() {
+    let original = Arc::new(Plan::compile(flow(FLOW)).unwrap());
+    let plan = original.with_overrides(&value(r#"{"steps":{"a":{"value":{"component":"/z"}}}}"#)).unwrap();
+    assert_eq!((plan.flow_id, plan.steps[0].component.as_str()), (original.flow_id, "/z"));
+}
+
+#[test]
+fn overrides_are_of_the_flow_as_it_is_written_and_not_of_one_with_others() {
+    let original = Arc::new(Plan::compile(flow(FLOW)).unwrap());
+    let first = Arc::new(original.with_overrides(&value(r#"{"steps":{"a":{"value":{"component":"/z"}}}}"#)).unwrap());
+    let second = first.with_overrides(&value(r#"{"steps":{"a":{"value":{"mustExecute":true}}}}"#)).unwrap();
+    assert_eq!(second.steps[0].component, original.steps[0].component);
+    assert_eq!(first.without_overrides().flow, original.flow);
+}
+
+#[test]
+fn overrides_that_do_not_fit_make_no_plan() {
+    let original = Arc::new(Plan::compile(flow(FLOW)).unwrap());
+    assert!(original.with_overrides(&value(r#"{"steps":{"nowhere":{"value":{}}}}"#)).is_err());
 }

@@ -4,7 +4,8 @@
 mod common;
 
 use common::{plan, value};
-use stepflow_flow::Secrets;
+use stepflow_flow::{Mask, Secrets, Source, read_value};
+use stepflow_protocol::{ErrorKind, FlowError};
 
 fn redacted(schema: &str, shown: &str) -> String {
     Secrets::of_schema(&value(schema)).redact(&value(shown)).as_str().to_owned()
@@ -143,4 +144,81 @@ fn variables_say_where_they_come_from() {
         ]
     );
     assert_eq!(variables.get("token").unwrap().env_var.as_deref(), Some("API_TOKEN"));
+}
+
+/// A mask of the secrets in `{"keys": …}`.
+fn mask(keys: &str) -> Mask {
+    let secrets = Secrets::of_schema(&value(r#"{"properties":{"keys":{"is_secret":true}}}"#));
+    let mut mask = Mask::default();
+    mask.add(&secrets, &value(&format!(r#"{{"keys":{keys},"open":"hunter2"}}"#)));
+    mask
+}
+
+#[test]
+fn texts_do_not_quote_secrets() {
+    let cases = [
+        (r#""sesame""#, "open sesame!", "open [REDACTED]!"),
+        (r#""sesame""#, "no sesames, sesamesesame", "no [REDACTED]s, [REDACTED][REDACTED]"),
+        (r#""sesame""#, "hunter2 is no secret here", "hunter2 is no secret here"),
+        (r#"{"a":["deep-1"],"b":{"c":12345}}"#, "deep-1 and 12345", "[REDACTED] and [REDACTED]"),
+        (r#"["pass","password"]"#, "password, pass", "[REDACTED], [REDACTED]"),
+        (r#""a\"b\nc""#, r#"{"k":"a\"b\nc"}"#, r#"{"k":"[REDACTED]"}"#),
+        (r#""a\"b\nc""#, "a\"b\nc", "[REDACTED]"),
+        (r#"["7",42]"#, "7 of 77, 42x and (42)", "[REDACTED] of 77, 42x and ([REDACTED])"),
+        (r#"["7"]"#, "77", "77"),
+        (r#"["", " ", null, true, {}]"#, "null, true and nothing", "null, true and nothing"),
+        (r#""größe""#, "Die größer", "Die [REDACTED]r"),
+    ];
+    for (keys, text, expected) in cases {
+        assert_eq!(mask(keys).text(text), expected, "{keys}");
+    }
+}
+
+#[test]
+fn errors_quote_no_secrets_in_their_messages_and_data() {
+    let data = value(r#"{"tail":["key=sesame"],"sesame":12345,"n":1}"#);
+    let error = FlowError::new(ErrorKind::ComponentFailed, "not sesame").with([("data", data)]);
+    let shown = mask(r#"["sesame",12345]"#).error(error);
+    assert_eq!(shown.message, "not [REDACTED]");
+    assert_eq!(shown.data.unwrap().as_str(), r#"{"data":{"tail":["key=[REDACTED]"],"[REDACTED]":"[REDACTED]","n":1}}"#);
+}
+
+#[test]
+fn an_output_is_secret_where_it_is_taken_from_secrets_or_marked() {
+    let plan = plan(&format!(
+        "{SCHEMAS}    output: {{properties: {{pin: {{is_secret: true}}}}}}\nsteps: []\noutput: {{token: {{$variable: token}}, pin: 1, lang: {{$variable: lang}}}}"
+    ));
+    let shown = plan.output_secrets().redact(&value(r#"{"token":"t","pin":1,"lang":"en"}"#));
+    assert_eq!(shown.as_str(), r#"{"token":"[REDACTED]","pin":"[REDACTED]","lang":"en"}"#);
+}
+
+#[test]
+fn what_is_wrong_with_a_document_can_be_told_without_its_text() {
+    for text in
+        ["token: hunter2: x", "token: !!int hunter2", "token: *hunter2", "hunter2: 1\nhunter2: 2", "a: [hunter2"]
+    {
+        let source = Source::yaml("vars.yaml", text);
+        let told = read_value(&source).unwrap_err().without_text().render(&source, false);
+        assert!(!told.contains("hunter2") && told.contains("vars.yaml:"), "{told}");
+    }
+}
+
+#[test]
+fn a_misfit_says_nothing_of_what_is_inside_a_secret() {
+    let plan = plan(
+        "schemas: {properties: {input: {properties: {\
+         creds: {is_secret: true, additionalProperties: {type: integer}},\
+         keys: {type: array, items: {is_secret: true, type: integer}},\
+         none: {is_secret: true, properties: {a: {}}, additionalProperties: false}}}}}\noutput: 1",
+    );
+    let input = value(r#"{"creds":{"hunter2":"x"},"keys":[1,"x"],"none":{"hunter2":1}}"#);
+    let told: Vec<String> = plan.check_input(&input).unwrap_err().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "`/creds`: expected integer, found string",
+            "`/keys/1`: expected integer, found string",
+            "`/none`: expected only the members that the schema names, found others",
+        ]
+    );
 }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::{Blobs, RunRequest, Runs, RunsError, StoreError};
 use stepflow_engine::{Engine, Error, ItemMisfit, Submission};
-use stepflow_flow::{Diagnostics, Level, Overrides, Plan, Source, load};
+use stepflow_flow::{Diagnostics, Level, Plan, Source, load};
 use stepflow_protocol::{FlowId, ItemResult, ItemStatistics, ResultOrder, RunId, RunStatusProtocol, Value};
 use stepflow_store::{ItemRow, MemoryStore, RunRow};
 
@@ -101,13 +101,9 @@ fn compiled(id: FlowId, document: &Value) -> Result<Plan, RunsError> {
 fn patched(plan: &Arc<Plan>, overrides: Value) -> Result<(Arc<Plan>, Option<Value>), RunsError> {
     let wrong =
         |wrong: Diagnostics| RunsError::Refused(format!("the overrides do not fit the flow: {}", fatal(&wrong)));
-    let (read, _) = Overrides::from_value(&overrides).map_err(wrong)?;
-    if read.is_empty() {
-        return Ok((Arc::clone(plan), None));
-    }
-    let (flow, _) = read.apply(&plan.flow).map_err(wrong)?;
-    let patched = Plan::compile_overridden(&plan.flow, Arc::new(flow)).map_err(wrong)?;
-    Ok((Arc::new(patched), Some(overrides)))
+    let patched = plan.with_overrides(&overrides).map_err(wrong)?;
+    let changes = patched.flow != plan.flow;
+    Ok((Arc::new(patched), changes.then_some(overrides)))
 }
 
 /// What keeps a flow from running, in one sentence.

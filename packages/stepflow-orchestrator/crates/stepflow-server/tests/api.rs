@@ -124,3 +124,66 @@ async fn a_header_that_is_not_built_is_not_ignored() {
     let request = request.body(json!({"flow": FLOW, "input": [1]}).to_string().into()).unwrap();
     assert_eq!(send(&api(), request).await.1["kind"], "NOT_BUILT");
 }
+
+/// Echoes its input and shows the secret token beside it.
+const SECRETS: &str = "schemas: {properties: {variables: {properties: {token: {is_secret: true}}}, output: {properties: {pin: {is_secret: true}}}}}\n\
+    steps:\n- {id: copy, component: /builtin/noop, input: {t: {$variable: token}, pin: 1}}\n\
+    - {id: bad, component: /builtin/get_blob, input: {blob_id: {$variable: token}}, onError: {action: useDefault}}\n\
+    output: {token: {$variable: token}, pin: {$step: copy, path: $.pin}, bad: {$step: bad}}\n";
+
+async fn secret_run(api: &Router) -> Value {
+    let body = json!({"flow": SECRETS, "input": [1], "variables": {"token": "sesame"}, "wait": true});
+    post(api, "/runs", body).await.1
+}
+
+#[tokio::test]
+async fn outputs_are_read_without_their_secrets() {
+    let api = api();
+    let run = secret_run(&api).await;
+    let shown = json!({"outcome": "success", "result": {"token": "[REDACTED]", "pin": "[REDACTED]", "bad": null}});
+    assert_eq!((&run["result"], &run["results"][0]["result"]), (&shown, &shown));
+    let path = format!("/runs/{}", run["runId"].as_str().unwrap());
+    assert_eq!(call(&api, Method::GET, &path, "").await.1["result"], shown);
+    let (_, items) = call(&api, Method::GET, &format!("{path}/items"), "").await;
+    assert_eq!(items["items"][0]["result"], shown);
+}
+
+#[tokio::test]
+async fn errors_are_read_without_their_secrets() {
+    let api = api();
+    let flow = SECRETS.replace(", onError: {action: useDefault}", "");
+    let body = json!({"flow": flow, "input": [1], "variables": {"token": "a".repeat(63)}, "wait": true});
+    let (_, run) = post(&api, "/runs", body).await;
+    let path = format!("/runs/{}", run["runId"].as_str().unwrap());
+    for read in [path.clone(), format!("{path}/items"), format!("{path}/steps?includeOutputs=false")] {
+        let (status, answer) = call(&api, Method::GET, &read, "").await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(answer.to_string().contains("failed"), "{answer}");
+        assert!(!answer.to_string().contains("aaaa"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn secrets_are_refused_by_a_server_without_tokens() {
+    let api = api();
+    let run = secret_run(&api).await;
+    let path = format!("/runs/{}", run["runId"].as_str().unwrap());
+    for read in [path.clone(), format!("{path}/items"), format!("{path}/steps")] {
+        let (status, answer) = call(&api, Method::GET, &format!("{read}?secrets=true"), "").await;
+        assert_eq!((status, &answer["kind"]), (StatusCode::FORBIDDEN, &json!("FORBIDDEN")), "{read}");
+        assert!(answer["message"].as_str().unwrap().contains("no tokens"), "{answer}");
+        assert_eq!(call(&api, Method::GET, &format!("{read}?secrets=false"), "").await.0, StatusCode::OK);
+    }
+    assert_eq!(post(&api, "/runs?secrets=true", json!({"flow": FLOW, "input": [1]})).await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_run_with_overrides_is_read_by_its_own_steps() {
+    let api = api();
+    let overrides = json!({"steps": {"copy": {"value": {"id": "renamed"}}}});
+    let body = json!({"flow": FLOW.replace("{$step: copy}", "1"), "input": [1], "overrides": overrides, "wait": true});
+    let (status, run) = post(&api, "/runs", body).await;
+    assert_eq!(status, StatusCode::OK, "{run}");
+    let (_, steps) = call(&api, Method::GET, &format!("/runs/{}/steps", run["runId"].as_str().unwrap()), "").await;
+    assert_eq!(steps["steps"]["renamed"]["component"], "/builtin/noop");
+}

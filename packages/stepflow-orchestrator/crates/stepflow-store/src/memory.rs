@@ -46,6 +46,8 @@ struct Kept {
 
 #[derive(Debug)]
 struct Tree {
+    /// The plans of the root run and of sub-runs with overrides.
+    plans: HashMap<RunId, Arc<Plan>>,
     inputs: Vec<Value>,
     journal: Vec<Record>,
     rows: Rows,
@@ -67,6 +69,12 @@ impl MemoryStore {
     #[must_use]
     pub fn flow(&self, id: FlowId) -> Option<Arc<Plan>> {
         self.kept.lock().flows.get(&id).cloned()
+    }
+
+    /// The plan of a run, with its overrides.
+    #[must_use]
+    pub fn plan(&self, run: RunId) -> Option<Arc<Plan>> {
+        self.kept.lock().plan_of(run).cloned()
     }
 
     /// The run of this id.
@@ -92,7 +100,7 @@ impl MemoryStore {
     pub fn steps(&self, run: RunId, item: u32) -> Vec<StepRow> {
         let kept = self.kept.lock();
         let Some(tree) = kept.tree_of(run) else { return Vec::new() };
-        let plan = tree.rows.runs.get(&run).and_then(|row| kept.flows.get(&row.flow_id));
+        let plan = kept.plan_of(run);
         let id_of = |step: u32| plan.and_then(|plan| Some(plan.steps.get(step as usize)?.id.clone()));
         let of_item = tree.rows.steps.iter().filter(|(at, _)| at.run == run && at.item == item);
         of_item
@@ -110,8 +118,11 @@ impl MemoryStore {
 
     fn insert(&self, new: NewRun) {
         let mut kept = self.kept.lock();
-        kept.flows.entry(new.plan.flow_id).or_insert_with(|| Arc::clone(&new.plan));
-        let tree = Tree { inputs: new.inputs, journal: Vec::new(), rows: Rows::default() };
+        // Under its id a flow is what its author wrote; overrides are a run's own.
+        let flow = new.plan.without_overrides();
+        kept.flows.entry(flow.flow_id).or_insert(flow);
+        let plans = HashMap::from([(new.root, new.plan)]);
+        let tree = Tree { plans, inputs: new.inputs, journal: Vec::new(), rows: Rows::default() };
         kept.trees.insert(new.root, tree);
         kept.extend(new.root, new.records, self.options.keep_finished);
     }
@@ -122,6 +133,11 @@ impl Kept {
         self.trees.get(self.roots.get(&run).unwrap_or(&run))
     }
 
+    fn plan_of(&self, run: RunId) -> Option<&Arc<Plan>> {
+        let tree = self.tree_of(run)?;
+        tree.plans.get(&run).or_else(|| self.flows.get(&tree.rows.runs.get(&run)?.flow_id))
+    }
+
     fn extend(&mut self, root: RunId, records: Vec<Record>, keep_finished: usize) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         let mut ended = false;
@@ -130,6 +146,10 @@ impl Kept {
                 && created.run != root
             {
                 self.roots.insert(created.run, root);
+                let flow = created.overrides.as_ref().zip(self.flows.get(&created.flow_id));
+                if let Some(Ok(plan)) = flow.map(|(overrides, flow)| flow.with_overrides(overrides)) {
+                    tree.plans.insert(created.run, Arc::new(plan));
+                }
             }
             ended |= matches!(&record.event, Event::RunEnded(end) if end.run == root);
             tree.rows.apply(&record);

@@ -132,6 +132,7 @@ impl Rows {
                 step.attempts = scheduled.task.attempt;
                 step.scheduled_at.get_or_insert(record.at);
             }
+            Event::StepRetryScheduled(retry) => self.step(retry.step).status = StepStatus::Runnable,
             Event::StepEnded(ended) => {
                 let step = self.step(ended.step);
                 step.ended_at = Some(record.at);
@@ -175,9 +176,10 @@ impl Rows {
         }
     }
 
-    /// A step of control flow has begun: nothing else will say that it runs.
+    /// A step of control flow has begun, or goes on with another sub-run: nothing else will say that it runs.
     fn begun(&mut self, at: StepRef, when: Timestamp) {
         let step = self.step(at);
+        step.attempts += u32::from(step.status == StepStatus::Runnable);
         step.status = StepStatus::Running;
         step.scheduled_at.get_or_insert(when);
     }

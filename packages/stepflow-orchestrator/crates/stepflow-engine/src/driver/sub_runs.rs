@@ -108,10 +108,9 @@ impl Driver {
             semantics: SEMANTICS,
             overrides,
         };
-        if created.overrides.is_none() {
-            self.ports.journal.keep_flow(Arc::clone(&plan));
-        }
-        tree.plans.add(plan, created.overrides.as_ref());
+        let flow = plan.without_overrides();
+        self.ports.journal.keep_flow(Arc::clone(&flow));
+        tree.plans.add(flow);
         self.runs.expect(run, place.root, reply);
         self.feed(place.root, Input::Submitted(Box::new(created)));
     }

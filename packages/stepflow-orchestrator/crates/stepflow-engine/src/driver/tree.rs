@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stepflow_flow::Plan;
-use stepflow_protocol::{RunId, Value};
+use stepflow_protocol::RunId;
 use tokio::sync::mpsc;
 
 use super::plans::Plans;
@@ -37,9 +37,9 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    pub fn new(root: RunId, plan: Arc<Plan>, overrides: Option<&Value>) -> Self {
+    pub fn new(root: RunId, plan: &Arc<Plan>) -> Self {
         let mut plans = Plans::default();
-        plans.add(plan, overrides);
+        plans.add(plan.without_overrides());
         Self {
             machine: Machine::new(root),
             plans,

@@ -65,7 +65,7 @@ impl Surroundings for World<'_> {
         }
         let plan = Arc::new(plan);
         self.ports.journal.keep_flow(Arc::clone(&plan));
-        self.plans.add(Arc::clone(&plan), None);
+        self.plans.add(Arc::clone(&plan));
         Ok(plan)
     }
 

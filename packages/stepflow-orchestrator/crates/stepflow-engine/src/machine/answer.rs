@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
-use stepflow_flow::{Exhausted, OnError, PlannedStep};
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
 use super::decide::{defaulted, step_failed};
 use super::given::{Given, plan_of};
 use super::state::{AttemptState, Phase, RunTree, Step};
+use super::{confidential, policy};
 use crate::event::{
     AttemptEnded, AttemptOutcome, Budget, Event, Outcome, RetryScheduled, StepEnded, StepRef, TaskRef, ValueRef,
 };
@@ -27,6 +26,7 @@ pub(super) fn by(instance: Option<Arc<Instance>>, mut events: Vec<Event>) -> Vec
 pub(super) fn answered(state: &RunTree, task: TaskRef, answer: Answer, given: &mut Given<'_>) -> Vec<Event> {
     let Some((at, step, attempt)) = find(state, task) else { return Vec::new() };
     let open = matches!(attempt, AttemptState::Open(_));
+    let shown = |error, given: &Given<'_>| confidential::shown(state, at, step.input.as_ref(), error, given);
     match answer {
         Answer::Success(value) if step.phase != Phase::Ended && may_succeed(attempt) => {
             let row = ValueRef::Row(state.seq + 1);
@@ -39,8 +39,14 @@ pub(super) fn answered(state: &RunTree, task: TaskRef, answer: Answer, given: &m
         Answer::Success(value) => {
             vec![ended(task, AttemptOutcome::Success, Budget::None).with_payload(value).into()]
         }
-        Answer::Failed(failure) => failed(state, at, step, task, AttemptOutcome::ComponentError, failure, given),
-        Answer::Lost(lost) => lost_with_worker(state, at, step, task, lost, given),
+        Answer::Failed(failure) => {
+            let failure = Failure { error: shown(failure.error, given), ..failure };
+            failed(state, at, step, task, AttemptOutcome::ComponentError, failure, given)
+        }
+        Answer::Lost(lost) => {
+            let lost = Lost { error: shown(lost.error, given), ..lost };
+            lost_with_worker(state, at, step, task, lost, given)
+        }
         Answer::Cancelled => {
             let error = FlowError::new(ErrorKind::Cancelled, "the attempt was cancelled");
             failed(state, at, step, task, AttemptOutcome::Cancelled, error.into(), given)
@@ -109,48 +115,21 @@ fn failed(
 ) -> Vec<Event> {
     let Some(plan) = plan_of(given.world, state, at.run) else { return Vec::new() };
     let planned = &plan.steps[at.step as usize];
-    let error = located(failure.error, planned, task.attempt);
+    let error = policy::located(failure.error.clone(), planned, task.attempt);
     if step.phase == Phase::Ended || task.attempt != step.newest() {
         return vec![ended(task, outcome, Budget::None).with_error(error).into()];
     }
-    if let OnError::Retry(policy) = &planned.on_error {
-        let left = step.component_retries < policy.max_retries;
-        if left && policy.covers(error.kind) && failure.retryable != Some(false) {
-            let random = given.world.random();
-            let backoff = given.world.rules().wait(policy.backoff.as_ref(), step.component_retries + 1, random);
-            let wait = backoff.max(failure.retry_after.unwrap_or_default());
-            let ended = ended(task, outcome, Budget::Component).with_error(error);
-            return vec![ended.into(), retry(task, wait, Budget::Component, given)];
-        }
+    let failure = Failure { error: error.clone(), ..failure };
+    if let Some(wait) = policy::wait_before_retry(planned, step.component_retries, &failure, given) {
+        let ended = ended(task, outcome, Budget::Component).with_error(error);
+        return vec![ended.into(), retry(task, wait, Budget::Component, given)];
     }
-    let end = default_of(planned).map_or_else(|| step_failed(at, error.clone()), |value| defaulted(at, value));
+    let end = policy::default_of(planned).map_or_else(|| step_failed(at, error.clone()), |value| defaulted(at, value));
     vec![ended(task, outcome, Budget::None).with_error(error).into(), end]
 }
 
-fn default_of(step: &PlannedStep) -> Option<&Value> {
-    match &step.on_error {
-        OnError::UseDefault(value) => Some(value),
-        OnError::Retry(policy) => match &policy.exhausted {
-            Exhausted::UseDefault(value) => Some(value),
-            Exhausted::Fail => None,
-        },
-        OnError::Fail => None,
-    }
-}
-
-/// The error with the place where it happened.
-fn located(error: FlowError, step: &PlannedStep, attempt: u32) -> FlowError {
-    error.with([
-        ("step", Value::string(&step.id)),
-        ("component", Value::string(&step.component)),
-        ("attempt", Value::from(u64::from(attempt))),
-    ])
-}
-
 fn retry(task: TaskRef, wait: Duration, budget: Budget, given: &Given<'_>) -> Event {
-    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
-    let now = given.world.now();
-    let due_at = now.checked_add(wait).unwrap_or(jiff::Timestamp::MAX);
+    let due_at = policy::after(given.world.now(), wait);
     Event::RetryScheduled(RetryScheduled { task, due_at, budget })
 }
 

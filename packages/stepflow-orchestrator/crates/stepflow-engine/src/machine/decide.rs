@@ -9,7 +9,7 @@ use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, RunId, TaskId, Va
 use super::frontier::Ready;
 use super::given::{Given, Missing, plan_of};
 use super::state::{Phase, Run, RunTree};
-use super::{answer, nested};
+use super::{answer, confidential, nested};
 use crate::event::{
     CancelAsked, Event, ItemEnded, Outcome, OwnerChanged, RunCreated, RunEnded, StepEnded, StepRef, StepScheduled,
     TaskRef, ValueRef,
@@ -204,9 +204,9 @@ fn begin(state: &RunTree, at: StepRef, ready: Ready, given: &mut Given<'_>) -> R
         return Ok(Some(step_failed(at, FlowError::new(ErrorKind::OrchestratorError, message))));
     }
     let begun = match given.world.resolve(&step.component, &input) {
-        Err(error) => refused(&plan, at, error),
+        Err(error) => refused(state, &plan, at, &ready.input, error, given),
         Ok(Target::SubFlow(control)) => nested::begin(state, &plan, at, control, ready.input, given)?,
-        Ok(Target::Timer) => nested::sleep(&plan, at, ready.input, &input, given.world.now()),
+        Ok(Target::Timer) => nested::sleep(state, &plan, at, ready.input, &input, given),
         Ok(Target::Component { route, .. }) => {
             let task_id = match before.and_then(|step| step.task) {
                 Some(task) => task,
@@ -227,13 +227,20 @@ fn begin(state: &RunTree, at: StepRef, ready: Ready, given: &mut Given<'_>) -> R
 }
 
 /// A step that its route or its component's input schema refuses: `useDefault` applies to it, `retry` does not.
-pub(super) fn refused(plan: &Plan, at: StepRef, error: FlowError) -> Event {
+pub(super) fn refused(
+    state: &RunTree,
+    plan: &Plan,
+    at: StepRef,
+    input: &ValueRef,
+    error: FlowError,
+    given: &Given<'_>,
+) -> Event {
     let step = &plan.steps[at.step as usize];
     if let OnError::UseDefault(value) = &step.on_error {
         return defaulted(at, value);
     }
     let place = [("step", Value::string(&step.id)), ("component", Value::string(&step.component))];
-    step_failed(at, error.with(place))
+    step_failed(at, confidential::shown(state, at, Some(input), error, given).with(place))
 }
 
 /// A step that ends with `onError`'s default.
@@ -271,16 +278,23 @@ fn outlived(state: &RunTree, ending: &BTreeSet<RunId>) -> Vec<Event> {
     below.flat_map(|run| closed(state, run, ExecutionStatus::Cancelled, &error)).collect()
 }
 
-fn deadline_reached(state: &RunTree, run: RunId, given: &Given<'_>) -> Vec<Event> {
-    if state.runs.get(&run).is_none_or(|run| run.status.is_terminal() || run.deadline_at > Some(given.world.now())) {
+fn deadline_reached(state: &RunTree, id: RunId, given: &mut Given<'_>) -> Vec<Event> {
+    let now = given.world.now();
+    let Some(run) = state.runs.get(&id) else { return Vec::new() };
+    if run.status.is_terminal() || run.deadline_at > Some(now) {
         return Vec::new();
     }
-    let error = FlowError::new(ErrorKind::Timeout, "the run took longer than the flow's `timeout` allows");
-    closed_from(state, [run], ExecutionStatus::Failed, &error)
+    match run.parent.filter(|_| nested::is_overdue(run, now)) {
+        Some(at) => nested::timed_out(state, at, id, given),
+        None => {
+            let error = FlowError::new(ErrorKind::Timeout, "the run took longer than the flow's `timeout` allows");
+            closed_from(state, [id], ExecutionStatus::Failed, &error)
+        }
+    }
 }
 
 /// The end of these runs and of all that is open below them.
-fn closed_from(
+pub(super) fn closed_from(
     state: &RunTree,
     runs: impl IntoIterator<Item = RunId>,
     status: ExecutionStatus,

@@ -5,7 +5,7 @@ use stepflow_protocol::{ExecutionStatus, RunId};
 use super::state::{Attempt, AttemptState, Effect, Item, ItemEnd, OwedKey, Phase, Run, RunTree, Step};
 use crate::event::{
     AttemptEnded, AttemptOutcome, Budget, Event, ItemEnded, Outcome, OwnerChanged, Reason, Record, RetryScheduled,
-    RunCreated, RunEnded, StepEnded, StepRef, StepScheduled, TimerStarted,
+    RunCreated, RunEnded, StepEnded, StepRef, StepRetryScheduled, StepScheduled, TimerStarted,
 };
 
 /// The state after this record, which follows the last one folded.
@@ -17,6 +17,7 @@ pub fn fold(state: &mut RunTree, record: &Record) {
         Event::StepScheduled(scheduled) => step_scheduled(state, key, scheduled),
         Event::AttemptEnded(ended) => attempt_ended(state, key, ended),
         Event::RetryScheduled(retry) => retry_scheduled(state, key, retry),
+        Event::StepRetryScheduled(retry) => step_retry_scheduled(state, key, retry),
         Event::StepEnded(StepEnded { step, result, .. }) => step_ended(state, key, *step, result),
         Event::TimerStarted(timer) => timer_started(state, key, timer),
         Event::TimerFired(at) => timer_fired(state, *at),
@@ -64,8 +65,9 @@ fn run_created(state: &mut RunTree, key: OwedKey, created: &RunCreated) {
     let Some(step) = step_mut(state, parent) else { return };
     step.sub_runs += 1;
     if let Some(nested) = &created.nested {
-        step.phase = Phase::Nested(created.run);
         step.input = Some(nested.step_input.clone());
+        let before = std::mem::replace(&mut step.phase, Phase::Nested(created.run));
+        settle(state, &before);
     }
 }
 
@@ -135,6 +137,17 @@ fn retry_scheduled(state: &mut RunTree, key: OwedKey, retry: &RetryScheduled) {
     }
 }
 
+fn step_retry_scheduled(state: &mut RunTree, key: OwedKey, retry: &StepRetryScheduled) {
+    let Some(step) = step_mut(state, retry.step) else { return };
+    step.component_retries += 1;
+    step.sub_runs = 0;
+    let phase = Phase::Retrying { due_at: retry.due_at, reason: Reason::ComponentRetry, owed: Some(key) };
+    let before = std::mem::replace(&mut step.phase, phase);
+    settle(state, &before);
+    state.owed.insert(key, Effect::Wake { step: retry.step, due_at: retry.due_at });
+    forget_runs_of(state, retry.step);
+}
+
 fn step_ended(state: &mut RunTree, key: OwedKey, at: StepRef, result: &Outcome) {
     let Some(step) = step_mut(state, at) else { return };
     step.result = Some(result.clone());
@@ -158,8 +171,7 @@ fn step_ended(state: &mut RunTree, key: OwedKey, at: StepRef, result: &Outcome) 
     settle(state, &before);
     forget(state, at);
     if step_mut(state, at).is_some_and(|step| step.sub_runs > 0) {
-        let below: Vec<_> = state.runs.iter().filter(|(_, run)| run.parent == Some(at)).map(|(id, _)| *id).collect();
-        below.into_iter().for_each(|run| forget_run(state, run));
+        forget_runs_of(state, at);
     }
 }
 
@@ -167,7 +179,9 @@ fn timer_started(state: &mut RunTree, key: OwedKey, timer: &TimerStarted) {
     state.owed.insert(key, Effect::Wake { step: timer.step, due_at: timer.due_at });
     if let Some(step) = step_mut(state, timer.step) {
         step.input = Some(timer.input.clone());
-        step.phase = Phase::Sleeping { owed: key };
+        step.times_out = timer.times_out;
+        let before = std::mem::replace(&mut step.phase, Phase::Sleeping { owed: key });
+        settle(state, &before);
     }
 }
 
@@ -250,11 +264,23 @@ fn forget(state: &mut RunTree, at: StepRef) {
     }
 }
 
+/// Drops the sub-runs that a step does not wait for any more.
+fn forget_runs_of(state: &mut RunTree, at: StepRef) {
+    let below: Vec<_> = state.runs.iter().filter(|(_, run)| run.parent == Some(at)).map(|(id, _)| *id).collect();
+    below.into_iter().for_each(|run| forget_run(state, run));
+}
+
 /// Drops a sub-run that nobody can ask for any more: it has ended, none of its attempts is open, and the step that
-/// submitted it has ended too, so that no next attempt will look for it.
+/// submitted it has ended too, so that no next attempt will look for it. One of control flow is asked for by the step
+/// that waits for it, and by no later try.
 fn forget_run(state: &mut RunTree, id: RunId) {
     let Some(run) = state.runs.get(&id).filter(|run| run.above.is_some()) else { return };
-    let wanted = |parent| state.step(parent).is_some_and(|step| step.phase != Phase::Ended);
+    let wanted = |parent| {
+        state.step(parent).is_some_and(|step| match run.nested {
+            Some(_) => step.phase == Phase::Nested(id),
+            None => step.phase != Phase::Ended,
+        })
+    };
     if !run.status.is_terminal() || run.open > 0 || run.parent.is_some_and(wanted) {
         return;
     }

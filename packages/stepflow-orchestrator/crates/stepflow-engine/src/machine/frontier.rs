@@ -98,6 +98,13 @@ impl Frontier {
                     self.wake(state, *step);
                 }
             }
+            Event::StepRetryScheduled(retry) => {
+                self.rested.remove(&retry.step);
+                self.returned.retain(|run| awaited(state, *run));
+                if retry.due_at <= now {
+                    self.wake(state, retry.step);
+                }
+            }
             Event::StepEnded(ended) => {
                 if ended.defaulted || matches!(ended.result, Outcome::Failed(_)) {
                     self.orphan(state, ended.step);
@@ -107,9 +114,7 @@ impl Frontier {
             Event::StepReused(ended) => self.step_ended(state, ended.step),
             Event::StepEndedFromOutside(ended) => self.step_ended(state, ended.step),
             Event::ItemEnded(ended) => {
-                self.items.remove(&(ended.run, ended.item));
-                self.stirred.remove(&(ended.run, ended.item));
-                self.finished.remove(&(ended.run, ended.item));
+                self.forget_item(ended.run, ended.item);
                 if state.runs.get(&ended.run).is_some_and(|run| run.unended == 0) {
                     self.complete.insert(ended.run);
                 }
@@ -281,6 +286,19 @@ impl Frontier {
             let open = state.runs.iter().filter(|(_, run)| run.parent == Some(step) && !run.status.is_terminal());
             self.orphaned.extend(open.map(|(id, _)| *id));
         }
+    }
+
+    /// Forgets an item that has ended. One that was closed before its end may have steps that had not begun.
+    fn forget_item(&mut self, run: RunId, item: u32) {
+        self.items.remove(&(run, item));
+        self.stirred.remove(&(run, item));
+        self.finished.remove(&(run, item));
+        let steps = StepRef { run, item, step: 0 }..=StepRef { run, item, step: u32::MAX };
+        let left: Vec<StepRef> = self.ready.range(steps.clone()).map(|(at, _)| *at).collect();
+        left.iter().for_each(|at| drop(self.ready.remove(at)));
+        let left: Vec<StepRef> = self.doomed.range(steps.clone()).map(|(at, _)| *at).collect();
+        left.iter().for_each(|at| drop(self.doomed.remove(at)));
+        self.rested.retain(|at| !steps.contains(at));
     }
 
     /// Forgets everything; what is open is found again as slots get free.

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use stepflow_flow::{OnError, Plan};
+use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, ErrorKind, ExecutionStatus, FlowError, FlowResult, RunId, Value};
 
-use super::decide::{defaulted, refused, step_failed};
+use super::decide::{closed_from, defaulted, refused, step_failed};
 use super::given::{Given, Missing, plan_of};
 use super::state::{Run, RunTree};
-use crate::event::{Control, Event, Nested, Outcome, RunCreated, StepEnded, StepRef, TimerStarted, ValueRef};
+use super::{confidential, policy};
+use crate::event::{
+    Control, Event, Nested, Outcome, RunCreated, StepEnded, StepRef, StepRetryScheduled, TimerStarted, ValueRef,
+};
 
 /// How many runs may stand above a run.
 pub(crate) const MAX_DEPTH: usize = 64;
@@ -20,24 +23,60 @@ const MAX_ITERATIONS: u64 = 1_000;
 /// The version of the language's rules that sub-runs go by: their root's.
 const SEMANTICS: u32 = 1;
 
-/// The beginning of a step that waits.
-pub(super) fn sleep(plan: &Plan, at: StepRef, place: ValueRef, input: &Value, now: Timestamp) -> Event {
+/// The beginning of a step that waits; not for longer than its timeout.
+pub(super) fn sleep(
+    state: &RunTree,
+    plan: &Plan,
+    at: StepRef,
+    place: ValueRef,
+    input: &Value,
+    given: &Given<'_>,
+) -> Event {
+    let now = given.world.now();
     let wait = number(input, "duration_ms").and_then(|wait| i64::try_from(wait).ok()).map(SignedDuration::from_millis);
-    match wait.and_then(|wait| now.checked_add(wait).ok()) {
-        Some(due_at) => Event::TimerStarted(TimerStarted { step: at, due_at, input: place }),
-        None => refused(plan, at, invalid("`duration_ms` has to be a number of milliseconds that a calendar can hold")),
-    }
+    let Some(rested_at) = wait.and_then(|wait| now.checked_add(wait).ok()) else {
+        let error = invalid("`duration_ms` has to be a number of milliseconds that a calendar can hold");
+        return refused(state, plan, at, &place, error, given);
+    };
+    let limit = due_at(plan, at, now).filter(|limit| *limit < rested_at);
+    let due_at = limit.unwrap_or(rested_at);
+    Event::TimerStarted(TimerStarted { step: at, due_at, input: place, times_out: limit.is_some() })
 }
 
-/// The end of steps whose wait is over: with their input.
-pub(super) fn rested(state: &RunTree, given: &Given<'_>) -> Result<Vec<Event>, Missing> {
+/// When a step that begins now has to be done.
+fn due_at(plan: &Plan, at: StepRef, now: Timestamp) -> Option<Timestamp> {
+    plan.steps.get(at.step as usize)?.timeout.map(|timeout| policy::after(now, timeout))
+}
+
+/// What follows for steps whose wait is over: their end with their input, unless it was their timeout.
+pub(super) fn rested(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
     let mut events = Vec::new();
-    for at in given.frontier.rested() {
-        let Some(input) = state.step(*at).and_then(|step| step.input.clone()) else { continue };
+    let rested: Vec<StepRef> = given.frontier.rested().copied().collect();
+    for at in rested {
+        let Some(step) = state.step(at) else { continue };
+        let Some(input) = step.input.clone() else { continue };
         let value = given.values.get(&input).ok_or_else(|| Missing(vec![input]))?;
-        events.extend([Event::TimerFired(*at), succeeded(*at, value)]);
+        let end = if step.times_out { failed(state, at, too_long(), given) } else { succeeded(at, value) };
+        events.extend([Event::TimerFired(at), end]);
     }
     Ok(events)
+}
+
+fn too_long() -> FlowError {
+    FlowError::new(ErrorKind::Timeout, "the step took longer than its `timeout` allows")
+}
+
+/// Whether the time of the step around this sub-run is over.
+pub(super) fn is_overdue(run: &Run, now: Timestamp) -> bool {
+    run.nested.as_ref().and_then(|nested| nested.due_at).is_some_and(|due_at| due_at <= now)
+}
+
+/// The end of a sub-run that takes too long, with all below it, and what that makes of its step.
+pub(super) fn timed_out(state: &RunTree, at: StepRef, run: RunId, given: &mut Given<'_>) -> Vec<Event> {
+    let why = FlowError::new(ErrorKind::Cancelled, "the step around this run took longer than its `timeout` allows");
+    let mut events = closed_from(state, [run], ExecutionStatus::Cancelled, &why);
+    events.push(failed(state, at, too_long(), given));
+    events
 }
 
 /// A sub-run that is about to be.
@@ -48,12 +87,13 @@ struct SubRun {
     flow: Arc<Plan>,
     inputs: Vec<Value>,
     limit: Option<u32>,
+    due_at: Option<Timestamp>,
 }
 
 impl SubRun {
     fn created(self, state: &RunTree, given: &mut Given<'_>) -> Event {
         let now = given.world.now();
-        let after = |timeout| SignedDuration::try_from(timeout).ok().and_then(|timeout| now.checked_add(timeout).ok());
+        let allowed = self.flow.timeout.map(|timeout| policy::after(now, timeout));
         Event::RunCreated(Box::new(RunCreated {
             run: RunId::from_uuid(given.world.new_id()),
             root: state.root,
@@ -66,12 +106,13 @@ impl SubRun {
             variables: state.runs.get(&self.parent.run).and_then(|run| run.variables.clone()),
             overrides: None,
             limit: self.limit.unwrap_or(state.limit).clamp(1, state.limit.max(1)),
-            deadline_at: self.flow.timeout.and_then(after),
+            deadline_at: allowed.into_iter().chain(self.due_at).min(),
             semantics: SEMANTICS,
             nested: Some(Nested {
                 control: self.control,
                 step_input: self.step_input,
                 inputs: ValueRef::Inline(Value::array(self.inputs)),
+                due_at: self.due_at,
             }),
         }))
     }
@@ -90,7 +131,8 @@ pub(super) fn begin(
     if state.depth(at.run) >= MAX_DEPTH {
         let chain = chain(state, at.run, Some(at), |run| plan_of(given.world, state, run));
         let message = format!("sub-runs are nested more than {MAX_DEPTH} deep: {chain}");
-        return Ok(refused(plan, at, FlowError::new(ErrorKind::OrchestratorError, message)));
+        let error = FlowError::new(ErrorKind::OrchestratorError, message);
+        return Ok(refused(state, plan, at, &place, error, given));
     }
     let first =
         || input.field(if control == Control::Eval { "input" } else { "initial_input" }).unwrap_or_else(Value::null);
@@ -104,17 +146,18 @@ pub(super) fn begin(
     };
     let flow = match found {
         Ok(flow) => flow,
-        Err(error) => return Ok(refused(plan, at, error)),
+        Err(error) => return Ok(refused(state, plan, at, &place, error, given)),
     };
     let inputs = match control {
         Control::Map => input.field("items").map(|items| items.elements()).unwrap_or_default(),
         Control::Eval | Control::Iterate => vec![first()],
     };
     if let Some(problem) = misfit(&flow, &inputs) {
-        return Ok(refused(plan, at, invalid(&problem)));
+        return Ok(refused(state, plan, at, &place, invalid(&problem), given));
     }
     let limit = number(&input, "max_concurrency").and_then(|limit| u32::try_from(limit).ok());
-    Ok(SubRun { parent: at, control, step_input: place, flow, inputs, limit }.created(state, given))
+    let due_at = due_at(plan, at, given.world.now());
+    Ok(SubRun { parent: at, control, step_input: place, flow, inputs, limit, due_at }.created(state, given))
 }
 
 /// The first place in which an item does not fit the sub-flow's input schema.
@@ -165,7 +208,7 @@ fn evaluated(at: StepRef, run: RunId, results: &[FlowResult]) -> Event {
     succeeded(at, Value::object([("result", result), ("run_id", Value::string(&run.to_string()))]))
 }
 
-fn mapped(state: &RunTree, at: StepRef, input: &Value, results: &[FlowResult], given: &Given<'_>) -> Event {
+fn mapped(state: &RunTree, at: StepRef, input: &Value, results: &[FlowResult], given: &mut Given<'_>) -> Event {
     let failure = results.iter().find_map(|result| match result {
         FlowResult::Failed(error) => Some(error),
         FlowResult::Success(_) => None,
@@ -213,10 +256,9 @@ fn iteration_ended(
     if let Some(problem) = misfit(&flow, &inputs) {
         return Err(invalid(&problem));
     }
-    let control = nested.control;
-    let following =
-        SubRun { parent: at, control, step_input: nested.step_input.clone(), flow, inputs, limit: Some(run.limit) };
-    Ok(following.created(state, given))
+    let Nested { control, step_input, due_at, .. } = nested.clone();
+    let limit = Some(run.limit);
+    Ok(SubRun { parent: at, control, step_input, flow, inputs, limit, due_at }.created(state, given))
 }
 
 fn max_iterations(input: &Value) -> u64 {
@@ -251,11 +293,20 @@ fn document(input: &Value, name: &str, given: &mut Given<'_>) -> Result<Arc<Plan
     }
 }
 
-fn failed(state: &RunTree, at: StepRef, error: FlowError, given: &Given<'_>) -> Event {
+/// What a failure makes of a step of control flow: another try under its `onError`, its default, or its end.
+fn failed(state: &RunTree, at: StepRef, error: FlowError, given: &mut Given<'_>) -> Event {
     let plan = plan_of(given.world, state, at.run);
-    match plan.as_ref().and_then(|plan| plan.steps.get(at.step as usize)).map(|step| &step.on_error) {
-        Some(OnError::UseDefault(value)) => defaulted(at, value),
-        _ => step_failed(at, error),
+    let planned = plan.as_ref().and_then(|plan| plan.steps.get(at.step as usize));
+    let (Some(planned), Some(step)) = (planned, state.step(at)) else { return step_failed(at, error) };
+    let error = confidential::shown(state, at, step.input.as_ref(), error, given);
+    let error = policy::located(error, planned, step.component_retries + 1);
+    let failure = error.clone().into();
+    match policy::wait_before_retry(planned, step.component_retries, &failure, given) {
+        Some(wait) => {
+            let due_at = policy::after(given.world.now(), wait);
+            Event::StepRetryScheduled(StepRetryScheduled { step: at, due_at, error })
+        }
+        None => policy::default_of(planned).map_or_else(|| step_failed(at, error), |value| defaulted(at, value)),
     }
 }
 

@@ -144,8 +144,10 @@ pub struct Step {
     pub owners_lost: u32,
     /// Whether its last attempt is suspected of a crash: the next one runs alone.
     pub suspect: bool,
-    /// How many sub-runs it has begun.
+    /// How many sub-runs it has begun; of control flow, in its newest try.
     pub sub_runs: u32,
+    /// Whether the time that it waits for is its timeout.
+    pub times_out: bool,
     /// The end, when there is one.
     pub result: Option<Outcome>,
 }

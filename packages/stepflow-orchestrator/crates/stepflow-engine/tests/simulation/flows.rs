@@ -29,12 +29,6 @@ pub fn case() -> impl Strategy<Value = Case> {
 }
 
 fn step(index: usize) -> impl Strategy<Value = Json> + use<> {
-    let handling = prop_oneof![
-        4 => Just(json!(null)),
-        1 => Just(json!({"action": "useDefault", "defaultValue": {"d": 1}})),
-        1 => Just(json!({"action": "useDefault"})),
-        1 => Just(json!({"action": "retry", "maxRetries": 1, "exhausted": {"action": "useDefault", "defaultValue": 3}})),
-    ];
     let component = prop_oneof![
         3 => Just(("/t/echo", None)),
         3 => Just(("/t/wrap", None)),
@@ -46,36 +40,79 @@ fn step(index: usize) -> impl Strategy<Value = Json> + use<> {
         1 => prop_oneof![Just(("/t/calls", None)), Just(("/t/calls3", None))],
         1 => Just(("/t/calls_twice", Some(json!({"action": "retry", "maxRetries": 2})))),
     ];
-    let plain = (component, expression(index), handling, prop::bool::weighted(0.15)).prop_map(
+    let plain = (component, expression(index), handling(), prop::bool::weighted(0.15)).prop_map(
         move |((component, own), input, handling, must)| {
             let on_error = own.unwrap_or(handling);
             json!({"id": format!("s{index}"), "component": component, "input": input, "onError": on_error, "mustExecute": must})
         },
     );
-    let items = prop::collection::vec(expression(index), 0..3);
-    let flow = prop_oneof![Just(sub_flow("/t/wrap")), Just(sub_flow("/t/lost")), Just(nested_flow())];
-    let map = (items, flow).prop_map(move |(items, flow)| {
-        let input = json!({"workflow": {"$literal": flow}, "items": items, "max_concurrency": 1});
-        json!({"id": format!("s{index}"), "component": "/t/map", "input": input})
-    });
-    let sleep = expression(index).prop_map(move |passed| {
+    let sleep = (expression(index), prop::bool::weighted(0.3), handling()).prop_map(move |(passed, late, on_error)| {
         let input = json!({"duration_ms": 5, "passthrough": passed});
-        json!({"id": format!("s{index}"), "component": "/t/sleep", "input": input})
+        let timeout = if late { json!("2ms") } else { json!(null) };
+        json!({"id": format!("s{index}"), "component": "/t/sleep", "input": input, "timeout": timeout, "onError": on_error})
     });
-    prop_oneof![8 => plain, 1 => map, 1 => sleep]
+    prop_oneof![8 => plain, 1 => map(index), 1 => impatient_map(index), 1 => iterate(index), 1 => sleep]
 }
 
-/// A flow that never fails.
+fn handling() -> impl Strategy<Value = Json> {
+    prop_oneof![
+        4 => Just(json!(null)),
+        1 => Just(json!({"action": "useDefault", "defaultValue": {"d": 1}})),
+        1 => Just(json!({"action": "useDefault"})),
+        1 => Just(json!({"action": "retry", "maxRetries": 1})),
+        1 => Just(json!({"action": "retry", "maxRetries": 1, "exhausted": {"action": "useDefault", "defaultValue": 3}})),
+    ]
+}
+
+fn map(index: usize) -> impl Strategy<Value = Json> + use<> {
+    let items = prop::collection::vec(expression(index), 0..3);
+    let flow =
+        prop_oneof![Just(sub_flow("/t/wrap")), Just(sub_flow("/t/lost")), Just(nested_flow(sub_flow("/t/echo")))];
+    (items, flow).prop_map(move |(items, flow)| {
+        let input = json!({"workflow": {"$literal": flow}, "items": items, "max_concurrency": 1});
+        json!({"id": format!("s{index}"), "component": "/t/map", "input": input})
+    })
+}
+
+/// One that fails with its items, or that gives up items that never end.
+fn impatient_map(index: usize) -> impl Strategy<Value = Json> + use<> {
+    let items = prop::collection::vec(expression(index), 0..3);
+    // Only what never ends has a timeout: what ends may do so before or after it.
+    let flow = prop_oneof![
+        Just((sub_flow("/t/fail"), json!(null))),
+        Just((sub_flow("/t/stuck"), json!(60))),
+        Just((nested_flow(sub_flow("/t/stuck")), json!(60))),
+    ];
+    (items, flow, handling()).prop_map(move |(items, (flow, timeout), on_error)| {
+        let input = json!({"workflow": {"$literal": flow}, "items": items, "on_item_error": "fail"});
+        json!({"id": format!("s{index}"), "component": "/t/map", "input": input, "timeout": timeout, "onError": on_error})
+    })
+}
+
+/// One that takes its input apart: every round takes a `next` away.
+fn iterate(index: usize) -> impl Strategy<Value = Json> + use<> {
+    (expression(index), 0_usize..4, any::<bool>(), handling()).prop_map(move |(last, rounds, ends, on_error)| {
+        let last = if ends { json!({"result": last}) } else { json!([last]) };
+        let first = (0..rounds).fold(last, |inside, _| json!({"next": inside}));
+        let flow =
+            json!({"steps": [{"id": "a", "component": "/t/echo", "input": {"$input": "$"}}], "output": {"$step": "a"}});
+        let input = json!({"flow": {"$literal": flow}, "initial_input": first});
+        json!({"id": format!("s{index}"), "component": "/t/iterate", "input": input, "onError": on_error})
+    })
+}
+
+/// A flow that fails when the component does, with a step beside it that may have to wait for a slot.
 pub fn sub_flow(component: &str) -> Json {
     json!({"name": "sub", "steps": [
         {"id": "a", "component": component, "input": {"$input": "$"}},
-        {"id": "b", "component": "/t/wrap", "input": [{"$step": "a"}, 1]}],
-        "output": {"$step": "b"}})
+        {"id": "b", "component": "/t/wrap", "input": [{"$step": "a"}, 1]},
+        {"id": "c", "component": "/t/echo", "input": 2}],
+        "output": [{"$step": "b"}, {"$step": "c"}]})
 }
 
 /// One that runs another.
-fn nested_flow() -> Json {
-    let input = json!({"workflow": {"$literal": sub_flow("/t/echo")}, "items": [{"$input": "$"}, 2]});
+fn nested_flow(inside: Json) -> Json {
+    let input = json!({"workflow": {"$literal": inside}, "items": [{"$input": "$"}, 2]});
     json!({"name": "outer", "steps": [{"id": "m", "component": "/t/map", "input": input}], "output": {"$step": "m"}})
 }
 

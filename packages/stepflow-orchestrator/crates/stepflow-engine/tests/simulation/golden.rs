@@ -112,6 +112,15 @@ fn written() -> Vec<(&'static str, Simulation)> {
         json!([{"$step": "twice"}, {"$step": "deep"}]),
         vec![json!({"n": 1})],
     );
+    let stuck = json!({"steps": [{"id": "w", "component": "/t/stuck", "input": 1}], "output": {"$step": "w"}});
+    let impatient = case(
+        json!([
+            {"id": "nap", "component": "/t/sleep", "timeout": "2ms", "input": {"duration_ms": 5}, "onError": {"action": "useDefault"}},
+            {"id": "map", "component": "/t/map", "timeout": 60, "onError": {"action": "retry", "maxRetries": 1},
+             "input": {"workflow": {"$literal": stuck}, "items": [1, 2]}}]),
+        json!([{"$step": "nap"}, {"$step": "map"}]),
+        vec![json!({})],
+    );
     let finished = |case: &Case| {
         let mut simulation = Simulation::submitted(case);
         simulation.finish();
@@ -141,6 +150,8 @@ fn written() -> Vec<(&'static str, Simulation)> {
         ("retries-midway", midway(&retried, 3)),
         ("sub-runs", finished(&nested)),
         ("sub-runs-midway", midway(&nested, 2)),
+        ("timeouts-of-control-flow", finished(&impatient)),
+        ("timeouts-of-control-flow-midway", midway(&impatient, 2)),
         ("cancelled", cancelled),
         ("recovered", recovered),
     ]

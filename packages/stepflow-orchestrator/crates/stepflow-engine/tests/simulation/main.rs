@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use stepflow_engine::event::{CancelAsked, Event, OwnerChanged, Record};
 use stepflow_engine::machine::{Input, Machine, fold, outstanding};
+use stepflow_protocol::Value;
 
 use self::flows::{Case, case};
 use self::world::Simulation;
@@ -191,6 +192,26 @@ fn a_step_that_takes_three_owners_down_is_given_up() {
     }
     simulation.finish();
     assert!(matches!(&simulation.results()[0], naive::Outcome::Failed(kind, _) if kind == "ORCHESTRATOR_ERROR"));
+}
+
+#[test]
+fn what_a_journal_says_of_overrides_is_enough_to_go_on_with_them() {
+    let case = Case {
+        flow: json!({"steps": [
+            {"id": "a", "component": "/t/echo", "input": 1},
+            {"id": "b", "component": "/t/echo", "input": {"$step": "a"}}],
+            "output": {"$step": "b"}}),
+        inputs: vec![json!({})],
+        choices: vec![0],
+        limit: 100,
+    };
+    let overrides =
+        Value::parse(r#"{"steps":{"b":{"value":{"component":"/t/wrap","input":[{"$step":"a"}]}}}}"#).unwrap();
+    let simulation = Simulation::overridden(&case, Some(overrides));
+    let mut recovered = Simulation::recovered(&case, &simulation.appends);
+    recovered.tell(Input::OwnerChanged(OwnerChanged { epoch: 1 }));
+    recovered.finish();
+    assert_eq!(recovered.results(), [naive::Outcome::Success(json!({"got": [1]}))]);
 }
 
 #[test]

@@ -27,6 +27,13 @@ struct Naive<'a> {
     known: HashMap<String, Outcome>,
 }
 
+/// How a step fails, as it were, that never ends.
+const NEVER: &str = "never";
+
+fn timeout() -> Outcome {
+    Failed("TIMEOUT".into(), String::new())
+}
+
 fn expression_failure() -> Outcome {
     Failed("EXPRESSION_FAILURE".into(), String::new())
 }
@@ -56,14 +63,15 @@ impl Naive<'_> {
         }
         let step = self.flow["steps"].as_array().unwrap().iter().find(|step| step["id"] == id).unwrap().clone();
         let outcome = match self.evaluate(&step["input"]) {
-            Success(input) => Self::handled(&step, Self::component(step["component"].as_str().unwrap(), &input)),
+            Success(input) => Self::handled(&step, Self::component(&step, &input)),
             failure => failure,
         };
         self.known.insert(id.to_owned(), outcome.clone());
         outcome
     }
 
-    fn component(path: &str, input: &Json) -> Outcome {
+    fn component(step: &Json, input: &Json) -> Outcome {
+        let path = step["component"].as_str().unwrap();
         if let Some(flow) = calls::called(path.trim_start_matches("/t")) {
             return match (Naive { flow: &flow, input, known: HashMap::new() }).run() {
                 Success(result) => Success(json!({"got": result})),
@@ -71,26 +79,48 @@ impl Naive<'_> {
             };
         }
         match path {
-            "/t/map" => {
-                let flow = &input["workflow"];
-                let items = input["items"].as_array().unwrap();
-                let run = |item: &Json| Naive { flow, input: item, known: HashMap::new() }.run();
-                let results: Vec<Json> = items
-                    .iter()
-                    .map(run)
-                    .map(|outcome| match outcome {
-                        Success(value) => json!({"outcome": "success", "result": value}),
-                        Failed(..) => panic!("the sub-flows here never fail"),
-                    })
-                    .collect();
-                Success(json!({"results": results, "successful": results.len(), "failed": 0}))
-            }
+            "/t/map" => Self::map(step, input),
+            "/t/iterate" => Self::iterate(input),
+            "/t/sleep" if !step["timeout"].is_null() => timeout(),
             "/t/sleep" | "/t/echo" => Success(input.clone()),
             "/t/wrap" | "/t/lost" | "/t/twice" => Success(json!({"got": input})),
             "/t/null" => Success(Json::Null),
             "/t/fail" => Failed("COMPONENT_FAILED".into(), format!("boom {input}")),
+            "/t/stuck" => Failed(NEVER.into(), String::new()),
             _ => Failed("COMPONENT_NOT_FOUND".into(), String::new()),
         }
+    }
+
+    fn map(step: &Json, input: &Json) -> Outcome {
+        let flow = &input["workflow"];
+        let run = |item: &Json| Naive { flow, input: item, known: HashMap::new() }.run();
+        let outcomes: Vec<Outcome> = input["items"].as_array().unwrap().iter().map(run).collect();
+        if let Some(never) = outcomes.iter().find(|outcome| matches!(outcome, Failed(kind, _) if kind == NEVER)) {
+            return if step["timeout"].is_null() { never.clone() } else { timeout() };
+        }
+        let mut results = Vec::new();
+        for outcome in outcomes {
+            match outcome {
+                Success(value) => results.push(json!({"outcome": "success", "result": value})),
+                // A map that is to go on has flows here that never fail.
+                failure => return failure,
+            }
+        }
+        Success(json!({"results": results, "successful": results.len(), "failed": 0}))
+    }
+
+    fn iterate(input: &Json) -> Outcome {
+        let mut current = &input["initial_input"];
+        for iterations in 1.. {
+            if let Some(result) = current.get("result") {
+                return Success(json!({"result": result, "iterations": iterations, "terminated": false}));
+            }
+            match current.get("next") {
+                Some(next) => current = next,
+                None => break,
+            }
+        }
+        Failed("INVALID_INPUT".into(), String::new())
     }
 
     fn handled(step: &Json, outcome: Outcome) -> Outcome {
@@ -100,7 +130,7 @@ impl Naive<'_> {
         match handling["action"].as_str() {
             Some("useDefault") => default(handling),
             // `retry` does not apply to a step that no component can take.
-            Some("retry") if kind == "COMPONENT_FAILED" && handling["exhausted"]["action"] == "useDefault" => {
+            Some("retry") if kind != "COMPONENT_NOT_FOUND" && handling["exhausted"]["action"] == "useDefault" => {
                 default(&handling["exhausted"])
             }
             _ => outcome,

@@ -1,6 +1,6 @@
 //! A world in which components answer in any order, and whose clock is moved by hand.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -43,6 +43,7 @@ impl Surroundings for World {
         }
         match path {
             "/t/map" => return Ok(Target::SubFlow(Control::Map)),
+            "/t/iterate" => return Ok(Target::SubFlow(Control::Iterate)),
             "/t/sleep" => return Ok(Target::Timer),
             _ => {}
         }
@@ -57,8 +58,9 @@ impl Surroundings for World {
         Ok(plan)
     }
 
-    fn plan(&self, flow: FlowId, _: Option<&Value>) -> Option<Arc<Plan>> {
-        self.plans.get(&flow).cloned()
+    fn plan(&self, flow: FlowId, overrides: Option<&Value>) -> Option<Arc<Plan>> {
+        let plan = self.plans.get(&flow)?;
+        Some(overrides.map_or_else(|| Arc::clone(plan), |overrides| Arc::new(plan.with_overrides(overrides).unwrap())))
     }
 
     fn rules(&self) -> &Rules {
@@ -82,11 +84,19 @@ pub struct Simulation {
     carried: u64,
     offers: BTreeMap<TaskRef, (Route, Value)>,
     wakes: Vec<(Timestamp, StepRef)>,
+    deadlines: Vec<(Timestamp, RunId)>,
+    /// Attempts that end only when they are told to.
+    stuck: BTreeSet<TaskRef>,
 }
 
 impl Simulation {
     /// A run of the case, submitted.
     pub fn submitted(case: &Case) -> Self {
+        Self::overridden(case, None)
+    }
+
+    /// The same with overrides.
+    pub fn overridden(case: &Case, overrides: Option<Value>) -> Self {
         let mut simulation = Self::around(case, Machine::new);
         let created = RunCreated {
             run: simulation.root,
@@ -99,7 +109,7 @@ impl Simulation {
             items: u32::try_from(case.inputs.len()).unwrap(),
             inputs: None,
             variables: None,
-            overrides: None,
+            overrides,
             limit: case.limit,
             deadline_at: None,
             semantics: 1,
@@ -119,7 +129,7 @@ impl Simulation {
             .filter_map(|record| match &record.event {
                 Event::RunCreated(created) => {
                     let input = simulation.stored(&created.nested.as_ref()?.step_input);
-                    input.field("workflow")
+                    input.field("workflow").or_else(|| input.field("flow"))
                 }
                 _ => None,
             })
@@ -150,6 +160,8 @@ impl Simulation {
             carried: 0,
             offers: BTreeMap::new(),
             wakes: Vec::new(),
+            deadlines: Vec::new(),
+            stuck: BTreeSet::new(),
         }
     }
 
@@ -181,12 +193,17 @@ impl Simulation {
 
     fn carry(&mut self, effect: Effect) {
         match effect {
+            Effect::Offer { task, route, .. } if route.component == "/stuck" => drop(self.stuck.insert(task)),
             Effect::Offer { task, route, input, .. } => {
                 let value = self.machine.values().get(&input).unwrap_or_else(|| self.stored(&input));
                 self.offers.insert(task, (route, value));
             }
             Effect::Wake { step, due_at } => self.wakes.push((due_at, step)),
-            Effect::Cancel { .. } | Effect::Deadline { .. } => {}
+            Effect::Deadline { run, due_at } => self.deadlines.push((due_at, run)),
+            Effect::Cancel { task, route } if self.stuck.remove(&task) => {
+                self.offers.insert(task, (route, Value::null()));
+            }
+            Effect::Cancel { .. } => {}
         }
     }
 
@@ -233,7 +250,7 @@ impl Simulation {
             self.machine.values().clear();
         }
         let returned = self.returned();
-        let events = self.offers.len() + returned.len() + self.wakes.len();
+        let events = self.offers.len() + returned.len() + self.wakes.len() + self.deadlines.len();
         if events == 0 {
             return false;
         }
@@ -244,12 +261,22 @@ impl Simulation {
                 Some(flow) => self.call(task, &route.component, &flow, &input),
                 None => self.tell(Input::Answered(task, answer(&route.component, &input, task.attempt), None)),
             }
-        } else if let Some(task) = returned.get(choice - self.offers.len()) {
+            return true;
+        }
+        let choice = choice - self.offers.len();
+        if let Some(task) = returned.get(choice) {
             self.return_to(*task);
-        } else {
-            let (due_at, step) = self.wakes.swap_remove(choice - self.offers.len() - returned.len());
+            return true;
+        }
+        let choice = choice - returned.len();
+        if choice < self.wakes.len() {
+            let (due_at, step) = self.wakes.swap_remove(choice);
             self.world.now = self.world.now.max(due_at);
             self.tell(Input::Due(step));
+        } else {
+            let (due_at, run) = self.deadlines.swap_remove(choice - self.wakes.len());
+            self.world.now = self.world.now.max(due_at);
+            self.tell(Input::DeadlineReached(run));
         }
         true
     }
@@ -328,6 +355,7 @@ fn answer(component: &str, input: &Value, attempt: u32) -> Answer {
     let failed = |message: String| Answer::Failed(FlowError::new(ErrorKind::ComponentFailed, message).into());
     match component {
         "/echo" => Answer::Success(input.clone()),
+        "/stuck" => Answer::Cancelled,
         "/null" => Answer::Success(Value::null()),
         "/fail" => failed(format!("boom {}", input.to_json().unwrap())),
         "/twice" if attempt == 1 => failed("not yet".into()),

@@ -79,6 +79,13 @@ impl Error {
         Self::new(StatusCode::BAD_REQUEST, "NOT_BUILT", format!("{what} is not built yet"))
     }
 
+    /// 403: secret values are asked for, and nobody is known who may see them.
+    pub fn secrets_without_tokens() -> Self {
+        let message = "`secrets=true` needs a token that may read secrets, and this server has no tokens: leave it out, \
+                       and secret values are shown as `[REDACTED]`";
+        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", message)
+    }
+
     /// 404
     pub fn not_found(what: &str, id: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("there is no {what} `{id}`"))

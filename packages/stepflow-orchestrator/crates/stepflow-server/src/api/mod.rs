@@ -8,6 +8,7 @@ mod error;
 mod flows;
 mod health;
 mod runs;
+mod secrets;
 mod steps;
 mod views;
 

@@ -9,14 +9,15 @@ use axum::http::{HeaderMap, StatusCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stepflow_engine::{CancelError, ItemMisfit, Submission};
-use stepflow_flow::{Diagnostics, Level, Overrides, Plan};
+use stepflow_flow::{Diagnostics, Level, Plan};
 use stepflow_protocol::{FlowId, Kind, RunId, Value};
-use stepflow_store::RunRow;
+use stepflow_store::{ItemRow, RunRow};
 
 use super::Shared;
 use super::envelope::{Body, Id, Query};
 use super::error::{Detail, Error};
 use super::flows;
+use super::secrets::{self, SecretsQuery};
 use super::views::{Items, Run};
 
 /// How long a request waits for a run that says nothing about it.
@@ -54,15 +55,19 @@ pub struct ShowRunQuery {
     wait: Option<bool>,
     /// Wait no longer than this; 300 when absent.
     timeout_secs: Option<u64>,
+    /// With secret values as they are: for a token that may read them.
+    secrets: Option<bool>,
 }
 
 /// `POST /runs`: 202 at once, or 200 with `wait`.
 pub async fn create(
     State(service): State<Shared>,
     headers: HeaderMap,
+    Query(query): Query<SecretsQuery>,
     Body(request): Body<CreateRunRequest>,
 ) -> Result<(StatusCode, Json<Run>), Error> {
     refuse_what_is_not_built(&request, &headers)?;
+    secrets::refuse(query.secrets)?;
     if request.max_concurrency == Some(0) {
         return Err(Error::invalid_request("`maxConcurrency` must be at least 1").at("/maxConcurrency", "is 0"));
     }
@@ -91,6 +96,7 @@ pub async fn show(
     Id(run): Id<RunId>,
     Query(query): Query<ShowRunQuery>,
 ) -> Result<Json<Run>, Error> {
+    secrets::refuse(query.secrets)?;
     let waits = query.wait.unwrap_or(false);
     if waits && !row(&service, run)?.status.is_terminal() {
         service.wait_for(run, timeout(query.timeout_secs)).await;
@@ -99,9 +105,14 @@ pub async fn show(
 }
 
 /// `GET /runs/{run_id}/items`
-pub async fn items(State(service): State<Shared>, Id(run): Id<RunId>) -> Result<Json<Items>, Error> {
+pub async fn items(
+    State(service): State<Shared>,
+    Id(run): Id<RunId>,
+    Query(query): Query<SecretsQuery>,
+) -> Result<Json<Items>, Error> {
+    secrets::refuse(query.secrets)?;
     row(&service, run)?;
-    Ok(Json(service.store.items(run).into()))
+    Ok(Json(shown_items(&service, run)?.into()))
 }
 
 /// `POST /runs/{run_id}/cancel`
@@ -138,10 +149,9 @@ fn plan(service: &Shared, flow_id: Option<FlowId>, flow: Option<&Value>) -> Resu
 /// The plan with the overrides of a request, and these for the record.
 fn overridden(plan: Arc<Plan>, overrides: Option<Value>) -> Result<(Arc<Plan>, Option<Value>), Error> {
     let Some(value) = overrides.filter(|value| !value.is_null()) else { return Ok((plan, None)) };
-    let (overrides, _) = Overrides::from_value(&value).map_err(|wrong| invalid_overrides(&wrong))?;
-    let (flow, _) = overrides.apply(&plan.flow).map_err(|wrong| invalid_overrides(&wrong))?;
-    let patched = Plan::compile_overridden(&plan.flow, Arc::new(flow)).map_err(|wrong| invalid_overrides(&wrong))?;
-    Ok((Arc::new(patched), (!overrides.is_empty()).then_some(value)))
+    let patched = plan.with_overrides(&value).map_err(|wrong| invalid_overrides(&wrong))?;
+    let changes = patched.flow != plan.flow;
+    Ok((Arc::new(patched), changes.then_some(value)))
 }
 
 fn invalid_overrides(wrong: &Diagnostics) -> Error {
@@ -191,6 +201,12 @@ fn row(service: &Shared, run: RunId) -> Result<RunRow, Error> {
 fn details(service: &Shared, run: RunId, waited: bool) -> Result<Run, Error> {
     let row = row(service, run)?;
     // Only what is shown is read: a batch may be large.
-    let items = if waited || row.items.total == 1 { service.store.items(run) } else { Vec::new() };
+    let items = if waited || row.items.total == 1 { shown_items(service, run)? } else { Vec::new() };
     Ok(Run::with_results(row, items, waited))
+}
+
+/// The items without the secrets in their outputs.
+fn shown_items(service: &Shared, run: RunId) -> Result<Vec<ItemRow>, Error> {
+    let plan = service.store.plan(run).ok_or_else(|| Error::internal("the run's flow is gone"))?;
+    Ok(secrets::redacted(&plan, service.store.items(run)))
 }

@@ -16,6 +16,7 @@ use stepflow_protocol::{FlowError, FlowResult, RunId, StepStatus};
 use super::Shared;
 use super::envelope::{Id, Query};
 use super::error::Error;
+use super::secrets;
 
 /// `GET /runs/{run_id}/steps`
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -25,6 +26,8 @@ pub struct StepsQuery {
     item_index: Option<u32>,
     /// With what the steps returned.
     include_outputs: Option<bool>,
+    /// With secret values as they are: for a token that may read them.
+    secrets: Option<bool>,
 }
 
 /// The steps of a run, by id, in the order of the flow.
@@ -70,8 +73,9 @@ pub async fn list(
     Id(run): Id<RunId>,
     Query(query): Query<StepsQuery>,
 ) -> Result<Json<Steps>, Error> {
+    secrets::refuse(query.secrets)?;
     let row = service.store.run(run).ok_or_else(|| Error::not_found("run", run))?;
-    let plan = service.store.flow(row.flow_id).ok_or_else(|| Error::internal("the run's flow is gone"))?;
+    let plan = service.store.plan(run).ok_or_else(|| Error::internal("the run's flow is gone"))?;
     let item = query.item_index.or((row.items.total == 1).then_some(0));
     if let Some(item) = item.filter(|item| *item >= row.items.total) {
         return Err(Error::not_found("item", item));
@@ -119,19 +123,24 @@ fn progress(records: &[Record], run: RunId, item: Option<u32>) -> BTreeMap<StepR
     let mut steps: BTreeMap<StepRef, Progress> = BTreeMap::new();
     let asked = |at: &StepRef| at.run == run && item.is_none_or(|item| item == at.item);
     for record in records {
-        let mut begun = |at: StepRef, status: StepStatus, attempt: u32| {
+        // Control flow has no attempts in the journal: it runs from when it began, and again after a retry.
+        let mut begun = |at: StepRef| {
             if asked(&at) {
                 let step = steps.entry(at).or_insert_with(|| Progress::at(record.at));
-                (step.status, step.attempts) = (status, step.attempts.max(attempt));
+                step.attempts += u32::from(step.status == StepStatus::Runnable);
+                step.status = StepStatus::Running;
             }
         };
         match &record.event {
-            Event::StepScheduled(scheduled) => begun(scheduled.step, StepStatus::Runnable, scheduled.task.attempt),
-            // Control flow has no attempts: it runs from when it began.
-            Event::TimerStarted(timer) => begun(timer.step, StepStatus::Running, 1),
-            Event::RunCreated(created) => {
-                if let Some(parent) = created.parent {
-                    begun(parent, StepStatus::Running, 1);
+            Event::TimerStarted(timer) => begun(timer.step),
+            Event::RunCreated(created) => created.parent.into_iter().for_each(&mut begun),
+            Event::StepScheduled(scheduled) if asked(&scheduled.step) => {
+                let step = steps.entry(scheduled.step).or_insert_with(|| Progress::at(record.at));
+                (step.status, step.attempts) = (StepStatus::Runnable, scheduled.task.attempt);
+            }
+            Event::StepRetryScheduled(retry) if asked(&retry.step) => {
+                if let Some(step) = steps.get_mut(&retry.step) {
+                    step.status = StepStatus::Runnable;
                 }
             }
             Event::StepEnded(ended) if asked(&ended.step) => {

@@ -74,7 +74,11 @@ static DEFAULTS: Object = Object {
     keys: &[
         Key::new("maxConcurrency", AT_LEAST_ONE, "How many steps of a run and its sub-runs are open at once.")
             .default("100"),
-        Key::new("timeout", Shape::Time, "How long an attempt of a step may take; as long as it wants when absent."),
+        Key::new(
+            "timeout",
+            Shape::Time,
+            "How long an attempt of a component may take where its step does not say; as long as it wants when absent.",
+        ),
     ],
     required: &[],
 };

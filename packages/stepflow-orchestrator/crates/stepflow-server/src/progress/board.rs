@@ -118,6 +118,10 @@ impl Board {
                 self.begun(created.parent?, 1, now)
             }
             Event::TimerStarted(timer) => self.begun(timer.step, 1, now),
+            Event::StepRetryScheduled(retry) if self.shows(retry.step.run) => {
+                self.open.get_mut(&(retry.step.item, retry.step.step))?.attempt += 1;
+                None
+            }
             Event::StepScheduled(scheduled) => self.begun(scheduled.step, scheduled.task.attempt, now),
             Event::StepEnded(ended) if self.shows(ended.step.run) => {
                 let open = self.open.remove(&(ended.step.item, ended.step.step));

@@ -1,34 +1,47 @@
 //! `--set a.b=1`: single places of an input, on top of whatever else it is made from.
 
-use stepflow_flow::Path;
 use stepflow_flow::path::Segment;
+use stepflow_flow::{Path, Secrets};
 use stepflow_protocol::{Kind, Value};
 
 use crate::exit::Failure;
 
-/// An input with these places set, each `PATH=JSON`, in their order.
-pub fn assign(input: Value, assignments: &[String]) -> Result<Value, Failure> {
+/// An input with these places set, each `PATH=JSON`, in their order. No error shows the value of a secret place.
+pub fn assign(input: Value, assignments: &[String], secrets: &Secrets) -> Result<Value, Failure> {
     assignments.iter().try_fold(input, |input, assignment| {
-        let (path, value) = parse(assignment)?;
-        set(&input, path.segments(), value)
-            .map_err(|problem| Failure::usage(format!("`--set {assignment}` does not fit the input: {problem}")))
+        let (path, value) = parse(assignment, secrets)?;
+        set(&input, path.segments(), value).map_err(|problem| {
+            let shown = shown(assignment, !secrets.at(&path).is_none());
+            Failure::usage(format!("`--set {shown}` does not fit the input: {problem}"))
+        })
     })
 }
 
-fn parse(assignment: &str) -> Result<(Path, Value), Failure> {
+fn parse(assignment: &str, secrets: &Secrets) -> Result<(Path, Value), Failure> {
     let (place, json) = assignment
         .split_once('=')
         .ok_or_else(|| Failure::usage(format!("`--set {assignment}` has no `=`")).hint("write it as `--set a.b=1`"))?;
     let place = place.trim();
     let dotted = if place.starts_with('$') { place.to_owned() } else { format!("$.{place}") };
-    let path = Path::parse(&dotted)
-        .map_err(|error| Failure::usage(format!("`--set {assignment}` names no place: {error}")))?;
+    let path = Path::parse(&dotted).map_err(|error| {
+        let shown = shown(assignment, !secrets.is_none());
+        Failure::usage(format!("`--set {shown}` names no place: {error}"))
+    })?;
     let value = Value::parse(json).map_err(|_| {
-        let quoted = serde_json::Value::from(json);
-        Failure::usage(format!("the value of `--set {assignment}` is not JSON"))
+        let secret = !secrets.at(&path).is_none();
+        let quoted = if secret { "\"…\"".to_owned() } else { serde_json::Value::from(json).to_string() };
+        Failure::usage(format!("the value of `--set {}` is not JSON", shown(assignment, secret)))
             .hint(format!("a text is quoted: `--set '{place}={quoted}'`"))
     })?;
     Ok((path, value))
+}
+
+/// An assignment as an error quotes it.
+fn shown(assignment: &str, secret: bool) -> String {
+    match assignment.split_once('=') {
+        Some((place, _)) if secret => format!("{place}=…"),
+        _ => assignment.to_owned(),
+    }
 }
 
 /// The value with another one at this place. Objects on the way there come into being; `null` counts as nothing.
@@ -72,7 +85,7 @@ mod tests {
 
     fn assigned(input: &str, assignments: &[&str]) -> String {
         let assignments: Vec<String> = assignments.iter().map(ToString::to_string).collect();
-        assign(Value::parse(input).unwrap(), &assignments).unwrap().to_string()
+        assign(Value::parse(input).unwrap(), &assignments, &Secrets::none()).unwrap().to_string()
     }
 
     #[test]
@@ -97,7 +110,10 @@ mod tests {
         for (input, assignment) in
             [("1", "a=1"), ("[]", "a=1"), ("[]", "$[1]=1"), ("{}", "a=x"), ("{}", "a"), ("{}", "$[x]=1")]
         {
-            assert!(assign(Value::parse(input).unwrap(), &[assignment.to_owned()]).is_err(), "{assignment}");
+            assert!(
+                assign(Value::parse(input).unwrap(), &[assignment.to_owned()], &Secrets::none()).is_err(),
+                "{assignment}"
+            );
         }
     }
 }

@@ -32,7 +32,7 @@ pub fn read(path: &Path, given: &OverrideArgs, no_check: bool) -> Result<Documen
         stderr::line(errors.render(&loaded.source, stderr::color()).trim_end());
     }
     let (plan, overrides) = overrides::plan(given, flow)?;
-    Ok(Document { plan: Arc::new(plan), overrides, loaded })
+    Ok(Document { plan, overrides, loaded })
 }
 
 /// Stops when a step names a component that nothing serves.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use stepflow_flow::source::Format;
-use stepflow_flow::{Misfit, Plan, Source, read_value};
+use stepflow_flow::{Misfit, Plan, Secrets, Source, read_value};
 use stepflow_protocol::Value;
 
 use super::assign::assign;
@@ -17,7 +17,7 @@ const NAMED: usize = 10;
 
 /// The items' inputs; one `null` when none is given.
 pub fn read(args: &InputArgs, plan: &Plan) -> Result<Vec<Value>, Failure> {
-    let (inputs, origin) = origin(args)?;
+    let (inputs, origin) = origin(args, plan.input_secrets())?;
     let misfits: Vec<(usize, Misfit)> = inputs
         .iter()
         .enumerate()
@@ -28,7 +28,7 @@ pub fn read(args: &InputArgs, plan: &Plan) -> Result<Vec<Value>, Failure> {
     if misfits.is_empty() { Ok(inputs) } else { Err(misfit(&misfits, &origin, args.inputs.is_some())) }
 }
 
-fn origin(args: &InputArgs) -> Result<(Vec<Value>, String), Failure> {
+fn origin(args: &InputArgs, secrets: &Secrets) -> Result<(Vec<Value>, String), Failure> {
     if let Some(path) = &args.inputs {
         return Ok((lines(path)?, path.display().to_string()));
     }
@@ -42,23 +42,24 @@ fn origin(args: &InputArgs) -> Result<(Vec<Value>, String), Failure> {
         None => (Value::null(), String::new()),
         Some((source, exit)) => {
             let origin = format!("`{}`", source.name);
-            (document(source, exit, "the input is one value, such as `{\"n\": 1}`")?, origin)
+            (document(source, exit, "the input is one value, such as `{\"n\": 1}`", secrets)?, origin)
         }
     };
     if !args.set.is_empty() {
         origin = if origin.is_empty() { "`--set`".to_owned() } else { format!("{origin} and `--set`") };
     }
-    Ok((vec![assign(input, &args.set)?], origin))
+    Ok((vec![assign(input, &args.set, secrets)?], origin))
 }
 
-/// The value of a document in JSON or YAML.
-pub fn document(source: Source, exit: Exit, hint: &str) -> Result<Value, Failure> {
+/// The value of a document in JSON or YAML. When there are secrets in it, nothing of its text is shown.
+pub fn document(source: Source, exit: Exit, hint: &str, secrets: &Secrets) -> Result<Value, Failure> {
     // What is JSON already stays as it is: its text, its numbers and its size.
     if let Ok(value) = Value::parse(source.text.clone()) {
         return Ok(value);
     }
     let takes = if source.format == Format::Json { "JSON" } else { "JSON or YAML" };
     read_value(&source).map_err(|wrong| {
+        let wrong = if secrets.is_none() { wrong } else { wrong.without_text() };
         Failure::text(exit, wrong.render(&source, stderr::color())).hint(format!("{hint}, in {takes}"))
     })
 }

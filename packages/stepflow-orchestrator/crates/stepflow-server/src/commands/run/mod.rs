@@ -26,6 +26,7 @@ use crate::service::{Needs, Service};
 use crate::stderr::{Paint, line};
 
 use result::Results;
+pub use variables::from_environment;
 
 /// How long a worker may take to end by itself; somebody waits for the prompt.
 const GRACE: Duration = Duration::from_millis(500);

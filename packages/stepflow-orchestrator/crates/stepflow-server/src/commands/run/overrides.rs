@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stepflow_flow::{Diagnostics, Flow, Level, Overrides, Plan};
+use stepflow_flow::{Diagnostics, Flow, Level, Overrides, Plan, Secrets};
 use stepflow_protocol::Value;
 
 use super::input;
@@ -12,7 +12,8 @@ use crate::exit::{Exit, Failure};
 use crate::stderr;
 
 /// The plan of a flow with the overrides of the command line, and these for the record.
-pub fn plan(args: &OverrideArgs, flow: &Arc<Flow>) -> Result<(Plan, Option<Value>), Failure> {
+pub fn plan(args: &OverrideArgs, flow: &Arc<Flow>) -> Result<(Arc<Plan>, Option<Value>), Failure> {
+    let plan = Arc::new(Plan::compile(Arc::clone(flow)).map_err(|fatal| Failure::document(fatal.to_string()))?);
     let Some((source, exit)) = document::of_options(
         "overrides",
         args.overrides.as_deref(),
@@ -20,7 +21,6 @@ pub fn plan(args: &OverrideArgs, flow: &Arc<Flow>) -> Result<(Plan, Option<Value
         ("--overrides-yaml", args.overrides_yaml.as_deref()),
     )?
     else {
-        let plan = Plan::compile(Arc::clone(flow)).map_err(|fatal| Failure::document(fatal.to_string()))?;
         return Ok((plan, None));
     };
     let refused = |wrong: &Diagnostics, exit| Failure::text(exit, wrong.render(&source, stderr::color()));
@@ -35,7 +35,7 @@ pub fn plan(args: &OverrideArgs, flow: &Arc<Flow>) -> Result<(Plan, Option<Value
     if !warnings.is_empty() {
         stderr::line(warnings.render(&source, stderr::color()).trim_end());
     }
-    let plan = Plan::compile_overridden(flow, Arc::new(patched)).map_err(|wrong| refused(&wrong, Exit::Failed))?;
-    let record = input::document(source.clone(), exit, "the overrides are one object")?;
-    Ok((plan, (!overrides.is_empty()).then_some(record)))
+    let plan = plan.patched(patched).map_err(|wrong| refused(&wrong, Exit::Failed))?;
+    let record = input::document(source.clone(), exit, "the overrides are one object", &Secrets::none())?;
+    Ok((Arc::new(plan), (!overrides.is_empty()).then_some(record)))
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use stepflow_flow::{Plan, suggest};
+use stepflow_flow::{Plan, Secrets, suggest};
 use stepflow_protocol::{Kind, Value};
 
 use super::input;
@@ -13,30 +13,40 @@ use crate::exit::{Exit, Failure};
 
 /// The variables, an object; `None` when nothing was given.
 pub fn read(args: &VariableArgs, plan: &Plan) -> Result<Option<Value>, Failure> {
-    let mut given: Vec<(String, Value)> = document(args)?;
+    let mut given: Vec<(String, Value)> = document(args, plan.variable_secrets())?;
     for assignment in &args.var {
-        let (name, text) = assignment.split_once('=').ok_or_else(|| {
-            Failure::usage(format!("`--var {assignment}` has no `=`")).hint("write it as `--var name=value`")
-        })?;
+        let (name, text) = assignment.split_once('=').ok_or_else(|| unassigned(assignment, plan))?;
         put(&mut given, name.trim(), value_of(plan, name.trim(), text));
     }
     refuse_misspelt(&given, plan)?;
     if args.env_variables || args.env_file.is_some() {
         let file = args.env_file.as_deref().map(env_file).transpose()?.unwrap_or_default();
         let environment = |name: &str| std::env::var(name).ok().or_else(|| file.get(name).cloned());
-        for (name, variable) in plan.variables().iter() {
-            if !given.iter().any(|(known, _)| known == name)
-                && let Some(text) = environment(&variable.environment_name(name))
-            {
-                given.push((name.to_owned(), value_of(plan, name, &text)));
-            }
-        }
+        from_environment(&mut given, plan, environment);
     }
     let asked = !args.var.is_empty() || args.has_document();
     Ok((asked || !given.is_empty()).then(|| Value::object(given)))
 }
 
-fn document(args: &VariableArgs) -> Result<Vec<(String, Value)>, Failure> {
+/// Adds the declared variables that the environment has and that are not given.
+pub fn from_environment(given: &mut Vec<(String, Value)>, plan: &Plan, environment: impl Fn(&str) -> Option<String>) {
+    for (name, variable) in plan.variables().iter() {
+        if !given.iter().any(|(known, _)| known == name)
+            && let Some(text) = environment(&variable.environment_name(name))
+        {
+            given.push((name.to_owned(), value_of(plan, name, &text)));
+        }
+    }
+}
+
+/// What has no `=` is a name, or a value that was meant to be one: then it may be a secret.
+fn unassigned(assignment: &str, plan: &Plan) -> Failure {
+    let shown = plan.variable_secrets().is_none() || plan.variables().contains(assignment.trim());
+    let shown = if shown { assignment } else { "…" };
+    Failure::usage(format!("`--var {shown}` has no `=`")).hint("write it as `--var name=value`")
+}
+
+fn document(args: &VariableArgs, secrets: &Secrets) -> Result<Vec<(String, Value)>, Failure> {
     let hint = "the variables are one object, such as `{\"name\": \"value\"}`";
     let Some((source, exit)) = document::of_options(
         "variables",
@@ -48,7 +58,7 @@ fn document(args: &VariableArgs) -> Result<Vec<(String, Value)>, Failure> {
         return Ok(Vec::new());
     };
     let name = source.name.clone();
-    let value = input::document(source, exit, hint)?;
+    let value = input::document(source, exit, hint, secrets)?;
     match value.kind() {
         Kind::Object => Ok(value.members()),
         other => {

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stepflow_engine::{Error, ItemMisfit, Submission};
+use stepflow_engine::event::{Event, StepRef};
+use stepflow_engine::{Error, ItemMisfit, Notice, Submission};
 use stepflow_flow::{Diagnostics, Overrides, Plan, Source};
 use stepflow_hosts::MockOverlay;
-use stepflow_protocol::{ExecutionStatus, FlowResult};
+use stepflow_protocol::{ExecutionStatus, FlowResult, RunId};
 use stepflow_store::StepRow;
 
 use super::suite::Case;
@@ -86,6 +87,9 @@ impl Bench {
             Err(Error::InvalidInput(misfits)) => return Observed::Refused(misfits),
             Err(error) => return Observed::Stuck(error.to_string()),
         };
+        if let Some(step) = &case.cancel {
+            self.cancel_at(run, step).await;
+        }
         self.service.wait_for(run, PATIENCE).await;
         let status = self.service.store.run(run).map(|row| row.status);
         if status.is_none_or(|status| status == ExecutionStatus::Running) {
@@ -99,6 +103,29 @@ impl Bench {
         Observed::Ran(items.collect())
     }
 
+    /// Cancels the run as soon as this step is under way.
+    async fn cancel_at(&self, run: RunId, step: &str) {
+        let plan = self.service.store.plan(run);
+        let Some(place) = plan.and_then(|plan| plan.step_index(step)) else { return };
+        let is_it = |at: &StepRef| at.run == run && at.step as usize == place;
+        let mut news = self.service.engine.subscribe(run, 0);
+        while let Ok(Some(notice)) = news.next().await {
+            let begun = match &notice {
+                Notice::Started { step, .. } => is_it(step),
+                Notice::Record(record) => match &record.event {
+                    Event::TimerStarted(timer) => is_it(&timer.step),
+                    Event::RunCreated(created) => created.parent.as_ref().is_some_and(is_it),
+                    _ => false,
+                },
+            };
+            if begun {
+                // It may have ended in this very moment: then the case does not hold, and says so.
+                let _ = self.service.engine.cancel(run, "test", None).await;
+                return;
+            }
+        }
+    }
+
     pub async fn shutdown(self) {
         self.service.shutdown().await;
     }
@@ -108,7 +135,7 @@ fn overridden(plan: &Arc<Plan>, overrides: Option<&Source>) -> Result<Arc<Plan>,
     let Some(overrides) = overrides else { return Ok(Arc::clone(plan)) };
     let (overrides, _) = Overrides::load(overrides)?;
     let (patched, _) = overrides.apply(&plan.flow)?;
-    Plan::compile_overridden(&plan.flow, Arc::new(patched)).map(Arc::new)
+    plan.patched(patched).map(Arc::new)
 }
 
 fn unmocked(case: &Case) -> impl Iterator<Item = &str> {

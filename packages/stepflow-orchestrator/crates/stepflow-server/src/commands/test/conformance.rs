@@ -1,5 +1,6 @@
 //! Conformance files: the rules of the language as cases. A file is one group of cases or a list of groups:
-//! `{rule, flow | text, cases: [{name, input | inputs, variables?, overrides?, maxConcurrency?, mocks?, expect}]}`.
+//! `{rule, flow | text, cases: [{name, input | inputs, variables?, env?, overrides?, maxConcurrency?, cancel?, mocks?,
+//! expect}]}`.
 //! A case may have a document of its own. One whose `expect` has no `outcome` is about diagnostics and does not run.
 
 use std::path::Path;
@@ -14,6 +15,7 @@ use super::flow_file::{absolute, mocks};
 use super::suite::{Case, Expected, Read, Subject, Suite, line_of};
 use super::written;
 use crate::cli::TestArgs;
+use crate::commands::run::from_environment;
 use crate::config;
 use crate::exit::Failure;
 use crate::stderr;
@@ -75,6 +77,8 @@ fn case(
     let inputs =
         fields.optional(decoder, "inputs", |decoder, node| decoder.each(node, |_, input| Some(input.to_value())));
     let variables = fields.optional(decoder, "variables", Decoder::object);
+    let env = fields.optional(decoder, "env", Decoder::object);
+    let cancel = fields.optional(decoder, "cancel", Decoder::string);
     let overrides = fields.optional(decoder, "overrides", |_, node| Some(overrides(node)));
     let max_concurrency = fields.optional(decoder, "maxConcurrency", Decoder::unsigned);
     let (mocks, mocked) = mocks(decoder, node);
@@ -86,15 +90,24 @@ fn case(
         rule: Some(rule.to_owned()),
         name,
         line: line_of(source, node.span),
+        variables: filled(&subject, variables, env.as_ref()),
         subject,
         inputs: inputs.unwrap_or_else(|| vec![input.unwrap_or_else(Value::null)]),
-        variables,
         overrides,
         max_concurrency,
+        cancel,
         mocks,
         mocked,
         expected: expected(&expect, batch),
     })
+}
+
+/// The variables with those that are taken from the case's environment, as a command line would.
+fn filled(subject: &Subject, variables: Option<Value>, env: Option<&Value>) -> Option<Value> {
+    let (Some(plan), Some(env)) = (&subject.plan, env) else { return variables };
+    let mut given = variables.map(|variables| variables.members()).unwrap_or_default();
+    from_environment(&mut given, plan, |name| env.field(name)?.text());
+    Some(Value::object(given))
 }
 
 /// A text of its own, whose lines count from its beginning, or an object of this file.

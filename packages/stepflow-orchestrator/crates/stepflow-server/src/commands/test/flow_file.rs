@@ -47,6 +47,7 @@ pub fn read(file: &Path, source: Source, args: &TestArgs) -> Result<Read, Failur
                 variables: None,
                 overrides: None,
                 max_concurrency: None,
+                cancel: None,
                 mocks,
                 mocked,
                 expected: Expected::Partial {

@@ -32,6 +32,8 @@ pub struct Case {
     pub variables: Option<Value>,
     pub overrides: Option<Source>,
     pub max_concurrency: Option<u32>,
+    /// The step at which the run is cancelled, as soon as it is under way.
+    pub cancel: Option<String>,
     pub mocks: Mocks,
     /// The paths that `mocks` answers for.
     pub mocked: Vec<String>,
