@@ -1,0 +1,117 @@
+//! Random flows from their text to their result: the reader, the plan, the engine and the mock plugin against a model
+//! that knows none of them. The plugin answers only what the model says that it is asked.
+#![allow(clippy::unwrap_used, reason = "what a test cannot unwrap has failed it")]
+
+mod documents;
+mod model;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+use stepflow_engine::Submission;
+use stepflow_flow::{Plan, Source, load};
+use stepflow_protocol::{FlowResult, StepStatus, Value};
+use stepflow_server::config;
+use stepflow_server::service::Service;
+
+use documents::{Case, case};
+use model::{Ended, Outcome};
+
+/// How long a run may take on a busy machine before it counts as stuck.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| tokio::runtime::Runtime::new().unwrap());
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_random_flow_does_what_the_model_says(case in case()) {
+        let expected = model::items(&case);
+        let observed = RUNTIME.block_on(run(&case, &config_of(&expected)));
+        let expected: Vec<_> = expected.into_iter().map(|item| (item.outcome, item.steps)).collect();
+        prop_assert_eq!(observed, expected, "{}", case.text());
+    }
+}
+
+/// A mock for each component, with the inputs that the model has given it.
+fn config_of(items: &[model::Item]) -> String {
+    let mut components: BTreeMap<String, BTreeMap<String, Json>> = BTreeMap::new();
+    for (component, input) in items.iter().flat_map(|item| &item.calls) {
+        let answer = match model::answer(component, input) {
+            Outcome::Success(value) => json!({"outcome": "success", "result": value}),
+            Outcome::Failed(kind, message) => {
+                json!({"outcome": "failed", "error": {"kind": kind, "message": message}})
+            }
+        };
+        components.entry(component.replacen("/m", "", 1)).or_default().insert(input.to_string(), answer);
+    }
+    let mocks: BTreeMap<_, _> =
+        components.into_iter().map(|(path, behaviors)| (path, json!({"behaviors": behaviors}))).collect();
+    json!({
+        "plugins": {"m": {"type": "mock", "components": mocks}, "builtin": {"type": "builtin"}},
+        "routes": {"/m/{*component}": [{"plugin": "m"}], "/builtin/{*component}": [{"plugin": "builtin"}]},
+    })
+    .to_string()
+}
+
+/// What comes of each item, and of the steps of which something has happened.
+async fn run(case: &Case, config: &str) -> Vec<(Outcome, BTreeMap<String, Ended>)> {
+    let config = config::read(Source::json("config.json", config), PathBuf::from("/")).unwrap();
+    let service = Service::new(&config, Duration::ZERO).unwrap();
+    let source =
+        if case.yaml { Source::yaml("flow.yaml", case.text()) } else { Source::json("flow.json", case.text()) };
+    let loaded = load(source);
+    let flow = loaded.flow.unwrap_or_else(|| panic!("{}\n{}", loaded.diagnostics, case.text()));
+    let submission = Submission {
+        plan: Arc::new(Plan::compile(flow).unwrap()),
+        inputs: case.inputs.iter().map(Value::from_json).collect(),
+        variables: Some(Value::from_json(&case.variables)),
+        overrides: None,
+        max_concurrency: Some(case.limit),
+    };
+    let run = service.engine.submit(submission).await.unwrap();
+    service.wait_for(run, PATIENCE).await;
+    let outcome = |result| match result {
+        FlowResult::Success(value) => Outcome::Success(Value::to_json(&value).unwrap()),
+        FlowResult::Failed(error) => Outcome::Failed(error.kind.name().to_owned(), error.message),
+    };
+    let ended = |row: stepflow_store::StepRow| {
+        let failed = row.error.map(|error| error.kind.name().to_owned());
+        assert_ne!(row.status == StepStatus::Completed, failed.is_some());
+        (row.step_id, Ended { attempts: row.attempts, failed })
+    };
+    let items = service.store.items(run).into_iter().map(|item| {
+        let steps = service.store.steps(run, item.item).into_iter().map(ended).collect();
+        (outcome(item.result.unwrap_or_else(|| panic!("it has not ended: {}", case.text()))), steps)
+    });
+    let items = items.collect();
+    service.shutdown().await;
+    items
+}
+
+#[test]
+fn the_model_is_asked_about_all_that_a_flow_may_say() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut seen = BTreeSet::new();
+    for _ in 0..300 {
+        let case = case().new_tree(&mut runner).unwrap().current();
+        for word in ["$if", "$coalesce", "$step", "$variable", "$literal", "mustExecute", "useDefault", "retry", "map"]
+        {
+            seen.extend(case.text().contains(word).then_some(word));
+        }
+        for item in model::items(&case) {
+            seen.insert(if matches!(item.outcome, Outcome::Success(_)) { "success" } else { "failure" });
+            seen.extend(item.steps.values().any(|step| step.attempts > 1).then_some("second attempt"));
+            seen.extend(item.steps.values().any(|step| step.attempts == 0).then_some("no attempt"));
+            let steps = case.flow["steps"].as_array().unwrap().len();
+            seen.extend((item.steps.len() < steps).then_some("a step that is not needed"));
+        }
+    }
+    assert_eq!(seen.len(), 14, "{seen:?}");
+}
