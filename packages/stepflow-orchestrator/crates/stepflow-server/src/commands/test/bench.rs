@@ -41,6 +41,7 @@ pub enum Observed {
 
 /// What came of an item.
 pub struct ItemRun {
+    pub status: ExecutionStatus,
     pub result: FlowResult,
     pub steps: Vec<StepRow>,
 }
@@ -96,10 +97,9 @@ impl Bench {
             let _ = self.service.engine.cancel(run, "test", Some("the case takes too long")).await;
             return Observed::Stuck(format!("it has not ended after {PATIENCE:?}"));
         }
-        let items =
-            self.service.store.items(run).into_iter().filter_map(|row| {
-                Some(ItemRun { result: row.result?, steps: self.service.store.steps(run, row.item) })
-            });
+        let items = self.service.store.items(run).into_iter().filter_map(|row| {
+            Some(ItemRun { status: row.status, result: row.result?, steps: self.service.store.steps(run, row.item) })
+        });
         Observed::Ran(items.collect())
     }
 

@@ -60,7 +60,12 @@ fn exact(items: &[Value], batch: bool, observed: &Observed, found: &mut Vec<Diff
                 None => found.push(difference(&path, expected.to_string(), actual.to_string())),
             }
         }
-        if let (Some(steps), Observed::Ran(runs)) = (expected.field("steps"), observed) {
+        let Observed::Ran(runs) = observed else { continue };
+        if let Some(wanted) = expected.field("status") {
+            let status = Value::from_serialize(&runs[index].status).unwrap_or_else(|_| Value::null());
+            differences(&wanted, &status, Match::Exact, &path.clone().field("status"), found);
+        }
+        if let Some(steps) = expected.field("steps") {
             compare_steps(&steps, &runs[index], &path.field("steps"), found);
         }
     }
