@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use stepflow_flow::{Format, Node, Overrides, Plan, Source, load, read_node, read_value};
+use stepflow_flow::{Format, Mask, Node, Overrides, Plan, Source, load, read_node, read_value};
 
 /// The longest that a document may take.
 const LONGEST: Duration = Duration::from_secs(2);
@@ -75,19 +75,28 @@ fn arguments() -> Result<(Duration, u64), Failure> {
     Ok((Duration::from_secs(seconds), seed))
 }
 
-/// The texts of all cases, and those of their overrides.
+/// The texts and flows of all cases, and those of their overrides.
 fn conformance_documents() -> Result<Vec<Vec<u8>>, Failure> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../conformance/documents");
-    let mut paths =
-        std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>, std::io::Error>>()?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../conformance");
+    let mut paths = Vec::<PathBuf>::new();
+    for part in ["documents", "runs"] {
+        for entry in std::fs::read_dir(folder.join(part))? {
+            paths.push(entry?.path());
+        }
+    }
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
     paths.sort();
     let mut texts = Vec::new();
     for path in paths {
         let tree = read_node(&Source::yaml(path.display().to_string(), std::fs::read(&path)?))?;
-        for case in tree.get("cases").map_or(&[][..], Node::elements) {
-            let members = ["text", "overrides"].into_iter().filter_map(|key| case.get(key)?.as_str());
-            texts.extend(members.map(|text| text.as_bytes().to_vec()));
+        let groups = if tree.elements().is_empty() { std::slice::from_ref(&tree) } else { tree.elements() };
+        let cases = groups.iter().flat_map(|group| group.get("cases").map_or(&[][..], Node::elements));
+        for holder in groups.iter().chain(cases) {
+            let members = ["text", "flow", "overrides"].into_iter().filter_map(|key| holder.get(key));
+            texts.extend(members.map(|member| match member.as_str() {
+                Some(text) => text.as_bytes().to_vec(),
+                None => member.to_value().as_bytes().to_vec(),
+            }));
         }
     }
     if texts.is_empty() { Err("there are no conformance documents".into()) } else { Ok(texts) }
@@ -142,6 +151,7 @@ fn longest_use(document: &[u8], other: &[u8], format: Format) -> Duration {
     let mut longest = Duration::ZERO;
     let loaded = timed(&mut longest, || load(source(document)));
     timed(&mut longest, || drop(loaded.diagnostics.render(&loaded.source, true)));
+    timed(&mut longest, || drop(loaded.diagnostics.without_text().render(&loaded.source, true)));
     timed(&mut longest, || drop(read_value(&source(document))));
     let overrides = timed(&mut longest, || Overrides::load(&source(document)));
     let overridden = loaded.flow.clone().or_else(|| load(source(other)).flow);
@@ -149,7 +159,12 @@ fn longest_use(document: &[u8], other: &[u8], format: Format) -> Duration {
         timed(&mut longest, || drop(overrides.apply(&flow)));
     }
     if let Some(flow) = loaded.flow {
-        timed(&mut longest, || drop(Plan::compile(flow)));
+        let plan = timed(&mut longest, || Plan::compile(flow));
+        if let (Ok(plan), Ok(value)) = (plan, read_value(&source(other))) {
+            timed(&mut longest, || drop(plan.check_input(&value)));
+            timed(&mut longest, || drop(plan.input_secrets().redact(&value)));
+            timed(&mut longest, || Mask::default().add(plan.output_secrets(), &value));
+        }
     }
     longest
 }
