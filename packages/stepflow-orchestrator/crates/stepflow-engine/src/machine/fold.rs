@@ -68,6 +68,9 @@ fn run_created(state: &mut RunTree, key: OwedKey, created: &RunCreated) {
         step.input = Some(nested.step_input.clone());
         let before = std::mem::replace(&mut step.phase, Phase::Nested(created.run));
         settle(state, &before);
+        if let Phase::Nested(previous) = before {
+            forget_run(state, previous);
+        }
     }
 }
 

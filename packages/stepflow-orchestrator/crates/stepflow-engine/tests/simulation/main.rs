@@ -195,6 +195,23 @@ fn a_step_that_takes_three_owners_down_is_given_up() {
 }
 
 #[test]
+fn a_loop_keeps_its_newest_round_only() {
+    let flow =
+        json!({"steps": [{"id": "a", "component": "/t/echo", "input": {"$input": "$"}}], "output": {"$step": "a"}});
+    let first = (0..50).fold(json!({"result": 1}), |inside, _| json!({"next": inside}));
+    let input = json!({"flow": {"$literal": flow}, "initial_input": first});
+    let steps = json!([{"id": "loop", "component": "/t/iterate", "input": input}]);
+    let mut simulation = fixed(json!({"steps": steps, "output": {"$step": "loop", "path": "$.iterations"}}), json!({}));
+    for _ in 0..40 {
+        simulation.advance(1);
+        assert!(simulation.machine.state().runs.len() <= 2);
+    }
+    simulation.finish();
+    invariants::check(&simulation);
+    assert_eq!(simulation.results(), [naive::Outcome::Success(json!(51))]);
+}
+
+#[test]
 fn what_a_journal_says_of_overrides_is_enough_to_go_on_with_them() {
     let case = Case {
         flow: json!({"steps": [
