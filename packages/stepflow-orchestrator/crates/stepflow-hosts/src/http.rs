@@ -1,22 +1,19 @@
-//! The HTTP client of the components that call others. Connections are kept open between calls; TLS is rustls with
-//! ring and the certificates that the machine trusts.
+//! The HTTP client of the components that call others. Connections are kept open between calls.
+
+mod connector;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use hyper::{Request, Uri};
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::OnceCell;
 
+pub(crate) use connector::{Connector, connector, plain, refusal};
+
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
-
-#[cfg(feature = "https")]
-type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
-#[cfg(not(feature = "https"))]
-type Connector = HttpConnector;
 
 /// A client; it is made when it is first needed, because reading the machine's certificates takes a while.
 #[derive(Default)]
@@ -68,11 +65,8 @@ impl Client {
 fn request(post: Post<'_>) -> Result<Request<Full<Bytes>>, Error> {
     let refused = |problem: String| Error::Url { url: post.url.to_owned(), problem };
     let uri: Uri = post.url.parse().map_err(|error| refused(format!("it is no URL ({error})")))?;
-    match uri.scheme_str() {
-        Some("http") => {}
-        Some("https") if cfg!(feature = "https") => {}
-        Some("https") => return Err(refused("this server was built without the feature `https`".to_owned())),
-        _ => return Err(refused("a URL begins with `http://` or `https://`".to_owned())),
+    if let Some(problem) = refusal(uri.scheme_str()) {
+        return Err(refused(problem.to_owned()));
     }
     let mut request = Request::post(uri)
         .header(CONTENT_TYPE, "application/json")
@@ -85,25 +79,12 @@ fn request(post: Post<'_>) -> Result<Request<Full<Bytes>>, Error> {
     request.body(Full::from(post.body)).map_err(malformed)
 }
 
-#[cfg(feature = "https")]
 async fn connect() -> Result<legacy::Client<Connector, Full<Bytes>>, String> {
-    let reading = tokio::task::spawn_blocking(|| {
-        let provider = rustls::crypto::ring::default_provider();
-        hyper_rustls::HttpsConnectorBuilder::new().with_provider_and_native_roots(provider)
-    });
-    let trusted = reading.await.map_err(|error| error.to_string())?;
-    let trusted = trusted.map_err(|error| format!("the machine's certificates cannot be read: {error}"))?;
-    let connector = trusted.https_or_http().enable_http1().build();
-    Ok(legacy::Client::builder(TokioExecutor::new()).build(connector))
-}
-
-#[cfg(not(feature = "https"))]
-async fn connect() -> Result<legacy::Client<Connector, Full<Bytes>>, String> {
-    Ok(legacy::Client::builder(TokioExecutor::new()).build(HttpConnector::new()))
+    Ok(legacy::Client::builder(TokioExecutor::new()).build(connector().await?))
 }
 
 /// An error with its causes: the outermost says least.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -16,4 +16,6 @@ pub use builtin::{BuiltinHost, BuiltinOptions, OpenAiOptions};
 pub use fair::{FairQueue, Lane};
 pub use mock::{Behavior, MockHost, MockOptions, MockOverlay, Mocks};
 pub use router::{Condition, RouteError, Router, Rule};
-pub use worker::{Health, InstanceState, InstanceStatus, RestartPolicy, StartError, WorkerHost, WorkerOptions};
+pub use worker::{
+    Health, HealthCheck, InstanceState, InstanceStatus, RestartPolicy, StartError, Transport, WorkerHost, WorkerOptions,
+};

@@ -20,6 +20,7 @@ mod connection;
 mod core;
 mod execute;
 mod host;
+mod http;
 mod incarnation;
 mod message;
 mod options;
@@ -33,6 +34,6 @@ mod supervisor;
 mod wire;
 
 pub use host::WorkerHost;
-pub use options::{RestartPolicy, WorkerOptions};
+pub use options::{HealthCheck, RestartPolicy, Transport, WorkerOptions};
 pub use start_error::StartError;
 pub use status::{Health, InstanceState, InstanceStatus};

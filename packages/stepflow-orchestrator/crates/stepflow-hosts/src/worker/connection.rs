@@ -63,6 +63,8 @@ pub(crate) enum Refusal {
     Protocol(String),
     /// A process that was spoken to on its pipes serves HTTP on this port.
     Port(u16),
+    /// The worker was not reached, or lost.
+    Unreached(String),
 }
 
 /// Where the answer to a handshake request goes.
@@ -135,7 +137,7 @@ impl Connection {
         let params = InitializeParams {
             runtime_protocol_version: PROTOCOL_VERSION,
             observability: None,
-            capabilities: Some(RuntimeCapabilities::default()),
+            capabilities: Some(RuntimeCapabilities { resume: Some(true) }),
         };
         self.call(Method::Initialize, Value::from_serialize(&params).unwrap_or_else(|_| empty()))
     }
@@ -154,6 +156,16 @@ impl Connection {
     /// What the worker announced; `None` when it announced nothing.
     pub(crate) fn capabilities(&self) -> Option<&WorkerCapabilities> {
         self.peer.capabilities.as_ref()
+    }
+
+    /// Whether a lost HTTP session with the worker can be taken up again.
+    pub(crate) fn resumes(&self) -> bool {
+        self.peer.capabilities.as_ref().is_some_and(|worker| worker.resume == Some(true))
+    }
+
+    /// The executes that were asked to end, each with the time of that.
+    pub(crate) fn cancelled(&self) -> impl Iterator<Item = (i64, Instant)> {
+        self.open.iter().filter_map(|(id, open)| Some((*id, open.cancelled?)))
     }
 
     /// Notes that an execute is to end. `None` when it is not open, or was told before; else the line that asks the
@@ -196,6 +208,11 @@ impl Connection {
         None
     }
 
+    /// Whether the answer to this request has not come.
+    pub(crate) fn owes(&self, id: i64) -> bool {
+        self.open.contains_key(&id) || self.call.as_ref().is_some_and(|(call, _)| *call == id)
+    }
+
     /// Takes back an execute that will not be answered.
     pub(crate) fn withdraw(&mut self, id: i64) -> Option<Open> {
         let open = self.open.remove(&id)?;
@@ -203,12 +220,19 @@ impl Connection {
         Some(open)
     }
 
-    /// Ends the handshake for a reason that came by other means than an answer.
-    pub(crate) fn fail_handshake(&mut self, refusal: Refusal) {
-        if let Some((_, waiting)) = self.call.take() {
-            // Whoever asked may have gone meanwhile.
-            let _ = waiting.send(Err(refusal));
-        }
+    /// Ends the handshake for a reason that came by other means than an answer. `false` when there is none.
+    pub(crate) fn fail_handshake(&mut self, refusal: Refusal) -> bool {
+        let Some((_, waiting)) = self.call.take() else { return false };
+        // Whoever asked may have gone meanwhile.
+        let _ = waiting.send(Err(refusal));
+        true
+    }
+
+    /// Waits for the port on which the worker serves HTTP: the answer is a `Refusal::Port`.
+    pub(crate) fn await_port(&mut self) -> Answer {
+        let (sender, receiver) = oneshot::channel();
+        self.call = Some((0, sender));
+        receiver
     }
 
     /// Gives up everything that is open: the worker is gone.

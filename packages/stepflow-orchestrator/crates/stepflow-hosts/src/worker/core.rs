@@ -63,53 +63,58 @@ impl Core {
         answer.ok_or_else(broken_off)?.await.map_err(|_| broken_off())?
     }
 
-    /// Takes a message of a worker.
-    pub(crate) fn receive(self: &Arc<Self>, id: InstanceId, message: &[u8]) {
-        self.receive_of(id, None, message);
+    /// The port on which a process says that it serves HTTP.
+    pub(crate) async fn port(&self, id: InstanceId) -> Result<u16, Refusal> {
+        let named = self.shared.with(|pool| Some(pool.instance_mut(id)?.connection.await_port()));
+        match named.ok_or_else(broken_off)?.await {
+            Ok(Err(Refusal::Port(port))) => Ok(port),
+            Ok(Err(refusal)) => Err(refusal),
+            Ok(Ok(_)) | Err(_) => Err(broken_off()),
+        }
     }
 
-    /// Takes a message of a worker that came by the way of one execute, where a transport has such ways.
-    pub(crate) fn receive_of(self: &Arc<Self>, id: InstanceId, execute: Option<i64>, message: &[u8]) {
+    /// Takes a message of a worker. `within` is the request whose own stream it came on, where there are such streams.
+    /// `true`: the worker is to be spoken to elsewhere, and says no more here.
+    pub(crate) fn receive(self: &Arc<Self>, id: InstanceId, within: Option<i64>, message: &[u8]) -> bool {
         let plugin = &self.options.name;
         match Message::read(message) {
             Ok(Message::Answer { id: request, body }) => self.shared.with(|pool| pool.settle(id, request, body)),
             Ok(Message::Request { id: request, method, params }) => {
-                let conversation = Conversation { core: Arc::clone(self), id, execute };
+                let conversation = Conversation { core: Arc::clone(self), id, execute: within };
                 let (request, method, params) =
                     (request.get().to_owned(), method.into_owned(), params.map(|raw| raw.get().to_owned()));
                 tokio::spawn(async move {
                     let requests = Requests { served: &conversation.core.served, executes: &conversation };
                     let line = requests.answer(&request, &method, params.as_deref()).await;
-                    conversation.core.reply(id, line).await;
+                    conversation.core.reply(id, within, line).await;
                 });
             }
             Ok(Message::Malformed { id: request, problem }) => {
                 let core = Arc::clone(self);
                 let error = RpcError { code: codes::INVALID_REQUEST, message: problem, data: None };
                 let line = connection::refusal(request.get(), &error);
-                tokio::spawn(async move { core.reply(id, line).await });
+                tokio::spawn(async move { core.reply(id, within, line).await });
             }
             Ok(Message::Notification { method }) => tracing::debug!(plugin, %method, "a notification without meaning"),
-            Ok(Message::HttpPort(port)) => self.shared.with(|pool| {
-                if let Some(instance) = pool.instance_mut(id) {
-                    instance.connection.fail_handshake(Refusal::Port(port));
-                }
-            }),
+            Ok(Message::HttpPort(port)) => {
+                return self.shared.with(|pool| pool.fail_handshake(id, Refusal::Port(port)));
+            }
             Err(problem) => {
                 let shown = String::from_utf8_lossy(&message[..message.len().min(SHOWN_BYTES)]);
                 tracing::warn!(plugin, %problem, message = %shown, "skipped what a worker says that is no message");
             }
         }
+        false
     }
 
     /// Sends an answer to the worker that asked, once there is room for it.
-    async fn reply(&self, id: InstanceId, line: Vec<u8>) {
+    async fn reply(&self, id: InstanceId, within: Option<i64>, line: Vec<u8>) {
         let mut line = Some(line);
         loop {
             let room = self.shared.with(|pool| {
                 let instance = pool.instance(id)?;
                 if instance.has_room() {
-                    pool.tell(id, line.take()?, Kind::Answer);
+                    pool.tell(id, line.take()?, Kind::Answer(within));
                     return None;
                 }
                 // Made under the lock, so that no wake-up is missed.

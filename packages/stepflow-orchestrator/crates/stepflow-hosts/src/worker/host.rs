@@ -11,13 +11,15 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::core::Core;
+use super::http;
 use super::options::WorkerOptions;
 use super::pool::{Instance, Pool, Shared};
 use super::start_error::StartError;
 use super::status::{Health, InstanceStatus};
 use super::supervisor::{self, Starts};
 
-/// A plugin whose components worker processes serve, which this host starts, feeds and replaces.
+/// A plugin whose components workers serve. This host starts the processes, or finds the addresses; it feeds the
+/// workers, and replaces those that are lost.
 pub struct WorkerHost {
     core: Arc<Core>,
     stop: watch::Sender<bool>,
@@ -30,7 +32,7 @@ impl WorkerHost {
     /// Workers that are not started yet: the first task that is offered does it, if nobody has before.
     #[must_use]
     pub fn new(options: WorkerOptions, inbox: Arc<dyn Inbox>, served: Served) -> Self {
-        let starts = Arc::new(Starts::new(options.instances.max(1)));
+        let starts = Arc::new(Starts::new(options.slots()));
         let core = Arc::new(Core { options, shared: Shared::new(inbox), served });
         Self { core, stop: watch::Sender::new(false), starts, begun: Once::new(), supervisors: Mutex::default() }
     }
@@ -59,9 +61,12 @@ impl WorkerHost {
     /// Fills the plugin's slots, once.
     fn supervise(&self) {
         self.begun.call_once(|| {
-            let supervisor = |slot| {
-                let (core, starts) = (Arc::clone(&self.core), Arc::clone(&self.starts));
-                tokio::spawn(supervisor::supervise(core, slot, self.stop.subscribe(), starts))
+            let supervisor = |slot: usize| {
+                let (core, stop, starts) = (Arc::clone(&self.core), self.stop.subscribe(), Arc::clone(&self.starts));
+                match core.options.urls.get(slot).cloned() {
+                    Some(url) => tokio::spawn(http::supervise(core, slot, url, stop, starts)),
+                    None => tokio::spawn(supervisor::supervise(core, slot, stop, starts)),
+                }
             };
             self.supervisors.lock().extend((0..self.starts.slots()).map(supervisor));
         });

@@ -1,6 +1,6 @@
 //! One process of a worker with the tasks that serve its pipes: from its start to the last line that it left behind.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use stepflow_engine::ports::Lost;
@@ -11,6 +11,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::connection::Refusal;
 use super::core::Core;
+use super::http::{self, Conversation};
+use super::options::Transport;
 use super::pool::{InstanceId, Loss, Pool, Rupture, Signals, shut_down};
 use super::process::{self, Output, Process, Stdin};
 use super::start_error::StartError;
@@ -41,6 +43,8 @@ pub(crate) struct Incarnation {
     reader: JoinHandle<()>,
     stderr: JoinHandle<()>,
     writer: JoinHandle<()>,
+    /// When it serves HTTP.
+    http: OnceLock<Conversation>,
 }
 
 /// How a process died.
@@ -82,13 +86,14 @@ impl Incarnation {
             process,
             words,
             signals,
+            http: OnceLock::new(),
         })
     }
 
     /// Shakes hands and opens the worker for tasks.
-    pub(crate) async fn greet(&self, core: &Core, slot: usize) -> Result<(), Fault> {
+    pub(crate) async fn greet(&self, core: &Arc<Core>, slot: usize) -> Result<(), Fault> {
         tokio::select! {
-            greeted = timeout(core.options.start_timeout, core.greet(self.id, slot)) => match greeted {
+            greeted = timeout(core.options.start_timeout, self.shake_hands(core, slot)) => match greeted {
                 Ok(greeted) => greeted.map_err(Fault::Refused).inspect(|()| {
                     core.shared.with(|pool| pool.last_words = self.words.clone());
                 }),
@@ -96,6 +101,20 @@ impl Incarnation {
             },
             death = self.death() => Err(Fault::Ended(death.how)),
         }
+    }
+
+    async fn shake_hands(&self, core: &Arc<Core>, slot: usize) -> Result<(), Refusal> {
+        let port = match core.options.transport {
+            Transport::Http => core.port(self.id).await?,
+            Transport::Stdio => match core.greet(self.id, slot).await {
+                Err(Refusal::Port(port)) => port,
+                greeted => return greeted,
+            },
+        };
+        let conversation = http::move_to(core, self.id, port).await?;
+        // It is moved once.
+        let _ = self.http.set(conversation);
+        core.greet(self.id, slot).await
     }
 
     /// Waits until the process has ended, or can be of no more use.
@@ -176,7 +195,7 @@ impl Incarnation {
         if death.is_none() && !open {
             // It has nothing to do but to end by itself.
             core.shared.with(|pool| pool.instance_mut(self.id).map(|instance| instance.close()));
-            self.writer.abort();
+            self.ask_to_end();
             let _ = timeout(core.options.shutdown_grace, self.process.ended()).await;
         }
         match death {
@@ -225,14 +244,22 @@ impl Incarnation {
     /// Ends the process: first by the end of its input, then by SIGTERM, then by force.
     pub(crate) async fn shut_down(self, core: &Core) {
         core.shared.with(Pool::shut_down);
-        // It holds the pipe as well.
-        self.writer.abort();
+        self.ask_to_end();
         let grace = core.options.shutdown_grace;
         if timeout(grace, self.process.ended()).await.is_err() {
             self.process.terminate();
             let _ = timeout(grace, self.process.ended()).await;
         }
         self.finish(core, &Loss::Ordered(shut_down())).await;
+    }
+
+    /// On its pipes a worker ends with its input; one that serves HTTP knows only the signal.
+    fn ask_to_end(&self) {
+        // It holds the pipe as well.
+        self.writer.abort();
+        if self.http.get().is_some() {
+            self.process.terminate();
+        }
     }
 }
 
@@ -243,9 +270,20 @@ fn replaced() -> Lost {
     Lost { error, spends: false, back_off: false, suspect: false }
 }
 
-/// Reads the worker's messages until its stdout ends.
+/// Reads the worker's messages until its stdout ends. One that serves HTTP may write there what it wants.
 async fn read(core: Arc<Core>, id: InstanceId, stdout: Output) {
-    let ended = stdio::read_lines(stdout, |line| core.receive(id, line)).await;
+    let mut serves_http = false;
+    let ended = stdio::read_lines(stdout, |line| {
+        if serves_http {
+            tracing::info!(target: "worker", plugin = core.options.name, "{}", String::from_utf8_lossy(line));
+        } else {
+            serves_http = core.receive(id, None, line);
+        }
+    })
+    .await;
+    if serves_http {
+        return;
+    }
     let rupture = match ended {
         Ok(()) => Rupture { why: "it closed its stdout".to_owned(), telling: false },
         Err(error) => Rupture { why: error.to_string(), telling: true },

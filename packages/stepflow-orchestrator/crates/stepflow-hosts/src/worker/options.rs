@@ -1,10 +1,10 @@
-//! What the config says of a worker that the server starts itself.
+//! What the config says of workers: processes that the server starts, or addresses at which they listen.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A stdio worker: its process, its limits, what is done when it dies.
+/// The workers of a plugin: where they are, their limits, what is done when one is lost.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
     /// The plugin's name in the config.
@@ -22,6 +22,15 @@ pub struct WorkerOptions {
     pub withheld_env: Vec<String>,
     /// Where it runs. Absolute.
     pub cwd: PathBuf,
+    /// How the process is spoken to.
+    pub transport: Transport,
+    /// The addresses of workers over HTTP that somebody else has started. When there are any, no process is.
+    pub urls: Vec<String>,
+    /// What workers over HTTP want to see as a bearer token. A process that is started gets it as
+    /// `STEPFLOW_WORKER_TOKEN`.
+    pub token: Option<String>,
+    /// How a process that serves HTTP is asked whether it is up.
+    pub health_check: HealthCheck,
     /// How long it may take until it has answered the handshake.
     pub start_timeout: Duration,
     /// How many processes are started.
@@ -51,6 +60,10 @@ impl WorkerOptions {
             inherit_env: None,
             withheld_env: Vec::new(),
             cwd: cwd.into(),
+            transport: Transport::default(),
+            urls: Vec::new(),
+            token: None,
+            health_check: HealthCheck::default(),
             start_timeout: Duration::from_secs(300),
             instances: 1,
             max_concurrency: None,
@@ -59,6 +72,45 @@ impl WorkerOptions {
             shutdown_grace: Duration::from_secs(2),
             restart: RestartPolicy::default(),
         }
+    }
+
+    /// Workers that somebody else has started, with the defaults of the config.
+    #[must_use]
+    pub fn at(name: impl Into<String>, urls: impl IntoIterator<Item = String>) -> Self {
+        Self { urls: urls.into_iter().collect(), ..Self::new(name, "", "") }
+    }
+
+    /// How many workers the plugin has.
+    pub(crate) fn slots(&self) -> usize {
+        if self.urls.is_empty() { self.instances.max(1) } else { self.urls.len() }
+    }
+}
+
+/// How a process is spoken to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// On its pipes, unless the first line of its stdout names a port: then it serves HTTP there.
+    #[default]
+    Stdio,
+    /// Over HTTP, on the port that a line of its stdout names.
+    Http,
+}
+
+/// How a worker over HTTP is asked whether it is up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// The path that answers with success then.
+    pub path: String,
+    /// How long that may take from when the port is known.
+    pub timeout: Duration,
+    /// The wait between two questions.
+    pub retry_delay: Duration,
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        let (timeout, retry_delay) = (Duration::from_secs(60), Duration::from_millis(100));
+        Self { path: "/health".to_owned(), timeout, retry_delay }
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) use instance::{Instance, InstanceId, Rupture, Signals};
 pub(crate) use loss::Loss;
 pub(crate) use shared::{Said, Shared};
 
-use super::connection::{Asked, Open};
+use super::connection::{Asked, Open, Refusal};
 use super::execute::Verdict;
 use super::message::Body;
 use super::options::RestartPolicy;
@@ -176,6 +176,19 @@ impl Pool {
         instance.leave();
         if let Some(open) = instance.connection.withdraw(request) {
             self.not_accepted(id, open);
+        }
+    }
+
+    /// Ends the handshake of an instance for a reason that came by other means than an answer.
+    /// `false` when there is none.
+    pub(crate) fn fail_handshake(&mut self, id: InstanceId, refusal: Refusal) -> bool {
+        self.instance_mut(id).is_some_and(|instance| instance.connection.fail_handshake(refusal))
+    }
+
+    /// From now on an instance is spoken to over HTTP, on a port of its own.
+    pub(crate) fn rewire(&mut self, id: InstanceId, wire: Wire, port: u16) {
+        if let Some(instance) = self.instance_mut(id) {
+            instance.rewire(wire, port);
         }
     }
 

@@ -210,7 +210,9 @@ fn command(program: &Path, options: &WorkerOptions) -> Command {
         command.env_remove(name);
     }
     // A worker that serves HTTP is to choose a free port.
-    command.env("STEPFLOW_WORKER_PORT", "0").envs(&options.env);
+    command.env("STEPFLOW_WORKER_PORT", "0");
+    command.envs(options.token.iter().map(|token| ("STEPFLOW_WORKER_TOKEN", token)));
+    command.envs(&options.env);
     die_with_parent(&mut command);
     command
 }

@@ -74,6 +74,41 @@ pub enum StartError {
         /// Its last lines on stderr.
         stderr: String,
     },
+    /// The process said that it serves HTTP, and does not.
+    #[error("plugin `{plugin}`: `{command}` serves HTTP, but is not reached: {problem}{}", last_words(.stderr))]
+    NotUp {
+        /// The plugin's name.
+        plugin: String,
+        /// The command line.
+        command: String,
+        /// What went wrong.
+        problem: String,
+        /// Its last lines on stderr.
+        stderr: String,
+    },
+    /// Nothing answers at the address.
+    #[error(
+        "plugin `{plugin}`: the worker at `{url}` is not reached: {problem}\n\
+         hint: start it, or correct the plugin's `url`"
+    )]
+    Unreached {
+        /// The plugin's name.
+        plugin: String,
+        /// The address.
+        url: String,
+        /// What went wrong.
+        problem: String,
+    },
+    /// What answers at the address is not a worker, or not for us.
+    #[error("plugin `{plugin}`: what listens at `{url}` cannot be used as a worker: {problem}")]
+    NotAWorker {
+        /// The plugin's name.
+        plugin: String,
+        /// The address.
+        url: String,
+        /// What it said.
+        problem: String,
+    },
     /// The host was shut down meanwhile.
     #[error("plugin `{plugin}` was shut down before it had started")]
     ShutDown {

@@ -216,9 +216,11 @@ impl Core {
         match fault {
             Fault::Ended(status) => StartError::Died { plugin, command, status, stderr },
             Fault::TimedOut => StartError::Timeout { plugin, command, after: self.options.start_timeout, stderr },
+            Fault::Refused(Refusal::Unreached(problem)) => StartError::NotUp { plugin, command, problem, stderr },
             Fault::Refused(Refusal::Protocol(problem)) => StartError::Protocol { plugin, command, problem, stderr },
+            // A second one.
             Fault::Refused(Refusal::Port(port)) => {
-                let problem = format!("it serves HTTP on port {port}, and this server drives workers on stdio only");
+                let problem = format!("it says again that it serves HTTP, now on port {port}");
                 StartError::Protocol { plugin, command, problem, stderr }
             }
         }

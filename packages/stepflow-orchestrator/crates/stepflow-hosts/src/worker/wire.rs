@@ -24,8 +24,8 @@ pub(crate) enum Kind {
     Call(i64),
     /// Nobody answers it.
     Notification,
-    /// The answer to a request of the worker.
-    Answer,
+    /// The answer to a request of the worker, with the request on whose stream that came.
+    Answer(Option<i64>),
 }
 
 /// How messages leave.

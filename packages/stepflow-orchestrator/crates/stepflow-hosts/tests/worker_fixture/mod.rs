@@ -12,7 +12,7 @@ use futures_util::future::{BoxFuture, ready};
 use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::{RunRequest, Runs, RunsError, Served};
 use stepflow_flow::Plan;
-use stepflow_hosts::{RestartPolicy, StartError, WorkerHost, WorkerOptions};
+use stepflow_hosts::{RestartPolicy, StartError, Transport, WorkerHost, WorkerOptions};
 use stepflow_protocol::{FlowId, ResultOrder, RunId, RunStatusProtocol};
 use uuid::Uuid;
 
@@ -108,6 +108,21 @@ impl Builder {
 
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.options.shutdown_grace = grace;
+        self
+    }
+
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.options.transport = transport;
+        self
+    }
+
+    pub fn token(mut self, token: &str) -> Self {
+        self.options.token = Some(token.to_owned());
+        self
+    }
+
+    pub fn health_timeout(mut self, timeout: Duration) -> Self {
+        self.options.health_check.timeout = timeout;
         self
     }
 

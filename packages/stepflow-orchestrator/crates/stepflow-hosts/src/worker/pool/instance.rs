@@ -167,6 +167,12 @@ impl Instance {
         self.signals.attention.notify_one();
     }
 
+    /// From now on the worker is spoken to over HTTP, on a port of its own.
+    pub(super) fn rewire(&mut self, wire: Wire, port: u16) {
+        self.wire = wire;
+        self.address = format!("{}, port {port}", self.address);
+    }
+
     /// Says no more to the worker.
     pub(crate) fn close(&mut self) {
         self.wire.close();
@@ -192,6 +198,6 @@ impl Instance {
 fn started(kind: Kind, about: &Arc<About>) -> Option<Said> {
     match kind {
         Kind::Execute(_, task) => Some(Said::Started(task, Arc::clone(about))),
-        Kind::Call(_) | Kind::Notification | Kind::Answer => None,
+        Kind::Call(_) | Kind::Notification | Kind::Answer(_) => None,
     }
 }

@@ -1,0 +1,22 @@
+//! Workers over HTTP: each message is a POST of its own, its answer one message or a stream of them.
+//!
+//! `sse` reads streams and `address` URLs; `connections` keeps connections open, `client` is what is said over them and
+//! `refused` what servers say instead of an answer. `session` is how messages reach a worker, `traffic` the messages
+//! under way, `conversation` the two together. A `peer` is a worker that somebody else has started, and
+//! `supervisor` keeps to it; `local` is a process of ours that serves HTTP.
+
+mod address;
+mod client;
+mod connections;
+mod conversation;
+mod local;
+mod peer;
+mod refused;
+mod session;
+mod sse;
+mod supervisor;
+mod traffic;
+
+pub(crate) use conversation::Conversation;
+pub(crate) use local::move_to;
+pub(crate) use supervisor::supervise;

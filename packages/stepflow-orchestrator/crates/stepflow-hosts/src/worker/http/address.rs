@@ -1,0 +1,124 @@
+//! The URL of a worker, and the places below it. Behind a proxy a worker does not know under which path it is reached,
+//! so every place is looked for below the URL's own path, and with its own query.
+
+use hyper::Uri;
+use hyper::header::HeaderValue;
+use hyper::http::uri::PathAndQuery;
+
+use crate::http::refusal;
+
+/// The address of a worker.
+#[derive(Debug, Clone)]
+pub(crate) struct Address {
+    uri: Uri,
+    host: HeaderValue,
+}
+
+impl Address {
+    /// # Errors
+    /// Why this is not an address that can be asked.
+    pub(crate) fn parse(url: &str) -> Result<Self, String> {
+        let uri: Uri = url.parse().map_err(|error| format!("it is no URL ({error})"))?;
+        if let Some(problem) = refusal(uri.scheme_str()) {
+            return Err(problem.to_owned());
+        }
+        let host = uri.host().ok_or("it names no host")?;
+        let host = uri.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let host = HeaderValue::try_from(host).map_err(|error| error.to_string())?;
+        Ok(Self { uri, host })
+    }
+
+    /// Where connections lead.
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// The host with its port, for people.
+    pub(crate) fn authority(&self) -> &str {
+        self.host.to_str().unwrap_or_default()
+    }
+
+    /// The header `Host`.
+    pub(crate) fn host(&self) -> &HeaderValue {
+        &self.host
+    }
+
+    /// Where messages go that belong to no session: exactly what was configured.
+    pub(crate) fn root(&self) -> PathAndQuery {
+        self.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"))
+    }
+
+    /// A place below: `/health`, `/runtime/events?sessionId=…`.
+    ///
+    /// # Errors
+    /// When it is no path.
+    pub(crate) fn below(&self, place: &str) -> Result<PathAndQuery, String> {
+        let (path, query) = place.split_once('?').unwrap_or((place, ""));
+        let queries: Vec<&str> =
+            self.uri.query().into_iter().chain([query]).filter(|query| !query.is_empty()).collect();
+        let mark = if queries.is_empty() { "" } else { "?" };
+        let whole = format!("{}{path}{mark}{}", self.uri.path().trim_end_matches('/'), queries.join("&"));
+        whole.parse().map_err(|error| format!("`{place}` is no path ({error})"))
+    }
+
+    /// Where a session's messages go, as the worker names it: a path below, or a whole URL of the same server.
+    ///
+    /// # Errors
+    /// When it leads elsewhere: the token is for one server.
+    pub(crate) fn endpoint(&self, named: &str) -> Result<PathAndQuery, String> {
+        if named.starts_with('/') && !named.starts_with("//") {
+            return self.below(named);
+        }
+        let uri: Uri = named.parse().map_err(|error| format!("its `endpoint` `{named}` is no URL ({error})"))?;
+        if (uri.scheme(), uri.authority()) != (self.uri.scheme(), self.uri.authority()) {
+            return Err(format!("its `endpoint` `{named}` is not below `{}`", self.uri));
+        }
+        Ok(uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(url: &str) -> Address {
+        Address::parse(url).unwrap()
+    }
+
+    #[test]
+    fn messages_go_exactly_where_the_config_says() {
+        for (url, root) in [("http://h", "/"), ("http://h:1/a/b", "/a/b"), ("http://h/a/?k=1", "/a/?k=1")] {
+            assert_eq!(address(url).root(), root);
+        }
+    }
+
+    #[test]
+    fn places_are_below_the_path_and_keep_the_query() {
+        for (url, place) in [
+            ("http://h", "/runtime/events?sessionId=7"),
+            ("http://h/", "/runtime/events?sessionId=7"),
+            ("http://h/nlp/", "/nlp/runtime/events?sessionId=7"),
+            ("http://h/nlp?k=1", "/nlp/runtime/events?k=1&sessionId=7"),
+        ] {
+            assert_eq!(address(url).below("/runtime/events?sessionId=7").unwrap(), place);
+        }
+    }
+
+    #[test]
+    fn a_session_stays_with_its_server() {
+        let address = address("http://h:1/nlp");
+        assert_eq!(address.endpoint("/?sessionId=7").unwrap(), "/nlp/?sessionId=7");
+        assert_eq!(address.endpoint("http://h:1/x?sessionId=7").unwrap(), "/x?sessionId=7");
+        for elsewhere in ["http://other/?sessionId=7", "https://h:1/", "//other/", "", "here"] {
+            assert!(address.endpoint(elsewhere).is_err(), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_refused() {
+        for url in ["", "/path", "ftp://h", "h:80", "http://"] {
+            assert!(Address::parse(url).is_err(), "{url}");
+        }
+        assert_eq!(address("http://user:secret@h:1").host(), "h:1");
+    }
+}

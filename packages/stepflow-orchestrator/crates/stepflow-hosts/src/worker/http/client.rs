@@ -1,0 +1,188 @@
+//! What is said to one worker over HTTP: messages by POST, streams and health by GET; and what its server, or a proxy
+//! before it, made of that.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::http::request;
+use hyper::http::uri::PathAndQuery;
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::address::Address;
+use super::connections::{Connection, Connections, Fault};
+use super::refused::Refused;
+use super::sse::{Event, Parser};
+use crate::http::causes;
+
+/// The longest message that is read.
+const MAX_MESSAGE: usize = 256 * 1024 * 1024;
+
+/// Which process behind an address holds a stream: echoed with the answers to its requests, so that a load balancer
+/// leads them there.
+const INSTANCE: HeaderName = HeaderName::from_static("stepflow-instance-id");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+/// Published workers want both, literally.
+const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+
+/// The way to one worker.
+pub(crate) struct Client {
+    pub(crate) address: Address,
+    connections: Connections,
+    token: Option<HeaderValue>,
+}
+
+/// What came of a message.
+pub(crate) enum Reply {
+    /// It was taken, and there is nothing to say.
+    Accepted,
+    /// One message.
+    Message(Bytes),
+    /// A stream of messages.
+    Events(Box<Events>),
+    /// It was not taken.
+    Refused(Refused),
+}
+
+/// A stream of events.
+pub(crate) struct Events {
+    body: Incoming,
+    parser: Parser,
+    read: VecDeque<Event>,
+    instance: Option<HeaderValue>,
+    connection: Connection,
+}
+
+impl Client {
+    /// # Errors
+    /// When the token is not one line of ASCII.
+    pub(crate) fn new(address: Address, token: Option<&str>) -> Result<Self, String> {
+        let bearer = |token| HeaderValue::try_from(format!("Bearer {token}"));
+        let mut token = token.map(bearer).transpose().map_err(|_| "its `token` is not one line of ASCII")?;
+        token.iter_mut().for_each(|token| token.set_sensitive(true));
+        let connections = Connections::new(address.uri().clone());
+        Ok(Self { address, connections, token })
+    }
+
+    /// Sends a message. `instance` is the process that is to have it.
+    pub(crate) async fn post(
+        &self,
+        to: &PathAndQuery,
+        message: Bytes,
+        instance: Option<&HeaderValue>,
+    ) -> Result<Reply, Fault> {
+        let mut request = self.request(Method::POST, to).header(CONTENT_TYPE, JSON).header(ACCEPT, BOTH);
+        if let Some(instance) = instance {
+            request = request.header(INSTANCE, instance);
+        }
+        let (answer, connection) = self.send(request, message).await?;
+        let (status, kind) = (answer.status(), content_type(answer.headers()));
+        if status.is_success() && kind == Some("text/event-stream") {
+            return Ok(Reply::Events(Events::new(answer, connection)));
+        }
+        let body = self.whole(answer, connection).await?;
+        Ok(match () {
+            () if !status.is_success() => Reply::Refused(Refused::new(status, body)),
+            // Published workers say `""` where there is nothing to say.
+            () if body.is_empty() || status == StatusCode::ACCEPTED => Reply::Accepted,
+            () => Reply::Message(body),
+        })
+    }
+
+    /// Opens a stream.
+    pub(crate) async fn events(&self, from: &PathAndQuery, last_id: Option<&str>) -> Result<Reply, Fault> {
+        let mut request = self.request(Method::GET, from).header(ACCEPT, EVENTS);
+        if let Some(last_id) = last_id {
+            request = request.header("last-event-id", last_id);
+        }
+        let (answer, connection) = self.send(request, Bytes::new()).await?;
+        let status = answer.status();
+        if status.is_success() && content_type(answer.headers()) == Some("text/event-stream") {
+            return Ok(Reply::Events(Events::new(answer, connection)));
+        }
+        Ok(Reply::Refused(Refused::new(status, self.whole(answer, connection).await?)))
+    }
+
+    /// How a place answers.
+    pub(crate) async fn status(&self, place: &PathAndQuery) -> Result<StatusCode, Fault> {
+        let request = self.request(Method::GET, place).header(ACCEPT, "*/*");
+        let (answer, connection) = self.send(request, Bytes::new()).await?;
+        let status = answer.status();
+        self.whole(answer, connection).await?;
+        Ok(status)
+    }
+
+    /// Gives back the connection of a stream that has ended.
+    pub(crate) fn ended(&self, events: Box<Events>) {
+        self.connections.keep(events.connection);
+    }
+
+    fn request(&self, method: Method, to: &PathAndQuery) -> request::Builder {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(to.as_str())
+            .header(HOST, self.address.host())
+            .header(USER_AGENT, concat!("stepflow/", env!("CARGO_PKG_VERSION")));
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token);
+        }
+        request
+    }
+
+    async fn send(&self, request: request::Builder, body: Bytes) -> Result<(Response<Incoming>, Connection), Fault> {
+        let request = request.body(Full::new(body)).map_err(|error| Fault::NotSent(error.to_string()))?;
+        self.connections.send(request).await
+    }
+
+    async fn whole(&self, answer: Response<Incoming>, connection: Connection) -> Result<Bytes, Fault> {
+        let body = Limited::new(answer.into_body(), MAX_MESSAGE).collect().await;
+        let body = body.map_err(|error| Fault::Broken(format!("its answer broke off: {}", causes(&*error))))?;
+        self.connections.keep(connection);
+        Ok(body.to_bytes())
+    }
+}
+
+impl Events {
+    fn new(answer: Response<Incoming>, connection: Connection) -> Box<Self> {
+        let instance = answer.headers().get(INSTANCE).filter(|instance| !instance.is_empty()).cloned();
+        let (body, parser, read) = (answer.into_body(), Parser::default(), VecDeque::new());
+        Box::new(Self { body, parser, read, instance, connection })
+    }
+
+    /// The process that holds the stream, where it says so.
+    pub(crate) fn instance(&self) -> Option<&HeaderValue> {
+        self.instance.as_ref()
+    }
+
+    /// What the stream says about how it may be taken up again.
+    pub(crate) fn parser(&self) -> &Parser {
+        &self.parser
+    }
+
+    /// The next event; `None` at the end of the stream.
+    ///
+    /// # Errors
+    /// Why nothing more can be read.
+    pub(crate) async fn next(&mut self) -> Result<Option<Event>, String> {
+        loop {
+            if let Some(event) = self.read.pop_front() {
+                return Ok(Some(event));
+            }
+            let Some(frame) = self.body.frame().await else { return Ok(None) };
+            // Trailers say nothing.
+            if let Ok(bytes) = frame.map_err(|error| causes(&error))?.into_data() {
+                self.parser.feed(&bytes, |event| self.read.push_back(event)).map_err(|error| error.to_string())?;
+            }
+        }
+    }
+}
+
+/// The media type, without its parameters, where it is one of those that matter.
+fn content_type(headers: &HeaderMap) -> Option<&'static str> {
+    let named = headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').next()?.trim().to_ascii_lowercase();
+    ["application/json", "text/event-stream"].into_iter().find(|known| *known == named)
+}

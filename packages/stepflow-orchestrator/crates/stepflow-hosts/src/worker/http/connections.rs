@@ -1,0 +1,132 @@
+//! Connections to one worker: kept open between requests, and each request is known to have been sent or not.
+
+use std::collections::VecDeque;
+use std::net::TcpStream;
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::rt::{Read, Write};
+use hyper::service::Service as _;
+use hyper::{Request, Response, Uri};
+use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use crate::http::{Connector, causes, connector, plain};
+
+/// How long a connection is used again after its last answer. Servers close idle ones, uvicorn after 5 s, and a request
+/// that meets the end of its connection may have been carried out or not.
+const MAX_IDLE: Duration = Duration::from_secs(3);
+
+/// The connections to one address.
+pub(crate) struct Connections {
+    address: Uri,
+    secure: OnceCell<Connector>,
+    /// The one that was used last is at the back.
+    idle: Mutex<VecDeque<(Instant, Connection)>>,
+}
+
+/// Our end of a connection that has no request open; its other half is a task that ends with the connection.
+pub(crate) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    /// The same socket. `None` where there is TLS.
+    socket: Option<TcpStream>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The worker has not seen the request.
+    NotSent(String),
+    /// The worker may have seen the request.
+    Broken(String),
+}
+
+impl Connections {
+    pub(crate) fn new(address: Uri) -> Self {
+        Self { address, secure: OnceCell::new(), idle: Mutex::default() }
+    }
+
+    /// Sends a request. The connection is to be kept with [`Connections::keep`] when the answer has been read to its
+    /// end.
+    pub(crate) async fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<(Response<Incoming>, Connection), Fault> {
+        loop {
+            let (mut connection, fresh) = match self.idle().await {
+                Some(idle) => (idle, false),
+                None => (self.open().await.map_err(Fault::NotSent)?, true),
+            };
+            match connection.sender.try_send_request(request).await {
+                Ok(answer) => return Ok((answer, connection)),
+                Err(mut error) => match error.take_message() {
+                    // The worker closed it while it was idle.
+                    Some(unsent) if !fresh => request = unsent,
+                    Some(_) => return Err(Fault::NotSent(causes(error.error()))),
+                    None => return Err(Fault::Broken(causes(error.error()))),
+                },
+            }
+        }
+    }
+
+    /// Keeps a connection for the next request.
+    pub(crate) fn keep(&self, connection: Connection) {
+        let mut idle = self.idle.lock();
+        while idle.front().is_some_and(|(since, _)| since.elapsed() > MAX_IDLE) {
+            idle.pop_front();
+        }
+        idle.push_back((Instant::now(), connection));
+    }
+
+    /// An open connection that can be used at once.
+    async fn idle(&self) -> Option<Connection> {
+        loop {
+            let (since, mut connection) = self.idle.lock().pop_back()?;
+            if since.elapsed() > MAX_IDLE {
+                // The others are older.
+                self.idle.lock().clear();
+                return None;
+            }
+            if !connection.was_closed() && connection.sender.ready().await.is_ok() {
+                return Some(connection);
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Connection, String> {
+        if self.address.scheme_str() != Some("https") {
+            let connector = TowerToHyperService::new(plain());
+            let stream = connector.call(self.address.clone()).await.map_err(why)?;
+            let socket = stream.inner().as_fd().try_clone_to_owned().map_err(|error| error.to_string())?;
+            return Ok(Connection { sender: greet(stream).await?, socket: Some(socket.into()) });
+        }
+        let connector = TowerToHyperService::new(self.secure.get_or_try_init(connector).await?.clone());
+        let stream = connector.call(self.address.clone()).await.map_err(why)?;
+        Ok(Connection { sender: greet(stream).await?, socket: None })
+    }
+}
+
+impl Connection {
+    /// Whether the worker has closed it. Its task learns that too, but maybe after a request was lost in it.
+    fn was_closed(&self) -> bool {
+        let waits = |error: std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
+        self.socket.as_ref().is_some_and(|socket| !socket.peek(&mut [0]).is_err_and(waits))
+    }
+}
+
+fn why(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> String {
+    causes(error.into().as_ref())
+}
+
+async fn greet(stream: impl Read + Write + Unpin + Send + 'static) -> Result<SendRequest<Full<Bytes>>, String> {
+    let (sender, connection) = http1::handshake(stream).await.map_err(|error| causes(&error))?;
+    // How it ended is told to whoever waits for an answer.
+    tokio::spawn(async move { _ = connection.await });
+    Ok(sender)
+}

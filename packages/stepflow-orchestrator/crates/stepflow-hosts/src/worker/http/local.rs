@@ -1,0 +1,54 @@
+//! A process of ours that serves HTTP on a port: it is waited for until it is up, and spoken to there from then on.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::address::Address;
+use super::client::Client;
+use super::connections::Fault;
+use super::conversation::Conversation;
+use super::session::{Session, Trouble};
+use crate::worker::connection::Refusal;
+use crate::worker::core::Core;
+use crate::worker::options::HealthCheck;
+use crate::worker::pool::InstanceId;
+use crate::worker::wire::Wire;
+
+/// Moves the conversation with a process from its pipes to this port.
+pub(crate) async fn move_to(core: &Arc<Core>, id: InstanceId, port: u16) -> Result<Conversation, Refusal> {
+    let address = Address::parse(&format!("http://127.0.0.1:{port}")).map_err(Refusal::Protocol)?;
+    let client = Client::new(address, core.options.token.as_deref()).map_err(Refusal::Protocol)?;
+    wait_until_up(&client, &core.options.health_check).await.map_err(Refusal::Unreached)?;
+    let client = Arc::new(client);
+    let session = Session::open(&client).await.map_err(|trouble| match trouble {
+        Trouble::Absent(problem) => Refusal::Unreached(problem),
+        Trouble::Wrong(problem) => Refusal::Protocol(problem),
+    })?;
+    let (sender, outgoing) = mpsc::unbounded_channel();
+    core.shared.with(|pool| pool.rewire(id, Wire::Messages(Some(sender)), port));
+    Ok(Conversation::start(core, id, &client, session, true, outgoing))
+}
+
+async fn wait_until_up(client: &Client, check: &HealthCheck) -> Result<(), String> {
+    let place = client.address.below(&check.path)?;
+    let deadline = Instant::now() + check.timeout;
+    let mut seen = "no answer".to_owned();
+    loop {
+        match timeout_at(deadline, client.status(&place)).await {
+            Ok(Ok(status)) if status.is_success() => return Ok(()),
+            Ok(Ok(status)) => seen = format!("HTTP {status}"),
+            Ok(Err(Fault::NotSent(problem) | Fault::Broken(problem))) => seen = problem,
+            Err(_) => {}
+        }
+        if Instant::now() + check.retry_delay >= deadline {
+            let (url, limit) = (client.address.uri(), check.timeout.as_secs_f64());
+            return Err(format!(
+                "its health check, `{}` at `{url}`, had no success within {limit} s: {seen}",
+                check.path
+            ));
+        }
+        sleep(check.retry_delay).await;
+    }
+}

@@ -1,0 +1,152 @@
+//! A worker that somebody else has started, from its handshake until it is lost or has done its last task.
+
+use std::sync::Arc;
+
+use stepflow_protocol::{ErrorKind, FlowError, Value};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep_until, timeout};
+
+use super::client::Client;
+use super::conversation::Conversation;
+use super::session::{Session, Trouble};
+use crate::worker::connection::Refusal;
+use crate::worker::core::Core;
+use crate::worker::pool::{InstanceId, Loss, Signals, shut_down};
+use crate::worker::start_error::StartError;
+use crate::worker::status::InstanceState;
+use crate::worker::supervisor::stopped;
+use crate::worker::wire::Wire;
+
+/// A worker that has answered. Dropping it gives up what it has.
+pub(crate) struct Peer {
+    core: Arc<Core>,
+    id: InstanceId,
+    url: String,
+    signals: Signals,
+    conversation: Conversation,
+}
+
+/// What became of a worker.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Parting {
+    /// It is gone; how, for people.
+    Lost(String),
+    /// It takes no more tasks.
+    Leaving,
+    /// And has none left.
+    Idle,
+}
+
+impl Peer {
+    /// Begins a conversation and shakes hands; then tasks go out.
+    pub(crate) async fn begin(
+        core: &Arc<Core>,
+        slot: usize,
+        url: &str,
+        client: &Arc<Client>,
+    ) -> Result<Self, StartError> {
+        let session = Session::open(client).await.map_err(|trouble| core.not_met(url, trouble))?;
+        let (sender, outgoing) = mpsc::unbounded_channel();
+        let name = format!("{}/{}", core.options.name, client.address.authority());
+        let (id, signals) = core.enter(name, url.to_owned(), Wire::Messages(Some(sender)));
+        let conversation = Conversation::start(core, id, client, session, false, outgoing);
+        let peer = Self { core: Arc::clone(core), id, url: url.to_owned(), signals, conversation };
+        let limit = core.options.start_timeout;
+        let trouble = match timeout(limit, core.greet(id, slot)).await {
+            Ok(Ok(())) => return Ok(peer),
+            Ok(Err(Refusal::Protocol(problem))) => Trouble::Wrong(problem),
+            Ok(Err(Refusal::Unreached(problem))) => Trouble::Absent(problem),
+            Ok(Err(Refusal::Port(port))) => Trouble::Wrong(format!("it answered with the port {port}")),
+            Err(_) => Trouble::Absent(format!("it did not answer the handshake within {} s", limit.as_secs_f64())),
+        };
+        Err(core.not_met(url, trouble))
+    }
+
+    /// How many executes it has answered.
+    pub(crate) fn answered(&self) -> u64 {
+        self.core.shared.look(|pool| pool.instance(self.id).map_or(0, |instance| instance.answered))
+    }
+
+    /// Waits until no more tasks go out.
+    pub(crate) async fn parting(&self) -> Parting {
+        self.watch(|state, _| (state == InstanceState::Leaving).then_some(Parting::Leaving)).await
+    }
+
+    /// Waits until a worker that gets no more tasks has none left, and lets it go.
+    pub(crate) async fn retire(self, mut stop: watch::Receiver<bool>) {
+        let parting = tokio::select! {
+            parting = self.watch(|_, open| (open == 0).then_some(Parting::Idle)) => parting,
+            () = stopped(&mut stop) => Parting::Idle,
+        };
+        if let Parting::Lost(how) = parting {
+            self.lost(&how);
+        }
+    }
+
+    /// Gives up a worker that is gone.
+    pub(crate) fn lost(self, how: &str) {
+        let plugin = &self.core.options.name;
+        tracing::warn!(plugin, url = self.url, "the worker was lost: {how}");
+        let message =
+            format!("the worker of plugin `{plugin}` at `{}` was lost in the middle of the step: {how}", self.url);
+        let error = FlowError::new(ErrorKind::Unreachable, message).with([("plugin", Value::string(plugin))]);
+        self.core.shared.with(|pool| pool.unlink(self.id, &Loss::Crash(error)));
+    }
+
+    /// Waits until the worker is lost or `done` says what it has come to, from its state and how many executes it has.
+    /// Nobody can replace it when a cancelled execute does not end: that is broken off, and its slot is free.
+    async fn watch(&self, done: impl Fn(InstanceState, usize) -> Option<Parting>) -> Parting {
+        let mut rupture = self.signals.rupture.subscribe();
+        loop {
+            let seen = self.core.shared.look(|pool| {
+                let instance = pool.instance(self.id)?;
+                let due =
+                    instance.connection.cancelled().map(|(request, at)| (at + self.core.options.cancel_grace, request));
+                Some((instance.state, instance.connection.open().len(), due.min()))
+            });
+            let Some((state, open, due)) = seen else { return Parting::Idle };
+            if let Some(parting) = done(state, open) {
+                return parting;
+            }
+            let overdue = async {
+                match due {
+                    Some((due, request)) => {
+                        sleep_until(due).await;
+                        request
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                rupture = rupture.wait_for(Option::is_some) => {
+                    let why = rupture.ok().and_then(|rupture| Some(rupture.as_ref()?.why.clone()));
+                    return Parting::Lost(why.unwrap_or_default());
+                }
+                () = self.signals.attention.notified() => {}
+                request = overdue => self.break_off(request),
+            }
+        }
+    }
+
+    fn break_off(&self, request: i64) {
+        self.conversation.break_off(request);
+        self.core.shared.with(|pool| pool.lose(self.id, request, shut_down()));
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.core.shared.with(|pool| pool.unlink(self.id, &Loss::Ordered(shut_down())));
+    }
+}
+
+impl Core {
+    /// Why there is no conversation with the worker at an address.
+    pub(crate) fn not_met(&self, url: &str, trouble: Trouble) -> StartError {
+        let (plugin, url) = (self.options.name.clone(), url.to_owned());
+        match trouble {
+            Trouble::Absent(problem) => StartError::Unreached { plugin, url, problem },
+            Trouble::Wrong(problem) => StartError::NotAWorker { plugin, url, problem },
+        }
+    }
+}

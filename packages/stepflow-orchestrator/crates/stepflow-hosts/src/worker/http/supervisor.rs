@@ -1,0 +1,104 @@
+//! Keeps a conversation with the worker at one address: begins it, notices its end, begins it again.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::address::Address;
+use super::client::Client;
+use super::peer::{Parting, Peer};
+use super::session::Trouble;
+use crate::worker::core::Core;
+use crate::worker::start_error::StartError;
+use crate::worker::supervisor::{Starts, stopped};
+
+/// How a conversation ended.
+enum End {
+    /// It had not begun.
+    NotBegun(StartError),
+    /// The worker is lost or takes no more tasks.
+    Over {
+        /// It has answered some.
+        was_of_use: bool,
+    },
+    /// We were asked to end.
+    ShutDown,
+}
+
+/// Runs until `stop` says true or its sender is gone.
+pub(crate) async fn supervise(
+    core: Arc<Core>,
+    slot: usize,
+    url: String,
+    mut stop: watch::Receiver<bool>,
+    starts: Arc<Starts>,
+) {
+    let client = Address::parse(&url).and_then(|address| Client::new(address, core.options.token.as_deref()));
+    let client = client.map(Arc::new).map_err(|problem| core.not_met(&url, Trouble::Wrong(problem)));
+    let (mut has_served, mut failures) = (false, 0);
+    let mut leaving = JoinSet::new();
+    loop {
+        let end = match &client {
+            Ok(client) => converse(&core, slot, &url, client, &mut stop, &starts, &mut leaving).await,
+            Err(error) => End::NotBegun(error.clone()),
+        };
+        failures = if matches!(end, End::Over { was_of_use: true }) { 1 } else { failures + 1 };
+        match end {
+            End::ShutDown => break,
+            End::Over { .. } => has_served = true,
+            End::NotBegun(error) => {
+                // One that has served is waited for as long as a process that crashes is.
+                if !has_served || failures >= core.options.restart.crashes {
+                    let refusal = error.as_flow_error(&core.options.name);
+                    core.shared.with(|pool| pool.start_failed(slot, starts.slots(), refusal));
+                }
+                if has_served || failures > 1 {
+                    tracing::warn!(plugin = core.options.name, "{error}");
+                } else {
+                    // The answer of `start`, and its caller's to report.
+                    starts.failed(slot, error);
+                }
+            }
+        }
+        while leaving.try_join_next().is_some() {}
+        tokio::select! {
+            () = sleep(core.options.restart.delay(failures)) => {}
+            () = stopped(&mut stop) => break,
+        }
+    }
+    while leaving.join_next().await.is_some() {}
+}
+
+/// One conversation, as long as tasks go out.
+async fn converse(
+    core: &Arc<Core>,
+    slot: usize,
+    url: &str,
+    client: &Arc<Client>,
+    stop: &mut watch::Receiver<bool>,
+    starts: &Starts,
+    leaving: &mut JoinSet<()>,
+) -> End {
+    let begun = tokio::select! {
+        begun = Peer::begin(core, slot, url, client) => begun,
+        () = stopped(stop) => return End::ShutDown,
+    };
+    let peer = match begun {
+        Ok(peer) => peer,
+        Err(error) => return End::NotBegun(error),
+    };
+    starts.ready(slot);
+    let parting = tokio::select! {
+        parting = peer.parting() => parting,
+        () = stopped(stop) => return End::ShutDown,
+    };
+    let was_of_use = peer.answered() > 0;
+    match parting {
+        Parting::Lost(how) => peer.lost(&how),
+        // What it has, it finishes.
+        Parting::Leaving | Parting::Idle => _ = leaving.spawn(peer.retire(stop.clone())),
+    }
+    End::Over { was_of_use }
+}

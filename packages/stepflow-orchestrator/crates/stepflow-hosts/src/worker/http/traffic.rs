@@ -1,0 +1,275 @@
+//! Carries the messages of one instance: each is a POST of its own, and whatever comes back enters the host.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::HeaderValue;
+use hyper::http::uri::PathAndQuery;
+use parking_lot::Mutex;
+use stepflow_engine::ports::Lost;
+use stepflow_protocol::{ErrorKind, FlowError, Value};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::client::{Client, Events, Reply};
+use super::connections::Fault;
+use super::session::{KEPT, RESUME_DELAYS, Session};
+use crate::worker::connection::Refusal;
+use crate::worker::core::Core;
+use crate::worker::message::Body;
+use crate::worker::pool::{InstanceId, Pool};
+use crate::worker::wire::{Kind, Outgoing};
+
+/// How long a message may take to be taken to which nobody waits for an answer.
+const DELIVERY: Duration = Duration::from_secs(30);
+
+/// How long a stream is read on after its answer. What ends in time gives its connection back.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// How long a broken connection waits for the news that its worker is gone, which says more.
+const DYING: Duration = Duration::from_secs(1);
+
+/// The messages under way. Dropping it breaks them off.
+pub(crate) struct Traffic {
+    dispatcher: JoinHandle<()>,
+    roads: Arc<Roads>,
+}
+
+struct Roads {
+    core: Arc<Core>,
+    id: InstanceId,
+    client: Arc<Client>,
+    endpoint: PathAndQuery,
+    has_session: bool,
+    /// Whether somebody else notices when the worker is gone.
+    watched: bool,
+    open: Mutex<HashMap<i64, Open>>,
+}
+
+/// A request under way.
+struct Open {
+    task: AbortHandle,
+    /// The process that holds its stream.
+    instance: Option<HeaderValue>,
+}
+
+/// How the answer to a request did not come.
+enum Failure {
+    /// The worker has not had it.
+    Unreached(String),
+    /// Nobody knows what the worker did with it.
+    Lost(String),
+    /// What came was no answer.
+    Malformed(String),
+}
+
+impl Traffic {
+    /// Carries what the pool says to an instance. `owned`: it is a process of ours, whose death is noticed.
+    pub(crate) fn start(
+        core: &Arc<Core>,
+        id: InstanceId,
+        client: &Arc<Client>,
+        session: &Session,
+        owned: bool,
+        outgoing: UnboundedReceiver<Outgoing>,
+    ) -> Self {
+        let has_session = session.stream.is_some();
+        let roads = Arc::new(Roads {
+            core: Arc::clone(core),
+            id,
+            client: Arc::clone(client),
+            endpoint: session.endpoint.clone(),
+            has_session,
+            watched: owned || has_session,
+            open: Mutex::default(),
+        });
+        Self { dispatcher: tokio::spawn(dispatch(Arc::clone(&roads), outgoing)), roads }
+    }
+
+    /// Breaks off a request, for which nobody waits any more.
+    pub(crate) fn break_off(&self, request: i64) {
+        if let Some(open) = self.roads.open.lock().remove(&request) {
+            open.task.abort();
+        }
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.dispatcher.abort();
+        for (_, open) in self.roads.open.lock().drain() {
+            open.task.abort();
+        }
+    }
+}
+
+async fn dispatch(roads: Arc<Roads>, mut outgoing: UnboundedReceiver<Outgoing>) {
+    let mut greeted = false;
+    while let Some(Outgoing { line, kind }) = outgoing.recv().await {
+        let line = Bytes::from(line);
+        match kind {
+            Kind::Execute(id, _) | Kind::Call(id) => roads.send(id, line),
+            // What is asked next comes after it.
+            Kind::Notification if !std::mem::replace(&mut greeted, true) => roads.deliver(line, None).await,
+            Kind::Notification => _ = roads.spawn_delivery(line, None),
+            Kind::Answer(within) => {
+                let open = roads.open.lock();
+                let instance = within.and_then(|request| open.get(&request)?.instance.clone());
+                drop(open);
+                roads.spawn_delivery(line, instance);
+            }
+        }
+    }
+}
+
+impl Roads {
+    fn send(self: &Arc<Self>, request: i64, line: Bytes) {
+        let roads = Arc::clone(self);
+        // The lock is held until the request is known: it cannot end before.
+        let mut open = self.open.lock();
+        let task = tokio::spawn(async move {
+            let carried = roads.carry(request, line).await;
+            roads.open.lock().remove(&request);
+            if let Err(failure) = carried {
+                roads.fail(request, failure);
+            }
+        });
+        open.insert(request, Open { task: task.abort_handle(), instance: None });
+    }
+
+    fn spawn_delivery(self: &Arc<Self>, line: Bytes, instance: Option<HeaderValue>) -> JoinHandle<()> {
+        let roads = Arc::clone(self);
+        tokio::spawn(async move { roads.deliver(line, instance).await })
+    }
+
+    /// Sends what nobody answers.
+    async fn deliver(&self, line: Bytes, instance: Option<HeaderValue>) {
+        let posted = timeout(DELIVERY, self.client.post(&self.endpoint, line, instance.as_ref())).await;
+        let problem = match posted {
+            Ok(Ok(Reply::Refused(refused))) => refused.problem(),
+            Ok(Ok(_)) => return,
+            Ok(Err(Fault::NotSent(problem) | Fault::Broken(problem))) => problem,
+            Err(_) => format!("it did not take it within {} s", DELIVERY.as_secs()),
+        };
+        let plugin = &self.core.options.name;
+        tracing::warn!(plugin, url = %self.client.address.uri(), %problem, "a message did not reach the worker");
+    }
+
+    /// Sends a request and takes all that comes back. When the answer broke off in a session that can be taken up
+    /// again, the worker keeps it for whoever asks once more.
+    async fn carry(&self, request: i64, line: Bytes) -> Result<(), Failure> {
+        let problem = match self.ask(request, line.clone()).await {
+            Err(Failure::Lost(problem)) => problem,
+            ended => return ended,
+        };
+        if self.resumes() {
+            return self.ask_again(request, line, problem).await;
+        }
+        if self.watched {
+            sleep(DYING).await;
+        }
+        Err(Failure::Lost(problem))
+    }
+
+    async fn ask_again(&self, request: i64, line: Bytes, mut problem: String) -> Result<(), Failure> {
+        let (deadline, mut delay) = (Instant::now() + KEPT, RESUME_DELAYS.0);
+        while Instant::now() + delay < deadline {
+            sleep(delay).await;
+            delay = (delay * 2).min(RESUME_DELAYS.1);
+            problem = match self.ask(request, line.clone()).await {
+                // It had it before.
+                Err(Failure::Lost(problem) | Failure::Unreached(problem)) => problem,
+                ended => return ended,
+            };
+        }
+        Err(Failure::Lost(problem))
+    }
+
+    async fn ask(&self, request: i64, line: Bytes) -> Result<(), Failure> {
+        match self.client.post(&self.endpoint, line, None).await {
+            Ok(Reply::Message(body)) => self.receive(request, &body),
+            Ok(Reply::Events(stream)) => self.listen(request, stream).await?,
+            Ok(Reply::Refused(refused)) if refused.is_answer() => self.receive(request, &refused.body),
+            Ok(Reply::Accepted) => return Err(Failure::Malformed("it took the request and said no more".to_owned())),
+            Ok(Reply::Refused(refused)) => {
+                let session_is_gone = refused.status == StatusCode::NOT_FOUND && self.has_session;
+                return Err(match () {
+                    () if refused.is_not_accepted() || session_is_gone => Failure::Unreached(refused.problem()),
+                    () if refused.is_lost() => Failure::Lost(refused.problem()),
+                    () => Failure::Malformed(refused.problem()),
+                });
+            }
+            Err(Fault::NotSent(problem)) => return Err(Failure::Unreached(problem)),
+            Err(Fault::Broken(problem)) => return Err(Failure::Lost(problem)),
+        }
+        if self.owes(request) {
+            return Err(Failure::Malformed("what it answered is no answer to the request".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Takes the worker's requests, and the answer after which the stream ends.
+    async fn listen(&self, request: i64, mut stream: Box<Events>) -> Result<(), Failure> {
+        if let Some(open) = self.open.lock().get_mut(&request) {
+            open.instance = stream.instance().cloned();
+        }
+        loop {
+            let owes = self.owes(request);
+            let next = if owes { Ok(stream.next().await) } else { timeout(LINGER, stream.next()).await };
+            match next {
+                Ok(Ok(Some(event))) if event.kind == "message" => self.receive(request, &event.data),
+                Ok(Ok(Some(_))) => {}
+                Ok(Ok(None)) if owes => {
+                    self.client.ended(stream);
+                    return Err(Failure::Lost("its stream ended before the answer".to_owned()));
+                }
+                Ok(Ok(None)) => {
+                    self.client.ended(stream);
+                    return Ok(());
+                }
+                Ok(Err(problem)) if owes => return Err(Failure::Lost(format!("its stream broke off: {problem}"))),
+                Ok(Err(_)) | Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    fn receive(&self, request: i64, message: &[u8]) {
+        self.core.receive(self.id, Some(request), message);
+    }
+
+    fn owes(&self, request: i64) -> bool {
+        self.core.shared.look(|pool| pool.instance(self.id).is_some_and(|worker| worker.connection.owes(request)))
+    }
+
+    fn resumes(&self) -> bool {
+        let resumes = |pool: &Pool| pool.instance(self.id).is_some_and(|worker| worker.connection.resumes());
+        self.has_session && self.core.shared.look(resumes)
+    }
+
+    fn fail(&self, request: i64, failure: Failure) {
+        self.core.shared.with(|pool| match failure {
+            Failure::Malformed(problem) => pool.settle(self.id, request, Body::Malformed(problem)),
+            Failure::Unreached(problem) => {
+                tracing::warn!(plugin = self.core.options.name, url = %self.client.address.uri(), %problem, "a worker is not reached");
+                pool.unreached(self.id, request);
+                pool.fail_handshake(self.id, Refusal::Unreached(problem));
+            }
+            Failure::Lost(problem) => {
+                pool.lose(self.id, request, self.lost(&problem));
+                pool.fail_handshake(self.id, Refusal::Unreached(problem));
+            }
+        });
+    }
+
+    fn lost(&self, problem: &str) -> Lost {
+        let (plugin, url) = (&self.core.options.name, self.client.address.uri());
+        let message =
+            format!("the worker of plugin `{plugin}` at `{url}` was lost in the middle of the step: {problem}");
+        let error = FlowError::new(ErrorKind::Unreachable, message);
+        Lost { error: error.with([("plugin", Value::string(plugin))]), spends: true, back_off: false, suspect: false }
+    }
+}

@@ -1,0 +1,87 @@
+"""Holds sessions. `/echo` answers its input, `/where` the session of the execute, `/mine` what the server answered to
+the execute's own request, whose id is the same in every session. `/leave` ends the session's stream and then holds its
+answer back: with `--resume` until the stream is asked for again, else for ever. `--silent` names no session."""
+
+import itertools
+import queue
+import sys
+import threading
+
+import http_wire
+
+RESUMES, SILENT = "--resume" in sys.argv, "--silent" in sys.argv
+numbers = itertools.count(1)
+sessions = {}
+
+
+class Session:
+    def __init__(self):
+        self.replies = queue.Queue()
+        self.stream = None
+        self.resumed = threading.Event()
+        self.ended = threading.Event()
+
+
+def open_stream(request):
+    key = request.target.partition("sessionId=")[2]
+    if not key:
+        key = f"s{next(numbers)}"
+        sessions[key] = Session()
+    elif key not in sessions:
+        return request.respond(404, '{"error":{"code":-32000,"message":"no such session"}}')
+    else:
+        sessions[key].resumed.set()
+    session = sessions[key]
+    session.ended.clear()
+    request.stream()
+    if not SILENT:
+        request.chunk(
+            "event: endpoint\r\ndata: " + http_wire.text({"endpoint": f"/?sessionId={key}"})
+        )
+        request.chunk("\r\n\r\n: ping\r\n\r\n")
+    session.ended.wait()
+    request.cut()
+
+
+def handle(request):
+    if request.path == "/runtime/events":
+        return open_stream(request)
+    if request.path == "/health":
+        return request.respond(200)
+    key = request.target.partition("sessionId=")[2]
+    session = sessions.get(key)
+    if session is None and not SILENT:
+        return request.respond(404, '{"error":{"code":-32000,"message":"no such session"}}')
+    if "method" not in request.message:
+        session.replies.put(request.message)
+        return request.respond(202)
+    match request.params.get("component"):
+        case "/where":
+            request.output(key)
+        case "/mine":
+            request.stream()
+            params = {"data": request.params["input"], "blob_type": "data"}
+            request.event({"jsonrpc": "2.0", "id": "same", "method": "blobs/put", "params": params})
+            request.last(session.replies.get())
+        case "/leave":
+            session.ended.set()
+            if RESUMES:
+                session.resumed.wait()
+                request.output("kept")
+            else:
+                del sessions[key]
+                threading.Event().wait()
+        case _:
+            request.output(request.params["input"])
+
+
+TYPED = {
+    "component": "/typed",
+    "input_schema": {"type": "object", "properties": {"blob_id": {"type": "string"}}},
+}
+NAMES = ("/echo", "/where", "/mine", "/leave")
+http_wire.serve(
+    handle,
+    [*({"component": name} for name in NAMES), TYPED],
+    {"max_concurrency": 8, "cancel": True, "resume": RESUMES},
+)
