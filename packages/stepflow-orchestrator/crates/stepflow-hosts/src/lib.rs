@@ -17,5 +17,6 @@ pub use fair::{FairQueue, Lane};
 pub use mock::{Behavior, MockHost, MockOptions, MockOverlay, Mocks};
 pub use router::{Condition, RouteError, Router, Rule};
 pub use worker::{
-    Health, HealthCheck, InstanceState, InstanceStatus, RestartPolicy, StartError, Transport, WorkerHost, WorkerOptions,
+    Health, HealthCheck, InstanceState, InstanceStatus, RestartPolicy, StartError, Transport, WorkerHost,
+    WorkerOptions, url_problem,
 };

@@ -34,6 +34,7 @@ mod supervisor;
 mod wire;
 
 pub use host::WorkerHost;
+pub use http::url_problem;
 pub use options::{HealthCheck, RestartPolicy, Transport, WorkerOptions};
 pub use start_error::StartError;
 pub use status::{Health, InstanceState, InstanceStatus};

@@ -246,6 +246,10 @@ fn worker_options(config: &Config, name: &str, worker: &Worker) -> WorkerOptions
     let usual = WorkerOptions::new(name, &worker.command, &config.folder);
     WorkerOptions {
         args: worker.args.clone(),
+        urls: worker.urls.clone(),
+        transport: worker.transport,
+        token: worker.token.clone(),
+        health_check: worker.health_check.clone(),
         env: worker.env.clone(),
         inherit_env: worker.inherit_env.clone(),
         withheld_env: config.withheld_env.clone(),

@@ -10,13 +10,10 @@ use stepflow_server::config;
 
 /// What each file asks for that is not built, in the words of the message.
 const EXPECTED: &[(&str, &[&str])] = &[
-    ("v0.7-http.yml", &["the `transport` `http`", "`url`"]),
+    ("v0.7-http.yml", &[]),
     ("v0.7-stdio.yml", &[]),
     ("v0.9-rules.yml", &[]),
-    (
-        "v0.9-sqlite.yml",
-        &["`healthCheck`", "the plugin `tools` of the type `mcp`", "`stateStore` of the type `sqlite`"],
-    ),
+    ("v0.9-sqlite.yml", &["the plugin `tools` of the type `mcp`", "`stateStore` of the type `sqlite`"]),
     ("v0.9-subprocess.yml", &[]),
     ("v0.11-memory.yml", &[]),
     (

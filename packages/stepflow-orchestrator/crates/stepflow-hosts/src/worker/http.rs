@@ -20,3 +20,9 @@ mod traffic;
 pub(crate) use conversation::Conversation;
 pub(crate) use local::move_to;
 pub(crate) use supervisor::supervise;
+
+/// Why a URL cannot be that of a worker, if so.
+#[must_use]
+pub fn url_problem(url: &str) -> Option<String> {
+    address::Address::parse(url).err()
+}

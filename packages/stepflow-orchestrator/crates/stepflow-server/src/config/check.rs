@@ -6,7 +6,7 @@ use stepflow_flow::node::{Content, Entry, Node};
 use stepflow_flow::{Code, Diagnostic, Diagnostics, Path, Span, TimeSpan, suggest};
 use stepflow_protocol::Kind;
 
-use super::shape::{Key, Object, Shape, Variant, Word};
+use super::shape::{Key, Object, Shape, Variant};
 use super::size;
 
 /// What was found.
@@ -147,20 +147,15 @@ impl Checker {
         self.inside_unbuilt(|checker| checker.object(place, &variant.object, &["type"]));
     }
 
-    fn word(&mut self, place: &Place<'_>, words: &'static [Word]) {
+    fn word(&mut self, place: &Place<'_>, words: &'static [&'static str]) {
         let Some(written) = place.node.as_str() else { return self.wrong(place, "a word") };
-        match words.iter().find(|word| word.name == written) {
-            Some(word) if word.built => {}
-            Some(word) => {
-                self.not_built(&place.path, place.node.span, &format!("the {} `{}`", place.what, word.name));
-            }
-            None => {
-                let names = || words.iter().map(|word| word.name);
-                let help = suggest::nearest(written, names()).map(|near| format!("did you mean `{near}`?"));
-                let message = format!("{} is one of {}, not `{written}`", place.what, listed(names()));
-                self.mistake(Code::InvalidType, place, message, help);
-            }
+        if words.contains(&written) {
+            return;
         }
+        let names = || words.iter().copied();
+        let help = suggest::nearest(written, names()).map(|near| format!("did you mean `{near}`?"));
+        let message = format!("{} is one of {}, not `{written}`", place.what, listed(names()));
+        self.mistake(Code::InvalidType, place, message, help);
     }
 
     fn inside_unbuilt(&mut self, check: impl FnOnce(&mut Self)) {

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use stepflow_flow::{Code, Diagnostic, Diagnostics, Level, Node, Source};
-use stepflow_hosts::{MockOptions, RouteError, Router, Rule};
+use stepflow_hosts::{HealthCheck, MockOptions, RouteError, Router, Rule, Transport};
 
 use crate::cli::ComponentArgs;
 use crate::document;
@@ -61,8 +61,8 @@ pub struct Config {
 pub enum Plugin {
     /// The server itself.
     Builtin(Builtin),
-    /// A worker process on stdio.
-    Stepflow(Worker),
+    /// Worker processes, or workers at addresses.
+    Stepflow(Box<Worker>),
     /// A list of answers, for tests.
     Mock(Mock),
 }
@@ -86,10 +86,10 @@ pub struct Builtin {
     pub allow_paths: Vec<PathBuf>,
 }
 
-/// How a worker is started.
+/// How a worker is started or found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Worker {
-    /// The program.
+    /// The program; empty when there are addresses.
     pub command: String,
     /// Its arguments.
     pub args: Vec<String>,
@@ -97,6 +97,14 @@ pub struct Worker {
     pub env: BTreeMap<String, String>,
     /// `Some`: it inherits these variables only.
     pub inherit_env: Option<Vec<String>>,
+    /// The addresses of workers that somebody else has started.
+    pub urls: Vec<String>,
+    /// How a process is spoken to.
+    pub transport: Transport,
+    /// The token that a worker over HTTP wants.
+    pub token: Option<String>,
+    /// How a process that serves HTTP is asked if it is up.
+    pub health_check: HealthCheck,
     /// How long it may take until it answers; 5 min when absent.
     pub start_timeout: Option<Duration>,
     /// How many processes are started; 1 when absent.
@@ -196,7 +204,7 @@ fn without_file(worker: Option<String>, folder: PathBuf) -> Config {
     let mut plugins = BTreeMap::from([("builtin".to_owned(), Plugin::Builtin(Builtin::default()))]);
     if let Some(target) = worker {
         let worker = Worker { command: "stepflow-worker".to_owned(), args: vec![target], ..Worker::default() };
-        plugins.insert("python".to_owned(), Plugin::Stepflow(worker));
+        plugins.insert("python".to_owned(), Plugin::Stepflow(Box::new(worker)));
     }
     let names = plugins.keys().cloned().collect();
     let routes = plugins.keys().map(|name| (format!("/{name}/{{*component}}"), vec![Rule::to(name)])).collect();

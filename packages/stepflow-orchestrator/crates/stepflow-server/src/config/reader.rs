@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use stepflow_flow::node::{Content, Node};
 use stepflow_flow::{Code, Decoder, Diagnostic, Diagnostics, Level, Path, Span, TimeSpan, suggest};
-use stepflow_hosts::{Condition, MockOptions, RouteError, Rule};
+use stepflow_hosts::{Condition, HealthCheck, MockOptions, RouteError, Rule, Transport, url_problem};
 
 use super::check::listed;
 use super::routing::routing;
@@ -72,7 +72,11 @@ impl Read {
             "builtin" => Some(Plugin::Builtin(Builtin {
                 allow_paths: texts(node, "allowPaths").into_iter().flatten().map(PathBuf::from).collect(),
             })),
-            "stepflow" => Some(Plugin::Stepflow(worker(node))),
+            "stepflow" => {
+                let worker = worker(node);
+                self.check_address(name, node, &worker);
+                Some(Plugin::Stepflow(Box::new(worker)))
+            }
             "mock" => {
                 let mut mock = Mock { validate_outputs: flag(node, "validateOutputs"), ..Mock::default() };
                 self.decode(&["plugins", name, "components"], node.get("components"), |_, decoder, node| {
@@ -81,6 +85,24 @@ impl Read {
                 Some(Plugin::Mock(mock))
             }
             _ => None,
+        }
+    }
+
+    /// A worker is started or found, not both.
+    fn check_address(&mut self, name: &str, node: &Node, worker: &Worker) {
+        let Some(url) = node.get("url").filter(|url| !url.is_null()) else { return };
+        let problem = if !worker.command.is_empty() {
+            Some("a plugin has a `command` or a `url`, not both".to_owned())
+        } else if node.get("transport").is_some() && worker.transport == Transport::Stdio {
+            Some("a worker at a `url` is spoken with over `http`".to_owned())
+        } else if worker.urls.is_empty() {
+            Some("`url` is an empty list".to_owned())
+        } else {
+            worker.urls.iter().find_map(|url| Some(format!("`{url}` is no address: {}", url_problem(url)?)))
+        };
+        if let Some(problem) = problem {
+            let path = Path::root().field("plugins").field(name).field("url");
+            self.mistakes.push(Diagnostic::new(Code::InvalidType, &path, problem).at(Some(url.span)));
         }
     }
 
@@ -157,11 +179,31 @@ fn worker(node: &Node) -> Worker {
             Some(Content::Array(_)) => texts(node, "inheritEnv"),
             _ => None,
         },
+        urls: texts(node, "url")
+            .filter(|urls| !urls.is_empty())
+            .or_else(|| text(node, "url").map(|url| vec![url]))
+            .unwrap_or_default(),
+        transport: match text(node, "transport").as_deref() {
+            Some("http") => Transport::Http,
+            _ => Transport::Stdio,
+        },
+        token: text(node, "token"),
+        health_check: node.get("healthCheck").map(health_check).unwrap_or_default(),
         start_timeout: time(node, "startTimeout"),
         instances: whole(node, "instances"),
         max_concurrency: whole(node, "maxConcurrency"),
         cancel_grace: time(node, "cancelGrace"),
         validate_outputs: flag(node, "validateOutputs"),
+    }
+}
+
+fn health_check(node: &Node) -> HealthCheck {
+    let usual = HealthCheck::default();
+    let milliseconds = |key| whole(node, key).map(Duration::from_millis);
+    HealthCheck {
+        path: text(node, "path").unwrap_or(usual.path),
+        timeout: milliseconds("timeoutMs").unwrap_or(usual.timeout),
+        retry_delay: milliseconds("retryDelayMs").unwrap_or(usual.retry_delay),
     }
 }
 

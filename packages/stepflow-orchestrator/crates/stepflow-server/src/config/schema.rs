@@ -75,7 +75,7 @@ fn of(shape: Shape, definitions: &mut Map<String, Json>) -> Json {
         Shape::Address => json!({"type": "string", "format": "ip"}),
         Shape::Path => json!({"type": "string"}),
         Shape::Any => json!({}),
-        Shape::Word(words) => json!({"enum": words.iter().map(|word| word.name).collect::<Vec<_>>()}),
+        Shape::Word(words) => json!({"enum": words}),
         Shape::List { of: element, .. } => json!({"type": "array", "items": of(*element, definitions)}),
         Shape::Map { of: value, .. } => json!({"type": "object", "additionalProperties": of(*value, definitions)}),
         Shape::Object(named) => reference(named, None, definitions),

@@ -30,7 +30,7 @@ pub enum Shape {
     /// Any JSON.
     Any,
     /// One of a few words.
-    Word(&'static [Word]),
+    Word(&'static [&'static str]),
     /// A list.
     List {
         /// What an element is called.
@@ -51,15 +51,6 @@ pub enum Shape {
     ByType(&'static [Variant]),
     /// One of several shapes of different JSON types; an object with a `type` before one without.
     Either(&'static [Shape]),
-}
-
-/// A word that a value may be.
-#[derive(Debug, Clone, Copy)]
-pub struct Word {
-    /// The word.
-    pub name: &'static str,
-    /// Whether this release can do what it asks for.
-    pub built: bool,
 }
 
 /// An object with keys of ours.
@@ -117,18 +108,6 @@ impl Key {
     pub const fn planned(mut self) -> Self {
         self.built = false;
         self
-    }
-}
-
-impl Word {
-    /// A word that means something.
-    pub const fn new(name: &'static str) -> Self {
-        Self { name, built: true }
-    }
-
-    /// A word that will mean something.
-    pub const fn planned(name: &'static str) -> Self {
-        Self { name, built: false }
     }
 }
 

@@ -29,15 +29,51 @@ fn plugins_and_routes_are_read() {
         start_timeout: Some(Duration::from_secs(90)),
         instances: Some(2),
         max_concurrency: Some(4),
+        urls: Vec::new(),
+        transport: Transport::Stdio,
+        token: None,
+        health_check: HealthCheck::default(),
         cancel_grace: Some(Duration::from_secs(5)),
         validate_outputs: None,
     };
-    assert_eq!(config.plugins["python"], Plugin::Stepflow(worker));
+    assert_eq!(config.plugins["python"], Plugin::Stepflow(Box::new(worker)));
     let allow_paths = vec![std::env::temp_dir().join("shared")];
     assert_eq!(config.plugins["builtin"], Plugin::Builtin(Builtin { allow_paths }));
     assert!(matches!(config.plugins["mock"], Plugin::Mock(_)));
     assert_eq!(config.routes[0], ("/python/{*component}".to_owned(), vec![Rule::to("python")]));
     assert!(config.refuse_what_is_not_built().is_ok());
+}
+
+#[test]
+fn workers_over_http_are_read() {
+    let config = parse(
+        "plugins:\n  one: {type: stepflow, transport: http, url: 'http://h:1/p', token: t}\n\
+         \x20 many: {type: stepflow, url: [http://a, http://b]}\n\
+         \x20 own: {type: stepflow, command: w, transport: http, healthCheck: {path: /up, timeoutMs: 5, retryDelayMs: 1}}\n",
+    )
+    .unwrap();
+    let worker = |name: &str| match &config.plugins[name] {
+        Plugin::Stepflow(worker) => worker.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((worker("one").urls, worker("one").token), (vec!["http://h:1/p".to_owned()], Some("t".to_owned())));
+    assert_eq!(worker("many").urls, ["http://a", "http://b"]);
+    let (timeout, retry_delay) = (Duration::from_millis(5), Duration::from_millis(1));
+    assert_eq!(worker("own").health_check, HealthCheck { path: "/up".to_owned(), timeout, retry_delay });
+    assert_eq!(worker("own").transport, Transport::Http);
+}
+
+#[test]
+fn a_worker_that_cannot_be_found_is_refused() {
+    for (keys, problem) in [
+        ("url: 'http://x', command: w", "a plugin has a `command` or a `url`, not both"),
+        ("url: 'http://x', transport: stdio", "a worker at a `url` is spoken with over `http`"),
+        ("url: []", "`url` is an empty list"),
+        ("url: [http://x, 'x:1']", "`x:1` is no address: a URL begins with `http://` or `https://`"),
+    ] {
+        let said = refused(&format!("plugins: {{p: {{type: stepflow, {keys}}}}}"));
+        assert!(said.contains(problem) && said.contains("1:"), "{said}");
+    }
 }
 
 #[test]
@@ -103,8 +139,6 @@ fn what_is_not_built_is_named_once_and_its_parts_are_checked() {
         ("server: {auth: {tokens: [{name: a, token: b}]}}", "`auth` is not built yet"),
         ("stateStore: {type: sqlite, path: a}", "`stateStore` of the type `sqlite` is not built yet"),
         ("storageConfig: {metadata: {type: inMemory}, blobs: {type: filesystem}}", "`blobs` of the type `filesystem`"),
-        ("plugins: {p: {type: stepflow, command: w, transport: http}}", "the `transport` `http` is not built yet"),
-        ("plugins: {p: {type: stepflow, url: 'http://x'}}", "`url` is not built yet"),
         (
             "plugins: {p: {type: nats, url: u, consumer: c}}\nroutes: {/p: [{plugin: p}]}",
             "the plugin `p` of the type `nats`",

@@ -1,7 +1,7 @@
 //! The types of plugins.
 
 use super::{AT_LEAST_ONE, MILLISECONDS};
-use crate::config::shape::{Key, Object, Shape, Variant, Word};
+use crate::config::shape::{Key, Object, Shape, Variant};
 
 const TEXTS: Shape = Shape::List { noun: "an element", of: &Shape::Scalar };
 
@@ -125,8 +125,12 @@ const STEPFLOW: Object = Object {
         .default("true"),
         Key::new("startTimeout", Shape::Time, "How long it may take until it answers.").default("\"5m\""),
         Key::new("maxConcurrency", AT_LEAST_ONE, "How many tasks a process gets at once; caps what it announces."),
-        Key::new("transport", Shape::Word(&[Word::new("stdio"), Word::planned("http")]), "How it is spoken with.")
-            .default("\"stdio\""),
+        Key::new(
+            "transport",
+            Shape::Word(&["stdio", "http"]),
+            "How a process is spoken with; one that names a port first speaks HTTP in any case.",
+        )
+        .default("\"stdio\""),
         Key::new("instances", AT_LEAST_ONE, "How many processes are started; each task goes to the least busy one.")
             .default("1"),
         VALIDATE_OUTPUTS,
@@ -140,15 +144,13 @@ const STEPFLOW: Object = Object {
             "url",
             Shape::Either(&[Shape::Text, Shape::List { noun: "an address", of: &Shape::Text }]),
             "Where a worker listens that somebody else started; a list for several.",
-        )
-        .planned(),
-        Key::new("token", Shape::Text, "The token that it wants.").planned(),
+        ),
         Key::new(
-            "healthCheck",
-            Shape::Object(&HEALTH_CHECK),
-            "Published: how a worker over HTTP is asked if it is up.",
-        )
-        .planned(),
+            "token",
+            Shape::Text,
+            "The token that a worker over HTTP wants; a process that is started is told it.",
+        ),
+        Key::new("healthCheck", Shape::Object(&HEALTH_CHECK), "How a process that serves HTTP is asked if it is up."),
         Key::new("retry", Shape::Object(&ATTEMPTS), "Published in 0.10: how often a call is repeated.").planned(),
     ],
     required: &[&["command", "url"]],
@@ -156,11 +158,11 @@ const STEPFLOW: Object = Object {
 
 static HEALTH_CHECK: Object = Object {
     name: "HealthCheck",
-    about: "How a worker over HTTP is asked if it is up.",
+    about: "How a process that serves HTTP is asked if it is up.",
     keys: &[
-        Key::new("path", Shape::Text, "The path that answers.").default("\"/health\"").planned(),
-        Key::new("timeoutMs", MILLISECONDS, "How long it may take to be up.").default("60000").planned(),
-        Key::new("retryDelayMs", MILLISECONDS, "How often it is asked.").default("100").planned(),
+        Key::new("path", Shape::Text, "The path that answers.").default("\"/health\""),
+        Key::new("timeoutMs", MILLISECONDS, "How long it may take to be up.").default("60000"),
+        Key::new("retryDelayMs", MILLISECONDS, "How often it is asked.").default("100"),
     ],
     required: &[],
 };

@@ -1,7 +1,7 @@
 //! Where runs and blobs are kept, in our spelling and in the published one.
 
 use super::AT_LEAST_ONE;
-use crate::config::shape::{Key, Object, Shape, Variant, Word};
+use crate::config::shape::{Key, Object, Shape, Variant};
 
 /// Where runs are kept.
 pub const STATE: Shape = Shape::ByType(&[IN_MEMORY, SQLITE, POSTGRES]);
@@ -89,7 +89,7 @@ const SQLITE: Variant = Variant {
             Key::new("path", Shape::Text, "The file.").default("\".stepflow/state.db\""),
             Key::new(
                 "durability",
-                Shape::Word(&[Word::new("full"), Word::new("relaxed")]),
+                Shape::Word(&["full", "relaxed"]),
                 "Whether what was answered survives a power cut (`full`) or a crash of the process only (`relaxed`).",
             )
             .default("\"full\""),
