@@ -170,12 +170,17 @@ impl Pool {
     }
 
     /// An execute never reached its worker, which is to get no more until its next handshake.
-    #[allow(dead_code, reason = "said by transports that send each message by itself")]
     pub(crate) fn unreached(&mut self, id: InstanceId, request: i64) {
-        let Some(instance) = self.instance_mut(id) else { return };
-        instance.leave();
-        if let Some(open) = instance.connection.withdraw(request) {
+        self.leave(id);
+        if let Some(open) = self.instance_mut(id).and_then(|instance| instance.connection.withdraw(request)) {
             self.not_accepted(id, open);
+        }
+    }
+
+    /// From now on an instance gets no task.
+    pub(crate) fn leave(&mut self, id: InstanceId) {
+        if let Some(instance) = self.instance_mut(id) {
+            instance.leave();
         }
     }
 
@@ -193,7 +198,6 @@ impl Pool {
     }
 
     /// An execute was lost on its way to its worker or back, and nothing else with it.
-    #[allow(dead_code, reason = "said by transports that send each message by itself")]
     pub(crate) fn lose(&mut self, id: InstanceId, request: i64, lost: Lost) {
         let Some(instance) = self.instance_mut(id) else { return };
         if let Some(open) = instance.connection.withdraw(request) {

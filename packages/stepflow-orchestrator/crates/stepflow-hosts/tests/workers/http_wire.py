@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import socket
 import socketserver
 import sys
 import threading
@@ -116,6 +117,7 @@ def serve(handle, components=(ANY,), capabilities=None, port=0, noise=False):
 
     class Connection(socketserver.BaseRequestHandler):
         def handle(self):
+            self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with contextlib.suppress(OSError):
                 for request in requests(self.request):
                     if not handshake(request, components, capabilities):

@@ -31,7 +31,7 @@ impl Conversation {
         outgoing: UnboundedReceiver<Outgoing>,
     ) -> Self {
         let traffic = Traffic::start(core, id, client, &session, owned, outgoing);
-        let kept = session.stream.is_some().then(|| keep(Arc::clone(core), id, Arc::clone(client), session));
+        let kept = session.stream.is_some().then(|| keep(Arc::clone(core), id, Arc::clone(client), session, owned));
         Self { traffic, keeper: kept.map(|kept| tokio::spawn(kept).abort_handle()) }
     }
 
@@ -49,11 +49,17 @@ impl Drop for Conversation {
     }
 }
 
-/// Keeps a session, and takes it up again as often as the worker allows.
-async fn keep(core: Arc<Core>, id: InstanceId, client: Arc<Client>, mut session: Session) {
+/// Keeps a session, and takes it up again as often as the worker allows. A worker that is not reached at once gets no
+/// more tasks, but for a process of ours, of which it is known when it ends.
+async fn keep(core: Arc<Core>, id: InstanceId, client: Arc<Client>, mut session: Session, owned: bool) {
+    let missed = || {
+        if !owned {
+            core.shared.with(|pool| pool.leave(id));
+        }
+    };
     let mut why = read(&core, id, &mut session).await;
     while resumes(&core, id) {
-        match session.resume(&client).await {
+        match session.resume(&client, missed).await {
             Ok(()) => why = read(&core, id, &mut session).await,
             Err(refused) => {
                 why = format!("{why}, and the session cannot be taken up again: {refused}");

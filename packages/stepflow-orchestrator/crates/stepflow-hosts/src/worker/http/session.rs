@@ -74,11 +74,11 @@ impl Session {
         Self { endpoint: client.address.root(), stream: None }
     }
 
-    /// Takes the session up again after its stream was lost.
+    /// Takes the session up again after its stream was lost. `missed` is called whenever that did not succeed yet.
     ///
     /// # Errors
     /// When the worker does not have it any more, or is not reached in the time for which it would.
-    pub(crate) async fn resume(&mut self, client: &Client) -> Result<(), String> {
+    pub(crate) async fn resume(&mut self, client: &Client, missed: impl Fn() + Send) -> Result<(), String> {
         let mut query = self.endpoint.query().unwrap_or_default().split('&');
         let id = query.find(|pair| pair.starts_with("sessionId=")).ok_or("its `endpoint` has no `sessionId`")?;
         let from = client.address.below(&format!("{EVENTS}?{id}"))?;
@@ -101,6 +101,7 @@ impl Session {
             if Instant::now() + delay >= deadline {
                 return Err(problem);
             }
+            missed();
             sleep(delay).await;
             delay = (delay * 2).min(RESUME_DELAYS.1);
         }

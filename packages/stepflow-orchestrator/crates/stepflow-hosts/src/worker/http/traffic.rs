@@ -61,6 +61,8 @@ struct Open {
 enum Failure {
     /// The worker has not had it.
     Unreached(String),
+    /// The worker does not know the session.
+    Strange(String),
     /// Nobody knows what the worker did with it.
     Lost(String),
     /// What came was no answer.
@@ -183,6 +185,7 @@ impl Roads {
             problem = match self.ask(request, line.clone()).await {
                 // It had it before.
                 Err(Failure::Lost(problem) | Failure::Unreached(problem)) => problem,
+                Err(Failure::Strange(problem)) => return Err(Failure::Lost(problem)),
                 ended => return ended,
             };
         }
@@ -196,9 +199,11 @@ impl Roads {
             Ok(Reply::Refused(refused)) if refused.is_answer() => self.receive(request, &refused.body),
             Ok(Reply::Accepted) => return Err(Failure::Malformed("it took the request and said no more".to_owned())),
             Ok(Reply::Refused(refused)) => {
-                let session_is_gone = refused.status == StatusCode::NOT_FOUND && self.has_session;
                 return Err(match () {
-                    () if refused.is_not_accepted() || session_is_gone => Failure::Unreached(refused.problem()),
+                    () if refused.is_not_accepted() => Failure::Unreached(refused.problem()),
+                    () if refused.status == StatusCode::NOT_FOUND && self.has_session => {
+                        Failure::Strange(refused.problem())
+                    }
                     () if refused.is_lost() => Failure::Lost(refused.problem()),
                     () => Failure::Malformed(refused.problem()),
                 });
@@ -253,7 +258,7 @@ impl Roads {
     fn fail(&self, request: i64, failure: Failure) {
         self.core.shared.with(|pool| match failure {
             Failure::Malformed(problem) => pool.settle(self.id, request, Body::Malformed(problem)),
-            Failure::Unreached(problem) => {
+            Failure::Unreached(problem) | Failure::Strange(problem) => {
                 tracing::warn!(plugin = self.core.options.name, url = %self.client.address.uri(), %problem, "a worker is not reached");
                 pool.unreached(self.id, request);
                 pool.fail_handshake(self.id, Refusal::Unreached(problem));
