@@ -277,6 +277,17 @@ async fn an_address_that_comes_to_life_later_joins() {
 }
 
 #[tokio::test]
+async fn a_cancel_reaches_a_worker_that_understands_it() {
+    let (_peer, mut fixture) = start_with("http_sessions", &[]).await;
+    let waiting = task("/wait", Value::null());
+    fixture.host.offer(waiting.clone());
+    fixture.host.cancel(&waiting.route, waiting.task, "enough");
+    assert_eq!(fixture.words.answer().await, (waiting.task, Answer::Cancelled));
+    fixture.host.offer(task("/where", Value::null()));
+    assert_eq!(fixture.words.output().await, Value::string("s1"));
+}
+
+#[tokio::test]
 async fn a_cancelled_execute_that_does_not_end_is_broken_off() {
     let peer = peer("http_echo", &[]);
     let mut options = at(&[peer.url()]);

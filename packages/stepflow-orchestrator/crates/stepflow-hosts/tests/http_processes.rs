@@ -17,6 +17,7 @@ use worker_fixture::{Fixture, worker};
 async fn a_process_whose_first_line_names_a_port_passes_the_host_suite() {
     let Fixture { host, words, .. } = worker("http_echo").start().await;
     suite::check(Subject { host: host.clone(), words, echo: "/echo", typed: "/typed" }).await;
+    assert_eq!(host.transport(), "http");
     host.shutdown().await;
 }
 

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::core::Core;
 use super::http;
-use super::options::WorkerOptions;
+use super::options::{Transport, WorkerOptions};
 use super::pool::{Instance, Pool, Shared};
 use super::start_error::StartError;
 use super::status::{Health, InstanceStatus};
@@ -89,7 +89,9 @@ impl WorkerHost {
     #[must_use]
     pub fn transport(&self) -> &'static str {
         let by_messages = |pool: &Pool| pool.instances().iter().any(Instance::takes_messages);
-        if self.core.shared.look(by_messages) { "http" } else { "stdio" }
+        let options = &self.core.options;
+        let configured = !options.urls.is_empty() || options.transport == Transport::Http;
+        if configured || self.core.shared.look(by_messages) { "http" } else { "stdio" }
     }
 
     /// The workers that there are now, the oldest first.

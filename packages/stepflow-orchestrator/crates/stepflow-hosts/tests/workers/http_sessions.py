@@ -1,6 +1,7 @@
 """Holds sessions. `/echo` answers its input, `/where` the session of the execute, `/mine` what the server answered to
-the execute's own request, whose id is the same in every session. `/leave` ends the session's stream and then holds its
-answer back: with `--resume` until the stream is asked for again, else for ever. `--silent` names no session."""
+the execute's own request, whose id is the same in every session; `/wait` answers when it is cancelled. `/leave` ends
+the session's stream and then holds its answer back: with `--resume` until the stream is asked for again, else for ever.
+`--silent` names no session."""
 
 import itertools
 import queue
@@ -17,6 +18,7 @@ sessions = {}
 class Session:
     def __init__(self):
         self.replies = queue.Queue()
+        self.cancelled = queue.Queue()
         self.stream = None
         self.resumed = threading.Event()
         self.ended = threading.Event()
@@ -55,7 +57,14 @@ def handle(request):
     if "method" not in request.message:
         session.replies.put(request.message)
         return request.respond(202)
+    if request.message["method"] == "components/cancel":
+        session.cancelled.put(request.params)
+        return request.respond(202)
     match request.params.get("component"):
+        case "/wait":
+            error = {"code": -32005, "message": session.cancelled.get()["reason"]}
+            answer = {"id": request.message["id"], "error": error, "jsonrpc": "2.0"}
+            request.respond(200, http_wire.text(answer))
         case "/where":
             request.output(key)
         case "/mine":
@@ -79,7 +88,7 @@ TYPED = {
     "component": "/typed",
     "input_schema": {"type": "object", "properties": {"blob_id": {"type": "string"}}},
 }
-NAMES = ("/echo", "/where", "/mine", "/leave")
+NAMES = ("/echo", "/where", "/mine", "/leave", "/wait")
 http_wire.serve(
     handle,
     [*({"component": name} for name in NAMES), TYPED],
