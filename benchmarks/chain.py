@@ -13,6 +13,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+from figures import table
 from floor import echo, latency
 from server import Server, serving
 
@@ -70,11 +71,7 @@ def main() -> int:
                 for name, figure in measured.items():
                     figures[name].append(figure)
     floor = statistics.median(figures["R"])
-    print(f"{'':8}{'median µs':>10}{'min':>8}{'max':>8}{'÷ R':>8}")
-    for name, values in figures.items():
-        median = statistics.median(values)
-        low, high = min(values) * 1e6, max(values) * 1e6
-        print(f"{name:8}{median * 1e6:10.1f}{low:8.1f}{high:8.1f}{median / floor:8.2f}")
+    print(table(figures, "R"))
     ratios = {kind: statistics.median(figures[kind]) / floor for kind in KINDS}
     print(json.dumps({"ratios": ratios, "bound": options.bound}))
     return 0 if max(ratios.values()) <= options.bound else 1

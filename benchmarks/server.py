@@ -23,7 +23,12 @@ def release_binary() -> Path:
     """
     if named := os.environ.get("STEPFLOW_SERVER_BIN"):
         return Path(named)
-    build = ["cargo", "build", "--release", "--locked", "--package", "stepflow-server"]
+    return built("--package", "stepflow-server")
+
+
+def built(*target: str) -> Path:
+    """A program of the workspace, optimised."""
+    build = ["cargo", "build", "--release", "--locked", *target]
     # Cargo tells on stderr how far it is; what it built, on stdout, a JSON object per line.
     messages = subprocess.run(
         [*build, "--message-format", "json-render-diagnostics"],

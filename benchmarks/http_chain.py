@@ -1,0 +1,89 @@
+"""G5: what a sequential step costs over an HTTP worker, in memory, against a bare echo of FastAPI.
+
+A chain of 200 trivial steps; (run created → run ended) ÷ 200 by the run's own timestamps; a component that only answers
+(`plain`) and one that makes two blob calls on its stream (`context`) apart; interleaved with the floor, H. Prints a
+table, and ends with 1 when a median is above its bound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chain import chain, seconds_per_step
+from figures import table
+from server import built, serving
+
+COMPONENTS = {"plain": "/http/echo", "context": "/http/keep"}
+BOUNDS = {"plain": 1.5, "context": 5.0}
+CONFIG = {
+    "plugins": {
+        "http": {
+            "type": "stepflow",
+            "command": "stepflow-worker",
+            "args": [str(Path(__file__).with_name("http_components.py")), "--http"],
+            "transport": "http",
+        }
+    },
+    "routes": {"/http/{*component}": [{"plugin": "http"}]},
+}
+
+
+@contextmanager
+def floor(calls: int = 200) -> Iterator[Callable[[], float]]:
+    """Measures H, the seconds per echo of a step's input with one in flight, while the block runs.
+
+    Its client is the server's own library, and at the other end is a plain FastAPI route.
+    """
+    echo = [sys.executable, str(Path(__file__).with_name("fastapi_echo.py"))]
+    client = str(built("--package", "stepflow-hosts", "--example", "http_floor"))
+    with subprocess.Popen(echo, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        port = json.loads(server.stdout.readline())["port"]
+        command = [client, f"http://127.0.0.1:{port}/", str(calls)]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
+            stdin, stdout = process.stdin, process.stdout
+            assert stdin is not None
+            assert stdout is not None
+
+            def latency() -> float:
+                stdin.write('{"n":1}\n')
+                stdin.flush()
+                return float(stdout.readline())
+
+            yield latency
+            process.terminate()
+        server.terminate()
+
+
+def main() -> int:
+    """Measures, prints, judges."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    arguments.add_argument("--runs", type=int, default=5, help="runs of each kind (default 5)")
+    options = arguments.parse_args()
+    figures: dict[str, list[float]] = {"H": [], **{kind: [] for kind in COMPONENTS}}
+    with floor() as bare_echo, serving(CONFIG) as server:
+        flows = {kind: server.store(chain(path)) for kind, path in COMPONENTS.items()}
+        for round_ in range(options.runs + 1):
+            measured = {"H": bare_echo()}
+            measured |= {kind: seconds_per_step(server, flow) for kind, flow in flows.items()}
+            if round_:  # The first round warms up.
+                for name, figure in measured.items():
+                    figures[name].append(figure)
+    bare = statistics.median(figures["H"])
+    print(table(figures, "H"))
+    ratios = {kind: statistics.median(figures[kind]) / bare for kind in COMPONENTS}
+    print(json.dumps({"ratios": ratios, "bounds": BOUNDS}))
+    return 0 if all(ratios[kind] <= BOUNDS[kind] for kind in BOUNDS) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
