@@ -43,13 +43,12 @@ def floor(calls: int = 200) -> Iterator[Callable[[], float]]:
     """
     echo = [sys.executable, str(Path(__file__).with_name("fastapi_echo.py"))]
     client = str(built("--package", "stepflow-hosts", "--example", "http_floor"))
-    with subprocess.Popen(echo, stdout=subprocess.PIPE, text=True) as server:
+    with ended(subprocess.Popen(echo, stdout=subprocess.PIPE, text=True)) as server:
         assert server.stdout is not None
         port = json.loads(server.stdout.readline())["port"]
         command = [client, f"http://127.0.0.1:{port}/", str(calls)]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as process:
+        pipe = subprocess.PIPE
+        with ended(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)) as process:
             stdin, stdout = process.stdin, process.stdout
             assert stdin is not None
             assert stdout is not None
@@ -60,8 +59,16 @@ def floor(calls: int = 200) -> Iterator[Callable[[], float]]:
                 return float(stdout.readline())
 
             yield latency
+
+
+@contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """A process that ends with the block, however that ends."""
+    with process:
+        try:
+            yield process
+        finally:
             process.terminate()
-        server.terminate()
 
 
 def main() -> int:
