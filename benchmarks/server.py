@@ -60,6 +60,22 @@ class Server:
         )
         return run
 
+    def submit(self, flow_id: str, *inputs: object) -> dict[str, Any]:
+        """Begins a run; the run as it is at that moment."""
+        run: dict[str, Any] = self._post("/runs", {"flowId": flow_id, "input": list(inputs)})
+        return run
+
+    def wait(self, run_id: str) -> dict[str, Any]:
+        """Waits for a run's end."""
+        with urllib.request.urlopen(f"{self._base}/runs/{run_id}?wait=true") as response:
+            run: dict[str, Any] = json.load(response)
+        return run
+
+    def cancel(self, run_id: str) -> dict[str, Any]:
+        """Cancels a run; the run as it is then."""
+        run: dict[str, Any] = self._post(f"/runs/{run_id}/cancel", {})
+        return run
+
     def _post(self, path: str, body: object) -> Any:
         request = urllib.request.Request(
             self._base + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
