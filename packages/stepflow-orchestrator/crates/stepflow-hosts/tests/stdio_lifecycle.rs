@@ -277,13 +277,9 @@ async fn a_worker_that_never_answers_is_given_up() {
 
 #[tokio::test]
 async fn a_worker_that_does_not_speak_the_protocol_is_given_up() {
-    for (how, words) in
-        [("refuse", "it refused the handshake: not today (-32000)"), ("http", "it serves HTTP on port 44661")]
-    {
-        let error = worker("wrong_protocol").args(&[how]).start_error().await;
-        assert!(matches!(error, StartError::Protocol { .. }), "{error}");
-        assert!(error.to_string().contains(words), "{error}");
-    }
+    let error = worker("wrong_protocol").start_error().await;
+    assert!(matches!(error, StartError::Protocol { .. }), "{error}");
+    assert!(error.to_string().contains("it refused the handshake: not today (-32000)"), "{error}");
 }
 
 #[tokio::test]

@@ -34,7 +34,6 @@ pub(crate) enum Wire {
     /// As lines, into the stdin of a process. What the pipe does not take at once waits for it to be writable.
     Pipe(Outbox<Kind>),
     /// Each by itself, to a task that sends it.
-    #[allow(dead_code, reason = "for transports that send each message by itself")]
     Messages(Option<mpsc::UnboundedSender<Outgoing>>),
 }
 
