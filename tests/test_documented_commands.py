@@ -21,6 +21,7 @@ RUN = (
     "uv run stepflow run examples/seattle-weather/flow.yaml --input examples/seattle-weather/input.json",
     "uv run stepflow validate examples/seattle-weather/flow.yaml",
     "uv run python -m stepflow.testing.conformance -- stepflow-worker examples/conformance/components.py",
+    "uv run python -m stepflow.testing.conformance --http -- stepflow-worker examples/conformance/components.py --http --port 0",
     "uv run stepflow visualize examples/seattle-weather/flow.yaml --output examples/seattle-weather/flow.svg",
     "uv run stepflow run examples/model-in-lifespan/flow.yaml --input examples/model-in-lifespan/input.json",
     "uv run stepflow run examples/blobs-and-sub-flow/flow.yaml --input examples/blobs-and-sub-flow/input.json",

@@ -192,7 +192,10 @@ class Listening:
         code = self.process.exit_code(0.5) if self._ended else None
         words = self.process.last_words
         if code is not None:
-            return f'the worker {ended(code)} before it said `{{"port": N}}` on stdout{words}'
+            return (
+                f'the worker {ended(code)} before it said `{{"port": N}}` on stdout{words}\n'
+                "hint: its own command has to ask for HTTP, as `stepflow-worker FILE --http --port 0`"
+            )
         return f'the worker did not say `{{"port": N}}` on stdout within {_START:g} s{words}'
 
     def _read(self) -> None:
