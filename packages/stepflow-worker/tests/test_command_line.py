@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stepflow.worker._cli import main
+from stepflow.worker._command.command_line import main
 
 if TYPE_CHECKING:
     from conftest import Run

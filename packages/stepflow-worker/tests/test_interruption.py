@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from stepflow.worker import Cancelled
-from stepflow.worker import _interruption as interruption
-from stepflow.worker._interruption import Interruption
+from stepflow.worker._executing import interruption
+from stepflow.worker._executing.interruption import Interruption
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stepflow.worker._listing import short_type
+from stepflow.worker._command.listing import short_type
 
 if TYPE_CHECKING:
     from conftest import Run

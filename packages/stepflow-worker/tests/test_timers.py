@@ -2,7 +2,7 @@
 
 from queue import SimpleQueue
 
-from stepflow.worker._timers import Timers
+from stepflow.worker._executing.timers import Timers
 
 PATIENCE = 30.0
 

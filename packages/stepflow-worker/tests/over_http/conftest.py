@@ -35,7 +35,7 @@ from components import server
 from stepflow.worker._http.limits import Limits
 from stepflow.worker._http.listening import Address
 from stepflow.worker._http.serving import serve_http
-from stepflow.worker._streams import take_standard_streams
+from stepflow.worker._stdio.streams import take_standard_streams
 
 limits = Limits(**json.loads(sys.argv[1]))
 streams = take_standard_streams()

@@ -171,5 +171,5 @@ def test_a_stdio_worker_imports_nothing_of_http(tmp_path: Path) -> None:
         check=True,
     )
     modules = set(done.stderr.split())
-    assert "stepflow.worker._stdio" in modules
+    assert "stepflow.worker._stdio.serving" in modules
     assert not {"fastapi", "starlette", "uvicorn", "sse_starlette", "h11"} & modules

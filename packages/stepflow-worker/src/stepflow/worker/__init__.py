@@ -21,9 +21,9 @@ from stepflow.protocol import (
     RunStatusProtocol,
     StepflowError,
 )
-from stepflow.worker._context import StepflowContext, StepflowStreamingContext
+from stepflow.worker._context.context import StepflowContext, StepflowStreamingContext
+from stepflow.worker._context.sync_context import SyncContext
 from stepflow.worker._server import StepflowServer
-from stepflow.worker._sync_context import SyncContext
 from stepflow.worker.errors import (
     Cancelled,
     CannotListen,

@@ -2,6 +2,6 @@
 
 import sys
 
-from stepflow.worker._cli import main
+from stepflow.worker._command.command_line import main
 
 sys.exit(main())

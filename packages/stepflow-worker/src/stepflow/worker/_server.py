@@ -7,13 +7,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from stepflow.worker._builtins import with_builtins
-from stepflow.worker._component import Component
-from stepflow.worker._imports import importing
-from stepflow.worker._paths import shape_of
+from stepflow.worker._command.imports import importing
+from stepflow.worker._components.component import Component
+from stepflow.worker._components.paths import shape_of
 from stepflow.worker._session import Served
-from stepflow.worker._stdio import serve_stdio
-from stepflow.worker._streams import take_standard_streams
-from stepflow.worker._tracing import execution_kind
+from stepflow.worker._stdio.serving import serve_stdio
+from stepflow.worker._stdio.streams import take_standard_streams
+from stepflow.worker._tracing.tracing import execution_kind
 from stepflow.worker.errors import DuplicateComponent, RegistrationError, ServedDuringImport
 
 if TYPE_CHECKING:

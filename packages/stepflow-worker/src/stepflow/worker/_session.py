@@ -41,12 +41,12 @@ from stepflow.protocol import (
     frame,
 )
 from stepflow.worker._calls import PendingCalls
-from stepflow.worker._component import Component
-from stepflow.worker._context import StepflowContext
-from stepflow.worker._execution import ExecuteParams, Execution
-from stepflow.worker._executor import Executor
-from stepflow.worker._failures import Ending
-from stepflow.worker._paths import Found, Paths
+from stepflow.worker._components.component import Component
+from stepflow.worker._components.paths import Found, Paths
+from stepflow.worker._context.context import StepflowContext
+from stepflow.worker._executing.execution import ExecuteParams, Execution
+from stepflow.worker._executing.executor import Executor
+from stepflow.worker._executing.failures import Ending
 
 log = logging.getLogger("stepflow.worker")
 

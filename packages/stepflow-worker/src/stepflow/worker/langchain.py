@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
-from stepflow.worker._context import StepflowContext
+from stepflow.worker._context.context import StepflowContext
 from stepflow.worker.errors import ComponentError, RegistrationError
 
 if TYPE_CHECKING:

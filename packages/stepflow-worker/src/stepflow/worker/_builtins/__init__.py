@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
-from stepflow.worker._component import Component
-from stepflow.worker._executor import usable_threads
+from stepflow.worker._components.component import Component
+from stepflow.worker._executing.executor import usable_threads
 
 
 def with_builtins(components: Mapping[str, Component]) -> dict[str, Component]:

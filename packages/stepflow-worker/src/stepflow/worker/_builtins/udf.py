@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from stepflow.worker._builtins.udf_code import UdfFunction, compile_udf, forget
-from stepflow.worker._context import StepflowContext
-from stepflow.worker._in_thread import in_thread
+from stepflow.worker._context.context import StepflowContext
+from stepflow.worker._executing.in_thread import in_thread
 from stepflow.worker.errors import InvalidCode, InvalidInput
 
 KEPT = 256

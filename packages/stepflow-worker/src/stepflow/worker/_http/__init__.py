@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 from stepflow.worker._http.listening import Address, refuse_strangers
-from stepflow.worker._streams import ProtocolStreams
+from stepflow.worker._stdio.streams import ProtocolStreams
 from stepflow.worker.errors import ExtraMissing
 
 if TYPE_CHECKING:

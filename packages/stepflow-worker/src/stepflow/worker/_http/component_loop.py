@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
-from stepflow.worker._new_loop import new_loop
+from stepflow.worker._executing.new_loop import new_loop
 
 T = TypeVar("T")
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import msgspec
 
 from stepflow.protocol import Envelope, ErrorCode, MessageId
-from stepflow.worker._execution import Execution
-from stepflow.worker._failures import Ending
+from stepflow.worker._executing.execution import Execution
+from stepflow.worker._executing.failures import Ending
 from stepflow.worker._http.outbox import Outbox
 from stepflow.worker._http.worker import Worker
 from stepflow.worker._session import Session

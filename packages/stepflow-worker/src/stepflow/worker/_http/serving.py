@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from stepflow.worker._executor import Executor, default_limit
+from stepflow.worker._executing.executor import Executor, default_limit
 from stepflow.worker._http.app import application
 from stepflow.worker._http.asgi import App
 from stepflow.worker._http.component_loop import ComponentThread
@@ -24,7 +24,7 @@ from stepflow.worker._http.listening import Address, listener
 from stepflow.worker._http.sessions import Sessions
 from stepflow.worker._http.worker import Worker
 from stepflow.worker._session import Served
-from stepflow.worker._streams import ProtocolStreams
+from stepflow.worker._stdio.streams import ProtocolStreams
 
 if TYPE_CHECKING:
     from stepflow.worker._server import StepflowServer

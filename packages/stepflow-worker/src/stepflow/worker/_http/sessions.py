@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 from stepflow.protocol import Envelope
 from stepflow.worker._calls import PendingCalls
-from stepflow.worker._context import StepflowStreamingContext
+from stepflow.worker._context.context import StepflowStreamingContext
 from stepflow.worker._http.executes import Asked, HttpExecute, TaskRef
 from stepflow.worker._http.kept import KeptAnswers
 from stepflow.worker._http.refusals import Refused

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from dataclasses import dataclass, field
 
-from stepflow.worker._executor import Executor
+from stepflow.worker._executing.executor import Executor
 from stepflow.worker._http.limits import Limits
 from stepflow.worker._session import Served
 

@@ -10,12 +10,12 @@ import msgspec
 
 from stepflow.protocol import Answer, ComponentsExecuteParams, MessageId, Method, frame
 from stepflow.worker._calls import PendingCalls
-from stepflow.worker._context import StepflowContext
-from stepflow.worker._failures import Ending, ended_line, failure_line
-from stepflow.worker._interruption import Interruption
-from stepflow.worker._paths import Found
-from stepflow.worker._timers import Timer
-from stepflow.worker._types import Misfit
+from stepflow.worker._components.paths import Found
+from stepflow.worker._components.types import Misfit
+from stepflow.worker._context.context import StepflowContext
+from stepflow.worker._executing.failures import Ending, ended_line, failure_line
+from stepflow.worker._executing.interruption import Interruption
+from stepflow.worker._executing.timers import Timer
 from stepflow.worker.errors import Cancelled, InvalidInput, InvalidOutput
 
 T = TypeVar("T")

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 from weakref import WeakSet
 
-from stepflow.worker._execution import Execution
-from stepflow.worker._failures import print_user_traceback
-from stepflow.worker._imports import module_of, server_in
+from stepflow.worker._command.imports import module_of, server_in
+from stepflow.worker._command.user_modules import UserModules, signatures
+from stepflow.worker._executing.execution import Execution
+from stepflow.worker._executing.failures import print_user_traceback
 from stepflow.worker._server import StepflowServer
 from stepflow.worker._session import Served
-from stepflow.worker._user_modules import UserModules, signatures
 from stepflow.worker.errors import NoServerInTarget, ServedDuringImport
 
 INTERVAL = 0.1

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from stepflow.protocol import ErrorCode
-from stepflow.worker._component import Component
-from stepflow.worker._execution import Execution
-from stepflow.worker._failures import Ending
-from stepflow.worker._loops import ComponentLoop
-from stepflow.worker._threads import Threads
-from stepflow.worker._timers import Timers
+from stepflow.worker._components.component import Component
+from stepflow.worker._executing.execution import Execution
+from stepflow.worker._executing.failures import Ending
+from stepflow.worker._executing.loops import ComponentLoop
+from stepflow.worker._executing.threads import Threads
+from stepflow.worker._executing.timers import Timers
 
 ASYNC_LIMIT = 256
 

@@ -7,10 +7,10 @@ from types import CodeType
 from typing import Any
 
 from stepflow.protocol import ComponentInfo
-from stepflow.worker._durations import seconds
-from stepflow.worker._paths import Capture, parts_of
-from stepflow.worker._signature import signature_of
-from stepflow.worker._types import Undescribable, ValueType, value_type
+from stepflow.worker._components.durations import seconds
+from stepflow.worker._components.paths import Capture, parts_of
+from stepflow.worker._components.signature import signature_of
+from stepflow.worker._components.types import Undescribable, ValueType, value_type
 from stepflow.worker.errors import RegistrationError
 
 

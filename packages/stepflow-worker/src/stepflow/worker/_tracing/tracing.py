@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 
-from stepflow.worker._execution import Execution
+from stepflow.worker._executing.execution import Execution
 
 log = logging.getLogger("stepflow.worker")
 
@@ -28,7 +28,7 @@ def execution_kind() -> type[Execution]:
     if asked is None and "opentelemetry.sdk.trace" not in sys.modules:
         return Execution
     try:
-        from stepflow.worker._spans import TracedExecution, is_set_up
+        from stepflow.worker._tracing.spans import TracedExecution, is_set_up
     except ModuleNotFoundError as error:
         log.warning(
             "%s is set, and there are no traces: %s\nhint: pip install 'stepflow-worker[otel]'",

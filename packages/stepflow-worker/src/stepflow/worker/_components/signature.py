@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from stepflow.worker._context import StepflowContext
+from stepflow.worker._context.context import StepflowContext
 from stepflow.worker.errors import RegistrationError
 
 _FIXED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

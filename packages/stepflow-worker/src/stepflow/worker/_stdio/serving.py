@@ -8,11 +8,11 @@ import signal
 import sys
 from collections.abc import Mapping
 
-from stepflow.worker._component import Component
-from stepflow.worker._executor import Executor, default_limit
-from stepflow.worker._reading import Input, Line, ReadingThreads, read_on_loop
+from stepflow.worker._components.component import Component
+from stepflow.worker._executing.executor import Executor, default_limit
 from stepflow.worker._session import Served, Session
-from stepflow.worker._streams import LineWriter, ProtocolStreams
+from stepflow.worker._stdio.reading import Input, Line, ReadingThreads, read_on_loop
+from stepflow.worker._stdio.streams import LineWriter, ProtocolStreams
 
 log = logging.getLogger("stepflow.worker")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from stepflow.worker._component import Component
+    from stepflow.worker._components.component import Component
 
 _CAPTURE = re.compile(r"\{(\*?)([A-Za-z_]\w*)\}")
 _NOTHING: Mapping[str, str] = {}

@@ -6,8 +6,8 @@ from asyncio import _get_running_loop
 from collections.abc import Callable, Mapping
 from types import CodeType
 
-from stepflow.worker._execution import Execution
-from stepflow.worker._watchdog import LoopWatchdog
+from stepflow.worker._executing.execution import Execution
+from stepflow.worker._executing.watchdog import LoopWatchdog
 
 
 class ComponentLoop:

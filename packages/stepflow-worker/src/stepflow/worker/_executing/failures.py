@@ -16,7 +16,7 @@ from stepflow.protocol import (
 )
 from stepflow.worker.errors import ComponentError, FlowFailed, InvalidInput
 
-_OWN_FOLDER = str(Path(__file__).parent)
+_OWN_FOLDER = str(Path(__file__).parents[1])
 
 TRACEBACK_LIMIT = 32 << 10
 """The most of a traceback that is sent, in characters; what is nearest to the failure is kept."""

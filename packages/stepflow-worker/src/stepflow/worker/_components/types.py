@@ -55,7 +55,7 @@ def value_type(annotation: Any, *, output: bool = False) -> ValueType:
         # The advice in msgspec's own text concerns its callers; the last line says what is wrong.
         problem = str(error).splitlines()[-1]
     if "pydantic" in sys.modules:
-        from stepflow.worker._pydantic_types import PydanticType, has_model
+        from stepflow.worker._components.pydantic_types import PydanticType, has_model
 
         if has_model(annotation):
             return PydanticType(annotation, output=output)

@@ -7,9 +7,9 @@ from contextvars import copy_context
 from functools import partial
 from typing import Generic, TypeVar
 
-from stepflow.worker._executor import INTERRUPT_AFTER
-from stepflow.worker._interruption import Interruption
-from stepflow.worker._threads import Threads
+from stepflow.worker._executing.executor import INTERRUPT_AFTER
+from stepflow.worker._executing.interruption import Interruption
+from stepflow.worker._executing.threads import Threads
 
 T = TypeVar("T")
 

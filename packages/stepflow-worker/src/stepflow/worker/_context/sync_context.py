@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from stepflow.protocol import BlobType, Method, ResultOrder, RunStatusProtocol
-from stepflow.worker._requests import ANSWER_TIMEOUT, FlowDocument, OpenExecute, Requests
+from stepflow.worker._context.requests import ANSWER_TIMEOUT, FlowDocument, OpenExecute, Requests
 from stepflow.worker.errors import Cancelled, ServerTimeout
 
 T = TypeVar("T")

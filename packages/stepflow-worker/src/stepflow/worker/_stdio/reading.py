@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from stepflow.protocol import LineSplitter, MessageTooLong
-from stepflow.worker._threads import Job, Threads
+from stepflow.worker._executing.threads import Job, Threads
 
 log = logging.getLogger("stepflow.worker")
 

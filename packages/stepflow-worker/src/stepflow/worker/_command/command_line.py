@@ -7,12 +7,12 @@ import os
 import sys
 from collections.abc import Sequence
 
-from stepflow.worker._failures import print_user_traceback
-from stepflow.worker._imports import server_in
-from stepflow.worker._new_loop import new_loop
+from stepflow.worker._command.imports import server_in
+from stepflow.worker._executing.failures import print_user_traceback
+from stepflow.worker._executing.new_loop import new_loop
 from stepflow.worker._server import StepflowServer
-from stepflow.worker._stdio import serve_stdio
-from stepflow.worker._streams import ProtocolStreams, take_standard_streams
+from stepflow.worker._stdio.serving import serve_stdio
+from stepflow.worker._stdio.streams import ProtocolStreams, take_standard_streams
 from stepflow.worker.errors import (
     CannotServe,
     NoServerInTarget,
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(server, int):
         return server
     if options.reload:
-        from stepflow.worker._reload import ReloadingServer
+        from stepflow.worker._command.reload import ReloadingServer
 
         server = ReloadingServer(options.target, server)
     if options.list:
@@ -73,7 +73,7 @@ def _load(target: str | None) -> StepflowServer | int:
 
 
 def _list(server: StepflowServer, streams: ProtocolStreams, form: str) -> int:
-    from stepflow.worker._listing import as_json, as_table
+    from stepflow.worker._command.listing import as_json, as_table
 
     components = [each.info() for each in server.served().components.values()]
     text = as_json(components) if form == "json" else as_table(components)

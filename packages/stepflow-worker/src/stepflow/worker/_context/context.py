@@ -5,8 +5,8 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from stepflow.protocol import Method
-from stepflow.worker._requests import ANSWER_TIMEOUT, OpenExecute, Requests
-from stepflow.worker._sync_context import SyncContext
+from stepflow.worker._context.requests import ANSWER_TIMEOUT, OpenExecute, Requests
+from stepflow.worker._context.sync_context import SyncContext
 from stepflow.worker.errors import Cancelled, ServerTimeout
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pydantic
 
-from stepflow.worker._types import Misfit
+from stepflow.worker._components.types import Misfit
 
 
 def has_model(annotation: Any) -> bool:

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode
 
 from stepflow.protocol import Method, ObservabilityContext
-from stepflow.worker._execution import Execution
+from stepflow.worker._executing.execution import Execution
 
 T = TypeVar("T")
 

@@ -1,0 +1,1 @@
+"""The command `stepflow-worker`: what it serves, lists and reloads."""

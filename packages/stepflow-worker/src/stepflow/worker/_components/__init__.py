@@ -1,0 +1,1 @@
+"""What is served: functions with their paths, types and limits."""

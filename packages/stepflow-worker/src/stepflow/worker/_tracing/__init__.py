@@ -1,0 +1,1 @@
+"""Spans of executes, where OpenTelemetry is installed and set up."""
