@@ -7,11 +7,12 @@ mod subflows;
 
 use std::collections::{HashMap, HashSet};
 
+use indexmap::IndexSet;
 use serde_json::Value as Json;
 use stepflow_protocol::Segment;
 
 use crate::diagnostics::{Code, Diagnostic};
-use crate::document::Flow;
+use crate::document::{Flow, Step};
 use crate::evaluate::StepIndex;
 use crate::expression::{Expression, Reference};
 use crate::node::Node;
@@ -225,14 +226,18 @@ impl<'a> Walk<'a, '_> {
         self.guesses += 1;
         let candidates = if self.guesses > MAX_GUESSES { &[] } else { self.flow.steps.as_slice() };
         let near = suggest::nearest(id, candidates.iter().map(|step| step.id.as_str()));
-        self.findings.push(match near {
-            Some(near) => finding.help(format!("did you mean `{near}`?")),
-            None if self.flow.steps.is_empty() => finding.help("the flow has no steps"),
-            None if self.flow.steps.len() <= 8 => {
-                let ids: Vec<String> = self.flow.steps.iter().map(|step| format!("`{}`", step.id)).collect();
-                finding.help(format!("the steps are {}", ids.join(", ")))
+        let part = id.find(['.', '[']).filter(|at| self.index.contains_key(&id[..*at])).map(|at| id.split_at(at));
+        self.findings.push(match (part, near) {
+            (Some((step, path)), _) => finding.help(format!("write `{{$step: {step}, path: ${path}}}`")),
+            (None, Some(near)) => finding.help(format!("did you mean `{near}`?")),
+            (None, None) if self.flow.steps.is_empty() => finding.help("the flow has no steps"),
+            (None, None) if self.flow.steps.len() <= 8 => {
+                let known = |step: &&Step| !step.id.trim().is_empty();
+                let ids = self.flow.steps.iter().filter(known).map(|step| format!("`{}`", step.id));
+                let ids: IndexSet<String> = ids.collect();
+                finding.help(format!("the steps are {}", ids.into_iter().collect::<Vec<_>>().join(", ")))
             }
-            None => finding,
+            (None, None) => finding,
         });
     }
 

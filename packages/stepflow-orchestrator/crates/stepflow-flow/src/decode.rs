@@ -1,6 +1,7 @@
 //! From a document's tree to a typed flow.
 
 mod expression;
+mod lookalike;
 mod old;
 mod on_error;
 
@@ -17,6 +18,10 @@ use crate::node::{Content, Node};
 
 /// The flow that a tree holds, as far as it holds one.
 pub(crate) fn flow(decoder: &mut Decoder, root: &Node) -> Option<Flow> {
+    let Content::Object(_) = root.content else {
+        let help = if root.is_null() { "the document is empty; " } else { "" };
+        return decoder.mismatch_help(root, "an object", format!("{help}a flow has `steps` and an `output`"));
+    };
     let mut fields = decoder.fields(root)?;
     old::report_flow_keys(decoder, &mut fields);
     let flow = Flow {
@@ -24,7 +29,7 @@ pub(crate) fn flow(decoder: &mut Decoder, root: &Node) -> Option<Flow> {
         description: fields.optional(decoder, "description", Decoder::string),
         version: fields.optional(decoder, "version", Decoder::string),
         schemas: fields.optional(decoder, "schemas", schemas).unwrap_or_default(),
-        steps: fields.optional(decoder, "steps", |decoder, node| decoder.each(node, step)).unwrap_or_default(),
+        steps: fields.optional(decoder, "steps", steps).unwrap_or_default(),
         output: optional_expression(decoder, &mut fields, "output"),
         test: fields.optional(decoder, "test", test),
         examples: fields.optional(decoder, "examples", |decoder, node| decoder.each(node, example)).unwrap_or_default(),
@@ -38,6 +43,13 @@ pub(crate) fn flow(decoder: &mut Decoder, root: &Node) -> Option<Flow> {
     }
     fields.close(decoder);
     Some(flow)
+}
+
+fn steps(decoder: &mut Decoder, node: &Node) -> Option<Vec<Step>> {
+    match node.content {
+        Content::Array(_) => decoder.each(node, step),
+        _ => decoder.mismatch_help(node, "an array", "steps are a list: begin each one with `- id: …`"),
+    }
 }
 
 /// A step. One without an id or a component stays as a step with a blank one, so that the others keep their places.

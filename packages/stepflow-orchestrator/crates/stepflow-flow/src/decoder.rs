@@ -193,6 +193,12 @@ impl Decoder {
         None
     }
 
+    /// The same with advice.
+    pub(crate) fn mismatch_help<T>(&mut self, node: &Node, wanted: &str, help: impl Into<String>) -> Option<T> {
+        self.mismatch_reported(node, wanted).help(help);
+        None
+    }
+
     fn no_number<T>(&mut self, node: &Node, wanted: &str) -> Option<T> {
         let quoted = node.as_str().is_some_and(|text| text.trim().parse::<f64>().is_ok());
         let reported = self.mismatch_reported(node, wanted);

@@ -77,6 +77,8 @@ codes! {
     UnknownKey = 1005, "unknownKey";
     /// A literal input object has a field that the component's schema does not name.
     UnknownInputField = 1006, "unknownInputField";
+    /// A text that looks like a reference or a way through objects, and is a text or one key.
+    LooksLikeReference = 1007, "looksLikeReference";
     /// The configuration asks for something that this release cannot do.
     NotBuilt = 1900, "notBuilt";
     /// A literal that is to be a flow and is none.

@@ -84,7 +84,11 @@ fn add_findings(diagnostics: &mut Diagnostics, findings: Vec<Finding>, source: &
     for finding in findings {
         let mut diagnostic = finding.diagnostic;
         // What could not be read may have been the reference that is missing.
-        let doubtful = incomplete && diagnostic.code == Code::UnreachableStep;
+        let doubtful = match diagnostic.code {
+            Code::UnreachableStep => incomplete,
+            Code::UndefinedStepReference => unread.contains("$.steps"),
+            _ => false,
+        };
         if doubtful || known.contains(&diagnostic.path) || lies_inside(&finding.path, &unread) {
             continue;
         }

@@ -1,12 +1,15 @@
 //! Finds the name that somebody probably meant.
 
-/// The candidate nearest to `written`, when it is near enough to be meant: at most two edits away, and fewer than
-/// half of the name.
+/// The candidate nearest to `written`, when it is near enough to be meant: the same in another case, or at most two
+/// edits away, and fewer than half of the name.
 pub fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
         .filter(|candidate| *candidate != written)
-        .filter_map(|candidate| Some((distance_within(written, candidate, FARTHEST)?, candidate)))
+        .filter_map(|candidate| match candidate.eq_ignore_ascii_case(written) {
+            true => Some((0, candidate)),
+            false => Some((distance_within(written, candidate, FARTHEST)?, candidate)),
+        })
         .filter(|(distance, candidate)| distance * 2 < candidate.chars().count().max(written.chars().count()))
         .min()
         .map(|(_, candidate)| candidate)

@@ -319,3 +319,29 @@ fn a_reference_in_a_subflow_without_literal_is_told_to_wrap_it() {
     assert_eq!(help("/builtin/map", "items_of"), "the steps are `a`");
     assert_eq!(help("/other", "workflow"), "the steps are `a`");
 }
+
+#[test]
+fn what_beginners_write_is_answered_with_what_to_write() {
+    let cases = [
+        ("steps: {a: {component: /x}}\noutput: {$step: a}\n", "steps are a list: begin each one with `- id: …`"),
+        ("", "the document is empty; a flow has `steps` and an `output`"),
+        ("- {id: a, component: /x}\n", "a flow has `steps` and an `output`"),
+        ("steps: [{id: a, component: /x, onError: retry}]\n", "write `onError: {action: retry}`"),
+        ("steps: [{id: a, component: /x}]\noutput: {$step: a.rows}\n", "write `{$step: a, path: $.rows}`"),
+        ("steps: [{id: a, component: /x}]\noutput: {$step: A}\n", "did you mean `a`?"),
+        ("output: {$coalesce: {$input: x}}\n", "write `$coalesce: [first, second]`"),
+        ("output: $step.a.rows[0]\n", "write `{$step: a, path: $.rows[0]}`, or wrap the text in `$literal`"),
+        ("output: ${input.name}\n", "write `{$input: $.name}`, or wrap the text in `$literal`"),
+        ("output: {$input: a.b}\n", "write `$.a.b` for a way through objects, or `$[\"a.b\"]` for this key"),
+        ("output: {$inputs: a}\n", "did you mean `$input`? If not, wrap the object in `$literal`"),
+    ];
+    for (text, help) in cases {
+        let loaded = yaml(text);
+        let helps: Vec<_> = loaded.diagnostics.iter().filter_map(|one| one.help.as_deref()).collect();
+        assert_eq!(
+            helps.iter().filter(|one| !one.starts_with("use its result")).collect::<Vec<_>>(),
+            [&help],
+            "{text}"
+        );
+    }
+}

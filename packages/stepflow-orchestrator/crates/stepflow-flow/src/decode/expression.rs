@@ -1,6 +1,6 @@
 //! Expressions out of a document's tree.
 
-use super::old;
+use super::{lookalike, old};
 use crate::decoder::{Decoder, Fields};
 use crate::diagnostics::Code;
 use crate::expression::Expression;
@@ -16,7 +16,11 @@ pub(super) fn expression(decoder: &mut Decoder, node: &Node) -> Expression {
 /// and each is made into a value only once.
 fn parse(decoder: &mut Decoder, node: &Node) -> Option<Expression> {
     match &node.content {
-        Content::Null | Content::Bool(_) | Content::Number(_) | Content::String(_) => None,
+        Content::Null | Content::Bool(_) | Content::Number(_) => None,
+        Content::String(_) => {
+            lookalike::report_text(decoder, node);
+            None
+        }
         Content::Array(_) => {
             let parsed = decoder.each(node, |decoder, element| Some(parse(decoder, element)))?;
             mixed(parsed, node.elements().iter()).map(Expression::Array)
@@ -24,6 +28,7 @@ fn parse(decoder: &mut Decoder, node: &Node) -> Option<Expression> {
         Content::Object(entries) => match reserved(node) {
             Some(read) => Some(read_reserved(decoder, node, read)),
             None => {
+                lookalike::report_keys(decoder, entries);
                 let parsed = decoder.each_member(node, |decoder, entry| Some(parse(decoder, &entry.value)))?;
                 let parsed = parsed.into_iter().map(|(_, parsed)| parsed).collect();
                 let members = mixed(parsed, entries.iter().map(|entry| &entry.value))?;
@@ -96,7 +101,9 @@ fn member(decoder: &mut Decoder, fields: &mut Fields<'_>, key: &'static str, sho
 fn coalesce(decoder: &mut Decoder, fields: &mut Fields<'_>) -> Option<Expression> {
     let node = fields.get_or_null("$coalesce")?;
     if !matches!(node.content, Content::Array(_)) {
-        decoder.report(Code::InvalidExpression, node.span, "`$coalesce` takes an array of expressions");
+        decoder
+            .report(Code::InvalidExpression, node.span, "`$coalesce` takes an array of expressions")
+            .help("write `$coalesce: [first, second]`");
         return None;
     }
     decoder.each(node, |decoder, item| Some(expression(decoder, item))).map(Expression::Coalesce)
@@ -148,22 +155,25 @@ fn variable(decoder: &mut Decoder, fields: &mut Fields<'_>) -> Option<Expression
     }
 }
 
+const PATHS: &str = "a path looks like `$.name`, `$[\"any name\"]` or `$.list[0]`";
+
 /// A path, written as a string; `null` is the whole value.
 fn path(decoder: &mut Decoder, node: &Node, key: &str) -> Option<Path> {
     if node.is_null() {
         return Some(Path::root());
     }
     let Some(text) = node.as_str() else {
-        decoder.report(Code::InvalidExpression, node.span, format!("`{key}` takes a path, a string"));
+        decoder.report(Code::InvalidExpression, node.span, format!("`{key}` takes a path, a string")).help(PATHS);
         return None;
     };
     match Path::parse(text) {
-        Ok(path) => Some(path),
+        Ok(path) => {
+            lookalike::report_path(decoder, node, text, key);
+            Some(path)
+        }
         Err(error) => {
             let message = format!("`{text}` is not a path: {error}");
-            decoder
-                .report(Code::InvalidExpression, node.span, message)
-                .help("a path looks like `$.name`, `$[\"any name\"]` or `$.list[0]`");
+            decoder.report(Code::InvalidExpression, node.span, message).help(PATHS);
             None
         }
     }

@@ -35,6 +35,9 @@ const KINDS: [ErrorKind; 10] = [
 ];
 
 pub(super) fn on_error(decoder: &mut Decoder, node: &Node) -> Option<ErrorHandling> {
+    if let Some((word, _)) = node.as_str().and_then(|text| ACTIONS.iter().find(|(word, _)| *word == text)) {
+        return decoder.mismatch_help(node, "an object", format!("write `onError: {{action: {word}}}`"));
+    }
     let mut fields = decoder.fields(node)?;
     let policy = match fields.required(decoder, "action", |decoder, node| action(decoder, node, &ACTIONS))? {
         Action::Fail => OnError::Fail,

@@ -111,6 +111,9 @@ pub(super) fn explain(kind: &ErrorKind, text: &str, at: usize) -> (String, Optio
             Some("quote a value that begins with this character")
         }
         ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => Some("a key needs `: ` after it"),
+        ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator => {
+            Some("between braces or brackets, quote a value that contains `[`, `]`, `{`, `}` or `,`")
+        }
         ErrorKind::UnclosedQuotedScalar => Some("the quote that opens here is never closed"),
         ErrorKind::UnknownQuotedScalarEscape => {
             Some("in double quotes, write a backslash as `\\\\`, or use single quotes")
