@@ -37,3 +37,10 @@ def test_one_worker_serves_two_runs(stepflow: Stepflow, worker: "subprocess.Pope
             "process": worker.pid,
         }
     assert worker.poll() is None
+
+
+@pytest.mark.usefixtures("worker")
+def test_the_flow_has_nothing_for_validate_to_report(stepflow: Stepflow) -> None:
+    checked = stepflow("validate", f"{FOLDER}/flow.yaml")
+    assert checked.returncode == 0, checked.stderr
+    assert "warning[" not in checked.stderr

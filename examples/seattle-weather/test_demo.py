@@ -261,13 +261,6 @@ def test_a_demo_that_fails_says_so_in_its_result_and_its_exit_code(folder: Path)
     assert "Try next" not in process.stderr
 
 
-def test_the_flow_has_nothing_for_validate_to_report(stepflow: Stepflow) -> None:
-    checked = stepflow("validate", "examples/seattle-weather/flow.yaml")
-    said = checked.stdout + checked.stderr
-    assert checked.returncode == 0, said
-    assert "warning[" not in said
-
-
 def near(value: float, tolerance: float = 0.005) -> Any:
     """`value` as it may look after rounding to the report's decimals."""
     return pytest.approx(value, rel=0, abs=tolerance + 1e-9)
