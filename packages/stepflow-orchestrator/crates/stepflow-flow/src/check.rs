@@ -2,16 +2,18 @@
 
 mod access;
 mod cycles;
+mod findings;
 mod schemas;
 mod subflows;
 
 use std::collections::{HashMap, HashSet};
 
+pub(crate) use findings::{Finding, Findings};
 use indexmap::IndexSet;
 use serde_json::Value as Json;
 use stepflow_protocol::Segment;
 
-use crate::diagnostics::{Code, Diagnostic};
+use crate::diagnostics::Code;
 use crate::document::{Flow, Step};
 use crate::evaluate::StepIndex;
 use crate::expression::{Expression, Reference};
@@ -21,38 +23,10 @@ use crate::schema::with_flow_definitions;
 use crate::suggest;
 use crate::variables::Variables;
 
-/// A diagnostic that still has to be placed in a text.
-pub(crate) struct Finding {
-    pub diagnostic: Diagnostic,
-    pub path: Path,
-    /// The path of the step that the diagnostic's label speaks of.
-    pub related: Option<Path>,
-}
-
-impl Finding {
-    fn new(code: Code, path: Path, message: impl Into<String>) -> Self {
-        Self { diagnostic: Diagnostic::new(code, &path, message), path, related: None }
-    }
-
-    /// The same about a flow that stands at this place of another one.
-    fn inside(mut self, around: &Path, in_text: bool) -> Self {
-        self.path = around.clone().join(&self.path);
-        self.related = self.related.map(|related| around.clone().join(&related));
-        self.diagnostic.path = self.path.to_string();
-        self.diagnostic.span = self.diagnostic.span.filter(|_| in_text);
-        self
-    }
-
-    fn help(mut self, help: impl Into<String>) -> Self {
-        self.diagnostic = self.diagnostic.help(help);
-        self
-    }
-}
-
 /// Everything that is wrong with the flow. Takes time in proportion to its size. The document's tree, where there is
 /// one, gives mistakes inside literal sub-flows their place.
-pub(crate) fn check(flow: &Flow, tree: Option<&Node>) -> Vec<Finding> {
-    let mut findings = Vec::new();
+pub(crate) fn check(flow: &Flow, tree: Option<&Node>) -> Findings {
+    let mut findings = Findings::default();
     check_names(flow, &mut findings);
     let index = check_ids(flow, &mut findings);
     check_components(flow, &mut findings);
@@ -82,7 +56,7 @@ fn step_path(step: StepIndex, member: &str) -> Path {
     Path::root().field("steps").index(step).field(member)
 }
 
-fn check_names(flow: &Flow, findings: &mut Vec<Finding>) {
+fn check_names(flow: &Flow, findings: &mut Findings) {
     if flow.name.as_ref().is_none_or(|name| name.trim().is_empty()) {
         findings.push(Finding::new(Code::MissingFlowName, Path::root().field("name"), "the flow has no name"));
     }
@@ -93,7 +67,7 @@ fn check_names(flow: &Flow, findings: &mut Vec<Finding>) {
 }
 
 /// The steps by id; of two with the same id the first.
-fn check_ids<'a>(flow: &'a Flow, findings: &mut Vec<Finding>) -> HashMap<&'a str, StepIndex> {
+fn check_ids<'a>(flow: &'a Flow, findings: &mut Findings) -> HashMap<&'a str, StepIndex> {
     let mut index = HashMap::with_capacity(flow.steps.len());
     for (place, step) in flow.steps.iter().enumerate() {
         if step.id.trim().is_empty() {
@@ -108,7 +82,7 @@ fn check_ids<'a>(flow: &'a Flow, findings: &mut Vec<Finding>) -> HashMap<&'a str
     index
 }
 
-fn check_components(flow: &Flow, findings: &mut Vec<Finding>) {
+fn check_components(flow: &Flow, findings: &mut Findings) {
     for (place, step) in flow.steps.iter().enumerate().filter(|(_, step)| !step.component.starts_with('/')) {
         let message = format!("the component `{}` is not a path: it must start with `/`", step.component);
         let finding = Finding::new(Code::InvalidComponent, step_path(place, "component"), message);
@@ -120,7 +94,7 @@ fn check_components(flow: &Flow, findings: &mut Vec<Finding>) {
     }
 }
 
-fn check_reachable(flow: &Flow, mentioned: &[bool], findings: &mut Vec<Finding>) {
+fn check_reachable(flow: &Flow, mentioned: &[bool], findings: &mut Findings) {
     for (place, (step, mentioned)) in flow.steps.iter().zip(mentioned).enumerate() {
         if !mentioned && step.must_execute != Some(true) && !step.id.trim().is_empty() {
             let message = format!("nothing uses the result of step `{}`, so it never runs", step.id);
@@ -171,7 +145,7 @@ struct Walk<'a, 'f> {
     /// Paths that were reported as leading nowhere: each once.
     doubtful: HashSet<(&'static str, Path)>,
     guesses: usize,
-    findings: &'f mut Vec<Finding>,
+    findings: &'f mut Findings,
 }
 
 impl<'a> Walk<'a, '_> {
@@ -179,10 +153,10 @@ impl<'a> Walk<'a, '_> {
     fn references(&mut self) -> Vec<Vec<Need>> {
         let flow = self.flow;
         let needs = flow.steps.iter().enumerate().map(|(place, step)| {
-            let known = self.findings.len();
+            let known = self.findings.kept().len();
             let needs = self.expression(&step.input, &step.id, step_path(place, "input"));
             if let Some(subflow) = subflows::unwrapped(step, step_path(place, "input")) {
-                advise_wrapping(&subflow, &mut self.findings[known..]);
+                advise_wrapping(&subflow, &mut self.findings.kept_mut()[known..]);
             }
             needs
         });

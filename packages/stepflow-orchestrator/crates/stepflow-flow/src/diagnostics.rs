@@ -277,10 +277,15 @@ impl Diagnostics {
         self.kept.last_mut()
     }
 
+    /// Counts diagnostics that were not kept elsewhere.
+    pub(crate) fn leave_out(&mut self, code: Code, count: usize) {
+        *self.left_out.entry(code).or_default() += count;
+    }
+
     /// Adds all of another part of the document.
     pub(crate) fn append(&mut self, other: Self) {
         for (code, count) in other.left_out {
-            *self.left_out.entry(code).or_default() += count;
+            self.leave_out(code, count);
         }
         self.kept.extend(other.kept);
     }

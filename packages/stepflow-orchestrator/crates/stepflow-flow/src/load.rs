@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::check::{self, Finding};
+use crate::check::{self, Findings};
 use crate::decode;
 use crate::decoder::Decoder;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Level};
@@ -75,21 +75,22 @@ impl Loaded {
 }
 
 /// Adds what checking found, without what only follows from a mistake that decoding has reported at the same place.
-fn add_findings(diagnostics: &mut Diagnostics, findings: Vec<Finding>, source: &Source, tree: &Node) {
+fn add_findings(diagnostics: &mut Diagnostics, findings: Findings, source: &Source, tree: &Node) {
     let known: HashSet<String> = diagnostics.iter().map(|diagnostic| diagnostic.path.clone()).collect();
     let untyped = |one: &&Diagnostic| one.code == Code::InvalidType;
     let unread: HashSet<String> = diagnostics.iter().filter(untyped).map(|one| one.path.clone()).collect();
     let incomplete = diagnostics.num_fatal() > 0;
     let lines = Lines::of(&source.text);
-    for finding in findings {
+    // What could not be read may have been the reference that is missing, or the step.
+    let doubtful = |code: Code| match code {
+        Code::UnreachableStep => incomplete,
+        Code::UndefinedStepReference => unread.contains("$.steps"),
+        _ => false,
+    };
+    let left_out = findings.left_out();
+    for finding in findings.into_kept() {
         let mut diagnostic = finding.diagnostic;
-        // What could not be read may have been the reference that is missing.
-        let doubtful = match diagnostic.code {
-            Code::UnreachableStep => incomplete,
-            Code::UndefinedStepReference => unread.contains("$.steps"),
-            _ => false,
-        };
-        if doubtful || known.contains(&diagnostic.path) || lies_inside(&finding.path, &unread) {
+        if doubtful(diagnostic.code) || known.contains(&diagnostic.path) || lies_inside(&finding.path, &unread) {
             continue;
         }
         diagnostic.span = diagnostic.span.or_else(|| span_of_finding(tree, diagnostic.code, &finding.path));
@@ -99,6 +100,9 @@ fn add_findings(diagnostics: &mut Diagnostics, findings: Vec<Finding>, source: &
             label.push_str(&format!(", defined at line {}", lines.position(span.start).line));
         }
         diagnostics.push(diagnostic);
+    }
+    for (code, count) in left_out.into_iter().filter(|(code, _)| !doubtful(*code)) {
+        diagnostics.leave_out(code, count);
     }
 }
 

@@ -129,8 +129,13 @@ impl Overrides {
             }
         }
         if !stops(&diagnostics) {
-            let findings = check::check(&patched, None).into_iter().map(|finding| finding.diagnostic);
-            diagnostics.extend(findings.filter(|diagnostic| diagnostic.level == Level::Fatal));
+            let findings = check::check(&patched, None);
+            let left_out = findings.left_out();
+            let found = findings.into_kept().into_iter().map(|finding| finding.diagnostic);
+            diagnostics.extend(found.filter(|diagnostic| diagnostic.level == Level::Fatal));
+            for (code, count) in left_out.into_iter().filter(|(code, _)| code.level() == Level::Fatal) {
+                diagnostics.leave_out(code, count);
+            }
         }
         if let Some(text) = &self.text {
             diagnostics.settle(text);

@@ -99,7 +99,7 @@ impl Plan {
     }
 
     fn compile_as(flow_id: FlowId, flow: Arc<Flow>) -> Result<Self, Diagnostics> {
-        let found = crate::check::check(&flow, None).into_iter().map(|finding| finding.diagnostic);
+        let found = crate::check::check(&flow, None).into_kept().into_iter().map(|finding| finding.diagnostic);
         let fatal: Diagnostics = found.filter(|diagnostic| diagnostic.level == Level::Fatal).collect();
         if !fatal.is_empty() {
             return Err(fatal);

@@ -5,9 +5,9 @@ use std::path::Path;
 /// The largest document that is read, in bytes.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// The most values that a flow document has, each scalar, array and object counted: 10 000 steps of 25. Data, such as a
+/// The most values that a flow document has, each scalar, array and object counted: 10 000 steps of 40. Data, such as a
 /// run's input, is bounded by its bytes alone.
-pub const MAX_NODES: usize = 250_000;
+pub const MAX_NODES: usize = 400_000;
 
 /// A document as it came from a file or a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -39,15 +39,15 @@ fn refused_at_the_value_that_passes_the_limit() {
     use Format::{Json, Yaml};
     // What stands before the repeated piece counts: the flow and the array are two values.
     let cases = [
-        (Yaml, "steps: [", "1,", "1]", "$.steps[249998]"),
-        (Json, "{\"steps\": [", "1,", "1]}", "$.steps[249998]"),
-        (Yaml, "output:\n", "- 1\n", "", "$.output[249998]"),
-        (Json, "{\"output\": [", "[[]],", "0]}", "$.output[124999]"),
+        (Yaml, "steps: [", "1,", "1]", "$.steps[399998]"),
+        (Json, "{\"steps\": [", "1,", "1]}", "$.steps[399998]"),
+        (Yaml, "output:\n", "- 1\n", "", "$.output[399998]"),
+        (Json, "{\"output\": [", "[[]],", "0]}", "$.output[199999]"),
         (Json, "{\"output\": {", "\"a\":1,", "\"b\":1}}", "$.output.a"),
-        (Yaml, "output: [", "*a,", "]", "$.output[249998]"),
-        (Yaml, "output: [", "*a : ,", "]", "$.output[124999]"),
-        (Yaml, "output: [", "&a 1,*a,", "]", "$.output[249998]"),
-        (Yaml, "metadata: {a: &a [1, 2, 3, 4]}\noutput: [", "*a, ", "]", "$.output[49998]"),
+        (Yaml, "output: [", "*a,", "]", "$.output[399998]"),
+        (Yaml, "output: [", "*a : ,", "]", "$.output[199999]"),
+        (Yaml, "output: [", "&a 1,*a,", "]", "$.output[399998]"),
+        (Yaml, "metadata: {a: &a [1, 2, 3, 4]}\noutput: [", "*a, ", "]", "$.output[79998]"),
     ];
     for (format, before, piece, after, path) in cases {
         let diagnostics = loaded(dense(format, before, piece, after), LONGEST);
@@ -58,9 +58,9 @@ fn refused_at_the_value_that_passes_the_limit() {
 
 fn read_up_to_the_limit() {
     let documents = [
-        format!("steps: [{}]", "1,".repeat(249_998)),
-        format!("output: [{}]", "{$step: x},".repeat(124_999)),
-        format!("steps: [{}]", "{id: a, component: /x},".repeat(83_332)),
+        format!("steps: [{}]", "1,".repeat(399_998)),
+        format!("output: [{}]", "{$step: x},".repeat(199_999)),
+        format!("steps: [{}]", "{id: a, component: /x},".repeat(133_332)),
     ];
     for document in documents {
         // All of it is decoded and checked, too: a build that is not optimised gets more time for that.
@@ -71,11 +71,11 @@ fn read_up_to_the_limit() {
 }
 
 #[test]
-fn a_flow_of_ten_thousand_ordinary_steps_is_within_the_limits() {
+fn a_flow_of_ten_thousand_steps_with_rich_inputs_is_within_the_limits() {
     let step = |index: usize| {
         format!(
             "- id: s{index}\n  component: /x/y\n  timeout: 5s\n  onError: {{action: retry, maxRetries: 3}}\n  \
-             metadata: {{title: t, owner: o}}\n  input: {{a: {{$step: s{}}}, b: {{$input: b}}, c: [1, 2, 3], d: text}}\n",
+             metadata: {{title: t, owner: o}}\n  input: {{a: {{$step: s{}}}, b: {{$input: b}}, c: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16], d: text}}\n",
             index.saturating_sub(1)
         )
     };
@@ -89,7 +89,7 @@ fn a_flow_of_ten_thousand_ordinary_steps_is_within_the_limits() {
 
 #[test]
 fn data_may_have_more_values_than_a_flow() {
-    let values = vec!["1"; 300_000].join(",");
+    let values = vec!["1"; 600_000].join(",");
     for source in [Source::json("in.json", format!("[{values}]")), Source::yaml("in.yaml", format!("[{values}]"))] {
         assert_eq!(read_value(&source).unwrap().as_str().len(), values.len() + 2);
     }

@@ -1,12 +1,12 @@
 //! Whether the flow's schemas are JSON Schemas.
 
-use super::Finding;
+use super::{Finding, Findings};
 use crate::diagnostics::Code;
 use crate::document::Flow;
 use crate::path::Path;
 use crate::schema::{InvalidSchema, Schema};
 
-pub(super) fn check(flow: &Flow, findings: &mut Vec<Finding>) {
+pub(super) fn check(flow: &Flow, findings: &mut Findings) {
     let properties = || Path::root().field("schemas").field("properties");
     for part in ["input", "output", "variables"] {
         if let Err(error) = Schema::of_flow(&flow.schemas, part) {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use stepflow_protocol::Value;
 
-use super::{Finding, check, step_path};
+use super::{Finding, Findings, check, step_path};
 use crate::decode;
 use crate::decoder::Decoder;
 use crate::diagnostics::{Code, Diagnostic, Level};
@@ -24,7 +24,7 @@ const TAKERS: [(&str, &str); 3] =
 /// run that it is a part of.
 const OF_WHOLE_FLOWS: [Code; 3] = [Code::MissingFlowName, Code::MissingFlowDescription, Code::MissingVariableSchema];
 
-pub(super) fn check_all(flow: &Flow, tree: Option<&Node>, findings: &mut Vec<Finding>) {
+pub(super) fn check_all(flow: &Flow, tree: Option<&Node>, findings: &mut Findings) {
     for (place, step) in flow.steps.iter().enumerate() {
         if let Some((path, literal)) = subflow(step, step_path(place, "input")) {
             check_one(&path, &literal, tree, findings);
@@ -70,7 +70,7 @@ fn constant(input: &Expression, member: &str, at: &Path) -> Option<(Path, Value)
     }
 }
 
-fn check_one(path: &Path, literal: &Value, tree: Option<&Node>, findings: &mut Vec<Finding>) {
+fn check_one(path: &Path, literal: &Value, tree: Option<&Node>, findings: &mut Findings) {
     let written = tree.and_then(|tree| tree.find(path)).map(Cow::Borrowed);
     let in_text = written.is_some();
     let read_anew = || read::read_node(&Source::json("sub-flow", literal.as_bytes())).ok().map(Cow::Owned);
@@ -81,9 +81,13 @@ fn check_one(path: &Path, literal: &Value, tree: Option<&Node>, findings: &mut V
     let is_flow = wrong.num_fatal() == 0;
     findings.extend(wrong.into_iter().map(|diagnostic| of_decoding(diagnostic, in_text)));
     if let Some(flow) = flow.filter(|_| is_flow) {
-        let inside = check(&flow, Some(&node)).into_iter();
-        let ours = inside.filter(|finding| !OF_WHOLE_FLOWS.contains(&finding.diagnostic.code));
+        let inside = check(&flow, Some(&node));
+        let left_out = inside.left_out();
+        let ours = inside.into_kept().into_iter().filter(|one| !OF_WHOLE_FLOWS.contains(&one.diagnostic.code));
         findings.extend(ours.map(|finding| finding.inside(path, in_text)));
+        for (code, count) in left_out {
+            findings.leave_out(code, count);
+        }
     }
 }
 

@@ -1,0 +1,83 @@
+//! What checking finds: as much as somebody may want to read, however much is wrong.
+
+use std::collections::BTreeMap;
+
+use crate::diagnostics::{Code, Diagnostic};
+use crate::path::Path;
+
+/// A diagnostic that still has to be placed in a text.
+pub(crate) struct Finding {
+    pub diagnostic: Diagnostic,
+    pub path: Path,
+    /// The path of the step that the diagnostic's label speaks of.
+    pub related: Option<Path>,
+}
+
+impl Finding {
+    pub(super) fn new(code: Code, path: Path, message: impl Into<String>) -> Self {
+        Self { diagnostic: Diagnostic::new(code, &path, message), path, related: None }
+    }
+
+    /// The same about a flow that stands at this place of another one.
+    pub(super) fn inside(mut self, around: &Path, in_text: bool) -> Self {
+        self.path = around.clone().join(&self.path);
+        self.related = self.related.map(|related| around.clone().join(&related));
+        self.diagnostic.path = self.path.to_string();
+        self.diagnostic.span = self.diagnostic.span.filter(|_| in_text);
+        self
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.diagnostic = self.diagnostic.help(help);
+        self
+    }
+}
+
+/// The most findings of one kind that are kept. Some of them only follow from mistakes that were told already, so that
+/// they are more than the diagnostics that come of them.
+const MOST_OF_A_KIND: usize = 1_000;
+
+/// The findings of a flow. Of the same kind the first thousand are kept, the others counted.
+#[derive(Default)]
+pub(crate) struct Findings {
+    kept: Vec<Finding>,
+    /// How many of each kind there are.
+    found: BTreeMap<Code, usize>,
+}
+
+impl Findings {
+    pub(super) fn push(&mut self, finding: Finding) {
+        let found = self.found.entry(finding.diagnostic.code).or_default();
+        *found += 1;
+        if *found <= MOST_OF_A_KIND {
+            self.kept.push(finding);
+        }
+    }
+
+    pub(super) fn extend(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        findings.into_iter().for_each(|finding| self.push(finding));
+    }
+
+    /// Counts findings that were not kept elsewhere.
+    pub(super) fn leave_out(&mut self, code: Code, count: usize) {
+        *self.found.entry(code).or_insert(MOST_OF_A_KIND) += count;
+    }
+
+    pub(crate) fn kept(&self) -> &[Finding] {
+        &self.kept
+    }
+
+    pub(super) fn kept_mut(&mut self) -> &mut [Finding] {
+        &mut self.kept
+    }
+
+    pub(crate) fn into_kept(self) -> Vec<Finding> {
+        self.kept
+    }
+
+    /// How many of each kind are not kept.
+    pub(crate) fn left_out(&self) -> Vec<(Code, usize)> {
+        let beyond = |(code, found): (&Code, &usize)| Some((*code, found.checked_sub(MOST_OF_A_KIND)?));
+        self.found.iter().filter_map(beyond).filter(|(_, count)| *count > 0).collect()
+    }
+}
