@@ -210,6 +210,21 @@ async fn a_lost_session_is_taken_up_again_where_the_worker_allows_that() {
 }
 
 #[tokio::test]
+async fn an_answer_to_the_worker_that_is_lost_on_its_way_is_sent_again() {
+    let (_peer, mut fixture) = start_with("http_sessions", &[]).await;
+    fixture.host.offer(task("/missed", Value::from(1_u64)));
+    assert_eq!(fixture.words.output().await.field("id"), Some(Value::string("missed")));
+}
+
+#[tokio::test]
+async fn an_execute_whose_answer_the_worker_does_not_take_is_lost() {
+    let (_peer, mut fixture) = start_with("http_sessions", &[]).await;
+    fixture.host.offer(task("/refuses", Value::from(1_u64)));
+    let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+    assert!(lost.error.message.ends_with("what it asked for did not reach it: HTTP 400 Bad Request: no"), "{lost:?}");
+}
+
+#[tokio::test]
 async fn a_worker_that_is_restarted_gets_the_tasks_that_waited() {
     let (mut first, mut fixture) = start_with("http_echo", &[]).await;
     let port = first.port.to_string();

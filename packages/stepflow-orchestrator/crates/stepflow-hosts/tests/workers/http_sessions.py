@@ -1,5 +1,6 @@
 """Holds sessions. `/echo` answers its input, `/where` the session of the execute, `/mine` what the server answered to
-the execute's own request, whose id is the same in every session; `/wait` answers when it is cancelled. `/leave` ends
+the execute's own request, whose id is the same in every session; to `/missed` that answer is lost on its way once, and
+of `/refuses` it is not taken; `/wait` answers when it is cancelled. `/leave` ends
 the session's stream and then holds its answer back: with `--resume` until the stream is asked for again, else for ever.
 `--silent` names no session."""
 
@@ -19,6 +20,7 @@ class Session:
     def __init__(self):
         self.replies = queue.Queue()
         self.cancelled = queue.Queue()
+        self.misses = queue.SimpleQueue()
         self.stream = None
         self.resumed = threading.Event()
         self.ended = threading.Event()
@@ -55,6 +57,11 @@ def handle(request):
     if session is None and not SILENT:
         return request.respond(404, '{"error":{"code":-32000,"message":"no such session"}}')
     if "method" not in request.message:
+        if request.message["id"] == "refused":
+            return request.respond(400, '{"error":"no"}')
+        if request.message["id"] == "missed" and session.misses.empty():
+            session.misses.put(request.message)
+            return request.cut()
         session.replies.put(request.message)
         return request.respond(202)
     if request.message["method"] == "components/cancel":
@@ -67,10 +74,11 @@ def handle(request):
             request.respond(200, http_wire.text(answer))
         case "/where":
             request.output(key)
-        case "/mine":
+        case "/mine" | "/missed" | "/refuses" as component:
             request.stream()
             params = {"data": request.params["input"], "blob_type": "data"}
-            request.event({"jsonrpc": "2.0", "id": "same", "method": "blobs/put", "params": params})
+            key = {"/mine": "same", "/missed": "missed", "/refuses": "refused"}[component]
+            request.event({"jsonrpc": "2.0", "id": key, "method": "blobs/put", "params": params})
             request.last(session.replies.get())
         case "/leave":
             session.ended.set()
@@ -88,7 +96,7 @@ TYPED = {
     "component": "/typed",
     "input_schema": {"type": "object", "properties": {"blob_id": {"type": "string"}}},
 }
-NAMES = ("/echo", "/where", "/mine", "/leave", "/wait")
+NAMES = ("/echo", "/where", "/mine", "/missed", "/refuses", "/leave", "/wait")
 http_wire.serve(
     handle,
     [*({"component": name} for name in NAMES), TYPED],

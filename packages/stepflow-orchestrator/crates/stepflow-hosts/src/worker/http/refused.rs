@@ -47,6 +47,11 @@ impl Refused {
         matches!(self.status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)
     }
 
+    /// Whether the same message may be taken another time, for what does no harm when it is heard twice.
+    pub(crate) fn may_be_repeated(&self) -> bool {
+        self.status.is_server_error() || self.is_not_accepted()
+    }
+
     /// The status with what the body says about it, and what to do where that is known.
     pub(crate) fn problem(&self) -> String {
         let said = self.said();

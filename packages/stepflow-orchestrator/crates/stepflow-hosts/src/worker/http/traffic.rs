@@ -24,8 +24,8 @@ use crate::worker::message::Body;
 use crate::worker::pool::{InstanceId, Pool};
 use crate::worker::wire::{Kind, Outgoing};
 
-/// How long a message may take to be taken to which nobody waits for an answer.
-const DELIVERY: Duration = Duration::from_secs(30);
+/// How long a message that nobody answers may take to be taken, before it is sent again.
+const DELIVERY: Duration = Duration::from_secs(10);
 
 /// How long a stream is read on after its answer. What ends in time gives its connection back.
 const LINGER: Duration = Duration::from_secs(5);
@@ -116,14 +116,9 @@ async fn dispatch(roads: Arc<Roads>, mut outgoing: UnboundedReceiver<Outgoing>) 
         match kind {
             Kind::Execute(id, _) | Kind::Call(id) => roads.send(id, line),
             // What is asked next comes after it.
-            Kind::Notification if !std::mem::replace(&mut greeted, true) => roads.deliver(line, None).await,
-            Kind::Notification => _ = roads.spawn_delivery(line, None),
-            Kind::Answer(within) => {
-                let open = roads.open.lock();
-                let instance = within.and_then(|request| open.get(&request)?.instance.clone());
-                drop(open);
-                roads.spawn_delivery(line, instance);
-            }
+            Kind::Notification if !std::mem::replace(&mut greeted, true) => roads.notify(line).await,
+            Kind::Notification => roads.spawn_notification(line),
+            Kind::Answer(within) => roads.spawn_answer(within, line),
         }
     }
 }
@@ -143,20 +138,59 @@ impl Roads {
         open.insert(request, Open { task: task.abort_handle(), instance: None });
     }
 
-    fn spawn_delivery(self: &Arc<Self>, line: Bytes, instance: Option<HeaderValue>) -> JoinHandle<()> {
+    fn spawn_notification(self: &Arc<Self>, line: Bytes) {
         let roads = Arc::clone(self);
-        tokio::spawn(async move { roads.deliver(line, instance).await })
+        tokio::spawn(async move { roads.notify(line).await });
     }
 
-    /// Sends what nobody answers.
-    async fn deliver(&self, line: Bytes, instance: Option<HeaderValue>) {
-        let posted = timeout(DELIVERY, self.client.post(&self.endpoint, line, instance.as_ref())).await;
-        let problem = match posted {
-            Ok(Ok(Reply::Refused(refused))) => refused.problem(),
-            Ok(Ok(_)) => return,
-            Ok(Err(Fault::NotSent(problem) | Fault::Broken(problem))) => problem,
-            Err(_) => format!("it did not take it within {} s", DELIVERY.as_secs()),
-        };
+    async fn notify(&self, line: Bytes) {
+        if let Err(problem) = self.deliver(line, None, || true).await {
+            self.warn_undelivered(&problem);
+        }
+    }
+
+    /// Answers the worker, whose execute is lost without it: its component may wait for ever.
+    fn spawn_answer(self: &Arc<Self>, within: Option<i64>, line: Bytes) {
+        let instance = within.and_then(|request| self.open.lock().get(&request)?.instance.clone());
+        let roads = Arc::clone(self);
+        tokio::spawn(async move {
+            let is_awaited = || within.is_none_or(|request| roads.owes(request));
+            let Err(problem) = roads.deliver(line, instance.as_ref(), is_awaited).await else { return };
+            roads.warn_undelivered(&problem);
+            if let Some(open) = within.and_then(|request| roads.open.lock().remove(&request)) {
+                open.task.abort();
+            }
+            if let Some(request) = within.filter(|request| roads.owes(*request)) {
+                roads.fail(request, Failure::Lost(format!("what it asked for did not reach it: {problem}")));
+            }
+        });
+    }
+
+    /// Sends what nobody answers, again when it may not have arrived: heard twice it does no harm.
+    async fn deliver(
+        &self,
+        line: Bytes,
+        instance: Option<&HeaderValue>,
+        is_awaited: impl Fn() -> bool,
+    ) -> Result<(), String> {
+        let (deadline, mut delay) = (Instant::now() + KEPT, RESUME_DELAYS.0);
+        loop {
+            let problem = match timeout(DELIVERY, self.client.post(&self.endpoint, line.clone(), instance)).await {
+                Ok(Ok(Reply::Refused(refused))) if refused.may_be_repeated() => refused.problem(),
+                Ok(Ok(Reply::Refused(refused))) => return Err(refused.problem()),
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(Fault::NotSent(problem) | Fault::Broken(problem))) => problem,
+                Err(_) => format!("it did not take it within {} s", DELIVERY.as_secs()),
+            };
+            if Instant::now() + delay >= deadline || !is_awaited() || !self.is_here() {
+                return Err(problem);
+            }
+            sleep(delay).await;
+            delay = (delay * 2).min(RESUME_DELAYS.1);
+        }
+    }
+
+    fn warn_undelivered(&self, problem: &str) {
         let plugin = &self.core.options.name;
         tracing::warn!(plugin, url = %self.client.address.uri(), %problem, "a message did not reach the worker");
     }
@@ -248,6 +282,10 @@ impl Roads {
 
     fn owes(&self, request: i64) -> bool {
         self.core.shared.look(|pool| pool.instance(self.id).is_some_and(|worker| worker.connection.owes(request)))
+    }
+
+    fn is_here(&self) -> bool {
+        self.core.shared.look(|pool| pool.instance(self.id).is_some())
     }
 
     fn resumes(&self) -> bool {
