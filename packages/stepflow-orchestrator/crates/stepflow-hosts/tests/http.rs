@@ -210,6 +210,15 @@ async fn a_lost_session_is_taken_up_again_where_the_worker_allows_that() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_no_longer_needed_is_closed() {
+    let (_peer, mut fixture) = start_with("http_echo", &[]).await;
+    fixture.host.offer(task("/closed", Value::null()));
+    fixture.host.offer(task("/echo", Value::from(1_u64)));
+    assert_eq!(fixture.words.output().await, Value::from(1_u64));
+    assert_eq!(fixture.words.output().await, Value::string("closed"));
+}
+
+#[tokio::test]
 async fn an_answer_to_the_worker_that_is_lost_on_its_way_is_sent_again() {
     let (_peer, mut fixture) = start_with("http_sessions", &[]).await;
     fixture.host.offer(task("/missed", Value::from(1_u64)));

@@ -1,6 +1,7 @@
 """Knows no sessions. `/echo` answers its input, `/seen/...` the request's headers and message, `/blob` what it kept and
-got back over its stream, `/error` the error that its input describes, `/refused` a status and a body. The others
-misbehave in the way of their name. `--legacy` announces no capabilities, `--port` names the port."""
+got back over its stream, `/error` the error that its input describes, `/refused` a status and a body, `/closed` when the server has closed another
+connection. The others misbehave in the way of their name. `--legacy` announces no capabilities, `--port` names the
+port."""
 
 import argparse
 import os
@@ -23,7 +24,7 @@ TYPED = {
     "input_schema": {"type": "object", "properties": {"blob_id": {"type": "string"}}},
 }
 NAMES = ("/echo", "/blob", "/error", "/refused", "/split", "/newlines", "/twice", "/cut", "/hold")
-NAMES = (*NAMES, "/half", "/drip", "/die", "/seen/{*rest}")
+NAMES = (*NAMES, "/half", "/drip", "/die", "/closed", "/seen/{*rest}")
 COMPONENTS = [*({"component": name} for name in NAMES), TYPED]
 
 replies = queue.Queue()
@@ -104,6 +105,9 @@ def execute(request, component, value):
         case "/hold":
             released.wait()
             request.output("held")
+        case "/closed":
+            http_wire.closed.acquire()
+            request.output("closed")
         case "/echo" if value == "release":
             released.set()
             request.output("released")

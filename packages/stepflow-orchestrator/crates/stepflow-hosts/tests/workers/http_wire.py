@@ -10,6 +10,9 @@ import threading
 
 ANY = {"component": "/echo"}
 
+closed = threading.Semaphore(0)
+"""Counts the connections that the server has closed."""
+
 
 class Request:
     """A request whose answer is still owed."""
@@ -86,7 +89,7 @@ def requests(socket):
         while b"\r\n\r\n" not in buffer:
             part = socket.recv(65536)
             if not part:
-                return
+                return closed.release()
             buffer += part
         head, _, buffer = buffer.partition(b"\r\n\r\n")
         lengths = [h for h in head.lower().split(b"\r\n") if h.startswith(b"content-length:")]

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::TcpStream;
 use std::os::fd::AsFd as _;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use hyper::{Request, Response, Uri};
 use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::http::{Connector, causes, connector, plain};
 
@@ -27,8 +28,16 @@ const MAX_IDLE: Duration = Duration::from_secs(3);
 pub(crate) struct Connections {
     address: Uri,
     secure: OnceCell<Connector>,
+    idle: Arc<Mutex<Idle>>,
+}
+
+/// The connections that nobody uses.
+#[derive(Default)]
+struct Idle {
     /// The one that was used last is at the back.
-    idle: Mutex<VecDeque<(Instant, Connection)>>,
+    connections: VecDeque<(Instant, Connection)>,
+    /// Whether a task closes those that grow too old.
+    is_swept: bool,
 }
 
 /// Our end of a connection that has no request open; its other half is a task that ends with the connection.
@@ -49,7 +58,7 @@ pub(crate) enum Fault {
 
 impl Connections {
     pub(crate) fn new(address: Uri) -> Self {
-        Self { address, secure: OnceCell::new(), idle: Mutex::default() }
+        Self { address, secure: OnceCell::new(), idle: Arc::default() }
     }
 
     /// Sends a request. The connection is to be kept with [`Connections::keep`] when the answer has been read to its
@@ -78,21 +87,16 @@ impl Connections {
     /// Keeps a connection for the next request.
     pub(crate) fn keep(&self, connection: Connection) {
         let mut idle = self.idle.lock();
-        while idle.front().is_some_and(|(since, _)| since.elapsed() > MAX_IDLE) {
-            idle.pop_front();
+        idle.connections.push_back((Instant::now(), connection));
+        if !std::mem::replace(&mut idle.is_swept, true) {
+            tokio::spawn(sweep(Arc::downgrade(&self.idle)));
         }
-        idle.push_back((Instant::now(), connection));
     }
 
     /// An open connection that can be used at once.
     async fn idle(&self) -> Option<Connection> {
         loop {
-            let (since, mut connection) = self.idle.lock().pop_back()?;
-            if since.elapsed() > MAX_IDLE {
-                // The others are older.
-                self.idle.lock().clear();
-                return None;
-            }
+            let mut connection = self.idle.lock().take()?;
             if !connection.was_closed() && connection.sender.ready().await.is_ok() {
                 return Some(connection);
             }
@@ -109,6 +113,33 @@ impl Connections {
         let connector = TowerToHyperService::new(self.secure.get_or_try_init(connector).await?.clone());
         let stream = connector.call(self.address.clone()).await.map_err(why)?;
         Ok(Connection { sender: greet(stream).await?, socket: None })
+    }
+}
+
+impl Idle {
+    fn take(&mut self) -> Option<Connection> {
+        self.close_old();
+        Some(self.connections.pop_back()?.1)
+    }
+
+    fn close_old(&mut self) {
+        while self.connections.front().is_some_and(|(since, _)| since.elapsed() > MAX_IDLE) {
+            self.connections.pop_front();
+        }
+    }
+}
+
+/// Closes what has been idle for too long, until nothing is.
+async fn sweep(idle: Weak<Mutex<Idle>>) {
+    loop {
+        sleep(MAX_IDLE).await;
+        let Some(idle) = idle.upgrade() else { return };
+        let mut idle = idle.lock();
+        idle.close_old();
+        if idle.connections.is_empty() {
+            idle.is_swept = false;
+            return;
+        }
     }
 }
 
