@@ -218,6 +218,19 @@ async fn a_connection_that_is_no_longer_needed_is_closed() {
     assert_eq!(fixture.words.output().await, Value::string("closed"));
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_worker_whose_machine_says_nothing_is_asked_whether_it_is_there() {
+    let (peer, _fixture) = start_with("http_sessions", &[]).await;
+    let to_it = format!(":{:04X}", peer.port);
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let columns = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    // Established; the kernel's next deed is a keep-alive probe.
+    let timers: Vec<_> =
+        columns.filter(|row| row[2].ends_with(&to_it) && row[3] == "01").map(|row| row[5].to_owned()).collect();
+    assert!(!timers.is_empty() && timers.iter().all(|timer| timer.starts_with("02:")), "{timers:?}");
+}
+
 #[tokio::test]
 async fn an_answer_to_the_worker_that_is_lost_on_its_way_is_sent_again() {
     let (_peer, mut fixture) = start_with("http_sessions", &[]).await;

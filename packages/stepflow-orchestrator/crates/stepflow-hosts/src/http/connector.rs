@@ -7,6 +7,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 /// How long an address may take to be reached. The system's own patience is minutes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// After how long a silence the other end is asked whether it is still there, how often, and how many times before the
+/// connection is given up. A machine that loses its power closes nothing, and the steps on it would wait for ever.
+const PROBES: (Duration, Duration, u32) = (Duration::from_secs(15), Duration::from_secs(5), 3);
+
 #[cfg(feature = "https")]
 pub(crate) type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
 #[cfg(not(feature = "https"))]
@@ -17,6 +21,9 @@ pub(crate) fn plain() -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector.set_keepalive(Some(PROBES.0));
+    connector.set_keepalive_interval(Some(PROBES.1));
+    connector.set_keepalive_retries(Some(PROBES.2));
     connector
 }
 
