@@ -33,6 +33,11 @@ async def no_json(input, context: StepflowContext):
     return await context.put_blob(object())
 """
 
+IMPATIENT = """
+from stepflow.worker._context.requests import Requests
+Requests.answer_timeout = 0.05
+"""
+
 
 @pytest.fixture
 def worker(start: "Start") -> "Worker":
@@ -74,6 +79,16 @@ def test_an_answer_that_makes_no_sense_is_named(worker: "Worker") -> None:
     error = worker.answer(execute)["error"]
     assert error["data"]["type"] == "stepflow.worker.errors.UnusableAnswer"
     assert "blob_id" in error["message"]
+
+
+@pytest.mark.parametrize("component", ["/store", "/store_sync"])
+def test_a_server_that_does_not_answer_is_waited_for_only_so_long(
+    start: "Start", component: str
+) -> None:
+    worker = start(SOURCE + IMPATIENT)
+    error = worker.answer(worker.begin_execute(component, "a"))["error"]
+    assert error["data"]["type"] == "stepflow.worker.errors.ServerTimeout"
+    assert "the server did not answer `blobs/put` within 0.05 s: it is" in error["message"]
 
 
 def test_the_context_says_where_the_execute_belongs(worker: "Worker") -> None:

@@ -140,6 +140,14 @@ async def patient(input: int) -> None:
     await asyncio.Event().wait()
 
 @server.component
+async def asks(input: str, context: StepflowContext) -> str:
+    return await context.get_blob(input)
+
+@server.component
+def asks_sync(input: str, context: StepflowContext) -> str:
+    return context.sync.get_blob(input)
+
+@server.component
 def waits_for_a_run(input: int, context: StepflowContext) -> None:
     context.sync.evaluate_flow_by_id("f" * 64, input)
 
@@ -163,6 +171,15 @@ def test_the_deadline_ends_it_when_that_is_earlier(start: "Start", component: st
     error = worker.answer(worker.begin_execute(component, 1, deadline_ms=50))["error"]
     assert error["code"] == -32004
     assert "within 0.05 s, the time that its step had left" in error["message"]
+
+
+@pytest.mark.parametrize("component", ["/asks", "/asks_sync"])
+def test_a_timeout_names_the_request_that_was_waited_for(start: "Start", component: str) -> None:
+    worker = start(TIMED)
+    id = worker.begin_execute(component, "a", deadline_ms=100)
+    worker.called("blobs/get")
+    message = worker.answer(id)["error"]["message"]
+    assert message.endswith("step had left; the server had not answered its `blobs/get`")
 
 
 def test_a_deadline_also_ends_what_has_not_begun(start: "Start") -> None:

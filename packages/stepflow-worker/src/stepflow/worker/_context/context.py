@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from stepflow.protocol import Method
-from stepflow.worker._context.requests import ANSWER_TIMEOUT, OpenExecute, Requests
+from stepflow.worker._context.requests import OpenExecute, Requests
 from stepflow.worker._context.sync_context import SyncContext
 from stepflow.worker.errors import Cancelled, ServerTimeout
 
@@ -76,13 +76,12 @@ class StepflowContext(Requests):
         return SyncContext(self._execute)
 
     async def _answer(self, answer: "Future[T]", method: Method, *, waits: bool) -> T:
-        timeout = None if waits else ANSWER_TIMEOUT
         try:
             # Not `wait_for`: on Python 3.11 it loses a cancellation that comes with the answer.
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(None if waits else self.answer_timeout):
                 return await asyncio.wrap_future(answer)
         except TimeoutError:
-            raise ServerTimeout(method, ANSWER_TIMEOUT) from None
+            raise ServerTimeout(method, self.answer_timeout) from None
 
 
 class StepflowStreamingContext(StepflowContext):

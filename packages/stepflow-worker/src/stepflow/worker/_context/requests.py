@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ANSWER_TIMEOUT = 30.0
-"""How long a component's request waits for the server, in seconds."""
-
 FlowDocument: TypeAlias = "Flow | FlowBuilder | Mapping[str, Any]"
 """A flow: typed, in a builder, or as the JSON object that its file holds."""
 
@@ -68,6 +65,9 @@ class Requests:
     `ServerTimeout` when it does not answer within 30 s, and `Cancelled` once the execute is asked
     to end. What waits for a run has no time limit but the execute's own deadline.
     """
+
+    answer_timeout = 30.0
+    """How long a request waits for the server, in seconds."""
 
     _execute: OpenExecute
 

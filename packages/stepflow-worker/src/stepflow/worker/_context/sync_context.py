@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from stepflow.protocol import BlobType, Method, ResultOrder, RunStatusProtocol
-from stepflow.worker._context.requests import ANSWER_TIMEOUT, FlowDocument, OpenExecute, Requests
+from stepflow.worker._context.requests import FlowDocument, OpenExecute, Requests
 from stepflow.worker.errors import Cancelled, ServerTimeout
 
 T = TypeVar("T")
@@ -132,10 +132,10 @@ class _BlockingRequests(Requests):
 
     async def _answer(self, answer: "Future[T]", method: Method, *, waits: bool) -> T:
         try:
-            return answer.result(None if waits else ANSWER_TIMEOUT)
+            return answer.result(None if waits else self.answer_timeout)
         except TimeoutError:
             answer.cancel()
-            raise ServerTimeout(method, ANSWER_TIMEOUT) from None
+            raise ServerTimeout(method, self.answer_timeout) from None
         except concurrent.futures.CancelledError:
             raise Cancelled(self._execute.reason_to_end or "the execute has ended") from None
 

@@ -79,7 +79,7 @@ class Execution:
         self._ask = ask
         self._interruption: Interruption | None = None
         self._task: asyncio.Task[None] | None = None
-        self._calls: set[Future[Any]] = set()
+        self._calls: dict[Future[Any], Method] = {}
         self._watchers: set[Future[None]] = set()
 
     @property
@@ -147,15 +147,19 @@ class Execution:
         if self.ending is not None:
             raise Cancelled(self.ending.reason)
         call = self._origin.calls.send(self._ask, method, params, result)
-        self._calls.add(call)
+        self._calls[call] = method
         if waits:
             self._origin.paused(self)
             call.add_done_callback(lambda _: self._origin.resumed(self))
-        call.add_done_callback(self._calls.discard)
+        call.add_done_callback(self._forget)
         if self.ending is not None:  # set too early for this call to be seen
             call.cancel()
             raise Cancelled(self.ending.reason)
         return call
+
+    def unanswered(self) -> list[Method]:
+        """What its component has asked of the server, and waits for."""
+        return list(self._calls.values())
 
     def asked_to_end(self) -> "Future[None]":
         """Return a future that is done once `ending` is set."""
@@ -198,10 +202,12 @@ class Execution:
         for timer in self.timers:
             timer.cancel()
         if self._calls:
-            for call in tuple(self._calls):
-                call.cancel()  # nobody is left who waits for it
+            self._end_calls()  # nobody is left who waits for them
         self._origin.closed(self)
         self._reply(line)
+
+    def _forget(self, call: Future[Any]) -> None:
+        self._calls.pop(call, None)
 
     def _end_calls(self) -> None:
         for call in tuple(self._calls):

@@ -161,9 +161,14 @@ class Executor:
 
     def _end_after(self, seconds: float, what: str, execution: Execution) -> None:
         reason = f"`{execution.component.path}` did not end within {seconds:g} s, {what}"
-        ending = Ending(ErrorCode.TIMEOUT, reason)
-        timer = self._timers.after(seconds, partial(self.end, execution, ending))
+        timer = self._timers.after(seconds, partial(self._timed_out, execution, reason))
         execution.timers = (*execution.timers, timer)
+
+    def _timed_out(self, execution: Execution, reason: str) -> None:
+        if waited_for := execution.unanswered():
+            listed = ", ".join(f"`{method}`" for method in waited_for)
+            reason = f"{reason}; the server had not answered its {listed}"
+        self.end(execution, Ending(ErrorCode.TIMEOUT, reason))
 
     def _ended(self, execution: Execution) -> Execution | None:
         """Count an execution as ended, and return the one that takes its place."""
