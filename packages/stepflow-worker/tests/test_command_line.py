@@ -48,6 +48,7 @@ def test_a_target_is_a_file_or_a_module_or_names_a_server(
         ("nowhere.py", "", 2, "there is no file `nowhere.py`"),
         ("nowhere", "", 2, "there is no module `nowhere`"),
         ("components", "x = 1", 2, "`components` has no `StepflowServer`"),
+        (".", "", 2, "`.` is no Python file"),
         ("components:x", "x = 1", 2, "`x` in `components` is a `int`"),
         ("components:y", SERVER, 2, "`components` has no `y`\nhint: its servers: `server`"),
         (
@@ -88,7 +89,8 @@ def test_a_function_that_cannot_be_served_is_shown_with_its_line(run: "Run") -> 
     source = SERVER + "@server.component\ndef f(a: int, b: int): ...\n"
     done = run("components.py", components=source)
     assert done.returncode == 1
-    assert 'components.py", line 3' in done.stderr
+    frames = [line.strip() for line in done.stderr.splitlines() if line.startswith("  File ")]
+    assert len(frames) == 1 and 'components.py", line 3' in frames[0]
     assert "`f` cannot be a component" in done.stderr
 
 

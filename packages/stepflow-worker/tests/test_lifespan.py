@@ -84,7 +84,21 @@ def test_a_lifespan_that_fails_ends_the_worker_with_its_traceback(
     worker.close_input()
     assert worker.wait() == 1
     assert "ZeroDivisionError" in worker.stderr
-    assert "in lifespan" in worker.stderr
+    assert worker.stderr.count('File "') == 1 and "in lifespan" in worker.stderr
+
+
+@pytest.mark.parametrize(
+    ("marked", "kind"),
+    [("", "async_generator"), ("@contextlib.contextmanager", "_GeneratorContextManager")],
+)
+def test_a_lifespan_that_cannot_be_entered_is_explained(
+    start: "Start", marked: str, kind: str
+) -> None:
+    worker = start("", head=HEAD.replace("@contextlib.asynccontextmanager", marked))
+    worker.close_input()
+    assert worker.wait() == 1
+    assert f"the lifespan returned a `{kind}`" in worker.stderr
+    assert "`@asynccontextmanager`" in worker.stderr and "Traceback" not in worker.stderr
 
 
 def test_an_included_server_must_not_have_a_lifespan(start: "Start") -> None:

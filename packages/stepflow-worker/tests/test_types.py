@@ -125,10 +125,10 @@ def test_input_that_does_not_fit_is_refused_with_its_path(
 @pytest.mark.parametrize(
     ("component", "said"),
     [
-        ("/deep_misfit", "`$.inner[1].firstName` other than declared: Expected `str`, got `int`"),
-        ("/a_list_for_a_dict", "`$` other than declared: Expected `object`, got `array`"),
+        ("/deep_misfit", "does not fit at `$.inner[1].firstName`: Expected `str`, got `int`"),
+        ("/a_list_for_a_dict", "does not fit at `$`: Expected `object`, got `array`"),
         ("/nothing", "Expected `null`, got `int`"),
-        ("/no_coroutine", "make the component `async def`"),
+        ("/no_coroutine", "`await` it in an `async def`"),
     ],
 )
 def test_output_that_does_not_fit_is_the_components_failure(

@@ -190,3 +190,5 @@ def test_a_lifespan_that_fails_ends_the_worker_with_its_traceback(serve: "Serve"
     )
     assert worker.wait() == 1
     assert "RuntimeError: no model" in worker.stderr
+    assert worker.stderr.count('File "') == 1 and "in lifespan" in worker.stderr
+    assert "graceful shutdown" not in worker.stderr

@@ -144,6 +144,17 @@ def test_several_processes_on_one_port_are_refused(tmp_path: Path) -> None:
     assert "WEB_CONCURRENCY=4" in done.stderr and "`instances`" in done.stderr
 
 
+def test_an_address_of_another_machine_is_said(tmp_path: Path) -> None:
+    done = refused(tmp_path, "--host", "192.0.2.1", "--token", "x")
+    assert "`--host` is an address of this machine" in done.stderr
+
+
+def test_a_port_in_the_environment_that_is_no_number_is_said(tmp_path: Path) -> None:
+    done = refused(tmp_path, "--http", STEPFLOW_WORKER_PORT="http")
+    assert "port http: STEPFLOW_WORKER_PORT is no number" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_port_is_8080_unless_the_environment_says_another(tmp_path: Path, taken: int) -> None:
     done = refused(tmp_path, "--http", STEPFLOW_WORKER_PORT=str(taken))
     assert f"port {taken}" in done.stderr

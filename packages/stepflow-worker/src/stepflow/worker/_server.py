@@ -14,7 +14,12 @@ from stepflow.worker._session import Served
 from stepflow.worker._stdio.serving import serve_stdio
 from stepflow.worker._stdio.streams import take_standard_streams
 from stepflow.worker._tracing.tracing import execution_kind
-from stepflow.worker.errors import DuplicateComponent, RegistrationError, ServedDuringImport
+from stepflow.worker.errors import (
+    DuplicateComponent,
+    InvalidLifespan,
+    RegistrationError,
+    ServedDuringImport,
+)
 
 if TYPE_CHECKING:
     from stepflow.worker.langchain import MakeRunnable
@@ -185,7 +190,10 @@ class StepflowServer:
         if self._lifespan is None:
             yield self.served()
             return
-        async with self._lifespan(self) as state:
+        lifespan = self._lifespan(self)
+        if not isinstance(lifespan, AbstractAsyncContextManager):
+            raise InvalidLifespan(lifespan)
+        async with lifespan as state:
             yield self.served(state)
 
     def served(self, state: object = None) -> Served:

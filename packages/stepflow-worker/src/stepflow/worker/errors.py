@@ -14,6 +14,7 @@ StepflowError
 │   └── UnusableAnswer
 ├── FlowFailed               a flow that a component evaluated has failed
 ├── RequestRefused           … was answered with an error (defined in `stepflow.protocol`)
+├── InvalidLifespan          the lifespan is no async context manager
 ├── ServedDuringImport       `server.run()` was called by a file that is only being imported
 ├── NoServerInTarget         the command line's TARGET leads to no `StepflowServer`
 └── CannotServe              the HTTP transport cannot begin
@@ -27,6 +28,8 @@ asyncio.CancelledError
 """
 
 import asyncio
+import errno
+import socket
 from collections.abc import Sequence
 
 from stepflow.protocol import ErrorCode, ErrorKind, FlowError, StepflowError
@@ -92,7 +95,7 @@ class InvalidOutput(ComponentError):
 
     def __init__(self, component: str, path: str, problem: str) -> None:
         super().__init__(
-            f"`{component}` returned `{path}` other than declared: {problem}", data={"path": path}
+            f"what `{component}` returned does not fit at `{path}`: {problem}", data={"path": path}
         )
         self.path = path
 
@@ -177,6 +180,16 @@ class Cancelled(asyncio.CancelledError):
         super().__init__(reason)
 
 
+class InvalidLifespan(StepflowError):
+    """Raised when what a server's lifespan returns cannot be entered."""
+
+    def __init__(self, returned: object) -> None:
+        super().__init__(
+            f"the lifespan returned a `{type(returned).__name__}`, no async context manager\n"
+            "hint: it is an `async def` with one `yield`, below `@asynccontextmanager`"
+        )
+
+
 class ServedDuringImport(StepflowError):
     """Raised when a file that is being imported for its components calls `server.run()`."""
 
@@ -214,10 +227,17 @@ class CannotServe(StepflowError):
 class CannotListen(CannotServe):
     """Raised when an address cannot be listened on."""
 
-    def __init__(self, host: str, port: int, problem: Exception) -> None:
+    def __init__(self, host: str, port: int | str, problem: Exception) -> None:
+        not_here = isinstance(problem, socket.gaierror) or (
+            isinstance(problem, OSError) and problem.errno == errno.EADDRNOTAVAIL
+        )
         super().__init__(
-            f"cannot listen on {host} port {port}: {problem}\n"
-            "hint: choose another with `--port`; 0 finds a free one"
+            f"cannot listen on {host} port {port}: {problem}\nhint: "
+            + (
+                "`--host` is an address of this machine; 0.0.0.0 is all of them"
+                if not_here
+                else "choose another with `--port`; 0 finds a free one"
+            )
         )
 
 

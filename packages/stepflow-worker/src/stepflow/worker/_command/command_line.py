@@ -15,6 +15,7 @@ from stepflow.worker._stdio.serving import serve_stdio
 from stepflow.worker._stdio.streams import ProtocolStreams, take_standard_streams
 from stepflow.worker.errors import (
     CannotServe,
+    InvalidLifespan,
     NoServerInTarget,
     OpenToOthers,
     RegistrationError,
@@ -92,7 +93,7 @@ def _serve(server: StepflowServer, streams: ProtocolStreams, options: argparse.N
                 os._exit(0)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except CannotServe as error:
+    except (CannotServe, InvalidLifespan) as error:
         return _fail(str(error), USAGE if isinstance(error, OpenToOthers) else FAILED)
     except Exception as error:  # noqa: BLE001, the lifespan is user code
         print_user_traceback(error)

@@ -81,6 +81,8 @@ def _imported_file(place: str) -> ModuleType:
 
 
 def _imported_module(place: str) -> ModuleType:
+    if place.startswith(".") or (Path(place).suffix and Path(place).is_file()):
+        raise NoServerInTarget(f"`{place}` is no Python file", "name a file that ends in .py")
     _look_in(os.getcwd())  # as `python -m` does
     try:
         return importlib.import_module(place)

@@ -43,6 +43,11 @@ class ValueType(Protocol):
         """Return what to encode for a returned value. Raises `Misfit`."""
 
 
+def no_json_form(error: Exception) -> str:
+    """Say why a value could not be encoded."""
+    return f"it has no JSON form: {error}"
+
+
 def value_type(annotation: Any, *, output: bool = False) -> ValueType:
     """Return the type that an annotation stands for. Raises `Undescribable`.
 
@@ -85,7 +90,7 @@ class MsgspecType:
         try:
             text = _encoder.encode(value)
         except (TypeError, ValueError, RecursionError) as error:
-            raise Misfit("$", str(error)) from None
+            raise Misfit("$", no_json_form(error)) from None
         return self.read(text)
 
 

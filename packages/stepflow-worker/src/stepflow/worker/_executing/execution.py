@@ -11,7 +11,7 @@ import msgspec
 from stepflow.protocol import Answer, ComponentsExecuteParams, MessageId, Method, frame
 from stepflow.worker._calls import PendingCalls
 from stepflow.worker._components.paths import Found
-from stepflow.worker._components.types import Misfit
+from stepflow.worker._components.types import Misfit, no_json_form
 from stepflow.worker._context.context import StepflowContext
 from stepflow.worker._executing.failures import Ending, ended_line, failure_line
 from stepflow.worker._executing.interruption import Interruption
@@ -183,7 +183,9 @@ class Execution:
         path = self.component.path
         if type(output) is CoroutineType:
             output.close()
-            raise InvalidOutput(path, "$", "a coroutine; make the component `async def`")
+            raise InvalidOutput(
+                path, "$", "a coroutine: `await` it in an `async def`, or use `context.sync`"
+            )
         try:
             converted = self.component.output.convert(output)
         except Misfit as misfit:
@@ -191,7 +193,7 @@ class Execution:
         try:
             return frame(Answer(self.id, {"output": converted}))
         except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidOutput(path, "$", str(error)) from None
+            raise InvalidOutput(path, "$", no_json_form(error)) from None
 
     def _failed(self, error: BaseException) -> bytes:
         if self.ending is not None:

@@ -1,5 +1,8 @@
 """How a component's exception becomes the error that the server is answered with."""
 
+import asyncio
+import contextlib
+import importlib
 import sys
 import traceback
 from pathlib import Path
@@ -17,6 +20,13 @@ from stepflow.protocol import (
 from stepflow.worker.errors import ComponentError, FlowFailed, InvalidInput
 
 _OWN_FOLDER = str(Path(__file__).parents[1])
+_BETWEEN = (
+    _OWN_FOLDER,
+    str(Path(asyncio.__file__).parent),
+    contextlib.__file__,
+    importlib.__file__,
+    "<frozen importlib",
+)
 
 TRACEBACK_LIMIT = 32 << 10
 """The most of a traceback that is sent, in characters; what is nearest to the failure is kept."""
@@ -106,8 +116,7 @@ def _text(text: str) -> str:
 
 
 def print_user_traceback(error: BaseException) -> None:
-    """Write a traceback to stderr that begins with the user's own code."""
-    where = user_frames(error.__traceback__)
-    while where is not None and "importlib" in where.tb_frame.f_code.co_filename:
-        where = where.tb_next
-    sys.stderr.write("".join(traceback.format_exception(type(error), error, where)))
+    """Write a traceback to stderr without the frames that lead to the user's code and out of it."""
+    shown = traceback.TracebackException.from_exception(error)
+    shown.stack[:] = [each for each in shown.stack if not each.filename.startswith(_BETWEEN)]
+    sys.stderr.write("".join(shown.format()))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from stepflow.worker._http.listening import Address, refuse_strangers
 from stepflow.worker._stdio.streams import ProtocolStreams
-from stepflow.worker.errors import ExtraMissing
+from stepflow.worker.errors import CannotListen, ExtraMissing
 
 if TYPE_CHECKING:
     from stepflow.worker._server import StepflowServer
@@ -49,4 +49,8 @@ async def serve(
 
 def _default_port() -> int:
     # Set to 0 by the server that starts this process: two workers must not want the same port.
-    return int(os.environ.get("STEPFLOW_WORKER_PORT") or PORT)
+    text = os.environ.get("STEPFLOW_WORKER_PORT") or PORT
+    try:
+        return int(text)
+    except ValueError:
+        raise CannotListen(HOST, text, ValueError("STEPFLOW_WORKER_PORT is no number")) from None

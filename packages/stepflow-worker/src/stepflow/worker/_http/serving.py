@@ -87,7 +87,7 @@ class _Uvicorn(uvicorn.Server):
         try:
             yield
         finally:
-            if self.force_exit:
+            if self.force_exit and self.server_state.tasks:
                 self.config.timeout_graceful_shutdown = 0
             self.should_exit = True
             await serving
