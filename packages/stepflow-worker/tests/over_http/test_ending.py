@@ -64,7 +64,7 @@ def test_nor_do_connections_that_say_nothing(serve: "Serve") -> None:
     worker = serve(SOURCE)
     assert worker.output("/echo", 1) == 1
     idle, half = worker.socket(), worker.socket()
-    half.sendall(b"POST / HTTP/1.1\r\nhost: x\r\n")
+    half.sendall(b"POST / HTTP/1.1\r\nhost: localhost\r\n")
     worker.process.terminate()
     assert worker.wait() == 0
     assert idle.recv(1) == b""
@@ -166,7 +166,7 @@ def test_while_the_lifespan_is_entered_the_health_is_answered_and_the_rest_waits
     connection = worker.socket()
     body = b'{"jsonrpc":"2.0","id":1,"method":"components/list","params":{}}'
     connection.sendall(
-        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\naccept: */*\r\n"
+        b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\naccept: */*\r\n"
         b"content-length: %d\r\n\r\n%b" % (len(body), body)
     )
     assert worker.get("/health").status == 200

@@ -36,7 +36,7 @@ async def get(input: str, context: StepflowContext):
 """
 
 HEAD = (
-    b"POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     b"accept: application/json, text/event-stream\r\n"
 )
 

@@ -138,6 +138,24 @@ def test_with_a_token_only_the_health_is_open(serve: "Serve", by: str) -> None:
         assert worker.client(Authorization=right).output("/echo", 1) == 1
 
 
+@pytest.mark.parametrize("host", ["localhost:80", "127.0.0.1", "[::1]:8080"])
+def test_without_a_token_it_is_called_by_a_name_that_no_web_page_has(
+    serve: "Serve", host: str
+) -> None:
+    worker = serve(ECHO)
+    assert worker.client(Host=host).output("/echo", 1) == 1
+    for other in ("pages.example", "localhost.example:80", "127.0.0.1.example", "[::1"):
+        refused = worker.client(Host=other).ask("POST", "/", b"{}")
+        assert refused.status == 403
+        assert "`localhost`" in refused.json["error"]["message"]
+
+
+def test_with_a_token_it_may_have_any_name(serve: "Serve") -> None:
+    worker = serve(ECHO, "--token", "s3cret")
+    named = worker.client(Host="worker.example", Authorization="Bearer s3cret")
+    assert named.output("/echo", 1) == 1
+
+
 def test_several_processes_on_one_port_are_refused(tmp_path: Path) -> None:
     done = refused(tmp_path, "--port", "0", WEB_CONCURRENCY="4")
     assert (done.returncode, done.stdout) == (1, "")

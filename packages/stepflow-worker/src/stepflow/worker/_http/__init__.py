@@ -42,6 +42,7 @@ async def serve(
         streams,
         address,
         token=token,
+        insecure=insecure,
         max_concurrency=max_concurrency,
         drain_timeout=drain_timeout,
     )

@@ -10,6 +10,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from stepflow.protocol import ComponentsListResult
 from stepflow.worker._http.asgi import App, Receive, Scope, Send, header
+from stepflow.worker._http.hosts import is_local
 from stepflow.worker._http.refusals import Refused
 from stepflow.worker._http.rpc import Rpc
 from stepflow.worker._http.sessions import Sessions
@@ -18,14 +19,22 @@ from stepflow.worker._http.worker import Worker
 HEALTH = "/health"
 
 
-def application(worker: Worker, sessions: Sessions, token: str | None) -> App:
-    """Return the whole application. With a `token`, all but the health asks for it."""
+def application(
+    worker: Worker, sessions: Sessions, token: str | None, *, only_local: bool = False
+) -> App:
+    """Return the whole application.
+
+    token: what requests must bring, to all but the health.
+    only_local: whether to refuse those that call the worker by a name of theirs.
+    """
     rpc, pages = Rpc(worker, sessions), _pages(worker, sessions)
     expected = None if token is None else token.encode()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if expected is not None and scope["path"] != HEALTH and not _is_allowed(scope, expected):
             await _UNAUTHORIZED.send(send)
+        elif only_local and not is_local(header(scope, b"host")):
+            await _NOT_BY_THIS_NAME.send(send)
         elif scope["path"] == "/":
             await rpc(scope, receive, send)  # past FastAPI, which would cost as much as a step
         else:
@@ -38,6 +47,12 @@ _UNAUTHORIZED = Refused(
     401,
     "this worker wants its token, as `Authorization: Bearer …`",
     headers=((b"www-authenticate", b"Bearer"),),
+)
+
+_NOT_BY_THIS_NAME = Refused(
+    403,
+    "without a token this worker is called by `localhost` or by an address, else any web page could "
+    "reach it; for another name give it STEPFLOW_WORKER_TOKEN or `--token`, or `--insecure`",
 )
 
 

@@ -44,6 +44,7 @@ async def serve_http(
     address: Address,
     *,
     token: str | None = None,
+    insecure: bool = False,
     max_concurrency: int | None = None,
     drain_timeout: float | None = None,
     limits: Limits | None = None,
@@ -62,7 +63,9 @@ async def serve_http(
         executor = Executor(thread.loop, components, limit, inline_loop=loop)
         worker = Worker(served, executor, limits, loop)
         sessions = Sessions(worker)
-        http = _Uvicorn(_config(application(worker, sessions, token), limits))
+        only_local = not (token or insecure)
+        app = application(worker, sessions, token, only_local=only_local)
+        http = _Uvicorn(_config(app, limits))
         async with http.serving(listening):
             _announce(listening.getsockname()[1], served, streams, address)
             async with thread.entered(what.started()) as worker.served:
