@@ -7,11 +7,13 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -30,7 +32,6 @@ ROOT = Path(__file__).parents[1]
 TO_COME = {
     "`ApiClient`, `Configuration`, `FlowApi`, `RunApi` and their models": "client",
     "`flow_api.list_flows()`": "server, client",
-    "plugins with a `url`, and their fallback after 5 s without a session": "server",
 }
 
 
@@ -142,6 +143,17 @@ steps:
     component: /python/{component}
     input: {{ $input: $ }}
 output: {{ $step: only }}
+"""
+
+FOUND = """\
+plugins:
+  python:
+    type: stepflow
+    url: "{url}"
+
+routes:
+  "/python/{{*component}}":
+    - plugin: python
 """
 
 CONFIG = """\
@@ -260,6 +272,52 @@ def test_a_session_has_an_address_of_its_own(tmp_path: Path) -> None:
         assert endpoint.startswith("/?sessionId=")
         answer = client.post(endpoint, json=execute("/weigh")).json()
         assert answer["result"] == {"output": 1}
+
+
+@pytest.mark.server
+def test_a_plugin_is_the_url_of_a_worker(stepflow: Stepflow) -> None:
+    with over_http(stepflow.folder, sys.executable) as client:
+        flow = FLOW.format(component="archive")
+        stepflow.write(flow_yaml=flow, config_yml=FOUND.format(url=client.base_url))
+        options = ("--config", "config.yml", "--input-json", '{"body":{}}')
+        ran = stepflow("run", "flow.yaml", *options)
+    assert json.loads(ran.stdout)["result"] == {"kind": "StepflowStreamingContext"}, ran.stderr
+
+
+class WithoutSessions(BaseHTTPRequestHandler):
+    """A worker that knows of no sessions, and leaves who asks for one without an answer."""
+
+    RESULTS: ClassVar[dict[str, Any]] = {
+        "initialize": {"server_protocol_version": 1},
+        "components/list": {"components": [{"component": "/weigh"}]},
+        "components/execute": {"output": "no session"},
+    }
+
+    def do_GET(self) -> None:
+        self.rfile.read(1)  # until the server gives up
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        answer = {
+            "jsonrpc": "2.0",
+            "id": asked.get("id"),
+            "result": self.RESULTS.get(asked["method"]),
+        }
+        self.send_response(200 if "id" in asked else 202)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+
+@pytest.mark.server
+def test_a_worker_that_opens_no_session_in_time_is_called_without_one(stepflow: Stepflow) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), WithoutSessions) as worker:
+        threading.Thread(target=worker.serve_forever).start()
+        url = f"http://127.0.0.1:{worker.server_port}"
+        stepflow.write(flow_yaml=FLOW.format(component="weigh"), config_yml=FOUND.format(url=url))
+        ran = stepflow("run", "flow.yaml", "--config", "config.yml", "--input-json", "{}")
+        worker.shutdown()
+    assert json.loads(ran.stdout)["result"] == "no session", ran.stderr
 
 
 def test_without_a_file_a_worker_serves_user_defined_functions() -> None:
