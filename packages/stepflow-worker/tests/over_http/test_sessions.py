@@ -8,6 +8,8 @@ import pytest
 if TYPE_CHECKING:
     from over_http.conftest import HttpWorker, Serve
 
+TASK = "01a201db-08a0-7403-9639-000000000001"
+
 SOURCE = """
 import collections
 runs = []
@@ -146,6 +148,14 @@ def test_an_execute_is_cancelled_by_its_task(worker: "HttpWorker") -> None:
     session.notify("components/cancel", {"task_id": "t", "attempt": 2, "reason": "enough"})
     error = stream.message()["error"]
     assert (error["code"], "enough" in error["message"]) == (-32005, True)
+
+
+def test_a_cancel_that_overtakes_its_execute_still_counts(worker: "HttpWorker") -> None:
+    session = worker.session()
+    session.notify("components/cancel", {"task_id": TASK, "attempt": 2, "reason": "early"})
+    error = session.begin("/get", "a", attempt=2).message()["error"]
+    assert (error["code"], error["message"]) == (-32005, "the execute was cancelled: early")
+    assert session.begin("/get", "a", id=2, attempt=1).message()["method"] == "blobs/get"
 
 
 def test_a_resumed_session_is_the_same_one(worker: "HttpWorker") -> None:

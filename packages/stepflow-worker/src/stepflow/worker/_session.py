@@ -52,6 +52,9 @@ log = logging.getLogger("stepflow.worker")
 
 PROTOCOL_VERSION = 1
 
+EARLY_CANCELS = 64
+"""How many cancels a session remembers that found nothing to cancel."""
+
 Params = TypeVar("Params")
 Reply: TypeAlias = Callable[[bytes], None]
 
@@ -120,6 +123,8 @@ class Session:
         self._executor = executor
         self._resumable = resumable
         self._open: dict[MessageId, Execution] = {}
+        self._early: dict[tuple[str | None, int], Ending] = {}
+        """Cancels that found nothing open: over HTTP one may overtake its execute."""
 
     def close(self, *, cancel: bool = False) -> None:
         """The peer says nothing more: whoever waits for an answer of its gets none.
@@ -207,17 +212,24 @@ class Session:
 
     def _cancel(self, params: ComponentsCancelParams) -> object:
         reason = f"the execute was cancelled{f': {params.reason}' if params.reason else ''}"
-        ending = Ending(ErrorCode.CANCELLED, reason)
-        for execution in self.executions():
-            open = execution.params
-            if (open.task_id, open.attempt) == (params.task_id, params.attempt):
-                self._executor.end(execution, ending)
+        ending, task = Ending(ErrorCode.CANCELLED, reason), (params.task_id, params.attempt)
+        meant = [
+            each for each in self.executions() if (each.params.task_id, each.params.attempt) == task
+        ]
+        for execution in meant:
+            self._executor.end(execution, ending)
+        if not meant:
+            self._early[task] = ending
+            if len(self._early) > EARLY_CANCELS:
+                del self._early[next(iter(self._early))]
         return {}
 
     def _execute(self, id: MessageId, message: Envelope, reply: Reply, ask: Reply) -> Execution:
         params = _params(message, _execute_params)
         served = self.served.current
         found = _found(served, params.component)
+        if self._early and (ending := self._early.get((params.task_id, params.attempt))):
+            raise _NotServed(*ending)
         if self._executor.draining:
             # A server that negotiates reads this as "give it to another"; an older one cannot.
             code = ErrorCode.SERVER_ERROR if self.server is None else ErrorCode.NOT_ACCEPTED
