@@ -35,6 +35,23 @@ def outlives(input: str, context: StepflowContext) -> str:
 """
 
 
+SLOW_TO_ENTER = """
+import asyncio, contextlib, os
+from stepflow.worker import StepflowServer
+
+@contextlib.asynccontextmanager
+async def lifespan(server):
+    try:
+        os.write(2, b"entering ")
+        await asyncio.Event().wait()
+        yield
+    finally:
+        os.write(2, b"given back")
+
+server = StepflowServer(lifespan=lifespan)
+"""
+
+
 def test_what_it_yields_is_the_state_of_every_context(start: "Start") -> None:
     worker = start("", head=HEAD)
     assert worker.output("/uses", 1) is True
@@ -59,6 +76,19 @@ def test_it_is_left_after_sigterm(start: "Start") -> None:
     worker.process.send_signal(signal.SIGTERM)
     assert worker.wait() == 0
     assert worker.stderr.splitlines()[-1] == "left"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+@pytest.mark.parametrize("options", [(), ("--reload",)], ids=["", "--reload"])
+def test_sigterm_while_it_is_entered_gives_back_what_it_has_taken(
+    start: "Start", options: tuple[str, ...]
+) -> None:
+    worker = start("", *options, head=SLOW_TO_ENTER)
+    while "entering" not in worker.stderr:
+        pass
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert worker.stderr == "entering given back"
 
 
 def test_the_servers_version_is_announced(start: "Start") -> None:

@@ -175,6 +175,34 @@ def test_while_the_lifespan_is_entered_the_health_is_answered_and_the_rest_waits
     assert worker.begin("/state").message()["result"] == {"output": "a model"}
 
 
+@pytest.mark.parametrize("options", [(), ("--reload",)], ids=["", "--reload"])
+def test_sigterm_while_the_lifespan_is_entered_gives_back_what_it_has_taken(
+    serve: "Serve", options: tuple[str, ...]
+) -> None:
+    worker = serve(
+        """
+        from contextlib import asynccontextmanager
+
+        @asynccontextmanager
+        async def lifespan(server):
+            try:
+                os.write(2, b"entering ")
+                await asyncio.Event().wait()
+                yield
+            finally:
+                os.write(2, b"given back")
+
+        server = StepflowServer(lifespan=lifespan)
+        """,
+        *options,
+    )
+    while "entering" not in worker.stderr:
+        pass
+    worker.process.terminate()
+    assert worker.wait() == 0
+    assert worker.stderr == "entering given back"
+
+
 def test_a_lifespan_that_fails_ends_the_worker_with_its_traceback(serve: "Serve") -> None:
     worker = serve(
         """

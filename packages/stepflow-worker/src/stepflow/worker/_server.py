@@ -227,10 +227,9 @@ class StepflowServer:
         """
         _refuse_during_import()
         streams = take_standard_streams()
-        async with self.started() as served:
-            await serve_stdio(
-                served, streams, max_concurrency=max_concurrency, drain_timeout=drain_timeout
-            )
+        await serve_stdio(
+            self, streams, max_concurrency=max_concurrency, drain_timeout=drain_timeout
+        )
 
     async def run_http(
         self,

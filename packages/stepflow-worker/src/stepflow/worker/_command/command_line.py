@@ -106,10 +106,7 @@ async def _serving(
 ) -> list[str]:
     concurrency, drain = options.max_concurrency, options.drain_timeout
     if not (options.http or options.host is not None or options.port is not None):
-        async with server.started() as served:
-            return await serve_stdio(
-                served, streams, max_concurrency=concurrency, drain_timeout=drain
-            )
+        return await serve_stdio(server, streams, max_concurrency=concurrency, drain_timeout=drain)
     from stepflow.worker import _http  # who serves over stdio need not load it
 
     return await _http.serve(

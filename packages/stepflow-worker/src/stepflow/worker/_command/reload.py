@@ -124,7 +124,12 @@ class _Version:
         entered: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
         self._holding = asyncio.create_task(self._hold(entered))
         either: list[asyncio.Future[Any]] = [entered, self._holding]
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._holding.cancel()
+            await asyncio.wait((self._holding,))
+            raise
         if not entered.done():
             await self._holding
         served = await entered

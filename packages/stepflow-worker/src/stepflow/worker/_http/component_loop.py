@@ -43,15 +43,28 @@ class ComponentThread:
         """Enter a context manager on that loop, and leave it there, in one and the same task."""
         value: Future[T] = Future()
         leave: Future[None] = Future()
+        task: asyncio.Task[None] | None = None
 
         async def hold() -> None:
+            nonlocal task
+            task = asyncio.current_task()
             async with context as entered:
                 value.set_result(entered)
                 await asyncio.wrap_future(leave)
 
+        async def interrupt() -> None:
+            if task is not None:
+                task.cancel()
+
         holding = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(hold(), self.loop))
         entering = asyncio.wrap_future(value)
-        await asyncio.wait((entering, holding), return_when=asyncio.FIRST_COMPLETED)
+        try:
+            await asyncio.wait((entering, holding), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            # A coroutine, as it has its first turn after that of `hold`.
+            asyncio.run_coroutine_threadsafe(interrupt(), self.loop)
+            await asyncio.wait((holding,))
+            raise
         try:
             if entering.done():
                 yield entering.result()

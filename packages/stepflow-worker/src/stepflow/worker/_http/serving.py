@@ -9,11 +9,12 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import uvicorn
 
+from stepflow.worker._executing.entering import entered
 from stepflow.worker._executing.executor import Executor, default_limit
 from stepflow.worker._http.app import application
 from stepflow.worker._http.asgi import App
@@ -68,7 +69,11 @@ async def serve_http(
         http = _Uvicorn(_config(app, limits))
         async with http.serving(listening):
             _announce(listening.getsockname()[1], served, streams, address)
-            async with thread.entered(what.started()) as worker.served:
+            async with AsyncExitStack() as stack:
+                live = await entered(stack, thread.entered(what.started()))
+                if live is None:
+                    return []
+                worker.served = live
                 worker.ready.set()
                 await _asked_to_end()
                 executor.drain()

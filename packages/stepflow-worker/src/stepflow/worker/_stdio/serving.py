@@ -7,12 +7,18 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 from stepflow.worker._components.component import Component
+from stepflow.worker._executing.entering import entered
 from stepflow.worker._executing.executor import Executor, default_limit
 from stepflow.worker._session import Served, Session
 from stepflow.worker._stdio.reading import Input, Line, ReadingThreads, read_on_loop
 from stepflow.worker._stdio.streams import LineWriter, ProtocolStreams
+
+if TYPE_CHECKING:
+    from stepflow.worker._server import StepflowServer
 
 log = logging.getLogger("stepflow.worker")
 
@@ -21,13 +27,13 @@ SIGTERM_GRACE = 30.0
 
 
 async def serve_stdio(
-    served: Served,
+    server: "StepflowServer",
     streams: ProtocolStreams,
     *,
     max_concurrency: int | None = None,
     drain_timeout: float | None = None,
 ) -> list[str]:
-    """Serve until the input ends or SIGTERM comes, then finish what is open.
+    """Enter the lifespan and serve until the input ends or SIGTERM comes, then finish what is open.
 
     max_concurrency: how many executes run at once; by default a few more than there are CPUs,
     or 256 when all components are async.
@@ -35,6 +41,19 @@ async def serve_stdio(
     the input and 30 after SIGTERM.
     Returns the components that were still running when that time was over.
     """
+    async with AsyncExitStack() as stack:
+        served = await entered(stack, server.started())
+        if served is None:
+            return []
+        return await _serve(served, streams, max_concurrency, drain_timeout)
+
+
+async def _serve(
+    served: Served,
+    streams: ProtocolStreams,
+    max_concurrency: int | None,
+    drain_timeout: float | None,
+) -> list[str]:
     loop = asyncio.get_running_loop()
     offered = served.components.values()
     threads = ReadingThreads()
