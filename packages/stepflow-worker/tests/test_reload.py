@@ -116,6 +116,7 @@ def test_a_broken_file_is_shown_and_changes_nothing(
     save("parts.py", text)
     until_said(worker, "`parts.py` changed, but what was served before still is")
     assert said in worker.stderr
+    assert "thread.py" not in worker.stderr, "the frames that lead to the file are ours"
     assert worker.output("/value") == 1
     save("parts.py", "VALUE = 3")
     until_said(worker, "is served from now on")

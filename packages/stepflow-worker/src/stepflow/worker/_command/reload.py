@@ -179,7 +179,7 @@ def _show(error: BaseException) -> None:
 def _say_what_differs(before: set[str], now: set[str]) -> None:
     for what, paths in (("new", now - before), ("gone", before - now)):
         if paths:
-            _say(f"{what}: {_listed(paths)}; the server learns of it when it next starts a worker")
+            _say(f"{what}: {_listed(paths)}; the server learns of it at its next handshake")
 
 
 def _listed(paths: Iterable[str]) -> str:

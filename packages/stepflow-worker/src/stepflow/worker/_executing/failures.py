@@ -1,6 +1,7 @@
 """How a component's exception becomes the error that the server is answered with."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import importlib
 import sys
@@ -23,6 +24,7 @@ _OWN_FOLDER = str(Path(__file__).parents[1])
 _BETWEEN = (
     _OWN_FOLDER,
     str(Path(asyncio.__file__).parent),
+    str(Path(concurrent.futures.__file__).parent),
     contextlib.__file__,
     importlib.__file__,
     "<frozen importlib",
