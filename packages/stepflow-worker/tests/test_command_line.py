@@ -85,6 +85,12 @@ def test_a_failing_import_shows_the_users_own_frames_only(run: "Run") -> None:
     assert "ZeroDivisionError" in done.stderr
 
 
+def test_a_syntax_error_is_shown_with_its_line_alone(run: "Run") -> None:
+    done = run("components.py", components="x = 1\ndef broken(:\n    pass")
+    frames = [line.strip() for line in done.stderr.splitlines() if line.startswith("  File ")]
+    assert len(frames) == 1 and 'components.py", line 2' in frames[0]
+
+
 def test_a_function_that_cannot_be_served_is_shown_with_its_line(run: "Run") -> None:
     source = SERVER + "@server.component\ndef f(a: int, b: int): ...\n"
     done = run("components.py", components=source)

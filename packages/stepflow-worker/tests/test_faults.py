@@ -122,6 +122,23 @@ def test_invalid_utf8_is_refused_wherever_it_stands(worker: "Worker", part: byte
     assert worker.output("/echo", 1) == 1
 
 
+def test_a_line_beyond_the_limit_is_refused_and_the_next_is_served(worker: "Worker") -> None:
+    for _ in range(300):
+        worker.send_line(b"x" * (1 << 20))
+    worker.send_line(b"\n")
+    answer = worker.receive()
+    assert (answer["id"], answer["error"]["code"]) == (None, -32600)
+    assert worker.output("/echo", 1) == 1
+
+
+def test_half_a_line_at_the_end_is_no_message(worker: "Worker") -> None:
+    worker.send_line(b'{"id":5,"method":"components/list","params":{}}')
+    worker.close_input()
+    assert worker.wait() == 0
+    with pytest.raises(AssertionError, match="ended instead of answering"):
+        worker.receive()
+
+
 def test_a_server_that_reads_late_gets_everything(worker: "Worker") -> None:
     """Both pipes are full: the worker cannot write, and we do not stop writing."""
     text = "x" * 100_000

@@ -120,5 +120,7 @@ def _text(text: str) -> str:
 def print_user_traceback(error: BaseException) -> None:
     """Write a traceback to stderr without the frames that lead to the user's code and out of it."""
     shown = traceback.TracebackException.from_exception(error)
-    shown.stack[:] = [each for each in shown.stack if not each.filename.startswith(_BETWEEN)]
+    theirs = [each for each in shown.stack if not each.filename.startswith(_BETWEEN)]
+    if theirs or isinstance(error, SyntaxError):  # else the mistake may be ours
+        shown.stack[:] = theirs
     sys.stderr.write("".join(shown.format()))
