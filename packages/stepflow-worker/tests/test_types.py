@@ -77,6 +77,14 @@ def nothing(input: int) -> None:
     return input
 
 @server.component
+def no_json_form(input: int):
+    return {"a": [object()]}
+
+@server.component
+def no_json_form_declared(input: int) -> dict:
+    return {"a": [object()]}
+
+@server.component
 def no_coroutine(input: int):
     async def later(): ...
     return later()
@@ -128,6 +136,11 @@ def test_input_that_does_not_fit_is_refused_with_its_path(
         ("/deep_misfit", "does not fit at `$.inner[1].firstName`: Expected `str`, got `int`"),
         ("/a_list_for_a_dict", "does not fit at `$`: Expected `object`, got `array`"),
         ("/nothing", "Expected `null`, got `int`"),
+        (
+            "/no_json_form",
+            "it has no JSON form: Encoding objects of type object is unsupported; return",
+        ),
+        ("/no_json_form_declared", "or Structs"),
         ("/no_coroutine", "`await` it in an `async def`"),
     ],
 )

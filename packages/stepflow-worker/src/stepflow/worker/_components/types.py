@@ -45,7 +45,8 @@ class ValueType(Protocol):
 
 def no_json_form(error: Exception) -> str:
     """Say why a value could not be encoded."""
-    return f"it has no JSON form: {error}"
+    advice = "; return plain values, dataclasses or Structs" if type(error) is TypeError else ""
+    return f"it has no JSON form: {error}{advice}"
 
 
 def value_type(annotation: Any, *, output: bool = False) -> ValueType:
