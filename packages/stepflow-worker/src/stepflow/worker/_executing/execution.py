@@ -152,8 +152,8 @@ class Execution:
             self._origin.paused(self)
             call.add_done_callback(lambda _: self._origin.resumed(self))
         call.add_done_callback(self._forget)
-        if self.ending is not None:  # set too early for this call to be seen
-            call.cancel()
+        # Perhaps it was set too early for this call to be seen; one that is answered counts.
+        if self.ending is not None and call.cancel():
             raise Cancelled(self.ending.reason)
         return call
 
