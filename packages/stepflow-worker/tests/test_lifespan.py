@@ -91,6 +91,17 @@ def test_sigterm_while_it_is_entered_gives_back_what_it_has_taken(
     assert worker.stderr == "entering given back"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+def test_a_second_sigterm_ends_one_that_blocks_while_it_is_entered(start: "Start") -> None:
+    head = SLOW_TO_ENTER.replace("await asyncio.Event().wait()", "import time; time.sleep(600)")
+    worker = start("", head=head)
+    while "entering" not in worker.stderr:
+        pass
+    while worker.process.poll() is None:
+        worker.process.terminate()
+    assert worker.wait() == -signal.SIGTERM
+
+
 def test_the_servers_version_is_announced(start: "Start") -> None:
     hello = start("", head=HEAD).request("initialize", {"runtime_protocol_version": 1})
     assert hello["result"]["capabilities"]["version"] == "1.4"

@@ -1,9 +1,10 @@
 """Enters the lifespan. SIGTERM may interrupt that, as Ctrl-C does: what was taken is given back."""
 
 import asyncio
-import contextlib
 import signal
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -14,23 +15,31 @@ async def entered(stack: AsyncExitStack, context: AbstractAsyncContextManager[T]
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     asked = False
 
-    def ask() -> None:
+    def ask(*_: object) -> None:
         nonlocal asked
         asked = True
-        loop.remove_signal_handler(signal.SIGTERM)  # the next one ends at once
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the next one ends at once
         if task is not None:
-            task.cancel()
+            loop.call_soon_threadsafe(task.cancel)
 
-    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-        # Not on Windows, and not off the main thread; there whoever runs us cancels us.
-        loop.add_signal_handler(signal.SIGTERM, ask)
-    try:
-        value = await stack.enter_async_context(context)
-    except asyncio.CancelledError:
-        if not asked:
-            raise
-        return None
-    finally:
-        with contextlib.suppress(NotImplementedError):
-            loop.remove_signal_handler(signal.SIGTERM)
+    with _on_sigterm(ask):
+        try:
+            value = await stack.enter_async_context(context)
+        except asyncio.CancelledError:
+            if not asked:
+                raise
+            return None
     return None if asked else value
+
+
+@contextmanager
+def _on_sigterm(handler: Callable[..., None]) -> Iterator[None]:
+    # Not by the loop, which could not call it while what is entered blocks.
+    if threading.current_thread() is not threading.main_thread():
+        yield  # whoever runs us cancels us
+        return
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
