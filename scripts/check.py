@@ -5,6 +5,7 @@ namespace makes every later message misleading.
 """
 
 import argparse
+import io
 import os
 import shutil
 import sys
@@ -122,7 +123,8 @@ def main() -> int:
         "--strict", action="store_true", help="fail when something could not be run here"
     )
     options = parser.parse_args()
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     os.chdir(ROOT)
 
     total, lines = run([stage for stage in STAGES if options.verb in (None, stage.verb)])

@@ -71,7 +71,7 @@ class MockServer:
         return watcher
 
     def send(
-        self, method: Method, params: Any, result: type[T], *, waits: bool = False
+        self, method: Method, params: object, result: type[T], *, waits: bool = False
     ) -> "Future[T]":
         if self.reason_to_end is not None:
             raise Cancelled(self.reason_to_end)

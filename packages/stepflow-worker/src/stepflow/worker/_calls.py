@@ -25,7 +25,7 @@ class PendingCalls:
         self._closed = False
 
     def send(
-        self, write: Callable[[bytes], None], method: Method, params: Any, result: type[T]
+        self, write: Callable[[bytes], None], method: Method, params: object, result: type[T]
     ) -> "Future[T]":
         """Send a request; its future is done when the answer has arrived."""
         id = str(uuid.uuid4())

@@ -29,6 +29,9 @@ FlowDocument: TypeAlias = "Flow | FlowBuilder | Mapping[str, Any]"
 """A flow: typed, in a builder, or as the JSON object that its file holds."""
 
 
+RequestParams: TypeAlias = BlobsPutParams | BlobsGetParams | RunsSubmitParams | RunsGetParams
+
+
 class OpenExecute(Protocol):
     """The execute that a context belongs to, and its way to the server."""
 
@@ -52,7 +55,7 @@ class OpenExecute(Protocol):
         """Return a future that is done once there is a reason to end."""
 
     def send(
-        self, method: Method, params: Any, result: type[T], *, waits: bool = False
+        self, method: Method, params: RequestParams, result: type[T], *, waits: bool = False
     ) -> "Future[T]":
         """Send a request; the future is done, from any thread, when its answer arrives.
 
@@ -215,7 +218,9 @@ class Requests:
     async def _answer(self, answer: "Future[T]", method: Method, *, waits: bool) -> T:
         raise NotImplementedError
 
-    async def _ask(self, method: Method, params: Any, result: type[T], *, waits: bool = False) -> T:
+    async def _ask(
+        self, method: Method, params: RequestParams, result: type[T], *, waits: bool = False
+    ) -> T:
         answer = self._execute.send(method, params, result, waits=waits)
         return await self._answer(answer, method, waits=waits)
 

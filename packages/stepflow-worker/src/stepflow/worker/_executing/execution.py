@@ -13,6 +13,7 @@ from stepflow.worker._calls import PendingCalls
 from stepflow.worker._components.paths import Found
 from stepflow.worker._components.types import Misfit, no_json_form
 from stepflow.worker._context.context import StepflowContext
+from stepflow.worker._context.requests import RequestParams
 from stepflow.worker._executing.failures import Ending, ended_line, failure_line
 from stepflow.worker._executing.interruption import Interruption
 from stepflow.worker._executing.timers import Timer
@@ -141,7 +142,7 @@ class Execution:
             self._end_calls()  # those of tasks that it has started
 
     def send(
-        self, method: Method, params: Any, result: type[T], *, waits: bool = False
+        self, method: Method, params: RequestParams, result: type[T], *, waits: bool = False
     ) -> "Future[T]":
         """Send a component's request to the server; `waits`: for a run, which may take long."""
         if self.ending is not None:

@@ -1,6 +1,7 @@
 """Which executions run, and where: no more than the limits at once, the others in the order they came."""
 
 import asyncio
+import logging
 import os
 import threading
 from collections import deque
@@ -14,6 +15,8 @@ from stepflow.worker._executing.failures import Ending
 from stepflow.worker._executing.loops import ComponentLoop
 from stepflow.worker._executing.threads import Threads
 from stepflow.worker._executing.timers import Timers
+
+log = logging.getLogger("stepflow.worker")
 
 ASYNC_LIMIT = 256
 
@@ -63,7 +66,7 @@ class Executor:
         self._queue: deque[Execution] = deque()
         self._gates: dict[Component, _Gate] = {}
         self._running = 0
-        self._when_idle: Callable[[], None] | None = None
+        self._when_idle: Callable[[], object] | None = None
 
     def submit(self, execution: Execution) -> None:
         """Run an execution as soon as the limits allow."""
@@ -114,22 +117,31 @@ class Executor:
         """Have sessions refuse new executes; those that are open go on."""
         self.draining = True
 
-    def open_paths(self) -> list[str]:
-        """The components of all executions that are not answered yet."""
-        with self._lock:
-            return [execution.component.path for execution in self._open]
+    async def drained(self, within: asyncio.Timeout) -> list[str]:
+        """Wait until nothing is open; the components of what still is when the time is over."""
+        loop, idle = asyncio.get_running_loop(), asyncio.Event()
+        self._call_when_idle(partial(loop.call_soon_threadsafe, idle.set))
+        try:
+            async with within:
+                await idle.wait()
+        except TimeoutError:
+            with self._lock:
+                unfinished = [execution.component.path for execution in self._open]
+            log.warning("ended with open executes of %s", ", ".join(sorted(set(unfinished))))
+            return unfinished
+        return []
 
-    def when_idle(self, callback: Callable[[], None]) -> None:
+    def when_blocked(self, callback: Callable[[], None]) -> None:
+        """Call back once, from any thread, when a component blocks the loop."""
+        self._loop.watchdog.when_blocked = callback
+
+    def _call_when_idle(self, callback: Callable[[], object]) -> None:
         """Call back, from any thread, once nothing is open; at once if that is so now."""
         with self._lock:
             self._when_idle = callback
             idle = self._idle_callback()
         if idle is not None:
             idle()
-
-    def when_blocked(self, callback: Callable[[], None]) -> None:
-        """Call back once, from any thread, when a component blocks the loop."""
-        self._loop.watchdog.when_blocked = callback
 
     def _launch(self, execution: Execution) -> None:
         self._arm(execution)
@@ -232,7 +244,7 @@ class Executor:
             gate = self._gates[component] = _Gate(component.max_concurrency)
         return gate
 
-    def _idle_callback(self) -> Callable[[], None] | None:
+    def _idle_callback(self) -> Callable[[], object] | None:
         return None if self._open else self._when_idle
 
 

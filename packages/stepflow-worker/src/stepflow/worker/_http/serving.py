@@ -78,7 +78,7 @@ async def serve_http(
                 await _asked_to_end()
                 executor.drain()
                 grace = GRACE if drain_timeout is None else drain_timeout
-                unfinished = await _drained(executor, grace)
+                unfinished = await executor.drained(asyncio.timeout(grace))
                 thread.abandoned = http.force_exit = bool(unfinished)
             sessions.close()
         return unfinished
@@ -134,24 +134,6 @@ async def _asked_to_end() -> None:
     for each in signals:
         loop.remove_signal_handler(each)
         signal.signal(each, signal.SIG_DFL)
-
-
-async def _drained(executor: Executor, grace: float) -> list[str]:
-    loop = asyncio.get_running_loop()
-    idle = asyncio.Event()
-
-    def became_idle() -> None:
-        loop.call_soon_threadsafe(idle.set)
-
-    executor.when_idle(became_idle)
-    try:
-        async with asyncio.timeout(grace):
-            await idle.wait()
-    except TimeoutError:
-        unfinished = executor.open_paths()
-        log.warning("ended with open executes of %s", ", ".join(sorted(set(unfinished))))
-        return unfinished
-    return []
 
 
 def _announce(port: int, served: Served, streams: ProtocolStreams, address: Address) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import sys
@@ -19,8 +18,6 @@ from stepflow.worker._stdio.streams import LineWriter, ProtocolStreams
 
 if TYPE_CHECKING:
     from stepflow.worker._server import StepflowServer
-
-log = logging.getLogger("stepflow.worker")
 
 EOF_GRACE = 5.0
 SIGTERM_GRACE = 30.0
@@ -117,20 +114,9 @@ class _End:
         self.began.set()
 
     async def drained(self, executor: Executor) -> list[str]:
-        idle = asyncio.Event()
-
-        def became_idle() -> None:
-            self._loop.call_soon_threadsafe(idle.set)
-
-        executor.when_idle(became_idle)
-        try:
-            async with asyncio.timeout_at(self._deadline) as self._wait:
-                await idle.wait()
-        except TimeoutError:
-            unfinished = executor.open_paths()
-            log.warning("ended with open executes of %s", ", ".join(sorted(set(unfinished))))
-            return unfinished
-        return []
+        """Wait until what is open has ended; the components of what has not, in time."""
+        self._wait = asyncio.timeout_at(self._deadline)
+        return await executor.drained(self._wait)
 
 
 def _greet(components: Mapping[str, Component]) -> None:

@@ -1,6 +1,7 @@
 """The two file descriptors of the protocol, kept out of reach of everything else in the process."""
 
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -40,9 +41,10 @@ def take_standard_streams() -> ProtocolStreams:
         os.dup2(null, 1)  # there is no stderr either
     os.close(null)
     # Whatever was printed before is still in this buffer, and goes to stderr now as well.
-    with contextlib.suppress(AttributeError, ValueError, OSError):
-        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-        sys.stdout.flush()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        with contextlib.suppress(ValueError, OSError):
+            sys.stdout.reconfigure(line_buffering=True)
+            sys.stdout.flush()
     return streams
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from opentelemetry import trace
@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode
 
 from stepflow.protocol import Method, ObservabilityContext
+from stepflow.worker._context.requests import RequestParams
 from stepflow.worker._executing.execution import Execution
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ class TracedExecution(Execution):
             await super().run_async()
 
     def send(
-        self, method: Method, params: Any, result: type[T], *, waits: bool = False
+        self, method: Method, params: RequestParams, result: type[T], *, waits: bool = False
     ) -> "Future[T]":
         # What the server does for it belongs to the span that asks: this one, or one of the user's.
         params.observability = _with_current_span(params.observability)
