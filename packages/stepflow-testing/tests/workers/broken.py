@@ -2,21 +2,11 @@
 
 import json
 import threading
-from typing import Any
 
+from breaking import Breaking
 from plain import Execution, Json, Plain, Refused, Say
 
-WORKERS: dict[str, type[Plain]] = {}
-
-
-def breaks(rule: str) -> Any:
-    """Register a worker that breaks a rule."""
-
-    def register(worker: type[Plain]) -> type[Plain]:
-        WORKERS[rule] = worker
-        return worker
-
-    return register
+breaks = Breaking[Plain]()
 
 
 class Other(Plain):
@@ -61,7 +51,7 @@ for rule, *codes in (
     ("drain.legacy", -32000),
     ("http.badMessage", -32700),
 ):
-    WORKERS[rule] = moved(*codes)
+    breaks(rule)(moved(*codes))
 
 
 @breaks("envelope.jsonrpc")

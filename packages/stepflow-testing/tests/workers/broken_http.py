@@ -3,23 +3,13 @@
 import os
 import threading
 from queue import SimpleQueue
-from typing import Any
 
+from breaking import Breaking
 from plain import Json, Plain
 from plain_http import Handler, Http, Session
 
-HANDLERS: dict[str, type[Handler]] = {}
-SERVERS: dict[str, type[Http]] = {}
-
-
-def breaks(rule: str) -> Any:
-    """Register a handler or a server that breaks a rule."""
-
-    def register(broken: type) -> type:
-        (HANDLERS if issubclass(broken, Handler) else SERVERS)[rule] = broken
-        return broken
-
-    return register
+breaks = Breaking[Handler]()
+breaks_server = Breaking[Http]()
 
 
 class _Exits(threading.Event):
@@ -27,7 +17,7 @@ class _Exits(threading.Event):
         os._exit(1)
 
 
-@breaks("http.portLine")
+@breaks_server("http.portLine")
 class SaysNoPort(Http):
     def say_port(self, port: int) -> None:
         print(f"listening on {port}", flush=True)
@@ -63,8 +53,6 @@ class KeepsOpen(Handler):
 @breaks("http.ownStream")
 class FirstStream(Handler):
     """Sends what belongs to an execute wherever the last one went."""
-
-    last: Any = None
 
     def message(self, worker: Plain, text: bytes, accepted: set[str]) -> None:
         text = text.replace(b'"input":"other"', b'"input":"one"')
@@ -147,7 +135,7 @@ class BareEndpoint(Handler):
         )
 
 
-@breaks("session.apart")
+@breaks_server("session.apart")
 class OneForAll(Http):
     def open(self) -> Session:
         session = super().open()
@@ -161,15 +149,15 @@ class AnySession(Handler):
         return super().worker() or self.of.alone
 
 
-@breaks("session.resume")
+@breaks_server("session.resume")
 class ForgetsAtOnce(Http):
     def lost(self, session: Session) -> None:
         session.lost.set()
         self.close(session)
 
 
-@breaks("drain.exits")
-@breaks("drain.finishes")
+@breaks_server("drain.exits")
+@breaks_server("drain.finishes")
 class LeavesAtOnce(Http):
     def serve(self) -> None:
         self.over = _Exits()

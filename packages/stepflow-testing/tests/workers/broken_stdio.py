@@ -2,22 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
+from breaking import Breaking
 from plain import Json, written
 from plain_stdio import Stdio
 
-STREAMS: dict[str, type[Stdio]] = {}
-
-
-def breaks(rule: str) -> Any:
-    """Register pipes that break a rule."""
-
-    def register(streams: type[Stdio]) -> type[Stdio]:
-        STREAMS[rule] = streams
-        return streams
-
-    return register
+breaks = Breaking[Stdio]()
 
 
 @breaks("stdio.lines")

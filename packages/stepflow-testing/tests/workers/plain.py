@@ -1,6 +1,7 @@
 """A worker in nothing but the standard library that keeps every rule. Its parts are small, to be broken alone."""
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +15,18 @@ Say: TypeAlias = Callable[[Json], None]
 
 ASKING = ("/conformance/blob", "/conformance/sub_flow", "/conformance/whoami")
 """The components that may ask the server, and so need a stream over HTTP."""
+
+
+def set_at_sigterm(over: threading.Event) -> None:
+    """Set an event once the signal comes. Call it before other threads begin."""
+    # A handler would have to wait for the main thread, which waits itself.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def wait() -> None:
+        signal.sigwait({signal.SIGTERM})
+        over.set()
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 class Refused(Exception):

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import select
-import signal
 import socket
 import threading
 import time
@@ -14,7 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
-from plain import ASKING, Json, Plain, Refused, written
+from plain import ASKING, Json, Plain, Refused, set_at_sigterm, written
 
 
 class Session:
@@ -232,14 +231,8 @@ class Http:
                 session.worker.stop(execution)
             self.sessions.pop(session.id, None)
 
-    def wait_for_signal(self) -> None:
-        signal.sigwait({signal.SIGTERM})
-        self.over.set()
-
     def serve(self) -> None:
-        # A handler would have to wait for the main thread, which waits itself.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=self.wait_for_signal, daemon=True).start()
+        set_at_sigterm(self.over)
         self.handler.of = self
         server = Server(("127.0.0.1", 0), self.handler)
         self.say_port(server.server_port)

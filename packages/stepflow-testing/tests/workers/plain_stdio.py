@@ -1,12 +1,11 @@
 """The plain worker over stdin and stdout."""
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
 
-from plain import Json, Plain, written
+from plain import Json, Plain, set_at_sigterm, written
 
 
 class Stdio:
@@ -48,14 +47,8 @@ class Stdio:
             self.line(line)
         self.over.set()
 
-    def wait_for_signal(self) -> None:
-        signal.sigwait({signal.SIGTERM})
-        self.over.set()
-
     def serve(self) -> None:
-        # A handler would have to wait for the main thread, which waits itself.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=self.wait_for_signal, daemon=True).start()
+        set_at_sigterm(self.over)
         threading.Thread(target=self.read, daemon=True).start()
         self.over.wait()
         self.worker.draining = True

@@ -2,9 +2,9 @@
 
 import argparse
 
-from broken import WORKERS
-from broken_http import HANDLERS, SERVERS
-from broken_stdio import STREAMS
+import broken
+import broken_http
+import broken_stdio
 from plain import Plain
 from plain_http import Handler, Http
 from plain_stdio import Stdio
@@ -15,11 +15,12 @@ parser.add_argument("--token")
 parser.add_argument("--break", dest="rule", default="")
 options = parser.parse_args()
 
-worker = WORKERS.get(options.rule, Plain)
+worker = broken.breaks.get(options.rule, Plain)
 if options.http:
     # Sessions are what only this transport can announce.
     worker.capabilities = {**worker.capabilities, "resume": True}
-    handler, server = HANDLERS.get(options.rule, Handler), SERVERS.get(options.rule, Http)
+    handler = broken_http.breaks.get(options.rule, Handler)
+    server = broken_http.breaks_server.get(options.rule, Http)
     server(worker, handler, options.token).serve()
 else:
-    STREAMS.get(options.rule, Stdio)(worker()).serve()
+    broken_stdio.breaks.get(options.rule, Stdio)(worker()).serve()
