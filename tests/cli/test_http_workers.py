@@ -1,13 +1,9 @@
 """Flows over workers that serve HTTP: those that the server starts, and those that it finds at an address."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from tests.cli.conftest import Stepflow
+from tests.cli.workers import http_worker
 
 WORKER = """\
 from stepflow.worker import StepflowContext, StepflowServer
@@ -46,19 +42,7 @@ routes: {"/python/{*component}": [{plugin: python}]}
 """
 
 
-@contextmanager
-def worker(folder: Path) -> Iterator[str]:
-    """A worker that a person has started; its address."""
-    command = [sys.executable, "-m", "stepflow.worker", "components.py", "--http", "--port", "0"]
-    process = subprocess.Popen(
-        [*command, "--token", "secret"], cwd=folder, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{json.loads(process.stdout.readline())['port']}"
-    finally:
-        process.terminate()
-        process.communicate()
+TOKEN = ("--token", "secret")
 
 
 def test_a_flow_runs_over_processes_that_serve_http(stepflow: Stepflow) -> None:
@@ -72,16 +56,17 @@ def test_a_flow_runs_over_processes_that_serve_http(stepflow: Stepflow) -> None:
 
 def test_a_flow_runs_over_workers_at_addresses(stepflow: Stepflow) -> None:
     stepflow.write(**{"components_py": WORKER, "flow_yaml": FLOW, "stepflow-config_yml": FOUND})
-    with worker(stepflow.folder) as one, worker(stepflow.folder) as other:
-        ended = stepflow("run", "flow.yaml", "--input-json", "21", env={"ONE": one, "OTHER": other})
+    with http_worker(stepflow.folder, *TOKEN) as one, http_worker(stepflow.folder, *TOKEN) as other:
+        env = {"ONE": one.url, "OTHER": other.url}
+        ended = stepflow("run", "flow.yaml", "--input-json", "21", env=env)
     assert ended.code == 0, ended.stderr
     assert json.loads(ended.stdout)["result"] == {"kept": 42}
 
 
 def test_addresses_where_nothing_listens_end_the_command(stepflow: Stepflow) -> None:
     stepflow.write(**{"components_py": WORKER, "flow_yaml": FLOW, "stepflow-config_yml": FOUND})
-    with worker(stepflow.folder) as gone:
-        pass
+    with http_worker(stepflow.folder, *TOKEN) as worker:
+        gone = worker.url
     ended = stepflow("run", "flow.yaml", "--input-json", "1", env={"ONE": gone, "OTHER": gone})
     assert (ended.code, ended.stdout) == (3, "")
     assert f"the worker at `{gone}` is not reached" in ended.stderr

@@ -1,15 +1,13 @@
 """HTTP workers are restarted one after the other, and no step notices."""
 
 import json
-import signal
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
+from contextlib import ExitStack
 
 from tests.cli.conftest import Stepflow
 from tests.cli.flows import ONE_STEP
 from tests.cli.serving import Server, serving
+from tests.cli.workers import http_worker
 
 STEPS = 1000
 
@@ -30,30 +28,13 @@ async def work(input: int, context: StepflowContext) -> int:
 """
 
 
-class Worker:
-    """A worker in a process of its own, as somebody else would run it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = 0
-        self.start()
-
-    def start(self) -> None:
-        """Starts it, on the port that it had before."""
-        command = [sys.executable, "-m", "stepflow.worker", "components.py", "--http"]
-        arguments = ["--port", str(self.port), "--max-concurrency", "40"]
-        self.process = subprocess.Popen(
-            [*command, *arguments], cwd=self.folder, stdout=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None
-        self.port = json.loads(self.process.stdout.readline())["port"]
-
-    def end(self) -> None:
-        """Asks it to end, as a rollout does, and waits until it has."""
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(timeout=60) == 0
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+def config(urls: list[str]) -> dict[str, object]:
+    """Workers at these addresses, and all steps at once."""
+    return {
+        "plugins": {"python": {"type": "stepflow", "url": urls}},
+        "routes": {"/python/{*component}": [{"plugin": "python"}]},
+        "defaults": {"maxConcurrency": STEPS},
+    }
 
 
 def done(server: Server, run: str) -> int:
@@ -66,24 +47,19 @@ def done(server: Server, run: str) -> int:
 
 def test_no_step_fails_and_none_runs_twice(stepflow: Stepflow) -> None:
     stepflow.write(components_py=COMPONENTS)
-    workers = [Worker(stepflow.folder) for _ in range(3)]
-    urls = [f"http://127.0.0.1:{worker.port}" for worker in workers]
-    config = {
-        "plugins": {"python": {"type": "stepflow", "url": urls}},
-        "routes": {"/python/{*component}": [{"plugin": "python"}]},
-        "defaults": {"maxConcurrency": STEPS},
-    }
-    stepflow.write(config_yml=json.dumps(config))
-    with serving(stepflow, "--config", "config.yml") as server:
+    with ExitStack() as ends:
+        begin = ends.enter_context
+        three = [http_worker(stepflow.folder, "--max-concurrency", "40") for _ in range(3)]
+        workers = [begin(worker) for worker in three]
+        stepflow.write(config_yml=json.dumps(config([worker.url for worker in workers])))
+        server = begin(serving(stepflow, "--config", "config.yml"))
         run = server("POST", "/runs", {"flow": ONE_STEP, "input": list(range(STEPS))}).body["runId"]
         for number, worker in enumerate(workers, 1):
             while done(server, run) < number * STEPS // 5:
                 pass
-            worker.end()
+            assert worker.end() == 0
             worker.start()
         ended = server("GET", f"/runs/{run}?wait=true").body
-    for worker in workers:
-        worker.end()
     assert ended["items"]["completed"] == STEPS, ended["items"]
     tasks = (stepflow.folder / "seen").read_text().split()
     assert Counter(Counter(tasks).values()) == {1: STEPS}

@@ -1,0 +1,54 @@
+"""Workers over HTTP in processes of their own, as somebody else would run them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class HttpWorker:
+    """`stepflow-worker components.py --http`, in a folder."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._folder = folder
+        self._options = options
+        self._port = 0
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """Where it listens, also after it was started again."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Starts it, on the port that it had before."""
+        command = [sys.executable, "-m", "stepflow.worker", "components.py", "--http"]
+        self._process = subprocess.Popen(
+            [*command, "--port", str(self._port), *self._options],
+            cwd=self._folder,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        self._port = json.loads(self._process.stdout.readline())["port"]
+
+    def end(self) -> int:
+        """Asks it to end, as a rollout does, and waits until it has; its exit code."""
+        self._process.terminate()
+        try:
+            self._process.communicate(timeout=60)
+        finally:
+            self._process.kill()
+        return self._process.returncode
+
+
+@contextmanager
+def http_worker(folder: Path, *options: str) -> Iterator[HttpWorker]:
+    """A worker that ends with the block."""
+    worker = HttpWorker(folder, *options)
+    try:
+        yield worker
+    finally:
+        worker.end()
