@@ -7,13 +7,11 @@ apart; interleaved with the floor. Prints a table, and ends with 1 when a median
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 import sys
 from datetime import datetime
 from pathlib import Path
 
-from figures import table
+from figures import judged, rounds
 from floor import echo, latency
 from server import Server, serving
 
@@ -45,7 +43,12 @@ def chain(component: str) -> dict[str, object]:
     return {"name": f"chain of {component}", "steps": steps, "output": {"$step": f"s{STEPS - 1}"}}
 
 
-def seconds_per_step(server: Server, flow_id: str) -> float:
+def seconds_per_step(server: Server, flows: dict[str, str]) -> dict[str, float]:
+    """One run of each kind's chain, one after the other."""
+    return {kind: _seconds_per_step(server, flow_id) for kind, flow_id in flows.items()}
+
+
+def _seconds_per_step(server: Server, flow_id: str) -> float:
     """One run of the chain, by its own timestamps."""
     run = server.run(flow_id, {"n": 1})
     assert run["result"] == {"outcome": "success", "result": {"n": 1}}, run
@@ -61,20 +64,15 @@ def main() -> int:
         "--bound", type=float, default=3.0, help="the ratio to R that is allowed (default 3)"
     )
     options = arguments.parse_args()
-    figures: dict[str, list[float]] = {"R": [], "Rt": [], "sync": [], "async": []}
     with echo("async") as bare, echo("sync") as threaded, serving(CONFIG) as server:
         flows = {kind: server.store(chain(f"/{kind}/echo")) for kind in KINDS}
-        for round_ in range(options.runs + 1):
-            measured = {"R": latency(bare), "Rt": latency(threaded)}
-            measured |= {kind: seconds_per_step(server, flow) for kind, flow in flows.items()}
-            if round_:  # The first round warms up.
-                for name, figure in measured.items():
-                    figures[name].append(figure)
-    floor = statistics.median(figures["R"])
-    print(table(figures, "R"))
-    ratios = {kind: statistics.median(figures[kind]) / floor for kind in KINDS}
-    print(json.dumps({"ratios": ratios, "bound": options.bound}))
-    return 0 if max(ratios.values()) <= options.bound else 1
+
+        def measure() -> dict[str, float]:
+            floor = {"R": latency(bare), "Rt": latency(threaded)}
+            return floor | seconds_per_step(server, flows)
+
+        figures = rounds(options.runs, measure)
+    return judged(figures, "R", dict.fromkeys(KINDS, options.bound))
 
 
 if __name__ == "__main__":

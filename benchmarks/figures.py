@@ -1,6 +1,24 @@
-"""How the benchmarks show what they have measured."""
+"""How the benchmarks repeat, show and judge what they measure."""
 
+import json
 import statistics
+from collections.abc import Callable, Mapping
+
+
+def rounds(count: int, measure: Callable[[], dict[str, float]]) -> dict[str, list[float]]:
+    """What each kind took in each round; one more, which warms up, is left out."""
+    measure()
+    measured = [measure() for _ in range(count)]
+    return {kind: [each[kind] for each in measured] for kind in measured[0]}
+
+
+def judged(figures: dict[str, list[float]], floor: str, bounds: Mapping[str, float]) -> int:
+    """Prints the table and the ratios to the floor; 1 when one of them is above its bound."""
+    print(table(figures, floor))
+    bare = statistics.median(figures[floor])
+    ratios = {kind: statistics.median(figures[kind]) / bare for kind in bounds}
+    print(json.dumps({"ratios": ratios, "bounds": bounds}))
+    return 0 if all(ratios[kind] <= bounds[kind] for kind in bounds) else 1
 
 
 def table(figures: dict[str, list[float]], floor: str) -> str:

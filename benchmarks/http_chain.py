@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chain import chain, seconds_per_step
-from figures import table
+from figures import judged, rounds
 from server import built, serving
 
 COMPONENTS = {"plain": "/http/echo", "context": "/http/keep"}
@@ -76,20 +75,12 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     arguments.add_argument("--runs", type=int, default=5, help="runs of each kind (default 5)")
     options = arguments.parse_args()
-    figures: dict[str, list[float]] = {"H": [], **{kind: [] for kind in COMPONENTS}}
     with floor() as bare_echo, serving(CONFIG) as server:
         flows = {kind: server.store(chain(path)) for kind, path in COMPONENTS.items()}
-        for round_ in range(options.runs + 1):
-            measured = {"H": bare_echo()}
-            measured |= {kind: seconds_per_step(server, flow) for kind, flow in flows.items()}
-            if round_:  # The first round warms up.
-                for name, figure in measured.items():
-                    figures[name].append(figure)
-    bare = statistics.median(figures["H"])
-    print(table(figures, "H"))
-    ratios = {kind: statistics.median(figures[kind]) / bare for kind in COMPONENTS}
-    print(json.dumps({"ratios": ratios, "bounds": BOUNDS}))
-    return 0 if all(ratios[kind] <= BOUNDS[kind] for kind in BOUNDS) else 1
+        figures = rounds(
+            options.runs, lambda: {"H": bare_echo(), **seconds_per_step(server, flows)}
+        )
+    return judged(figures, "H", BOUNDS)
 
 
 if __name__ == "__main__":
