@@ -190,15 +190,31 @@ server = StepflowServer(include_builtins=False)
 """
 
 
-@pytest.fixture(autouse=True)
-def plain_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def plain_loop() -> Iterator[None]:
     """Workers run on Python's own event loop, as without the extra; `test_uvloop.py` is about it."""
-    monkeypatch.setenv("STEPFLOW_WORKER_UVLOOP", "0")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("STEPFLOW_WORKER_UVLOOP", "0")
+        yield
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start `stepflow-worker` on components given as source; `server` is there already."""
+    with starting(tmp_path) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def start_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """`start`, for a worker that all tests of a file share."""
+    with starting(tmp_path_factory.mktemp("worker")) as started:
+        yield started
+
+
+@contextlib.contextmanager
+def starting(folder: Path) -> Iterator[Start]:
+    """Return a function that starts workers in a folder; they end with the block."""
     workers: list[Worker] = []
 
     def started(
@@ -207,14 +223,16 @@ def start(tmp_path: Path) -> Iterator[Start]:
         head: str = HEAD,
         command: tuple[str, ...] = (sys.executable, "-m", "stepflow.worker", "components.py"),
     ) -> Worker:
-        (tmp_path / "components.py").write_text(head + textwrap.dedent(source), encoding="utf-8")
-        worker = Worker([*command, *options], tmp_path)
+        (folder / "components.py").write_text(head + textwrap.dedent(source), encoding="utf-8")
+        worker = Worker([*command, *options], folder)
         workers.append(worker)
         return worker
 
-    yield started
-    for worker in workers:
-        worker.end()
+    try:
+        yield started
+    finally:
+        for worker in workers:
+            worker.end()
 
 
 @pytest.fixture

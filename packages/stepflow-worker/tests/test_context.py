@@ -39,9 +39,9 @@ Requests.answer_timeout = 0.05
 """
 
 
-@pytest.fixture
-def worker(start: "Start") -> "Worker":
-    return start(SOURCE)
+@pytest.fixture(scope="module")
+def worker(start_once: "Start") -> "Worker":
+    return start_once(SOURCE)
 
 
 @pytest.mark.parametrize("component", ["/store", "/store_sync"])
@@ -196,9 +196,9 @@ FAILED = {
 }
 
 
-@pytest.fixture
-def running(start: "Start") -> "Worker":
-    return start(RUNS)
+@pytest.fixture(scope="module")
+def running(start_once: "Start") -> "Worker":
+    return start_once(RUNS)
 
 
 @pytest.mark.parametrize("component", ["/flow", "/flow_sync", "/flow_of_a_builder"])

@@ -40,9 +40,9 @@ def broken():
 """
 
 
-@pytest.fixture
-def worker(start: "Start") -> "Worker":
-    return start(COMPONENTS, head="")
+@pytest.fixture(scope="module")
+def worker(start_once: "Start") -> "Worker":
+    return start_once(COMPONENTS, head="")
 
 
 def test_a_chain_is_a_component_and_its_message_is_json(worker: "Worker") -> None:

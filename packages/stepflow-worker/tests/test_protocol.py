@@ -53,9 +53,9 @@ def attaches_an_object(input: int):
 """
 
 
-@pytest.fixture
-def worker(start: "Start") -> "Worker":
-    return start(SOURCE)
+@pytest.fixture(scope="module")
+def worker(start_once: "Start") -> "Worker":
+    return start_once(SOURCE)
 
 
 def test_initialize_announces_the_capacity_and_that_cancel_is_understood(worker: "Worker") -> None:
@@ -96,8 +96,8 @@ def test_infer_schema_knows_nothing_yet(worker: "Worker") -> None:
     assert worker.request("components/infer_schema", params)["result"] == {}
 
 
-def test_execute_is_served_before_the_handshake(worker: "Worker") -> None:
-    assert worker.execute("/add", {"a": 1}) == {
+def test_execute_is_served_before_the_handshake(start: "Start") -> None:
+    assert start(SOURCE).execute("/add", {"a": 1}) == {
         "jsonrpc": "2.0",
         "id": 1,
         "result": {"output": {"sum": 3}},

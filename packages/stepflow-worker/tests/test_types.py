@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Start
+    from conftest import Start, Worker
 
 FUTURE = "from __future__ import annotations\n"
 HEAD = """
@@ -91,7 +91,11 @@ def no_coroutine(input: int):
 """
 
 
-@pytest.mark.parametrize("future", ["", FUTURE], ids=["plain", "future annotations"])
+@pytest.fixture(scope="module", params=["", FUTURE], ids=["plain", "future annotations"])
+def worker(start_once: "Start", request: pytest.FixtureRequest) -> "Worker":
+    return start_once("", head=request.param + HEAD)
+
+
 @pytest.mark.parametrize(
     ("component", "input", "output"),
     [
@@ -107,9 +111,8 @@ def no_coroutine(input: int):
     ],
 )
 def test_values_come_as_their_types_and_leave_as_declared(
-    start: "Start", future: str, component: str, input: object, output: object
+    worker: "Worker", component: str, input: object, output: object
 ) -> None:
-    worker = start("", head=future + HEAD)
     assert worker.output(component, input) == (input if output is None else output)
 
 
@@ -124,9 +127,9 @@ def test_values_come_as_their_types_and_leave_as_declared(
     ],
 )
 def test_input_that_does_not_fit_is_refused_with_its_path(
-    start: "Start", component: str, input: object, path: str
+    worker: "Worker", component: str, input: object, path: str
 ) -> None:
-    error = start("", head=HEAD).execute(component, input)["error"]
+    error = worker.execute(component, input)["error"]
     assert (error["code"], error["data"]) == (-32002, {"path": path})
 
 
@@ -145,9 +148,9 @@ def test_input_that_does_not_fit_is_refused_with_its_path(
     ],
 )
 def test_output_that_does_not_fit_is_the_components_failure(
-    start: "Start", component: str, said: str
+    worker: "Worker", component: str, said: str
 ) -> None:
-    error = start("", head=HEAD).execute(component, 1)["error"]
+    error = worker.execute(component, 1)["error"]
     assert error["code"] == -32003
     assert said in error["message"]
 

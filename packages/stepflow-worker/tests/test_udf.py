@@ -14,9 +14,9 @@ TASK = "01a201db-08a0-7403-9639-000000000001"
 Udf = Callable[..., "Json"]
 
 
-@pytest.fixture
-def worker(start: "Start") -> "Worker":
-    return start("server = StepflowServer()")
+@pytest.fixture(scope="module")
+def worker(start_once: "Start") -> "Worker":
+    return start_once("server = StepflowServer()")
 
 
 @pytest.fixture
@@ -167,7 +167,8 @@ def test_code_that_never_ends_is_cancelled(worker: "Worker", code: str) -> None:
     assert worker.answer(id)["error"]["code"] == -32005
 
 
-def test_code_that_blocks_does_not_keep_others_waiting(worker: "Worker") -> None:
+def test_code_that_blocks_does_not_keep_others_waiting(start: "Start") -> None:
+    worker = start("server = StepflowServer()")
     content = {"code": "import time\ntime.sleep(600)\nreturn 0", "input_schema": {}}
     worker.begin_execute("/udf", {"blob_id": blob_id(content), "input": None})
     worker.give_blob(worker.called("blobs/get"), content)
