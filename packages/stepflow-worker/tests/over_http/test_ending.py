@@ -1,5 +1,6 @@
 """How a worker begins and ends: the lifespan, signals, draining, what is left open."""
 
+import contextlib
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -58,6 +59,20 @@ def test_streams_of_sessions_do_not_hold_up_the_end(serve: "Serve", number: int)
     assert session.events is not None
     assert session.events.block() == b"", "the stream comes to its end"
     assert worker.wait() == 0
+
+
+@pytest.mark.parametrize("resume", [True, False], ids=["taken up again", "new"])
+def test_nor_does_a_stream_that_is_opened_meanwhile(serve: "Serve", resume: bool) -> None:
+    worker = serve(SOURCE)
+    session = worker.session()
+    session.initialize(resume=True)
+    worker.process.terminate()
+    assert session.events is not None
+    assert session.events.block() == b""
+    with contextlib.suppress(ConnectionError):  # it may have ended by now
+        worker.resumed(session) if resume else worker.session()
+    assert worker.wait() == 0
+    assert worker.stderr == ""
 
 
 def test_nor_do_connections_that_say_nothing(serve: "Serve") -> None:

@@ -140,6 +140,8 @@ class HttpSession:
             self._ending.cancel()
             self._ending = None
         self._stream = asyncio.Event()
+        if self._worker.leaving:
+            self._stream.set()
         return self._stream
 
     def _lost(self, stream: asyncio.Event) -> None:
@@ -180,6 +182,7 @@ class Sessions:
         return self.named(ids[0])
 
     def close(self) -> None:
-        """End all streams, so that none of them holds up the end of the worker."""
+        """End all streams, also those to come, so that none holds up the end of the worker."""
+        self._worker.leaving = True
         for session in list(self._sessions.values()):
             session.leave()

@@ -23,3 +23,5 @@ class Worker:
     """Names this process: a load balancer leads answers back by it."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     """Whether the lifespan is entered. Until then all but the pages has to wait."""
+    leaving: bool = False
+    """Whether the streams of sessions end: one that begins now has nothing to wait for."""
