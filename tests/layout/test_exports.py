@@ -1,4 +1,4 @@
-"""`__all__` of each distribution says exactly what can be imported from it."""
+"""`__all__` of each public package says exactly what can be imported from it."""
 
 import importlib
 from types import ModuleType
@@ -6,7 +6,9 @@ from types import ModuleType
 import pytest
 
 
-@pytest.mark.parametrize("name", ["client", "orchestrator", "protocol", "testing", "worker"])
+@pytest.mark.parametrize(
+    "name", ["client", "orchestrator", "protocol", "testing", "testing.conformance", "worker"]
+)
 def test_all_names_what_is_really_public(name: str) -> None:
     try:
         module = importlib.import_module(f"stepflow.{name}")

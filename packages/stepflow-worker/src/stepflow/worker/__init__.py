@@ -56,8 +56,8 @@ __all__ = [
     "StepflowServer",
     # inside a component
     "StepflowContext",
-    "SyncContext",
     "StepflowStreamingContext",
+    "SyncContext",
     "BlobType",
     "RunStatusProtocol",
     "ResultOrder",
