@@ -44,6 +44,7 @@ pub(crate) enum Command {
     Cancel(RunId, CancelAsked, oneshot::Sender<Result<(), CancelError>>),
     Subscribe(RunId, oneshot::Sender<Feed>),
     Started(TaskRef, Option<Arc<Instance>>),
+    Waits(TaskRef),
     Answer(TaskRef, Answer),
     Durable(RunId, u64, Result<(), StoreError>),
     Loaded(RunId, ValueRef, Result<Value, StoreError>),
@@ -62,6 +63,10 @@ pub(crate) struct PostBox(pub mpsc::UnboundedSender<Command>);
 impl Inbox for PostBox {
     fn started(&self, task: TaskRef, instance: Option<&Arc<Instance>>) {
         let _ = self.0.send(Command::Started(task, instance.cloned()));
+    }
+
+    fn waits(&self, task: TaskRef) {
+        let _ = self.0.send(Command::Waits(task));
     }
 
     fn answer(&self, task: TaskRef, answer: Answer) {
@@ -134,6 +139,7 @@ impl Driver {
             Command::Cancel(run, asked, reply) => self.cancel(run, asked, reply),
             Command::Subscribe(root, reply) => self.subscribe(root, reply),
             Command::Started(task, instance) => self.started(task, instance),
+            Command::Waits(task) => self.waits(task),
             Command::Answer(task, answer) => self.answered(task, answer),
             Command::Durable(root, upto, result) => self.appended(root, upto, result),
             Command::Loaded(root, place, value) => self.loaded(root, &place, value),
@@ -209,6 +215,16 @@ impl Driver {
         let notice = Notice::Started { step, task, instance };
         tree.publish(&notice);
         tree.started.insert(task, notice);
+    }
+
+    fn waits(&mut self, task: TaskRef) {
+        let Some((root, timer)) = self.offered.get_mut(&task) else { return };
+        if let Some(timer) = timer.take() {
+            self.timers.disarm(timer);
+        }
+        if let Some(tree) = self.trees.get_mut(root) {
+            tree.started.remove(&task);
+        }
     }
 
     fn answered(&mut self, task: TaskRef, answer: Answer) {

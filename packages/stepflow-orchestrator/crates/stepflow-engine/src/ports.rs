@@ -148,6 +148,9 @@ pub trait Inbox: Send + Sync {
     /// again when a worker did not accept it and another one has it.
     fn started(&self, task: TaskRef, instance: Option<&Arc<Instance>>);
 
+    /// The attempt waits again: the worker that was to have it did not accept it. Waiting uses up no time.
+    fn waits(&self, task: TaskRef);
+
     /// The attempt ended.
     fn answer(&self, task: TaskRef, answer: Answer);
 }

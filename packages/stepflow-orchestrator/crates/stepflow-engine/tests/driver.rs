@@ -13,7 +13,7 @@ use stepflow_flow::{Backoff, Plan, Source, load};
 use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, FlowResult, RunId, Value};
 use stepflow_store::MemoryStore;
 
-/// Answers by script; `/hold` is never answered until it is cancelled.
+/// Answers by script; `/hold` is never answered until it is cancelled, and no worker accepts `/refused`.
 struct Host {
     inbox: Arc<dyn Inbox>,
     offered: Mutex<Vec<TaskEnvelope>>,
@@ -39,6 +39,7 @@ impl ComponentHost for Host {
         self.inbox.started(task.task, Some(&worker()));
         match task.route.component.as_str() {
             "/hold" => {}
+            "/refused" => self.inbox.waits(task.task),
             "/lossy" => match self.losses.lock().unwrap().pop_front() {
                 Some(lost) => self.inbox.answer(task.task, Answer::Lost(lost)),
                 None => self.inbox.answer(task.task, Answer::Success(u64::from(task.task.attempt).into())),
@@ -201,6 +202,18 @@ async fn a_timeout_counts_from_the_start_and_cancels_the_attempt() {
     let [FlowResult::Failed(error)] = &bench.results(run)[..] else { panic!("it succeeded") };
     assert_eq!(error.kind, ErrorKind::Timeout);
     assert_eq!(bench.host.cancelled.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_no_worker_accepts_uses_up_no_time() {
+    let bench = bench();
+    let flow = "{name: t, steps: [{id: a, component: /refused, timeout: 1s}], output: {$step: a}}";
+    let run = bench.engine.submit(submission(flow, &["null"])).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    let task = bench.host.offered.lock().unwrap()[0].task;
+    bench.host.inbox.started(task, None);
+    bench.host.inbox.answer(task, Answer::Success(Value::null()));
+    assert_eq!(bench.ended(run).await, ExecutionStatus::Completed);
 }
 
 #[tokio::test]

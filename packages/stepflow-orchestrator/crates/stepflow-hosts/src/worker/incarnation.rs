@@ -154,7 +154,7 @@ impl Incarnation {
             });
             let attention = self.signals.attention.notified();
             match due {
-                Some(due) if due <= Instant::now() => return core.shared.with(|pool| pool.dismiss(self.id)),
+                Some(due) if due <= Instant::now() => return core.shared.with(|pool| pool.leave(self.id)),
                 Some(due) => tokio::select! {
                     () = sleep_until(due) => {}
                     () = attention => {}

@@ -228,13 +228,6 @@ impl Pool {
         self.instance_mut(id).is_some_and(|instance| instance.connection.unpark(task))
     }
 
-    /// The instance gets no more tasks: it is replaced.
-    pub(crate) fn dismiss(&mut self, id: InstanceId) {
-        if let Some(instance) = self.instance_mut(id) {
-            instance.leave();
-        }
-    }
-
     /// The slot's start failed. When that is so of all of them, tasks fail, those that wait first.
     pub(crate) fn start_failed(&mut self, slot: usize, slots: usize, error: FlowError) {
         self.failed_starts.insert(slot);
@@ -302,6 +295,7 @@ impl Pool {
         if open.cancelled.is_some() {
             self.said.push(Said::Answer(open.task.task, Answer::Cancelled));
         } else {
+            self.said.push(Said::Waits(open.task.task));
             self.offer(open.task);
         }
     }

@@ -30,6 +30,7 @@ pub struct Subject {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Word {
     Started(TaskRef, Option<Arc<Instance>>),
+    Waits(TaskRef),
     Answer(TaskRef, Answer),
 }
 
@@ -41,6 +42,10 @@ struct Ear(mpsc::UnboundedSender<Word>);
 impl Inbox for Ear {
     fn started(&self, task: TaskRef, instance: Option<&Arc<Instance>>) {
         let _ = self.0.send(Word::Started(task, instance.cloned()));
+    }
+
+    fn waits(&self, task: TaskRef) {
+        let _ = self.0.send(Word::Waits(task));
     }
 
     fn answer(&self, task: TaskRef, answer: Answer) {
@@ -161,6 +166,7 @@ async fn every_offer_is_answered_exactly_once(subject: &mut Subject) {
     while !owed.is_empty() {
         match subject.words.next().await {
             Word::Started(task, instance) => assert!(started.insert(task, instance).is_none(), "started twice"),
+            Word::Waits(task) => assert!(started.remove(&task).is_some(), "it had not been started"),
             Word::Answer(task, answer) => {
                 assert!(started.contains_key(&task), "answered before it was started");
                 assert_eq!(Some(answer), owed.remove(&task).map(Answer::Success));

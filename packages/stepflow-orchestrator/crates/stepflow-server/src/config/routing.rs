@@ -38,5 +38,7 @@ impl ComponentHost for Nobody {
 impl Inbox for Nobody {
     fn started(&self, _task: TaskRef, _instance: Option<&Arc<Instance>>) {}
 
+    fn waits(&self, _task: TaskRef) {}
+
     fn answer(&self, _task: TaskRef, _answer: Answer) {}
 }

@@ -19,6 +19,8 @@ pub(crate) struct Shared {
 /// A word for the engine.
 pub(crate) enum Said {
     Started(TaskRef, Arc<Instance>),
+    /// Its worker did not accept it.
+    Waits(TaskRef),
     Answer(TaskRef, Answer),
     /// An output that is the answer when it fits.
     Output(TaskRef, Route, Value, Arc<Components>),
@@ -60,6 +62,7 @@ impl Shared {
     fn say(&self, word: Said) {
         match word {
             Said::Started(task, instance) => self.inbox.started(task, Some(&instance)),
+            Said::Waits(task) => self.inbox.waits(task),
             Said::Answer(task, answer) => self.inbox.answer(task, answer),
             Said::Output(task, route, output, components) => {
                 self.inbox.answer(task, components.answer(&route.plugin, &route.component, output));

@@ -166,6 +166,16 @@ fn a_task_that_is_not_accepted_goes_elsewhere_and_no_other_follows_it() {
 }
 
 #[test]
+fn a_task_that_nobody_accepts_waits_and_has_not_started() {
+    let mut bench = Bench::new();
+    bench.worker(8);
+    let refused = bench.offer(task("/echo"));
+    assert!(bench.was_started(refused));
+    bench.unreach(refused);
+    assert!(!bench.was_started(refused) && bench.answer(refused).is_none());
+}
+
+#[test]
 fn one_lost_message_loses_one_attempt() {
     let mut bench = Bench::new();
     let worker = bench.worker(8);

@@ -21,6 +21,7 @@ use crate::worker::wire::{Kind, Outgoing, Wire};
 /// What the engine hears.
 #[derive(Default)]
 struct Ear {
+    /// Each attempt that a worker has now.
     started: Mutex<Vec<TaskRef>>,
     answers: Mutex<Vec<(TaskRef, Answer)>>,
 }
@@ -28,6 +29,10 @@ struct Ear {
 impl Inbox for Ear {
     fn started(&self, task: TaskRef, _: Option<&Arc<Instance>>) {
         self.started.lock().push(task);
+    }
+
+    fn waits(&self, task: TaskRef) {
+        self.started.lock().retain(|started| *started != task);
     }
 
     fn answer(&self, task: TaskRef, answer: Answer) {
