@@ -1,11 +1,12 @@
-//! Components that workers serve, over JSON-RPC: processes that the server starts, spoken to on their pipes.
+//! Components that workers serve, over JSON-RPC: processes that the server starts, spoken to on their pipes or over HTTP,
+//! and workers that somebody else has started, at their addresses.
 //!
 //! A plugin is a `host` over a `pool` of instances. The pool knows tasks and instances and no transport; `connection`
 //! is the server's end of one conversation, and `wire` its way out. A transport
 //!
 //! - enters an instance with `Core::enter`, which takes a `Wire` and gives an `InstanceId`,
-//! - hands every message of the worker to `Core::receive`, or to `Core::receive_of` where an execute has a way of its own, which
-//!   tells who asks,
+//! - hands every message of the worker to `Core::receive`, with the execute whose own way it came by, if it has one:
+//!   that tells who asks,
 //! - shakes hands with `Core::greet`; then tasks go out,
 //! - says `Pool::unreached` or `Pool::lose` when one message did not arrive or its answer will not, and
 //!   `Pool::unlink` when the worker is gone,
@@ -13,6 +14,7 @@
 //!
 //! What workers ask of the server is served by `requests`.
 //!
+//! `http` speaks to addresses, and to processes that serve there.
 //! `stdio` knows lines and no protocol, `incarnation` is a process with the tasks around its pipes, `supervisor` keeps
 //! one alive in each of the plugin's slots, and `process` is the only file with platform code.
 

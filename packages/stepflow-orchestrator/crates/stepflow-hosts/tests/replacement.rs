@@ -237,6 +237,24 @@ async fn a_worker_that_always_leaves_before_it_was_of_use_is_unhealthy_in_the_en
     tokio::time::timeout(suite::PATIENCE, leaving).await.expect("it is started again and again");
 }
 
+#[tokio::test]
+async fn a_worker_that_accepts_nothing_is_not_started_again_and_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let lives = folder.path().join("lives");
+    let late = |policy: &mut stepflow_hosts::RestartPolicy| {
+        (policy.first_delay, policy.max_delay) = (suite::PATIENCE * 10, suite::PATIENCE * 10);
+    };
+    let fixture = worker("draining").args(&[lives.to_str().unwrap(), "--always"]).restart(late).start().await;
+    fixture.host.offer(task("/echo", Value::null()));
+    let gone = async {
+        while !fixture.host.instances().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(suite::PATIENCE, gone).await.expect("its successor is there already");
+    assert_eq!(std::fs::read_to_string(lives).unwrap(), ".");
+}
+
 fn signal(name: &str, process: &str) {
     assert!(Command::new("kill").args(["-s", name, process]).status().unwrap().success());
 }

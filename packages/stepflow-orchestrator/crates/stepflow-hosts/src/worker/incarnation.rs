@@ -164,6 +164,15 @@ impl Incarnation {
         }
     }
 
+    /// Whether it has answered an execute, or is at one that does not end.
+    pub(crate) fn was_of_use(&self, core: &Core) -> bool {
+        let of_use = |pool: &Pool| {
+            let instance = pool.instance(self.id)?;
+            Some(instance.answered > 0 || instance.connection.cancelled().next().is_some())
+        };
+        core.shared.look(of_use).unwrap_or(false)
+    }
+
     /// Waits until the process has nothing left to do but what was cancelled and does not end.
     async fn rest(&self, core: &Core) {
         loop {

@@ -75,8 +75,11 @@ enum End {
     NotStarted(StartError),
     /// It died; it is started again after this time.
     Died(Duration),
-    /// It is to be replaced at once.
-    Replaced,
+    /// It is to be replaced.
+    Replaced {
+        /// It has done something before that.
+        was_of_use: bool,
+    },
     /// We were asked to end.
     ShutDown,
 }
@@ -84,7 +87,7 @@ enum End {
 /// Runs until `stop` says true or its sender is gone.
 pub(crate) async fn supervise(core: Arc<Core>, slot: usize, mut stop: watch::Receiver<bool>, starts: Arc<Starts>) {
     let mut has_served = false;
-    let mut failed_starts = 0;
+    let (mut failed_starts, mut lives_in_vain) = (0, 0);
     let mut retired = JoinSet::new();
     loop {
         let delay = match live(&core, slot, &mut stop, &starts, &mut retired).await {
@@ -107,9 +110,14 @@ pub(crate) async fn supervise(core: Arc<Core>, slot: usize, mut stop: watch::Rec
                 has_served = true;
                 delay
             }
-            End::Replaced => {
-                has_served = true;
+            End::Replaced { was_of_use: true } => {
+                (has_served, lives_in_vain) = (true, 0);
                 Duration::ZERO
+            }
+            // One that accepts nothing from its start on would be replaced for ever.
+            End::Replaced { was_of_use: false } => {
+                (has_served, lives_in_vain) = (true, lives_in_vain + 1);
+                core.options.restart.delay(lives_in_vain)
             }
         };
         while retired.try_join_next().is_some() {}
@@ -148,8 +156,9 @@ async fn live(
     tokio::select! {
         death = incarnation.death() => End::Died(bury(core, incarnation, death).await),
         () = incarnation.dismissal(core) => {
+            let was_of_use = incarnation.was_of_use(core);
             retired.spawn(incarnation.retire(Arc::clone(core), stop.clone()));
-            End::Replaced
+            End::Replaced { was_of_use }
         }
         () = stopped(stop) => {
             incarnation.shut_down(core).await;

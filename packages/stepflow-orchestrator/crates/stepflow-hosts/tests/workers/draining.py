@@ -1,13 +1,14 @@
-"""The first process accepts nothing and leaves; the next one, told apart by a file, works."""
+"""The first process accepts nothing and leaves; the next one, told apart by a file, works, unless none shall."""
 
-import os
 import sys
 
 import wire
 
 wire.greet(capabilities={"max_concurrency": 2})
-if not os.path.exists(sys.argv[1]):
-    open(sys.argv[1], "w").close()
+with open(sys.argv[1], "a") as lives:
+    is_first = lives.tell() == 0
+    lives.write(".")
+if is_first or "--always" in sys.argv:
     wire.refuse(wire.receive(), -32006, "draining")
     sys.exit(0)
 for request in wire.executes():
