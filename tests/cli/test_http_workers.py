@@ -1,8 +1,15 @@
 """Flows over workers that serve HTTP: those that the server starts, and those that it finds at an address."""
 
 import json
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tests.cli.conftest import Stepflow
+import trustme
+
+from tests.cli.conftest import Ended, Stepflow
 from tests.cli.workers import http_worker
 
 WORKER = """\
@@ -61,6 +68,68 @@ def test_a_flow_runs_over_workers_at_addresses(stepflow: Stepflow) -> None:
         ended = stepflow("run", "flow.yaml", "--input-json", "21", env=env)
     assert ended.code == 0, ended.stderr
     assert json.loads(ended.stdout)["result"] == {"kept": 42}
+
+
+class Doubles(BaseHTTPRequestHandler):
+    """A worker without sessions, whose one component doubles."""
+
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        results: dict[str, object] = {
+            "initialize": {"server_protocol_version": 1},
+            "components/list": {"components": [{"component": "/double"}]},
+            "components/execute": {"output": asked["params"].get("input", 0) * 2},
+        }
+        body = b""
+        if "id" in asked:
+            result = results[asked["method"]]
+            body = json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}).encode()
+        self.send_response(200 if body else 202)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@contextmanager
+def https_worker(authority: trustme.CA) -> Iterator[str]:
+    """A worker for `localhost` by this authority's word; its address."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Doubles) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"https://localhost:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+def over_https(stepflow: Stepflow, trusted: trustme.CA, of_worker: trustme.CA) -> Ended:
+    """Runs a flow on a machine that trusts one authority, over a worker that shows a certificate of one."""
+    flow = 'steps: [{id: a, component: /python/double, input: {$input: "$"}}]\noutput: {$step: a}\n'
+    config = FOUND.replace('["${ONE}", "${OTHER}"]', '"${ONE}"')
+    stepflow.write(**{"flow_yaml": flow, "stepflow-config_yml": config})
+    trusted.cert_pem.write_to_path(stepflow.folder / "trusted.pem")
+    with https_worker(of_worker) as url:
+        env = {"ONE": url, "SSL_CERT_FILE": str(stepflow.folder / "trusted.pem")}
+        return stepflow("run", "flow.yaml", "--input-json", "21", env=env)
+
+
+def test_a_flow_runs_over_https(stepflow: Stepflow) -> None:
+    authority = trustme.CA()
+    ended = over_https(stepflow, authority, authority)
+    assert ended.code == 0, ended.stderr
+    assert json.loads(ended.stdout)["result"] == 42
+
+
+def test_a_certificate_that_the_machine_does_not_trust_ends_the_command(stepflow: Stepflow) -> None:
+    ended = over_https(stepflow, trustme.CA(), trustme.CA())
+    assert (ended.code, ended.stdout) == (3, "")
+    assert "certificate" in ended.stderr
 
 
 def test_addresses_where_nothing_listens_end_the_command(stepflow: Stepflow) -> None:
