@@ -1,6 +1,7 @@
 //! Reads typed things out of a document's tree and goes on after a mistake, so that one reading names all of them.
 //! Flows and configurations are decoded with it.
 
+use indexmap::IndexSet;
 use stepflow_protocol::{Kind, Value};
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
@@ -236,6 +237,9 @@ impl Reported<'_> {
 /// How many unknown keys of one object are reported one by one.
 const MAX_UNKNOWN: usize = 100;
 
+/// How many known keys are listed where an unknown one is like none of them.
+const MAX_LISTED: usize = 8;
+
 /// An object that is being decoded: hands out members, and at the end reports those that nobody asked for.
 #[derive(Debug)]
 pub struct Fields<'n> {
@@ -302,8 +306,15 @@ impl<'n> Fields<'n> {
         self.known.push(key);
     }
 
+    /// The known keys in their order, when they are few enough to be read.
+    fn listed(&self) -> Option<String> {
+        let keys: IndexSet<String> = self.known.iter().map(|key| format!("`{key}`")).collect();
+        (2..=MAX_LISTED).contains(&keys.len()).then(|| keys.into_iter().collect::<Vec<_>>().join(", "))
+    }
+
     /// Reports members under keys that nobody asked for: an error when one is nearly a key of ours, else a warning.
     pub fn close(self, decoder: &mut Decoder) {
+        let keys = self.listed();
         let mut unknown = self.entries.iter().filter(|entry| !self.known.contains(&entry.key.as_str()));
         for entry in unknown.by_ref().take(MAX_UNKNOWN) {
             let near = suggest::nearest(&entry.key, self.known.iter().copied());
@@ -312,11 +323,11 @@ impl<'n> Fields<'n> {
                     .report(Code::MisspeltKey, entry.key_span, format!("unknown key `{}`", entry.key))
                     .help(format!("did you mean `{near}`?")),
                 None => {
-                    decoder.report(
-                        Code::UnknownKey,
-                        entry.key_span,
-                        format!("the key `{}` means nothing here", entry.key),
-                    );
+                    let message = format!("the key `{}` means nothing here", entry.key);
+                    let reported = decoder.report(Code::UnknownKey, entry.key_span, message);
+                    if let Some(keys) = &keys {
+                        reported.help(format!("the keys here are {keys}"));
+                    }
                 }
             });
         }

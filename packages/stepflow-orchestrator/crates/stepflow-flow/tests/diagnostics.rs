@@ -65,7 +65,12 @@ fn errors_and_warnings_leave_the_flow_usable() {
         ("- {id: a, component: /x, onEror: {}}\n", 2007, "$.steps[0].onEror", "did you mean `onError`?"),
         ("- {id: a, component: /x, inptu: {}}\n", 2007, "$.steps[0].inptu", "did you mean `input`?"),
         ("- {id: a, component: /x, input: {$input: x, defualt: 1}}\n", 1005, "$.steps[0].input.defualt", ""),
-        ("- {id: a, component: /x, inputSchema: {}}\n", 1005, "$.steps[0].inputSchema", ""),
+        (
+            "- {id: a, component: /x, inputSchema: {}}\n",
+            1005,
+            "$.steps[0].inputSchema",
+            "the keys here are `id`, `component`, `onError`, `input`, `mustExecute`, `metadata`, `timeout`",
+        ),
         (
             "- {id: a, component: /x, input: {$variable: v}}\n",
             1004,
@@ -333,6 +338,10 @@ fn what_beginners_write_is_answered_with_what_to_write() {
         ("output: $step.a.rows[0]\n", "write `{$step: a, path: $.rows[0]}`, or wrap the text in `$literal`"),
         ("output: ${input.name}\n", "write `{$input: $.name}`, or wrap the text in `$literal`"),
         ("output: {$input: a.b}\n", "write `$.a.b` for a way through objects, or `$[\"a.b\"]` for this key"),
+        (
+            "steps: [{id: a, component: /x, onError: {action: retry, attempts: 3}}]\n",
+            "the keys here are `action`, `maxRetries`, `backoff`, `retryOn`, `exhausted`, `defaultValue`",
+        ),
         ("output: {$inputs: a}\n", "did you mean `$input`? If not, wrap the object in `$literal`"),
     ];
     for (text, help) in cases {
