@@ -325,7 +325,19 @@ async fn a_cancel_reaches_a_worker_that_understands_it() {
 }
 
 #[tokio::test]
-async fn a_cancelled_execute_that_does_not_end_is_broken_off() {
+async fn a_worker_that_understands_a_cancel_keeps_its_slot_until_it_answers() {
+    let peer = peer("http_sessions", &[]);
+    let mut options = at(&[peer.url()]);
+    options.cancel_grace = Duration::from_millis(10);
+    let mut fixture = start(options).await;
+    let late = task("/late", Value::null());
+    fixture.host.offer(late.clone());
+    fixture.host.cancel(&late.route, late.task, "enough");
+    assert_eq!(fixture.words.answer().await, (late.task, Answer::Success(Value::string("late"))));
+}
+
+#[tokio::test]
+async fn a_cancelled_execute_of_a_worker_that_understands_no_cancel_is_broken_off() {
     let peer = peer("http_echo", &[]);
     let mut options = at(&[peer.url()]);
     options.cancel_grace = Duration::from_millis(10);

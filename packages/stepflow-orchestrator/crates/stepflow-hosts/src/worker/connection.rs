@@ -163,6 +163,11 @@ impl Connection {
         self.peer.capabilities.as_ref().is_some_and(|worker| worker.resume == Some(true))
     }
 
+    /// Whether the worker can be asked to end an execute.
+    pub(crate) fn understands_cancels(&self) -> bool {
+        self.peer.capabilities.as_ref().is_some_and(|worker| worker.cancel == Some(true))
+    }
+
     /// The executes that were asked to end, each with the time of that.
     pub(crate) fn cancelled(&self) -> impl Iterator<Item = (i64, Instant)> {
         self.open.iter().filter_map(|(id, open)| Some((*id, open.cancelled?)))
@@ -171,7 +176,7 @@ impl Connection {
     /// Notes that an execute is to end. `None` when it is not open, or was told before; else the line that asks the
     /// worker, if it understands that.
     pub(crate) fn cancel(&mut self, task: TaskRef, reason: &str) -> Option<Option<Vec<u8>>> {
-        let understands = self.peer.capabilities.as_ref().is_some_and(|worker| worker.cancel == Some(true));
+        let understands = self.understands_cancels();
         let open = self.find(task).filter(|open| open.cancelled.is_none())?;
         open.cancelled = Some(Instant::now());
         if !understands {

@@ -1,6 +1,6 @@
 """Holds sessions. `/echo` answers its input, `/where` the session of the execute, `/mine` what the server answered to
 the execute's own request, whose id is the same in every session; to `/missed` that answer is lost on its way once, and
-of `/refuses` it is not taken; `/wait` answers when it is cancelled. `/leave` ends
+of `/refuses` it is not taken; `/wait` answers when it is cancelled, and `/late` a moment after that. `/leave` ends
 the session's stream and then holds its answer back: with `--resume` until the stream is asked for again, else for ever.
 `--silent` names no session."""
 
@@ -8,6 +8,7 @@ import itertools
 import queue
 import sys
 import threading
+import time
 
 import http_wire
 
@@ -72,6 +73,10 @@ def handle(request):
             error = {"code": -32005, "message": session.cancelled.get()["reason"]}
             answer = {"id": request.message["id"], "error": error, "jsonrpc": "2.0"}
             request.respond(200, http_wire.text(answer))
+        case "/late":
+            session.cancelled.get()
+            time.sleep(0.2)
+            request.output("late")
         case "/where":
             request.output(key)
         case "/mine" | "/missed" | "/refuses" as component:
@@ -96,7 +101,7 @@ TYPED = {
     "component": "/typed",
     "input_schema": {"type": "object", "properties": {"blob_id": {"type": "string"}}},
 }
-NAMES = ("/echo", "/where", "/mine", "/missed", "/refuses", "/leave", "/wait")
+NAMES = ("/echo", "/where", "/mine", "/missed", "/refuses", "/leave", "/wait", "/late")
 http_wire.serve(
     handle,
     [*({"component": name} for name in NAMES), TYPED],

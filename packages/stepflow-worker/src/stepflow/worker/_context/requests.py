@@ -95,7 +95,8 @@ class Requests:
         key: your own name for this run. When the step is tried again, the run that has this key is
         found instead of started anew; without one it is recognised by its flow and its input.
 
-        Raises `FlowFailed` when the flow fails.
+        Raises `FlowFailed` when the flow fails. Who stops waiting, by a timeout of their own say,
+        does not stop the run: it goes on until this step ends.
         """
         return await self.evaluate_flow_by_id(await self._stored(flow), input, overrides, key)
 
@@ -158,7 +159,8 @@ class Requests:
 
         wait: return only when it has ended; the status has its results then.
         key: as for `evaluate_flow`.
-        detached: the run outlives this step, and its cancellation; else it ends with the step.
+        detached: the run outlives this step, and its cancellation; else it ends with the step. It
+        takes no `key`: it is a part of no step that could find it again.
         """
         return await self.submit_run_by_id(
             await self._stored(flow),

@@ -94,15 +94,17 @@ impl Peer {
     }
 
     /// Waits until the worker is lost or `done` says what it has come to, from its state and how many executes it has.
-    /// Nobody can replace it when a cancelled execute does not end: that is broken off, and its slot is free.
+    /// Nobody can replace it when a cancelled execute does not end. A worker that understands cancels will say when it
+    /// does, and its slot is taken until then; to any other the only word for it is to break the request off.
     async fn watch(&self, done: impl Fn(InstanceState, usize) -> Option<Parting>) -> Parting {
         let mut rupture = self.signals.rupture.subscribe();
         loop {
             let seen = self.core.shared.look(|pool| {
                 let instance = pool.instance(self.id)?;
-                let due =
-                    instance.connection.cancelled().map(|(request, at)| (at + self.core.options.cancel_grace, request));
-                Some((instance.state, instance.connection.open().len(), due.min()))
+                let connection = &instance.connection;
+                let cancelled = connection.cancelled().filter(|_| !connection.understands_cancels());
+                let due = cancelled.map(|(request, at)| (at + self.core.options.cancel_grace, request));
+                Some((instance.state, connection.open().len(), due.min()))
             });
             let Some((state, open, due)) = seen else { return Parting::Idle };
             if let Some(parting) = done(state, open) {
