@@ -2,6 +2,9 @@
 
 import json
 import signal
+import socket
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -203,6 +206,61 @@ def test_an_open_address_needs_a_word_of_consent(stepflow: Stepflow) -> None:
     ended = stepflow("serve", "--host", "0.0.0.0", "--port", "0")
     assert (ended.code, ended.stdout) == (2, "")
     assert "--insecure" in ended.stderr
+
+
+def test_it_listens_on_a_name_and_is_called_by_it(stepflow: Stepflow) -> None:
+    with serving(stepflow, "--host", "localhost") as server:
+        assert server.url.startswith("http://127.0.0.1:")
+        assert server("GET", "/health").status == 200
+
+
+@pytest.mark.parametrize("host", ["localhost:80", "http://localhost", "a b", ""])
+def test_a_host_that_is_none_is_refused(stepflow: Stepflow, host: str) -> None:
+    ended = stepflow("serve", "--port", "0", "--host", host)
+    assert (ended.code, ended.stdout) == (2, "")
+    assert "a host name without a port" in ended.stderr
+
+
+def test_names_and_pages_that_may_call_it_are_configured(stepflow: Stepflow) -> None:
+    (stepflow.folder / "c.yml").write_text(
+        "server: {allowedHosts: [flows.example], cors: {origins: ['https://app.example']}}\n"
+    )
+    with serving(stepflow, "--config", "c.yml") as server:
+        assert called(server, "flows.example", "https://app.example") == 200
+        assert called(server, "other.example") == 403
+        assert called(server, "flows.example", "https://other.example") == 403
+
+
+def called(server: Server, host: str, origin: str | None = None) -> int:
+    """The status of a request that calls the server by a name, from a page of an origin."""
+    request = urllib.request.Request(server.url + "/health", headers={"Host": host})
+    if origin is not None:
+        request.add_header("Origin", origin)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_it_stops_although_clients_leave_requests_undone(stepflow: Stepflow) -> None:
+    port = int((server := begin(stepflow)).url.split(":")[2].split("/")[0])
+    head = "POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with (
+        socket.create_connection(("127.0.0.1", port)) as half_a_head,
+        socket.create_connection(("127.0.0.1", port)) as half_a_body,
+        socket.create_connection(("127.0.0.1", port)) as idle,
+    ):
+        half_a_head.sendall(head.encode())
+        half_a_body.sendall(f"{head}Content-Length: 99\r\nExpect: 100-continue\r\n\r\n{{".encode())
+        assert half_a_body.recv(99)  # it waits for the body now
+        idle.sendall(b"GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert idle.recv(999)
+        server.process.send_signal(signal.SIGTERM)
+        ended = stepflow.end(server.process)
+    assert ended.code == 0
+    assert "requests open that did not end in 5 s" in ended.stderr
 
 
 def test_a_port_that_is_taken_is_named(stepflow: Stepflow) -> None:

@@ -144,10 +144,55 @@ def test_without_a_token_it_is_called_by_a_name_that_no_web_page_has(
 ) -> None:
     worker = serve(ECHO)
     assert worker.client(Host=host).output("/echo", 1) == 1
-    for other in ("pages.example", "localhost.example:80", "127.0.0.1.example", "[::1"):
+    others = ("pages.example", "localhost.example:80", "127.0.0.1.example", "[::1", "[::1].example")
+    for other in (*others, "localhost/pages.example", "me@localhost", "localhost:port"):
         refused = worker.client(Host=other).ask("POST", "/", b"{}")
         assert refused.status == 403
         assert "`localhost`" in refused.json["error"]["message"]
+
+
+PAGES = (
+    {"Host": "pages.example"},
+    {"Origin": "https://pages.example"},
+    {"Origin": "null"},
+    {"Origin": "http://localhost:1"},
+    {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"},
+    {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "empty"},
+)
+"""What a browser adds to the requests of a page that is not the worker's own."""
+
+
+def test_a_page_of_another_origin_reaches_no_route(serve: "Serve") -> None:
+    worker = serve(ECHO)
+    routes = [*worker.get("/openapi.json").json["paths"], "/docs", "/redoc", "/openapi.json"]
+    assert {"/health", "/components", "/components/{path}", "/runtime/events"} <= set(routes)
+    for route in (*routes, "/", "/nowhere"):
+        for method in ("GET", "POST", "OPTIONS"):
+            for page in PAGES:
+                refused = worker.client(**page).ask(method, route, b"{}", Content_Type="text/plain")
+                assert refused.status == 403, (method, route, page)
+
+
+def test_a_token_keeps_out_pages_of_other_origins_too(serve: "Serve") -> None:
+    worker = serve(ECHO, "--token", "s3cret")
+    for path in ("/health", "/components"):
+        page = worker.client(Origin="https://pages.example", Authorization="Bearer s3cret")
+        assert page.get(path).status == 403
+
+
+def test_its_own_page_may_ask_and_a_link_be_followed(serve: "Serve") -> None:
+    worker = serve(ECHO)
+    own = f"http://127.0.0.1:{worker.port}"
+    asked = worker.client(**{"Origin": own, "Sec-Fetch-Site": "same-origin"})
+    assert asked.output("/echo", 1) == 1
+    link = worker.client(**{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"})
+    assert link.get("/docs").status == 200
+    assert link.ask("POST", "/", b"{}").status == 403
+
+
+def test_it_may_be_called_by_the_name_that_it_listens_on(serve: "Serve") -> None:
+    worker = serve(ECHO, "--host", "localhost")
+    assert worker.client(Host="LOCALHOST").output("/echo", 1) == 1
 
 
 def test_with_a_token_it_may_have_any_name(serve: "Serve") -> None:

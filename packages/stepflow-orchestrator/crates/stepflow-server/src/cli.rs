@@ -2,11 +2,12 @@
 
 mod plugins;
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
+
+use crate::access;
 
 pub use plugins::{ListPluginsArgs, PluginsCommand};
 
@@ -377,9 +378,9 @@ pub struct ServeArgs {
     /// Port to listen on; 0 lets the system choose [default: the configuration's, else 7840]
     #[arg(short, long, env = "STEPFLOW_PORT")]
     pub port: Option<u16>,
-    /// Address to listen on [default: the configuration's, else 127.0.0.1]
-    #[arg(long, value_name = "ADDRESS")]
-    pub host: Option<IpAddr>,
+    /// Address to listen on, or a name that leads to it [default: the configuration's, else 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS", value_parser = host)]
+    pub host: Option<String>,
     /// Listen on an address that others can reach, although there are no access tokens yet: whoever reaches it can
     /// run components
     #[arg(long)]
@@ -388,6 +389,10 @@ pub struct ServeArgs {
     pub components: ComponentArgs,
     #[command(flatten)]
     log: LogArgs,
+}
+
+fn host(text: &str) -> Result<String, &'static str> {
+    access::host(text).map(str::to_owned).ok_or("it takes a host name without a port, or an IP address")
 }
 
 impl Cli {

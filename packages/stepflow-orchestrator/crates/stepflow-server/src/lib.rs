@@ -1,6 +1,7 @@
 //! The server binary: command line, configuration, HTTP API. Everything below it takes typed options; only here are
 //! files, the environment and the terminal read.
 
+pub mod access;
 pub mod api;
 pub mod catalog;
 mod cli;

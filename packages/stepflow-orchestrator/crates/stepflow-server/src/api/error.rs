@@ -5,7 +5,8 @@
 use std::panic::AssertUnwindSafe;
 
 use axum::extract::Request;
-use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -13,6 +14,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use stepflow_engine::ports::StoreError;
 use uuid::Uuid;
+
+/// Names a request, in its answer and in the log.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Why a request was refused or could not be served.
 #[derive(Debug, Clone)]
@@ -79,11 +83,16 @@ impl Error {
         Self::new(StatusCode::BAD_REQUEST, "NOT_BUILT", format!("{what} is not built yet"))
     }
 
+    /// 403: the request may come from a web page that has no business here.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", message)
+    }
+
     /// 403: secret values are asked for, and nobody is known who may see them.
     pub fn secrets_without_tokens() -> Self {
         let message = "`secrets=true` needs a token that may read secrets, and this server has no tokens: leave it out, \
                        and secret values are shown as `[REDACTED]`";
-        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", message)
+        Self::forbidden(message)
     }
 
     /// 404
@@ -175,10 +184,14 @@ pub async fn name_requests(request: Request, next: Next) -> Response {
         None => tracing::debug!(%request_id, %method, path, status, "answered"),
     }
     if let Some(error) = failure {
+        let mut headers = std::mem::take(response.headers_mut());
         response = error.with_request_id(request_id);
+        // What other layers have set stays, such as the headers of CORS; the length was that of no body.
+        headers.remove(CONTENT_LENGTH);
+        response.headers_mut().extend(headers);
     }
     if let Ok(value) = HeaderValue::from_str(&request_id.to_string()) {
-        response.headers_mut().insert("x-request-id", value);
+        response.headers_mut().insert(X_REQUEST_ID, value);
     }
     response
 }

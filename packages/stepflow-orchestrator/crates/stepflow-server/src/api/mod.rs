@@ -12,23 +12,36 @@ mod secrets;
 mod steps;
 mod views;
 
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::Method;
-use axum::middleware;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderName, Method};
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tower_http::cors::CorsLayer;
 
+use crate::access::Access;
 use crate::service::Service;
 
 /// The largest body of a request, in bytes.
 pub const MAX_BODY: usize = 64 * 1024 * 1024;
 
+/// How long requests may go on that are open when the server is to stop. What waits for a run is answered at once; what is
+/// left then is a client that sends or reads too slowly.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
 const BASE: &str = "/api/v1";
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// What every handler sees.
 type Shared = Arc<Service>;
@@ -71,8 +84,8 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// The API as a service that answers requests.
-pub fn router(service: Shared) -> Router {
+/// The API as a service that answers the requests that `access` lets in.
+pub fn router(service: Shared, access: Access) -> Router {
     let mut api = Router::new();
     for route in routes() {
         api = api.route(route.path, route.handler);
@@ -82,18 +95,53 @@ pub fn router(service: Shared) -> Router {
         .fallback(error::no_route)
         .method_not_allowed_fallback(error::no_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(cors(&access))
+        .layer(middleware::from_fn_with_state(Arc::new(access), let_in))
         .layer(middleware::from_fn(error::name_requests))
         .with_state(service)
 }
 
-/// Serves until `shutdown` is over; requests that wait for a run are then answered with how far it is.
+/// Stands before every route, those that do not exist included.
+async fn let_in(State(access): State<Arc<Access>>, request: Request, next: Next) -> Result<Response, error::Error> {
+    let (head, body) = request.into_parts();
+    access.check(&head).map_err(|refusal| error::Error::forbidden(refusal.to_string()))?;
+    Ok(next.run(Request::from_parts(head, body)).await)
+}
+
+/// Tells browsers which pages may read the answers.
+fn cors(access: &Access) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(access.origins().collect::<Vec<_>>())
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, IDEMPOTENCY_KEY, LAST_EVENT_ID])
+        .expose_headers([error::X_REQUEST_ID])
+        .max_age(Duration::from_secs(600))
+}
+
+/// Serves `api` until `shutdown` is over; requests that are open then have [`PATIENCE`] to end.
 ///
 /// # Errors
 /// When the listener fails.
 pub async fn run(
     listener: TcpListener,
-    service: Shared,
+    api: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router(service)).with_graceful_shutdown(shutdown).await
+    let (stopping, stopped) = oneshot::channel();
+    let shutdown = async {
+        shutdown.await;
+        let _ = stopping.send(());
+    };
+    let too_long = async {
+        // The sender is dropped only when serving has ended.
+        let _ = stopped.await;
+        tokio::time::sleep(PATIENCE).await;
+    };
+    tokio::select! {
+        ended = axum::serve(listener, api).with_graceful_shutdown(shutdown).into_future() => ended,
+        () = too_long => {
+            tracing::warn!("stopped with requests open that did not end in {} s", PATIENCE.as_secs());
+            Ok(())
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! `serve`: the HTTP API, until somebody says stop.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+use crate::access::Access;
 use crate::api;
 use crate::cli::ServeArgs;
 use crate::config;
@@ -15,6 +16,9 @@ use crate::interrupt::Interrupts;
 use crate::progress::Terminal;
 use crate::service::{Needs, Service};
 use crate::stderr::{Paint, line};
+
+/// The address, where nothing says another.
+const HOST: &str = "127.0.0.1";
 
 /// The port, where nothing says another.
 const PORT: u16 = 7840;
@@ -26,16 +30,18 @@ const GRACE: Duration = Duration::from_secs(2);
 pub async fn serve(args: ServeArgs, terminal: Terminal) -> Result<Exit, Failure> {
     let config = config::find(&args.components, None)?;
     config.refuse_what_is_not_built()?;
-    let address = address(&args, &config);
-    refuse_to_be_open(address.ip(), &args, &config)?;
+    let host = args.host.as_deref().or(config.server.host.as_deref()).unwrap_or(HOST);
+    let addresses = addresses(host, args.port.or(config.server.port).unwrap_or(PORT)).await?;
+    refuse_to_be_open(host, &addresses, &args, &config)?;
     let mut interrupts =
         Interrupts::listen().map_err(|error| Failure::outside(format!("cannot listen for signals: {error}")))?;
-    let listener = TcpListener::bind(address).await.map_err(|error| unavailable(address, &error))?;
-    let address = listener.local_addr().map_err(|error| unavailable(address, &error))?;
+    let listener = TcpListener::bind(&*addresses).await.map_err(|error| unavailable(host, &addresses, &error))?;
+    let address = listener.local_addr().map_err(|error| unavailable(host, &addresses, &error))?;
 
     let service = Arc::new(Service::new(&config, GRACE).map_err(|error| Failure::outside(error.to_string()))?);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = api::run(listener, Arc::clone(&service), async {
+    let api = api::router(Arc::clone(&service), access(host, &config));
+    let serving = api::run(listener, api, async {
         let _ = stopped.await;
     });
     let serving = tokio::spawn(serving);
@@ -80,15 +86,28 @@ fn announce(address: SocketAddr, config: &config::Config) {
     ));
 }
 
-/// Where to listen: the command line goes before the configuration.
-fn address(args: &ServeArgs, config: &config::Config) -> SocketAddr {
-    let host = args.host.or(config.server.host).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    SocketAddr::new(host, args.port.or(config.server.port).unwrap_or(PORT))
+/// Where the host leads to: IPv4 first, as `localhost` is mostly called by that.
+async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+    let unknown = |error| Failure::outside(format!("cannot find the address of `{host}`: {error}"));
+    let mut addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await.map_err(unknown)?.collect();
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    Ok(addresses)
+}
+
+/// Who may call: a name that was given to listen on is a name to be called by.
+fn access(host: &str, config: &config::Config) -> Access {
+    let names = config.server.allowed_hosts.iter().cloned().chain([host.to_owned()]);
+    Access::new(names.collect(), config.server.origins.clone())
 }
 
 /// Everyone who reaches the API can run components, so without tokens only this machine may.
-fn refuse_to_be_open(host: IpAddr, args: &ServeArgs, config: &config::Config) -> Result<(), Failure> {
-    if host.is_loopback() || args.insecure {
+fn refuse_to_be_open(
+    host: &str,
+    addresses: &[SocketAddr],
+    args: &ServeArgs,
+    config: &config::Config,
+) -> Result<(), Failure> {
+    if args.insecure || addresses.iter().all(|address| address.ip().is_loopback()) {
         return Ok(());
     }
     let (asked, remedy) = match args.host {
@@ -100,8 +119,9 @@ fn refuse_to_be_open(host: IpAddr, args: &ServeArgs, config: &config::Config) ->
     Err(failure.hint(format!("{remedy}, or add `--insecure` on a network that you trust")))
 }
 
-fn unavailable(address: SocketAddr, error: &std::io::Error) -> Failure {
-    let failure = Failure::outside(format!("cannot listen on {address}: {error}"));
+fn unavailable(host: &str, addresses: &[SocketAddr], error: &std::io::Error) -> Failure {
+    let place = addresses.first().map_or_else(|| host.to_owned(), SocketAddr::to_string);
+    let failure = Failure::outside(format!("cannot listen on {place}: {error}"));
     match error.kind() {
         std::io::ErrorKind::AddrInUse => failure.hint("is a server running already? `--port 0` takes any free port"),
         _ => failure,

@@ -1,13 +1,12 @@
 //! Compares the tree of a file with the shape that it should have, and names everything that is different.
 
-use std::net::IpAddr;
-
 use stepflow_flow::node::{Content, Entry, Node};
 use stepflow_flow::{Code, Diagnostic, Diagnostics, Path, Span, TimeSpan, suggest};
 use stepflow_protocol::Kind;
 
 use super::shape::{Key, Object, Shape, Variant};
 use super::size;
+use crate::access;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -233,7 +232,8 @@ fn may_be(node: &Node, shape: Shape) -> bool {
 /// Whether a value is of a shape without parts.
 fn fits(node: &Node, shape: Shape) -> bool {
     match (&node.content, shape) {
-        (Content::String(text), Shape::Address) => text.parse::<IpAddr>().is_ok(),
+        (Content::String(text), Shape::Host) => access::host(text).is_some(),
+        (Content::String(text), Shape::Origin) => access::origin(text).is_some(),
         (Content::String(text), Shape::Path) => Path::parse(text).is_ok(),
         (Content::String(text), Shape::Size) => size::parse(text).is_some(),
         (Content::Number(digits), Shape::Size) => digits.parse::<u64>().is_ok(),
@@ -255,7 +255,8 @@ fn expected(shape: Shape) -> String {
         Shape::Whole { least, most } => format!("a whole number from {least} to {most}"),
         Shape::Factor => "a number of at least 1".to_owned(),
         Shape::Size => "a number of bytes such as `1MiB`".to_owned(),
-        Shape::Address => "an IP address such as `127.0.0.1`".to_owned(),
+        Shape::Host => "a host name without a port, or an IP address such as `127.0.0.1`".to_owned(),
+        Shape::Origin => "an origin such as `https://app.example.com`, without a path".to_owned(),
         Shape::Path => "a path such as `$.model`".to_owned(),
         Shape::List { .. } => "a list".to_owned(),
         Shape::ByType(_) => "an object with a `type`".to_owned(),

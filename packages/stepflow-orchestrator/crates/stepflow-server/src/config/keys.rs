@@ -155,11 +155,17 @@ static SERVER: Object = Object {
     name: "Server",
     about: "Where and to whom `serve` answers. The command line goes before it.",
     keys: &[
-        Key::new("host", Shape::Address, "The address to listen on.").default("\"127.0.0.1\""),
+        Key::new("host", Shape::Host, "The address to listen on, or a name that leads to it.").default("\"127.0.0.1\""),
         Key::new("port", Shape::Whole { least: 0, most: u16::MAX as u64 }, "The port; 0 lets the system choose.")
             .default("7840"),
+        Key::new(
+            "allowedHosts",
+            Shape::List { noun: "a name", of: &Shape::Host },
+            "The names by which it may be called, besides `localhost`, IP addresses and `host`.",
+        )
+        .default("[]"),
         Key::new("auth", Shape::Object(&AUTH), "Who may use the API.").planned(),
-        Key::new("cors", Shape::Object(&CORS), "Which web pages may use the API.").planned(),
+        Key::new("cors", Shape::Object(&CORS), "Which web pages may use the API, besides its own."),
     ],
     required: &[],
 };
@@ -189,8 +195,13 @@ static TOKEN: Object = Object {
 
 static CORS: Object = Object {
     name: "Cors",
-    about: "Which web pages may use the API.",
-    keys: &[Key::new("origins", Shape::List { noun: "an origin", of: &Shape::Text }, "The pages' origins.").planned()],
+    about: "Which web pages may use the API, besides its own.",
+    keys: &[Key::new(
+        "origins",
+        Shape::List { noun: "an origin", of: &Shape::Origin },
+        "The pages' origins, such as `https://app.example.com`.",
+    )
+    .default("[]")],
     required: &[],
 };
 

@@ -18,7 +18,6 @@ mod size;
 mod substitution;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -126,13 +125,17 @@ pub struct Mock {
     pub validate_outputs: Option<bool>,
 }
 
-/// Where `serve` listens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Where `serve` listens, and by which names and pages it may be called.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Server {
-    /// The address.
-    pub host: Option<IpAddr>,
+    /// The address, or a name that leads to it.
+    pub host: Option<String>,
     /// The port; 0 lets the system choose.
     pub port: Option<u16>,
+    /// The names by which it may be called.
+    pub allowed_hosts: Vec<String>,
+    /// The origins of other pages that may use it.
+    pub origins: Vec<String>,
 }
 
 /// The file, and what is in it that this release cannot do.

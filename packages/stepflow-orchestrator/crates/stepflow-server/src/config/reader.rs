@@ -214,7 +214,12 @@ fn condition(node: &Node) -> Option<Condition> {
 
 fn server(tree: &Node) -> Server {
     let Some(server) = tree.get("server") else { return Server::default() };
-    Server { host: text(server, "host").and_then(|host| host.parse().ok()), port: whole(server, "port") }
+    Server {
+        host: text(server, "host"),
+        port: whole(server, "port"),
+        allowed_hosts: texts(server, "allowedHosts").unwrap_or_default(),
+        origins: server.get("cors").and_then(|cors| texts(cors, "origins")).unwrap_or_default(),
+    }
 }
 
 fn store(tree: &Node) -> stepflow_store::Options {

@@ -72,7 +72,7 @@ fn of(shape: Shape, definitions: &mut Map<String, Json>) -> Json {
         Shape::Factor => json!({"type": "number", "minimum": 1}),
         Shape::Time => json!({"type": ["string", "number"]}),
         Shape::Size => json!({"type": ["string", "integer"]}),
-        Shape::Address => json!({"type": "string", "format": "ip"}),
+        Shape::Host | Shape::Origin => json!({"type": "string"}),
         Shape::Path => json!({"type": "string"}),
         Shape::Any => json!({}),
         Shape::Word(words) => json!({"enum": words}),

@@ -23,8 +23,10 @@ pub enum Shape {
     Time,
     /// A number of bytes: `1MiB`, or a number.
     Size,
-    /// An IP address.
-    Address,
+    /// A host name, or an IP address.
+    Host,
+    /// Where a web page comes from: scheme, host and port.
+    Origin,
     /// A path into a value, as flows write it.
     Path,
     /// Any JSON.

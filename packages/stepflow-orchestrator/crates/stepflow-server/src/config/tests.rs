@@ -86,7 +86,7 @@ fn settings_reach_those_whom_they_concern() {
     assert_eq!((config.engine.max_concurrency, config.engine.transport_max_retries), (7, 0));
     assert_eq!(config.engine.step_timeout, Some(Duration::from_secs(60)));
     assert_eq!(config.engine.backoff, stepflow_flow::Backoff::Constant { delay: Duration::from_millis(50) });
-    assert_eq!(config.server, Server { host: "::1".parse().ok(), port: Some(0) });
+    assert_eq!(config.server, Server { host: Some("::1".to_owned()), port: Some(0), ..Server::default() });
     assert_eq!(config.store.keep_finished, 5);
 }
 
@@ -101,7 +101,12 @@ fn an_empty_file_is_an_empty_configuration() {
 fn every_mistake_of_a_file_is_named() {
     for (text, words) in [
         ("server: {port: 70000}", "`port` must be a whole number from 0 to 65535, and is 70000"),
-        ("server: {host: here}", "`host` must be an IP address such as `127.0.0.1`"),
+        (
+            "server: {host: 'http://here'}",
+            "`host` must be a host name without a port, or an IP address such as `127.0.0.1`",
+        ),
+        ("server: {allowedHosts: ['a.example:80']}", "must be a host name without a port"),
+        ("server: {cors: {origins: ['*']}}", "must be an origin such as `https://app.example.com`, without a path"),
         ("defaults: {maxConcurrency: 0}", "must be a whole number from 1"),
         ("defaults: {timeout: 5 parsecs}", "is not a duration"),
         ("retry: {backoff: {type: exponential, factor: 0.5}}", "`factor` must be a number of at least 1"),

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use stepflow_engine::Notice;
 use stepflow_engine::event::Event;
 use stepflow_flow::Source;
+use stepflow_server::access::Access;
 use stepflow_server::api::router;
 use stepflow_server::config;
 use stepflow_server::service::{Needs, Service};
@@ -60,7 +61,7 @@ impl Bench {
         let config = config::read(Source::yaml("config.yml", text.to_string()), PathBuf::from("/")).unwrap();
         let service = Arc::new(Service::new(&config, Duration::ZERO).unwrap());
         service.start(Needs::Paths(&BTreeSet::from(["/python/ask"]))).await.unwrap();
-        Self { api: router(Arc::clone(&service)), service }
+        Self { api: router(Arc::clone(&service), Access::default()), service }
     }
 
     async fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {

@@ -10,7 +10,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from stepflow.protocol import ComponentsListResult
 from stepflow.worker._http.asgi import App, Receive, Scope, Send, header
-from stepflow.worker._http.hosts import is_local
+from stepflow.worker._http.hosts import refusal
 from stepflow.worker._http.refusals import Refused
 from stepflow.worker._http.rpc import Rpc
 from stepflow.worker._http.sessions import Sessions
@@ -20,21 +20,21 @@ HEALTH = "/health"
 
 
 def application(
-    worker: Worker, sessions: Sessions, token: str | None, *, only_local: bool = False
+    worker: Worker, sessions: Sessions, token: str | None, *, own_name: str | None = None
 ) -> App:
     """Return the whole application.
 
     token: what requests must bring, to all but the health.
-    only_local: whether to refuse those that call the worker by a name of theirs.
+    own_name: how it may be called besides `localhost` and addresses; by any name when None.
     """
     rpc, pages = Rpc(worker, sessions), _pages(worker, sessions)
     expected = None if token is None else token.encode()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if expected is not None and scope["path"] != HEALTH and not _is_allowed(scope, expected):
+        if (refused := refusal(scope, own_name)) is not None:
+            await refused.send(send)
+        elif expected is not None and scope["path"] != HEALTH and not _is_allowed(scope, expected):
             await _UNAUTHORIZED.send(send)
-        elif only_local and not is_local(header(scope, b"host")):
-            await _NOT_BY_THIS_NAME.send(send)
         elif scope["path"] == "/":
             await rpc(scope, receive, send)  # past FastAPI, which would cost as much as a step
         else:
@@ -47,12 +47,6 @@ _UNAUTHORIZED = Refused(
     401,
     "this worker wants its token, as `Authorization: Bearer …`",
     headers=((b"www-authenticate", b"Bearer"),),
-)
-
-_NOT_BY_THIS_NAME = Refused(
-    403,
-    "without a token this worker is called by `localhost` or by an address, else any web page could "
-    "reach it; for another name give it STEPFLOW_WORKER_TOKEN or `--token`, or `--insecure`",
 )
 
 

@@ -64,8 +64,8 @@ async def serve_http(
         executor = Executor(thread.loop, components, limit, inline_loop=loop)
         worker = Worker(served, executor, limits, loop)
         sessions = Sessions(worker)
-        only_local = not (token or insecure)
-        app = application(worker, sessions, token, only_local=only_local)
+        own_name = None if token or insecure else address.host
+        app = application(worker, sessions, token, own_name=own_name)
         http = _Uvicorn(_config(app, limits))
         async with http.serving(listening):
             _announce(listening.getsockname()[1], served, streams, address)
