@@ -22,7 +22,7 @@ pub struct Board {
     pub counts: Counts,
     items: usize,
     /// The run that is shown. Its sub-runs show as the steps that wait for them.
-    root: Option<RunId>,
+    run: RunId,
     /// What ends after this was asked for ends because of it.
     cancelled: bool,
 }
@@ -68,14 +68,14 @@ pub enum Change {
 
 impl Board {
     /// Nothing has happened yet.
-    pub fn new(plan: &Plan, items: usize, now: Instant) -> Self {
+    pub fn new(plan: &Plan, run: RunId, items: usize, now: Instant) -> Self {
         Self {
             steps: plan.steps.iter().map(|step| (step.id.clone(), step.component.clone())).collect(),
             began: now,
             open: BTreeMap::new(),
             counts: Counts::default(),
             items,
-            root: None,
+            run,
             cancelled: false,
         }
     }
@@ -93,7 +93,7 @@ impl Board {
     }
 
     fn shows(&self, run: RunId) -> bool {
-        self.root.is_none_or(|root| root == run)
+        self.run == run
     }
 
     fn begun(&mut self, step: StepRef, attempt: u32, now: Instant) -> Option<Change> {
@@ -111,12 +111,7 @@ impl Board {
                 None
             }
             _ if self.cancelled => None,
-            Event::RunCreated(created) => {
-                if created.above().is_none() {
-                    self.root = Some(created.run);
-                }
-                self.begun(created.parent?, 1, now)
-            }
+            Event::RunCreated(created) => self.begun(created.parent?, 1, now),
             Event::TimerStarted(timer) => self.begun(timer.step, 1, now),
             Event::StepRetryScheduled(retry) if self.shows(retry.step.run) => {
                 self.open.get_mut(&(retry.step.item, retry.step.step))?.attempt += 1;
@@ -234,7 +229,7 @@ mod tests {
 
     fn board(items: usize, now: Instant) -> Board {
         let flow = stepflow_flow::load(Source::yaml("flow.yaml", FLOW)).flow.unwrap();
-        Board::new(&Plan::compile(flow).unwrap(), items, now)
+        Board::new(&Plan::compile(flow).unwrap(), RunId::from_uuid(uuid::Uuid::nil()), items, now)
     }
 
     fn at(item: u32, step: u32) -> StepRef {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use stepflow_engine::Notice;
 use stepflow_flow::Plan;
+use stepflow_protocol::RunId;
 
 use crate::stderr::line;
 
@@ -100,15 +101,15 @@ enum Display {
 }
 
 impl Progress {
-    /// Of a run of `plan` over so many items.
-    pub fn new(terminal: &Terminal, quiet: bool, plan: &Plan, items: usize) -> Self {
+    /// Of a run of `plan` over so many items. Its sub-runs show as the steps that wait for them.
+    pub fn new(terminal: &Terminal, quiet: bool, plan: &Plan, run: RunId, items: usize) -> Self {
         let batch = items != 1;
         let display = match &terminal.bars {
             _ if quiet => Display::Quiet,
             Some(bars) => Display::Live(Live::new(bars.clone(), batch)),
             None => Display::Lines(Lines::new(batch)),
         };
-        Self { board: Board::new(plan, items, Instant::now()), display }
+        Self { board: Board::new(plan, run, items, Instant::now()), display }
     }
 
     /// Takes notice of what happened.

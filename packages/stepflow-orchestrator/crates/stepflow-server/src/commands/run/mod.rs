@@ -4,6 +4,7 @@ mod assign;
 mod checks;
 mod failure;
 mod input;
+mod output_file;
 mod overrides;
 mod result;
 mod variables;
@@ -81,21 +82,23 @@ impl Watch<'_> {
     async fn follow(mut self, submission: Submission, interrupts: &mut Interrupts) -> Result<Option<Exit>, Failure> {
         let engine = &self.service.engine;
         let plan = Arc::clone(&submission.plan);
-        let mut progress = Progress::new(self.terminal, self.quiet, &plan, submission.inputs.len());
+        let items = submission.inputs.len();
         let run = engine.submit(submission).await.map_err(refused)?;
+        let mut progress = Progress::new(self.terminal, self.quiet, &plan, run, items);
         let mut news = engine.subscribe(run, 0);
         let mut frames = tokio::time::interval(FRAME);
         let mut interrupted = false;
         loop {
             tokio::select! {
                 notice = news.next() => match notice.map_err(|error| Failure::outside(error.to_string()))? {
-                    Some(notice) => self.observe(&mut progress, &notice).await?,
+                    Some(notice) => self.observe(&mut progress, run, &notice).await?,
                     None => break,
                 },
                 _ = frames.tick() => progress.tick(),
                 () = interrupts.next() => {
                     if std::mem::replace(&mut interrupted, true) {
                         progress.finish();
+                        self.results.interrupted()?;
                         return Ok(None);
                     }
                     // It may have ended in this very moment; then its result is as good as any.
@@ -107,14 +110,14 @@ impl Watch<'_> {
         self.conclude(run, &plan, interrupted).map(Some)
     }
 
-    async fn observe(&mut self, progress: &mut Progress, notice: &Notice) -> Result<(), Failure> {
+    async fn observe(&mut self, progress: &mut Progress, run: RunId, notice: &Notice) -> Result<(), Failure> {
         progress.observe(notice);
         let Notice::Record(record) = notice else { return Ok(()) };
         if matches!(&record.event, Event::CancelAsked(asked) if asked.run.is_none()) {
             let stood = progress.standing();
             self.terminal.aside(|| line(format_args!("{}: {stood}", Paint::Error.on("interrupted"))));
         }
-        match self.results.line(&self.service.store, &record.event).await? {
+        match self.results.line(&self.service.store, run, &record.event).await? {
             Some(text) => self.terminal.aside(|| self.results.write(&text)),
             None => Ok(()),
         }
@@ -125,7 +128,10 @@ impl Watch<'_> {
         let status = self.service.store.run(run).map(|row| row.status);
         match status {
             Some(ExecutionStatus::Completed | ExecutionStatus::Failed) => {}
-            Some(ExecutionStatus::Cancelled) if interrupted => return Ok(Exit::Interrupted),
+            Some(ExecutionStatus::Cancelled) if interrupted => {
+                self.results.interrupted()?;
+                return Ok(Exit::Interrupted);
+            }
             other => return Err(Failure::outside(format!("the run did not come to an end: it is {other:?}"))),
         }
         let items = self.service.store.items(run);

@@ -1,22 +1,23 @@
 //! The result on stdout, or in the file that takes its place: of one item one document, of a batch a line for each
 //! item as soon as it has ended.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use serde::Serialize;
 use stepflow_engine::event::{Event, Outcome};
 use stepflow_engine::ports::Journal;
-use stepflow_protocol::FlowResult;
+use stepflow_protocol::{FlowResult, RunId};
 use stepflow_store::{ItemRow, MemoryStore};
 
 use crate::cli::RunArgs;
 use crate::document;
-use crate::exit::{Failure, reason};
+use crate::exit::Failure;
+
+use super::output_file::OutputFile;
 
 /// Where results go, and in which form.
 pub struct Results {
-    file: Option<(File, String)>,
+    file: Option<OutputFile>,
     batch: bool,
     output_only: bool,
 }
@@ -33,21 +34,14 @@ struct Line<'a> {
 impl Results {
     /// Opens the file, if there is to be one, before anything runs in vain.
     pub fn open(args: &RunArgs) -> Result<Self, Failure> {
-        let file = match &args.output {
-            None => None,
-            Some(path) => {
-                let name = path.display().to_string();
-                let file = File::create(path).map_err(|error| unwritable(&name, &error))?;
-                Some((file, name))
-            }
-        };
+        let file = args.output.as_deref().map(OutputFile::open).transpose()?;
         Ok(Self { file, batch: args.input.inputs.is_some(), output_only: args.output_only })
     }
 
-    /// The line for the item of a batch that this event ended.
-    pub async fn line(&self, store: &MemoryStore, event: &Event) -> Result<Option<String>, Failure> {
+    /// The line for the item of this batch that the event ended. Items of its sub-runs are none.
+    pub async fn line(&self, store: &MemoryStore, run: RunId, event: &Event) -> Result<Option<String>, Failure> {
         let Event::ItemEnded(ended) = event else { return Ok(None) };
-        if !self.batch {
+        if !self.batch || ended.run != run {
             return Ok(None);
         }
         let result = match &ended.result {
@@ -60,15 +54,26 @@ impl Results {
         Ok(Some(lay_out(&line, Layout::Compact)))
     }
 
-    /// Prints the result of a run of one item.
+    /// Prints the result of a run of one item, and puts the file in its place.
     pub fn finish(mut self, items: &[ItemRow]) -> Result<(), Failure> {
-        let (false, [ItemRow { result: Some(result), .. }]) = (self.batch, items) else { return Ok(()) };
-        let text = match result {
-            FlowResult::Failed(_) if self.output_only => return Ok(()),
-            FlowResult::Success(output) if self.output_only => self.laid_out(output)?,
-            whole => self.laid_out(whole)?,
-        };
-        self.write(&text)
+        if let (false, [ItemRow { result: Some(result), .. }]) = (self.batch, items) {
+            let text = match result {
+                FlowResult::Failed(_) if self.output_only => return Ok(()),
+                FlowResult::Success(output) if self.output_only => self.laid_out(output)?,
+                whole => self.laid_out(whole)?,
+            };
+            self.write(&text)?;
+        }
+        self.keep()
+    }
+
+    /// Keeps what has been written of a run that was interrupted: the items of a batch that have ended.
+    pub fn interrupted(self) -> Result<(), Failure> {
+        if self.batch { self.keep() } else { Ok(()) }
+    }
+
+    fn keep(self) -> Result<(), Failure> {
+        self.file.map_or(Ok(()), OutputFile::keep)
     }
 
     /// Compact on one line, except for the eyes of a person.
@@ -81,18 +86,13 @@ impl Results {
     pub fn write(&mut self, text: &str) -> Result<(), Failure> {
         match &mut self.file {
             None => document::print(text),
-            Some((file, name)) => writeln!(file, "{text}").map_err(|error| unwritable(name, &error)),
+            Some(file) => file.write(text),
         }
     }
 }
 
 fn to_line<T: Serialize>(thing: &T) -> Result<String, Failure> {
     serde_json::to_string(thing).map_err(|error| Failure::outside(format!("cannot print the result: {error}")))
-}
-
-fn unwritable(name: &str, error: &io::Error) -> Failure {
-    Failure::usage(format!("cannot write the output `{name}`: {}", reason(error)))
-        .hint("`--output` takes the path of a file in a folder that exists")
 }
 
 /// How a JSON text is spread out.

@@ -1,0 +1,96 @@
+//! The file that takes the place of stdout. It is written beside its place and renamed, so that whoever reads it sees
+//! all of it or what was there before.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::exit::{Failure, reason};
+
+/// A file to be.
+pub struct OutputFile {
+    name: String,
+    to: To,
+}
+
+enum To {
+    /// A new file in the same folder, to be renamed to this.
+    Beside(NamedTempFile, PathBuf),
+    /// What cannot be replaced: a pipe, a terminal, a device.
+    Itself(File),
+}
+
+impl OutputFile {
+    /// Opens it, before anything runs in vain. What is there stays until [`OutputFile::keep`].
+    ///
+    /// # Errors
+    /// When nothing can be written there.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        let name = path.display().to_string();
+        let to = open(path).map_err(|error| unwritable(&name, &error))?;
+        Ok(Self { name, to })
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&mut self, text: &str) -> Result<(), Failure> {
+        let file = match &mut self.to {
+            To::Beside(file, _) => file.as_file_mut(),
+            To::Itself(file) => file,
+        };
+        writeln!(file, "{text}").map_err(|error| unwritable(&self.name, &error))
+    }
+
+    /// Puts it in its place.
+    ///
+    /// # Errors
+    /// When it cannot be put there; what was written then stays beside it, and the error says where.
+    pub fn keep(self) -> Result<(), Failure> {
+        let To::Beside(file, path) = self.to else { return Ok(()) };
+        file.as_file().sync_all().map_err(|error| unwritable(&self.name, &error))?;
+        let Err(failed) = file.persist(&path) else { return Ok(()) };
+        // A file that is mounted by itself cannot be replaced, but written.
+        if fs::copy(failed.file.path(), &path).is_ok() {
+            return Ok(());
+        }
+        let failure = unwritable(&self.name, &failed.error);
+        Err(match failed.file.keep() {
+            Ok((_, beside)) => failure.hint(format!("the results are in `{}`", beside.display())),
+            Err(_) => failure,
+        })
+    }
+}
+
+fn open(path: &Path) -> io::Result<To> {
+    let there = match fs::metadata(path) {
+        Ok(there) => Some(there),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    if there.as_ref().is_some_and(|there| !there.is_file()) {
+        return File::options().write(true).open(path).map(To::Itself);
+    }
+    // The file that a link leads to is replaced, and not the link.
+    let path = if there.is_some() { path.canonicalize()? } else { path.to_owned() };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut new = tempfile::Builder::new();
+    new.prefix(".stepflow-").suffix(".partial");
+    #[cfg(unix)]
+    new.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less what the umask takes
+    let file = new.tempfile_in(folder)?;
+    if let Some(there) = there {
+        // One that may not be written may not be replaced.
+        File::options().append(true).open(&path)?;
+        file.as_file().set_permissions(there.permissions())?;
+    }
+    Ok(To::Beside(file, path))
+}
+
+fn unwritable(name: &str, error: &io::Error) -> Failure {
+    Failure::usage(format!("cannot write the output `{name}`: {}", reason(error)))
+        .hint("`--output` takes the path of a file in a folder that exists")
+}
