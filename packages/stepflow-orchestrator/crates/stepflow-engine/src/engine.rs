@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stepflow_flow::{Backoff, Misfit, Plan};
+use stepflow_flow::{Backoff, Capped, Misfit, Plan};
 use stepflow_protocol::{BlobId, RunId, Value, content_id};
 use tokio::sync::{mpsc, oneshot};
 
@@ -90,7 +90,7 @@ pub enum Parent {
 pub enum Error {
     /// Inputs or variables do not fit the flow's schemas. Nothing was created.
     #[error("the input does not fit the flow's schema")]
-    InvalidInput(Vec<ItemMisfit>),
+    InvalidInput(Capped<ItemMisfit>),
     /// The attempt that asks for the run is over.
     #[error("the execute that asks is not open any more: its step has ended, was cancelled or is tried again")]
     NotOpen,
@@ -245,13 +245,13 @@ fn call(submission: &Submission) -> BlobId {
 /// Whether the inputs, and these variables, fit the flow's schemas.
 fn check(submission: &Submission, variables: Option<&Value>) -> Result<(), Error> {
     let plan = &submission.plan;
-    let of = |item: Option<usize>, checked: Result<(), Vec<Misfit>>| {
-        checked.err().into_iter().flatten().map(move |misfit| ItemMisfit { item, misfit })
+    let mut misfits = Capped::default();
+    let mut add = |item: Option<usize>, checked: Result<(), Capped<Misfit>>| {
+        misfits.append(checked.err().unwrap_or_default(), |misfit| ItemMisfit { item, misfit });
     };
-    let variables = variables.map_or(Ok(()), |variables| plan.check_variables(variables));
-    let mut misfits: Vec<ItemMisfit> = of(None, variables).collect();
+    add(None, variables.map_or(Ok(()), |variables| plan.check_variables(variables)));
     for (item, input) in submission.inputs.iter().enumerate() {
-        misfits.extend(of(Some(item), plan.check_input(input)));
+        add(Some(item), plan.check_input(input));
     }
     if misfits.is_empty() { Ok(()) } else { Err(Error::InvalidInput(misfits)) }
 }

@@ -5,6 +5,7 @@
 //! here does I/O or knows an executor; nothing panics on any text.
 
 mod canonical;
+mod capped;
 mod check;
 mod decode;
 pub mod decoder;
@@ -29,6 +30,7 @@ pub mod source;
 pub mod suggest;
 pub mod variables;
 
+pub use capped::Capped;
 pub use decode::backoff;
 pub use decoder::{Decoder, Fields};
 pub use diagnostics::{Code, Diagnostic, Diagnostics, Level};

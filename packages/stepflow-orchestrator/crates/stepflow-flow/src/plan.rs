@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use stepflow_protocol::{FlowId, Value};
 
+use crate::capped::Capped;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Level};
 use crate::document::Flow;
 use crate::evaluate::{Choice, Expr, Node, StepIndex, Variable};
@@ -176,8 +177,8 @@ impl Plan {
     /// Checks an item's input against `schemas.properties.input`.
     ///
     /// # Errors
-    /// All places in which it does not fit.
-    pub fn check_input(&self, input: &Value) -> Result<(), Vec<Misfit>> {
+    /// The first places in which it does not fit.
+    pub fn check_input(&self, input: &Value) -> Result<(), Capped<Misfit>> {
         checked(self.input_schema.as_ref(), input, &self.secrets.input)
     }
 
@@ -185,16 +186,16 @@ impl Plan {
     /// given and has a `default` counts as given.
     ///
     /// # Errors
-    /// All places in which they do not fit.
-    pub fn check_variables(&self, variables: &Value) -> Result<(), Vec<Misfit>> {
+    /// The first places in which they do not fit.
+    pub fn check_variables(&self, variables: &Value) -> Result<(), Capped<Misfit>> {
         let variables = self.variables.with_required_defaults(variables);
         checked(self.variables_schema.as_ref(), &variables, &self.secrets.variables)
     }
 }
 
-fn checked(schema: Option<&Schema>, value: &Value, secrets: &Secrets) -> Result<(), Vec<Misfit>> {
+fn checked(schema: Option<&Schema>, value: &Value, secrets: &Secrets) -> Result<(), Capped<Misfit>> {
     let Some(schema) = schema else { return Ok(()) };
-    schema.check(value).map_err(|misfits| misfits.into_iter().map(|misfit| misfit.without(secrets)).collect())
+    schema.check(value).map_err(|misfits| misfits.map(|misfit| misfit.without(secrets)))
 }
 
 fn alone(diagnostic: Diagnostic) -> Diagnostics {

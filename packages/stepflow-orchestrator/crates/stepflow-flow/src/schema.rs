@@ -7,6 +7,7 @@ use jsonschema::{ValidationError, Validator};
 use serde_json::Value as Json;
 use stepflow_protocol::{Kind, Value};
 
+use crate::capped::Capped;
 use crate::document::Schemas;
 use crate::secrets::Secrets;
 
@@ -66,16 +67,16 @@ impl Schema {
     /// Checks a value.
     ///
     /// # Errors
-    /// All places in which it does not fit.
-    pub fn check(&self, value: &Value) -> Result<(), Vec<Misfit>> {
+    /// The first places in which it does not fit.
+    pub fn check(&self, value: &Value) -> Result<(), Capped<Misfit>> {
         let Ok(json) = value.to_json() else {
-            return Err(vec![Misfit::new(
-                String::new(),
-                "numbers that a computer can hold".to_owned(),
-                "a larger one".to_owned(),
-            )]);
+            let misfit = || {
+                let expected = "numbers that a computer can hold".to_owned();
+                Misfit::new(String::new(), expected, "a larger one".to_owned())
+            };
+            return Err(std::iter::once_with(misfit).collect());
         };
-        let misfits: Vec<Misfit> = self.validator.iter_errors(&json).map(|error| misfit(&error)).collect();
+        let misfits: Capped<Misfit> = self.validator.iter_errors(&json).map(|error| misfit(&error)).collect();
         if misfits.is_empty() { Ok(()) } else { Err(misfits) }
     }
 

@@ -132,7 +132,7 @@ pub(crate) fn output_misfit(schema: &Schema, path: &str, output: &Value) -> Opti
 fn misfit(kind: ErrorKind, schema: &Schema, path: &str, part: &str, value: &Value) -> Option<FlowError> {
     let misfits = schema.check(value).err()?;
     let first = misfits.first()?;
-    let more = match misfits.len() - 1 {
+    let more = match misfits.total() - 1 {
         0 => String::new(),
         others => format!(" (and {others} more)"),
     };

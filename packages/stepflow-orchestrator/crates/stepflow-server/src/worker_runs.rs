@@ -1,6 +1,5 @@
 //! What workers ask about flows and runs, answered by the engine and from the store's rows.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -62,7 +61,7 @@ impl WorkerRuns {
     fn tell(&self, run: RunId, results: Option<ResultOrder>) -> Result<RunStatusProtocol, RunsError> {
         let unknown = || RunsError::NotFound { what: "run", id: run.to_string() };
         let row = self.store.run(run).ok_or_else(unknown)?;
-        let results = results.map(|order| ordered(self.store.items(run), order));
+        let results = results.map(|order| listed(stepflow_store::in_order(self.store.items(run), order)));
         Ok(status(row, results))
     }
 }
@@ -117,7 +116,7 @@ fn refused(error: Error) -> RunsError {
     let Error::InvalidInput(misfits) = &error else { return RunsError::Refused(error.to_string()) };
     let Some(ItemMisfit { item, misfit }) = misfits.first() else { return RunsError::Refused(error.to_string()) };
     let path = item.map_or_else(String::new, |item| format!("/{item}")) + &misfit.pointer;
-    let more = misfits.len() - 1;
+    let more = misfits.total() - 1;
     let more = if more == 0 { String::new() } else { format!(", and {more} more") };
     let message = format!(
         "INVALID_INPUT: the inputs do not fit the flow at `{path}`: expected {}, found {}{more}; no run was made",
@@ -140,11 +139,7 @@ fn status(row: RunRow, results: Option<Vec<ItemResult>>) -> RunStatusProtocol {
     }
 }
 
-fn ordered(mut items: Vec<ItemRow>, order: ResultOrder) -> Vec<ItemResult> {
-    if order == ResultOrder::ByCompletion {
-        // What has not ended comes last.
-        items.sort_by_key(|item| (Reverse(item.ended_at.is_some()), item.ended_at));
-    }
+fn listed(items: Vec<ItemRow>) -> Vec<ItemResult> {
     let result = |item: ItemRow| ItemResult {
         item_index: item.item,
         status: item.status,

@@ -254,3 +254,94 @@ async fn the_page_of_the_server_itself_may_ask() {
     let own = [("host", "localhost:7840"), ("origin", "http://localhost:7840"), ("sec-fetch-site", "same-origin")];
     assert_eq!(send(&api(), with_headers(Method::GET, "/api/v1/health", &own)).await.0, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn no_route_ignores_a_parameter() {
+    let api = api();
+    for route in routes() {
+        let path = route
+            .path
+            .replace("{flow_id}", &"0".repeat(64))
+            .replace("{run_id}", "01890000-0000-7000-8000-000000000001");
+        let (status, answer) = call(&api, route.method.clone(), &format!("{path}?itemIndx=1"), "{}").await;
+        let message = answer["message"].as_str().unwrap();
+        assert_eq!(
+            (status, &answer["kind"]),
+            (StatusCode::BAD_REQUEST, &json!("INVALID_REQUEST")),
+            "{path}: {message}"
+        );
+        assert!(message.contains("no parameter `itemIndx`"), "{path}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_wrong_is_named() {
+    let api = api();
+    let (_, run) = post(&api, "/runs", json!({"flow": FLOW, "input": [1], "wait": true})).await;
+    let run = run["runId"].as_str().unwrap();
+    for (query, words) in [
+        ("itemIndx=1", "did you mean `itemIndex`?"),
+        ("first=1", "it takes `itemIndex`, `resultOrder`, `secrets`"),
+        ("itemIndex=0&itemIndex=0", "`itemIndex` is given twice"),
+        ("itemIndex=-1", "itemIndex: invalid digit"),
+        ("resultOrder=alphabetical", "resultOrder: unknown variant `alphabetical`"),
+        ("secrets=maybe", "secrets: "),
+    ] {
+        let (status, answer) = call(&api, Method::GET, &format!("/runs/{run}/items?{query}"), "").await;
+        let message = answer["message"].as_str().unwrap();
+        assert!(status == StatusCode::BAD_REQUEST && message.contains(words), "{query}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn one_item_of_a_run_can_be_shown_and_all_in_another_order() {
+    let api = api();
+    let (_, run) = post(&api, "/runs", json!({"flow": FLOW, "input": ["a", "b", "c"], "wait": true})).await;
+    let items = format!("/runs/{}/items", run["runId"].as_str().unwrap());
+    let (_, one) = call(&api, Method::GET, &format!("{items}?itemIndex=1"), "").await;
+    assert_eq!(one["itemCount"], 3);
+    assert_eq!(one["items"].as_array().unwrap().len(), 1);
+    assert_eq!((&one["items"][0]["itemIndex"], &one["items"][0]["result"]["result"]), (&json!(1), &json!("b")));
+    assert_eq!(call(&api, Method::GET, &format!("{items}?itemIndex=3"), "").await.0, StatusCode::NOT_FOUND);
+    for order in ["by_index", "byCompletion", "RESULT_ORDER_BY_COMPLETION"] {
+        let (status, all) = call(&api, Method::GET, &format!("{items}?resultOrder={order}"), "").await;
+        let ended: Vec<&str> =
+            all["items"].as_array().unwrap().iter().filter_map(|it| it["completedAt"].as_str()).collect();
+        assert_eq!((status, ended.len()), (StatusCode::OK, 3));
+        assert!(order == "by_index" || ended.is_sorted(), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_run_leaves_nothing_behind() {
+    let api = api();
+    let flow = json!({"schemas": {"properties": {"input": {"type": "object"}}}, "output": {"$input": "$"}});
+    let (_, checked) = post(&api, "/flows", json!({"flow": flow, "dryRun": true})).await;
+    let flow_path = format!("/flows/{}", checked["flowId"].as_str().unwrap());
+    for (change, value) in [
+        ("input", json!([1])),
+        ("variables", json!(3)),
+        ("overrides", json!({"steps": {"nowhere": {"value": {}}}})),
+        ("maxConcurrency", json!(0)),
+        ("labels", json!({"a": "b"})),
+    ] {
+        let mut body = json!({"flow": flow, "input": [{}]});
+        body[change] = value;
+        assert_eq!(post(&api, "/runs", body).await.0, StatusCode::BAD_REQUEST, "{change}");
+        assert_eq!(call(&api, Method::GET, &flow_path, "").await.0, StatusCode::NOT_FOUND, "{change}");
+    }
+    post(&api, "/runs", json!({"flow": flow, "input": [{}]})).await;
+    assert_eq!(call(&api, Method::GET, &flow_path, "").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn of_very_many_misfits_the_first_are_shown_and_all_are_counted() {
+    let api = api();
+    let flow = json!({"schemas": {"properties": {"input": {"items": {"type": "integer"}}}}, "output": 1});
+    let wrong = vec!["x"; 300];
+    let (status, answer) = post(&api, "/runs", json!({"flow": flow, "input": [wrong, [1], wrong]})).await;
+    assert_eq!((status, &answer["kind"]), (StatusCode::BAD_REQUEST, &json!("INVALID_INPUT")));
+    assert_eq!(answer["message"], "the input does not fit the flow in 600 places; `details` has the first 100");
+    assert_eq!(answer["details"].as_array().unwrap().len(), 100);
+    assert_eq!(answer["details"][99]["path"], "/input/0/99");
+}

@@ -7,4 +7,4 @@ mod memory;
 mod rows;
 
 pub use memory::{MemoryStore, Options};
-pub use rows::{ItemCounts, ItemRow, RunRow, StepRow};
+pub use rows::{ItemCounts, ItemRow, RunRow, StepRow, in_order};

@@ -1,10 +1,11 @@
 //! What is read of runs: a projection of the journal.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use stepflow_engine::event::{Event, Outcome, Record, StepRef, ValueRef};
-use stepflow_protocol::{ExecutionStatus, FlowError, FlowId, FlowResult, RunId, StepStatus};
+use stepflow_protocol::{ExecutionStatus, FlowError, FlowId, FlowResult, ResultOrder, RunId, StepStatus};
 
 /// A run in lists.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +75,16 @@ pub struct StepRow {
     pub scheduled_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+}
+
+/// The items of a run in the order in which somebody wants their results; what has not ended comes last.
+#[must_use]
+pub fn in_order(mut items: Vec<ItemRow>, order: ResultOrder) -> Vec<ItemRow> {
+    match order {
+        ResultOrder::ByIndex => items.sort_by_key(|item| item.item),
+        ResultOrder::ByCompletion => items.sort_by_key(|item| (Reverse(item.ended_at.is_some()), item.ended_at)),
+    }
+    items
 }
 
 /// The rows of one tree.

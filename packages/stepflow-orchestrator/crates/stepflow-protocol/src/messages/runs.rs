@@ -49,8 +49,10 @@ pub struct RunsSubmitParams {
 pub enum ResultOrder {
     /// As the inputs were.
     #[default]
+    #[serde(alias = "byIndex", alias = "RESULT_ORDER_BY_INDEX")]
     ByIndex,
     /// As the items ended.
+    #[serde(alias = "byCompletion", alias = "RESULT_ORDER_BY_COMPLETION")]
     ByCompletion,
 }
 

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Shared;
-use super::envelope::Query;
+use super::query::Query;
 use crate::catalog::Catalog;
 
 /// `GET /components`

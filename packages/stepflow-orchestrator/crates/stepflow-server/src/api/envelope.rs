@@ -1,4 +1,4 @@
-//! Takes requests apart: bodies, paths and queries, with our own answer to everything that is wrong with them.
+//! Takes requests apart: bodies and paths, with our own answer to everything that is wrong with them.
 
 use std::str::FromStr;
 
@@ -72,18 +72,5 @@ impl<T: FromStr<Err: std::fmt::Display> + Send, S: Send + Sync> FromRequestParts
             .await
             .map_err(|error| Error::invalid_request(format!("the path cannot be read: {error}")))?;
         text.parse().map(Self).map_err(|error: T::Err| Error::invalid_request(error.to_string()))
-    }
-}
-
-/// What stands behind the `?`.
-pub struct Query<T>(pub T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        axum::extract::Query::try_from_uri(&parts.uri)
-            .map(|axum::extract::Query(query)| Self(query))
-            .map_err(|error| Error::invalid_request(error.body_text()))
     }
 }

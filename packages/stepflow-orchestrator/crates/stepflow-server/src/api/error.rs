@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use schemars::JsonSchema;
 use serde::Serialize;
 use stepflow_engine::ports::StoreError;
+use stepflow_flow::Capped;
 use uuid::Uuid;
 
 /// Names a request, in its answer and in the log.
@@ -61,12 +62,16 @@ impl Error {
     }
 
     /// 400: input or variables do not fit the flow's schemas.
-    pub fn invalid_input(details: Vec<Detail>) -> Self {
-        let message = match details.as_slice() {
+    pub fn invalid_input(details: Capped<Detail>) -> Self {
+        let message = match &*details {
             [only] => format!("`{}` does not fit the flow: {}", only.path, only.message),
-            several => format!("the input does not fit the flow in {} places", several.len()),
+            all if all.len() == details.total() => format!("the input does not fit the flow in {} places", all.len()),
+            first => {
+                let (shown, total) = (first.len(), details.total());
+                format!("the input does not fit the flow in {total} places; `details` has the first {shown}")
+            }
         };
-        Self { details, ..Self::new(StatusCode::BAD_REQUEST, "INVALID_INPUT", message) }
+        Self { details: details.into_iter().collect(), ..Self::new(StatusCode::BAD_REQUEST, "INVALID_INPUT", message) }
     }
 
     /// 400: the flow has fatal diagnostics.

@@ -12,6 +12,7 @@ use stepflow_protocol::{FlowId, Value, content_id};
 use super::Shared;
 use super::envelope::{Body, Id};
 use super::error::{Detail, Error};
+use super::query::{NoParameters, Query};
 
 /// `POST /flows`
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -60,6 +61,7 @@ pub struct Example {
 /// `POST /flows`
 pub async fn store(
     State(service): State<Shared>,
+    Query(NoParameters {}): Query<NoParameters>,
     Body(request): Body<StoreFlowRequest>,
 ) -> Result<Json<StoreFlowResponse>, Error> {
     let document = request.flow.ok_or_else(|| Error::invalid_request("`flow` is missing").at("/flow", "is missing"))?;
@@ -73,7 +75,11 @@ pub async fn store(
 }
 
 /// `GET /flows/{flow_id}`
-pub async fn show(State(service): State<Shared>, Id(flow_id): Id<FlowId>) -> Result<Json<FlowResponse>, Error> {
+pub async fn show(
+    State(service): State<Shared>,
+    Id(flow_id): Id<FlowId>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Json<FlowResponse>, Error> {
     let plan = service.store.flow(flow_id).ok_or_else(|| Error::not_found("flow", flow_id))?;
     let flow = Value::parse(plan.flow.canonical()).map_err(Error::internal)?;
     Ok(Json(FlowResponse { flow, flow_id, all_examples: all_examples(&plan.flow) }))
@@ -93,12 +99,10 @@ pub fn read(document: &Value) -> (Option<Arc<Plan>>, Diagnostics) {
     }
 }
 
-/// The plan of a flow that came with a request to run it.
-pub fn runnable(service: &Shared, document: &Value) -> Result<Arc<Plan>, Error> {
+/// The plan of a flow that came with a request to run it. It is stored with its run, not before.
+pub fn runnable(document: &Value) -> Result<Arc<Plan>, Error> {
     let (plan, diagnostics) = read(document);
-    let plan = plan.ok_or_else(|| Error::invalid_flow(fatal_details(&diagnostics)))?;
-    service.store.put_flow(Arc::clone(&plan));
-    Ok(plan)
+    plan.ok_or_else(|| Error::invalid_flow(fatal_details(&diagnostics)))
 }
 
 fn fatal_details(diagnostics: &Diagnostics) -> Vec<Detail> {

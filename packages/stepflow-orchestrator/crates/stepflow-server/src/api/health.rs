@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Shared;
+use super::query::{NoParameters, Query};
 
 /// The server is alive.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -41,12 +42,12 @@ pub struct Waiting {
 }
 
 /// `GET /health`
-pub async fn health() -> axum::Json<HealthResponse> {
+pub async fn health(Query(NoParameters {}): Query<NoParameters>) -> axum::Json<HealthResponse> {
     axum::Json(HealthResponse { status: "healthy", timestamp: Timestamp::now(), version: env!("CARGO_PKG_VERSION") })
 }
 
 /// `GET /ready`: 503 with the list of what is not.
-pub async fn ready(State(service): State<Shared>) -> Response {
+pub async fn ready(State(service): State<Shared>, Query(NoParameters {}): Query<NoParameters>) -> Response {
     let waiting: Vec<Waiting> =
         service.not_ready().into_iter().map(|(plugin, reason)| Waiting { plugin, reason }).collect();
     let (code, status) =

@@ -10,13 +10,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use stepflow_engine::{CancelError, ItemMisfit, Submission};
 use stepflow_flow::{Diagnostics, Level, Plan};
-use stepflow_protocol::{FlowId, Kind, RunId, Value};
+use stepflow_protocol::{FlowId, Kind, ResultOrder, RunId, Value};
 use stepflow_store::{ItemRow, RunRow};
 
 use super::Shared;
-use super::envelope::{Body, Id, Query};
+use super::envelope::{Body, Id};
 use super::error::{Detail, Error};
 use super::flows;
+use super::query::{NoParameters, Query};
 use super::secrets::{self, SecretsQuery};
 use super::views::{Items, Run};
 
@@ -55,6 +56,18 @@ pub struct ShowRunQuery {
     wait: Option<bool>,
     /// Wait no longer than this; 300 when absent.
     timeout_secs: Option<u64>,
+    /// With secret values as they are: for a token that may read them.
+    secrets: Option<bool>,
+}
+
+/// `GET /runs/{run_id}/items`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ItemsQuery {
+    /// The only item to show, counted from 0.
+    item_index: Option<u32>,
+    /// As the inputs were, or as the items ended.
+    result_order: Option<ResultOrder>,
     /// With secret values as they are: for a token that may read them.
     secrets: Option<bool>,
 }
@@ -108,15 +121,26 @@ pub async fn show(
 pub async fn items(
     State(service): State<Shared>,
     Id(run): Id<RunId>,
-    Query(query): Query<SecretsQuery>,
+    Query(query): Query<ItemsQuery>,
 ) -> Result<Json<Items>, Error> {
     secrets::refuse(query.secrets)?;
-    row(&service, run)?;
-    Ok(Json(shown_items(&service, run)?.into()))
+    let total = row(&service, run)?.items.total;
+    let mut items = stepflow_store::in_order(shown_items(&service, run)?, query.result_order.unwrap_or_default());
+    if let Some(index) = query.item_index {
+        if index >= total {
+            return Err(Error::not_found("item", index));
+        }
+        items.retain(|item| item.item == index);
+    }
+    Ok(Json(Items::new(total, items)))
 }
 
 /// `POST /runs/{run_id}/cancel`
-pub async fn cancel(State(service): State<Shared>, Id(run): Id<RunId>) -> Result<Json<Run>, Error> {
+pub async fn cancel(
+    State(service): State<Shared>,
+    Id(run): Id<RunId>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Json<Run>, Error> {
     match service.engine.cancel(run, "api", None).await {
         Ok(()) => Ok(Json(Run::summary(row(&service, run)?))),
         Err(CancelError::NotRunning) => {
@@ -140,7 +164,7 @@ fn refuse_what_is_not_built(request: &CreateRunRequest, headers: &HeaderMap) -> 
 fn plan(service: &Shared, flow_id: Option<FlowId>, flow: Option<&Value>) -> Result<Arc<Plan>, Error> {
     match (flow_id, flow) {
         (Some(id), None) => service.store.flow(id).ok_or_else(|| Error::not_found("flow", id)),
-        (None, Some(document)) => flows::runnable(service, document),
+        (None, Some(document)) => flows::runnable(document),
         (Some(_), Some(_)) => Err(Error::invalid_request("give `flowId` or `flow`, not both")),
         (None, None) => Err(Error::invalid_request("`flowId` or `flow` is missing").at("/flowId", "is missing")),
     }
@@ -166,7 +190,7 @@ fn check_variables(variables: Option<&Value>) -> Result<(), Error> {
         None | Some(Kind::Object) => Ok(()),
         Some(other) => {
             let message = format!("expected object, found {}", other.name());
-            Err(Error::invalid_input(vec![Detail { path: "/variables".to_owned(), message }]))
+            Err(Error::invalid_input([Detail { path: "/variables".to_owned(), message }].into_iter().collect()))
         }
     }
 }
@@ -187,7 +211,7 @@ fn refused(error: stepflow_engine::Error) -> Error {
         let message = format!("expected {}, found {}", found.misfit.expected, found.misfit.found);
         Detail { path: root + &found.misfit.pointer, message }
     };
-    Error::invalid_input(misfits.into_iter().map(detail).collect())
+    Error::invalid_input(misfits.map(detail))
 }
 
 fn timeout(seconds: Option<u64>) -> Duration {

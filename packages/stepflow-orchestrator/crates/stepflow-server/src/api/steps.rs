@@ -14,8 +14,9 @@ use stepflow_flow::Plan;
 use stepflow_protocol::{FlowError, FlowResult, RunId, StepStatus};
 
 use super::Shared;
-use super::envelope::{Id, Query};
+use super::envelope::Id;
 use super::error::Error;
+use super::query::Query;
 use super::secrets;
 
 /// `GET /runs/{run_id}/steps`

@@ -96,10 +96,10 @@ impl Run {
     }
 }
 
-impl From<Vec<ItemRow>> for Items {
-    fn from(rows: Vec<ItemRow>) -> Self {
-        let items: Vec<ItemResult> = rows.into_iter().map(Into::into).collect();
-        Self { item_count: u32::try_from(items.len()).unwrap_or(u32::MAX), items }
+impl Items {
+    /// Some or all items of a run that has so many.
+    pub fn new(item_count: u32, rows: Vec<ItemRow>) -> Self {
+        Self { item_count, items: rows.into_iter().map(Into::into).collect() }
     }
 }
 

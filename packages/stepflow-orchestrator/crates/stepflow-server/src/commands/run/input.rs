@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use stepflow_flow::source::Format;
-use stepflow_flow::{Misfit, Plan, Secrets, Source, read_value};
+use stepflow_flow::{Capped, Misfit, Plan, Secrets, Source, read_value};
 use stepflow_protocol::Value;
 
 use super::assign::assign;
@@ -18,13 +18,10 @@ const NAMED: usize = 10;
 /// The items' inputs; one `null` when none is given.
 pub fn read(args: &InputArgs, plan: &Plan) -> Result<Vec<Value>, Failure> {
     let (inputs, origin) = origin(args, plan.input_secrets())?;
-    let misfits: Vec<(usize, Misfit)> = inputs
-        .iter()
-        .enumerate()
-        .flat_map(|(item, input)| {
-            plan.check_input(input).err().unwrap_or_default().into_iter().map(move |misfit| (item, misfit))
-        })
-        .collect();
+    let mut misfits = Capped::default();
+    for (item, input) in inputs.iter().enumerate() {
+        misfits.append(plan.check_input(input).err().unwrap_or_default(), |misfit| (item, misfit));
+    }
     if misfits.is_empty() { Ok(inputs) } else { Err(misfit(&misfits, &origin, args.inputs.is_some())) }
 }
 
@@ -80,10 +77,10 @@ fn lines(path: &Path) -> Result<Vec<Value>, Failure> {
     Ok(inputs)
 }
 
-fn misfit(misfits: &[(usize, Misfit)], origin: &str, batch: bool) -> Failure {
+fn misfit(misfits: &Capped<(usize, Misfit)>, origin: &str, batch: bool) -> Failure {
     let place = |item: usize| if batch { format!("item {item}: ") } else { String::new() };
     let hint = "`schemas.properties.input` of the flow says what it takes";
-    let failure = match misfits {
+    let failure = match &**misfits {
         _ if origin.is_empty() => {
             return Failure::document("the flow needs an input, and none was given")
                 .hint("give it with `--input FILE` or `--input-json '{…}'`")
@@ -97,8 +94,8 @@ fn misfit(misfits: &[(usize, Misfit)], origin: &str, batch: bool) -> Failure {
             for (item, misfit) in several.iter().take(NAMED) {
                 text.push_str(&format!("\n  {}{misfit}", place(*item)));
             }
-            if several.len() > NAMED {
-                text.push_str(&format!("\n  and {} more", several.len() - NAMED));
+            if misfits.total() > NAMED {
+                text.push_str(&format!("\n  and {} more", misfits.total() - NAMED));
             }
             Failure::document(text)
         }

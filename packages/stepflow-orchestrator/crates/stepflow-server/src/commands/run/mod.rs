@@ -149,8 +149,12 @@ fn refused(error: Error) -> Failure {
     let Error::InvalidInput(misfits) = error else {
         return Failure::outside(format!("cannot begin the run: {error}"));
     };
-    let misfits: Vec<String> = misfits.iter().map(|found| found.misfit.to_string()).collect();
-    Failure::document(format!("the flow's variables do not fit: {}", misfits.join("; ")))
+    let named: Vec<String> = misfits.iter().map(|found| found.misfit.to_string()).collect();
+    let more = match misfits.total() - named.len() {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    Failure::document(format!("the flow's variables do not fit: {}{more}", named.join("; ")))
         .hint("give them with `--var name=value`, `--variables FILE` or `--env-variables`")
         .hint("`schemas.properties.variables` of the flow says what they are")
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use stepflow_engine::event::{Event, StepRef};
 use stepflow_engine::{Error, ItemMisfit, Notice, Submission};
-use stepflow_flow::{Diagnostics, Overrides, Plan, Source};
+use stepflow_flow::{Capped, Diagnostics, Overrides, Plan, Source};
 use stepflow_hosts::MockOverlay;
 use stepflow_protocol::{ExecutionStatus, FlowResult, RunId};
 use stepflow_store::StepRow;
@@ -32,7 +32,7 @@ pub enum Observed {
     /// The flow cannot run, or not with these overrides; its diagnostics and these say why.
     Invalid(Diagnostics),
     /// Inputs or variables do not fit: nothing was created.
-    Refused(Vec<ItemMisfit>),
+    Refused(Capped<ItemMisfit>),
     /// The items, by index.
     Ran(Vec<ItemRun>),
     /// The run did not come to an end.
