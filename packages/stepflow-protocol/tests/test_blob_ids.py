@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepflow.protocol import blob_id
+from stepflow.protocol import NoJsonForm, blob_id
 
 
 def test_the_published_check_value() -> None:
@@ -56,5 +57,7 @@ def test_numbers_have_their_shortest_form(number: float) -> None:
 
 
 def test_what_has_no_json_form_has_no_id() -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(NoJsonForm, match=r"`\$` is of type `object`"):
         blob_id(object())
+    with pytest.raises(NoJsonForm, match=r"`\$.x` is NaN, which JSON does not have"):
+        blob_id({"x": math.nan})

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from stepflow.protocol import RequestRefused, blob_id
+from stepflow.protocol import NoJsonForm, RequestRefused, blob_id
 from stepflow.testing import MockContext
 from stepflow.worker import Cancelled, FlowFailed, StepflowContext
 
@@ -67,7 +67,7 @@ def test_blocking_the_event_loop_is_refused_as_by_the_server(
 
 
 def test_what_is_not_json_is_refused(stepflow_context: MockContext) -> None:
-    with pytest.raises(TypeError, match="object"):
+    with pytest.raises(NoJsonForm, match=r"`\$` is of type `object`, which has no JSON form"):
         stepflow_context.sync.put_blob(object())
 
 

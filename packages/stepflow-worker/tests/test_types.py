@@ -141,9 +141,9 @@ def test_input_that_does_not_fit_is_refused_with_its_path(
         ("/nothing", "Expected `null`, got `int`"),
         (
             "/no_json_form",
-            "it has no JSON form: Encoding objects of type object is unsupported; return",
+            "does not fit at `$.a[0]`: it is of type `object`, which has no JSON form; plain values,",
         ),
-        ("/no_json_form_declared", "or Structs"),
+        ("/no_json_form_declared", "and Structs have one"),
         ("/no_coroutine", "`await` it in an `async def`"),
     ],
 )

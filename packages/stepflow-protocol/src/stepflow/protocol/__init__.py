@@ -59,11 +59,13 @@ from stepflow.protocol._generated.protocol import (
     RuntimeCapabilities,
     WorkerCapabilities,
 )
+from stepflow.protocol._json import json_text
 from stepflow.protocol.errors import (
     InvalidEnvelope,
     InvalidFlow,
     InvalidParams,
     MessageTooLong,
+    NoJsonForm,
     NotJson,
     ProtocolError,
     RequestRefused,
@@ -129,7 +131,8 @@ __all__ = [
     "FlowResult",
     "FlowError",
     "ErrorKind",
-    # blobs
+    # values, and their blobs
+    "json_text",
     "blob_id",
     # flows built in Python
     "FlowBuilder",
@@ -147,6 +150,7 @@ __all__ = [
     "UnknownMethod",
     "InvalidParams",
     "RequestRefused",
+    "NoJsonForm",
     "InvalidFlow",
 ]
 

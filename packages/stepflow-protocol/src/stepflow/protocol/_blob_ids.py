@@ -2,9 +2,7 @@
 
 import hashlib
 
-import msgspec
-
-_encoder = msgspec.json.Encoder()
+from stepflow.protocol._json import json_text
 
 
 def blob_id(data: object) -> str:
@@ -13,6 +11,6 @@ def blob_id(data: object) -> str:
     It is the SHA-256 of the value's compact JSON: keys in their order, text as unescaped UTF-8,
     integers as digits, other numbers in their shortest form (`1.0`, `1e16`).
 
-    Raises `TypeError` or `ValueError` when the value has no JSON form.
+    Raises `NoJsonForm`.
     """
-    return hashlib.sha256(_encoder.encode(data)).hexdigest()
+    return hashlib.sha256(json_text(data)).hexdigest()

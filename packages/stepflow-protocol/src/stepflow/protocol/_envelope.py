@@ -103,6 +103,8 @@ def decode(text: bytes) -> Envelope:
         raise InvalidEnvelope(str(error), _id_in(text)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise NotJson(str(error)) from None
+    except RecursionError:
+        raise NotJson("it is nested too deeply") from None
     if envelope.params == _NULL:
         envelope.params = UNSET
     if envelope.result == _NULL:

@@ -8,6 +8,7 @@ StepflowError
 │   ├── UnknownMethod
 │   └── InvalidParams
 ├── RequestRefused           the peer answered our request with an error
+├── NoJsonForm               a Python value that JSON cannot say
 └── InvalidFlow              a flow that no server would take
 """
 
@@ -83,6 +84,18 @@ class RequestRefused(StepflowError):
         self.code = code
         self.message = message
         self.data = data
+
+
+class NoJsonForm(StepflowError, ValueError):
+    """Raised when a value cannot become JSON without being changed.
+
+    `path` is the place in the value, such as `$.rows[0].x`; `problem` is what it is or has there.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"`{path}` {problem}")
+        self.path = path
+        self.problem = problem
 
 
 class InvalidFlow(StepflowError):

@@ -86,7 +86,7 @@ class MockServer:
         match params:
             case BlobsPutParams(data=data, blob_type=blob_type):
                 id = blob_id(data)
-                self.stored[id] = (blob_type, msgspec.json.encode(data))
+                self.stored[id] = (blob_type, bytes(data))
                 return BlobsPutResult(blob_id=id)
             case BlobsGetParams(blob_id=id):
                 blob_type, text = self._blob(method, id)
@@ -110,6 +110,8 @@ class MockServer:
         return self.stored[id]
 
     def _submit(self, method: Method, params: RunsSubmitParams) -> RunStatusProtocol:
+        # As a server sees it: the values are JSON already.
+        params = msgspec.json.decode(msgspec.json.encode(params), type=RunsSubmitParams)
         self.submitted.append(params)
         if self._run_flow is None:
             hint = "give it a function: `MockContext(run_flow=lambda flow, input: …)`"

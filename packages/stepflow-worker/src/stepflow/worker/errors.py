@@ -12,6 +12,7 @@ StepflowError
 │   ├── ServerGone
 │   ├── ServerNotReading
 │   └── UnusableAnswer
+├── NoJsonForm               a value cannot be sent (defined in `stepflow.protocol`)
 ├── FlowFailed               a flow that a component evaluated has failed
 ├── RequestRefused           … was answered with an error (defined in `stepflow.protocol`)
 ├── InvalidLifespan          the lifespan is no async context manager

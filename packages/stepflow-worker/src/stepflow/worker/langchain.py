@@ -53,16 +53,13 @@ async def invoke_loaded(input: LoadedCall, context: StepflowContext) -> Any:
 async def invoke(
     runnable: Any, input: Any, context: StepflowContext, config: Config | None = None
 ) -> Any:
-    """Invoke a runnable and return its output as JSON.
+    """Invoke a runnable and return its output. Messages and prompts in it are pydantic models, which become JSON.
 
     The runnable finds the context in its config, as `metadata["stepflow_context"]`.
     """
-    from pydantic import TypeAdapter
-
     metadata = {**((config or {}).get("metadata") or {}), "stepflow_context": context}
     output = await runnable.ainvoke(input, {**(config or {}), "metadata": metadata})
-    # Messages and prompts are pydantic models, and may stand anywhere in an output.
-    return msgspec.Raw(TypeAdapter(Any).dump_json(output))
+    return output
 
 
 def runnable_component(make: MakeRunnable) -> Callable[..., Any]:

@@ -1,45 +1,111 @@
-"""Types with pydantic models in them. Imported only where the components have imported pydantic."""
+"""Types with something of pydantic in them. Imported only where the components have imported pydantic."""
 
-import typing
+import re
 from typing import Any
 
 import msgspec
 import pydantic
 
-from stepflow.worker._components.types import Misfit
+from stepflow.protocol import NoJsonForm
+from stepflow.worker._components.encoding import encoded
+from stepflow.worker._components.types import Misfit, Undescribable
 
-
-def has_model(annotation: Any) -> bool:
-    """Whether a pydantic model stands anywhere in a type."""
-    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
-        return True
-    return any(has_model(each) for each in typing.get_args(annotation))
+_HUGE = re.compile(rb"[eE]\+?[0-9]{3}")
 
 
 class PydanticType:
     """A type that pydantic reads and describes."""
 
     def __init__(self, annotation: Any, *, output: bool) -> None:
-        self._adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(annotation)
-        self.schema = self._adapter.json_schema(mode="serialization" if output else "validation")
+        try:
+            self._adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(annotation)
+            self.schema = self._adapter.json_schema(
+                mode="serialization" if output else "validation"
+            )
+        except Exception as error:  # noqa: BLE001, annotations and the hooks in them are user code
+            raise Undescribable(str(error).split("\n\n")[0].splitlines()[0]) from None
 
     def read(self, text: bytes) -> Any:
+        text = bytes(text)
         try:
-            return self._adapter.validate_json(bytes(text))
+            if _HUGE.search(text):
+                msgspec.json.decode(text)  # refuses what pydantic would read as infinity
+            return self._adapter.validate_json(text)
+        except msgspec.DecodeError as error:
+            raise Misfit("$", str(error)) from None
         except pydantic.ValidationError as error:
-            raise _misfit(error) from None
+            raise _misfit(error, msgspec.json.decode(text)) from None
 
-    def convert(self, value: Any) -> Any:
+    def write(self, value: Any) -> msgspec.Raw:
         try:
             checked = self._adapter.validate_python(value)
-            return msgspec.Raw(self._adapter.dump_json(checked, by_alias=True, warnings="error"))
         except pydantic.ValidationError as error:
-            raise _misfit(error) from None
-        except ValueError as error:  # a field was assigned something that its type excludes
-            raise Misfit("$", str(error)) from None
+            raise _misfit(error, value) from None
+        return _written(self._adapter.serializer, checked)[1]
 
 
-def _misfit(error: pydantic.ValidationError) -> Misfit:
+def model_form(model: Any) -> object:
+    """Return what to write for a model, or another object whose class knows how pydantic writes it."""
+    return _written(type(model).__pydantic_serializer__, model)[0]
+
+
+def _written(serializer: Any, value: Any) -> tuple[object, msgspec.Raw]:
+    """Return a value as dicts, lists and scalars, by the names that it has in JSON; and as JSON."""
+    try:
+        text = serializer.to_json(value, by_alias=True, warnings="error")
+        form = msgspec.json.decode(text)
+    except ValueError as error:  # a field was assigned something that its type excludes
+        raise _lacking(serializer, value, " ".join(str(error).split())) from None
+    # pydantic writes NaN as null, and both of two keys that have one name.
+    written = encoded(form)
+    if b"null" in text or len(text) != len(bytes(written)):
+        _compare(form, serializer.to_python(value, by_alias=True), "$")
+    return form, written
+
+
+def _compare(form: Any, value: Any, at: str) -> None:
+    """Refuse a value that its JSON form does not say. What has another shape in it, its author chose so."""
+    if isinstance(value, dict) and isinstance(form, dict):
+        if len(form) < len(value):
+            raise NoJsonForm(at, "has two keys of one name")
+        if len(form) == len(value):
+            for name, each in zip(form, value.values(), strict=True):
+                _compare(form[name], each, f"{at}.{name}")
+    elif isinstance(value, list | tuple) and isinstance(form, list):
+        for index, (written, each) in enumerate(zip(form, value, strict=False)):
+            _compare(written, each, f"{at}[{index}]")
+    elif form is None and value is not None:
+        try:
+            encoded(value)
+        except NoJsonForm as error:
+            raise NoJsonForm(at, error.problem) from None
+
+
+def _lacking(serializer: Any, value: Any, problem: str) -> NoJsonForm:
+    try:
+        encoded(serializer.to_python(value, by_alias=True))
+    except NoJsonForm as error:
+        return error
+    except ValueError:
+        pass
+    return NoJsonForm("$", f"has no JSON form: {problem}")
+
+
+def _misfit(error: pydantic.ValidationError, value: Any) -> Misfit:
     first = error.errors(include_url=False, include_input=False)[0]
-    steps = (f"[{each}]" if isinstance(each, int) else f".{each}" for each in first["loc"])
-    return Misfit("$" + "".join(steps), first["msg"])
+    place, missing = "$", first["type"] == "missing"
+    for index, step in enumerate(first["loc"]):
+        try:
+            value = _part(value, step)
+        except (LookupError, TypeError, AttributeError):
+            # A part that is not there, or the name of one of a union's types, which is no place.
+            if not (missing and index == len(first["loc"]) - 1):
+                continue
+        place += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return Misfit(place, first["msg"])
+
+
+def _part(value: Any, step: str | int) -> Any:
+    if isinstance(value, dict | list | tuple):
+        return value[step]  # type: ignore[index]
+    return getattr(value, str(step))

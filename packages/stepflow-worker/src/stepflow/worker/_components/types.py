@@ -1,9 +1,17 @@
 """A component's declared types at work: schemas for the server, conversion of what goes in and out."""
 
-import sys
 from typing import Any, Protocol
 
 import msgspec
+
+from stepflow.worker._components.annotations import (
+    Defaults,
+    is_pydantic_there,
+    parts_of,
+    pydantic_part,
+    says_all,
+)
+from stepflow.worker._components.encoding import encoded, unchecked
 
 # Where looking at the value's own type says everything that the declared type says.
 _PLAIN: dict[object, type] = {
@@ -15,7 +23,7 @@ _PLAIN: dict[object, type] = {
     bool: bool,
     int: int,
 }
-_encoder = msgspec.json.Encoder()
+_ANY = (Any, object)
 
 
 class Undescribable(Exception):
@@ -39,60 +47,81 @@ class ValueType(Protocol):
     def read(self, text: bytes) -> Any:
         """Return the value that a JSON text stands for. Raises `Misfit`."""
 
-    def convert(self, value: Any) -> Any:
-        """Return what to encode for a returned value. Raises `Misfit`."""
-
-
-def no_json_form(error: Exception) -> str:
-    """Say why a value could not be encoded."""
-    advice = "; return plain values, dataclasses or Structs" if type(error) is TypeError else ""
-    return f"it has no JSON form: {error}{advice}"
+    def write(self, value: Any) -> msgspec.Raw:
+        """Return a value that was returned as JSON. Raises `Misfit` and `NoJsonForm`."""
 
 
 def value_type(annotation: Any, *, output: bool = False) -> ValueType:
     """Return the type that an annotation stands for. Raises `Undescribable`.
 
-    msgspec knows Structs, dataclasses, TypedDicts, collections, scalars and `Any`; what it does
-    not know, pydantic is asked, if the components imported it.
+    Where something in it is pydantic's, pydantic reads all of it. What is left is msgspec's: Structs, dataclasses,
+    TypedDicts, collections, scalars and `Any`.
     """
+    part = pydantic_part(annotation)
+    if part is None:
+        return _msgspec_type(annotation)
+    if not is_pydantic_there():
+        raise Undescribable(f"only pydantic reads `{part!r}`, and it is not imported")
+    if any(isinstance(each, msgspec.Meta) for each in parts_of(annotation)):
+        raise Undescribable(
+            f"it has msgspec's `Meta` and pydantic's `{part!r}`, which nothing reads both"
+        )
+    from stepflow.worker._components.pydantic_types import PydanticType
+
+    return PydanticType(annotation, output=output)
+
+
+def _msgspec_type(annotation: Any) -> "MsgspecType":
     try:
         return MsgspecType(annotation)
     except (TypeError, NameError, ValueError, RecursionError) as error:
         # The advice in msgspec's own text concerns its callers; the last line says what is wrong.
-        problem = str(error).splitlines()[-1]
-    if "pydantic" in sys.modules:
-        from stepflow.worker._components.pydantic_types import PydanticType, has_model
-
-        if has_model(annotation):
-            return PydanticType(annotation, output=output)
-    raise Undescribable(problem)
+        raise Undescribable(str(error).splitlines()[-1]) from None
 
 
 class MsgspecType:
     """A type that msgspec reads and describes."""
 
     def __init__(self, annotation: Any) -> None:
-        self.schema = msgspec.json.schema(annotation)
+        self.schema = msgspec.json.schema(annotation, schema_hook=_schema_of_object)
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(annotation)
-        self._any = annotation is Any
+        self._any = annotation in _ANY
         self._plain = next((kind for each, kind in _PLAIN.items() if each == annotation), None)
+        self._defaults = Defaults(annotation)
+        self._says_all = says_all(annotation)
+        self._has_floats = any(each is float for each in parts_of(annotation))
 
     def read(self, text: bytes) -> Any:
         try:
-            return self._decoder.decode(text)
+            value = self._decoder.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _misfit(error) from None
+        if self._defaults:
+            self._defaults.fill(value)
+        return value
 
-    def convert(self, value: Any) -> Any:
+    def write(self, value: Any) -> msgspec.Raw:
         if self._any or type(value) is self._plain:
-            return value
+            return encoded(value)
+        text = unchecked(value)
         # Instances of Structs and dataclasses are not checked when they are made. Reading them
         # back is the only check that sees every field, and gives what the reader will get.
         try:
-            text = _encoder.encode(value)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise Misfit("$", no_json_form(error)) from None
-        return self.read(text)
+            again = unchecked(self.read(text))
+        except Misfit:
+            encoded(
+                value
+            )  # NaN has become null, which fits no number; its name is the better reason
+            raise
+        if text != again or not self._says_all or (self._has_floats and b"null" in text):
+            encoded(value)
+        return msgspec.Raw(again)
+
+
+def _schema_of_object(kind: type) -> dict[str, Any]:
+    if kind is object:
+        return {"description": "Any value."}  # an empty schema would count as none
+    raise NotImplementedError
 
 
 def _misfit(error: Exception) -> Misfit:

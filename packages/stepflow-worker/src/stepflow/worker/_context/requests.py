@@ -17,6 +17,7 @@ from stepflow.protocol import (
     RunsSubmitParams,
     RunStatusProtocol,
 )
+from stepflow.worker._components.encoding import encoded
 from stepflow.worker.errors import FlowFailed, UnusableAnswer
 
 if TYPE_CHECKING:
@@ -75,8 +76,11 @@ class Requests:
     _execute: OpenExecute
 
     async def put_blob(self, data: Any, blob_type: BlobType = BlobType.data) -> str:
-        """Store a JSON value and return its id, 64 hex digits that follow from its content."""
-        params = BlobsPutParams(data=data, blob_type=BlobType(blob_type), **self._sender())
+        """Store a JSON value and return its id, 64 hex digits that follow from its content.
+
+        Raises `NoJsonForm` with the place of what JSON cannot say, as all that sends a value does.
+        """
+        params = BlobsPutParams(data=encoded(data), blob_type=BlobType(blob_type), **self._sender())
         result = await self._ask(Method.blobs_put, params, BlobsPutResult)
         return result.blob_id
 
@@ -186,10 +190,10 @@ class Requests:
         """Do what `submit_run` does, with a flow that the server has already."""
         params = RunsSubmitParams(
             flow_id=flow_id,
-            inputs=list(inputs),
+            inputs=[encoded(each) for each in inputs],
             wait=wait,
             max_concurrency=max_concurrency,
-            overrides=overrides,
+            overrides=None if overrides is None else encoded(overrides),
             key=key,
             detached=detached or None,
             **self._sender(),

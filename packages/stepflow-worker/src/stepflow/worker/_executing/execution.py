@@ -8,10 +8,17 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from stepflow.protocol import Answer, ComponentsExecuteParams, MessageId, Method, frame
+from stepflow.protocol import (
+    Answer,
+    ComponentsExecuteParams,
+    MessageId,
+    Method,
+    NoJsonForm,
+    frame,
+)
 from stepflow.worker._calls import PendingCalls
 from stepflow.worker._components.paths import Found
-from stepflow.worker._components.types import Misfit, no_json_form
+from stepflow.worker._components.types import Misfit
 from stepflow.worker._context.context import StepflowContext
 from stepflow.worker._context.requests import RequestParams
 from stepflow.worker._executing.failures import Ending, ended_line, failure_line
@@ -188,13 +195,12 @@ class Execution:
                 path, "$", "a coroutine: `await` it in an `async def`, or use `context.sync`"
             )
         try:
-            converted = self.component.output.convert(output)
+            written = self.component.output.write(output)
         except Misfit as misfit:
             raise InvalidOutput(path, misfit.path, misfit.problem) from None
-        try:
-            return frame(Answer(self.id, {"output": converted}))
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidOutput(path, "$", no_json_form(error)) from None
+        except NoJsonForm as error:
+            raise InvalidOutput(path, error.path, f"it {error.problem}") from None
+        return frame(Answer(self.id, {"output": written}))
 
     def _failed(self, error: BaseException) -> bytes:
         if self.ending is not None:

@@ -16,8 +16,10 @@ from stepflow.protocol import (
     ErrorObject,
     FailureDetails,
     MessageId,
+    NoJsonForm,
     frame,
 )
+from stepflow.worker._components.encoding import encoded
 from stepflow.worker.errors import ComponentError, FlowFailed, InvalidInput
 
 _OWN_FOLDER = str(Path(__file__).parents[1])
@@ -44,13 +46,15 @@ class Ending(NamedTuple):
 def failure_line(id: MessageId, error: BaseException) -> bytes:
     """Return the framed answer that says how a component failed. Never raises."""
     answer = ErrorAnswer(id, failure(error))
-    try:
-        return frame(answer)
-    except (TypeError, ValueError, RecursionError):
-        # The component attached something that has no JSON form; its words still get through.
-        if isinstance(answer.error.data, FailureDetails):
-            answer.error.data.data = repr(answer.error.data.data)
-        return frame(answer)
+    details = answer.error.data
+    if isinstance(details, FailureDetails) and details.data is not None:
+        try:
+            details.data = encoded(details.data)
+        except NoJsonForm as lacking:
+            # The component's own words still get through.
+            details.data = None
+            answer.error.message += f" (its `data` is left out: {lacking})"
+    return frame(answer)
 
 
 def ended_line(id: MessageId, ending: Ending, error: BaseException | None = None) -> bytes:

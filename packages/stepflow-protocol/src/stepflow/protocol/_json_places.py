@@ -1,0 +1,149 @@
+"""Finds the place in a value of what JSON cannot say. Slow, and loaded only when there may be such a place."""
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from stepflow.protocol._json import MAX_DEPTH, Other
+from stepflow.protocol._paths import Path, format_path
+from stepflow.protocol.errors import NoJsonForm
+
+_ADVICE = "which has no JSON form; plain values, dataclasses and Structs have one"
+_SHOWN = 6
+"""How many steps of a path are shown where it is too deep."""
+
+
+def refuse(value: object, other: Other) -> None:
+    """Raise `NoJsonForm` for the first part of a value that has no JSON form, if there is one."""
+    _look(value, (), other)
+
+
+def _look(value: object, at: Path, other: Other) -> None:
+    match value:
+        case float() | Decimal() if not _is_finite(value):
+            raise NoJsonForm(format_path(at), f"is {_spelled(value)}, which JSON does not have")
+        case str():
+            _check_text(value, at)
+        case msgspec.Raw():
+            _look(_decoded(value, at), at, other)
+        case dict():
+            _check_depth(at)
+            _check_keys(value, at)
+            for key, each in value.items():
+                _look(each, (*at, _name(key, at)), other)
+        case list() | tuple() | set() | frozenset():
+            _check_depth(at)
+            for index, each in enumerate(value):
+                _look(each, (*at, index), other)
+        case _ if (members := _members(value)) is not None:
+            _check_depth(at)
+            for name, each in members:
+                _look(each, (*at, name), other)
+        case _:
+            _look_at_object(value, at, other)
+
+
+def _look_at_object(value: object, at: Path, other: Other) -> None:
+    try:
+        msgspec.json.encode(value)
+        return
+    except TypeError:
+        pass
+    try:
+        if other is None:
+            raise TypeError
+        written = other(value)
+    except NoJsonForm as error:
+        raise NoJsonForm(format_path(at) + error.path[1:], error.problem) from None
+    except TypeError:
+        raise NoJsonForm(
+            format_path(at), f"is of type `{_named(type(value))}`, {_ADVICE}"
+        ) from None
+    _look(written, at, other)
+
+
+def _members(value: object) -> Iterable[tuple[str, object]] | None:
+    """The fields of a Struct, a dataclass or an attrs class, by the names that they have in JSON."""
+    if isinstance(value, msgspec.Struct):
+        names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+        fields = ((name, getattr(value, field)) for name, field in names)
+        return [(name, each) for name, each in fields if each is not msgspec.UNSET]
+    if isinstance(value, type):
+        return None
+    if dataclasses.is_dataclass(value):
+        own = [field.name for field in dataclasses.fields(value)]
+    elif (attributes := getattr(type(value), "__attrs_attrs__", None)) is not None:
+        own = [field.name for field in attributes]
+    else:
+        return None
+    return [(name, getattr(value, name)) for name in own if hasattr(value, name)]
+
+
+def _decoded(text: msgspec.Raw, at: Path) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise NoJsonForm(format_path(at), f"has no JSON form: {error}") from None
+
+
+def _check_text(text: str, at: Path) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise NoJsonForm(
+            format_path(at), "holds half of a surrogate pair, which is no character"
+        ) from None
+
+
+def _check_keys(value: dict[Any, object], at: Path) -> None:
+    names: dict[str, object] = {}
+    for key in value:
+        name = _name(key, at)
+        if name in names:
+            problem = f"has two keys of the name `{name}`: {names[name]!r} and {key!r}"
+            raise NoJsonForm(format_path(at), problem)
+        names[name] = key
+
+
+def _name(key: object, at: Path) -> str:
+    """What msgspec writes for a key."""
+    if isinstance(key, str):
+        try:
+            key.encode()
+        except UnicodeEncodeError:
+            problem = f"has the key {key!a} with half of a surrogate pair, which is no character"
+            raise NoJsonForm(format_path(at), problem) from None
+    if isinstance(key, float | Decimal) and not _is_finite(key):
+        raise NoJsonForm(format_path(at), f"has the key {_spelled(key)}, which JSON does not have")
+    try:
+        return str(next(iter(msgspec.to_builtins({key: None}, str_keys=True))))
+    except (TypeError, OverflowError):
+        problem = f"has the key `{key!r}`; keys are strings, numbers, dates, UUIDs or enum members"
+        raise NoJsonForm(format_path(at), problem) from None
+
+
+def _check_depth(at: Path) -> None:
+    if len(at) >= MAX_DEPTH:
+        raise NoJsonForm(
+            format_path(at[:_SHOWN]) + "…", f"is nested more than {MAX_DEPTH} levels deep"
+        )
+
+
+def _is_finite(number: float | Decimal) -> bool:
+    return number.is_finite() if isinstance(number, Decimal) else math.isfinite(number)
+
+
+def _spelled(number: float | Decimal) -> str:
+    text = str(number).lower()
+    if "nan" in text:
+        return "NaN"
+    return "-Infinity" if text.startswith("-") else "Infinity"
+
+
+def _named(kind: type) -> str:
+    builtin = kind.__module__ == "builtins"
+    return kind.__qualname__ if builtin else f"{kind.__module__}.{kind.__qualname__}"

@@ -1,0 +1,133 @@
+"""What stands anywhere inside of a type: who has to read it, and what reading it leaves out."""
+
+import dataclasses
+import sys
+import typing
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+_OPEN = (Any, object, dict, list, tuple, set, frozenset, Decimal)
+"""Where a value may hold more than its type says. A decimal number may be NaN."""
+_OF_PYDANTIC = ("pydantic", "pydantic_core", "annotated_types")
+
+
+def parts_of(annotation: Any) -> Iterator[Any]:
+    """Every type in a type, itself first, and all that `Annotated` and fields say about them."""
+    seen: list[Any] = []  # a list: metadata need not be hashable
+    waiting = [annotation]
+    while waiting:
+        each = waiting.pop()
+        if any(each is other for other in seen):
+            continue
+        seen.append(each)
+        yield each
+        waiting += _inside(each)
+
+
+def pydantic_part(annotation: Any) -> Any:
+    """Return the first part of a type that only pydantic understands; `None` where there is none."""
+    return next((each for each in parts_of(annotation) if _is_pydantics(each)), None)
+
+
+def says_all(annotation: Any, *above: Any) -> bool:
+    """Whether a type leaves nothing open: no part is anything, or nested as deep as the value likes."""
+    if any(annotation is each for each in (*_OPEN, *above)):
+        return False
+    return all(says_all(each, *above, annotation) for each in _inside(annotation))
+
+
+def _inside(each: Any) -> list[Any]:
+    inside = [*typing.get_args(each), *getattr(each, "__metadata__", ())]
+    for name in (
+        "__supertype__",
+        "__value__",
+        "__bound__",
+    ):  # of a `NewType`, an alias, a `TypeVar`
+        if (other := getattr(each, name, None)) is not None:
+            inside.append(other)
+    if isinstance(origin := typing.get_origin(each), type) and _has_fields(origin):
+        inside.append(origin)
+    if isinstance(each, type) and _has_fields(each):
+        inside += _hints(each).values()
+        if dataclasses.is_dataclass(each):
+            inside += (field.default for field in dataclasses.fields(each))
+    return inside
+
+
+def _has_fields(kind: type) -> bool:
+    return (
+        issubclass(kind, msgspec.Struct)
+        or dataclasses.is_dataclass(kind)
+        or hasattr(kind, "__total__")  # a TypedDict, of `typing` or of `typing_extensions`
+        or hasattr(kind, "__attrs_attrs__")
+        or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
+    )
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(kind, include_extras=True)
+    except Exception:  # noqa: BLE001, annotations are user code; who reads the type says what is wrong
+        return {}
+
+
+def _is_pydantics(part: Any) -> bool:
+    own = part if isinstance(part, type) else type(part)
+    if hasattr(own, "__get_pydantic_core_schema__") or hasattr(own, "__pydantic_validator__"):
+        return True
+    module = getattr(part, "__module__", None) or own.__module__
+    return isinstance(module, str) and module.split(".")[0] in _OF_PYDANTIC
+
+
+class Defaults:
+    """Puts the defaults into dataclass instances that msgspec has read.
+
+    It leaves a field out that the text does not have, as the class has its default; and when it writes the
+    instance, it looks for the field in vain.
+    """
+
+    def __init__(self, annotation: Any) -> None:
+        self._of = {
+            each: missing
+            for each in parts_of(annotation)
+            if isinstance(each, type) and (missing := _left_out(each))
+        }
+
+    def __bool__(self) -> bool:
+        return bool(self._of)
+
+    def fill(self, value: Any) -> None:
+        """Put them into every instance in a value."""
+        waiting = [value]
+        while waiting:
+            each = waiting.pop()
+            if isinstance(each, dict):
+                waiting += each.values()
+            elif isinstance(each, list | tuple | set | frozenset):
+                waiting += each
+            elif isinstance(each, msgspec.Struct):
+                waiting += (getattr(each, name) for name in each.__struct_fields__)
+            elif dataclasses.is_dataclass(each):
+                own = vars(each) if hasattr(each, "__dict__") else {}
+                for name, default in self._of.get(type(each), {}).items():
+                    if name not in own:
+                        object.__setattr__(each, name, default)  # it may be frozen
+                waiting += (getattr(each, field.name, None) for field in dataclasses.fields(each))
+
+
+def _left_out(kind: type) -> dict[str, Any]:
+    if not dataclasses.is_dataclass(kind) or "__slots__" in vars(kind):
+        return {}
+    return {
+        each.name: each.default
+        for each in dataclasses.fields(kind)
+        if each.init and each.default is not dataclasses.MISSING
+    }
+
+
+def is_pydantic_there() -> bool:
+    """Whether the components have imported pydantic; what they do not need is not loaded."""
+    return "pydantic" in sys.modules

@@ -1,0 +1,34 @@
+"""How Python values become JSON, whatever carries them: outputs, blobs, the inputs of runs, an error's data."""
+
+from typing import Any
+
+import msgspec
+
+from stepflow.protocol import json_text
+
+_BASES = (str, int, float)  # msgspec knows them, and not the classes that users derive from them
+
+
+def encoded(value: Any) -> msgspec.Raw:
+    """Return a value as JSON. Raises `NoJsonForm` with the place of what has none."""
+    return msgspec.Raw(json_text(value, _other))
+
+
+def unchecked(value: Any) -> bytes:
+    """Return what msgspec writes for a value, even where that loses something. Raises `NoJsonForm`."""
+    try:
+        return msgspec.json.encode(value, enc_hook=_other)
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        return bytes(encoded(value))  # knows the place
+
+
+def _other(value: Any) -> object:
+    """Return what to write for an object that msgspec does not know."""
+    if hasattr(type(value), "__pydantic_serializer__"):
+        from stepflow.worker._components.pydantic_types import model_form
+
+        return model_form(value)
+    for base in _BASES:
+        if isinstance(value, base):
+            return base(value)
+    raise TypeError(f"a `{type(value).__qualname__}`")
