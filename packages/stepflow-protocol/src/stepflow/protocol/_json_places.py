@@ -61,7 +61,7 @@ def _look_at_object(value: object, at: Path, other: Other) -> None:
         raise NoJsonForm(format_path(at) + error.path[1:], error.problem) from None
     except TypeError:
         raise NoJsonForm(
-            format_path(at), f"is of type `{_named(type(value))}`, {_ADVICE}"
+            format_path(at), f"is of type `{type(value).__qualname__}`, {_ADVICE}"
         ) from None
     _look(written, at, other)
 
@@ -142,8 +142,3 @@ def _spelled(number: float | Decimal) -> str:
     if "nan" in text:
         return "NaN"
     return "-Infinity" if text.startswith("-") else "Infinity"
-
-
-def _named(kind: type) -> str:
-    builtin = kind.__module__ == "builtins"
-    return kind.__qualname__ if builtin else f"{kind.__module__}.{kind.__qualname__}"

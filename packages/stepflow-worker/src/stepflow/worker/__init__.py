@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from stepflow import protocol as _protocol
 from stepflow.protocol import (
     BlobType,
+    NoJsonForm,
     RequestRefused,
     ResultOrder,
     RunStatusProtocol,
@@ -69,6 +70,7 @@ __all__ = [
     # what it is ended by
     "Cancelled",
     # what its requests may end with
+    "NoJsonForm",
     "FlowFailed",
     "RequestRefused",
     "ServerCallError",

@@ -1,6 +1,7 @@
 """Types with something of pydantic in them. Imported only where the components have imported pydantic."""
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from stepflow.protocol import NoJsonForm
 from stepflow.worker._components.encoding import encoded
 from stepflow.worker._components.types import Misfit, Undescribable
 
+_anything: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(Any)
 _HUGE = re.compile(rb"[eE]\+?[0-9]{3}")
 
 
@@ -56,16 +58,28 @@ def _written(serializer: Any, value: Any) -> tuple[object, msgspec.Raw]:
         form = msgspec.json.decode(text)
     except ValueError as error:  # a field was assigned something that its type excludes
         raise _lacking(serializer, value, " ".join(str(error).split())) from None
-    # pydantic writes NaN as null, and both of two keys that have one name.
     written = encoded(form)
-    if b"null" in text or len(text) != len(bytes(written)):
-        _compare(form, serializer.to_python(value, by_alias=True), "$")
+    parts = serializer.to_python(value, by_alias=True)
+    if parts is not value:  # else it has none, as a `SecretStr`
+        _check_unchanged(form, written, parts)
     return form, written
+
+
+def _check_unchanged(form: object, written: msgspec.Raw, value: object) -> None:
+    """pydantic writes NaN as null, both of two keys that have one name, and any key in some way."""
+    try:
+        if bytes(encoded(value)) == bytes(written):
+            return
+    except NoJsonForm:
+        pass  # only a reason to look closely: what pydantic writes need not have a form for msgspec
+    _compare(form, value, "$")
 
 
 def _compare(form: Any, value: Any, at: str) -> None:
     """Refuse a value that its JSON form does not say. What has another shape in it, its author chose so."""
     if isinstance(value, dict) and isinstance(form, dict):
+        for key in value:
+            _check({key: None}, at)
         if len(form) < len(value):
             raise NoJsonForm(at, "has two keys of one name")
         if len(form) == len(value):
@@ -74,21 +88,42 @@ def _compare(form: Any, value: Any, at: str) -> None:
     elif isinstance(value, list | tuple) and isinstance(form, list):
         for index, (written, each) in enumerate(zip(form, value, strict=False)):
             _compare(written, each, f"{at}[{index}]")
-    elif form is None and value is not None:
-        try:
-            encoded(value)
-        except NoJsonForm as error:
-            raise NoJsonForm(at, error.problem) from None
+    elif isinstance(value, Decimal) or (form is None and value is not None):
+        _check(value, at)
+
+
+def _check(value: object, at: str) -> None:
+    try:
+        encoded(value)
+    except NoJsonForm as error:
+        raise NoJsonForm(at, error.problem) from None
 
 
 def _lacking(serializer: Any, value: Any, problem: str) -> NoJsonForm:
+    """The error for a value that pydantic could not write, with its place where that can be found."""
     try:
-        encoded(serializer.to_python(value, by_alias=True))
+        parts = serializer.to_python(value, by_alias=True)
+        encoded(parts)
+        _look(parts, "$")
     except NoJsonForm as error:
         return error
     except ValueError:
         pass
     return NoJsonForm("$", f"has no JSON form: {problem}")
+
+
+def _look(value: Any, at: str) -> None:
+    if isinstance(value, dict):
+        for key, each in value.items():
+            _look(each, f"{at}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, each in enumerate(value):
+            _look(each, f"{at}[{index}]")
+    else:
+        try:
+            _anything.dump_json(value)
+        except ValueError as error:
+            raise NoJsonForm(at, f"has no JSON form: {error}") from None
 
 
 def _misfit(error: pydantic.ValidationError, value: Any) -> Misfit:
