@@ -1,6 +1,7 @@
 """What a component sees of a `MockContext`."""
 
 import asyncio
+import math
 from dataclasses import dataclass
 
 import pytest
@@ -69,6 +70,41 @@ def test_blocking_the_event_loop_is_refused_as_by_the_server(
 def test_what_is_not_json_is_refused(stepflow_context: MockContext) -> None:
     with pytest.raises(NoJsonForm, match=r"`\$` is of type `object`, which has no JSON form"):
         stepflow_context.sync.put_blob(object())
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"x": math.nan}, "`$.x` is NaN, which JSON does not have"),
+        ({1: 1, "1": 2}, "`$` has two keys of the name `1`"),
+        (["\ud800"], "`$[0]` holds half of a surrogate pair, which is no character"),
+    ],
+)
+def test_values_are_refused_as_by_a_real_context(value: object, said: str) -> None:
+    context = MockContext(run_flow=lambda flow, input: input)
+    flow: dict[str, object] = {"steps": []}
+    for send in (
+        lambda: context.sync.put_blob(value),
+        lambda: context.sync.evaluate_flow(flow, value),
+        lambda: context.sync.evaluate_run(flow, [1, value]),
+        lambda: context.sync.submit_run(flow, [1], overrides=value),
+        lambda: context.sync.submit_run({"steps": [], "metadata": value}, [1]),
+    ):
+        with pytest.raises(NoJsonForm) as refused:
+            send()
+        place = "$.metadata" if "metadata" in str(refused.value) else "$"
+        assert said.replace("$", place, 1) in str(refused.value)
+    assert context.submitted == []
+
+
+def test_inputs_reach_the_tests_function_as_plain_json() -> None:
+    @dataclass
+    class Row:
+        n: int
+
+    context = MockContext(run_flow=lambda flow, input: input)
+    assert context.sync.evaluate_run({"steps": []}, [Row(1), (1, 2)]) == [{"n": 1}, [1, 2]]
+    assert context.submitted[0].inputs == [{"n": 1}, [1, 2]]
 
 
 def test_everything_that_a_component_reads_can_be_set() -> None:

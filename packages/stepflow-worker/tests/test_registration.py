@@ -2,9 +2,11 @@
 
 import dataclasses
 import functools
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypedDict, assert_type
 
 import msgspec
@@ -188,6 +190,62 @@ def test_what_cannot_be_served_is_refused_with_the_reason(
     with pytest.raises(RegistrationError, match=f"(?s)cannot be a component: .*{reason}"):
         server.component(function)
     assert not server.components
+
+
+PYDANTIC_REFUSED = """
+import enum, typing
+import msgspec
+ANNOTATED_TYPES
+from stepflow.worker import StepflowServer
+server = StepflowServer()
+
+class Struct(msgspec.Struct):
+    n: AtLeast0
+
+class NoSchema(Base):
+    n: enum.auto
+
+@server.component
+def refused(input: INPUT) -> OUTPUT:
+    return input
+"""
+WITH_PYDANTIC = """
+import pydantic
+AtLeast0 = typing.Annotated[int, pydantic.Field(ge=0)]
+Both = typing.Annotated[int, msgspec.Meta(le=9), pydantic.Field(ge=0)]
+class Base(pydantic.BaseModel, arbitrary_types_allowed=True):
+    pass
+"""
+WITHOUT_PYDANTIC = """
+import annotated_types
+AtLeast0 = typing.Annotated[int, annotated_types.Ge(0)]
+Base = object
+"""
+
+
+@pytest.mark.parametrize(
+    ("imports", "kind", "reason"),
+    [
+        (WITH_PYDANTIC, "Struct", "Unable to generate pydantic-core schema for .*Struct"),
+        (WITH_PYDANTIC, "NoSchema", "Cannot generate a JsonSchema"),
+        (WITH_PYDANTIC, "dict[str, Both]", "it has msgspec's `Meta` and pydantic's `Field"),
+        (WITHOUT_PYDANTIC, "AtLeast0", r"only pydantic reads `Ge\(ge=0\)`, and it is not imported"),
+    ],
+)
+@pytest.mark.parametrize("role", ["input", "output"])
+def test_a_type_that_nobody_can_read_whole_is_refused_with_the_reason(
+    imports: str, kind: str, reason: str, role: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("pydantic", reason="pydantic is not installed")
+    source = PYDANTIC_REFUSED.replace("ANNOTATED_TYPES", imports)
+    source = source.replace("INPUT", kind if role == "input" else "int")
+    source = source.replace("OUTPUT", kind if role == "output" else "int")
+    (tmp_path / "components.py").write_text(source, encoding="utf-8")
+    command = [sys.executable, "-m", "stepflow.worker", "components.py", "--list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode != 0
+    expected = f"`refused` cannot be a component: its {role} type has no JSON Schema: {reason}"
+    assert re.search(expected, done.stderr), done.stderr
 
 
 def test_a_worker_without_extras_loads_none_of_them() -> None:

@@ -56,6 +56,40 @@ def colour(input: Colour) -> Colour:
 def day(input: datetime.date) -> datetime.date:
     return input + datetime.timedelta(days=1)
 
+@dataclasses.dataclass(frozen=True)
+class Defaulted:
+    x: int
+    inner: "Defaulted | None" = None
+    y: int = 2
+
+class Ruled(msgspec.Struct, omit_defaults=True):
+    n: typing.Annotated[int, msgspec.Meta(ge=0)] = 0
+    held: dict[str, list[Defaulted]] = {}
+
+@server.component
+def defaulted(input: Defaulted) -> Defaulted:
+    return input
+
+@server.component
+def defaulted_untyped(input: Defaulted):
+    return {"it": [input]}
+
+@server.component
+def defaulted_from_dict(input: dict) -> Defaulted:
+    return input
+
+@server.component
+def ruled(input: Ruled) -> Ruled:
+    return input
+
+@server.component
+def ruled_output(input: int) -> Ruled:
+    return Ruled(input)
+
+@server.component
+def any_object(input: dict[str, object]) -> object:
+    return input
+
 @server.component
 def as_declared(input: dict) -> Struct:
     return input
@@ -108,6 +142,20 @@ def worker(start_once: "Start", request: pytest.FixtureRequest) -> "Worker":
         ("/day", "2024-02-28", "2024-02-29"),
         ("/as_declared", {"firstName": "c"}, {"firstName": "c", "age": 1}),
         ("/as_float", 1, 1.0),
+        ("/defaulted", {"x": 1}, {"x": 1, "inner": None, "y": 2}),
+        (
+            "/defaulted",
+            {"x": 1, "inner": {"x": 2}},
+            {"x": 1, "inner": {"x": 2, "inner": None, "y": 2}, "y": 2},
+        ),
+        ("/defaulted_untyped", {"x": 1, "y": 3}, {"it": [{"x": 1, "inner": None, "y": 3}]}),
+        ("/defaulted_from_dict", {"x": 1}, {"x": 1, "inner": None, "y": 2}),
+        (
+            "/ruled",
+            {"n": 0, "held": {"a": [{"x": 1}]}},
+            {"held": {"a": [{"x": 1, "inner": None, "y": 2}]}},
+        ),
+        ("/any_object", {"a": [1, {"b": None}]}, None),
     ],
 )
 def test_values_come_as_their_types_and_leave_as_declared(
@@ -124,6 +172,8 @@ def test_values_come_as_their_types_and_leave_as_declared(
         ("/data", {"x": 1, "inner": [{"firstName": "a", "age": "b"}]}, "$.inner[0].age"),
         ("/optional", "x", "$"),
         ("/typed", [], "$"),
+        ("/ruled", {"n": -1}, "$.n"),
+        ("/any_object", [], "$"),
     ],
 )
 def test_input_that_does_not_fit_is_refused_with_its_path(
@@ -144,13 +194,14 @@ def test_input_that_does_not_fit_is_refused_with_its_path(
             "does not fit at `$.a[0]`: it is of type `object`, which has no JSON form; plain values,",
         ),
         ("/no_json_form_declared", "and Structs have one"),
+        ("/ruled_output", "does not fit at `$.n`: Expected `int` >= 0"),
         ("/no_coroutine", "`await` it in an `async def`"),
     ],
 )
 def test_output_that_does_not_fit_is_the_components_failure(
     worker: "Worker", component: str, said: str
 ) -> None:
-    error = worker.execute(component, 1)["error"]
+    error = worker.execute(component, -1)["error"]
     assert error["code"] == -32003
     assert said in error["message"]
 
@@ -178,6 +229,159 @@ def assigned(input: Model) -> Model:
     input.count = "many"
     return input
 """
+
+
+PYDANTIC_ANYWHERE = """
+import dataclasses, enum, typing
+from typing import Annotated, Any, Generic, Literal, Optional, TypeVar, Union
+import annotated_types, pydantic, pydantic.dataclasses, typing_extensions
+from pydantic import AfterValidator, BaseModel, Field, JsonValue
+from stepflow.worker import ComponentError, StepflowContext, StepflowServer
+server = StepflowServer()
+T = TypeVar("T")
+
+AtLeast0 = Annotated[int, Field(ge=0)]
+
+def at_least_0(n):
+    if n < 0:
+        raise ValueError("negative")
+    return n
+
+class Model(BaseModel):
+    n: AtLeast0 = 0
+class Strict(BaseModel, extra="forbid", frozen=True, strict=True):
+    n: int
+class A(BaseModel):
+    kind: Literal["a"]
+class B(BaseModel):
+    kind: Literal["b"]
+    n: AtLeast0
+class Of(BaseModel, Generic[T]):
+    n: T
+@pydantic.dataclasses.dataclass
+class Dataclass:
+    n: AtLeast0 = 0
+@dataclasses.dataclass
+class Holding:
+    held: list[Model]
+@dataclasses.dataclass
+class WithField:
+    n: int = Field(ge=0)
+class Typed(typing_extensions.TypedDict):
+    n: AtLeast0
+class Tuple(typing.NamedTuple):
+    n: AtLeast0
+
+TYPES = {
+    "annotated": AtLeast0, "validator": Annotated[int, AfterValidator(at_least_0)],
+    "annotated_types": Annotated[int, annotated_types.Ge(0)], "new_type": typing.NewType("N", AtLeast0),
+    "positive": pydantic.NonNegativeInt, "list": list[AtLeast0], "dict": dict[str, Model],
+    "optional": Optional[Model], "union": Union[Model, str], "generic": Of[AtLeast0],
+    "discriminated": Annotated[Union[A, B], Field(discriminator="kind")], "strict": Strict,
+    "dataclass": Dataclass, "holding": Holding, "with_field": WithField, "typed": Typed, "tuple": Tuple,
+}
+
+def serve(name, kind):
+    @server.component(name=f"in/{name}")
+    def reads(input: kind):
+        return "read"
+    @server.component(name=f"out/{name}")
+    def writes(input) -> kind:
+        return input
+
+for name, kind in TYPES.items():
+    serve(name, kind)
+
+class Shown(BaseModel):
+    n: int = Field(alias="theN")
+    @pydantic.computed_field
+    def twice(self) -> int:
+        return 2 * self.n
+
+@server.component
+def json_value(input: JsonValue) -> JsonValue:
+    return input
+
+@server.component
+def shown(input: Shown) -> Shown:
+    return input
+
+@server.component
+def anywhere(input):
+    return {"a": [Shown(theN=1)], "b": (Shown(theN=2),)}
+
+@server.component
+def in_dict(input) -> dict[str, Any]:
+    return {"a": [Shown(theN=1)]}
+
+@server.component
+def in_blob(input, context: StepflowContext):
+    context.sync.put_blob([Shown(theN=1)])
+
+@server.component
+def in_error(input):
+    raise ComponentError("no", data=Shown(theN=1))
+"""
+
+
+@pytest.fixture(scope="module")
+def pydantic_worker(start_once: "Start") -> "Worker":
+    pytest.importorskip("pydantic", reason="pydantic is not installed")
+    return start_once("", head=PYDANTIC_ANYWHERE)
+
+
+@pytest.mark.parametrize(
+    ("name", "misfit", "path"),
+    [
+        ("annotated", -1, "$"),
+        ("validator", -1, "$"),
+        ("annotated_types", -1, "$"),
+        ("new_type", -1, "$"),
+        ("positive", -1, "$"),
+        ("list", [1, -1], "$[1]"),
+        ("dict", {"a": {"n": -1}}, "$.a.n"),
+        ("optional", {"n": -1}, "$.n"),
+        ("union", {"n": -1}, "$.n"),
+        ("generic", {"n": -1}, "$.n"),
+        ("generic", {}, "$.n"),
+        ("discriminated", {"kind": "b", "n": -1}, "$.n"),
+        ("discriminated", {"kind": "b"}, "$.n"),
+        ("strict", {"n": "1"}, "$.n"),
+        ("strict", {"n": 1, "m": 2}, "$.m"),
+        ("dataclass", {"n": -1}, "$.n"),
+        ("holding", {"held": [{"n": 1}, {"n": -1}]}, "$.held[1].n"),
+        ("with_field", {"n": -1}, "$.n"),
+        ("typed", {"n": -1}, "$.n"),
+        ("tuple", [-1], "$[0]"),
+    ],
+)
+def test_what_is_pydantics_anywhere_in_a_type_is_checked(
+    pydantic_worker: "Worker", name: str, misfit: object, path: str
+) -> None:
+    refused = pydantic_worker.execute(f"/in/{name}", misfit)["error"]
+    assert (refused["code"], refused["data"]) == (-32002, {"path": path})
+    failed = pydantic_worker.execute(f"/out/{name}", misfit)["error"]
+    assert failed["code"] == -32003
+    assert f"does not fit at `{path}`: " in failed["message"]
+
+
+def test_models_are_written_by_their_own_names_wherever_they_stand(
+    pydantic_worker: "Worker",
+) -> None:
+    one = {"theN": 1, "twice": 2}
+    assert pydantic_worker.output("/shown", {"theN": 1}) == one
+    assert pydantic_worker.output("/anywhere") == {"a": [one], "b": [{"theN": 2, "twice": 4}]}
+    assert pydantic_worker.output("/in_dict") == {"a": [one]}
+    assert pydantic_worker.output("/json_value", {"a": [one, None]}) == {"a": [one, None]}
+    assert pydantic_worker.execute("/in_error")["error"]["data"]["data"] == one
+    id = pydantic_worker.begin_execute("/in_blob")
+    put = pydantic_worker.called("blobs/put")
+    assert put["params"]["data"] == [one]
+    pydantic_worker.send(id=put["id"], result={"blob_id": "b" * 64})
+    assert pydantic_worker.answer(id)["result"] == {"output": None}
+    info = pydantic_worker.request("components/info", {"component": "/shown"})["result"]["info"]
+    assert set(info["input_schema"]["properties"]) == {"theN"}
+    assert set(info["output_schema"]["properties"]) == {"theN", "twice"}
 
 
 def test_pydantic_models_are_read_checked_and_described(start: "Start") -> None:
