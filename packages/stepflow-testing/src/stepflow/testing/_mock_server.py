@@ -29,6 +29,7 @@ from stepflow.protocol import (
     RunsSubmitParams,
     RunStatusProtocol,
     blob_id,
+    json_text,
 )
 from stepflow.worker import Cancelled
 
@@ -131,7 +132,8 @@ class MockServer:
 
 def _result(run_flow: RunFlow, flow: object, input: object) -> FlowResult:
     try:
-        return FlowResult("success", result=run_flow(flow, input))
+        output = json_text(run_flow(flow, input))  # comes back as plain JSON, as from a server
+        return FlowResult("success", result=msgspec.json.decode(output))
     except Exception as error:  # noqa: BLE001, the test's function stands for the flow
         return FlowResult("failed", error=FlowError(500, str(error), ErrorKind.component_failed))
 

@@ -12,6 +12,9 @@ from stepflow.worker._components.encoding import encoded
 from stepflow.worker._components.types import Misfit, Undescribable
 
 _anything: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(Any)
+_SAYING = {"type", "$ref", "anyOf", "oneOf", "allOf", "enum", "const"}
+"""Members of a JSON Schema without one of which it says nothing about the value."""
+_DOUBTFUL = (b"null", b"NaN", b"Infinity")
 _HUGE = re.compile(rb"[eE]\+?[0-9]{3}")
 
 
@@ -26,6 +29,7 @@ class PydanticType:
             )
         except Exception as error:  # noqa: BLE001, annotations and the hooks in them are user code
             raise Undescribable(str(error).split("\n\n")[0].splitlines()[0]) from None
+        self._is_open = _is_open(self.schema)
 
     def read(self, text: bytes) -> Any:
         text = bytes(text)
@@ -43,15 +47,33 @@ class PydanticType:
             checked = self._adapter.validate_python(value)
         except pydantic.ValidationError as error:
             raise _misfit(error, value) from None
-        return _written(self._adapter.serializer, checked)[1]
+        return _written(self._adapter.serializer, checked, is_open=self._is_open)[1]
 
 
 def model_form(model: Any) -> object:
     """Return what to write for a model, or another object whose class knows how pydantic writes it."""
-    return _written(type(model).__pydantic_serializer__, model)[0]
+    return _written(type(model).__pydantic_serializer__, model, is_open=True)[0]
 
 
-def _written(serializer: Any, value: Any) -> tuple[object, msgspec.Raw]:
+def _is_open(schema: Any) -> bool:
+    """Whether a JSON Schema has room for names that the value brings along."""
+    if not isinstance(schema, dict):
+        return bool(schema)
+    if not schema.keys() & _SAYING:
+        return True
+    if schema.get("type") == "object" and schema.get(
+        "additionalProperties", "properties" not in schema
+    ):
+        return True
+    parts = [*schema.get("properties", {}).values(), *schema.get("$defs", {}).values()]
+    for several in ("anyOf", "oneOf", "allOf", "prefixItems"):
+        parts += schema.get(several, ())
+    if schema.get("type") == "array" and "prefixItems" not in schema:
+        parts.append(schema.get("items", True))
+    return any(map(_is_open, parts))
+
+
+def _written(serializer: Any, value: Any, *, is_open: bool) -> tuple[object, msgspec.Raw]:
     """Return a value as dicts, lists and scalars, by the names that it has in JSON; and as JSON."""
     try:
         text = serializer.to_json(value, by_alias=True, warnings="error")
@@ -59,9 +81,10 @@ def _written(serializer: Any, value: Any) -> tuple[object, msgspec.Raw]:
     except ValueError as error:  # a field was assigned something that its type excludes
         raise _lacking(serializer, value, " ".join(str(error).split())) from None
     written = encoded(form)
-    parts = serializer.to_python(value, by_alias=True)
-    if parts is not value:  # else it has none, as a `SecretStr`
-        _check_unchanged(form, written, parts)
+    if is_open or any(each in text for each in _DOUBTFUL):
+        parts = serializer.to_python(value, by_alias=True)
+        if parts is not value:  # else it has none, as a `SecretStr`
+            _check_unchanged(form, written, parts)
     return form, written
 
 
