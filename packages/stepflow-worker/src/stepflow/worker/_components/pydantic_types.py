@@ -1,6 +1,5 @@
 """Types with something of pydantic in them. Imported only where the components have imported pydantic."""
 
-import re
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +14,6 @@ _anything: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(Any)
 _SAYING = {"type", "$ref", "anyOf", "oneOf", "allOf", "enum", "const"}
 """Members of a JSON Schema without one of which it says nothing about the value."""
 _DOUBTFUL = (b"null", b"NaN", b"Infinity")
-_HUGE = re.compile(rb"[eE]\+?[0-9]{3}")
 
 
 class PydanticType:
@@ -30,12 +28,15 @@ class PydanticType:
         except Exception as error:  # noqa: BLE001, annotations and the hooks in them are user code
             raise Undescribable(str(error).split("\n\n")[0].splitlines()[0]) from None
         self._is_open = _is_open(self.schema)
+        # A definition in another may be in itself.
+        self._is_flat = "$ref" not in str(self.schema.get("$defs", ""))
+        self._has_numbers = self._is_open or "'number'" in str(self.schema)
 
     def read(self, text: bytes) -> Any:
         text = bytes(text)
         try:
-            if _HUGE.search(text):
-                msgspec.json.decode(text)  # refuses what pydantic would read as infinity
+            if self._has_numbers:
+                msgspec.json.decode(text)  # refuses `1e999`, which pydantic would read as infinity
             return self._adapter.validate_json(text)
         except msgspec.DecodeError as error:
             raise Misfit("$", str(error)) from None
@@ -47,12 +48,18 @@ class PydanticType:
             checked = self._adapter.validate_python(value)
         except pydantic.ValidationError as error:
             raise _misfit(error, value) from None
-        return _written(self._adapter.serializer, checked, is_open=self._is_open)[1]
+        serializer = self._adapter.serializer
+        if self._is_flat and not self._is_open:
+            text = _text(serializer, checked)
+            if not any(each in text for each in _DOUBTFUL):
+                return msgspec.Raw(text)
+        return _written(serializer, checked)
 
 
 def model_form(model: Any) -> object:
     """Return what to write for a model, or another object whose class knows how pydantic writes it."""
-    return _written(type(model).__pydantic_serializer__, model, is_open=True)[0]
+    written = _written(type(model).__pydantic_serializer__, model)
+    return msgspec.json.decode(written)
 
 
 def _is_open(schema: Any) -> bool:
@@ -73,19 +80,26 @@ def _is_open(schema: Any) -> bool:
     return any(map(_is_open, parts))
 
 
-def _written(serializer: Any, value: Any, *, is_open: bool) -> tuple[object, msgspec.Raw]:
-    """Return a value as dicts, lists and scalars, by the names that it has in JSON; and as JSON."""
+def _written(serializer: Any, value: Any) -> msgspec.Raw:
+    """Return a value as JSON, by the names that it has there, once it is known to say the same."""
+    form = msgspec.json.decode(_text(serializer, value))
+    written = encoded(form)
+    parts = serializer.to_python(value, by_alias=True)
+    if parts is not value:  # else it has none, as a `SecretStr`
+        _check_unchanged(form, written, parts)
+    return written
+
+
+def _text(serializer: Any, value: Any) -> bytes:
     try:
-        text = serializer.to_json(value, by_alias=True, warnings="error")
-        form = msgspec.json.decode(text)
+        text: bytes = serializer.to_json(value, by_alias=True, warnings="error")
+        if b"NaN" in text or b"Infinity" in text:
+            msgspec.json.decode(
+                text
+            )  # refuses them as numbers, which a model may be configured to write
+        return text
     except ValueError as error:  # a field was assigned something that its type excludes
         raise _lacking(serializer, value, " ".join(str(error).split())) from None
-    written = encoded(form)
-    if is_open or any(each in text for each in _DOUBTFUL):
-        parts = serializer.to_python(value, by_alias=True)
-        if parts is not value:  # else it has none, as a `SecretStr`
-            _check_unchanged(form, written, parts)
-    return form, written
 
 
 def _check_unchanged(form: object, written: msgspec.Raw, value: object) -> None:
