@@ -1,5 +1,6 @@
 """What stands anywhere inside of a type: who has to read it, and what reading it leaves out."""
 
+import contextlib
 import dataclasses
 import sys
 import typing
@@ -41,13 +42,11 @@ def says_all(annotation: Any, *above: Any) -> bool:
 
 def _inside(each: Any) -> list[Any]:
     inside = [*typing.get_args(each), *getattr(each, "__metadata__", ())]
-    for name in (
-        "__supertype__",
-        "__value__",
-        "__bound__",
-    ):  # of a `NewType`, an alias, a `TypeVar`
-        if (other := getattr(each, name, None)) is not None:
-            inside.append(other)
+    # Of a `NewType`, of an alias, of a `TypeVar`.
+    for name in ("__supertype__", "__value__", "__bound__"):
+        with contextlib.suppress(NameError):  # an alias is read when it is asked for
+            if (other := getattr(each, name, None)) is not None:
+                inside.append(other)
     if isinstance(origin := typing.get_origin(each), type) and _has_fields(origin):
         inside.append(origin)
     if isinstance(each, type) and _has_fields(each):

@@ -30,18 +30,16 @@ class PydanticType:
         self._is_open = _is_open(self.schema)
         # A definition in another may be in itself.
         self._is_flat = "$ref" not in str(self.schema.get("$defs", ""))
-        self._has_numbers = self._is_open or "'number'" in str(self.schema)
 
     def read(self, text: bytes) -> Any:
         text = bytes(text)
         try:
-            if self._has_numbers:
-                msgspec.json.decode(text)  # refuses `1e999`, which pydantic would read as infinity
+            plain = msgspec.json.decode(text)  # refuses `1e999`, pydantic's infinity
             return self._adapter.validate_json(text)
         except msgspec.DecodeError as error:
             raise Misfit("$", str(error)) from None
         except pydantic.ValidationError as error:
-            raise _misfit(error, msgspec.json.decode(text)) from None
+            raise _misfit(error, plain) from None
 
     def write(self, value: Any) -> msgspec.Raw:
         try:
@@ -94,9 +92,7 @@ def _text(serializer: Any, value: Any) -> bytes:
     try:
         text: bytes = serializer.to_json(value, by_alias=True, warnings="error")
         if b"NaN" in text or b"Infinity" in text:
-            msgspec.json.decode(
-                text
-            )  # refuses them as numbers, which a model may be configured to write
+            msgspec.json.decode(text)  # a model may be configured to write them as numbers
         return text
     except ValueError as error:  # a field was assigned something that its type excludes
         raise _lacking(serializer, value, " ".join(str(error).split())) from None
