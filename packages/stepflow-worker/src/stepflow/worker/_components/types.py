@@ -109,9 +109,8 @@ class MsgspecType:
         try:
             again = unchecked(self.read(text))
         except Misfit:
-            encoded(
-                value
-            )  # NaN has become null, which fits no number; its name is the better reason
+            # NaN has become null, which fits no number; its name is the better reason.
+            encoded(value)
             raise
         if text != again or not self._says_all or (self._has_floats and b"null" in text):
             encoded(value)
