@@ -2,7 +2,9 @@
 //! build a step's input. Whoever shows a value shows its redacted form.
 
 mod mask;
+mod reading;
 mod schema;
+mod spelling;
 
 use std::sync::Arc;
 
@@ -78,6 +80,15 @@ impl Secrets {
         match &self.0 {
             Tree::Marked(marked) => marked.is_secret(),
             Tree::Either(several) => several.iter().any(Self::is_all),
+            Tree::None | Tree::Members(_) | Tree::Elements(_) => false,
+        }
+    }
+
+    /// Whether the names of members are secret, too.
+    fn hides_names(&self) -> bool {
+        match &self.0 {
+            Tree::Marked(marked) => marked.hides_names(),
+            Tree::Either(several) => several.iter().any(Self::hides_names),
             Tree::None | Tree::Members(_) | Tree::Elements(_) => false,
         }
     }

@@ -48,6 +48,68 @@ fn what_a_schema_marks_is_redacted() {
     }
 }
 
+/// Schemas in which `key` is secret and `open` is not, by each way that a schema has to say so.
+const WAYS_TO_A_MARK: [&str; 24] = [
+    r##"{"$defs":{"k":{"$anchor":"k","is_secret":true}},"properties":{"key":{"$ref":"#k"}}}"##,
+    r##"{"$defs":{"k":{"$dynamicAnchor":"k","is_secret":true}},"properties":{"key":{"$dynamicRef":"#k"}}}"##,
+    r##"{"$defs":{"k":{"$dynamicAnchor":"k","is_secret":true}},"properties":{"key":{"$ref":"#k"}}}"##,
+    r##"{"$defs":{"k":{"$id":"secret","is_secret":true}},"properties":{"key":{"$ref":"secret"}}}"##,
+    r##"{"$id":"http://x/root","$defs":{"k":{"$id":"other","is_secret":true}},"properties":{"key":{"$ref":"other"}}}"##,
+    r##"{"$id":"http://x/root","$defs":{"k":{"is_secret":true}},"properties":{"key":{"$ref":"root#/$defs/k"}}}"##,
+    r##"{"$id":"http://x/root","$defs":{"k":{"is_secret":true}},"properties":{"key":{"$ref":"http://x/root#/$defs/k"}}}"##,
+    r##"{"$id":"http://x/a/","$defs":{"b":{"$id":"b/","$defs":{"k":{"is_secret":true}},"items":{"$ref":"#/$defs/k"}}},"properties":{"key":{"$ref":"b/#/$defs/k"}}}"##,
+    r##"{"$id":"http://x/a/","$defs":{"b":{"$id":"b/","$defs":{"k":{"$anchor":"k","is_secret":true}},"$ref":"#k"}},"properties":{"key":{"$ref":"b/"}}}"##,
+    r##"{"$id":"root","$defs":{"k":{"$id":"k","$anchor":"x","is_secret":true}},"properties":{"key":{"$ref":"k#x"}}}"##,
+    r##"{"$schema":"http://json-schema.org/draft-07/schema#","definitions":{"k":{"$id":"#k","is_secret":true}},"properties":{"key":{"$ref":"#k"}}}"##,
+    r##"{"$schema":"http://json-schema.org/draft-07/schema#","definitions":{"k":{"is_secret":true}},"properties":{"key":{"$ref":"#/definitions/k"}}}"##,
+    r##"{"$schema":"http://json-schema.org/draft-07/schema#","dependencies":{"key":{"properties":{"key":{"is_secret":true}}}}}"##,
+    r##"{"$schema":"https://json-schema.org/draft/2019-09/schema","properties":{"key":{"$ref":"#/$defs/k"}},"$defs":{"k":{"$recursiveRef":"#/$defs/s"},"s":{"is_secret":true}}}"##,
+    r##"{"properties":{"a/b%":{"is_secret":true},"key":{"$ref":"#/properties/a~1b%25"}}}"##,
+    r##"{"$defs":{"k":{"is_secret":true}},"properties":{"key":{"type":"string","$ref":"#/$defs/k","minLength":1}}}"##,
+    r##"{"properties":{"key":{"$ref":"#/$defs/nowhere"}}}"##,
+    r##"{"patternProperties":{"^k":{"is_secret":true}}}"##,
+    r##"{"properties":{"key":{"type":"string"}},"patternProperties":{"^k":{"is_secret":true}}}"##,
+    r##"{"properties":{"open":{}},"unevaluatedProperties":{"is_secret":true}}"##,
+    r##"{"if":{"properties":{"key":{"is_secret":true}}}}"##,
+    r##"{"if":true,"then":{"properties":{"key":{"is_secret":true}}},"else":{}}"##,
+    r##"{"dependentSchemas":{"open":{"properties":{"key":{"is_secret":true}}}}}"##,
+    r##"{"properties":{"key":{"is_secret":"true"}}}"##,
+];
+
+#[test]
+fn a_mark_counts_wherever_a_reference_or_a_keyword_leads_to_it() {
+    for schema in WAYS_TO_A_MARK {
+        let shown = redacted(schema, r#"{"key":"hunter2","open":1}"#);
+        assert_eq!(shown, r#"{"key":"[REDACTED]","open":1}"#, "{schema}");
+    }
+}
+
+#[test]
+fn what_cannot_be_told_from_a_secret_is_redacted_with_it() {
+    let cases = [
+        // Which anchor is meant depends on the way to the reference: both count.
+        (
+            r##"{"$id":"http://x/root","$ref":"list","$defs":{"node":{"$dynamicAnchor":"n","is_secret":true},"list":{"$id":"list","items":{"$dynamicRef":"#n"},"$defs":{"n":{"$dynamicAnchor":"n"}}}}}"##,
+            r#"["hunter2"]"#,
+            r#"["[REDACTED]"]"#,
+        ),
+        (
+            r##"{"$schema":"https://json-schema.org/draft/2019-09/schema","$recursiveAnchor":true,"properties":{"key":{"is_secret":true},"next":{"$recursiveRef":"#"}}}"##,
+            r#"{"next":{"key":"hunter2"}}"#,
+            r#"{"next":{"key":"[REDACTED]"}}"#,
+        ),
+        (r#"{"contains":{"is_secret":true}}"#, r#"[1,2]"#, r#"["[REDACTED]","[REDACTED]"]"#),
+        (r#"{"propertyNames":{"is_secret":true}}"#, r#"{"hunter2":1}"#, r#""[REDACTED]""#),
+        (r#"{"contentSchema":{"properties":{"key":{"is_secret":true}}}}"#, r#""{key: hunter2}""#, r#""[REDACTED]""#),
+        // Nobody can validate by these; the flow's check says so.
+        (r##"{"properties":{"key":{"$ref":"http://elsewhere/schema"}}}"##, r#"{"key":1}"#, r#""[REDACTED]""#),
+        (r##"{"$schema":"urn:mine","properties":{"key":{}}}"##, r#"{"key":1}"#, r#""[REDACTED]""#),
+    ];
+    for (schema, value, expected) in cases {
+        assert_eq!(redacted(schema, value), expected, "{schema}");
+    }
+}
+
 const SCHEMAS: &str = "
 schemas:
   $defs: {Key: {type: string, is_secret: true}}
@@ -168,6 +230,13 @@ fn texts_do_not_quote_secrets() {
         (r#"["7"]"#, "77", "77"),
         (r#"["", " ", null, true, {}]"#, "null, true and nothing", "null, true and nothing"),
         (r#""größe""#, "Die größer", "Die [REDACTED]r"),
+        (r#"["abcd1234","1234efgh"]"#, "abcd1234efgh", "[REDACTED]"),
+        (r#"["sesame","REDACTED","ACTE"]"#, "sesame and [REDACTED]", "[REDACTED] and [REDACTED]"),
+        (r#""a'b\nc\u00e9\ud83d\udd11""#, r"'a\'b\nc\xe9\U0001f511'", "'[REDACTED]'"),
+        (r#""a'b\nc\u00e9\ud83d\udd11""#, r#""a'b\nc\u00e9\ud83d\udd11""#, r#""[REDACTED]""#),
+        (r#""a\"b\\c""#, r#"{\"k\": \"a\\\"b\\\\c\"}"#, r#"{\"k\": \"[REDACTED]\"}"#),
+        (r#""p/q w+r""#, "?a=p%2Fq%20w%2Br&b=p%2Fq+w%2Br&c=p/q%20w%2Br", "?a=[REDACTED]&b=[REDACTED]&c=[REDACTED]"),
+        (r#""-----BEGIN-----\nMIIEvQIBADANBg\nEND""#, "line 2: MIIEvQIBADANBg", "line 2: [REDACTED]"),
     ];
     for (keys, text, expected) in cases {
         assert_eq!(mask(keys).text(text), expected, "{keys}");

@@ -1,43 +1,65 @@
 //! Secrets in texts: a component's message, a traceback, a worker's last words may quote what they were given.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use aho_corasick::AhoCorasick;
 use stepflow_protocol::{FlowError, Kind, Value};
 
-use super::{REDACTED, Secrets};
+use super::{REDACTED, Secrets, spelling};
 
 /// From this length on a secret is hidden inside words as well. Shorter ones would hide half of every text.
 const LONG: usize = 4;
 
+/// From this length on a line of a secret is hidden by itself: tracebacks quote keys and certificates by line.
+const LONG_LINE: usize = 8;
+
 /// The texts that must not be shown. Made of values and their secrets.
 #[derive(Debug, Clone, Default)]
 pub struct Mask {
-    /// The longest first, so that one that is a part of another does not uncover the rest of it.
-    texts: Vec<String>,
+    texts: BTreeSet<String>,
 }
 
 impl Mask {
-    /// Hides the secrets of this value from now on: texts and numbers, as they are and as JSON writes them.
+    /// Hides the secrets of this value from now on: texts and numbers, as they are and as languages write them.
     pub fn add(&mut self, secrets: &Secrets, value: &Value) {
         if secrets.is_none() {
             return;
         }
         match value.kind() {
-            Kind::Object => value.members().iter().for_each(|(key, member)| self.add(&secrets.field(key), member)),
+            Kind::Object => {
+                for (key, member) in value.members() {
+                    if secrets.hides_names() {
+                        self.hide(&key);
+                    }
+                    self.add(&secrets.field(&key), &member);
+                }
+            }
             Kind::Array => {
                 let elements = value.elements();
                 elements.iter().enumerate().for_each(|(index, element)| self.add(&secrets.element(index), element));
             }
             Kind::String | Kind::Number if secrets.is_all() => {
-                self.hide(value.as_str().trim_matches('"'));
+                self.insert(spelling::unquoted(value.as_str()));
                 self.hide(&value.text().unwrap_or_default());
             }
             Kind::String | Kind::Number | Kind::Null | Kind::Bool => {}
         }
     }
 
-    fn hide(&mut self, text: &str) {
-        if !text.trim().is_empty() && !self.texts.iter().any(|known| known == text) {
-            let place = self.texts.partition_point(|known| known.len() > text.len());
-            self.texts.insert(place, text.to_owned());
+    fn hide(&mut self, secret: &str) {
+        if secret.trim().is_empty() {
+            return;
+        }
+        let lines = secret.lines().map(str::trim).filter(|line| line.len() >= LONG_LINE);
+        for text in std::iter::once(secret).chain(lines) {
+            spelling::all(text).iter().for_each(|spelled| self.insert(spelled));
+        }
+    }
+
+    fn insert(&mut self, text: &str) {
+        if !text.trim().is_empty() {
+            self.texts.insert(text.to_owned());
         }
     }
 
@@ -50,51 +72,71 @@ impl Mask {
     /// The text with `[REDACTED]` in the place of each secret. One of fewer than four bytes is found as a word only.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
-        self.texts.iter().fold(text.to_owned(), |shown, secret| without(&shown, secret))
+        self.finder().map_or_else(|| text.to_owned(), |finder| finder.text(text))
+    }
+
+    /// The error with its message and its data as they may be shown.
+    #[must_use]
+    pub fn error(&self, error: FlowError) -> FlowError {
+        let Some(finder) = self.finder() else { return error };
+        let data = error.data.as_ref().map(|data| finder.value(data));
+        FlowError { message: finder.text(&error.message), data, ..error }
+    }
+
+    fn finder(&self) -> Option<Finder<'_>> {
+        if self.is_empty() {
+            return None;
+        }
+        // What is hidden already stays as it is, whatever secret is a part of that word.
+        let sought = || self.texts.iter().map(String::as_str).chain([REDACTED]);
+        Some(Finder { texts: &self.texts, automaton: AhoCorasick::new(sought()).ok() })
+    }
+}
+
+/// Finds all of them at once.
+struct Finder<'m> {
+    texts: &'m BTreeSet<String>,
+    /// `None` where they are too many to be found: then nothing is shown.
+    automaton: Option<AhoCorasick>,
+}
+
+impl Finder<'_> {
+    fn text(&self, text: &str) -> String {
+        let Some(automaton) = &self.automaton else { return REDACTED.to_owned() };
+        let found = automaton.find_overlapping_iter(text).map(|found| found.range());
+        let mut hidden: Vec<Range<usize>> =
+            found.filter(|range| range.len() >= LONG || is_alone(text, range)).collect();
+        hidden.sort_by_key(|range| range.start);
+        let mut shown = String::with_capacity(text.len());
+        let mut upto = 0;
+        for range in hidden {
+            // Secrets that overlap become one: of neither is a rest left over. Those side by side stay two.
+            if range.start >= upto {
+                shown.push_str(&text[upto..range.start]);
+                shown.push_str(REDACTED);
+            }
+            upto = upto.max(range.end);
+        }
+        shown.push_str(&text[upto..]);
+        shown
     }
 
     /// The value with its texts, and the numbers that are secrets, replaced.
-    #[must_use]
-    pub fn value(&self, value: &Value) -> Value {
+    fn value(&self, value: &Value) -> Value {
         match value.kind() {
             Kind::Object => {
                 Value::object(value.members().into_iter().map(|(key, member)| (self.text(&key), self.value(&member))))
             }
             Kind::Array => Value::array(value.elements().iter().map(|element| self.value(element))),
             Kind::String => value.text().map_or_else(|| value.clone(), |text| Value::string(&self.text(&text))),
-            Kind::Number if self.texts.iter().any(|secret| secret == value.as_str()) => Value::string(REDACTED),
+            Kind::Number if self.texts.contains(value.as_str()) => Value::string(REDACTED),
             Kind::Number | Kind::Null | Kind::Bool => value.clone(),
         }
     }
-
-    /// The error with its message and its data as they may be shown.
-    #[must_use]
-    pub fn error(&self, error: FlowError) -> FlowError {
-        if self.is_empty() {
-            return error;
-        }
-        let data = error.data.as_ref().map(|data| self.value(data));
-        FlowError { message: self.text(&error.message), data, ..error }
-    }
 }
 
-fn without(text: &str, secret: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    let mut rest = text;
-    let mut before = None;
-    while let Some(at) = rest.find(secret) {
-        let (left, found) = rest.split_at(at);
-        let after = &found[secret.len()..];
-        let alone = !is_word(left.chars().next_back().or(before)) && !is_word(after.chars().next());
-        shown.push_str(left);
-        shown.push_str(if secret.len() >= LONG || alone { REDACTED } else { secret });
-        before = secret.chars().next_back();
-        rest = after;
-    }
-    shown.push_str(rest);
-    shown
-}
-
-fn is_word(character: Option<char>) -> bool {
-    character.is_some_and(char::is_alphanumeric)
+/// Whether this part of a text is no part of a longer word.
+fn is_alone(text: &str, range: &Range<usize>) -> bool {
+    let is_word = |character: Option<char>| character.is_some_and(char::is_alphanumeric);
+    !is_word(text[..range.start].chars().next_back()) && !is_word(text[range.end..].chars().next())
 }

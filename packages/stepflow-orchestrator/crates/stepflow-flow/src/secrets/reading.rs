@@ -1,0 +1,160 @@
+//! Reads a JSON Schema as the graph of its schemas. Where a reference leads, the library says that validates by it;
+//! one that leads nowhere, or anywhere, makes secret what it stands for: better too much is redacted than too little.
+
+use std::collections::HashMap;
+
+use referencing::{Draft, Registry, Resolver, uri};
+use serde_json::{Map, Value as Json};
+
+use super::schema::{Graph, Pattern, Place};
+
+/// The base of references in a schema that has no `$id`.
+const BASE: &str = "json-schema:///";
+
+/// Keywords whose value is a schema of the same value.
+const SAME: [&str; 4] = ["if", "then", "else", "not"];
+/// Keywords whose value is a list of such schemas, or holds them by name.
+const SAME_SEVERAL: [&str; 5] = ["allOf", "anyOf", "oneOf", "dependentSchemas", "dependencies"];
+const WITHIN: [&str; 2] = ["propertyNames", "contentSchema"];
+const ELEMENTS: [&str; 4] = ["items", "contains", "additionalItems", "unevaluatedItems"];
+const OTHER_MEMBERS: [&str; 2] = ["additionalProperties", "unevaluatedProperties"];
+
+/// The schemas of a schema, itself first.
+pub(super) fn graph(schema: &Json) -> Graph {
+    let base = uri::from_str(BASE);
+    let registry = Registry::new().add(BASE, schema).and_then(|registry| registry.prepare());
+    let (Ok(base), Ok(registry)) = (base, registry) else { return unresolved() };
+    let mut builder = Builder {
+        draft: Draft::default().detect(schema),
+        graph: Graph::default(),
+        known: HashMap::new(),
+        open: Vec::new(),
+        dynamic_references: Vec::new(),
+        dynamic_anchors: Vec::new(),
+    };
+    builder.inside(schema, &registry.resolver(base));
+    while let Some((place, schema, resolver)) = builder.open.pop() {
+        builder.graph.places[place] = builder.read(place, schema, &resolver);
+    }
+    builder.linked()
+}
+
+/// A schema that nobody can validate by: another check says why.
+fn unresolved() -> Graph {
+    Graph { places: vec![secret()] }
+}
+
+fn secret() -> Place {
+    Place { is_secret: true, ..Place::default() }
+}
+
+/// Makes the graph, one place for each schema and each base that its references count from.
+struct Builder<'s> {
+    draft: Draft,
+    graph: Graph,
+    known: HashMap<(*const Json, String), usize>,
+    open: Vec<(usize, &'s Json, Resolver<'s>)>,
+    /// The places with a `$dynamicRef` or a `$recursiveRef`.
+    dynamic_references: Vec<usize>,
+    /// What they may lead to: which of these depends on the way there, so each counts.
+    dynamic_anchors: Vec<usize>,
+}
+
+impl<'s> Builder<'s> {
+    /// The place of a schema inside the one that this resolver is for. An `$id` moves the base of its references.
+    fn inside(&mut self, schema: &'s Json, around: &Resolver<'s>) -> usize {
+        match around.in_subresource(self.draft.create_resource_ref(schema)) {
+            Ok(resolver) => self.place(schema, resolver),
+            Err(_) => self.push(secret()),
+        }
+    }
+
+    fn place(&mut self, schema: &'s Json, resolver: Resolver<'s>) -> usize {
+        let key = (std::ptr::from_ref(schema), resolver.base_uri().as_str().to_owned());
+        if let Some(place) = self.known.get(&key) {
+            return *place;
+        }
+        let place = self.push(Place::default());
+        self.known.insert(key, place);
+        self.open.push((place, schema, resolver));
+        place
+    }
+
+    fn push(&mut self, place: Place) -> usize {
+        self.graph.places.push(place);
+        self.graph.places.len() - 1
+    }
+
+    fn read(&mut self, at: usize, schema: &'s Json, resolver: &Resolver<'s>) -> Place {
+        let Json::Object(schema) = schema else { return Place::default() };
+        if schema.contains_key("$dynamicAnchor") || schema.contains_key("$recursiveAnchor") {
+            self.dynamic_anchors.push(at);
+        }
+        let mut place = Place { is_secret: is_marked(schema), ..Place::default() };
+        for (keyword, value) in schema {
+            match (keyword.as_str(), value) {
+                ("$ref" | "$dynamicRef" | "$recursiveRef", Json::String(reference)) => {
+                    place.same.push(self.target(reference, resolver));
+                    if keyword != "$ref" {
+                        self.dynamic_references.push(at);
+                    }
+                }
+                // Read for the sake of their dynamic anchors; what is used of them is referred to.
+                ("$defs" | "definitions", Json::Object(schemas)) => {
+                    schemas.values().for_each(|schema| _ = self.inside(schema, resolver));
+                }
+                ("properties", Json::Object(members)) => {
+                    let members = members.iter().map(|(name, member)| (name.clone(), self.inside(member, resolver)));
+                    place.members.extend(members);
+                }
+                ("patternProperties", Json::Object(members)) => {
+                    let members = members.iter().map(|(text, it)| (Pattern::new(text), self.inside(it, resolver)));
+                    place.patterns.extend(members);
+                }
+                ("prefixItems" | "items", Json::Array(elements)) => {
+                    place.first_elements = elements.iter().map(|element| self.inside(element, resolver)).collect();
+                }
+                (keyword, Json::Array(schemas)) if SAME_SEVERAL.contains(&keyword) => {
+                    place.same.extend(schemas.iter().map(|schema| self.inside(schema, resolver)));
+                }
+                (keyword, Json::Object(schemas)) if SAME_SEVERAL.contains(&keyword) => {
+                    place.same.extend(schemas.values().map(|schema| self.inside(schema, resolver)));
+                }
+                (keyword, Json::Object(_)) => {
+                    let list = match keyword {
+                        _ if SAME.contains(&keyword) => &mut place.same,
+                        _ if WITHIN.contains(&keyword) => &mut place.within,
+                        _ if ELEMENTS.contains(&keyword) => &mut place.elements,
+                        _ if OTHER_MEMBERS.contains(&keyword) => &mut place.other_members,
+                        _ => continue,
+                    };
+                    list.push(self.inside(value, resolver));
+                }
+                _ => {}
+            }
+        }
+        place
+    }
+
+    fn linked(mut self) -> Graph {
+        for place in self.dynamic_references {
+            self.graph.places[place].same.extend(&self.dynamic_anchors);
+        }
+        self.graph
+    }
+
+    fn target(&mut self, reference: &str, resolver: &Resolver<'s>) -> usize {
+        match resolver.lookup(reference) {
+            Ok(target) => {
+                let (schema, resolver, _) = target.into_inner();
+                self.place(schema, resolver)
+            }
+            Err(_) => self.push(secret()),
+        }
+    }
+}
+
+/// Whatever is no clear no is a yes: `"true"`, 1.
+fn is_marked(schema: &Map<String, Json>) -> bool {
+    !matches!(schema.get("is_secret"), None | Some(Json::Null | Json::Bool(false)))
+}

@@ -1,0 +1,67 @@
+//! A text as it may stand in another one: an error quotes what it was given as JSON, as `repr` or in a URL.
+
+use std::fmt::Write as _;
+
+use stepflow_protocol::Value;
+
+/// The text, and each way of writing it that differs.
+pub(super) fn all(text: &str) -> Vec<String> {
+    let json = Value::string(text);
+    let json = unquoted(json.as_str());
+    let escaped = text.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
+    let repr = spelled(&escaped, char::is_control, python_escape);
+    let mut found = vec![text.to_owned(), percent_encoded(text, "/"), percent_encoded(text, "")];
+    found.push(percent_encoded(text, "").replace("%20", "+"));
+    for repr in [repr.replace('\'', "\\'"), repr] {
+        found.extend([spelled(&repr, is_foreign, python_escape), repr]);
+    }
+    for json in [json.replace('/', "\\/"), json.to_owned()] {
+        for json in [spelled(&json, is_foreign, json_escape), json] {
+            // Put into JSON or `repr` once more, as an exception does with the body of an answer.
+            found.extend([json.replace('\\', "\\\\").replace('"', "\\\""), json.replace('\\', "\\\\"), json]);
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// What stands between the quotes of a JSON string; another value as it is.
+pub(super) fn unquoted(json: &str) -> &str {
+    json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(json)
+}
+
+fn spelled(text: &str, special: impl Fn(char) -> bool, escape: impl Fn(char) -> String) -> String {
+    text.chars().map(|c| if special(c) { escape(c) } else { c.to_string() }).collect()
+}
+
+fn is_foreign(character: char) -> bool {
+    !character.is_ascii()
+}
+
+/// `\xe9`, `\u20ac`, `\U0001f511`
+fn python_escape(character: char) -> String {
+    match u32::from(character) {
+        code @ ..=0xff => format!("\\x{code:02x}"),
+        code @ ..=0xffff => format!("\\u{code:04x}"),
+        code => format!("\\U{code:08x}"),
+    }
+}
+
+/// `\u20ac`, `\ud83d\udd11`
+fn json_escape(character: char) -> String {
+    character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+}
+
+/// All but what a URL takes as it is, and these.
+fn percent_encoded(text: &str, safe: &str) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || safe.as_bytes().contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing into memory does not fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+        encoded
+    })
+}
