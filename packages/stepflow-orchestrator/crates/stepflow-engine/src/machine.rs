@@ -16,6 +16,8 @@ mod state;
 mod values;
 mod waiting;
 
+use std::collections::VecDeque;
+
 use stepflow_protocol::RunId;
 
 pub use decide::{Input, decide};
@@ -37,6 +39,8 @@ pub struct Machine {
     values: Values,
     waiting: Waiting,
     undelivered: Vec<Record>,
+    /// Failures that came when what they may quote was not in memory.
+    postponed: VecDeque<Input>,
 }
 
 impl Machine {
@@ -49,6 +53,7 @@ impl Machine {
             values: Values::default(),
             waiting: Waiting::default(),
             undelivered: Vec::new(),
+            postponed: VecDeque::new(),
         }
     }
 
@@ -95,13 +100,22 @@ impl Machine {
     ///
     /// # Errors
     /// [`Missing`] when values have to be loaded first. Give them to [`Machine::values`] and call again with
-    /// [`Input::Continue`]: what was decided before is not lost and comes with the next success.
+    /// [`Input::Continue`]: neither the input nor what was decided before is lost, and both come with the next success.
     pub fn apply(&mut self, input: Input, world: &mut dyn Surroundings) -> Result<Vec<Record>, Missing> {
-        let mut next = input;
+        let mut next = match self.postponed.pop_front() {
+            None => input,
+            Some(first) => {
+                self.postponed.push_back(input);
+                first
+            }
+        };
         loop {
+            let again = next.may_quote().then(|| next.clone());
             let mut given = Given { frontier: &mut self.frontier, values: &self.values, waiting: &self.waiting, world };
-            let events = decide(&self.state, next, &mut given)?;
-            if events.is_empty() {
+            let events = decide(&self.state, next, &mut given).inspect_err(|_| {
+                again.into_iter().for_each(|input| self.postponed.push_front(input));
+            })?;
+            if events.is_empty() && self.postponed.is_empty() {
                 return Ok(std::mem::take(&mut self.undelivered));
             }
             let at = world.now();
@@ -110,7 +124,7 @@ impl Machine {
                 self.take(&record, world);
                 self.undelivered.push(record);
             }
-            next = Input::Continue;
+            next = self.postponed.pop_front().unwrap_or(Input::Continue);
         }
     }
 

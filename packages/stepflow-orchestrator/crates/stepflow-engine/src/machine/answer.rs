@@ -6,7 +6,7 @@ use std::time::Duration;
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
 use super::decide::{defaulted, step_failed};
-use super::given::{Given, plan_of};
+use super::given::{Given, Missing, plan_of};
 use super::state::{AttemptState, Phase, RunTree, Step};
 use super::{confidential, policy};
 use crate::event::{
@@ -23,11 +23,19 @@ pub(super) fn by(instance: Option<Arc<Instance>>, mut events: Vec<Event>) -> Vec
 }
 
 /// A host's answer.
-pub(super) fn answered(state: &RunTree, task: TaskRef, answer: Answer, given: &mut Given<'_>) -> Vec<Event> {
-    let Some((at, step, attempt)) = find(state, task) else { return Vec::new() };
+///
+/// # Errors
+/// [`Missing`] when a failure may quote a secret that is not in memory.
+pub(super) fn answered(
+    state: &RunTree,
+    task: TaskRef,
+    answer: Answer,
+    given: &mut Given<'_>,
+) -> Result<Vec<Event>, Missing> {
+    let Some((at, step, attempt)) = find(state, task) else { return Ok(Vec::new()) };
     let open = matches!(attempt, AttemptState::Open(_));
     let shown = |error, given: &Given<'_>| confidential::shown(state, at, step.input.as_ref(), error, given);
-    match answer {
+    Ok(match answer {
         Answer::Success(value) if step.phase != Phase::Ended && may_succeed(attempt) => {
             let row = ValueRef::Row(state.seq + 1);
             let ended = ended(task, AttemptOutcome::Success, Budget::None).with_payload(value);
@@ -40,18 +48,18 @@ pub(super) fn answered(state: &RunTree, task: TaskRef, answer: Answer, given: &m
             vec![ended(task, AttemptOutcome::Success, Budget::None).with_payload(value).into()]
         }
         Answer::Failed(failure) => {
-            let failure = Failure { error: shown(failure.error, given), ..failure };
+            let failure = Failure { error: shown(failure.error, given)?, ..failure };
             failed(state, at, step, task, AttemptOutcome::ComponentError, failure, given)
         }
         Answer::Lost(lost) => {
-            let lost = Lost { error: shown(lost.error, given), ..lost };
+            let lost = Lost { error: shown(lost.error, given)?, ..lost };
             lost_with_worker(state, at, step, task, lost, given)
         }
         Answer::Cancelled => {
             let error = FlowError::new(ErrorKind::Cancelled, "the attempt was cancelled");
             failed(state, at, step, task, AttemptOutcome::Cancelled, error.into(), given)
         }
-    }
+    })
 }
 
 /// An attempt that took longer than allowed.

@@ -1,35 +1,97 @@
 //! Errors without the secrets of the step that failed: a journal is read by more people than a component's input.
+//! Whatever somebody else has worded passes here before it becomes an event.
 
-use stepflow_flow::Mask;
-use stepflow_protocol::FlowError;
+use stepflow_flow::{Mask, Secrets};
+use stepflow_protocol::{FlowError, RunId};
 
-use super::given::{Given, plan_of};
+use super::given::{Given, Missing, plan_of};
 use super::state::RunTree;
 use crate::event::{StepRef, ValueRef};
 
 /// The error of a step with this input, as it may be shown. A sub-run knows what the steps around it were given: their
 /// secrets are hidden, too.
+///
+/// # Errors
+/// [`Missing`] when what is secret is not in memory: it cannot be found in a text before.
 pub(super) fn shown(
     state: &RunTree,
     at: StepRef,
     input: Option<&ValueRef>,
     error: FlowError,
     given: &Given<'_>,
-) -> FlowError {
-    let mut mask = Mask::default();
-    let mut next = Some((at, input));
-    while let Some((at, input)) = next {
-        let Some(run) = state.runs.get(&at.run) else { break };
-        if let Some(plan) = plan_of(given.world, state, at.run) {
-            let step = plan.steps.get(at.step as usize).filter(|step| !step.secrets.is_none());
-            if let (Some(step), Some(input)) = (step, input.and_then(|input| given.values.get(input))) {
-                mask.add(&step.secrets, &input);
-            }
-            if let Some(variables) = &run.variables {
-                mask.add(plan.variable_secrets(), variables);
-            }
+) -> Result<FlowError, Missing> {
+    let mut hidden = Hidden { given, mask: Mask::default(), missing: Vec::new() };
+    hidden.add_step(state, at, input);
+    hidden.add_item(state, at.run, at.item);
+    hidden.applied(error)
+}
+
+/// The error of an item's output, as it may be shown.
+///
+/// # Errors
+/// As [`shown`].
+pub(super) fn shown_of_item(
+    state: &RunTree,
+    run: RunId,
+    item: u32,
+    error: FlowError,
+    given: &Given<'_>,
+) -> Result<FlowError, Missing> {
+    let mut hidden = Hidden { given, mask: Mask::default(), missing: Vec::new() };
+    hidden.add_item(state, run, item);
+    hidden.applied(error)
+}
+
+/// What must not be in a text.
+struct Hidden<'h, 'g> {
+    given: &'h Given<'g>,
+    mask: Mask,
+    missing: Vec<ValueRef>,
+}
+
+impl Hidden<'_, '_> {
+    fn add_step(&mut self, state: &RunTree, at: StepRef, input: Option<&ValueRef>) {
+        let Some(plan) = plan_of(self.given.world, state, at.run) else { return };
+        if let (Some(step), Some(input)) = (plan.steps.get(at.step as usize), input) {
+            self.add(&step.secrets, input);
         }
-        next = run.parent.map(|parent| (parent, state.step(parent).and_then(|step| step.input.as_ref())));
     }
-    mask.error(error)
+
+    /// What the item, and the steps and items around it, were given.
+    fn add_item(&mut self, state: &RunTree, run: RunId, item: u32) {
+        let mut next = Some((run, item));
+        while let Some((id, item)) = next {
+            let Some(run) = state.runs.get(&id) else { break };
+            if let Some(plan) = plan_of(self.given.world, state, id) {
+                self.add(plan.input_secrets(), &ValueRef::Item(id, item));
+                let secrets = plan.variable_secrets();
+                if let Some(variables) = &run.variables {
+                    self.mask.add(secrets, variables);
+                }
+                for (name, variable) in plan.variables().iter().filter(|(_, variable)| variable.is_secret) {
+                    variable.default.iter().for_each(|default| self.mask.add(&secrets.field(name), default));
+                }
+            }
+            if let Some(around) = run.parent {
+                self.add_step(state, around, state.step(around).and_then(|step| step.input.as_ref()));
+            }
+            next = run.parent.map(|around| (around.run, around.item));
+        }
+    }
+
+    fn add(&mut self, secrets: &Secrets, place: &ValueRef) {
+        if secrets.is_none() {
+            return;
+        }
+        match (self.given.values.get(place), place) {
+            (Some(value), _) => self.mask.add(secrets, &value),
+            // There is no such content, as is known by now.
+            (None, ValueRef::Blob(id)) if self.given.values.blob(*id).is_some() => {}
+            (None, _) => self.missing.push(place.clone()),
+        }
+    }
+
+    fn applied(self, error: FlowError) -> Result<FlowError, Missing> {
+        if self.missing.is_empty() { Ok(self.mask.error(error)) } else { Err(Missing(self.missing)) }
+    }
 }

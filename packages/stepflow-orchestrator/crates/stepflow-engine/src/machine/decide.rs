@@ -40,6 +40,13 @@ pub enum Input {
     Continue,
 }
 
+impl Input {
+    /// Whether it brings somebody else's words, which may quote secrets.
+    pub(super) fn may_quote(&self) -> bool {
+        matches!(self, Self::Answered(_, Answer::Failed(_) | Answer::Lost(_), _))
+    }
+}
+
 /// What has happened, now that this input is known. The caller folds it and asks again with [`Input::Continue`] until
 /// nothing follows.
 ///
@@ -48,7 +55,7 @@ pub enum Input {
 pub fn decide(state: &RunTree, input: Input, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
     match input {
         Input::Submitted(created) => Ok(vec![Event::RunCreated(created)]),
-        Input::Answered(task, answer, by) => Ok(answer::by(by, answer::answered(state, task, answer, given))),
+        Input::Answered(task, answer, by) => Ok(answer::by(by, answer::answered(state, task, answer, given)?)),
         Input::TimedOut(task, by) => Ok(answer::by(by, answer::timed_out(state, task, given))),
         Input::Due(at) => {
             given.frontier.wake(state, at);
@@ -76,11 +83,11 @@ fn proceed(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing
     }
     loop {
         given.frontier.explore(state, given.values, |run| plan_of(given.world, state, run))?;
-        let events = doomed(state, given);
+        let events = doomed(state, given)?;
         if !events.is_empty() {
             return Ok(events);
         }
-        let events = finished(state, given);
+        let events = finished(state, given)?;
         if !events.is_empty() {
             return Ok(events);
         }
@@ -106,7 +113,7 @@ fn proceed(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing
 }
 
 /// Steps whose input failed. Never retried, and `onError` is not asked: the component was not at fault.
-fn doomed(state: &RunTree, given: &Given<'_>) -> Vec<Event> {
+fn doomed(state: &RunTree, given: &Given<'_>) -> Result<Vec<Event>, Missing> {
     let failed = |(at, doom): (&StepRef, &super::frontier::Doom)| {
         let mut error = doom.error.clone();
         let plan = plan_of(given.world, state, at.run);
@@ -116,7 +123,7 @@ fn doomed(state: &RunTree, given: &Given<'_>) -> Vec<Event> {
             via.push(Value::string(&from.id));
             error = replaced(error, "via", Value::array(via));
         }
-        step_failed(*at, error)
+        Ok(step_failed(*at, confidential::shown(state, *at, None, error, given)?))
     };
     given.frontier.doomed().map(failed).collect()
 }
@@ -131,11 +138,11 @@ fn replaced(mut error: FlowError, name: &str, value: Value) -> FlowError {
 }
 
 /// Items that have come to their end, and runs whose last item they were.
-fn finished(state: &RunTree, given: &Given<'_>) -> Vec<Event> {
+fn finished(state: &RunTree, given: &Given<'_>) -> Result<Vec<Event>, Missing> {
     let mut events = Vec::new();
     for (run, item, output) in given.frontier.finished() {
         let result = match output {
-            Err(error) => Outcome::Failed(error.clone()),
+            Err(error) => Outcome::Failed(confidential::shown_of_item(state, run, item, error.clone(), given)?),
             Ok(value) => failed_must(state, given, run, item)
                 .map_or_else(|| Outcome::Success(ValueRef::Inline(value.clone())), Outcome::Failed),
         };
@@ -155,7 +162,7 @@ fn finished(state: &RunTree, given: &Given<'_>) -> Vec<Event> {
             Event::RunEnded(RunEnded { run, status })
         }));
     }
-    events
+    Ok(events)
 }
 
 /// The error of the item's first failed `mustExecute` step: the item fails with it whatever its output is.
@@ -204,9 +211,9 @@ fn begin(state: &RunTree, at: StepRef, ready: Ready, given: &mut Given<'_>) -> R
         return Ok(Some(step_failed(at, FlowError::new(ErrorKind::OrchestratorError, message))));
     }
     let begun = match given.world.resolve(&step.component, &input) {
-        Err(error) => refused(state, &plan, at, &ready.input, error, given),
+        Err(error) => refused(state, &plan, at, &ready.input, error, given)?,
         Ok(Target::SubFlow(control)) => nested::begin(state, &plan, at, control, ready.input, given)?,
-        Ok(Target::Timer) => nested::sleep(state, &plan, at, ready.input, &input, given),
+        Ok(Target::Timer) => nested::sleep(state, &plan, at, ready.input, &input, given)?,
         Ok(Target::Component { route, .. }) => {
             let task_id = match before.and_then(|step| step.task) {
                 Some(task) => task,
@@ -234,13 +241,13 @@ pub(super) fn refused(
     input: &ValueRef,
     error: FlowError,
     given: &Given<'_>,
-) -> Event {
+) -> Result<Event, Missing> {
     let step = &plan.steps[at.step as usize];
     if let OnError::UseDefault(value) = &step.on_error {
-        return defaulted(at, value);
+        return Ok(defaulted(at, value));
     }
     let place = [("step", Value::string(&step.id)), ("component", Value::string(&step.component))];
-    step_failed(at, confidential::shown(state, at, Some(input), error, given).with(place))
+    Ok(step_failed(at, confidential::shown(state, at, Some(input), error, given)?.with(place)))
 }
 
 /// A step that ends with `onError`'s default.

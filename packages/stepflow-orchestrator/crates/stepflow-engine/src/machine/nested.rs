@@ -31,7 +31,7 @@ pub(super) fn sleep(
     place: ValueRef,
     input: &Value,
     given: &Given<'_>,
-) -> Event {
+) -> Result<Event, Missing> {
     let now = given.world.now();
     let wait = number(input, "duration_ms").and_then(|wait| i64::try_from(wait).ok()).map(SignedDuration::from_millis);
     let Some(rested_at) = wait.and_then(|wait| now.checked_add(wait).ok()) else {
@@ -40,7 +40,7 @@ pub(super) fn sleep(
     };
     let limit = due_at(plan, at, now).filter(|limit| *limit < rested_at);
     let due_at = limit.unwrap_or(rested_at);
-    Event::TimerStarted(TimerStarted { step: at, due_at, input: place, times_out: limit.is_some() })
+    Ok(Event::TimerStarted(TimerStarted { step: at, due_at, input: place, times_out: limit.is_some() }))
 }
 
 /// When a step that begins now has to be done.
@@ -132,7 +132,7 @@ pub(super) fn begin(
         let chain = chain(state, at.run, Some(at), |run| plan_of(given.world, state, run));
         let message = format!("sub-runs are nested more than {MAX_DEPTH} deep: {chain}");
         let error = FlowError::new(ErrorKind::OrchestratorError, message);
-        return Ok(refused(state, plan, at, &place, error, given));
+        return refused(state, plan, at, &place, error, given);
     }
     let first =
         || input.field(if control == Control::Eval { "input" } else { "initial_input" }).unwrap_or_else(Value::null);
@@ -146,14 +146,14 @@ pub(super) fn begin(
     };
     let flow = match found {
         Ok(flow) => flow,
-        Err(error) => return Ok(refused(state, plan, at, &place, error, given)),
+        Err(error) => return refused(state, plan, at, &place, error, given),
     };
     let inputs = match control {
         Control::Map => input.field("items").map(|items| items.elements()).unwrap_or_default(),
         Control::Eval | Control::Iterate => vec![first()],
     };
     if let Some(problem) = misfit(&flow, &inputs) {
-        return Ok(refused(state, plan, at, &place, invalid(&problem), given));
+        return refused(state, plan, at, &place, invalid(&problem), given);
     }
     let limit = number(&input, "max_concurrency").and_then(|limit| u32::try_from(limit).ok());
     let due_at = due_at(plan, at, given.world.now());
@@ -185,8 +185,13 @@ pub(super) fn returned(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Eve
         events.push(match nested.control {
             Control::Eval => evaluated(at, id, &results),
             Control::Map => mapped(state, at, &input, &results, given),
-            Control::Iterate => iteration_ended(state, run, nested, &input, results, given)
-                .unwrap_or_else(|error| failed(state, at, error, given)),
+            Control::Iterate => match iteration_ended(state, run, nested, &input, results, given) {
+                Ok(event) => event,
+                Err(error) => {
+                    let error = confidential::shown(state, at, Some(&nested.step_input), error, given)?;
+                    failed(state, at, error, given)
+                }
+            },
         });
     }
     Ok(events)
@@ -293,12 +298,12 @@ fn document(input: &Value, name: &str, given: &mut Given<'_>) -> Result<Arc<Plan
     }
 }
 
-/// What a failure makes of a step of control flow: another try under its `onError`, its default, or its end.
+/// What a failure makes of a step of control flow: another try under its `onError`, its default, or its end. The error
+/// is ours, or may be shown.
 fn failed(state: &RunTree, at: StepRef, error: FlowError, given: &mut Given<'_>) -> Event {
     let plan = plan_of(given.world, state, at.run);
     let planned = plan.as_ref().and_then(|plan| plan.steps.get(at.step as usize));
     let (Some(planned), Some(step)) = (planned, state.step(at)) else { return step_failed(at, error) };
-    let error = confidential::shown(state, at, step.input.as_ref(), error, given);
     let error = policy::located(error, planned, step.component_retries + 1);
     let failure = error.clone().into();
     match policy::wait_before_retry(planned, step.component_retries, &failure, given) {
