@@ -52,6 +52,16 @@ def attaches_an_object(input: int):
     raise ComponentError("with an object", data=object())
 """
 
+LONG_FAILURES = """
+@server.component
+def long(input: str) -> None:
+    raise ValueError(input)
+
+@server.component
+def wide(input: None) -> None:
+    raise type("E" * 1_000_000, (ComponentError,), {})("too much", data=["x" * 2_000_000])
+"""
+
 
 @pytest.fixture(scope="module")
 def worker(start_once: "Start") -> "Worker":
@@ -130,6 +140,24 @@ def test_an_exception_is_the_components_failure_with_type_and_traceback(worker: 
     assert error["data"]["traceback"].startswith("Traceback")
     assert "raise OwnError(input)" in error["data"]["traceback"]
     assert "stepflow/worker" not in error["data"]["traceback"]
+
+
+@pytest.mark.parametrize("text", ["x" * 21_000_000, "word " * 4_200_000, "line\n" * 4_200_000])
+def test_a_message_of_21_mb_is_cut_and_says_so(start: "Start", text: str) -> None:
+    error = start(LONG_FAILURES).execute("/long", text)["error"]
+    assert len(error["message"]) < (64 << 10) + 100
+    assert error["message"].startswith(text[:60_000])
+    assert error["message"].endswith("characters more)")
+    assert "in long" in error["data"]["traceback"]
+    assert len(error["data"]["traceback"]) <= 32 << 10
+
+
+def test_a_type_of_any_length_and_data_of_any_size_are_cut_and_say_so(start: "Start") -> None:
+    error = start(LONG_FAILURES).execute("/wide", None)["error"]
+    assert error["message"] == "too much"
+    assert len(error["data"]["type"]) < (1 << 10) + 100
+    assert error["data"]["type"].endswith("characters more)")
+    assert error["data"]["data"].startswith("left out")
 
 
 def test_a_component_error_says_its_own_code_data_and_retry(worker: "Worker") -> None:

@@ -4,6 +4,7 @@
 //! [`Machine`] puts them together: it decides until nothing more follows, so that what belongs together is one append.
 
 mod answer;
+mod bounded;
 mod confidential;
 mod decide;
 mod fold;

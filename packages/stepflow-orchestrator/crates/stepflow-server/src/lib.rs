@@ -17,6 +17,7 @@ pub mod service;
 mod stderr;
 mod subflow;
 mod telemetry;
+mod visible;
 mod worker_runs;
 
 use std::ffi::OsString;

@@ -1,12 +1,24 @@
 //! What is said to people: on stderr, coloured only on a terminal and only when `NO_COLOR` is not set.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::OnceLock;
 
+use crate::visible::visible_but;
+
+/// What our own texts are coloured with.
+const COLORS: [&str; 8] =
+    ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[1;31m", "\x1b[1;33m", "\x1b[1;34m", "\x1b[1;36m"];
+
 /// Writes a line. A stderr that is gone is nobody's to tell.
 pub fn line(text: impl Display) {
-    let _ = writeln!(stderr().lock(), "{text}");
+    let _ = writeln!(stderr().lock(), "{}", shown(&text.to_string()));
+}
+
+/// A text as a terminal may have it: in our colours, and without what others have put in to move the cursor.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    visible_but(text, if color() { &COLORS } else { &[] })
 }
 
 /// Whether colours are wanted.

@@ -6,6 +6,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::progress::Terminal;
+use crate::visible::visible;
 
 /// Starts logging from this level up. A process that logs already, because it ran a command before, goes on as it does.
 pub fn start(level: LevelFilter, terminal: &Terminal) {
@@ -32,7 +33,8 @@ struct Line<'a>(&'a Terminal);
 
 impl Write for Line<'_> {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.aside(|| io::stderr().lock().write_all(text))?;
+        let shown = String::from_utf8_lossy(text);
+        self.0.aside(|| io::stderr().lock().write_all(visible(&shown).as_bytes()))?;
         Ok(text.len())
     }
 

@@ -4,6 +4,7 @@
 use stepflow_flow::{Mask, Secrets};
 use stepflow_protocol::{FlowError, RunId};
 
+use super::bounded::bounded;
 use super::given::{Given, Missing, plan_of};
 use super::state::RunTree;
 use crate::event::{StepRef, ValueRef};
@@ -92,6 +93,10 @@ impl Hidden<'_, '_> {
     }
 
     fn applied(self, error: FlowError) -> Result<FlowError, Missing> {
-        if self.missing.is_empty() { Ok(self.mask.error(error)) } else { Err(Missing(self.missing)) }
+        if !self.missing.is_empty() {
+            return Err(Missing(self.missing));
+        }
+        // First whole, then cut: half a secret would not be found.
+        Ok(bounded(self.mask.error(error)))
     }
 }

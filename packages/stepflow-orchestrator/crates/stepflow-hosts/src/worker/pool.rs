@@ -17,7 +17,7 @@ use stepflow_engine::ports::{Answer, Lost, TaskEnvelope};
 use stepflow_protocol::{ErrorKind, FlowError};
 
 pub(crate) use instance::{Instance, InstanceId, Rupture, Signals};
-pub(crate) use loss::Loss;
+pub(crate) use loss::{Loss, with_words};
 pub(crate) use shared::{Said, Shared};
 
 use super::connection::{Asked, Open, Refusal};
@@ -212,7 +212,7 @@ impl Pool {
         let Some(at) = self.instances.iter().position(|instance| instance.id == id) else { return };
         let mut instance = self.instances.swap_remove(at);
         let open = instance.connection.abandon();
-        let answers = loss::answers(&open, loss);
+        let answers = loss::answers(&open, loss, instance.given);
         self.said.extend(open.into_iter().zip(answers).map(|(open, answer)| Said::Answer(open.task.task, answer)));
         instance.signals.room.notify_waiters();
     }

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use super::connection::Refusal;
 use super::core::Core;
 use super::incarnation::{Death, Fault, Incarnation};
-use super::pool::{InstanceId, Loss, shut_down};
+use super::pool::{InstanceId, Loss, shut_down, with_words};
 use super::start_error::StartError;
 
 /// How the first starts went, for whoever waits for them.
@@ -189,18 +189,21 @@ impl Core {
     fn crashed(&self, id: Option<InstanceId>, how: &str, words: &str) -> Duration {
         let (plugin, policy) = (&self.options.name, &self.options.restart);
         tracing::warn!(plugin, "the worker ended: {how}");
-        let refusal = |crashes| {
+        let refusal = |crashes, words: &str| {
             let pause = policy.pause.as_secs_f64();
             let message = format!(
                 "the worker of plugin `{plugin}` ended {crashes} times without one answer, the last time with {how}: \
                  it is left alone for {pause} s"
             );
-            FlowError::new(ErrorKind::Unreachable, message).with(evidence(plugin, how, words))
+            with_words(&FlowError::new(ErrorKind::Unreachable, message).with(evidence(plugin, how)), words)
         };
         let loss = self.crash(how, words);
         self.shared.with(|pool| {
+            // The steps that fail of it are others than those that the process had.
+            let given = id.and_then(|id| pool.instance(id)).map_or(0, |instance| instance.given);
+            let words = if given == 0 { words } else { "" };
             // First whether tasks are taken: the engine may offer again while it is told.
-            let crashes = pool.crashed(policy, refusal);
+            let crashes = pool.crashed(policy, |crashes| refusal(crashes, words));
             if let Some(id) = id {
                 pool.unlink(id, &loss);
             }
@@ -217,7 +220,8 @@ impl Core {
     fn crash(&self, how: &str, words: &str) -> Loss {
         let plugin = &self.options.name;
         let message = format!("the worker of plugin `{plugin}` ended in the middle of the step: {how}");
-        Loss::Crash(FlowError::new(ErrorKind::Unreachable, message).with(evidence(plugin, how, words)))
+        let error = FlowError::new(ErrorKind::Unreachable, message).with(evidence(plugin, how));
+        Loss::Crash { error, words: words.to_owned() }
     }
 
     fn start_error(&self, fault: Fault, stderr: String) -> StartError {
@@ -237,8 +241,8 @@ impl Core {
 }
 
 /// What is told of the end of a worker, beside the message.
-fn evidence(plugin: &str, how: &str, words: &str) -> [(&'static str, Value); 3] {
-    [("plugin", Value::string(plugin)), ("status", Value::string(how)), ("stderr", Value::string(words))]
+fn evidence(plugin: &str, how: &str) -> [(&'static str, Value); 2] {
+    [("plugin", Value::string(plugin)), ("status", Value::string(how))]
 }
 
 pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {

@@ -11,6 +11,7 @@ use crate::document;
 use crate::exit::{Exit, Failure};
 use crate::progress::Terminal;
 use crate::service::{Needs, Service};
+use crate::visible::visible;
 
 /// How long a worker may take to end by itself; somebody waits for the prompt.
 const GRACE: Duration = Duration::from_millis(500);
@@ -31,7 +32,7 @@ pub async fn list(args: ListComponentsArgs, terminal: Terminal) -> Result<Exit, 
     }
     let catalog = if args.schemas { catalog } else { catalog.without_schemas() };
     document::print(&match args.format {
-        ListFormat::Table => table(&catalog),
+        ListFormat::Table => visible(&table(&catalog)).into_owned(),
         ListFormat::Json => serde_json::to_string_pretty(&catalog)
             .map_err(|error| Failure::outside(format!("cannot print the components: {error}")))?,
     })?;

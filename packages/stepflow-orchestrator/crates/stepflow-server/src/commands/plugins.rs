@@ -11,6 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::plugins::{Instance, Listed, Plugins};
 use crate::progress::Terminal;
 use crate::service::{Needs, Service};
+use crate::visible::visible;
 
 /// How long a worker may take to end by itself; somebody waits for the prompt.
 const GRACE: Duration = Duration::from_millis(500);
@@ -38,7 +39,7 @@ pub async fn list(args: ListPluginsArgs, terminal: Terminal) -> Result<Exit, Fai
         return Ok(Exit::Interrupted);
     }
     document::print(&match args.format {
-        ListFormat::Table => table(&plugins),
+        ListFormat::Table => visible(&table(&plugins)).into_owned(),
         ListFormat::Json => serde_json::to_string_pretty(&plugins)
             .map_err(|error| Failure::outside(format!("cannot print the plugins: {error}")))?,
     })?;

@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar};
 use super::board::{Board, Change};
 use super::lines::step_line;
 use super::{short, spinner};
-use crate::stderr::Paint;
+use crate::stderr::{Paint, shown};
 
 /// How many running steps are shown, each on a line.
 const SHOWN: usize = 10;
@@ -76,7 +76,9 @@ impl Live {
             let Some(bar) = self.steps.get(&place) else { continue };
             let attempt = if open.attempt > 1 { format!(", attempt {}", open.attempt) } else { String::new() };
             let time = short(now.duration_since(open.since));
-            bar.set_message(format!("{} {}", board.names(place.1).0, Paint::Faint.on(format_args!("{time}{attempt}"))));
+            let name = board.names(place.1).0;
+            let text = format!("{name} {}", Paint::Faint.on(format_args!("{time}{attempt}")));
+            bar.set_message(shown(&text).into_owned());
             bar.tick();
         }
     }
@@ -114,12 +116,13 @@ impl Live {
         failures.count += 1;
         let first_line = message.lines().next().unwrap_or_default();
         let times = Paint::Faint.on(format_args!("{}×", failures.count));
-        failures.bar.set_message(format!("{} {times} {first_line}", Paint::Error.on("failed")));
+        let text = format!("{} {times} {first_line}", Paint::Error.on("failed"));
+        failures.bar.set_message(shown(&text).into_owned());
         failures.bar.tick();
     }
 
     /// A line above what moves. A terminal that is gone is nobody's to tell.
     fn above(&self, text: String) {
-        let _ = self.bars.println(text);
+        let _ = self.bars.println(shown(&text));
     }
 }

@@ -35,6 +35,18 @@ _BETWEEN = (
 TRACEBACK_LIMIT = 32 << 10
 """The most of a traceback that is sent, in characters; what is nearest to the failure is kept."""
 
+MESSAGE_LIMIT = 64 << 10
+"""The most of a message that is sent, in characters."""
+
+TYPE_LIMIT = 1 << 10
+"""The most of an exception's name that is sent, in characters."""
+
+_PART_LIMIT = 8 << 10
+_LONGEST_WORD = 1 << 10
+
+DATA_LIMIT = 1 << 20
+"""The most that an error may bring along, in bytes of JSON."""
+
 
 class Ending(NamedTuple):
     """Why an execute is asked to end before it does by itself."""
@@ -49,11 +61,14 @@ def failure_line(id: MessageId, error: BaseException) -> bytes:
     details = answer.error.data
     if isinstance(details, FailureDetails) and details.data is not None:
         try:
-            details.data = encoded(details.data)
+            data = encoded(details.data)
         except NoJsonForm as lacking:
             # The component's own words still get through.
             details.data = None
             answer.error.message += f" (its `data` is left out: {lacking})"
+        else:
+            too_large = f"left out: an error may bring no more than {DATA_LIMIT} bytes along"
+            details.data = data if len(bytes(data)) <= DATA_LIMIT else too_large
     return frame(answer)
 
 
@@ -62,13 +77,13 @@ def ended_line(id: MessageId, ending: Ending, error: BaseException | None = None
     details = None
     if error is not None:
         details = FailureDetails(type=type_name(error), traceback=_traceback_of(error))
-    return frame(ErrorAnswer(id, ErrorObject(ending.code, _text(ending.reason), details)))
+    return frame(ErrorAnswer(id, ErrorObject(ending.code, _message(ending.reason), details)))
 
 
 def failure(error: BaseException) -> ErrorObject:
     """Return the error object for what a component raised."""
     if isinstance(error, InvalidInput):
-        return ErrorObject(ErrorCode.INVALID_INPUT, _text(error.message), {"path": error.path})
+        return ErrorObject(ErrorCode.INVALID_INPUT, _message(error.message), {"path": error.path})
     details = FailureDetails(type=type_name(error), traceback=_traceback_of(error))
     if isinstance(error, ComponentError):
         details.code = error.code
@@ -93,7 +108,8 @@ def type_name(error: BaseException) -> str:
     """Return an exception's type as it is written in code: bare when builtin or of the script."""
     kind = type(error)
     bare = kind.__module__ in ("builtins", "__main__")
-    return kind.__qualname__ if bare else f"{kind.__module__}.{kind.__qualname__}"
+    name = kind.__qualname__ if bare else f"{kind.__module__}.{kind.__qualname__}"
+    return _beginning(name, TYPE_LIMIT)
 
 
 def user_frames(where: TracebackType | None) -> TracebackType | None:
@@ -108,12 +124,36 @@ def _message_of(error: BaseException) -> str:
     # A key alone, as in `'x'`, says nothing.
     if not text or isinstance(error, KeyError):
         text = f"{type_name(error)}: {text}" if text else type_name(error)
-    return _text(text)
+    return _message(text)
 
 
 def _traceback_of(error: BaseException) -> str:
     lines = traceback.format_exception(type(error), error, user_frames(error.__traceback__))
-    return _text("".join(lines)[-TRACEBACK_LIMIT:])
+    # A long message must not push the frames out; it stands beside the traceback.
+    parts = (part if len(part) <= _PART_LIMIT else f"{_beginning(part, _PART_LIMIT)}\n" for part in lines)
+    return _text(_end("".join(parts), TRACEBACK_LIMIT))
+
+
+def _beginning(text: str, limit: int) -> str:
+    """Return what is sent of a text, up to a space: half a password would not be found."""
+    if len(text) <= limit:
+        return text
+    space = text.rfind(" ", limit - _LONGEST_WORD, limit)
+    kept = text[: space if space > 0 else limit]
+    return f"{kept}… ({len(text) - len(kept)} characters more)"
+
+
+def _end(text: str, limit: int) -> str:
+    """Return the last lines of a text that fit, at least a part of the last."""
+    if len(text) <= limit:
+        return text
+    kept = text[-limit:]
+    whole_lines = kept.partition("\n")[2]
+    return whole_lines if whole_lines.strip() else kept
+
+
+def _message(text: str) -> str:
+    return _text(_beginning(text, MESSAGE_LIMIT))
 
 
 def _text(text: str) -> str:

@@ -90,7 +90,7 @@ impl Peer {
         let message =
             format!("the worker of plugin `{plugin}` at `{}` was lost in the middle of the step: {how}", self.url);
         let error = FlowError::new(ErrorKind::Unreachable, message).with([("plugin", Value::string(plugin))]);
-        self.core.shared.with(|pool| pool.unlink(self.id, &Loss::Crash(error)));
+        self.core.shared.with(|pool| pool.unlink(self.id, &Loss::Crash { error, words: String::new() }));
     }
 
     /// Waits until the worker is lost or `done` says what it has come to, from its state and how many executes it has.

@@ -33,6 +33,8 @@ pub(crate) struct Instance {
     lone: Option<TaskRef>,
     wire: Wire,
     pub(crate) signals: Signals,
+    /// How many executes it was given.
+    pub(crate) given: u64,
     /// How many executes it has answered.
     pub(crate) answered: u64,
 }
@@ -72,6 +74,7 @@ impl Instance {
             lone: None,
             wire,
             signals: Signals::default(),
+            given: 0,
             answered: 0,
         }
     }
@@ -103,6 +106,7 @@ impl Instance {
 
     /// Gives it a task.
     pub(super) fn execute(&mut self, task: TaskEnvelope, lane: Lane, said: &mut Vec<Said>) {
+        self.given += 1;
         let receipt = task.task;
         if lane == Lane::ALONE {
             self.lone = Some(receipt);

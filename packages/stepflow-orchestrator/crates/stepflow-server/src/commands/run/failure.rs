@@ -9,6 +9,9 @@ use crate::stderr::{Paint, line};
 /// How many failed items of a batch are shown.
 const SHOWN: usize = 5;
 
+/// How many bytes of a message are shown.
+const READ: usize = 4 << 10;
+
 /// Says it on stderr.
 pub fn report(plan: &Plan, items: &[ItemRow]) {
     let failed: Vec<(u32, &FlowError)> = items
@@ -57,7 +60,7 @@ fn describe(plan: &Plan, error: &FlowError, which: &str) -> String {
         text("component").or_else(|| Some(plan.steps.get(plan.step_index(step.as_deref()?)?)?.component.clone()));
 
     let subject = step.map_or_else(|| "the flow".to_owned(), |step| format!("step `{step}`"));
-    let message = error.message.trim();
+    let message = beginning(error.message.trim());
     let mut said = format!("{} {which}{subject} failed: {message}", Paint::Error.on("error:"));
     let facts = [
         ("component", component),
@@ -78,6 +81,15 @@ fn describe(plan: &Plan, error: &FlowError, which: &str) -> String {
         }
     }
     format!("{said}\n{} {}", Paint::Hint.on("hint:"), advice(error.kind))
+}
+
+/// As much of a message as a person reads; the result has all of it.
+fn beginning(message: &str) -> String {
+    if message.len() <= READ {
+        return message.to_owned();
+    }
+    let kept = &message[..message.floor_char_boundary(READ)];
+    format!("{kept}… ({} bytes more in the result)", message.len() - kept.len())
 }
 
 fn path_of_steps(via: &stepflow_protocol::Value) -> String {

@@ -8,7 +8,7 @@ use stepflow_protocol::Value;
 use super::compare::Difference;
 use crate::document;
 use crate::exit::Failure;
-use crate::stderr::Paint;
+use crate::stderr::{Paint, shown};
 
 /// What became of the cases of a file.
 pub struct FileReport {
@@ -92,7 +92,7 @@ impl FileReport {
         let file = self.file.display();
         if let Some(problem) = &self.broken {
             let verdict = Paint::Error.on("cannot be read");
-            return document::print(&format!("{file}: {verdict}\n{}", problem.trim_end()));
+            return document::print(&shown(&format!("{file}: {verdict}\n{}", problem.trim_end())));
         }
         let counts = Summary::of(std::slice::from_ref(self));
         let mut text = format!("{file}: {}", counts.words());
@@ -107,7 +107,7 @@ impl FileReport {
                 }
             }
         }
-        document::print(&text)
+        document::print(&shown(&text))
     }
 }
 

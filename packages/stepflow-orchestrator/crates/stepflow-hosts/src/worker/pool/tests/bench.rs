@@ -232,7 +232,7 @@ pub(super) fn task(component: &str) -> TaskEnvelope {
 }
 
 pub(super) fn crash() -> Loss {
-    Loss::Crash(FlowError::new(ErrorKind::Unreachable, "it crashed"))
+    Loss::Crash { error: FlowError::new(ErrorKind::Unreachable, "it crashed"), words: "last words".to_owned() }
 }
 
 pub(super) fn ordered() -> Loss {

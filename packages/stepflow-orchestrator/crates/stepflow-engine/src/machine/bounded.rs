@@ -1,0 +1,110 @@
+//! Errors of a size that can be kept and read: each is written into the journal several times, and answered with.
+
+use stepflow_protocol::{FlowError, Value};
+
+/// The most bytes of a message. A worker of ours sends no more.
+const MESSAGE: usize = 64 << 10;
+
+/// The most bytes of what a failure is called.
+const TYPE: usize = 1 << 10;
+
+/// The most bytes of a traceback.
+const TRACEBACK: usize = 64 << 10;
+
+/// The most bytes of all that an error brings along.
+const DATA: usize = 1 << 20;
+
+/// The error, cut where it is larger than that. What is cut says so.
+pub(super) fn bounded(error: FlowError) -> FlowError {
+    let data = error.data.as_ref().map(bounded_data);
+    FlowError { message: beginning(&error.message, MESSAGE), data, ..error }
+}
+
+fn bounded_data(data: &Value) -> Value {
+    let cut: [(&str, fn(&str) -> String); 2] =
+        [("type", |text| beginning(text, TYPE)), ("traceback", |text| end(text, TRACEBACK))];
+    let too_long = |name: &str, most: usize| data.field(name).is_some_and(|text| text.size() > most);
+    let data = if too_long("type", TYPE) || too_long("traceback", TRACEBACK) {
+        Value::object(data.members().into_iter().map(|(name, value)| {
+            let shorter = cut.iter().find(|(cut, _)| *cut == name).and_then(|(_, cut)| value.text().map(|it| cut(&it)));
+            (name, shorter.map_or(value, |text| Value::string(&text)))
+        }))
+    } else {
+        data.clone()
+    };
+    if data.size() <= DATA {
+        return data;
+    }
+    let note =
+        |value: &Value| Value::string(&format!("left out: {} bytes, more than an error may bring", value.size()));
+    // What is small says where it happened and stays.
+    let small = |value: &Value| value.size() <= TRACEBACK + TYPE;
+    let members = data.members();
+    if members.is_empty() || members.len() > 16 {
+        return Value::object([("data", note(&data))]);
+    }
+    Value::object(members.into_iter().map(|(name, value)| {
+        let value = if small(&value) { value } else { note(&value) };
+        (beginning(&name, TYPE), value)
+    }))
+}
+
+fn beginning(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let kept = text.floor_char_boundary(most);
+    format!("{}… ({} bytes more)", &text[..kept], text.len() - kept)
+}
+
+fn end(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let from = text.ceil_char_boundary(text.len() - most);
+    format!("({from} bytes before) …{}", &text[from..])
+}
+
+#[cfg(test)]
+mod tests {
+    use stepflow_protocol::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn what_is_small_stays_as_it_is() {
+        let error = FlowError::new(ErrorKind::ComponentFailed, "no").with([("type", Value::string("E"))]);
+        assert_eq!(bounded(error.clone()), error);
+    }
+
+    #[test]
+    fn what_is_too_large_is_cut_and_says_so() {
+        let long = "é".repeat(2 << 20);
+        let error = FlowError::new(ErrorKind::ComponentFailed, &long).with([
+            ("type", Value::string(&long)),
+            ("traceback", Value::string(&format!("{long}the end"))),
+            ("data", Value::string(&long)),
+            ("step", Value::string("a")),
+        ]);
+        let cut = bounded(error);
+        assert!(cut.message.len() < MESSAGE + 64 && cut.message.ends_with("bytes more)"));
+        let data = cut.data.unwrap();
+        let text = |name: &str| data.field(name).unwrap().text().unwrap();
+        assert!(text("type").len() < TYPE + 64 && text("type").ends_with("bytes more)"));
+        assert!(text("traceback").starts_with('(') && text("traceback").ends_with("the end"));
+        assert!(text("data").starts_with("left out: 4194306 bytes"), "{}", text("data"));
+        assert_eq!(text("step"), "a");
+    }
+
+    #[test]
+    fn data_of_any_shape_is_bounded() {
+        let long = Value::string(&"x".repeat(DATA));
+        let many = Value::object((0..100_000).map(|index| (index.to_string(), Value::string("0123456789"))));
+        for data in
+            [long.clone(), Value::array([long.clone()]), many, Value::object([("k".repeat(DATA), Value::null())])]
+        {
+            let error = FlowError { data: Some(data), ..FlowError::new(ErrorKind::ComponentFailed, "no") };
+            assert!(bounded(error).data.unwrap().size() <= DATA);
+        }
+    }
+}
