@@ -2,17 +2,23 @@
 
 use stepflow_protocol::{FlowError, Value};
 
-/// The most bytes of a message. A worker of ours sends no more.
+/// The most characters of a message. A worker of ours sends no more.
 const MESSAGE: usize = 64 << 10;
 
-/// The most bytes of what a failure is called.
+/// The most characters of what a failure is called.
 const TYPE: usize = 1 << 10;
 
-/// The most bytes of a traceback.
-const TRACEBACK: usize = 64 << 10;
+/// The most characters of a traceback.
+const TRACEBACK: usize = 32 << 10;
+
+/// The most characters of a remark that something was cut, which does not count.
+const REMARK: usize = 64;
 
 /// The most bytes of all that an error brings along.
 const DATA: usize = 1 << 20;
+
+/// The most members that such data may have to be cut one by one.
+const MEMBERS: usize = 8;
 
 /// The error, cut where it is larger than that. What is cut says so.
 pub(super) fn bounded(error: FlowError) -> FlowError {
@@ -37,12 +43,12 @@ fn bounded_data(data: &Value) -> Value {
     }
     let note =
         |value: &Value| Value::string(&format!("left out: {} bytes, more than an error may bring", value.size()));
-    // What is small says where it happened and stays.
-    let small = |value: &Value| value.size() <= TRACEBACK + TYPE;
     let members = data.members();
-    if members.is_empty() || members.len() > 16 {
+    if members.is_empty() || members.len() > MEMBERS {
         return Value::object([("data", note(&data))]);
     }
+    // What is small says where it happened and stays.
+    let small = |value: &Value| value.size() < DATA / MEMBERS - 8 * TYPE;
     Value::object(members.into_iter().map(|(name, value)| {
         let value = if small(&value) { value } else { note(&value) };
         (beginning(&name, TYPE), value)
@@ -50,19 +56,18 @@ fn bounded_data(data: &Value) -> Value {
 }
 
 fn beginning(text: &str, most: usize) -> String {
-    if text.len() <= most {
-        return text.to_owned();
+    match text.char_indices().nth(most).filter(|_| text.chars().nth(most + REMARK).is_some()) {
+        None => text.to_owned(),
+        Some((kept, _)) => format!("{}… ({} bytes more)", &text[..kept], text.len() - kept),
     }
-    let kept = text.floor_char_boundary(most);
-    format!("{}… ({} bytes more)", &text[..kept], text.len() - kept)
 }
 
 fn end(text: &str, most: usize) -> String {
-    if text.len() <= most {
-        return text.to_owned();
+    let from = text.char_indices().rev().nth(most).filter(|_| text.chars().rev().nth(most + REMARK).is_some());
+    match from {
+        None => text.to_owned(),
+        Some((from, _)) => format!("({from} bytes before) …{}", &text[from..]),
     }
-    let from = text.ceil_char_boundary(text.len() - most);
-    format!("({from} bytes before) …{}", &text[from..])
 }
 
 #[cfg(test)]
@@ -87,10 +92,11 @@ mod tests {
             ("step", Value::string("a")),
         ]);
         let cut = bounded(error);
-        assert!(cut.message.len() < MESSAGE + 64 && cut.message.ends_with("bytes more)"));
+        assert_eq!(bounded(cut.clone()), cut);
+        assert!(cut.message.chars().count() < MESSAGE + REMARK && cut.message.ends_with("bytes more)"));
         let data = cut.data.unwrap();
         let text = |name: &str| data.field(name).unwrap().text().unwrap();
-        assert!(text("type").len() < TYPE + 64 && text("type").ends_with("bytes more)"));
+        assert!(text("type").chars().count() < TYPE + REMARK && text("type").ends_with("bytes more)"));
         assert!(text("traceback").starts_with('(') && text("traceback").ends_with("the end"));
         assert!(text("data").starts_with("left out: 4194306 bytes"), "{}", text("data"));
         assert_eq!(text("step"), "a");

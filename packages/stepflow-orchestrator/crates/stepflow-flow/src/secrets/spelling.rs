@@ -9,7 +9,7 @@ pub(super) fn all(text: &str) -> Vec<String> {
     let json = Value::string(text);
     let json = unquoted(json.as_str());
     let escaped = text.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
-    let repr = spelled(&escaped, char::is_control, python_escape);
+    let repr = spelled(&escaped, is_unprintable, python_escape);
     let mut found = vec![text.to_owned(), percent_encoded(text, "/"), percent_encoded(text, "")];
     found.push(percent_encoded(text, "").replace("%20", "+"));
     for repr in [repr.replace('\'', "\\'"), repr] {
@@ -33,6 +33,12 @@ pub(super) fn unquoted(json: &str) -> &str {
 
 fn spelled(text: &str, special: impl Fn(char) -> bool, escape: impl Fn(char) -> String) -> String {
     text.chars().map(|c| if special(c) { escape(c) } else { c.to_string() }).collect()
+}
+
+/// Whether `repr` escapes it: control characters, spaces of other kinds, what has no form.
+fn is_unprintable(character: char) -> bool {
+    // Not as the first character, where a combining one would be escaped, too.
+    character.is_control() || is_foreign(character) && format!("x{character}").escape_debug().count() > 2
 }
 
 fn is_foreign(character: char) -> bool {

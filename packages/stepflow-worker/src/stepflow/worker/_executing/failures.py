@@ -130,7 +130,9 @@ def _message_of(error: BaseException) -> str:
 def _traceback_of(error: BaseException) -> str:
     lines = traceback.format_exception(type(error), error, user_frames(error.__traceback__))
     # A long message must not push the frames out; it stands beside the traceback.
-    parts = (part if len(part) <= _PART_LIMIT else f"{_beginning(part, _PART_LIMIT)}\n" for part in lines)
+    parts = (
+        part if len(part) <= _PART_LIMIT else f"{_beginning(part, _PART_LIMIT)}\n" for part in lines
+    )
     return _text(_end("".join(parts), TRACEBACK_LIMIT))
 
 
