@@ -27,17 +27,7 @@ pub(super) fn bounded(error: FlowError) -> FlowError {
 }
 
 fn bounded_data(data: &Value) -> Value {
-    let cut: [(&str, fn(&str) -> String); 2] =
-        [("type", |text| beginning(text, TYPE)), ("traceback", |text| end(text, TRACEBACK))];
-    let too_long = |name: &str, most: usize| data.field(name).is_some_and(|text| text.size() > most);
-    let data = if too_long("type", TYPE) || too_long("traceback", TRACEBACK) {
-        Value::object(data.members().into_iter().map(|(name, value)| {
-            let shorter = cut.iter().find(|(cut, _)| *cut == name).and_then(|(_, cut)| value.text().map(|it| cut(&it)));
-            (name, shorter.map_or(value, |text| Value::string(&text)))
-        }))
-    } else {
-        data.clone()
-    };
+    let data = with_texts_cut(data);
     if data.size() <= DATA {
         return data;
     }
@@ -52,6 +42,22 @@ fn bounded_data(data: &Value) -> Value {
     Value::object(members.into_iter().map(|(name, value)| {
         let value = if small(&value) { value } else { note(&value) };
         (beginning(&name, TYPE), value)
+    }))
+}
+
+fn with_texts_cut(data: &Value) -> Value {
+    let too_long = |name: &str, most: usize| data.field(name).is_some_and(|text| text.size() > most);
+    if !too_long("type", TYPE) && !too_long("traceback", TRACEBACK) {
+        return data.clone();
+    }
+    let cut = |name: &str, value: Value| match (name, value.text()) {
+        ("type", Some(text)) => Value::string(&beginning(&text, TYPE)),
+        ("traceback", Some(text)) => Value::string(&end(&text, TRACEBACK)),
+        _ => value,
+    };
+    Value::object(data.members().into_iter().map(|(name, value)| {
+        let value = cut(&name, value);
+        (name, value)
     }))
 }
 
