@@ -253,6 +253,13 @@ fn errors_quote_no_secrets_in_their_messages_and_data() {
 }
 
 #[test]
+fn two_names_that_are_hidden_stay_two() {
+    let error = FlowError::new(ErrorKind::ComponentFailed, "no").with([("data", value(r#"{"sesame":1,"hunter":2}"#))]);
+    let shown = mask(r#"["sesame","hunter"]"#).error(error);
+    assert_eq!(shown.data.unwrap().as_str(), r#"{"data":{"[REDACTED]":1,"[REDACTED] 2":2}}"#);
+}
+
+#[test]
 fn an_output_is_secret_where_it_is_taken_from_secrets_or_marked() {
     let plan = plan(&format!(
         "{SCHEMAS}    output: {{properties: {{pin: {{is_secret: true}}}}}}\nsteps: []\noutput: {{token: {{$variable: token}}, pin: 1, lang: {{$variable: lang}}}}"

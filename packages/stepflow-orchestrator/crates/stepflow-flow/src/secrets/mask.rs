@@ -125,7 +125,9 @@ impl Finder<'_> {
     fn value(&self, value: &Value) -> Value {
         match value.kind() {
             Kind::Object => {
-                Value::object(value.members().into_iter().map(|(key, member)| (self.text(&key), self.value(&member))))
+                let mut names = BTreeSet::new();
+                let members = value.members().into_iter();
+                Value::object(members.map(|(key, member)| (unlike(&mut names, self.text(&key)), self.value(&member))))
             }
             Kind::Array => Value::array(value.elements().iter().map(|element| self.value(element))),
             Kind::String => value.text().map_or_else(|| value.clone(), |text| Value::string(&self.text(&text))),
@@ -133,6 +135,15 @@ impl Finder<'_> {
             Kind::Number | Kind::Null | Kind::Bool => value.clone(),
         }
     }
+}
+
+/// The name, made unlike those before it: two that are hidden must not become one.
+fn unlike(names: &mut BTreeSet<String>, name: String) -> String {
+    let mut others = (2_u32..).map(|number| format!("{name} {number}"));
+    let free = if names.contains(&name) { others.find(|other| !names.contains(other)) } else { None };
+    let unlike = free.unwrap_or(name);
+    names.insert(unlike.clone());
+    unlike
 }
 
 /// Whether this part of a text is no part of a longer word.
