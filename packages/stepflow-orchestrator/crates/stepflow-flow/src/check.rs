@@ -10,7 +10,6 @@ use std::collections::{HashMap, HashSet};
 
 pub(crate) use findings::{Finding, Findings};
 use indexmap::IndexSet;
-use serde_json::Value as Json;
 use stepflow_protocol::Segment;
 
 use crate::diagnostics::Code;
@@ -19,6 +18,7 @@ use crate::evaluate::StepIndex;
 use crate::expression::{Expression, Reference};
 use crate::node::Node;
 use crate::path::Path;
+use crate::schema::document::Document;
 use crate::schema::with_flow_definitions;
 use crate::suggest;
 use crate::variables::Variables;
@@ -107,8 +107,8 @@ fn check_reachable(flow: &Flow, mentioned: &[bool], findings: &mut Findings) {
 }
 
 /// The schema of a part of the flow, for paths to be compared with.
-fn contract(flow: &Flow, part: &str) -> Option<Json> {
-    with_flow_definitions(&flow.schemas.part(part)?, &flow.schemas).ok()
+fn contract(flow: &Flow, part: &str) -> Option<Document> {
+    Document::of(with_flow_definitions(&flow.schemas.part(part)?, &flow.schemas).ok()?)
 }
 
 /// A step's reference to another one.
@@ -140,8 +140,8 @@ struct Walk<'a, 'f> {
     /// Variables that were reported as used without any declaration: each once.
     undeclared: HashSet<&'a str>,
     /// The schemas of the input and of the variables.
-    input: Option<Json>,
-    contents: Option<Json>,
+    input: Option<Document>,
+    contents: Option<Document>,
     /// Paths that were reported as leading nowhere: each once.
     doubtful: HashSet<(&'static str, Path)>,
     guesses: usize,

@@ -1,5 +1,7 @@
 //! JSON Schemas, compiled once: is this value what was asked for, and if not, in what place and in which way.
 
+pub mod document;
+
 use std::fmt;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
@@ -136,18 +138,22 @@ fn tree(schema: &Value) -> Result<Json, InvalidSchema> {
 
 /// The tree of a schema that may refer to the flow's shared definitions.
 pub(crate) fn with_flow_definitions(schema: &Value, schemas: &Schemas) -> Result<Json, InvalidSchema> {
-    with_shared(tree(schema)?, schemas)
+    tree(&beside_flow_definitions(schema, schemas))
 }
 
 /// The schema with the flow's section beside its own keywords, so that references into either find their target.
-fn with_shared(schema: Json, schemas: &Schemas) -> Result<Json, InvalidSchema> {
-    let Json::Object(mut members) = schema else { return Ok(schema) };
-    let section = tree(schemas.value())?;
-    if let Some(definitions) = section.get("$defs") {
-        members.entry("$defs").or_insert_with(|| definitions.clone());
+pub(crate) fn beside_flow_definitions(schema: &Value, schemas: &Schemas) -> Value {
+    if schema.kind() != Kind::Object {
+        return schema.clone();
     }
-    members.entry("schemas").or_insert(section);
-    Ok(Json::Object(members))
+    let mut members = schema.members();
+    let shared = [("$defs", schemas.value().field("$defs")), ("schemas", Some(schemas.value().clone()))];
+    for (key, value) in shared {
+        if let Some(value) = value.filter(|_| schema.field(key).is_none()) {
+            members.push((key.to_owned(), value));
+        }
+    }
+    Value::object(members)
 }
 
 fn invalid(error: &ValidationError<'_>) -> InvalidSchema {

@@ -1,9 +1,14 @@
 //! The variables that a flow declares, and the values they have when nobody gives them one.
 
+use std::collections::HashMap;
+
 use indexmap::IndexMap;
+use serde_json::Value as Json;
 use stepflow_protocol::{Kind, Value};
 
 use crate::document::Schemas;
+use crate::schema::beside_flow_definitions;
+use crate::schema::document::{Declared, Document};
 use crate::secrets::Secrets;
 
 /// Declared variables by name, in the order of their declaration.
@@ -23,9 +28,28 @@ pub struct Variable {
     pub required: bool,
     /// Whether it is a secret, or has one in it.
     pub is_secret: bool,
+    /// The types that its schema names; none for any.
+    pub types: Vec<String>,
 }
 
 impl Variable {
+    fn of(schema: &Declared<'_>, required: bool, is_secret: bool, written: &Written) -> Self {
+        let implied = || if required { None } else { implied_default(schema.get("type")?) };
+        Self {
+            default: schema.get("default").and_then(|default| written.value(default)).or_else(implied),
+            env_var: schema.get("env_var").and_then(Json::as_str).map(str::to_owned),
+            required,
+            is_secret,
+            types: types(schema.get("type")),
+        }
+    }
+
+    /// Whether values of this type are among those that its schema names.
+    #[must_use]
+    pub fn takes(&self, r#type: &str) -> bool {
+        self.types.iter().any(|one| one == r#type)
+    }
+
     /// The environment variable that it is taken from when the environment is asked: its `env_var`, else
     /// `STEPFLOW_VAR_` and its name in capitals.
     #[must_use]
@@ -39,24 +63,23 @@ impl Variables {
     #[must_use]
     pub fn of(schemas: &Schemas) -> Self {
         let Some(schema) = schemas.part("variables") else { return Self::default() };
+        let whole = beside_flow_definitions(&schema, schemas);
+        let document = whole.to_json().ok().and_then(Document::of);
+        let Some(document) = document else { return Self { declared: Some(IndexMap::new()) } };
         let secrets = Secrets::of_flow(schemas, "variables");
-        let required: Vec<String> = schema
-            .field("required")
-            .map(|names| names.elements().iter().filter_map(Value::text).collect())
-            .unwrap_or_default();
-        let properties = schema.field("properties").map(|properties| properties.members()).unwrap_or_default();
-        let declared = properties.into_iter().map(|(name, property)| {
-            let required = required.contains(&name);
-            let implied = || if required { None } else { implied_default(&property) };
-            let variable = Variable {
-                default: property.field("default").or_else(implied),
-                env_var: property.field("env_var").and_then(|env_var| env_var.text()),
-                required,
-                is_secret: !secrets.field(&name).is_none(),
+        let written = Written { whole, pointers: document.pointers() };
+        let declared = document.root().map(|root| root.declared());
+        let declared = declared.map(|schema| {
+            let required: Vec<&str> =
+                schema.all("required").filter_map(Json::as_array).flatten().filter_map(Json::as_str).collect();
+            let variable = |name: &str| {
+                let required = required.contains(&name);
+                let is_secret = !secrets.field(name).is_none();
+                (name.to_owned(), Variable::of(&schema.property(name), required, is_secret, &written))
             };
-            (name, variable)
+            schema.names().into_iter().map(variable).collect()
         });
-        Self { declared: Some(declared.collect()) }
+        Self { declared: Some(declared.unwrap_or_default()) }
     }
 
     /// Whether the flow declares its variables at all.
@@ -107,17 +130,37 @@ impl Variables {
     }
 }
 
-/// The default of an optional variable that states none.
-fn implied_default(property: &Value) -> Option<Value> {
-    let kind = property.field("type")?;
-    if kind.kind() == Kind::Array {
-        let nullable = kind.elements().iter().any(|one| one.text().as_deref() == Some("null"));
-        return nullable.then(Value::null);
+/// The schema as its author wrote it: what was read for following references has lost the digits of large numbers.
+struct Written {
+    whole: Value,
+    pointers: HashMap<*const Json, String>,
+}
+
+impl Written {
+    fn value(&self, json: &Json) -> Option<Value> {
+        let pointer = self.pointers.get(&std::ptr::from_ref(json))?;
+        pointer.split('/').skip(1).try_fold(self.whole.clone(), |value, segment| match value.kind() {
+            Kind::Array => value.elements().into_iter().nth(segment.parse().ok()?),
+            _ => value.field(&segment.replace("~1", "/").replace("~0", "~")),
+        })
     }
-    match kind.text()?.as_str() {
-        "string" => Some(Value::string("")),
-        "number" | "integer" => Some(Value::from(0_i64)),
-        "boolean" => Some(Value::from(false)),
+}
+
+fn types(written: Option<&Json>) -> Vec<String> {
+    let several = written.and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
+    written.and_then(Json::as_str).into_iter().chain(several).map(str::to_owned).collect()
+}
+
+/// The default of an optional variable that states none.
+fn implied_default(kind: &Json) -> Option<Value> {
+    match kind {
+        Json::Array(kinds) => kinds.iter().any(|one| one == "null").then(Value::null),
+        Json::String(kind) => match kind.as_str() {
+            "string" => Some(Value::string("")),
+            "number" | "integer" => Some(Value::from(0_i64)),
+            "boolean" => Some(Value::from(false)),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json};
 use stepflow_protocol::Segment;
 
 use crate::path::Path;
+use crate::schema::document::{Document, Subschema};
 use crate::suggest;
 
 /// Why a path leads nowhere.
@@ -17,66 +18,52 @@ pub(super) struct Contradiction {
 const OPEN: [&str; 8] =
     ["allOf", "anyOf", "oneOf", "not", "if", "patternProperties", "unevaluatedProperties", "$dynamicRef"];
 
-/// The references that are followed for one value.
-const MAX_REFERENCES: usize = 16;
-
 /// What in the schema contradicts the path, when something does.
-pub(super) fn contradiction(schema: &Json, path: &[Segment]) -> Option<Contradiction> {
-    let mut here = resolved(schema, schema)?;
+pub(super) fn contradiction(schema: &Document, path: &[Segment]) -> Option<Contradiction> {
+    let mut here = schema.root()?.followed()?;
     for (depth, segment) in path.iter().enumerate() {
-        let object = here.as_object()?;
+        let object = here.contents().as_object()?;
         if OPEN.iter().any(|keyword| object.contains_key(*keyword)) {
             return None;
         }
         let so_far = Path::from(path[..depth].to_vec());
         let next = match segment {
-            Segment::Field(name) => member(object, name, &so_far),
-            Segment::Index(index) => element(object, *index, &so_far),
+            Segment::Field(name) => member(&here, object, name, &so_far),
+            Segment::Index(index) => element(&here, object, *index, &so_far),
         };
         match next {
-            Ok(next) => here = resolved(schema, next?)?,
+            Ok(next) => here = next?.followed()?,
             Err(contradiction) => return Some(contradiction),
         }
     }
     None
 }
 
-/// The schema that a reference inside the document leads to.
-fn resolved<'s>(root: &'s Json, mut schema: &'s Json) -> Option<&'s Json> {
-    for _ in 0..MAX_REFERENCES {
-        let Some(reference) = schema.get("$ref") else { return Some(schema) };
-        schema = root.pointer(reference.as_str()?.strip_prefix('#')?)?;
-    }
-    None
-}
+type Next<'s> = Result<Option<Subschema<'s>>, Contradiction>;
 
-type Next<'s> = Result<Option<&'s Json>, Contradiction>;
-
-fn member<'s>(schema: &'s Map<String, Json>, name: &str, at: &Path) -> Next<'s> {
-    check_type(schema, "object", "members", at)?;
-    let properties = schema.get("properties").and_then(Json::as_object);
-    if let Some(property) = properties.and_then(|properties| properties.get(name)) {
+fn member<'s>(schema: &Subschema<'s>, object: &Map<String, Json>, name: &str, at: &Path) -> Next<'s> {
+    check_type(object, "object", "members", at)?;
+    if let Some(property) = schema.property(name) {
         return Ok(Some(property));
     }
     let near = || {
+        let properties = object.get("properties").and_then(Json::as_object);
         let names = properties.into_iter().flatten().map(|(name, _)| name.as_str());
         suggest::nearest(name, names).map(str::to_owned)
     };
     let problem = || format!("the schema of `{at}` does not name `{name}`");
-    match schema.get("additionalProperties") {
+    match object.get("additionalProperties") {
         Some(Json::Bool(false)) => Err(Contradiction { problem: problem(), near: near() }),
-        Some(other @ Json::Object(_)) => Ok(Some(other)),
-        Some(_) => Ok(None),
+        Some(_) => Ok(schema.keyword("additionalProperties").filter(|next| next.contents().is_object())),
         // An object may have more than its schema names; a near name tells that this was meant.
         None => near().map_or(Ok(None), |near| Err(Contradiction { problem: problem(), near: Some(near) })),
     }
 }
 
-fn element<'s>(schema: &'s Map<String, Json>, index: u64, at: &Path) -> Next<'s> {
-    check_type(schema, "array", "elements", at)?;
-    let first = schema.get("prefixItems").and_then(Json::as_array);
-    let prefixed = first.and_then(|first| first.get(usize::try_from(index).ok()?));
-    Ok(prefixed.or_else(|| schema.get("items")).filter(|next| next.is_object()))
+fn element<'s>(schema: &Subschema<'s>, object: &Map<String, Json>, index: u64, at: &Path) -> Next<'s> {
+    check_type(object, "array", "elements", at)?;
+    let prefixed = usize::try_from(index).ok().and_then(|index| schema.prefix_item(index));
+    Ok(prefixed.or_else(|| schema.keyword("items")).filter(|next| next.contents().is_object()))
 }
 
 fn check_type(schema: &Map<String, Json>, wanted: &str, what: &str, at: &Path) -> Result<(), Contradiction> {

@@ -71,10 +71,9 @@ fn document(args: &VariableArgs, secrets: &Secrets) -> Result<Vec<(String, Value
 /// A text as the value of a variable: itself when the variable is declared as a string, else what it is as JSON, else
 /// itself.
 fn value_of(plan: &Plan, name: &str, text: &str) -> Value {
-    let declared = plan.flow.schemas.part("variables").and_then(|schema| schema.field("properties")?.field(name));
-    let kind = declared.and_then(|schema| schema.field("type")?.text());
+    let is_text = plan.variables().get(name).is_some_and(|variable| variable.types == ["string"]);
     match Value::parse(text) {
-        Ok(value) if kind.as_deref() != Some("string") => value,
+        Ok(value) if !is_text => value,
         _ => Value::string(text),
     }
 }

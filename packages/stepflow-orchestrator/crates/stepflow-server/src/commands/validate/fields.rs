@@ -2,6 +2,7 @@
 //! component would never see.
 
 use serde_json::Value as Schema;
+use stepflow_flow::schema::document::{Document, Subschema};
 use stepflow_flow::{Code, Diagnostic, Expression, Flow, Loaded, Path, suggest};
 use stepflow_hosts::Router;
 use stepflow_protocol::{Kind, Value};
@@ -14,14 +15,14 @@ const NAMED: usize = 8;
 
 /// A diagnostic for each field that no schema names.
 pub fn unknown(flow: &Flow, loaded: &Loaded, router: &Router, catalog: &Catalog) -> Vec<Diagnostic> {
-    let mut search = Search { found: Vec::new(), loaded, root: Schema::Null, component: String::new() };
+    let mut search = Search { found: Vec::new(), loaded, component: String::new() };
     subflow::each_step(flow, &Path::root(), &mut |step, place| {
         // Where the input decides on the plugin, nobody knows yet which schema counts.
         let routes = router.routes(&step.component);
         let [only] = routes.as_slice() else { return };
         let Some(schema) = catalog.find(only).and_then(|listed| listed.info.input_schema.as_ref()) else { return };
-        let Ok(schema) = schema.to_json() else { return };
-        search.root = schema.clone();
+        let Some(document) = schema.to_json().ok().and_then(Document::of) else { return };
+        let Some(schema) = document.root() else { return };
         search.component.clone_from(&step.component);
         search.expression(&step.input, &schema, &place.clone().field("input"));
     });
@@ -31,18 +32,16 @@ pub fn unknown(flow: &Flow, loaded: &Loaded, router: &Router, catalog: &Catalog)
 struct Search<'a> {
     found: Vec<Diagnostic>,
     loaded: &'a Loaded,
-    /// The schema in which references begin.
-    root: Schema,
     component: String,
 }
 
 impl Search<'_> {
-    fn expression(&mut self, expression: &Expression, schema: &Schema, at: &Path) {
+    fn expression(&mut self, expression: &Expression, schema: &Subschema<'_>, at: &Path) {
         match expression {
             Expression::Literal(value) => self.value(value, schema, at),
             Expression::Escaped(value) => self.value(value, schema, &at.clone().field("$literal")),
             Expression::Object(members) => {
-                let Some(object) = Object::of(schema, &self.root) else { return };
+                let Some(object) = Object::of(schema) else { return };
                 for (key, member) in members {
                     match object.property(key) {
                         Some(property) => self.expression(member, &property, &at.clone().field(key)),
@@ -51,7 +50,7 @@ impl Search<'_> {
                 }
             }
             Expression::Array(items) => {
-                let Some(schema) = elements(schema, &self.root) else { return };
+                let Some(schema) = elements(schema) else { return };
                 for (index, item) in items.iter().enumerate() {
                     self.expression(item, &schema, &at.clone().index(index));
                 }
@@ -65,10 +64,10 @@ impl Search<'_> {
         }
     }
 
-    fn value(&mut self, value: &Value, schema: &Schema, at: &Path) {
+    fn value(&mut self, value: &Value, schema: &Subschema<'_>, at: &Path) {
         match value.kind() {
             Kind::Object => {
-                let Some(object) = Object::of(schema, &self.root) else { return };
+                let Some(object) = Object::of(schema) else { return };
                 for (key, member) in value.members() {
                     match object.property(&key) {
                         Some(property) => self.value(&member, &property, &at.clone().field(&key)),
@@ -77,7 +76,7 @@ impl Search<'_> {
                 }
             }
             Kind::Array => {
-                let Some(schema) = elements(schema, &self.root) else { return };
+                let Some(schema) = elements(schema) else { return };
                 for (index, element) in value.elements().iter().enumerate() {
                     self.value(element, &schema, &at.clone().index(index));
                 }
@@ -86,7 +85,7 @@ impl Search<'_> {
         }
     }
 
-    fn report(&mut self, object: &Object, key: &str, around: &Path) {
+    fn report(&mut self, object: &Object<'_>, key: &str, around: &Path) {
         let names: Vec<&str> = object.properties.keys().map(String::as_str).collect();
         let message = format!("`{}` takes no field `{key}`", self.component);
         let help = match suggest::nearest(key, names.iter().copied()) {
@@ -105,44 +104,35 @@ impl Search<'_> {
 }
 
 /// An object schema that says which members there are.
-struct Object {
-    properties: serde_json::Map<String, Schema>,
+struct Object<'d> {
+    schema: Subschema<'d>,
+    properties: &'d serde_json::Map<String, Schema>,
 }
 
-impl Object {
+impl<'d> Object<'d> {
     /// `None` when the schema leaves open what else may be there, or is not one plain object.
-    fn of(schema: &Schema, root: &Schema) -> Option<Self> {
-        let schema = resolved(schema, root)?;
-        let open = match schema.get("additionalProperties") {
+    fn of(schema: &Subschema<'d>) -> Option<Self> {
+        let schema = schema.followed()?;
+        let written = schema.contents();
+        let open = match written.get("additionalProperties") {
             None | Some(Schema::Bool(false)) => false,
             Some(_) => true,
         };
         let composed = ["patternProperties", "allOf", "anyOf", "oneOf", "if", "$ref", "$dynamicRef"];
-        if open || composed.iter().any(|keyword| schema.get(keyword).is_some()) {
+        if open || composed.iter().any(|keyword| written.get(keyword).is_some()) {
             return None;
         }
-        Some(Self { properties: schema.get("properties")?.as_object()?.clone() })
+        Some(Self { properties: written.get("properties")?.as_object()?, schema })
     }
 
-    fn property(&self, name: &str) -> Option<Schema> {
-        self.properties.get(name).cloned()
+    fn property(&self, name: &str) -> Option<Subschema<'d>> {
+        self.schema.property(name)
     }
 }
 
 /// The schema of an array's elements.
-fn elements(schema: &Schema, root: &Schema) -> Option<Schema> {
-    resolved(schema, root)?.get("items").cloned()
-}
-
-/// The schema that a reference inside the document leads to; itself when it is none.
-fn resolved<'a>(schema: &'a Schema, root: &'a Schema) -> Option<&'a Schema> {
-    let mut schema = schema;
-    // References may lead in circles; nobody nests them deeper.
-    for _ in 0..16 {
-        let Some(reference) = schema.get("$ref").and_then(Schema::as_str) else { return Some(schema) };
-        schema = root.pointer(reference.strip_prefix('#')?)?;
-    }
-    None
+fn elements<'d>(schema: &Subschema<'d>) -> Option<Subschema<'d>> {
+    schema.followed()?.keyword("items")
 }
 
 #[cfg(test)]
@@ -152,7 +142,9 @@ mod tests {
     use super::*;
 
     fn names(schema: &Schema) -> Option<Vec<String>> {
-        Object::of(schema, schema).map(|object| object.properties.keys().cloned().collect())
+        let document = Document::of(schema.clone()).unwrap();
+        let object = Object::of(&document.root().unwrap())?;
+        Some(object.properties.keys().cloned().collect())
     }
 
     #[test]
@@ -172,9 +164,14 @@ mod tests {
 
     #[test]
     fn references_are_followed_and_circles_end() {
-        let schema =
-            json!({"$ref": "#/$defs/In", "$defs": {"In": {"properties": {"n": {}}}, "O": {"$ref": "#/$defs/O"}}});
-        assert_eq!(names(&schema), Some(vec!["n".to_owned()]));
-        assert!(resolved(&json!({"$ref": "#/$defs/O"}), &schema).is_none());
+        let with = |reference: &str| {
+            json!({"$ref": reference, "$defs": {
+                "In": {"$anchor": "in", "properties": {"n": {}}}, "Chain": {"$ref": "#in"}, "O": {"$ref": "#/$defs/O"}
+            }})
+        };
+        for reference in ["#/$defs/In", "#in", "#/$defs/Chain"] {
+            assert_eq!(names(&with(reference)), Some(vec!["n".to_owned()]), "{reference}");
+        }
+        assert_eq!(names(&with("#/$defs/O")), None);
     }
 }
