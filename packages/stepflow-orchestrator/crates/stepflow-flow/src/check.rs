@@ -16,6 +16,7 @@ use crate::diagnostics::Code;
 use crate::document::{Flow, Step};
 use crate::evaluate::StepIndex;
 use crate::expression::{Expression, Reference};
+use crate::fix::Repair;
 use crate::node::Node;
 use crate::path::Path;
 use crate::schema::document::Document;
@@ -89,7 +90,7 @@ fn check_components(flow: &Flow, findings: &mut Findings) {
         let named = step.component.trim();
         findings.push(match named.is_empty() {
             true => finding.help("name a component such as `/builtin/noop`"),
-            false => finding.help(format!("write `/{named}`")),
+            false => finding.help(format!("write `/{named}`")).repair(Repair::Rename(format!("/{named}"))),
         });
     }
 }

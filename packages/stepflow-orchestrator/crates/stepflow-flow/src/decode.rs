@@ -4,9 +4,11 @@ mod expression;
 mod lookalike;
 mod old;
 mod on_error;
+mod sections;
 
 pub(crate) use expression::is_expression;
 pub use on_error::backoff;
+pub(crate) use sections::modern;
 
 use indexmap::IndexMap;
 use stepflow_protocol::Value;
@@ -16,7 +18,7 @@ use crate::document::{ExampleInput, Flow, Schemas, Step, TestCase, TestConfig};
 use crate::expression::Expression;
 use crate::node::{Content, Node};
 
-/// The flow that a tree holds, as far as it holds one.
+/// The flow that a [`modern`] tree holds, as far as it holds one.
 pub(crate) fn flow(decoder: &mut Decoder, root: &Node) -> Option<Flow> {
     let Content::Object(_) = root.content else {
         let help = if root.is_null() { "the document is empty; " } else { "" };
@@ -94,9 +96,7 @@ fn metadata(decoder: &mut Decoder, fields: &mut Fields<'_>) -> IndexMap<String, 
 
 fn schemas(decoder: &mut Decoder, node: &Node) -> Option<Schemas> {
     let Content::Object(_) = node.content else { return decoder.mismatch(node, "an object") };
-    if node.get("properties").is_none_or(Node::is_null) {
-        old::report_bare_schemas(decoder, node);
-    }
+    old::report_bare_schemas(decoder, node);
     Some(Schemas::new(node.to_value()))
 }
 

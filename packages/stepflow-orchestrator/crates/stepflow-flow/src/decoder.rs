@@ -6,6 +6,7 @@ use stepflow_protocol::{Kind, Value};
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::duration::TimeSpan;
+use crate::fix::Repair;
 use crate::node::{Content, Entry, Node};
 use crate::path::{Path, Segment};
 use crate::source::Span;
@@ -168,7 +169,8 @@ impl Decoder {
         let all: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
         let near = suggest::nearest(text, words.iter().map(|(word, _)| *word));
         let message = format!("`{text}` is none of {}", all.join(", "));
-        let reported = self.report(Code::InvalidType, node.span, message);
+        let only = suggest::only(text, words.iter().map(|(word, _)| *word)).map(|only| Repair::Rename(only.to_owned()));
+        let reported = self.report(Code::InvalidType, node.span, message).repair(only);
         if let Some(near) = near {
             reported.help(format!("did you mean `{near}`?"));
         }
@@ -226,6 +228,14 @@ impl Decoder {
 pub struct Reported<'d>(Option<&'d mut Diagnostic>);
 
 impl Reported<'_> {
+    /// Adds how it can be mended, where one answer is right.
+    pub(crate) fn repair(mut self, repair: Option<Repair>) -> Self {
+        if let Some(diagnostic) = &mut self.0 {
+            diagnostic.repair = repair;
+        }
+        self
+    }
+
     /// Adds what to do about it.
     pub fn help(self, help: impl Into<String>) {
         if let Some(diagnostic) = self.0 {
@@ -312,6 +322,16 @@ impl<'n> Fields<'n> {
         (2..=MAX_LISTED).contains(&keys.len()).then(|| keys.into_iter().collect::<Vec<_>>().join(", "))
     }
 
+    /// The key that a misspelt one must be: the only one that is near, not here yet, and not meant by another member.
+    fn right_key(&self, written: &str) -> Option<Repair> {
+        let only = |written: &str| suggest::only(written, self.known.iter().copied());
+        let right = only(written)?;
+        let taken = |entry: &Entry| entry.key == right || (entry.key != written && only(&entry.key) == Some(right));
+        let unknown = |entry: &&Entry| entry.key == right || !self.known.contains(&entry.key.as_str());
+        let free = !self.entries.iter().filter(unknown).any(taken);
+        free.then(|| Repair::Rename(right.to_owned()))
+    }
+
     /// Reports members under keys that nobody asked for: an error when one is nearly a key of ours, else a warning.
     pub fn close(self, decoder: &mut Decoder) {
         let keys = self.listed();
@@ -319,9 +339,16 @@ impl<'n> Fields<'n> {
         for entry in unknown.by_ref().take(MAX_UNKNOWN) {
             let near = suggest::nearest(&entry.key, self.known.iter().copied());
             decoder.inside(&entry.key, |decoder| match near {
-                Some(near) => decoder
-                    .report(Code::MisspeltKey, entry.key_span, format!("unknown key `{}`", entry.key))
-                    .help(format!("did you mean `{near}`?")),
+                Some(near) => {
+                    let help = match self.node.entry(near) {
+                        Some(_) => format!("`{near}` is here already: remove one of them"),
+                        None => format!("did you mean `{near}`?"),
+                    };
+                    decoder
+                        .report(Code::MisspeltKey, entry.key_span, format!("unknown key `{}`", entry.key))
+                        .repair(self.right_key(&entry.key))
+                        .help(help);
+                }
                 None => {
                     let message = format!("the key `{}` means nothing here", entry.key);
                     let reported = decoder.report(Code::UnknownKey, entry.key_span, message);

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::json;
 
+use crate::fix::{Fix, Repair};
 use crate::path::Path;
 use crate::source::{Lines, Position, Source, Span};
 
@@ -79,6 +80,8 @@ codes! {
     UnknownInputField = 1006, "unknownInputField";
     /// A text that looks like a reference or a way through objects, and is a text or one key.
     LooksLikeReference = 1007, "looksLikeReference";
+    /// A section of an older language that means exactly one thing today, and is read as that.
+    OldSection = 1008, "oldSection";
     /// The configuration asks for something that this release cannot do.
     NotBuilt = 1900, "notBuilt";
     /// A literal that is to be a flow and is none.
@@ -172,6 +175,10 @@ pub struct Diagnostic {
     pub label: Option<String>,
     /// What to do about it.
     pub help: Option<String>,
+    /// The changes to the text that mend it, where one answer is right.
+    pub fix: Option<Fix>,
+    /// How it can be mended, before the text is looked at.
+    pub(crate) repair: Option<Repair>,
 }
 
 impl Diagnostic {
@@ -187,6 +194,8 @@ impl Diagnostic {
             position: None,
             label: None,
             help: None,
+            fix: None,
+            repair: None,
         }
     }
 
@@ -226,6 +235,7 @@ impl Diagnostic {
             ("line", position.map(|position| json!(position.line))),
             ("column", position.map(|position| json!(position.column))),
             ("help", self.help.as_ref().map(|help| json!(help))),
+            ("fix", self.fix.as_ref().map(|fix| json!(fix.edits))),
         ];
         if let Some(members) = json.as_object_mut() {
             members.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
@@ -370,6 +380,15 @@ impl Diagnostics {
                 before = Some(lines.position_after(span.start, before));
             }
             diagnostic.position = diagnostic.span.and(before).map(|(_, position)| position);
+        }
+    }
+
+    /// Finds the changes to the text that mend what can be mended in one way.
+    pub(crate) fn find_fixes(&mut self, text: &[u8]) {
+        let Ok(text) = std::str::from_utf8(text) else { return };
+        for diagnostic in &mut self.kept {
+            let repair = diagnostic.repair.take();
+            diagnostic.fix = repair.zip(diagnostic.span).and_then(|(repair, span)| repair.in_text(text, span));
         }
     }
 

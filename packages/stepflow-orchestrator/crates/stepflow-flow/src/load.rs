@@ -1,5 +1,6 @@
 //! From a document's text to a flow: reading, decoding, checking, with one list of everything that is wrong.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -29,9 +30,10 @@ pub struct Loaded {
 #[must_use]
 pub fn load(source: Source) -> Loaded {
     let mut diagnostics = Diagnostics::default();
+    let mut decoder = Decoder::new();
     let tree = read::read(&source, &mut diagnostics);
+    let tree = tree.map(|tree| decode::modern(&mut decoder, Cow::Owned(tree)).into_owned());
     let flow = tree.as_ref().and_then(|tree| {
-        let mut decoder = Decoder::new();
         let flow = decode::flow(&mut decoder, tree);
         diagnostics.append(decoder.finish());
         // What only follows from mistakes can be told by their places, and some of these were not kept.
@@ -42,6 +44,7 @@ pub fn load(source: Source) -> Loaded {
         flow
     });
     diagnostics.settle(&source.text);
+    diagnostics.find_fixes(&source.text);
     let flow = flow.filter(|_| diagnostics.num_fatal() == 0).map(Arc::new);
     Loaded { flow, diagnostics, source, tree }
 }
@@ -67,7 +70,7 @@ impl Loaded {
         span_of(self.tree.as_ref()?, path)
     }
 
-    /// The document's tree; `None` when its syntax is broken.
+    /// The document's tree, old sections in today's places; `None` when its syntax is broken.
     #[must_use]
     pub fn tree(&self) -> Option<&Node> {
         self.tree.as_ref()

@@ -55,7 +55,7 @@ impl Format {
 }
 
 /// A part of a document, in bytes from its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize)]
 pub struct Span {
     /// The first byte.
     pub start: usize,

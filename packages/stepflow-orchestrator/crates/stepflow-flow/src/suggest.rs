@@ -1,18 +1,29 @@
 //! Finds the name that somebody probably meant.
 
+use std::collections::BTreeSet;
+
 /// The candidate nearest to `written`, when it is near enough to be meant: the same in another case, or at most two
 /// edits away, and fewer than half of the name.
 pub fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    near(written, candidates).min().map(|(_, candidate)| candidate)
+}
+
+/// The same when it is the only one that is near enough.
+pub fn only<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let near: BTreeSet<&str> = near(written, candidates).map(|(_, candidate)| candidate).collect();
+    near.first().copied().filter(|_| near.len() == 1)
+}
+
+/// The candidates that are near enough, each with its edits.
+fn near<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = (usize, &'a str)> {
     candidates
         .into_iter()
-        .filter(|candidate| *candidate != written)
-        .filter_map(|candidate| match candidate.eq_ignore_ascii_case(written) {
+        .filter(move |candidate| *candidate != written)
+        .filter_map(move |candidate| match candidate.eq_ignore_ascii_case(written) {
             true => Some((0, candidate)),
             false => Some((distance_within(written, candidate, FARTHEST)?, candidate)),
         })
-        .filter(|(distance, candidate)| distance * 2 < candidate.chars().count().max(written.chars().count()))
-        .min()
-        .map(|(_, candidate)| candidate)
+        .filter(move |(distance, candidate)| distance * 2 < candidate.chars().count().max(written.chars().count()))
 }
 
 /// The most edits between a name and its misspelling.

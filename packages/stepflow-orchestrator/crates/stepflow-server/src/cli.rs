@@ -45,7 +45,8 @@ pub enum Command {
     /// Check flows without running them
     ///
     /// Prints every diagnostic with its line and column. Starts the workers of the components that the flows call, to
-    /// ask what they serve and which fields they take.
+    /// ask what they serve and which fields they take. With `--fix` each file is mended first, where one answer is right;
+    /// comments and layout stay, and each change is told with its line.
     ///
     /// Exit codes: 0 nothing is wrong that is more than a warning; 1 something is; 2 the command line is wrong; 3 a
     /// worker could not be started, or the configuration is wrong.
@@ -259,6 +260,9 @@ pub struct ValidateArgs {
     /// Start no workers: whether there is a component, and what it takes, is not looked at
     #[arg(long)]
     pub no_components: bool,
+    /// Rewrite names in the files that have one right answer: misspelt keys, old spellings
+    #[arg(long)]
+    pub fix: bool,
     /// `text` with excerpts on stderr, or `json` on stdout
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,

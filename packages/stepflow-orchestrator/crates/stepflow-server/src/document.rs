@@ -21,7 +21,7 @@ static STDIN_IS_READ: AtomicBool = AtomicBool::new(false);
 /// # Errors
 /// When the file cannot be read.
 pub fn read(what: &str, path: &Path) -> Result<Source, Failure> {
-    if path == Path::new(STDIN) {
+    if is_stdin(path) {
         if STDIN_IS_READ.swap(true, Ordering::Relaxed) {
             return Err(Failure::usage(format!("stdin has been read already, so it cannot be the {what} as well"))
                 .hint("`-` can stand for one file only"));
@@ -33,6 +33,32 @@ pub fn read(what: &str, path: &Path) -> Result<Source, Failure> {
     }
     let text = fs::read(path).map_err(|error| unreadable(what, path, &error))?;
     Ok(Source { name: path.display().to_string(), text, format: Format::of_path(path) })
+}
+
+/// Writes a file anew: beside the old one, then in its place, so that nobody ever reads half of it. It keeps its
+/// permissions, and a link goes on leading to it.
+///
+/// # Errors
+/// When the file cannot be written; the old one is then as it was.
+pub fn rewrite(what: &str, path: &Path, text: &[u8]) -> Result<(), Failure> {
+    let written = || -> io::Result<()> {
+        let file = fs::canonicalize(path)?;
+        let folder = file.parent().unwrap_or(Path::new("."));
+        let mut beside = tempfile::Builder::new().prefix(".stepflow-").tempfile_in(folder)?;
+        beside.write_all(text)?;
+        beside.as_file().set_permissions(fs::metadata(&file)?.permissions())?;
+        beside.as_file().sync_all()?;
+        beside.persist(&file).map_err(|error| error.error)?;
+        Ok(())
+    };
+    written()
+        .map_err(|error| Failure::usage(format!("cannot write the {what} `{}`: {}", path.display(), reason(&error))))
+}
+
+/// Whether a path on the command line stands for stdin.
+#[must_use]
+pub fn is_stdin(path: &Path) -> bool {
+    path == Path::new(STDIN)
 }
 
 /// The document that one of three options gives: `FILE`, JSON or YAML, the latter two each with the option's name.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::diagnostics::{Code, Diagnostic};
+use crate::fix::Repair;
 use crate::path::Path;
 
 /// A diagnostic that still has to be placed in a text.
@@ -24,6 +25,12 @@ impl Finding {
         self.related = self.related.map(|related| around.clone().join(&related));
         self.diagnostic.path = self.path.to_string();
         self.diagnostic.span = self.diagnostic.span.filter(|_| in_text);
+        self.diagnostic.repair = self.diagnostic.repair.filter(|_| in_text);
+        self
+    }
+
+    pub(super) fn repair(mut self, repair: Repair) -> Self {
+        self.diagnostic.repair = Some(repair);
         self
     }
 

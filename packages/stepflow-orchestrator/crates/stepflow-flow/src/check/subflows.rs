@@ -76,6 +76,7 @@ fn check_one(path: &Path, literal: &Value, tree: Option<&Node>, findings: &mut F
     let read_anew = || read::read_node(&Source::json("sub-flow", literal.as_bytes())).ok().map(Cow::Owned);
     let Some(node) = written.or_else(read_anew) else { return };
     let mut decoder = Decoder::at(path.clone());
+    let node = decode::modern(&mut decoder, node);
     let flow = decode::flow(&mut decoder, &node);
     let wrong = decoder.finish();
     let is_flow = wrong.num_fatal() == 0;
@@ -101,6 +102,7 @@ fn of_decoding(mut diagnostic: Diagnostic, in_text: bool) -> Finding {
     }
     if !in_text {
         diagnostic.span = None;
+        diagnostic.repair = None;
     }
     let path = Path::parse(&diagnostic.path).unwrap_or_default();
     Finding { diagnostic, path, related: None }

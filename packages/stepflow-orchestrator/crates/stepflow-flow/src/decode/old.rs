@@ -1,13 +1,21 @@
 //! Spellings of older languages. Ignoring them would change what runs, so they are fatal and name the new spelling.
 
+use super::sections::PARTS;
 use crate::decoder::{Decoder, Fields};
 use crate::diagnostics::Code;
-use crate::node::Node;
+use crate::fix::Repair;
+use crate::node::{Entry, Node};
 
 const FLOW_KEYS: [(&str, &str); 3] = [
     ("variables", "declare variables under `schemas.properties.variables`"),
-    ("inputSchema", "write it under `schemas.properties.input`"),
-    ("outputSchema", "write it under `schemas.properties.output`"),
+    (
+        "inputSchema",
+        "`schemas` says something of the input as well: keep one of them, under `schemas.properties.input`",
+    ),
+    (
+        "outputSchema",
+        "`schemas` says something of the output as well: keep one of them, under `schemas.properties.output`",
+    ),
 ];
 
 const STEP_KEYS: [(&str, &str); 5] = [
@@ -17,6 +25,9 @@ const STEP_KEYS: [(&str, &str); 5] = [
     ON_SKIP,
     TRANSFORM,
 ];
+
+/// Old keys that are a new one under another name.
+const RENAMED: [(&str, &str); 1] = [("on_error", "onError")];
 
 const ON_SKIP: (&str, &str) = ("onSkip", "nothing is skipped; write `{$coalesce: [<reference>, <default>]}`");
 const TRANSFORM: (&str, &str) = ("transform", "references are not transformed; use a `path`, or a step that does it");
@@ -39,18 +50,22 @@ pub(super) fn report_reference_keys(decoder: &mut Decoder, fields: &mut Fields<'
     report(decoder, fields, &[ON_SKIP, TRANSFORM]);
 }
 
-/// A `schemas` section whose parts are not under `properties`.
+/// Parts of a `schemas` section that are not under `properties`, and for which there is no exact translation.
 pub(super) fn report_bare_schemas(decoder: &mut Decoder, schemas: &Node) {
-    for entry in
-        schemas.entries().iter().filter(|entry| ["input", "output", "variables", "steps"].contains(&&*entry.key))
-    {
-        decoder.inside(&entry.key, |decoder| {
-            decoder
-                .report(Code::OldSpelling, entry.key_span, format!("`schemas.{}` is an old spelling", entry.key))
-                .help(format!(
-                    "`schemas` is a JSON Schema: write `schemas: {{type: object, properties: {{{}: …}}}}`",
-                    entry.key
-                ));
+    let beside = schemas.get("properties").is_some_and(|properties| !properties.is_null());
+    let bare = |entry: &&Entry| PARTS.contains(&&*entry.key) && !entry.value.is_null();
+    for entry in schemas.entries().iter().filter(bare) {
+        let key = &entry.key;
+        let help = match (beside, key.as_str()) {
+            (true, _) => format!(
+                "`schemas` has `properties` as well: move it there, or remove it; only `properties.{key}` counts"
+            ),
+            (false, "steps") => "write `schemas: {properties: {steps: {properties: {<step>: …}}}}`".to_owned(),
+            (false, _) => format!("`schemas` is a JSON Schema: write `schemas: {{properties: {{{key}: …}}}}`"),
+        };
+        decoder.inside(key, |decoder| {
+            let message = format!("`schemas.{key}` is an old spelling");
+            decoder.report(Code::OldSpelling, entry.key_span, message).help(help);
         });
     }
 }
@@ -69,15 +84,22 @@ pub(super) fn report_from(decoder: &mut Decoder, node: &Node) {
         (_, _, Some(variable)) => format!("write `{{$variable: {variable}}}`"),
         _ => "write `{$step: …}`, `{$input: …}` or `{$variable: …}`".to_owned(),
     };
-    decoder.report(Code::OldSpelling, entry.key_span, "`$from` is an old spelling").help(advice);
+    let repair = Repair::reference(node);
+    decoder.report(Code::OldSpelling, entry.key_span, "`$from` is an old spelling").repair(repair).help(advice);
 }
 
 fn report(decoder: &mut Decoder, fields: &mut Fields<'_>, keys: &[(&'static str, &str)]) {
     for (key, advice) in keys {
         let Some(entry) = fields.node().entry(key) else { continue };
-        decoder.inside(key, |decoder| {
-            decoder.report(Code::OldSpelling, entry.key_span, format!("`{key}` is an old spelling")).help(*advice);
-        });
         fields.ignore(key);
+        if entry.value.is_null() {
+            continue;
+        }
+        let new = RENAMED.iter().find(|(old, _)| old == key).map(|(_, new)| *new);
+        let repair = new.filter(|new| fields.node().entry(new).is_none()).map(|new| Repair::Rename(new.to_owned()));
+        decoder.inside(key, |decoder| {
+            let reported = decoder.report(Code::OldSpelling, entry.key_span, format!("`{key}` is an old spelling"));
+            reported.repair(repair).help(*advice);
+        });
     }
 }

@@ -5,6 +5,7 @@ mod fields;
 use std::path::Path;
 use std::sync::Arc;
 
+use stepflow_flow::fix::{self, Change};
 use stepflow_flow::{Diagnostics, Loaded, Plan};
 use stepflow_hosts::StartError;
 
@@ -42,6 +43,9 @@ async fn check_all(places: &mut Places<'_>, interrupts: &mut Interrupts) -> Resu
     let mut results = Vec::new();
     let mut exit = Exit::Success;
     for path in args.flows() {
+        if args.fix {
+            mend(path, places.terminal)?;
+        }
         let Some(loaded) = check(path, places, interrupts).await? else { return Ok(Exit::Interrupted) };
         if loaded.diagnostics.num_fatal() + loaded.diagnostics.num_error() > 0 {
             exit = Exit::Failed;
@@ -55,6 +59,22 @@ async fn check_all(places: &mut Places<'_>, interrupts: &mut Interrupts) -> Resu
         document::print(&format!("{:#}", serde_json::Value::Array(results)))?;
     }
     Ok(exit)
+}
+
+/// Mends a flow's file where one answer is right, and says what was changed.
+fn mend(path: &Path, terminal: &Terminal) -> Result<(), Failure> {
+    if document::is_stdin(path) {
+        return Err(Failure::usage("`--fix` rewrites a file, and stdin is none").hint("save the flow in a file"));
+    }
+    let source = document::read("flow", path)?;
+    let (mended, changes) = fix::fixed(source);
+    if !changes.is_empty() {
+        document::rewrite("flow", path, &mended.text)?;
+    }
+    for Change { line: at, summary } in changes {
+        terminal.aside(|| line(format_args!("{}:{at}: {} {summary}", path.display(), Paint::Success.on("fixed"))));
+    }
+    Ok(())
 }
 
 /// All that is wrong with a flow; `None` when somebody did not want to wait for it.
@@ -147,6 +167,11 @@ fn report(path: &Path, loaded: &Loaded) {
         }
     };
     line(format_args!("{}: {verdict}", path.display()));
+    let fixable = wrong.iter().filter(|one| one.fix.is_some()).count();
+    if fixable > 0 && !document::is_stdin(path) {
+        let command = format!("`stepflow validate --fix {}`", path.display());
+        line(format_args!("{} {command} mends {fixable} of these", Paint::Hint.on("hint:")));
+    }
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -1,0 +1,153 @@
+//! Mends the text of a flow where one answer is right: names that are nearly a known one, and spellings of older
+//! languages. Everything else stays byte for byte, and so does what the flow means.
+
+mod layout;
+mod repair;
+
+use std::collections::{BTreeMap, HashSet};
+
+pub(crate) use repair::{Member, Repair};
+use serde::Serialize;
+use stepflow_protocol::Value;
+
+use crate::diagnostics::{Code, Diagnostic};
+use crate::load::{Loaded, load};
+use crate::node::{Content, Entry, Node};
+use crate::source::{Lines, Source, Span};
+
+/// Changes to a text that belong together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fix {
+    /// The changes, in the order of the text; none overlaps another.
+    pub edits: Vec<Edit>,
+    /// What they do, for people.
+    pub summary: String,
+}
+
+/// A part of a text, and what is to stand there instead.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Edit {
+    /// The part, in bytes; an empty one is a place between two.
+    pub span: Span,
+    /// What is to stand there.
+    pub replacement: String,
+}
+
+/// Something that was mended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Where, in the text as it was.
+    pub line: usize,
+    /// What was done.
+    pub summary: String,
+}
+
+/// The document with everything mended that can be, and what that was. A text with broken syntax stays as it is.
+#[must_use]
+pub fn fixed(source: Source) -> (Source, Vec<Change>) {
+    let original = source.text.clone();
+    let lines = Lines::of(&original);
+    let mut loaded = load(source);
+    let mut changes = Vec::new();
+    let mut moved = Moved::default();
+    let mut refused = HashSet::new();
+    while let Some((diagnostic, fix)) = next(&loaded, &refused) {
+        let again = load(Source { text: fix.applied(&loaded.source.text), ..loaded.source.clone() });
+        if !is_better(&loaded, &again, diagnostic) {
+            refused.insert((diagnostic.code, diagnostic.path.clone()));
+            continue;
+        }
+        let begins = diagnostic.span.map_or(0, |span| span.start);
+        let line = lines.position(moved.original(begins)).line;
+        changes.push(Change { line, summary: fix.summary.clone() });
+        moved.passes.push(fix.edits.clone());
+        loaded = again;
+    }
+    changes.sort_by_key(|change| change.line);
+    (loaded.source, changes)
+}
+
+fn next<'l>(loaded: &'l Loaded, refused: &HashSet<(Code, String)>) -> Option<(&'l Diagnostic, &'l Fix)> {
+    let unrefused = loaded.diagnostics.iter().filter(|one| !refused.contains(&(one.code, one.path.clone())));
+    unrefused.filter_map(|diagnostic| Some((diagnostic, diagnostic.fix.as_ref()?))).next()
+}
+
+/// Whether a fix did what it was to do and nothing else. A text may have more to it than its layout tells: an alias
+/// repeats what it stands for, and what is repeated elsewhere may be data.
+fn is_better(before: &Loaded, after: &Loaded, fixed: &Diagnostic) -> bool {
+    let (Some(old), Some(new)) = (before.tree(), after.tree()) else { return false };
+    let same = |one: &&Diagnostic| (one.code, one.span) == (fixed.code, fixed.span);
+    match fixed.code {
+        Code::OldSection => meaning(&old.to_value()) == meaning(&new.to_value()),
+        _ if after.diagnostics.iter().any(|one| (one.code, &one.path) == (fixed.code, &fixed.path)) => false,
+        _ => names_changed(old, new).is_none_or(|changed| changed == before.diagnostics.iter().filter(same).count()),
+    }
+}
+
+/// How many keys and scalars differ between trees of one shape; `None` for trees of two.
+fn names_changed(old: &Node, new: &Node) -> Option<usize> {
+    let all = |pairs: &mut dyn Iterator<Item = Option<usize>>| pairs.sum::<Option<usize>>();
+    match (&old.content, &new.content) {
+        (Content::Object(old), Content::Object(new)) if old.len() == new.len() => {
+            let pair = |(old, new): (&Entry, &Entry)| {
+                Some(usize::from(old.key != new.key) + names_changed(&old.value, &new.value)?)
+            };
+            all(&mut old.iter().zip(new).map(pair))
+        }
+        (Content::Array(old), Content::Array(new)) if old.len() == new.len() => {
+            all(&mut old.iter().zip(new).map(|(old, new)| names_changed(old, new)))
+        }
+        (Content::Object(_) | Content::Array(_), _) | (_, Content::Object(_) | Content::Array(_)) => None,
+        (old, new) => Some(usize::from(old != new)),
+    }
+}
+
+/// The members of a flow; in which order they stand means nothing.
+fn meaning(flow: &Value) -> BTreeMap<String, Value> {
+    flow.members().into_iter().collect()
+}
+
+impl Fix {
+    /// The text with the changes.
+    #[must_use]
+    pub fn applied(&self, text: &[u8]) -> Vec<u8> {
+        let mut changed = Vec::with_capacity(text.len());
+        let mut done = 0;
+        for edit in &self.edits {
+            changed.extend_from_slice(&text[done..edit.span.start.max(done)]);
+            changed.extend_from_slice(edit.replacement.as_bytes());
+            done = edit.span.end.max(done);
+        }
+        changed.extend_from_slice(&text[done..]);
+        changed
+    }
+}
+
+/// Where in the original text the bytes of a mended one come from.
+#[derive(Default)]
+struct Moved {
+    passes: Vec<Vec<Edit>>,
+}
+
+impl Moved {
+    fn original(&self, byte: usize) -> usize {
+        self.passes.iter().rev().fold(byte, |byte, edits| before(byte, edits))
+    }
+}
+
+/// The place before these edits of a byte after them; what an edit wrote comes from its start.
+fn before(byte: usize, edits: &[Edit]) -> usize {
+    let (mut old, mut new) = (0, 0);
+    for edit in edits {
+        let kept = edit.span.start.saturating_sub(old);
+        if byte < new + kept {
+            break;
+        }
+        (old, new) = (edit.span.start, new + kept);
+        if byte < new + edit.replacement.len() {
+            return old;
+        }
+        (old, new) = (edit.span.end, new + edit.replacement.len());
+    }
+    old + (byte - new)
+}
