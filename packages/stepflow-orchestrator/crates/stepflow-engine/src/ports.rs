@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stepflow_flow::Plan;
+use stepflow_flow::subflow::Takes;
 use stepflow_protocol::{BlobId, BlobType, FlowError, FlowId, ResultOrder, RunId, RunStatusProtocol, Value};
 
 use crate::engine::Origin;
@@ -134,6 +135,11 @@ pub trait ComponentHost: Send + Sync {
     /// # Errors
     /// COMPONENT_NOT_FOUND when nothing serves the path, INVALID_INPUT when the input does not fit.
     fn resolve(&self, path: &str, input: &Value) -> Result<Target, FlowError>;
+
+    /// What of its input the component of this path takes as a flow, if it takes one.
+    fn takes_flow(&self, _path: &str) -> Option<Takes> {
+        None
+    }
 
     /// Takes the task. Returns at once; the task waits inside for a slot. Exactly one answer follows, in the end.
     fn offer(&self, task: TaskEnvelope);

@@ -21,18 +21,20 @@ use crate::node::Node;
 use crate::path::Path;
 use crate::schema::document::Document;
 use crate::schema::with_flow_definitions;
+use crate::subflow::{self, Takers};
 use crate::suggest;
 use crate::variables::Variables;
 
 /// Everything that is wrong with the flow. Takes time in proportion to its size. The document's tree, where there is
-/// one, gives mistakes inside literal sub-flows their place.
-pub(crate) fn check(flow: &Flow, tree: Option<&Node>) -> Findings {
+/// one, gives mistakes inside literal sub-flows their place; `takers` says which steps have one.
+pub(crate) fn check(flow: &Flow, tree: Option<&Node>, takers: Takers<'_>) -> Findings {
     let mut findings = Findings::default();
     check_names(flow, &mut findings);
     let index = check_ids(flow, &mut findings);
     check_components(flow, &mut findings);
     let mut walk = Walk {
         flow,
+        takers,
         index: &index,
         variables: Variables::of(&flow.schemas),
         mentioned: vec![false; flow.steps.len()],
@@ -48,9 +50,12 @@ pub(crate) fn check(flow: &Flow, tree: Option<&Node>) -> Findings {
     findings.extend(cycles::find(flow, &needs));
     check_reachable(flow, &mentioned, &mut findings);
     schemas::check(flow, &mut findings);
-    subflows::check_all(flow, tree, &mut findings);
+    subflows::check_all(flow, tree, takers, &mut findings);
     findings
 }
+
+/// The checks of a flow that is about to run: its sub-flows, which were checked when it was read, fail for themselves.
+pub(crate) const WITHOUT_SUBFLOWS: Takers<'static> = &|_| None;
 
 /// The path of a step's member.
 fn step_path(step: StepIndex, member: &str) -> Path {
@@ -135,6 +140,7 @@ fn advise_wrapping(subflow: &Path, findings: &mut [Finding]) {
 /// Goes through all references of a flow.
 struct Walk<'a, 'f> {
     flow: &'a Flow,
+    takers: Takers<'f>,
     index: &'a HashMap<&'a str, StepIndex>,
     variables: Variables,
     mentioned: Vec<bool>,
@@ -156,7 +162,9 @@ impl<'a> Walk<'a, '_> {
         let needs = flow.steps.iter().enumerate().map(|(place, step)| {
             let known = self.findings.kept().len();
             let needs = self.expression(&step.input, &step.id, step_path(place, "input"));
-            if let Some(subflow) = subflows::unwrapped(step, step_path(place, "input")) {
+            let at = Path::root().field("steps").index(place);
+            let takes = (self.takers)(&step.component);
+            if let Some(subflow) = takes.and_then(|takes| subflow::unwrapped(step, takes, &at)) {
                 advise_wrapping(&subflow, &mut self.findings.kept_mut()[known..]);
             }
             needs

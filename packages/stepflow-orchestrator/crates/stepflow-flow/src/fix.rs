@@ -11,9 +11,10 @@ use serde::Serialize;
 use stepflow_protocol::Value;
 
 use crate::diagnostics::{Code, Diagnostic};
-use crate::load::{Loaded, load};
+use crate::load::{Loaded, load_routed};
 use crate::node::{Content, Entry, Node};
 use crate::source::{Lines, Source, Span};
+use crate::subflow::Takers;
 
 /// Changes to a text that belong together.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,15 +45,16 @@ pub struct Change {
 
 /// The document with everything mended that can be, and what that was. A text with broken syntax stays as it is.
 #[must_use]
-pub fn fixed(source: Source) -> (Source, Vec<Change>) {
+pub fn fixed(source: Source, takers: Takers<'_>) -> (Source, Vec<Change>) {
     let original = source.text.clone();
     let lines = Lines::of(&original);
-    let mut loaded = load(source);
+    let mut loaded = load_routed(source, takers);
     let mut changes = Vec::new();
     let mut moved = Moved::default();
     let mut refused = HashSet::new();
     while let Some((diagnostic, fix)) = next(&loaded, &refused) {
-        let again = load(Source { text: fix.applied(&loaded.source.text), ..loaded.source.clone() });
+        let mended = Source { text: fix.applied(&loaded.source.text), ..loaded.source.clone() };
+        let again = load_routed(mended, takers);
         if !is_better(&loaded, &again, diagnostic) {
             refused.insert((diagnostic.code, diagnostic.path.clone()));
             continue;

@@ -28,6 +28,7 @@ pub mod retry;
 pub mod schema;
 mod secrets;
 pub mod source;
+pub mod subflow;
 pub mod suggest;
 pub mod variables;
 
@@ -41,7 +42,7 @@ pub use evaluate::{Evaluated, Expr, Found, Place, Scope, StepIndex, StepState};
 pub use expression::Expression;
 pub use fix::{Edit, Fix};
 pub use flow_schema::schema;
-pub use load::{Loaded, load};
+pub use load::{Loaded, load, load_routed};
 pub use node::{Entry, Node};
 pub use overrides::Overrides;
 pub use path::Path;

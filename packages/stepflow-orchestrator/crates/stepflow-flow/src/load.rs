@@ -13,6 +13,7 @@ use crate::node::Node;
 use crate::path::{Path, Segment};
 use crate::read;
 use crate::source::{Lines, Source, Span};
+use crate::subflow::{self, Takers};
 
 /// A flow document after reading.
 #[derive(Debug, Clone)]
@@ -26,9 +27,15 @@ pub struct Loaded {
     tree: Option<Node>,
 }
 
-/// Reads a flow document and checks it. Never panics, whatever the bytes.
+/// Reads a flow document and checks it, the builtins under their usual paths. Never panics, whatever the bytes.
 #[must_use]
 pub fn load(source: Source) -> Loaded {
+    load_routed(source, &subflow::by_default)
+}
+
+/// The same where routes say which steps take a flow.
+#[must_use]
+pub fn load_routed(source: Source, takers: Takers<'_>) -> Loaded {
     let mut diagnostics = Diagnostics::default();
     let mut decoder = Decoder::new();
     let tree = read::read(&source, &mut diagnostics);
@@ -39,7 +46,7 @@ pub fn load(source: Source) -> Loaded {
         // What only follows from mistakes can be told by their places, and some of these were not kept.
         let overflown = diagnostics.left_out().any(|(code, _)| code.level() == Level::Fatal);
         if let Some(flow) = flow.as_ref().filter(|_| !overflown) {
-            add_findings(&mut diagnostics, check::check(flow, Some(tree)), &source, tree);
+            add_findings(&mut diagnostics, check::check(flow, Some(tree), takers), &source, tree);
         }
         flow
     });

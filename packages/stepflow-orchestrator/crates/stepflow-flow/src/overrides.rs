@@ -129,7 +129,7 @@ impl Overrides {
             }
         }
         if !stops(&diagnostics) {
-            let findings = check::check(&patched, None);
+            let findings = check::check(&patched, None, check::WITHOUT_SUBFLOWS);
             let left_out = findings.left_out();
             let found = findings.into_kept().into_iter().map(|finding| finding.diagnostic);
             diagnostics.extend(found.filter(|diagnostic| diagnostic.level == Level::Fatal));

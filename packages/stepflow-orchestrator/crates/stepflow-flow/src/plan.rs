@@ -8,6 +8,7 @@ use std::time::Duration;
 use stepflow_protocol::{FlowId, Value};
 
 use crate::capped::Capped;
+use crate::check;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Level};
 use crate::document::Flow;
 use crate::evaluate::{Choice, Expr, Node, StepIndex, Variable};
@@ -100,7 +101,10 @@ impl Plan {
     }
 
     fn compile_as(flow_id: FlowId, flow: Arc<Flow>) -> Result<Self, Diagnostics> {
-        let found = crate::check::check(&flow, None).into_kept().into_iter().map(|finding| finding.diagnostic);
+        let found = check::check(&flow, None, check::WITHOUT_SUBFLOWS)
+            .into_kept()
+            .into_iter()
+            .map(|finding| finding.diagnostic);
         let fatal: Diagnostics = found.filter(|diagnostic| diagnostic.level == Level::Fatal).collect();
         if !fatal.is_empty() {
             return Err(fatal);

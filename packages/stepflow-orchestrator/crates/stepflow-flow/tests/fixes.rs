@@ -7,8 +7,13 @@ use std::path::Path;
 
 use common::{json, yaml};
 use proptest::prelude::*;
-use stepflow_flow::fix::fixed;
+use stepflow_flow::fix::{self, Change};
+use stepflow_flow::subflow;
 use stepflow_flow::{Loaded, Source, load};
+
+fn fixed(source: Source) -> (Source, Vec<Change>) {
+    fix::fixed(source, &subflow::by_default)
+}
 
 fn fixed_yaml(text: &str) -> String {
     String::from_utf8(fixed(Source::yaml("flow.yaml", text)).0.text).unwrap()

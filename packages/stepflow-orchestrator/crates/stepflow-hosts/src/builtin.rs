@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use stepflow_engine::event::{Route, TaskRef};
 use stepflow_engine::ports::{Answer, Blobs, ComponentHost, Failure, Inbox, Purity, Target, TaskEnvelope};
+use stepflow_flow::subflow::{self, Takes};
 use stepflow_protocol::{ComponentInfo, ErrorKind, FlowError, Value};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -130,6 +131,10 @@ impl ComponentHost for BuiltinHost {
         }
         let purity = self.builtins.get(path).map_or(Purity::External, |builtin| builtin.purity());
         Ok(Target::Component { route: Route { plugin: INSTANCE.to_owned(), component: path.to_owned() }, purity })
+    }
+
+    fn takes_flow(&self, path: &str) -> Option<Takes> {
+        subflow::of_builtin(path)
     }
 
     fn offer(&self, task: TaskEnvelope) {

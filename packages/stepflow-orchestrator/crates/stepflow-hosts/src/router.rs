@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use stepflow_engine::event::{Route, TaskRef};
 use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Target, TaskEnvelope};
+use stepflow_flow::subflow::Takes;
 use stepflow_flow::suggest;
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
@@ -227,7 +228,27 @@ impl Router {
     }
 }
 
+impl Router {
+    /// Whether the component of this path runs a flow, for some input.
+    #[must_use]
+    pub fn runs_flows(&self, path: &str) -> bool {
+        self.takes(path).any(|takes| takes.is_some_and(Takes::runs_it))
+    }
+
+    fn takes(&self, path: &str) -> impl Iterator<Item = Option<Takes>> {
+        let of = |route: Route| self.plugins.get(&route.plugin)?.takes_flow(&route.component);
+        self.matching(path).map(move |(_, route)| of(route))
+    }
+}
+
 impl ComponentHost for Router {
+    /// Where the input decides on the route, only what all of them agree on is known.
+    fn takes_flow(&self, path: &str) -> Option<Takes> {
+        let mut takes = self.takes(path);
+        let first = takes.next()?;
+        first.filter(|_| takes.all(|other| other == first))
+    }
+
     fn resolve(&self, path: &str, input: &Value) -> Result<Target, FlowError> {
         self.first(path, input, self.matching(path).filter(|(rule, _)| rule.applies_to(input)))
     }

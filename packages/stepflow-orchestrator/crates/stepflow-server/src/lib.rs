@@ -15,7 +15,6 @@ pub mod plugins;
 mod progress;
 pub mod service;
 mod stderr;
-mod subflow;
 mod telemetry;
 mod visible;
 mod worker_runs;

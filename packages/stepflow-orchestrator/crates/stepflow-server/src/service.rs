@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use stepflow_engine::ports::{Blobs, ComponentHost, Inbox, Served, SystemClock};
 use stepflow_engine::{Engine, Ports};
+use stepflow_flow::subflow;
 use stepflow_flow::{Code, Diagnostic, Flow, Path, Plan};
 use stepflow_hosts::{
     BuiltinHost, BuiltinOptions, Health, MockHost, OpenAiOptions, Router, StartError, WorkerHost, WorkerOptions,
@@ -16,9 +17,8 @@ use stepflow_store::MemoryStore;
 use tokio::sync::watch;
 
 use crate::catalog::{Catalog, Serves};
-use crate::config::{Builtin, Config, Plugin, Worker};
+use crate::config::{Advice, Builtin, Config, Plugin, Worker};
 use crate::plugins::{Listed, Plugins};
-use crate::subflow;
 use crate::worker_runs::WorkerRuns;
 
 /// A server in memory, with the plugins of a configuration.
@@ -33,9 +33,6 @@ pub struct Service {
     lists: BTreeMap<String, (&'static str, Arc<dyn Serves>)>,
     stopping: watch::Sender<bool>,
 }
-
-/// The builtins that run flows.
-const RUNS_FLOWS: [&str; 3] = ["/eval", "/iterate", "/map"];
 
 /// Which workers are to be started.
 #[derive(Clone, Copy)]
@@ -147,11 +144,11 @@ impl Service {
     fn plugins_of(&self, flow: &Flow) -> Option<BTreeSet<String>> {
         let mut plugins = BTreeSet::new();
         let mut known = true;
-        subflow::each_step(flow, &Path::root(), &mut |step, place| {
-            let routes = self.router.routes(&step.component);
-            let runs_flows = routes.iter().any(|route| RUNS_FLOWS.contains(&route.component.as_str()));
-            known &= !runs_flows || subflow::literal(step, place).is_some();
-            plugins.extend(routes.into_iter().map(|route| route.plugin));
+        let takers = |path: &str| self.router.takes_flow(path);
+        subflow::each_step(flow, &takers, &Path::root(), &mut |step, place| {
+            let is_written = || subflow::flow(step, &takers, place).is_some();
+            known &= !self.router.runs_flows(&step.component) || is_written();
+            plugins.extend(self.router.routes(&step.component).into_iter().map(|route| route.plugin));
         });
         known.then_some(plugins)
     }
@@ -215,18 +212,19 @@ impl Service {
     }
 }
 
-/// A diagnostic for each step whose component nothing serves; `advice` is what may help when nothing is near.
+/// A diagnostic for each step whose component nothing serves, with what may help.
 #[must_use]
-pub fn unserved(router: &Router, plan: &Plan, advice: Option<&str>) -> Vec<Diagnostic> {
+pub fn unserved(router: &Router, plan: &Plan, advice: Advice) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    subflow::each_step(&plan.flow, &Path::root(), &mut |step, place| {
+    let takers = |path: &str| router.takes_flow(path);
+    subflow::each_step(&plan.flow, &takers, &Path::root(), &mut |step, place| {
         // A path without its slash has its own diagnostic, and routing could only repeat it.
         if step.component.starts_with('/')
             && let Err(error) = router.serves(&step.component)
         {
             let path = place.clone().field("component");
             let mut diagnostic = Diagnostic::new(Code::UnknownComponent, &path, error.message);
-            diagnostic.help = advice.map(str::to_owned);
+            diagnostic.help = advice.on(&step.component).map(str::to_owned);
             found.push(diagnostic);
         }
     });

@@ -1,76 +1,36 @@
-//! Sub-flows that are written inside a step: the literal inputs of the builtins that take a flow. They are decoded and
+//! Sub-flows that are written inside a step: the literal inputs of components that take a flow. They are decoded and
 //! checked like the flow around them, so that a mistake in them shows before the step runs.
 
 use std::borrow::Cow;
 
 use stepflow_protocol::Value;
 
-use super::{Finding, Findings, check, step_path};
+use super::{Finding, Findings, check};
 use crate::decode;
 use crate::decoder::Decoder;
 use crate::diagnostics::{Code, Diagnostic, Level};
-use crate::document::{Flow, Step};
-use crate::expression::Expression;
+use crate::document::Flow;
 use crate::node::Node;
 use crate::path::Path;
 use crate::read;
 use crate::source::Source;
-
-/// The builtins that take a flow, and the member of their input that is one.
-const TAKERS: [(&str, &str); 3] =
-    [("/builtin/iterate", "flow"), ("/builtin/map", "workflow"), ("/builtin/put_blob", "data")];
+use crate::subflow::{self, Takers};
 
 /// What is said of a whole flow and is no fault of a sub-flow: it needs no name, and it may use the variables of the
 /// run that it is a part of.
 const OF_WHOLE_FLOWS: [Code; 3] = [Code::MissingFlowName, Code::MissingFlowDescription, Code::MissingVariableSchema];
 
-pub(super) fn check_all(flow: &Flow, tree: Option<&Node>, findings: &mut Findings) {
+pub(super) fn check_all(flow: &Flow, tree: Option<&Node>, takers: Takers<'_>, findings: &mut Findings) {
     for (place, step) in flow.steps.iter().enumerate() {
-        if let Some((path, literal)) = subflow(step, step_path(place, "input")) {
-            check_one(&path, &literal, tree, findings);
+        let at = Path::root().field("steps").index(place);
+        let literal = takers(&step.component).and_then(|takes| subflow::literal(step, takes, &at));
+        if let Some((path, literal)) = literal {
+            check_one(&path, &literal, tree, takers, findings);
         }
     }
 }
 
-/// The literal sub-flow of a step, and the way to it.
-fn subflow(step: &Step, input: Path) -> Option<(Path, Value)> {
-    let (component, member) = TAKERS.iter().find(|(component, _)| *component == step.component)?;
-    let stores_a_flow =
-        || constant(&step.input, "blob_type", &input).is_some_and(|(_, kind)| kind == Value::string("flow"));
-    if *component == "/builtin/put_blob" && !stores_a_flow() {
-        return None;
-    }
-    constant(&step.input, member, &input)
-}
-
-/// Where a step has a sub-flow without the `$literal` that makes it one: the references in it are read as those of
-/// the flow around it.
-pub(super) fn unwrapped(step: &Step, input: Path) -> Option<Path> {
-    let (_, member) = TAKERS.iter().find(|(component, _)| *component == step.component)?;
-    let Expression::Object(members) = &step.input else { return None };
-    let (_, written) = members.iter().find(|(key, _)| key == member)?;
-    let Expression::Object(parts) = written else { return None };
-    parts.iter().any(|(key, _)| matches!(key.as_str(), "steps" | "output")).then(|| input.field(*member))
-}
-
-/// The member of an input when it is a constant.
-fn constant(input: &Expression, member: &str, at: &Path) -> Option<(Path, Value)> {
-    match input {
-        Expression::Literal(value) => Some((at.clone().field(member), value.field(member)?)),
-        Expression::Escaped(value) => Some((at.clone().field("$literal").field(member), value.field(member)?)),
-        Expression::Object(members) => {
-            let at = at.clone().field(member);
-            match &members.iter().find(|(key, _)| key == member)?.1 {
-                Expression::Literal(value) => Some((at, value.clone())),
-                Expression::Escaped(value) => Some((at.field("$literal"), value.clone())),
-                _ => None,
-            }
-        }
-        _ => None,
-    }
-}
-
-fn check_one(path: &Path, literal: &Value, tree: Option<&Node>, findings: &mut Findings) {
+fn check_one(path: &Path, literal: &Value, tree: Option<&Node>, takers: Takers<'_>, findings: &mut Findings) {
     let written = tree.and_then(|tree| tree.find(path)).map(Cow::Borrowed);
     let in_text = written.is_some();
     let read_anew = || read::read_node(&Source::json("sub-flow", literal.as_bytes())).ok().map(Cow::Owned);
@@ -82,7 +42,7 @@ fn check_one(path: &Path, literal: &Value, tree: Option<&Node>, findings: &mut F
     let is_flow = wrong.num_fatal() == 0;
     findings.extend(wrong.into_iter().map(|diagnostic| of_decoding(diagnostic, in_text)));
     if let Some(flow) = flow.filter(|_| is_flow) {
-        let inside = check(&flow, Some(&node));
+        let inside = check(&flow, Some(&node), takers);
         let left_out = inside.left_out();
         let ours = inside.into_kept().into_iter().filter(|one| !OF_WHOLE_FLOWS.contains(&one.diagnostic.code));
         findings.extend(ours.map(|finding| finding.inside(path, in_text)));

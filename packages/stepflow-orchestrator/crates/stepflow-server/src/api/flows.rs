@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use stepflow_engine::ports::ComponentHost as _;
 use stepflow_flow::{Diagnostics, Flow, Level, Plan, Source};
 use stepflow_protocol::{FlowId, Value, content_id};
 
@@ -65,7 +66,7 @@ pub async fn store(
     Body(request): Body<StoreFlowRequest>,
 ) -> Result<Json<StoreFlowResponse>, Error> {
     let document = request.flow.ok_or_else(|| Error::invalid_request("`flow` is missing").at("/flow", "is missing"))?;
-    let (plan, diagnostics) = read(&document);
+    let (plan, diagnostics) = read(&service, &document);
     let stored = plan.is_some() && !request.dry_run.unwrap_or(false);
     let flow_id = plan.as_ref().map_or_else(|| content_id(document.as_bytes()), |plan| plan.flow_id);
     if let Some(plan) = plan.filter(|_| stored) {
@@ -86,12 +87,12 @@ pub async fn show(
 }
 
 /// The plan of a flow that came in a request; without one, the diagnostics say why.
-pub fn read(document: &Value) -> (Option<Arc<Plan>>, Diagnostics) {
+pub fn read(service: &Shared, document: &Value) -> (Option<Arc<Plan>>, Diagnostics) {
     let source = match document.text() {
         Some(yaml) => Source::yaml("flow", yaml),
         None => Source::json("flow", document.as_bytes()),
     };
-    let loaded = stepflow_flow::load(source);
+    let loaded = stepflow_flow::load_routed(source, &|path| service.router().takes_flow(path));
     match loaded.flow.map(Plan::compile) {
         Some(Ok(plan)) => (Some(Arc::new(plan)), loaded.diagnostics),
         Some(Err(fatal)) => (None, fatal),
@@ -100,8 +101,8 @@ pub fn read(document: &Value) -> (Option<Arc<Plan>>, Diagnostics) {
 }
 
 /// The plan of a flow that came with a request to run it. It is stored with its run, not before.
-pub fn runnable(document: &Value) -> Result<Arc<Plan>, Error> {
-    let (plan, diagnostics) = read(document);
+pub fn runnable(service: &Shared, document: &Value) -> Result<Arc<Plan>, Error> {
+    let (plan, diagnostics) = read(service, document);
     plan.ok_or_else(|| Error::invalid_flow(fatal_details(&diagnostics)))
 }
 

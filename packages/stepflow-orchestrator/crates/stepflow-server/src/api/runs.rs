@@ -164,7 +164,7 @@ fn refuse_what_is_not_built(request: &CreateRunRequest, headers: &HeaderMap) -> 
 fn plan(service: &Shared, flow_id: Option<FlowId>, flow: Option<&Value>) -> Result<Arc<Plan>, Error> {
     match (flow_id, flow) {
         (Some(id), None) => service.store.flow(id).ok_or_else(|| Error::not_found("flow", id)),
-        (None, Some(document)) => flows::runnable(document),
+        (None, Some(document)) => flows::runnable(service, document),
         (Some(_), Some(_)) => Err(Error::invalid_request("give `flowId` or `flow`, not both")),
         (None, None) => Err(Error::invalid_request("`flowId` or `flow` is missing").at("/flowId", "is missing")),
     }

@@ -264,20 +264,45 @@ impl Config {
     /// # Errors
     /// Never for routes that were read from a file: they were followed then.
     pub fn routing(&self) -> Result<Router, RouteError> {
-        routing::routing(self.names.iter().cloned(), &self.routes)
+        let builtin = |name: &str| matches!(self.plugins.get(name), Some(Plugin::Builtin(_)));
+        routing::routing(self.names.iter().map(|name| (name.clone(), builtin(name))), &self.routes)
     }
 
-    /// What may help whoever misses a component: without a file that is mostly a worker.
+    /// What may help whoever misses a component.
     #[must_use]
-    pub fn advice(&self) -> Option<&'static str> {
-        (self.file.is_none() && self.plugins.len() == 1)
-            .then_some("put a `components.py` beside the flow, or name one with `--worker FILE`")
+    pub fn advice(&self) -> Advice {
+        Advice { without_worker: self.file.is_none() && self.plugins.len() == 1, in_file: self.file.is_some() }
     }
 
     /// Where it comes from, for people.
     #[must_use]
     pub fn origin(&self) -> String {
         self.file.as_ref().map_or_else(|| "no configuration file".to_owned(), |file| format!("`{}`", file.source.name))
+    }
+}
+
+/// What may help whoever misses a component.
+#[derive(Debug, Clone, Copy)]
+pub struct Advice {
+    /// Neither a file nor a worker was found.
+    without_worker: bool,
+    in_file: bool,
+}
+
+impl Advice {
+    /// The worker that is found without a configuration serves `/python/…`; everything else takes a route.
+    #[must_use]
+    pub fn on(self, path: &str) -> Option<&'static str> {
+        let is_python = path.starts_with("/python/");
+        match (is_python, self.in_file) {
+            (true, false) if self.without_worker => {
+                Some("put a `components.py` beside the flow, or name one with `--worker FILE`")
+            }
+            (false, false) if !path.starts_with("/builtin/") => Some(
+                "without a configuration there is only `/builtin/…` and `/python/…`: add a route to it in `stepflow-config.yml`",
+            ),
+            _ => None,
+        }
     }
 }
 

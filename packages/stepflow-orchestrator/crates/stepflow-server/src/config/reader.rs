@@ -147,7 +147,7 @@ impl Read {
 
     /// What is wrong with routes as a whole: patterns, captures, two that match the same paths.
     fn follow_routes(&mut self, tree: &Node) {
-        let Err(error) = routing(self.names.iter().cloned(), &self.routes) else { return };
+        let Err(error) = routing(self.names.iter().map(|name| (name.clone(), false)), &self.routes) else { return };
         let route = match &error {
             RouteError::Pattern { route, .. }
             | RouteError::Empty { route }

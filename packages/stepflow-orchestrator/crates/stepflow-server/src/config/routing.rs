@@ -5,29 +5,38 @@ use std::sync::Arc;
 
 use stepflow_engine::event::{Route, TaskRef};
 use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Instance, Purity, Target, TaskEnvelope};
+use stepflow_flow::subflow::{self, Takes};
 use stepflow_hosts::{RouteError, Router, Rule};
 use stepflow_protocol::{FlowError, Value};
 
-/// A router over plugins that are only names.
+/// A router over plugins that are only names, each with whether it has the builtins.
 ///
 /// # Errors
 /// The first route that cannot be followed.
 pub fn routing(
-    plugins: impl IntoIterator<Item = String>,
+    plugins: impl IntoIterator<Item = (String, bool)>,
     routes: &[(String, Vec<Rule>)],
 ) -> Result<Router, RouteError> {
-    let names: BTreeMap<String, Arc<dyn ComponentHost>> =
-        plugins.into_iter().map(|name| (name, Arc::new(Nobody) as Arc<dyn ComponentHost>)).collect();
-    Router::new(names, routes.iter().cloned(), Arc::new(Nobody))
+    let names: BTreeMap<String, Arc<dyn ComponentHost>> = plugins
+        .into_iter()
+        .map(|(name, builtin)| (name, Arc::new(Nobody { builtin }) as Arc<dyn ComponentHost>))
+        .collect();
+    Router::new(names, routes.iter().cloned(), Arc::new(Nobody { builtin: false }))
 }
 
 /// Stands where a plugin will be. Serves every path and is never offered a task.
-struct Nobody;
+struct Nobody {
+    builtin: bool,
+}
 
 impl ComponentHost for Nobody {
     fn resolve(&self, path: &str, _input: &Value) -> Result<Target, FlowError> {
         let route = Route { plugin: String::new(), component: path.to_owned() };
         Ok(Target::Component { route, purity: Purity::External })
+    }
+
+    fn takes_flow(&self, path: &str) -> Option<Takes> {
+        subflow::of_builtin(path).filter(|_| self.builtin)
     }
 
     fn offer(&self, _task: TaskEnvelope) {}

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 
 use stepflow_flow::path::Segment;
+use stepflow_flow::subflow;
 use stepflow_flow::{Expression, Flow, Path, Step};
-
-use crate::subflow;
 
 /// The nodes of a flow and the edges between them.
 #[derive(Debug, Default)]
@@ -78,7 +77,8 @@ fn step_node(step: &Step, prefixes: &mut Vec<String>) -> StepNode {
         prefixes.push(prefix.to_owned());
         prefixes.len() - 1
     });
-    let inner = subflow::literal(step, &Path::root()).map(|(_, flow)| Graph::with_colours(&flow, prefixes));
+    let inner =
+        subflow::flow(step, &subflow::by_default, &Path::root()).map(|(_, flow)| Graph::with_colours(&flow, prefixes));
     StepNode { id: step.id.clone(), component: step.component.clone(), colour, inner }
 }
 

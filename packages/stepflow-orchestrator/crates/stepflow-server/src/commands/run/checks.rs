@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use stepflow_engine::ports::ComponentHost as _;
 use stepflow_flow::{Code, Diagnostic, Diagnostics, Level, Loaded, Plan};
 use stepflow_protocol::Value;
 
@@ -23,8 +24,9 @@ pub struct Document {
 }
 
 /// Reads a flow with its overrides, and stops at what must not run.
-pub fn read(path: &Path, given: &OverrideArgs, no_check: bool) -> Result<Document, Failure> {
-    let loaded = stepflow_flow::load(document::read("flow", path)?);
+pub fn read(path: &Path, given: &OverrideArgs, config: &Config, no_check: bool) -> Result<Document, Failure> {
+    let routing = config.routing().map_err(|error| Failure::outside(error.to_string()))?;
+    let loaded = stepflow_flow::load_routed(document::read("flow", path)?, &|component| routing.takes_flow(component));
     let stopped = loaded.diagnostics.iter().any(|diagnostic| stops(diagnostic, no_check));
     let Some(flow) = loaded.flow.as_ref().filter(|_| !stopped) else { return Err(refusal(&loaded)) };
     let errors = errors(&loaded);

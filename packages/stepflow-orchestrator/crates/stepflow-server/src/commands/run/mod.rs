@@ -35,12 +35,12 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Runs a flow and prints its result.
 pub async fn run(args: RunArgs, terminal: Terminal) -> Result<Exit, Failure> {
     let flow = args.flow();
-    let document = checks::read(&flow, &args.overrides, args.no_check)?;
+    let config = config::find(&args.components, Some(&flow))?;
+    let document = checks::read(&flow, &args.overrides, &config, args.no_check)?;
     let plan = Arc::clone(&document.plan);
     let inputs = input::read(&args.input, &plan)?;
     let variables = variables::read(&args.variables, &plan)?;
     let overrides = document.overrides.clone();
-    let config = config::find(&args.components, Some(&flow))?;
     config.refuse_what_is_not_built()?;
     let mut interrupts = workers::listen()?;
     let service = Service::new(&config, GRACE).map_err(|error| Failure::outside(error.to_string()))?;

@@ -2,13 +2,14 @@
 //! component would never see.
 
 use serde_json::Value as Schema;
+use stepflow_engine::ports::ComponentHost as _;
 use stepflow_flow::schema::document::{Document, Subschema};
+use stepflow_flow::subflow;
 use stepflow_flow::{Code, Diagnostic, Expression, Flow, Loaded, Path, suggest};
 use stepflow_hosts::Router;
 use stepflow_protocol::{Kind, Value};
 
 use crate::catalog::Catalog;
-use crate::subflow;
 
 /// How many names a diagnostic lists.
 const NAMED: usize = 8;
@@ -16,7 +17,8 @@ const NAMED: usize = 8;
 /// A diagnostic for each field that no schema names.
 pub fn unknown(flow: &Flow, loaded: &Loaded, router: &Router, catalog: &Catalog) -> Vec<Diagnostic> {
     let mut search = Search { found: Vec::new(), loaded, component: String::new() };
-    subflow::each_step(flow, &Path::root(), &mut |step, place| {
+    let takers = |path: &str| router.takes_flow(path);
+    subflow::each_step(flow, &takers, &Path::root(), &mut |step, place| {
         // Where the input decides on the plugin, nobody knows yet which schema counts.
         let routes = router.routes(&step.component);
         let [only] = routes.as_slice() else { return };

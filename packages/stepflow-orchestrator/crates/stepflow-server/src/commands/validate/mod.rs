@@ -5,8 +5,10 @@ mod fields;
 use std::path::Path;
 use std::sync::Arc;
 
+use stepflow_engine::ports::ComponentHost as _;
 use stepflow_flow::fix::{self, Change};
-use stepflow_flow::{Diagnostics, Loaded, Plan};
+use stepflow_flow::subflow::Takers;
+use stepflow_flow::{Diagnostics, Loaded, Plan, Source};
 use stepflow_hosts::StartError;
 
 use super::workers::{self, Started};
@@ -43,9 +45,6 @@ async fn check_all(places: &mut Places<'_>, interrupts: &mut Interrupts) -> Resu
     let mut results = Vec::new();
     let mut exit = Exit::Success;
     for path in args.flows() {
-        if args.fix {
-            mend(path, places.terminal)?;
-        }
         let Some(loaded) = check(path, places, interrupts).await? else { return Ok(Exit::Interrupted) };
         if loaded.diagnostics.num_fatal() + loaded.diagnostics.num_error() > 0 {
             exit = Exit::Failed;
@@ -61,27 +60,29 @@ async fn check_all(places: &mut Places<'_>, interrupts: &mut Interrupts) -> Resu
     Ok(exit)
 }
 
-/// Mends a flow's file where one answer is right, and says what was changed.
-fn mend(path: &Path, terminal: &Terminal) -> Result<(), Failure> {
+/// The flow, its file mended where one answer is right; says what was changed.
+fn mended(path: &Path, source: Source, takers: Takers<'_>, terminal: &Terminal) -> Result<Source, Failure> {
     if document::is_stdin(path) {
         return Err(Failure::usage("`--fix` rewrites a file, and stdin is none").hint("save the flow in a file"));
     }
-    let source = document::read("flow", path)?;
-    let (mended, changes) = fix::fixed(source);
+    let (mended, changes) = fix::fixed(source, takers);
     if !changes.is_empty() {
         document::rewrite("flow", path, &mended.text)?;
     }
     for Change { line: at, summary } in changes {
         terminal.aside(|| line(format_args!("{}:{at}: {} {summary}", path.display(), Paint::Success.on("fixed"))));
     }
-    Ok(())
+    Ok(mended)
 }
 
 /// All that is wrong with a flow; `None` when somebody did not want to wait for it.
 async fn check(path: &Path, places: &mut Places<'_>, interrupts: &mut Interrupts) -> Result<Option<Loaded>, Failure> {
-    let mut loaded = stepflow_flow::load(document::read("flow", path)?);
+    let source = document::read("flow", path)?;
     let config = config::find(&places.args.components, Some(path))?;
     let routing = config.routing().map_err(|error| Failure::outside(error.to_string()))?;
+    let takers = |component: &str| routing.takes_flow(component);
+    let source = if places.args.fix { mended(path, source, &takers, places.terminal)? } else { source };
+    let mut loaded = stepflow_flow::load_routed(source, &takers);
     let plan = loaded.flow.clone().map(Plan::compile);
     let Some(Ok(plan)) = plan else {
         warn(&config);
