@@ -101,6 +101,9 @@ fn after_mark(text: &str) -> usize {
     if text.as_bytes().starts_with(BOM) { BOM.len() } else { 0 }
 }
 
+/// What is said of `"\ud800"` in every notation.
+const HALF_A_PAIR: &str = "the string has half of a surrogate pair, which is no character";
+
 /// The text cannot be read further; why is in the diagnostics.
 struct Stop;
 

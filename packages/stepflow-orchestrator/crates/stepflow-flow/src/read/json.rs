@@ -2,7 +2,7 @@
 
 use stepflow_protocol::MAX_DEPTH;
 
-use super::{Members, Reporter, Stop, after_mark};
+use super::{HALF_A_PAIR, Members, Reporter, Stop, after_mark};
 use crate::diagnostics::Code;
 use crate::node::{Content, Entry, Node};
 use crate::number;
@@ -157,7 +157,10 @@ impl Reader<'_, '_> {
             return Ok(inner.to_owned());
         }
         serde_json::from_str(quoted).map_err(|_| {
-            let message = "the string has an invalid escape or a control character";
+            let message = match has_half_a_pair(inner) {
+                true => HALF_A_PAIR,
+                false => "the string has an invalid escape or a control character",
+            };
             self.report.report(Code::InvalidSyntax, &self.path, Span::new(start, self.at), message);
             Stop
         })
@@ -211,6 +214,27 @@ impl Reader<'_, '_> {
         self.report.report(Code::InvalidSyntax, &self.path, span, message);
         Err(Stop)
     }
+}
+
+/// Whether an escape of the string is half of a surrogate pair.
+fn has_half_a_pair(inner: &str) -> bool {
+    let mut rest = inner;
+    while let Some((_, escape)) = rest.split_once('\\') {
+        rest = match (unit(escape), escape.get(5..)) {
+            (Some(0xD800..0xDC00), Some(after)) => match after.strip_prefix('\\').map(|next| (unit(next), next)) {
+                Some((Some(0xDC00..0xE000), next)) => &next[5..],
+                _ => return true,
+            },
+            (Some(0xDC00..0xE000), _) => return true,
+            _ => escape.get(1..).unwrap_or_default(),
+        };
+    }
+    false
+}
+
+/// The code unit of an escape such as `u00e9`, without its backslash.
+fn unit(escape: &str) -> Option<u16> {
+    u16::from_str_radix(escape.strip_prefix('u')?.get(..4)?, 16).ok()
 }
 
 /// `-? ( 0 | [1-9][0-9]* ) ( \. [0-9]+ )? ( [eE] [-+]? [0-9]+ )?`

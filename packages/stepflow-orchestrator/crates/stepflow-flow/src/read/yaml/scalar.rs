@@ -10,6 +10,7 @@ use crate::diagnostics::Code;
 use crate::node::Content;
 use crate::number;
 use crate::path::Path;
+use crate::read::HALF_A_PAIR;
 use crate::source::Span;
 
 /// The value of a scalar. `written` is its text in the document, empty where YAML has an implicit null.
@@ -120,5 +121,10 @@ pub(super) fn explain(kind: &ErrorKind, text: &str, at: usize) -> (String, Optio
         }
         _ => None,
     };
-    (format!("not YAML: {kind}"), advice)
+    match kind {
+        ErrorKind::MissingLowSurrogate | ErrorKind::InvalidLowSurrogate | ErrorKind::UnpairedLowSurrogate => {
+            (HALF_A_PAIR.to_owned(), None)
+        }
+        _ => (format!("not YAML: {kind}"), advice),
+    }
 }

@@ -1,0 +1,59 @@
+"""A flow document has the same limits, and they have the same words, in a YAML file, a JSON file and a request."""
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Stepflow
+from tests.cli.serving import serving
+
+DEEP = "[" * 128 + "]" * 128
+
+REFUSED = {
+    '{"output": "\\ud800"}': "half of a surrogate pair",
+    '{"output": 1e999}': "the number `1e999` is too large",
+    '{"metadata": {"a": 1, "\\u0061": 2}}': "`a` stands twice in this object",
+    f'{{"output": {DEEP}}}': "nested more than 128 deep",
+}
+
+
+@pytest.mark.parametrize("name", ["flow.yaml", "flow.json"])
+def test_a_file_is_refused_in_these_words(stepflow: Stepflow, name: str) -> None:
+    for text, words in REFUSED.items():
+        (stepflow.folder / name).write_text(text, encoding="utf-8")
+        ended = stepflow("validate", name)
+        assert (ended.code, words in ended.stderr) == (1, True), ended.stderr
+
+
+def test_a_request_is_refused_in_these_words(stepflow: Stepflow) -> None:
+    with serving(stepflow) as server:
+        for text, words in REFUSED.items():
+            for flow in (text, json.dumps(text)):
+                body = f'{{"flow": {flow}}}'.encode()
+                answer = server("POST", "/flows", raw=body)
+                assert words in json.dumps(answer.body, ensure_ascii=False), (flow, answer)
+
+
+def test_old_sections_mean_the_same_in_a_request(stepflow: Stepflow) -> None:
+    old = {
+        "name": "n",
+        "description": "d",
+        "inputSchema": {"type": "object"},
+        "output": {"$input": "$"},
+    }
+    new = {
+        "name": "n",
+        "description": "d",
+        "schemas": {"properties": {"input": {"type": "object"}}},
+        "output": {"$input": "$"},
+    }
+    with serving(stepflow) as server:
+        stored = server("POST", "/flows", {"flow": old}).body
+        assert [one["code"] for one in stored["diagnostics"]["diagnostics"]] == [1008]
+        assert stored["flowId"] == server("POST", "/flows", {"flow": new}).body["flowId"]
+        read = server("GET", f"/flows/{stored['flowId']}").body
+        assert read["flow"] == new
+        again = server("POST", "/flows", {"flow": read["flow"]}).body
+        assert (again["flowId"], again["diagnostics"]["diagnostics"]) == (stored["flowId"], [])
+        refused = server("POST", "/runs", {"flow": old, "input": ["no object"]})
+        assert refused.status == 400
