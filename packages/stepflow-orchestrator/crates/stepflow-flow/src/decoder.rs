@@ -324,11 +324,11 @@ impl<'n> Fields<'n> {
 
     /// The key that a misspelt one must be: the only one that is near, not here yet, and not meant by another member.
     fn right_key(&self, written: &str) -> Option<Repair> {
-        let only = |written: &str| suggest::only(written, self.known.iter().copied());
-        let right = only(written)?;
-        let taken = |entry: &Entry| entry.key == right || (entry.key != written && only(&entry.key) == Some(right));
-        let unknown = |entry: &&Entry| entry.key == right || !self.known.contains(&entry.key.as_str());
-        let free = !self.entries.iter().filter(unknown).any(taken);
+        let right = suggest::only(written, self.known.iter().copied())?;
+        let is_meant = |entry: &Entry| entry.key == right || suggest::only(&entry.key, [right]).is_some();
+        let known = |entry: &Entry| entry.key != right && self.known.contains(&entry.key.as_str());
+        let taken = |entry: &&Entry| entry.key != written && !known(entry) && is_meant(entry);
+        let free = self.entries.len() <= MAX_UNKNOWN && !self.entries.iter().any(|entry| taken(&entry));
         free.then(|| Repair::Rename(right.to_owned()))
     }
 
