@@ -22,7 +22,7 @@ output: {$step: work}
 SERVER = """\
 from stepflow.worker import StepflowServer
 
-server = StepflowServer(include_builtins=False)
+server = StepflowServer()
 
 
 @server.component

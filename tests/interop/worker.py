@@ -26,7 +26,7 @@ package, transport = sys.argv[1:]
 *modules, failed = PACKAGES[package]
 worker, types, errors = map(importlib.import_module, modules)
 FlowFailed: type[Exception] = getattr(errors, failed)
-server = worker.StepflowServer()
+server = worker.StepflowServer(include_builtins=True)
 
 
 def component(name: str, description: str | None = None) -> Callable[[F], F]:

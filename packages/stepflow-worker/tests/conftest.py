@@ -186,7 +186,7 @@ HEAD = """
 import asyncio, os, sys, threading, time
 import msgspec
 from stepflow.worker import ComponentError, ServerGone, StepflowContext, StepflowServer
-server = StepflowServer(include_builtins=False)
+server = StepflowServer()
 """
 
 

@@ -14,9 +14,7 @@ from stepflow.worker._command.command_line import main
 if TYPE_CHECKING:
     from conftest import Run
 
-SERVER = (
-    "from stepflow.worker import StepflowServer\nserver = StepflowServer(include_builtins=False)\n"
-)
+SERVER = "from stepflow.worker import StepflowServer\nserver = StepflowServer()\n"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from stepflow.worker import StepflowServer
 from stepflow.worker.langchain import invoke_named
 
-server = StepflowServer()
+server = StepflowServer(builtins=("langchain",))
 server.component(invoke_named)
 shouting = RunnableLambda(lambda text: text.upper())
 number = 3

@@ -19,7 +19,7 @@ class Query(msgspec.Struct):
     rows: list[dict[str, str]]
     limit: int | None = None
 
-server = StepflowServer(include_builtins=False)
+server = StepflowServer()
 
 @server.component
 def search(input: Query) -> list[str]:

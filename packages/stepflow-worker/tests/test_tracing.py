@@ -23,7 +23,7 @@ kept = InMemorySpanExporter()
 provider = TracerProvider()
 provider.add_span_processor(SimpleSpanProcessor(kept))
 trace.set_tracer_provider(provider)
-server = StepflowServer(include_builtins=False)
+server = StepflowServer()
 
 @server.component
 def spans(input):

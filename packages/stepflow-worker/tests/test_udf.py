@@ -16,7 +16,7 @@ Udf = Callable[..., "Json"]
 
 @pytest.fixture(scope="module")
 def worker(start_once: "Start") -> "Worker":
-    return start_once("server = StepflowServer()")
+    return start_once("server = StepflowServer(builtins=['udf'])")
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_code_that_never_ends_is_cancelled(worker: "Worker", code: str) -> None:
 
 
 def test_code_that_blocks_does_not_keep_others_waiting(start: "Start") -> None:
-    worker = start("server = StepflowServer()")
+    worker = start("server = StepflowServer(builtins=['udf'])")
     content = {"code": "import time\ntime.sleep(600)\nreturn 0", "input_schema": {}}
     worker.begin_execute("/udf", {"blob_id": blob_id(content), "input": None})
     worker.give_blob(worker.called("blobs/get"), content)
@@ -176,13 +176,3 @@ def test_code_that_blocks_does_not_keep_others_waiting(start: "Start") -> None:
     id = worker.begin_execute("/udf", {"blob_id": blob_id(content), "input": None})
     worker.give_blob(worker.called("blobs/get"), content)
     assert worker.answer(id)["result"] == {"output": 1}
-
-
-def test_a_worker_serves_it_only_if_it_may(start: "Start") -> None:
-    worker = start("server = StepflowServer(include_builtins=False)")
-    assert worker.execute("/udf", {"blob_id": "0", "input": 1})["error"]["code"] == -32001
-
-
-def test_a_component_of_ones_own_takes_its_place(start: "Start") -> None:
-    worker = start("server = StepflowServer()\n@server.component\ndef udf(input): return 'mine'")
-    assert worker.output("/udf") == "mine"

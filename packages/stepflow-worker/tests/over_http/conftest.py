@@ -25,7 +25,7 @@ HEAD = """
 import asyncio, os, sys, threading, time
 import msgspec
 from stepflow.worker import *
-server = StepflowServer(include_builtins=False)
+server = StepflowServer()
 """
 
 # Serves with bounds that a test can wait for; the options are those of `Limits`.

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from over_http.conftest import Serve
 
 ECHO = "@server.component\nasync def echo(input): return input"
-ALONE = (
-    "from stepflow.worker import StepflowServer\nserver = StepflowServer(include_builtins=False)\n"
-)
+ALONE = "from stepflow.worker import StepflowServer\nserver = StepflowServer()\n"
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """`StepflowServer`: the components of a worker, and the ways to serve them."""
 
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
-from stepflow.worker._builtins import with_builtins
+from stepflow.worker._builtins import Builtin, builtin, warn_of, with_installed
 from stepflow.worker._command.imports import importing
 from stepflow.worker._components.component import Component
 from stepflow.worker._components.paths import shape_of
@@ -45,18 +45,23 @@ class StepflowServer:
         *,
         lifespan: "Lifespan | None" = None,
         version: str | None = None,
-        include_builtins: bool = True,
+        builtins: Iterable[str] = (),
+        include_builtins: bool = False,
     ) -> None:
         """lifespan: an async context manager that takes this server; it is entered once, before
         the first execute, and left after the last one. What it yields is `context.state`.
         version: of the components' own code; the server records it with each attempt.
-        include_builtins: whether `/udf` and `/langchain/invoke` are served as well, where the
-        extras `[udf]` and `[langchain]` are installed. They run code that comes with a flow.
+        builtins: which components that come along are served as well: `"udf"` is `/udf`, and
+        `"langchain"` is `/langchain/invoke`. They run code that comes with a flow.
+        include_builtins: the earlier word for all of them whose extras are installed.
+
+        Raises `RegistrationError` when the extra of one of the `builtins` is not installed.
         """
         self._lifespan = lifespan
         self._version = version
         self._include_builtins = include_builtins
         self._components: dict[str, Component] = {}
+        self.add_builtins([builtins] if isinstance(builtins, str) else builtins)
 
     @property
     def components(self) -> Mapping[str, Component]:
@@ -174,6 +179,12 @@ class StepflowServer:
         for component in list(other._components.values()):
             self._add(component.under(prefix))
 
+    def add_builtins(self, names: Iterable[str]) -> None:
+        """Serve components that come along, as `StepflowServer(builtins=…)` does; once is enough."""
+        for each in map(builtin, names):
+            if not isinstance(self._components.get(each.path), Builtin):
+                self._add(each)
+
     def _add(self, component: Component) -> None:
         shape = shape_of(component.path)
         for other in self._components.values():
@@ -187,6 +198,7 @@ class StepflowServer:
 
         To be entered on the loop that async components run on.
         """
+        warn_of(self.served().components.values())
         if self._lifespan is None:
             yield self.served()
             return
@@ -197,10 +209,10 @@ class StepflowServer:
             yield self.served(state)
 
     def served(self, state: object = None) -> Served:
-        """Return what this server offers, for transports: its components, and those of our own."""
+        """Return what this server offers, for transports: its components, with those that come along."""
         components: Mapping[str, Component] = self._components
         if self._include_builtins:
-            components = with_builtins(components)
+            components = with_installed(components)
         return Served(components, version=self._version, state=state, execution=execution_kind())
 
     async def run(self, *, host: str | None = None, port: int | None = None) -> None:

@@ -67,7 +67,14 @@ def runnable_component(make: MakeRunnable) -> Callable[..., Any]:
 
     Raises `RegistrationError` when that is none.
     """
-    from langchain_core.runnables import Runnable
+    try:
+        from langchain_core.runnables import Runnable
+    except ModuleNotFoundError as error:
+        raise RegistrationError(
+            make.__name__,
+            f"it needs `{error.name}`, which is not installed\n"
+            "hint: pip install 'stepflow-worker[langchain]'",
+        ) from None
 
     runnable = make()
     if not isinstance(runnable, Runnable):

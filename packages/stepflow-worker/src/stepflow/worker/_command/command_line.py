@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from stepflow.worker._builtins import NAMES
 from stepflow.worker._command.imports import server_in
 from stepflow.worker._executing.failures import print_user_traceback
 from stepflow.worker._executing.new_loop import new_loop
@@ -43,22 +44,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"stdin and stdout must be open, they carry the protocol: {error}", USAGE)
     if options.reload:
         sys.dont_write_bytecode = True  # it tells saves in one second by their size alone
-    server = _load(options.target)
+    server = _load(options.target, options.builtins)
     if isinstance(server, int):
         return server
     if options.reload:
         from stepflow.worker._command.reload import ReloadingServer
 
-        server = ReloadingServer(options.target, server)
+        server = ReloadingServer(options.target, server, options.builtins)
     if options.list:
         return _list(server, streams, options.format)
     return _serve(server, streams, options)
 
 
-def _load(target: str | None) -> StepflowServer | int:
-    if target is None:
-        server = StepflowServer()
+def _load(target: str | None, builtins: Sequence[str]) -> StepflowServer | int:
+    if target is None and not builtins:
+        server = StepflowServer(include_builtins=True)
         return server if server.served().components else _fail(NOTHING_TO_SERVE, USAGE)
+    loaded = StepflowServer() if target is None else _imported(target)
+    if isinstance(loaded, StepflowServer):
+        try:
+            loaded.add_builtins(builtins)
+        except RegistrationError as error:
+            return _fail(str(error), USAGE)
+    return loaded
+
+
+def _imported(target: str) -> StepflowServer | int:
     try:
         return server_in(target)
     except (NoServerInTarget, ServedDuringImport) as error:
@@ -137,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TARGET",
         nargs="?",
         help="components.py or a module; its `server`, its only StepflowServer, or TARGET:name; "
-        "without it the components that come along are served",
+        "without it all the components that come along are served",
     )
     parser.add_argument(
         "--max-concurrency",
@@ -158,8 +169,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--format", choices=["table", "json"], default="table", help="of the list (default: table)"
     )
+    _add_builtins(
+        parser.add_argument_group("components that come along; they run what a flow brings")
+    )
     _add_http(parser.add_argument_group("HTTP, which needs `stepflow-worker[http]`"))
     return parser
+
+
+def _add_builtins(group: argparse._ArgumentGroup) -> None:
+    for name in NAMES:
+        group.add_argument(
+            f"--{name}",
+            dest="builtins",
+            action="append_const",
+            const=name,
+            default=[],
+            help=f"serve it as well; needs `stepflow-worker[{name}]`",
+        )
 
 
 def _add_http(group: argparse._ArgumentGroup) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 from weakref import WeakSet
@@ -26,11 +26,12 @@ class ReloadingServer(StepflowServer):
     cannot be imported, or whose lifespan cannot be entered, changes nothing.
     """
 
-    def __init__(self, target: str, server: StepflowServer) -> None:
-        """server: what the target holds now."""
+    def __init__(self, target: str, server: StepflowServer, builtins: Sequence[str] = ()) -> None:
+        """server: what the target holds now. builtins: what the command line adds to it."""
         super().__init__()
         self._target = target
         self._server = server
+        self._asked_for = builtins
         self._modules = UserModules(module_of(target))
         self._watched = self._modules.files()
         self._known = signatures(self._watched)
@@ -82,7 +83,9 @@ class ReloadingServer(StepflowServer):
 
     def _imported(self) -> StepflowServer:
         with self._modules.imported_anew():
-            return server_in(self._target)
+            server = server_in(self._target)
+            server.add_builtins(self._asked_for)
+            return server
 
 
 class _Versions:
