@@ -1,13 +1,20 @@
 """Flows built in Python are the documents that one would have written, and mistakes are named at once."""
 
+import copy
 import json
 import math
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from stepflow.protocol import FlowBuilder, InvalidFlow, Value
 from stepflow.protocol.flow import (
+    Backoff,
+    BackoffConstant,
+    BackoffExponential,
+    BackoffFibonacci,
     ExhaustedUseDefault,
     Flow,
     OnErrorRetry,
@@ -329,14 +336,183 @@ def test_a_variable_needs_a_name() -> None:
             Value.variable(name)
 
 
-def test_python_cannot_look_into_a_value() -> None:
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        lambda value: value == 1,
+        lambda value: value != value["other"],
+        lambda value: None == value,
+        lambda value: value < 1,
+        lambda value: 1 <= value,
+        lambda value: max(value, 1),
+        lambda value: value in [1, 2],
+        lambda value: Value.if_(value == 1, "one"),
+        lambda value: {1: 2} == {1: value},
+    ],
+)
+def test_comparing_a_value_says_where_it_can_be_compared(mistake: Callable[[Any], object]) -> None:
+    with pytest.raises(
+        TypeError, match=r'compare in a component .* `Value\.if_\(check\["is_one"\]'
+    ):
+        mistake(Value.step("count")["n"])
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        lambda value: f"{value}",
+        lambda value: f"{value:>10}",
+        lambda value: str(value),
+        lambda value: format(value),
+        lambda value: "{}".format(value),  # noqa: UP032
+        lambda value: "%s" % value,  # noqa: UP031
+        lambda value: print(value),
+    ],
+)
+def test_formatting_a_value_says_what_writes_texts(mistake: Callable[[Any], object]) -> None:
+    for value in (Value.input()["name"], Value.if_(True, 1)):
+        with pytest.raises(TypeError, match="have `/builtin/template` write it"):
+            mistake(value)
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        lambda value: value + 1,
+        lambda value: "a" + value,
+        lambda value: value * 2,
+        lambda value: value % 2,
+        lambda value: 2**value,
+        lambda value: -value,
+        lambda value: abs(value),
+        lambda value: round(value, 2),
+        lambda value: int(value),
+        lambda value: float(value),
+        lambda value: [1, 2][value],
+        lambda value: value & True,
+        lambda value: sum([value]),
+        lambda value: range(value),
+    ],
+)
+def test_computing_with_a_value_is_refused(mistake: Callable[[Any], object]) -> None:
+    with pytest.raises(TypeError, match="do it in a component"):
+        mistake(Value.input()["n"])
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        bool,
+        lambda value: value and 1,
+        lambda value: not value,
+        lambda value: 1 if value else 2,
+    ],
+)
+def test_the_truth_of_a_value_is_asked_by_if(mistake: Callable[[Any], object]) -> None:
+    for value in (Value.input()["ok"], Value.coalesce(1)):
+        with pytest.raises(TypeError, match=r"Value\.if_"):
+            mistake(value)
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        list,
+        len,
+        reversed,
+        lambda value: [each for each in value],
+        lambda value: "a" in value,
+        lambda value: {"a": 1, "b": [*value]},
+        lambda value: dict(value),
+    ],
+)
+def test_python_cannot_look_into_a_value(mistake: Callable[[Any], object]) -> None:
+    for value in (Value.input()["rows"], Value.literal([1])):
+        with pytest.raises(TypeError, match="/builtin/map"):
+            mistake(value)
+
+
+def test_a_part_is_taken_by_brackets_alone() -> None:
     value = Value.input()["rows"]
-    with pytest.raises(TypeError, match=r"Value\.if_"):
-        bool(value)
-    with pytest.raises(TypeError, match="/builtin/map"):
-        list(value)
     for key in (-1, True, 1.5, None):
         with pytest.raises(TypeError, match="the name of a member"):
             value[key]  # type: ignore[index]
+    with pytest.raises(AttributeError, match=r"taken by `\['name'\]`"):
+        value.name  # noqa: B018
     with pytest.raises(TypeError):
         Value.literal({"a": 1})["a"]  # type: ignore[index]
+
+
+def test_a_value_can_be_looked_at_kept_and_found_again() -> None:
+    step = FlowBuilder().add_step(id="a", component="/a")
+    assert repr(step["n"]) == "<StepReference {'$step': 'a', 'path': '$.n'}>"
+    assert {step: 1}[step] == 1
+    assert step in [step]
+    assert copy.deepcopy([step["n"]])[0]._form == step["n"]._form
+    assert not hasattr(step, "n")
+
+
+@pytest.mark.parametrize(
+    "written", ["", "soon", "30", "1.5s", "30m1h", "1h2h", "-5s", "٣s", -1, math.nan, True, [1]]
+)
+def test_a_time_that_is_none_is_refused_where_it_is_given(written: Any) -> None:
+    with pytest.raises(InvalidFlow, match=r"^\$\.timeout: .* is no span of time; write `500ms`"):
+        FlowBuilder(timeout=written)
+    with pytest.raises(InvalidFlow, match=r"^\$\.steps\[0\]\.timeout: "):
+        FlowBuilder().add_step(id="a", component="/a", timeout=written)
+
+
+@pytest.mark.parametrize("written", ["40000d", f"{'9' * 5000}d", 1e300, math.inf])
+def test_a_time_has_its_limit(written: str | float) -> None:
+    with pytest.raises(InvalidFlow, match="longer than a hundred years"):
+        FlowBuilder(timeout=written)
+
+
+@pytest.mark.parametrize(
+    ("written", "in_document"),
+    [
+        ("1d2h3m4s5ms", "1d2h3m4s5ms"),
+        (" 30s ", " 30s "),
+        ("0s", "0s"),
+        (0.25, 0.25),
+        (30, 30),
+        (timedelta(minutes=1), 60),
+        (timedelta(milliseconds=1500), 1.5),
+    ],
+)
+def test_a_time_is_written_as_it_was_given(written: Any, in_document: object) -> None:
+    builder = FlowBuilder(timeout=written)
+    builder.add_step(id="a", component="/a", timeout=written)
+    assert document(builder)["timeout"] == document(builder)["steps"][0]["timeout"] == in_document
+
+
+@pytest.mark.parametrize(
+    ("backoff", "at"),
+    [
+        (BackoffConstant(delay="fast"), "delay"),
+        (BackoffConstant(delay_ms=-1), "delayMs"),
+        (BackoffExponential(initial=-1), "initial"),
+        (BackoffExponential(max="1.5s"), "max"),
+        (BackoffExponential(factor=0.5), "factor"),
+        (BackoffExponential(factor="2"), "factor"),  # type: ignore[arg-type]
+        (BackoffFibonacci(max="5m1h"), "max"),
+    ],
+)
+def test_a_backoff_is_checked_where_it_is_given(backoff: Backoff, at: str) -> None:
+    with pytest.raises(InvalidFlow) as refused:
+        FlowBuilder().add_step(id="a", component="/a", on_error=OnErrorRetry(backoff=backoff))
+    assert refused.value.at == f"$.steps[0].onError.backoff.{at}"
+
+
+@pytest.mark.parametrize(
+    ("retry", "at"),
+    [
+        (OnErrorRetry(max_retries=-1), "maxRetries"),
+        (OnErrorRetry(max_retries="3"), "maxRetries"),  # type: ignore[arg-type]
+        (OnErrorRetry(retry_on=["NEVER"]), "retryOn[0]"),  # type: ignore[list-item]
+    ],
+)
+def test_retries_are_checked_where_they_are_given(retry: OnErrorRetry, at: str) -> None:
+    with pytest.raises(InvalidFlow) as refused:
+        FlowBuilder().add_step(id="a", component="/a", on_error=retry)
+    assert refused.value.at == f"$.steps[0].onError.{at}"

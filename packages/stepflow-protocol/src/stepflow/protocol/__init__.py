@@ -76,6 +76,7 @@ from stepflow.protocol.errors import (
 if TYPE_CHECKING:
     from stepflow.protocol._builder import FlowBuilder
     from stepflow.protocol._canonical import flow_id
+    from stepflow.protocol._durations import duration_seconds
     from stepflow.protocol._values import Reference, StepHandle, StepReference, Value
 
 __all__ = [
@@ -141,6 +142,7 @@ __all__ = [
     "StepReference",
     "StepHandle",
     "flow_id",
+    "duration_seconds",
     # what can go wrong
     "StepflowError",
     "ProtocolError",
@@ -161,6 +163,7 @@ _MODULE_OF = {
     "StepReference": "_values",
     "StepHandle": "_values",
     "flow_id": "_canonical",
+    "duration_seconds": "_durations",
 }
 
 

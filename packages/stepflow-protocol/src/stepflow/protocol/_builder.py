@@ -2,12 +2,15 @@
 
 import difflib
 import graphlib
+import math
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import cast
 
 import msgspec
 
 from stepflow.protocol._canonical import Json, canonical, constant, expression
+from stepflow.protocol._durations import duration_seconds
 from stepflow.protocol._paths import Path, format_path
 from stepflow.protocol._values import Constant, Data, StepHandle
 from stepflow.protocol.errors import InvalidFlow
@@ -29,7 +32,7 @@ class FlowBuilder:
     Every method raises `InvalidFlow` at once when what it is given cannot be part of a flow. What is given is
     copied: changing it afterwards changes no flow.
 
-    `timeout` bounds a whole run: a text such as `"1h30m"`, or a number of seconds.
+    `timeout` bounds a whole run: a text such as `"1h30m"`, a number of seconds or a `timedelta`.
     """
 
     def __init__(
@@ -38,13 +41,13 @@ class FlowBuilder:
         *,
         description: str | None = None,
         version: str | None = None,
-        timeout: str | float | None = None,
+        timeout: str | float | timedelta | None = None,
     ) -> None:
         self._head: dict[str, Json] = {
             "name": name,
             "description": description,
             "version": version,
-            "timeout": timeout,
+            "timeout": _span(timeout, ("timeout",)),
         }
         self._steps: dict[str, dict[str, Json]] = {}
         self._output: Json = None
@@ -64,13 +67,13 @@ class FlowBuilder:
         input_data: Data = None,
         on_error: OnError | None = None,
         must_execute: bool | None = None,
-        timeout: str | float | None = None,
+        timeout: str | float | timedelta | None = None,
         metadata: Mapping[str, Constant] | None = None,
     ) -> StepHandle:
         """Add a call of a component, and return what stands for its result.
 
         `component` is a path such as `/python/greet`. A `Flow` in `input_data` is passed on as a flow.
-        `timeout` bounds one attempt: a text such as `"30s"`, or a number of seconds.
+        `timeout` bounds one attempt: a text such as `"30s"`, a number of seconds or a `timedelta`.
         """
         at: Path = ("steps", len(self._steps))
         if not id.strip():
@@ -90,7 +93,7 @@ class FlowBuilder:
             "input": expression(input_data, (*at, "input"), self),
             "mustExecute": must_execute,
             "metadata": constant(metadata, (*at, "metadata")),
-            "timeout": timeout,
+            "timeout": _span(timeout, (*at, "timeout")),
         }
         self._steps[id] = step
         return StepHandle(id, owner=self)
@@ -215,8 +218,34 @@ def _on_error(on_error: OnError | None, at: Path) -> Json:
     try:
         msgspec.convert(document, OnError)
     except msgspec.ValidationError as error:
-        raise InvalidFlow(format_path(at), str(error)) from None
+        problem, _, place = str(error).partition(" - at `$")
+        raise InvalidFlow(format_path(at) + place.rstrip("`"), problem) from None
+    match document:
+        case {"backoff": dict(backoff)}:
+            _check_backoff(backoff, (*at, "backoff"))
     return document
+
+
+def _check_backoff(backoff: Mapping[str, Json], at: Path) -> None:
+    for key in ("delay", "initial", "max"):
+        _span(cast("str | float | None", backoff.get(key)), (*at, key))
+    match backoff.get("factor"):
+        case int() | float() as factor if not 1 <= factor < math.inf:
+            problem = f"the factor {factor} is less than 1"
+            raise InvalidFlow(format_path((*at, "factor")), problem)
+
+
+def _span(span: str | float | timedelta | None, at: Path) -> Json:
+    """What the document says of a span of time."""
+    if span is None:
+        return None
+    try:
+        seconds = duration_seconds(span)
+    except ValueError as error:
+        raise InvalidFlow(format_path(at), str(error)) from None
+    if not isinstance(span, timedelta):
+        return span
+    return int(seconds) if seconds.is_integer() else seconds
 
 
 def _references(expression: Json, at: Path) -> Iterator[tuple[Path, str]]:

@@ -20,6 +20,21 @@ Data: TypeAlias = (
 """A JSON value with `Value`s in it. A flow in it is a constant: its own references stay its own."""
 
 
+_COMPARED = (
+    "what a `Value` equals is known only when the flow runs: compare in a component and use its "
+    'result, as in `Value.if_(check["is_one"], …)`'
+)
+_WRITTEN = (
+    "a `Value` has no text before the flow runs: have `/builtin/template` write it, with the value "
+    "in `values`; to look at it now, use `repr`"
+)
+_COMPUTED = "a `Value` is computed with only when the flow runs: do it in a component"
+_HELD = (
+    "what a `Value` holds is known only when the flow runs: use `/builtin/map` for each of its "
+    "elements, or look into it in a component"
+)
+
+
 class Value:
     """A value that is known when the flow runs. Make one with the functions below.
 
@@ -86,11 +101,60 @@ class Value:
         """Return the first that is not null; null when there is none."""
         return Value({"$coalesce": values})
 
+    # Python would compute with the object, now. What it computes would stand in the flow as a constant.
+
     def __bool__(self) -> NoReturn:
         raise TypeError("a `Value` is true or false only when the flow runs: use `Value.if_`")
 
+    def __eq__(self, other: object) -> NoReturn:
+        raise TypeError(_COMPARED)
+
+    __hash__ = object.__hash__
+
+    def __str__(self) -> NoReturn:
+        raise TypeError(_WRITTEN)
+
+    def __format__(self, how: str) -> NoReturn:
+        raise TypeError(_WRITTEN)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        hint = f"; a part is taken by `[{name!r}]`" if isinstance(self, Reference) else ""
+        raise AttributeError(f"a `{type(self).__name__}` has no attribute `{name}`{hint}")
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {dict(self._form)}>"
+
+
+def _refuse(names: str, problem: str) -> None:
+    """Have these operators of Python raise; not in the class, where type checkers would allow them."""
+
+    def refuse(*_: object) -> NoReturn:
+        raise TypeError(problem)
+
+    for name in names.split():
+        setattr(Value, f"__{name}__", refuse)
+
+
+_refuse("lt le gt ge", _COMPARED)
+_refuse("iter len contains reversed", _HELD)
+_refuse("neg pos abs invert int float complex index round trunc floor ceil", _COMPUTED)
+for _operator in [
+    "add",
+    "sub",
+    "mul",
+    "matmul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "divmod",
+    "pow",
+    "lshift",
+    "rshift",
+    "and",
+    "or",
+    "xor",
+]:
+    _refuse(f"{_operator} r{_operator} i{_operator}", _COMPUTED)
 
 
 class Reference(Value):
@@ -107,10 +171,6 @@ class Reference(Value):
 
     def _at(self, path: Path) -> "Reference":
         raise NotImplementedError
-
-    def __iter__(self) -> NoReturn:
-        # Without this, Python would iterate by asking for elements 0, 1, 2, … without end.
-        raise TypeError("what a `Value` holds is known only when the flow runs: use `/builtin/map`")
 
 
 class StepReference(Reference):
