@@ -1,6 +1,7 @@
 """How many executes run at once, and how long each may take."""
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -197,25 +198,42 @@ def test_a_component_that_ends_in_spite_of_its_timeout_succeeds(start: "Start") 
 
 @pytest.mark.parametrize(
     ("written", "seconds"),
-    [("500ms", 0.5), ("30s", 30), ("5m", 300), ("1h30m", 5400), ("1d", 86400), (2, 2), (0.5, 0.5)],
+    [
+        ("500ms", 0.5),
+        ("30s", 30),
+        ("5m", 300),
+        ("1h30m", 5400),
+        ("1d", 86400),
+        (2, 2),
+        (0.5, 0.5),
+        (timedelta(minutes=2), 120),
+    ],
 )
-def test_timeouts_are_written_as_in_flows(written: str | float, seconds: float) -> None:
+def test_timeouts_are_written_as_in_flows(written: str | float | timedelta, seconds: float) -> None:
     server = StepflowServer()
     server.component(name="f", timeout=written)(lambda input: input)
     assert server.components["/f"].timeout == seconds
 
 
-@pytest.mark.parametrize(
-    "written", ["", "30", "1.5s", "30m1h", "-1s", "forever", 0, -1, "0s", "inf"]
-)
+@pytest.mark.parametrize("written", ["", "30", "1.5s", "30m1h", "-1s", "forever", -1, "inf", True])
 def test_a_timeout_that_is_none_is_refused(written: str | float) -> None:
     with pytest.raises(RegistrationError, match=r"its timeout: .* is no span of time"):
         StepflowServer().component(name="f", timeout=written)(lambda input: input)
 
 
-def test_a_limit_below_one_is_refused() -> None:
-    with pytest.raises(RegistrationError, match="max_concurrency=0 is less than 1"):
-        StepflowServer().component(name="f", max_concurrency=0)(lambda input: input)
+@pytest.mark.parametrize("written", [0, "0s", timedelta()])
+def test_a_timeout_of_nothing_is_refused(written: str | float | timedelta) -> None:
+    with pytest.raises(RegistrationError, match="leaves no time at all"):
+        StepflowServer().component(name="f", timeout=written)(lambda input: input)
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [(0, "=0 is less than 1"), ("2", "no whole number"), (1.5, "no whole number"), (True, "no wh")],
+)
+def test_a_limit_that_is_none_is_refused(limit: Any, reason: str) -> None:
+    with pytest.raises(RegistrationError, match=f"max_concurrency.*{reason}"):
+        StepflowServer().component(name="f", max_concurrency=limit)(lambda input: input)
 
 
 def test_an_inline_component_runs_on_the_loop(start: "Start") -> None:

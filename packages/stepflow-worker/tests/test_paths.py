@@ -134,6 +134,61 @@ def test_what_is_included_may_not_take_a_path_twice() -> None:
     assert list(other.components) == ["/a"]
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("", "between two slashes"),
+        ("/", "between two slashes"),
+        ("a//b", "between two slashes"),
+        ("/a/", "between two slashes"),
+        ("//a", "between two slashes"),
+        ("a b", "' ' cannot stand in it; write `_` or `-`"),
+        (" a", "' ' cannot stand"),
+        ("a\n", r"'\n' cannot stand"),
+        ("a\x1b[31m", r"'\x1b' cannot stand"),
+        ("a\u200b", r"'\u200b' cannot stand"),
+        ("a\ud800", r"'\ud800' cannot stand"),
+    ],
+)
+def test_a_name_that_makes_no_path_is_refused(name: str, reason: str) -> None:
+    with pytest.raises(RegistrationError, match=re.escape(reason)) as refused:
+        Server().component(name=name)(lambda input: input)
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("prefix", "reason"),
+    [("a b", "' ' cannot stand"), ("a//b", "between two"), ("/{x}", "without braces")],
+)
+def test_a_prefix_that_makes_no_path_is_refused(prefix: str, reason: str) -> None:
+    one, other = Server(), Server()
+    other.component(name="a")(lambda input: input)
+    with pytest.raises(RegistrationError, match=reason):
+        one.include(other, prefix=prefix)
+    assert not one.components
+
+
+def test_a_capture_may_have_any_parameters_name(start: "Start") -> None:
+    worker = start(
+        """
+        @server.component(name="a/{value}/{given}/{function}")
+        def a(input: int, value: str, given: str, function: str) -> list:
+            return [input, value, given, function]
+
+        @server.component(name="b/{value}/{_}")
+        def b(ctx: StepflowContext, n: int, value: str, _: str) -> list:
+            return [n, value, _]
+
+        @server.component(name="c/{context}")
+        def c(*, n: int, context: str) -> list:
+            return [n, context]
+        """
+    )
+    assert worker.output("/a/x/y/z", 1) == [1, "x", "y", "z"]
+    assert worker.output("/b/x/y", 1) == [1, "x", "y"]
+    assert worker.output("/c/x", 1) == [1, "x"]
+
+
 def served(*patterns: str) -> Any:
     """What a server with these components offers."""
     server = Server()

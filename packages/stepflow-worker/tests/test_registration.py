@@ -1,13 +1,14 @@
 """What becomes a component: parameters, types, names, and the reasons for a refusal."""
 
+import asyncio
 import dataclasses
 import functools
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any, TypedDict, assert_type
+from typing import Annotated, Any, Protocol, TypedDict, assert_type
 
 import msgspec
 import pytest
@@ -150,6 +151,124 @@ def test_the_input_and_the_context_reach_their_parameters(server: Server) -> Non
         assert component.invoke(7, context) == (context, 7), component.path
 
 
+def _logged(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator as people write it who forget that a function may be async."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+class Worker:
+    def method(self, input: int) -> int:
+        return input + 1
+
+    async def async_method(self, input: int) -> int:
+        return input + 1
+
+    @staticmethod
+    async def static(input: int) -> int:
+        return input + 1
+
+    @classmethod
+    def of_class(cls, input: int) -> int:
+        return input + 1
+
+    def __call__(self, input: "AStruct") -> int:
+        return input.a + 1
+
+
+class AsyncCall:
+    """Adds one."""
+
+    async def __call__(self, input: int) -> int:
+        return input + 1
+
+
+def add(n: int, input: int) -> int:
+    """Adds a number."""
+    return input + n
+
+
+async def add_later(n: int, input: int) -> int:
+    return input + n
+
+
+@functools.wraps(add_later)
+async def wrapped(*args: Any) -> int:
+    return await add_later(*args)
+
+
+@_logged
+def logged(input: int) -> int:
+    return input + 1
+
+
+@pytest.mark.parametrize(
+    ("function", "is_async"),
+    [
+        (lambda input: input + 1, False),
+        (functools.partial(add, 1), False),
+        (functools.partial(add, n=1), False),
+        (functools.partial(add_later, 1), True),
+        (functools.partial(wrapped, 1), True),
+        (logged, False),
+        (Worker().method, False),
+        (Worker().async_method, True),
+        (Worker.of_class, False),
+        (Worker.static, True),
+        (staticmethod(Worker.static), True),
+        (staticmethod(Worker().method), False),
+        (AsyncCall(), True),
+    ],
+)
+def test_whatever_can_be_called_with_one_input_can_be_served(
+    server: Server, function: Callable[..., Any], is_async: bool
+) -> None:
+    server.component(name="f")(function)
+    component = server.components["/f"]
+    assert component.is_async is is_async
+    output = component.invoke(1, None)
+    assert (asyncio.run(output) if is_async else output) == 2
+
+
+def test_an_object_that_can_be_called_has_the_types_and_the_words_of_its_call(
+    server: Server,
+) -> None:
+    server.component(name="a")(Worker())
+    server.component(name="b")(AsyncCall())
+    server.component(name="c")(functools.partial(add, 1))
+    a, b, c = (each.info() for each in server.components.values())
+    assert "AStruct" in a.input_schema["$defs"]
+    assert (b.description, c.description) == ("Adds one.", "Adds a number.")
+
+
+def test_a_context_may_be_annotated_with_what_a_context_is(server: Server) -> None:
+    class HasRun(Protocol):
+        run_id: str | None
+
+    def f(input: int, context: Any) -> None: ...
+
+    for each in (Any, object, HasRun, StepflowContext, StepflowContext | None, "Elsewhere"):
+        f.__annotations__["context"] = each
+        server.component(name=f"f{len(server.components)}")(f)
+    assert all(each.takes_context for each in server.components.values())
+
+
+def test_a_wrapper_that_runs_an_async_function_to_its_end_can_be_served(server: Server) -> None:
+    @functools.wraps(add_later)
+    def blocking(input: int) -> int:
+        return asyncio.run(add_later(1, input))
+
+    with pytest.raises(RegistrationError, match=r"served after `del wrapper\.__wrapped__`"):
+        server.component(blocking)
+    del blocking.__wrapped__
+    server.component(blocking)
+    assert server.components["/add_later"].invoke(1, None) == 2
+
+
 def _no_input() -> None: ...
 def _two_inputs(a: int, b: int) -> None: ...
 def _only_context(context: StepflowContext) -> None: ...
@@ -157,6 +276,77 @@ def _varargs(*inputs: int) -> None: ...
 def _keywords(input: int, **rest: int) -> None: ...
 def _generator(input: int) -> Iterator[int]:
     yield input
+
+
+async def _async_generator(input: int) -> AsyncIterator[int]:
+    yield input
+
+
+class _Yields:
+    def __call__(self, input: int) -> Iterator[int]:
+        yield input
+
+
+def _unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+class _Decorator:
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any) -> Any:
+        return self._function(*args)
+
+
+@_logged
+async def _sync_around_async(input: int) -> int:
+    return input
+
+
+@_Decorator
+async def _object_around_async(input: int) -> int:
+    return input
+
+
+def _two_defaults(x: int = 1, y: int = 2) -> None: ...
+def _context_of_another_type(input: int, context: AStruct) -> None: ...
+def _context_as_input(context: dict[str, Any]) -> None: ...
+def _by_position(x: int, y: int = 1, ctx: StepflowContext | None = None, /) -> None: ...
+def _two_contexts(input: int, a: StepflowContext, b: StepflowContext) -> None: ...
+def _iterator(input: int) -> Iterator[int]:
+    return iter([input])
+
+
+class NotANumber(msgspec.Struct):
+    x: list[float] = msgspec.field(default_factory=list)
+    y: float = float("nan")
+
+
+class HalfAPair(msgspec.Struct):
+    x: Annotated[str, msgspec.Meta(title="\ud800")] = ""
+
+
+class NoJson(msgspec.Struct):
+    x: Any = msgspec.Raw(b"1")
+
+
+def _not_a_number(input: NotANumber) -> None: ...
+def _half_a_pair(input: int) -> HalfAPair:
+    return HalfAPair()
+
+
+def _no_json(input: NoJson) -> None: ...
+def _escaping(input: int) -> None:
+    """Looks \x1b[31mred."""
+
+
+def _half_described(input: int) -> None:
+    """Half a pair: \ud800."""
 
 
 def _undescribable(input: complex) -> None: ...
@@ -182,6 +372,30 @@ def _two_records(input: AStruct | ADataclass) -> None: ...
         (_unresolvable, "`Missing` cannot be resolved"),
         (_two_records, "more than one dict-like type"),
         (functools.partial(_two_inputs, 1), "give it one with `name=`"),
+        (lambda input: input, "give it one with `name=`"),
+        (_Yields(), "return a list instead"),
+        (_async_generator, "return a list instead"),
+        (_logged(_two_inputs), "fields of one dataclass or Struct"),
+        (_unwrapped(_no_input), r"shows its function's with `functools\.wraps`"),
+        (_sync_around_async, r"make the wrapper an `async def`"),
+        (_object_around_async, r"make the wrapper an `async def`"),
+        (_two_defaults, r"it takes `x`, `y`\nhint: the input is the one without a default"),
+        (_context_of_another_type, r"as `AStruct`\nhint: annotate it as `StepflowContext`"),
+        (_context_as_input, r"as `dict\[str, typing.Any\]`\nhint: .* give the input another name"),
+        (_two_contexts, "it takes `input`, `b`"),
+        (_by_position, "`x` is given by position only"),
+        (_iterator, "output type has no JSON Schema"),
+        (AStruct, "it is a class"),
+        ("a/path", "it is a `str`, no function; a path is given by `name=`"),
+        (Worker.method, r"it takes `self`, `input`\nhint: register the method of an instance"),
+        (
+            _not_a_number,
+            r"its input, at `\$\.\$defs\.NotANumber.*y\.default`: JSON has no number nan",
+        ),
+        (_half_a_pair, r"its output, at `.*\.x\.title`: '\\ud800' holds half of a surrogate pair"),
+        (_no_json, "input type has no JSON Schema"),
+        (_escaping, r"its description holds '\\x1b'"),
+        (_half_described, r"its description holds '\\ud800'"),
     ],
 )
 def test_what_cannot_be_served_is_refused_with_the_reason(
@@ -246,6 +460,12 @@ def test_a_type_that_nobody_can_read_whole_is_refused_with_the_reason(
     assert done.returncode != 0
     expected = f"`refused` cannot be a component: its {role} type has no JSON Schema: {reason}"
     assert re.search(expected, done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("version", [1.4, "\ud800", "1\n2", "\x1b[2J"])
+def test_a_version_that_cannot_be_told_is_refused(version: Any) -> None:
+    with pytest.raises(ValueError, match=r"version=.*write a text"):
+        Server(version=version)
 
 
 def test_a_worker_without_extras_loads_none_of_them() -> None:

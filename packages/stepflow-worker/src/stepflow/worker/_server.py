@@ -3,6 +3,7 @@
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
@@ -57,6 +58,8 @@ class StepflowServer:
 
         Raises `RegistrationError` when the extra of one of the `builtins` is not installed.
         """
+        if not (version is None or (isinstance(version, str) and version.isprintable())):
+            raise ValueError(f'version={version!a}: write a text in one line, such as "1.4"')
         self._lifespan = lifespan
         self._version = version
         self._include_builtins = include_builtins
@@ -79,7 +82,7 @@ class StepflowServer:
         name: str | None = None,
         description: str | None = None,
         max_concurrency: int | None = None,
-        timeout: str | float | None = None,
+        timeout: str | float | timedelta | None = None,
         inline: bool = False,
     ) -> Callable[[F], F]: ...
 
@@ -91,7 +94,7 @@ class StepflowServer:
         name: str | None = None,
         description: str | None = None,
         max_concurrency: int | None = None,
-        timeout: str | float | None = None,
+        timeout: str | float | timedelta | None = None,
         inline: bool = False,
     ) -> Callable[..., Any]:
         """Register a function as a component; it is returned unchanged.
@@ -102,8 +105,8 @@ class StepflowServer:
         description: for people, by default the function's docstring.
         max_concurrency: how many executes of it run at once; the others wait. One that waits for
         a run which it submitted does not count, and goes on at once when that has ended.
-        timeout: how long one execute may take, `"500ms"`, `"30s"`, `"1h30m"` or a number of
-        seconds; a step's own timeout counts as well.
+        timeout: how long one execute may take, `"500ms"`, `"30s"`, `"1h30m"`, a number of seconds
+        or a `timedelta`; a step's own timeout counts as well.
         inline: run it on the transport's event loop, which saves a change of threads. Nothing
         else is read or answered until it ends or awaits.
 
@@ -174,6 +177,11 @@ class StepflowServer:
                 f"include(prefix={prefix!r})",
                 "the included server has a lifespan, which nobody would enter\n"
                 "hint: give it to the server that includes",
+            )
+        if set(prefix) & set("{}"):
+            raise RegistrationError(
+                f"include(prefix={prefix!r})",
+                "no function has a parameter for what a prefix captures; write it without braces",
             )
         prefix = f"/{prefix.strip('/')}" if prefix.strip("/") else ""
         for component in list(other._components.values()):

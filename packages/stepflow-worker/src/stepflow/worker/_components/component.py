@@ -1,15 +1,23 @@
 """A function that is served: its path, its types and how it is called."""
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from copy import copy
+from datetime import timedelta
 from types import CodeType
 from typing import Any
 
-from stepflow.protocol import ComponentInfo
-from stepflow.worker._components.durations import seconds
-from stepflow.worker._components.paths import Capture, parts_of
+from stepflow.protocol import ComponentInfo, duration_seconds
+from stepflow.worker._components.callables import (
+    check_callable,
+    is_async,
+    name_of,
+    own_function,
+)
+from stepflow.worker._components.paths import Capture, parts_of, path_of
 from stepflow.worker._components.signature import signature_of
+from stepflow.worker._components.texts import check_described
 from stepflow.worker._components.types import Undescribable, ValueType, value_type
 from stepflow.worker.errors import RegistrationError
 
@@ -28,39 +36,36 @@ class Component:
         local_names: Mapping[str, Any],
         *,
         max_concurrency: int | None = None,
-        timeout: str | float | None = None,
+        timeout: str | float | timedelta | None = None,
         inline: bool = False,
     ) -> None:
         """Read the function. Raises `RegistrationError` with the reason why it cannot be served."""
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise RegistrationError(function.__name__, "it yields; return a list instead")
-        own_name = name or str(getattr(function, "__name__", ""))
-        if not own_name.strip("/"):
-            raise RegistrationError(repr(function), "it has no name; give it one with `name=`")
-        if max_concurrency is not None and max_concurrency < 1:
-            raise RegistrationError(own_name, f"max_concurrency={max_concurrency} is less than 1")
-        self.path = own_name if own_name.startswith("/") else f"/{own_name}"
+        check_callable(function, name)
+        own_name = name_of(function) if name is None else name
+        self.path = path_of(own_name)
         self.captures = _captures(self.path)
-        signature = signature_of(function, local_names, self.captures)
-        self.description = description or inspect.getdoc(function)
-        self.function = function
-        self.is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-            getattr(function, "__call__", None)  # noqa: B004, an instance may have an async one
+        signature = signature_of(function, own_name, local_names, self.captures)
+        self.description = description or inspect.getdoc(
+            function.func if isinstance(function, functools.partial) else function
         )
+        self.function = function
+        self.is_async = is_async(function)
         self.inline = inline
         self.is_on_loop = self.is_async or inline
-        self.max_concurrency = max_concurrency
+        self.max_concurrency = _limit(own_name, max_concurrency)
         self.timeout = None if timeout is None else _span(own_name, timeout)
         self.takes_context = signature.takes_context
         self.invoke = signature.invoke
         self.input = _described(own_name, "input", signature.input)
         self.output = _described(own_name, "output", signature.output)
+        check_described(
+            own_name, self.description, input=self.input.schema, output=self.output.schema
+        )
 
     def under(self, prefix: str) -> "Component":
         """Return the same component under a longer path."""
         moved = copy(self)
-        moved.path = prefix + self.path
-        moved.captures = _captures(moved.path)
+        moved.path = path_of(prefix + self.path)
         return moved
 
     def info(self, path: str | None = None) -> ComponentInfo:
@@ -80,7 +85,7 @@ class Component:
     @property
     def code(self) -> CodeType | None:
         """The function's code, by which a stack frame is recognised as the component's."""
-        return getattr(inspect.unwrap(self.function), "__code__", None)
+        return getattr(inspect.unwrap(own_function(self.function)), "__code__", None)
 
 
 def _captures(path: str) -> tuple[str, ...]:
@@ -90,11 +95,24 @@ def _captures(path: str) -> tuple[str, ...]:
         raise RegistrationError(path, str(problem)) from None
 
 
-def _span(name: str, timeout: str | float) -> float:
+def _limit(name: str, max_concurrency: int | None) -> int | None:
+    if max_concurrency is None:
+        return None
+    if not isinstance(max_concurrency, int) or isinstance(max_concurrency, bool):
+        raise RegistrationError(name, f"max_concurrency={max_concurrency!r} is no whole number")
+    if max_concurrency < 1:
+        raise RegistrationError(name, f"max_concurrency={max_concurrency} is less than 1")
+    return max_concurrency
+
+
+def _span(name: str, timeout: str | float | timedelta) -> float:
     try:
-        return seconds(timeout)
+        span = duration_seconds(timeout)
     except ValueError as problem:
         raise RegistrationError(name, f"its timeout: {problem}") from None
+    if span == 0:
+        raise RegistrationError(name, f"its timeout: {timeout!r} leaves no time at all")
+    return span
 
 
 def _described(name: str, role: str, annotation: Any) -> ValueType:

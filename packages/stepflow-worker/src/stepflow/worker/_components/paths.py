@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from stepflow.worker.errors import RegistrationError
+
 if TYPE_CHECKING:
     from stepflow.worker._components.component import Component
 
@@ -23,6 +25,22 @@ class Found(NamedTuple):
 
     component: "Component"
     captures: Mapping[str, str]
+
+
+def path_of(name: str) -> str:
+    """Return the path that a name stands for. Raises `RegistrationError` when it leads nowhere."""
+    path = name if name.startswith("/") else f"/{name}"
+    problem = next(filter(None, map(_problem_of, path[1:].split("/"))), None)
+    if problem is not None:
+        raise RegistrationError(ascii(name)[1:-1], f"its name makes no path: {problem}")
+    return path
+
+
+def _problem_of(segment: str) -> str | None:
+    if not segment:
+        return "between two slashes, and after the last one, stands a word"
+    odd = next((each for each in segment if each.isspace() or not each.isprintable()), None)
+    return None if odd is None else f"{odd!a} cannot stand in it; write `_` or `-` instead"
 
 
 def parts_of(pattern: str) -> list[str | Capture]:

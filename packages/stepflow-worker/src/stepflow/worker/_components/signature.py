@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from stepflow.worker._components.callables import own_function
 from stepflow.worker._context.context import StepflowContext
 from stepflow.worker.errors import RegistrationError
 
@@ -29,7 +30,10 @@ class Signature:
 
 
 def signature_of(
-    function: Callable[..., Any], local_names: Mapping[str, Any], captures: Collection[str] = ()
+    function: Callable[..., Any],
+    name: str,
+    local_names: Mapping[str, Any],
+    captures: Collection[str] = (),
 ) -> Signature:
     """Read a function's parameters and types.
 
@@ -37,7 +41,6 @@ def signature_of(
     `captures` are the parameters that the path gives.
     Raises `RegistrationError` when the function could not be called with one input.
     """
-    name = getattr(function, "__name__", repr(function))
     try:
         described = inspect.signature(function)
     except (TypeError, ValueError) as error:
@@ -49,25 +52,69 @@ def signature_of(
     inputs: list[inspect.Parameter] = []
     for parameter in described.parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise RegistrationError(name, f"`{parameter}` takes more than one input")
+            raise RegistrationError(
+                name,
+                f"`{parameter}` takes more than one input\n"
+                "hint: name the one input; a wrapper shows its function's with `functools.wraps`",
+            )
         if parameter.name in captures:
             continue
         if context is None and _is_context(parameter, resolve):
             context = parameter
         else:
             inputs.append(parameter)
-    needed = [each for each in inputs if each.default is each.empty] or inputs[:1]
-    if len(needed) != 1:
-        listed = ", ".join(f"`{each.name}`" for each in needed) or "none"
-        raise RegistrationError(
-            name, f"it must take exactly one input (and, if it wants, a context); it takes {listed}"
-        )
+    if context is not None and context.name == "context":
+        _check_context(name, context, resolve)
+    input = _only_input(name, inputs)
     return Signature(
-        input=resolve(needed[0].annotation),
+        input=resolve(input.annotation),
         output=resolve(described.return_annotation),
         takes_context=context is not None,
-        invoke=_invoker(function, needed[0], context),
+        invoke=_invoker(function, name, input, context),
     )
+
+
+def _only_input(name: str, inputs: list[inspect.Parameter]) -> inspect.Parameter:
+    """The one without a default; the others are never given."""
+    needed = [each for each in inputs if each.default is each.empty] or inputs
+    if len(needed) == 1:
+        return needed[0]
+    listed = ", ".join(f"`{each.name}`" for each in needed) or "none"
+    problem = f"it must take exactly one input (and, if it wants, a context); it takes {listed}"
+    if needed and needed[0].name in ("self", "cls"):
+        problem += "\nhint: register the method of an instance: `server.component(it.method)`"
+    elif needed and needed[0].default is not needed[0].empty:
+        problem += "\nhint: the input is the one without a default"
+    elif needed:
+        problem += "\nhint: make them fields of one dataclass or Struct"
+    raise RegistrationError(name, problem)
+
+
+def _check_context(name: str, context: inspect.Parameter, resolve: Callable[[Any], Any]) -> None:
+    """Refuse a parameter that is a context by its name, and something else by its annotation."""
+    try:
+        annotation = resolve(context.annotation)
+    except RegistrationError:
+        return  # a name that is imported for type checkers only
+    if annotation is Any or any(map(_may_be_context, (annotation, *typing.get_args(annotation)))):
+        return
+    raise RegistrationError(
+        name,
+        f"`context` is the step's context, and is annotated as `{_shown(annotation)}`\n"
+        "hint: annotate it as `StepflowContext`, or give the input another name",
+    )
+
+
+def _may_be_context(annotation: Any) -> bool:
+    return isinstance(annotation, type) and (
+        issubclass(annotation, StepflowContext)
+        or annotation in StepflowContext.__mro__
+        or getattr(annotation, "_is_protocol", False)
+    )
+
+
+def _shown(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
 
 
 def _check_captures(
@@ -91,7 +138,7 @@ def _check_captures(
 def _resolver(
     function: Callable[..., Any], name: str, local_names: Mapping[str, Any]
 ) -> Callable[[Any], Any]:
-    global_names = getattr(inspect.unwrap(function), "__globals__", {})
+    global_names = getattr(inspect.unwrap(own_function(function)), "__globals__", {})
 
     def resolve(annotation: Any) -> Any:
         if annotation is inspect.Parameter.empty:
@@ -126,20 +173,28 @@ def _is_context(parameter: inspect.Parameter, resolve: Callable[[Any], Any]) -> 
 
 
 def _invoker(
-    function: Callable[..., Any], input: inspect.Parameter, context: inspect.Parameter | None
+    function: Callable[..., Any],
+    name: str,
+    input: inspect.Parameter,
+    context: inspect.Parameter | None,
 ) -> Callable[..., Any]:
     """The shortest way to call the function: this stands between every step and its code."""
     if context is None:
         if input.kind in _FIXED and _first_of(function, 1) == [input.name]:
-            return lambda value, _, **captures: function(value, **captures)
-        return lambda value, _, **captures: function(**{input.name: value}, **captures)
-    if input.kind in _FIXED and context.kind in _FIXED:
+            return lambda value, _, /, **captures: function(value, **captures)
+    elif input.kind in _FIXED and context.kind in _FIXED:
         first_two = _first_of(function, 2)
         if first_two == [input.name, context.name]:
             return function
         if first_two == [context.name, input.name]:
-            return lambda value, given, **captures: function(given, value, **captures)
-    return lambda value, given, **captures: function(
+            return lambda value, given, /, **captures: function(given, value, **captures)
+    for each in (input, context):
+        if each is not None and each.kind is each.POSITIONAL_ONLY:
+            problem = f"`{each.name}` is given by position only, and is not at its place"
+            raise RegistrationError(name, f"{problem}\nhint: leave out the `/`")
+    if context is None:
+        return lambda value, _, /, **captures: function(**{input.name: value}, **captures)
+    return lambda value, given, /, **captures: function(
         **{input.name: value, context.name: given}, **captures
     )
 

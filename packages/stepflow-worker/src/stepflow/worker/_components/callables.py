@@ -1,0 +1,64 @@
+"""What a callable is below what stands around it, and which callables cannot be served."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+from stepflow.worker.errors import RegistrationError
+
+
+def own_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what a partial, a method, or an object with `__call__` calls."""
+    while True:
+        match function:
+            case functools.partial():
+                function = function.func
+            case staticmethod():
+                function = function.__func__
+            case _ if inspect.ismethod(function):
+                function = function.__func__
+            case FunctionType() | type():
+                return function
+            case _:
+                call = getattr(type(function), "__call__", None)  # noqa: B004, to go on with it
+                if not isinstance(call, FunctionType | functools.partial | staticmethod):
+                    return function  # it is written in C
+                function = call
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether what a function returns is to be awaited."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        own_function(function)
+    )
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return the name that a path is made of. Raises `RegistrationError` when there is none."""
+    name = getattr(function, "__name__", None)
+    if not isinstance(name, str) or name == "<lambda>":
+        raise RegistrationError(repr(function), "it has no name; give it one with `name=`")
+    return name
+
+
+def check_callable(function: object, name: str | None) -> None:
+    """Raise `RegistrationError` for what cannot give one output to one call."""
+    shown = name or str(getattr(function, "__name__", repr(function)))
+    if isinstance(function, type):
+        raise RegistrationError(shown, "it is a class; register a function, or an instance of it")
+    if not callable(function):
+        kind = type(function).__name__
+        raise RegistrationError(shown, f"it is a `{kind}`, no function; a path is given by `name=`")
+    own = own_function(function)
+    if inspect.isgeneratorfunction(own) or inspect.isasyncgenfunction(own):
+        raise RegistrationError(shown, "it yields; return a list instead")
+    wrapped = (inspect.unwrap(function), inspect.unwrap(own))
+    if not is_async(function) and any(map(inspect.iscoroutinefunction, wrapped)):
+        raise RegistrationError(
+            shown,
+            "it is no `async def`, but wraps one, and nobody would await what that returns\n"
+            "hint: make the wrapper an `async def` that awaits the function; one that runs it to "
+            "its end is served after `del wrapper.__wrapped__`",
+        )
