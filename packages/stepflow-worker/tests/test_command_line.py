@@ -46,7 +46,10 @@ def test_a_target_is_a_file_or_a_module_or_names_a_server(
         ("nowhere.py", "", 2, "there is no file `nowhere.py`"),
         ("nowhere", "", 2, "there is no module `nowhere`"),
         ("components", "x = 1", 2, "`components` has no `StepflowServer`"),
-        (".", "", 2, "`.` is no Python file"),
+        (".", "", 2, "`.` is a folder\nhint: name a file in it, such as `components.py`"),
+        ("../", "", 2, "`../` is a folder"),
+        ("json", "", 2, "`json` is a module of Python's own\nhint: rename yours"),
+        ("/dev/null", "", 2, "there is no file `/dev/null`"),
         ("components:x", "x = 1", 2, "`x` in `components` is a `int`"),
         ("components:y", SERVER, 2, "`components` has no `y`\nhint: its servers: `server`"),
         (
@@ -72,6 +75,37 @@ def test_a_target_without_a_server_is_explained(
     done = run(target, components=source)
     assert said in done.stderr
     assert (done.returncode, done.stdout) == (code, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("csv", "`csv` is a module of Python's own, which it would hide"),
+        ("types", "`types` is a module of Python's own"),
+        ("email", "`email` is a module of Python's own"),
+        ("antigravity", "`antigravity` is a module of Python's own"),
+        ("stepflow", "there is another module `stepflow`"),
+        ("msgspec", "there is another module `msgspec`"),
+        ("jsonschema", "`jsonschema` is an installed package, which it would hide"),
+        ("opentelemetry", "`opentelemetry` is an installed package"),
+        ("__main__", "there is another module `__main__`"),
+        ("a.b", "'a.b' is no name of a module"),
+    ],
+)
+def test_a_file_whose_name_is_taken_is_to_be_renamed(
+    run: "Run", tmp_path: Path, name: str, problem: str
+) -> None:
+    (tmp_path / "worker").mkdir()
+    done = run(f"worker/{name}.py", **{f"worker/{name}": SERVER})
+    assert (done.returncode, done.stdout) == (2, "")
+    said = f"`worker/{name}.py` cannot be imported: {problem}"
+    assert said in done.stderr and "hint: rename the file, to `components.py` say" in done.stderr
+
+
+def test_a_byte_order_mark_before_the_code_does_no_harm(run: "Run", tmp_path: Path) -> None:
+    done = run("components.py", "--list", components="\ufeff" + SERVER)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "components.py").read_bytes().startswith(b"\xef\xbb\xbf")
 
 
 def test_a_failing_import_shows_the_users_own_frames_only(run: "Run") -> None:

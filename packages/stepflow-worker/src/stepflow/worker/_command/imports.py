@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from stepflow.worker._command.user_modules import INSTALLED
 from stepflow.worker.errors import NoServerInTarget
 
 if TYPE_CHECKING:
@@ -63,26 +64,69 @@ def _marked(place: str) -> Iterator[None]:
 
 def _imported_file(place: str) -> ModuleType:
     path = Path(place).resolve()
-    if not path.is_file():
-        raise NoServerInTarget(f"there is no file `{place}`", f"looked for {path}")
-    if path.stem in sys.modules:
-        raise NoServerInTarget(
-            f"`{place}` cannot be imported: there is another module `{path.stem}`",
-            "rename the file",
-        )
+    _check_file(place, path)
     _look_in(str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise NoServerInTarget(f"`{place}` is no Python file", "name a file that ends in .py")
+        raise _no_python_file(place)
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
 
 
+def _check_file(place: str, path: Path) -> None:
+    if path.is_dir():
+        raise _is_folder(place)
+    if not path.is_file():
+        raise NoServerInTarget(f"there is no file `{place}`", f"looked for {path}")
+    if path.suffix != ".py":
+        raise _no_python_file(place)
+    if (problem := _problem_of_name(path)) is not None:
+        raise NoServerInTarget(
+            f"`{place}` cannot be imported: {problem}", "rename the file, to `components.py` say"
+        )
+
+
+def _problem_of_name(path: Path) -> str | None:
+    """Why a file cannot be a module under its own name, in a folder that stands first on the path."""
+    name = path.stem
+    if "." in name or not name.isprintable():
+        return f"{name!a} is no name of a module"
+    if name in sys.stdlib_module_names:
+        return f"`{name}` is a module of Python's own, which it would hide"
+    if name in sys.modules:
+        return f"there is another module `{name}`"
+    installed = importlib.util.find_spec(name)
+    places = (
+        ()
+        if installed is None
+        else (installed.origin, *(installed.submodule_search_locations or ()))
+    )
+    if any(INSTALLED & set(Path(each).parts) for each in places if each):
+        return f"`{name}` is an installed package, which it would hide"
+    return None
+
+
+def _is_folder(place: str) -> NoServerInTarget:
+    inside = sorted(Path(place).glob("*.py"))
+    example = f", such as `{inside[0]}`" if inside else ""
+    return NoServerInTarget(f"`{place}` is a folder", f"name a file in it{example}")
+
+
+def _no_python_file(place: str) -> NoServerInTarget:
+    return NoServerInTarget(f"`{place}` is no Python file", "name a file that ends in .py")
+
+
 def _imported_module(place: str) -> ModuleType:
+    if Path(place).is_dir() and not Path(place, "__init__.py").exists():
+        raise _is_folder(place)
+    if place in sys.stdlib_module_names:
+        raise NoServerInTarget(
+            f"`{place}` is a module of Python's own", "rename yours, to `components.py` say"
+        )
     if place.startswith(".") or (Path(place).suffix and Path(place).is_file()):
-        raise NoServerInTarget(f"`{place}` is no Python file", "name a file that ends in .py")
+        raise _no_python_file(place)
     _look_in(os.getcwd())  # as `python -m` does
     try:
         return importlib.import_module(place)

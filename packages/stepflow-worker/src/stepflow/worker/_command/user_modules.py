@@ -10,7 +10,8 @@ from types import ModuleType
 Signature = tuple[int, int]
 """When a file was written, in nanoseconds, and its size in bytes."""
 
-_INSTALLED = {"site-packages", "dist-packages"}
+INSTALLED = {"site-packages", "dist-packages"}
+"""Folders in which others' modules lie."""
 
 
 class UserModules:
@@ -65,7 +66,7 @@ class UserModules:
     def _contains(self, file: Path) -> bool:
         if file.suffix != ".py" or not file.is_relative_to(self._folder):
             return False
-        return _INSTALLED.isdisjoint(file.relative_to(self._folder).parts)
+        return INSTALLED.isdisjoint(file.relative_to(self._folder).parts)
 
 
 def signatures(files: Iterable[Path]) -> dict[Path, Signature]:
