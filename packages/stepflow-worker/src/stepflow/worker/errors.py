@@ -30,8 +30,10 @@ asyncio.CancelledError
 
 import asyncio
 import errno
+import math
 import socket
 from collections.abc import Sequence
+from typing import cast
 
 from stepflow.protocol import ErrorCode, ErrorKind, FlowError, StepflowError
 
@@ -60,6 +62,8 @@ class ComponentError(StepflowError):
     data: anything that has a JSON form, for whoever handles the error.
     retryable: `False` forbids another attempt, whatever the flow says.
     retry_after: the least time to wait before another attempt, in seconds.
+
+    Raises `TypeError` when one of them is something else: the server could not read the failure.
     """
 
     def __init__(
@@ -71,12 +75,26 @@ class ComponentError(StepflowError):
         retryable: bool | None = None,
         retry_after: float | None = None,
     ) -> None:
+        if not isinstance(message, str):
+            raise TypeError(f"ComponentError({message!r}): the message is a text")
+        if not (code is None or (type(code) is not bool and isinstance(code, int))):
+            raise TypeError(f"ComponentError(code={code!r}): the code is a whole number")
+        if not (retryable is None or isinstance(retryable, bool)):
+            raise TypeError(f"ComponentError(retryable={retryable!r}): write True or False")
+        if not (retry_after is None or _is_time(retry_after)):
+            raise TypeError(
+                f"ComponentError(retry_after={retry_after!r}): write a number of seconds from 0"
+            )
         super().__init__(message)
         self.message = message
         self.code = code
         self.data = data
         self.retryable = retryable
         self.retry_after = retry_after
+
+
+def _is_time(seconds: object) -> bool:
+    return type(seconds) in (int, float) and 0 <= cast(float, seconds) < math.inf
 
 
 class InvalidInput(ComponentError):

@@ -52,10 +52,6 @@ class Origin(Protocol):
         """An execution has waited enough; called once for each `paused`."""
 
 
-# What user code may raise without ending the worker: `sys.exit()` in a component is its failure.
-_FAILURES = (Exception, SystemExit, KeyboardInterrupt, Cancelled)
-
-
 class Execution:
     """A component with its input. Runs once, and always writes exactly one answer."""
 
@@ -107,7 +103,7 @@ class Execution:
             return self.give_up(self.ending)
         try:
             line = self._answer(interruption.call(self._invoke))
-        except _FAILURES as error:
+        except BaseException as error:  # noqa: BLE001, `sys.exit()` in a component is its failure
             line = self._failed(error)
         self._finish(line)
 
@@ -122,7 +118,9 @@ class Execution:
             if self.ending is None and self._task is not None and self._task.cancelling():
                 raise  # the worker ends: the server counts what was not answered as lost
             line = self._failed(error)
-        except _FAILURES as error:
+        except GeneratorExit:
+            raise  # the loop is gone: nobody would hear an answer
+        except BaseException as error:  # noqa: BLE001, as in `run`
             line = self._failed(error)
         self._finish(line)
 

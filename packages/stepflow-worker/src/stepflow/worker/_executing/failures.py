@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -47,6 +48,11 @@ _LONGEST_WORD = 1 << 10
 DATA_LIMIT = 1 << 20
 """The most that an error may bring along, in bytes of JSON."""
 
+LISTED = 3
+"""How many errors of a group its message tells."""
+LISTED_LIMIT = 300
+"""How much it tells of each, in characters."""
+
 
 class Ending(NamedTuple):
     """Why an execute is asked to end before it does by itself."""
@@ -80,11 +86,12 @@ def ended_line(id: MessageId, ending: Ending, error: BaseException | None = None
     return frame(ErrorAnswer(id, ErrorObject(ending.code, _message(ending.reason), details)))
 
 
-def failure(error: BaseException) -> ErrorObject:
-    """Return the error object for what a component raised."""
+def failure(raised: BaseException) -> ErrorObject:
+    """Return the error object for what a component raised. Never raises."""
+    error = _sole(raised)
     if isinstance(error, InvalidInput):
         return ErrorObject(ErrorCode.INVALID_INPUT, _message(error.message), {"path": error.path})
-    details = FailureDetails(type=type_name(error), traceback=_traceback_of(error))
+    details = FailureDetails(type=type_name(error), traceback=_traceback_of(raised))
     if isinstance(error, ComponentError):
         details.code = error.code
         details.retryable = error.retryable
@@ -119,12 +126,47 @@ def user_frames(where: TracebackType | None) -> TracebackType | None:
     return where
 
 
+def _sole(error: BaseException) -> BaseException:
+    """What a group holds that holds one thing, such as what a `TaskGroup` makes of a failed task."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        (error,) = error.exceptions
+    return error
+
+
 def _message_of(error: BaseException) -> str:
-    text = str(error)
+    if isinstance(error, BaseExceptionGroup):
+        return _message(f"{error.message}: {_listed([*_leaves(error)])}")
+    text = _said(error)
     # A key alone, as in `'x'`, says nothing.
     if not text or isinstance(error, KeyError):
-        text = f"{type_name(error)}: {text}" if text else type_name(error)
+        text = _titled(error)
     return _message(text)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
+
+
+def _listed(errors: list[BaseException]) -> str:
+    more = len(errors) - LISTED
+    shown = [_titled(each)[:LISTED_LIMIT] for each in errors[:LISTED]]
+    return "; ".join([*shown, f"and {more} more"] if more > 0 else shown)
+
+
+def _titled(error: BaseException) -> str:
+    text = _said(error)
+    return f"{type_name(error)}: {text}" if text else type_name(error)
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001, it is user code
+        return ""
 
 
 def _traceback_of(error: BaseException) -> str:
