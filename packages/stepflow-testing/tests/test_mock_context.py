@@ -2,7 +2,10 @@
 
 import asyncio
 import math
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -164,3 +167,79 @@ def test_a_cancel_is_seen_and_lets_no_request_through(stepflow_context: MockCont
 
 def test_ids_are_fresh_for_each_context() -> None:
     assert MockContext().task_id != MockContext().task_id
+
+
+FLOW: dict[str, Any] = {"steps": []}
+NO_ID = "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "said"),
+    [
+        (lambda it: it.get_blob(NO_ID), -32000, "no blob"),
+        (lambda it: it.get_blob(7), -32602, "Expected `str`, got `int`"),
+        (lambda it: it.get_run("1"), -32012, "`1` is not a run id"),
+        (lambda it: it.get_run(""), -32012, "`` is not a run id"),
+        (lambda it: it.get_run(str(uuid.uuid4())), -32011, "no run"),
+        (lambda it: it.get_run(str(uuid.uuid4()), wait="yes"), -32602, r"`\$.wait`"),
+        (lambda it: it.evaluate_flow_by_id("abc", 1), -32012, "`abc` is not a flow id"),
+        (lambda it: it.evaluate_flow_by_id("", 1), -32012, "`` is not a flow id"),
+        (lambda it: it.evaluate_flow_by_id(NO_ID, 1), -32011, "no flow"),
+        (lambda it: it.evaluate_flow({"steps": 1}, 1), -32000, r"no flow .* at `\$.steps`"),
+        (lambda it: it.evaluate_flow([FLOW], 1), -32000, "no flow that can run"),
+        (lambda it: it.evaluate_flow(FLOW, 1, key=7), -32602, r"`\$.key`"),
+        (lambda it: it.evaluate_run(FLOW, [1], max_concurrency=0), -32602, "at least 1"),
+        (lambda it: it.evaluate_run(FLOW, [1], max_concurrency="2"), -32602, "maxConcurrency"),
+        (lambda it: it.submit_run(FLOW, [1], key="k", detached=True), -32602, "no `detached`"),
+        (lambda it: it.submit_run(FLOW, [1], wait=1), -32602, r"`\$.wait`"),
+    ],
+)
+def test_a_call_that_a_server_refuses_is_refused_with_its_code(
+    call: Callable[[Any], object], code: int, said: str
+) -> None:
+    context = MockContext(run_flow=lambda flow, input: input)
+    with pytest.raises(RequestRefused, match=said) as refused:
+        call(context.sync)
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda it: it.evaluate_run(FLOW, "abc"),
+        lambda it: it.evaluate_run(FLOW, {"a": 1}),
+        lambda it: it.evaluate_run(FLOW, 1),
+        lambda it: it.evaluate_flow("flow.yaml", 1),
+        lambda it: it.evaluate_flow(FLOW, object()),
+    ],
+)
+def test_a_call_that_no_server_ever_sees_raises_the_same(call: Callable[[Any], object]) -> None:
+    with pytest.raises(TypeError):
+        call(MockContext(run_flow=lambda flow, input: input).sync)
+
+
+def test_a_type_of_blob_that_there_is_not_is_refused(stepflow_context: MockContext) -> None:
+    with pytest.raises(ValueError, match="picture"):
+        stepflow_context.sync.put_blob(1, "picture")  # type: ignore[arg-type]
+
+
+def test_results_are_told_only_to_who_asks_for_them() -> None:
+    context = MockContext(run_flow=lambda flow, input: input)
+    run = context.sync.submit_run(FLOW, [1])
+    assert run.results is None
+    assert context.sync.get_run(run.run_id).results is None
+    told = context.sync.get_run(run.run_id, include_results=True).results
+    waited = context.sync.submit_run(FLOW, [1], wait=True).results
+    assert told is not None and waited is not None
+    assert [each.result for each in told] == [each.result for each in waited]
+
+
+def test_a_flow_sees_its_input_as_json() -> None:
+    context = MockContext(run_flow=lambda flow, input: str(type(input)))
+    assert context.sync.evaluate_flow(FLOW, (1, 2)) == "<class 'list'>"
+
+
+@pytest.mark.parametrize("attempt", [0, -1, True, 1.0])
+def test_attempts_are_counted_from_one(attempt: Any) -> None:
+    with pytest.raises(ValueError, match="counted from 1"):
+        MockContext(attempt=attempt)

@@ -13,7 +13,8 @@ class MockContext(StepflowContext):
     """Stands in for the context that the server gives to a running component.
 
     It is the real one, with a server in memory behind it: blobs are stored under their real ids,
-    come back as plain JSON values, and an unknown one raises `RequestRefused`. Flows are run by
+    come back as plain JSON values, and an unknown one raises `RequestRefused`, as does what a server
+    would refuse. Flows are run by
     `run_flow`, a function that takes a flow's document and an input and returns the output; what
     it raises fails the flow. Without it they are refused.
 
@@ -46,11 +47,15 @@ class MockContext(StepflowContext):
         state: object = None,
         run_flow: RunFlow | None = None,
     ) -> None:
+        if type(attempt) is not int or attempt < 1:
+            raise ValueError(f"attempt={attempt!r}: attempts are counted from 1")
+        if run_flow is not None and not callable(run_flow):
+            raise TypeError("run_flow is a function of a flow's document and an input")
         self._server = MockServer(run_flow)
         super().__init__(self._server)
         self.attempt = attempt
-        self.task_id = task_id or str(uuid.uuid4())
-        self.run_id = run_id or str(uuid.uuid4())
+        self.task_id = str(uuid.uuid4()) if task_id is None else task_id
+        self.run_id = str(uuid.uuid4()) if run_id is None else run_id
         self.flow_id = flow_id
         self.step_id = step_id
         self.session_id = session_id

@@ -1,5 +1,6 @@
 """The server that a `MockContext` talks to: blobs and runs in memory."""
 
+import re
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -20,6 +21,7 @@ from stepflow.protocol import (
     ExecutionStatus,
     FlowError,
     FlowResult,
+    InvalidFlow,
     ItemResult,
     ItemStatistics,
     Method,
@@ -29,6 +31,7 @@ from stepflow.protocol import (
     RunsSubmitParams,
     RunStatusProtocol,
     blob_id,
+    flow_id,
     json_text,
 )
 from stepflow.worker import Cancelled
@@ -38,6 +41,8 @@ T = TypeVar("T")
 RunFlow: TypeAlias = Callable[[Any, Any], Any]
 """Takes a flow's document and an input, and returns the flow's output; what it raises is the
 flow's failure."""
+
+_BLOB_ID = re.compile("[0-9a-f]{64}")
 
 
 class MockServer:
@@ -90,15 +95,13 @@ class MockServer:
                 self.stored[id] = (blob_type, bytes(data))
                 return BlobsPutResult(blob_id=id)
             case BlobsGetParams(blob_id=id):
+                _read(method, params)
                 blob_type, text = self._blob(method, id)
                 return BlobsGetResult(data=msgspec.json.decode(text), blob_type=blob_type)
             case RunsSubmitParams():
-                return self._submit(method, params)
-            case RunsGetParams(run_id=id) if id in self._runs:
-                return self._runs[id]
-            case RunsGetParams(run_id=id):
-                problem = f"no run `{id}` was submitted to this MockContext"
-                raise RequestRefused(method, ErrorCode.SERVER_ERROR, problem)
+                return self._submit(method, _read(method, params))
+            case RunsGetParams():
+                return self._run(method, _read(method, params))
             case _:
                 problem = "a MockContext knows only blobs and runs"
                 raise RequestRefused(method, ErrorCode.METHOD_NOT_FOUND, problem)
@@ -110,24 +113,75 @@ class MockServer:
             raise RequestRefused(method, ErrorCode.SERVER_ERROR, problem)
         return self.stored[id]
 
+    def _run(self, method: Method, params: RunsGetParams) -> RunStatusProtocol:
+        id = params.run_id
+        if not _is_uuid(id):
+            raise RequestRefused(method, ErrorCode.INVALID_ID, f"`runId`: `{id}` is not a run id")
+        if id not in self._runs:
+            problem = f"no run `{id}` was submitted to this MockContext"
+            raise RequestRefused(method, ErrorCode.NOT_FOUND, problem)
+        return _told(self._runs[id], with_results=bool(params.include_results))
+
     def _submit(self, method: Method, params: RunsSubmitParams) -> RunStatusProtocol:
-        # As a server sees it: the values are JSON already.
-        params = msgspec.json.decode(msgspec.json.encode(params), type=RunsSubmitParams)
         self.submitted.append(params)
+        flow = self._flow(method, params)
         if self._run_flow is None:
             hint = "give it a function: `MockContext(run_flow=lambda flow, input: …)`"
             problem = f"this MockContext runs no flows; {hint}"
             raise RequestRefused(method, ErrorCode.SERVER_ERROR, problem)
-        if params.key is not None and params.key in self._keys:
-            return self._runs[self._keys[params.key]]
-        flow = msgspec.json.decode(self._blob(method, params.flow_id)[1])
-        run = _ended(
-            params.flow_id, [_result(self._run_flow, flow, each) for each in params.inputs]
-        )
-        self._runs[run.run_id] = run
-        if params.key is not None:
-            self._keys[params.key] = run.run_id
-        return run
+        run = self._runs.get(self._keys.get(params.key or "", ""))
+        if run is None:
+            results = [_result(self._run_flow, flow, each) for each in params.inputs]
+            run = _ended(params.flow_id, results)
+            self._runs[run.run_id] = run
+            if params.key:
+                self._keys[params.key] = run.run_id
+        return _told(run, with_results=bool(params.wait))
+
+    def _flow(self, method: Method, params: RunsSubmitParams) -> Any:
+        """The document of a flow that is asked for as the server wants it."""
+        id = params.flow_id
+        if not _BLOB_ID.fullmatch(id):
+            raise RequestRefused(method, ErrorCode.INVALID_ID, f"`flowId`: `{id}` is not a flow id")
+        if params.key is not None and params.detached:
+            problem = "`key` is a step's own name for a sub-run: it takes no `detached`"
+            raise RequestRefused(method, ErrorCode.INVALID_PARAMS, problem)
+        if params.max_concurrency == 0:
+            problem = "`maxConcurrency` is 0: it has to be at least 1"
+            raise RequestRefused(method, ErrorCode.INVALID_PARAMS, problem)
+        if id not in self.stored:
+            hint = 'a test puts it there first: `context.sync.put_blob(flow, "flow")`'
+            problem = f"no flow `{id}` in this MockContext; {hint}"
+            raise RequestRefused(method, ErrorCode.NOT_FOUND, problem)
+        document = msgspec.json.decode(self.stored[id][1])
+        try:
+            flow_id(document)
+        except InvalidFlow as wrong:
+            problem = f"blob `{id}` is no flow that can run: {wrong.problem} at `{wrong.at}`"
+            raise RequestRefused(method, ErrorCode.SERVER_ERROR, problem) from None
+        return document
+
+
+def _read(method: Method, params: T) -> T:
+    """The params as they arrive at a server. Raises what encoding them raises."""
+    text = msgspec.json.encode(params)
+    try:
+        return msgspec.json.decode(text, type=type(params))
+    except msgspec.ValidationError as error:
+        problem = f"the params do not fit: {error}"
+        raise RequestRefused(method, ErrorCode.INVALID_PARAMS, problem) from None
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _told(run: RunStatusProtocol, *, with_results: bool) -> RunStatusProtocol:
+    return run if with_results else msgspec.structs.replace(run, results=None)
 
 
 def _result(run_flow: RunFlow, flow: object, input: object) -> FlowResult:

@@ -188,6 +188,9 @@ class Requests:
         detached: bool = False,
     ) -> RunStatusProtocol:
         """Do what `submit_run` does, with a flow that the server has already."""
+        if isinstance(inputs, str | bytes | Mapping):
+            kind = type(inputs).__name__
+            raise TypeError(f"`inputs` is a list with one input for each item, not a `{kind}`")
         params = RunsSubmitParams(
             flow_id=flow_id,
             inputs=[encoded(each) for each in inputs],
