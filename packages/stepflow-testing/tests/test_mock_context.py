@@ -210,7 +210,6 @@ def test_a_call_that_a_server_refuses_is_refused_with_its_code(
         lambda it: it.evaluate_run(FLOW, {"a": 1}),
         lambda it: it.evaluate_run(FLOW, 1),
         lambda it: it.evaluate_flow("flow.yaml", 1),
-        lambda it: it.evaluate_flow(FLOW, object()),
     ],
 )
 def test_a_call_that_no_server_ever_sees_raises_the_same(call: Callable[[Any], object]) -> None:

@@ -388,11 +388,8 @@ def _two_records(input: AStruct | ADataclass) -> None: ...
         (AStruct, "it is a class"),
         ("a/path", "it is a `str`, no function; a path is given by `name=`"),
         (Worker.method, r"it takes `self`, `input`\nhint: register the method of an instance"),
-        (
-            _not_a_number,
-            r"its input, at `\$\.\$defs\.NotANumber.*y\.default`: JSON has no number nan",
-        ),
-        (_half_a_pair, r"its output, at `.*\.x\.title`: '\\ud800' holds half of a surrogate pair"),
+        (_not_a_number, r"JSON Schema of its input .*NotANumber\.properties\.y\.default` is NaN"),
+        (_half_a_pair, r"JSON Schema of its output .*x\.title` holds half of a surrogate pair"),
         (_no_json, "input type has no JSON Schema"),
         (_escaping, r"its description holds '\\x1b'"),
         (_half_described, r"its description holds '\\ud800'"),
