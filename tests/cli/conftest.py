@@ -46,7 +46,7 @@ class Stepflow:
         return subprocess.Popen(
             [*self.command, *arguments],
             cwd=self.folder,
-            env={**ours, "STEPFLOW_TEST_MARK": self.mark, "NO_COLOR": "1", **(env or {})},
+            env={**ours, "TEST_STEPFLOW_MARK": self.mark, "NO_COLOR": "1", **(env or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -82,7 +82,7 @@ class Stepflow:
                     environment = (entry / "environ").read_bytes()
                 except OSError:  # it has ended, or is not ours
                     continue
-                if f"STEPFLOW_TEST_MARK={self.mark}".encode() in environment:
+                if f"TEST_STEPFLOW_MARK={self.mark}".encode() in environment:
                     pids.append(int(entry.name))
         return pids
 

@@ -62,6 +62,35 @@ def test_a_mistake_is_named_with_its_place(stepflow: Stepflow, mistake: str) -> 
     assert all(name in ended.stderr for name in named), ended.stderr
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "defaults: {maxConcurrency: '${SECRET}'}",
+        "defaults: {timeout: '${SECRET}'}",
+        "retry: {backoff: {type: '${SECRET}'}}",
+        "workingDirectory: 'no-${SECRET}'",
+    ],
+)
+def test_a_mistake_names_the_variable_and_not_what_it_holds(stepflow: Stepflow, key: str) -> None:
+    stepflow.write(flow_yaml=BUILTIN)
+    (stepflow.folder / "stepflow-config.yml").write_text(GOOD + key + "\n")
+    for command in (["serve"], ["run", "flow.yaml"], ["validate", "flow.yaml"]):
+        ended = stepflow(*command, env={"SECRET": "sesame"})
+        assert (ended.code, ended.stdout) == (3, ""), ended.stderr
+        assert "`SECRET`" in ended.stderr and "sesame" not in ended.stderr
+        assert "stepflow-config.yml:5:" in ended.stderr
+
+
+def test_a_password_in_an_address_is_refused_and_not_shown(stepflow: Stepflow) -> None:
+    stepflow.write(flow_yaml=BUILTIN)
+    far = "  far: {type: stepflow, url: 'http://user:sesame@127.0.0.1:1'}\nroutes:"
+    (stepflow.folder / "stepflow-config.yml").write_text(GOOD.replace("routes:", far))
+    ended = stepflow("run", "flow.yaml", "--input-json", "1")
+    assert (ended.code, ended.stdout) == (3, "")
+    assert "`token`" in ended.stderr and "sesame" not in ended.stderr
+    assert "stepflow-config.yml:3:" in ended.stderr
+
+
 NOT_BUILT = {
     "stateStore": "stateStore: {type: sqlite, path: state.db}\n",
     "limits": "limits: {openRuns: 10}\n",

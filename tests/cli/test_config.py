@@ -97,7 +97,7 @@ plugins:
     type: stepflow
     command: stepflow-worker
     args: [components.py]
-    inheritEnv: [PATH, SEEN, STEPFLOW_TEST_MARK]
+    inheritEnv: [PATH, SEEN, TEST_STEPFLOW_MARK]
 routes: {"/python": [{plugin: python}]}
 """
     configured(stepflow, config, ONE_STEP)
@@ -107,6 +107,77 @@ routes: {"/python": [{plugin: python}]}
     ended = stepflow("run", "flow.yaml", "--input-json", "{}", "--output-only", env=env)
     assert ended.code == 0, ended.stderr
     assert json.loads(ended.stdout) == {"SEEN": "yes", "HIDDEN": None}
+
+
+OURS = {
+    "STEPFLOW_VAR_KEY": "sesame",
+    "STEPFLOW_TOKEN": "sesame",
+    "STEPFLOW_URL": "http://127.0.0.1:1",
+    "STEPFLOW_WORKER_TOKEN": "sesame",
+    "STEPFLOW_ANYTHING": "sesame",
+}
+
+
+@pytest.mark.parametrize(
+    ("setting", "seen"),
+    [
+        ("", {"OTHER": "yes", "STEPFLOW_WORKER_PORT": "0"}),
+        ("env: {STEPFLOW_ANYTHING: set}", {"OTHER": "yes", "STEPFLOW_ANYTHING": "set"}),
+        ("inheritEnv: [PATH, STEPFLOW_VAR_KEY]", {"STEPFLOW_VAR_KEY": "sesame"}),
+        ("inheritEnv: [PATH, OTHER, PORT]", {"OTHER": "yes"}),
+        ("inheritEnv: false\n    env: {PATH: '${PATH}'}", {}),
+    ],
+)
+def test_a_worker_sees_none_of_our_variables_unless_it_is_listed(
+    stepflow: Stepflow, setting: str, seen: dict[str, str]
+) -> None:
+    config = f"""\
+server: {{port: "${{PORT}}"}}
+plugins:
+  python:
+    type: stepflow
+    command: stepflow-worker
+    args: [components.py]
+    {setting}
+routes: {{"/python": [{{plugin: python}}]}}
+"""
+    configured(stepflow, config, ONE_STEP)
+    body = (
+        "import os\n"
+        "return {k: v for k, v in os.environ.items() if k[:9] == 'STEPFLOW_' or k in ('OTHER', 'PORT')}"
+    )
+    stepflow.write(components_py=component(body))
+    env = OURS | {"OTHER": "yes", "PORT": "0"}
+    ended = stepflow("run", "flow.yaml", "--input-json", "{}", "--output-only", env=env)
+    assert ended.code == 0, ended.stderr
+    assert json.loads(ended.stdout) == {"STEPFLOW_WORKER_PORT": "0"} | seen
+
+
+FAR = """\
+plugins:
+  builtin: {type: builtin}
+  far: {type: stepflow, url: "http://192.0.2.1", token: "${FAR_TOKEN}", startTimeout: 100ms}
+routes:
+  "/builtin": [{plugin: builtin}]
+"""
+
+
+def test_a_token_that_others_can_read_is_warned_of(stepflow: Stepflow) -> None:
+    configured(stepflow, FAR, BUILTIN)
+    env = {"FAR_TOKEN": "12345"}
+    process = stepflow.start("serve", "--port", "0", env=env)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith('{"port":')
+    process.terminate()
+    for ended in (
+        stepflow.end(process),
+        stepflow("run", "flow.yaml", "--input-json", "1", env=env),
+        stepflow("validate", "flow.yaml", env=env),
+    ):
+        assert ended.code == 0, ended.stderr
+        assert ended.stderr.count("warning[1901]") == 1, ended.stderr
+        assert "stepflow-config.yml:3:" in ended.stderr
+        assert "12345" not in ended.stderr
 
 
 def test_the_working_directory_is_where_files_are_read(stepflow: Stepflow) -> None:

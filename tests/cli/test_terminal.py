@@ -17,7 +17,7 @@ def on_a_terminal(
     process = subprocess.Popen(
         [*stepflow.command, *arguments],
         cwd=stepflow.folder,
-        env={**environment, "STEPFLOW_TEST_MARK": stepflow.mark, "TERM": "xterm", **env},
+        env={**environment, "TEST_STEPFLOW_MARK": stepflow.mark, "TERM": "xterm", **env},
         stdin=subprocess.DEVNULL,
         stdout=theirs if stdout is None else stdout,
         stderr=theirs,

@@ -84,6 +84,8 @@ codes! {
     OldSection = 1008, "oldSection";
     /// The configuration asks for something that this release cannot do.
     NotBuilt = 1900, "notBuilt";
+    /// The configuration sends a token to another machine unencrypted.
+    UnencryptedToken = 1901, "unencryptedToken";
     /// A literal that is to be a flow and is none.
     InvalidSubflow = 2003, "invalidSubflowLiteral";
     /// A variable that is not declared; its inline default stands in.

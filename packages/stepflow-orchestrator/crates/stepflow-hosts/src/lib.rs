@@ -18,5 +18,5 @@ pub use mock::{Behavior, MockHost, MockOptions, MockOverlay, Mocks};
 pub use router::{Condition, RouteError, Router, Rule};
 pub use worker::{
     Health, HealthCheck, InstanceState, InstanceStatus, RestartPolicy, StartError, Transport, WorkerHost,
-    WorkerOptions, url_problem,
+    WorkerOptions, is_open_to_others, url_problem,
 };

@@ -36,7 +36,7 @@ mod supervisor;
 mod wire;
 
 pub use host::WorkerHost;
-pub use http::url_problem;
+pub use http::{is_open_to_others, url_problem};
 pub use options::{HealthCheck, RestartPolicy, Transport, WorkerOptions};
 pub use start_error::StartError;
 pub use status::{Health, InstanceState, InstanceStatus};

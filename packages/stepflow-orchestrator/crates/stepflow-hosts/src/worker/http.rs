@@ -26,3 +26,9 @@ pub(crate) use supervisor::supervise;
 pub fn url_problem(url: &str) -> Option<String> {
     address::Address::parse(url).err()
 }
+
+/// Whether others may read what is sent to a worker at this URL: it leaves this machine unencrypted.
+#[must_use]
+pub fn is_open_to_others(url: &str) -> bool {
+    address::Address::parse(url).is_ok_and(|address| address.is_open_to_others())
+}

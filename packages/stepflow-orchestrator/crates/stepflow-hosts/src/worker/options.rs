@@ -16,7 +16,7 @@ pub struct WorkerOptions {
     pub args: Vec<String>,
     /// Variables that it gets on top of the inherited ones.
     pub env: BTreeMap<String, String>,
-    /// `None`: it inherits every variable but the server's own. `Some`: it inherits these only.
+    /// `None`: it inherits every variable but those that begin with `STEPFLOW_`. `Some`: it inherits these only.
     pub inherit_env: Option<Vec<String>>,
     /// More variables that it does not inherit: those in which the config keeps the server's secrets.
     pub withheld_env: Vec<String>,

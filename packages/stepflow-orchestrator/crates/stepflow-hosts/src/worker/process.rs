@@ -20,16 +20,9 @@ use tokio::sync::{oneshot, watch};
 use super::options::WorkerOptions;
 use super::start_error::StartError;
 
-/// The server's own variables: a worker that is itself a client of some server must not find ours by accident.
-const OWN_VARIABLES: [&str; 7] = [
-    "STEPFLOW_CONFIG",
-    "STEPFLOW_PORT",
-    "STEPFLOW_URL",
-    "STEPFLOW_TOKEN",
-    "STEPFLOW_ORCHESTRATOR_ID",
-    "STEPFLOW_ORCHESTRATOR_URL",
-    "STEPFLOW_SERVER_BIN",
-];
+/// What the names of our own variables begin with: settings of the server, and the variables of flows, which may be secret.
+/// A worker that is itself a client of some server must not find ours by accident.
+const OURS: &[u8] = b"STEPFLOW_";
 
 /// A running process, leader of a group of its own. Dropping it kills the group.
 #[derive(Debug)]
@@ -199,22 +192,23 @@ fn command(program: &Path, options: &WorkerOptions) -> Command {
     let mut command = Command::new(program);
     command.args(&options.args).current_dir(&options.cwd).process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    match &options.inherit_env {
-        None => {}
-        Some(names) => {
-            command.env_clear();
-            command.envs(names.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        }
-    }
-    for name in OWN_VARIABLES.into_iter().chain(options.withheld_env.iter().map(String::as_str)) {
-        command.env_remove(name);
-    }
+    command.env_clear().envs(std::env::vars_os().filter(|(name, _)| inherits(options, name)));
     // A worker that serves HTTP is to choose a free port.
     command.env("STEPFLOW_WORKER_PORT", "0");
     command.envs(options.token.iter().map(|token| ("STEPFLOW_WORKER_TOKEN", token)));
     command.envs(&options.env);
     die_with_parent(&mut command);
     command
+}
+
+/// Whether a worker gets this variable of the server's.
+fn inherits(options: &WorkerOptions, name: &OsStr) -> bool {
+    let in_list = |names: &[String]| names.iter().any(|listed| name == listed.as_str());
+    let wanted = match &options.inherit_env {
+        None => !name.as_encoded_bytes().starts_with(OURS),
+        Some(names) => in_list(names),
+    };
+    wanted && !in_list(&options.withheld_env)
 }
 
 #[cfg(target_os = "linux")]

@@ -79,6 +79,9 @@ async fn start_workers(service: Arc<Service>) {
 }
 
 fn announce(address: SocketAddr, config: &config::Config) {
+    if let Some(risks) = config.risks() {
+        line(risks.trim_end());
+    }
     line(format_args!("serving http://{address}/api/v1 with {}", config.origin()));
     line(format_args!(
         "{} runs and flows are kept in memory for now: they are gone when this process ends",

@@ -4,6 +4,7 @@ use stepflow_flow::node::{Content, Entry, Node};
 use stepflow_flow::{Code, Diagnostic, Diagnostics, Path, Span, TimeSpan, suggest};
 use stepflow_protocol::Kind;
 
+use super::origins::Origins;
 use super::shape::{Key, Object, Shape, Variant};
 use super::size;
 use crate::access;
@@ -17,17 +18,18 @@ pub struct Findings {
     pub not_built: Diagnostics,
 }
 
-/// Checks a whole file.
-pub fn check(tree: &Node, root: &'static Object) -> Findings {
-    let mut checker = Checker { findings: Findings::default(), unbuilt: false };
+/// Checks a whole file. What `origins` name is not repeated.
+pub fn check(tree: &Node, root: &'static Object, origins: &Origins) -> Findings {
+    let mut checker = Checker { findings: Findings::default(), unbuilt: false, origins };
     if !tree.is_null() {
         checker.object(Place { node: tree, path: Path::root(), what: "the configuration".to_owned() }, root, &[]);
     }
     checker.findings
 }
 
-struct Checker {
+struct Checker<'o> {
     findings: Findings,
+    origins: &'o Origins,
     /// Inside something that is not built: it was named, and its parts are not named again.
     unbuilt: bool,
 }
@@ -45,7 +47,7 @@ impl Place<'_> {
     }
 }
 
-impl Checker {
+impl Checker<'_> {
     fn value(&mut self, place: Place<'_>, shape: Shape) {
         match shape {
             Shape::Any => {}
@@ -61,8 +63,17 @@ impl Checker {
             Shape::Time => match TimeSpan::from_value(place.node.to_value()) {
                 Ok(_) => {}
                 Err(error) => {
+                    let problem = self
+                        .origins
+                        .said(place.node.span)
+                        .map_or_else(|| error.to_string(), |origin| format!("what is {origin} is no time"));
                     let help = "write a time such as `500ms`, `30s`, `5m` or `1h30m`, or a number of seconds";
-                    self.mistake(Code::InvalidDuration, &place, format!("{}: {error}", place.what), Some(help.into()));
+                    self.mistake(
+                        Code::InvalidDuration,
+                        &place,
+                        format!("{}: {problem}", place.what),
+                        Some(help.into()),
+                    );
                 }
             },
             scalar if fits(place.node, scalar) => {}
@@ -127,13 +138,17 @@ impl Checker {
         };
         let written = kind.as_str();
         let Some(variant) = variants.iter().find(|variant| written == Some(variant.name)) else {
-            let near = written.and_then(|text| suggest::nearest(text, variants.iter().map(|variant| variant.name)));
+            let origin = self.origins.said(kind.span);
+            let near = written
+                .filter(|_| origin.is_none())
+                .and_then(|text| suggest::nearest(text, variants.iter().map(|variant| variant.name)));
             let help =
                 near.map_or_else(|| format!("the types are {}", names()), |near| format!("did you mean `{near}`?"));
             let text = kind.to_value();
-            let message = match written {
-                Some(text) => format!("{} has the unknown type `{text}`", place.what),
-                None => format!("{} has {text} for its `type`, which is a word", place.what),
+            let message = match (origin, written) {
+                (Some(origin), _) => format!("{} has an unknown type, {origin}", place.what),
+                (None, Some(text)) => format!("{} has the unknown type `{text}`", place.what),
+                (None, None) => format!("{} has {text} for its `type`, which is a word", place.what),
             };
             let at = Place { node: kind, path: place.path.clone().field("type"), what: String::new() };
             return self.mistake(Code::InvalidType, &at, message, Some(help));
@@ -152,8 +167,11 @@ impl Checker {
             return;
         }
         let names = || words.iter().copied();
-        let help = suggest::nearest(written, names()).map(|near| format!("did you mean `{near}`?"));
-        let message = format!("{} is one of {}, not `{written}`", place.what, listed(names()));
+        let origin = self.origins.said(place.node.span);
+        let near = suggest::nearest(written, names()).filter(|_| origin.is_none());
+        let help = near.map(|near| format!("did you mean `{near}`?"));
+        let found = origin.unwrap_or_else(|| format!("`{written}`"));
+        let message = format!("{} is one of {}, not {found}", place.what, listed(names()));
         self.mistake(Code::InvalidType, place, message, help);
     }
 
@@ -193,9 +211,10 @@ impl Checker {
     }
 
     fn wrong(&mut self, place: &Place<'_>, expected: &str) {
-        let found = match place.node.kind() {
-            Kind::String | Kind::Number | Kind::Bool => format!("{}", place.node.to_value()),
-            kind => kind.name().to_owned(),
+        let found = match (self.origins.said(place.node.span), place.node.kind()) {
+            (Some(origin), Kind::String | Kind::Number | Kind::Bool) => origin,
+            (None, Kind::String | Kind::Number | Kind::Bool) => place.node.to_value().to_string(),
+            (_, kind) => kind.name().to_owned(),
         };
         let message = format!("{} must be {expected}, and is {found}", place.what);
         self.mistake(Code::InvalidType, place, message, None);
@@ -230,7 +249,7 @@ fn may_be(node: &Node, shape: Shape) -> bool {
 }
 
 /// Whether a value is of a shape without parts.
-fn fits(node: &Node, shape: Shape) -> bool {
+pub fn fits(node: &Node, shape: Shape) -> bool {
     match (&node.content, shape) {
         (Content::String(text), Shape::Host) => access::host(text).is_some(),
         (Content::String(text), Shape::Origin) => access::origin(text).is_some(),
@@ -240,6 +259,8 @@ fn fits(node: &Node, shape: Shape) -> bool {
         (Content::Number(digits), Shape::Whole { least, most }) => {
             digits.parse::<u64>().is_ok_and(|number| (least..=most).contains(&number))
         }
+        (_, Shape::Time) => TimeSpan::from_value(node.to_value()).is_ok(),
+        (_, Shape::Either(shapes)) => shapes.iter().any(|shape| fits(node, *shape)),
         (Content::Number(digits), Shape::Factor) => digits.parse::<f64>().is_ok_and(|number| number >= 1.0),
         (Content::String(_), Shape::Text | Shape::Scalar) | (Content::Bool(_), Shape::Flag) => true,
         (Content::Number(_) | Content::Bool(_), Shape::Scalar) => true,

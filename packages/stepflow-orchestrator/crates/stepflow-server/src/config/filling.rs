@@ -6,6 +6,10 @@ use stepflow_flow::node::{Content, Entry, Node};
 use stepflow_flow::path::Segment;
 use stepflow_flow::{Code, Diagnostic, Diagnostics, Path};
 
+use super::check::fits;
+use super::keys;
+use super::origins::Origins;
+use super::shape::Shape;
 use super::substitution::{Environment, fill, names};
 
 /// The tree with all its strings filled in.
@@ -14,51 +18,72 @@ pub struct Filled {
     pub tree: Node,
     /// Strings that could not be filled in.
     pub mistakes: Diagnostics,
+    /// Which variables stand where.
+    pub origins: Origins,
     /// The variables that settings of the server name. No worker has to see them.
     pub own: Vec<String>,
 }
 
 /// Fills every string in.
 pub fn fill_tree(tree: &Node, environment: Environment<'_>) -> Filled {
-    let mut filler =
-        Filler { environment, mistakes: Diagnostics::default(), own: BTreeSet::new(), lent: BTreeSet::new() };
-    let tree = filler.node(tree, &Path::root());
+    let mut filler = Filler {
+        environment,
+        mistakes: Diagnostics::default(),
+        origins: Origins::default(),
+        own: BTreeSet::new(),
+        lent: BTreeSet::new(),
+    };
+    let tree = filler.node(tree, Shape::Object(&keys::ROOT), &Path::root());
     let own = filler.own.difference(&filler.lent).cloned().collect();
-    Filled { tree, mistakes: filler.mistakes, own }
+    Filled { tree, mistakes: filler.mistakes, origins: filler.origins, own }
 }
 
 struct Filler<'e> {
     environment: Environment<'e>,
     mistakes: Diagnostics,
+    origins: Origins,
     own: BTreeSet<String>,
     lent: BTreeSet<String>,
 }
 
 impl Filler<'_> {
-    fn node(&mut self, node: &Node, path: &Path) -> Node {
+    fn node(&mut self, node: &Node, shape: Shape, path: &Path) -> Node {
         let content = match &node.content {
-            Content::String(text) if text.contains("${") => self.text(node, text, path),
+            Content::String(text) if text.contains("${") => self.text(node, text, shape, path),
             Content::Array(elements) => {
-                let filled =
-                    elements.iter().enumerate().map(|(index, node)| self.node(node, &path.clone().index(index)));
-                Content::Array(filled.collect())
+                let element = shape.element();
+                let filled = elements.iter().enumerate();
+                Content::Array(
+                    filled.map(|(index, node)| self.node(node, element, &path.clone().index(index))).collect(),
+                )
             }
-            Content::Object(entries) => Content::Object(entries.iter().map(|entry| self.entry(entry, path)).collect()),
+            Content::Object(entries) => {
+                let kind = self.kind(node);
+                let filled =
+                    entries.iter().map(|entry| self.entry(entry, shape.member(&entry.key, kind.as_deref()), path));
+                Content::Object(filled.collect())
+            }
             other => other.clone(),
         };
         Node { span: node.span, content }
     }
 
-    fn entry(&mut self, entry: &Entry, path: &Path) -> Entry {
-        Entry { value: self.node(&entry.value, &path.clone().field(&entry.key)), ..entry.clone() }
+    fn entry(&mut self, entry: &Entry, shape: Shape, path: &Path) -> Entry {
+        Entry { value: self.node(&entry.value, shape, &path.clone().field(&entry.key)), ..entry.clone() }
     }
 
-    fn text(&mut self, node: &Node, text: &str, path: &Path) -> Content {
+    /// The `type` of an object: it says what the other members may be.
+    fn kind(&self, object: &Node) -> Option<String> {
+        fill(object.get("type")?.as_str()?, self.environment).ok()
+    }
+
+    fn text(&mut self, node: &Node, text: &str, shape: Shape, path: &Path) -> Content {
         let for_plugins = matches!(path.segments().first(), Some(Segment::Field(key)) if key == "plugins");
         let seen = if for_plugins { &mut self.lent } else { &mut self.own };
         seen.extend(names(text).map(str::to_owned));
+        self.origins.add(node.span, names(text));
         match fill(text, self.environment) {
-            Ok(filled) => typed(text, filled),
+            Ok(filled) => content(node, text, filled, shape),
             Err(problem) => {
                 let what = path.segments().iter().rev().find_map(|segment| match segment {
                     Segment::Field(name) => Some(format!("`{name}`")),
@@ -74,14 +99,33 @@ impl Filler<'_> {
     }
 }
 
-/// A string that is nothing but one variable may be a number or a truth value: `port: ${PORT}`.
-fn typed(written: &str, filled: String) -> Content {
+/// What a filled string is. A key that takes a text gets one, whatever it looks like: a token may be all digits. Any other
+/// key may get a number or a truth value, from a string that is nothing but one variable: `port: ${PORT}`.
+fn content(node: &Node, written: &str, filled: String, shape: Shape) -> Content {
     let is_one = written.starts_with("${") && written.find('}') == Some(written.len() - 1);
-    let is_whole = filled.parse::<u64>().is_ok_and(|number| number.to_string() == filled);
-    match filled.as_str() {
-        "true" if is_one => Content::Bool(true),
-        "false" if is_one => Content::Bool(false),
-        _ if is_one && is_whole => Content::Number(filled),
-        _ => Content::String(filled),
+    let takes = |content: &Content| fits(&Node { span: node.span, content: content.clone() }, shape);
+    let typed = scalar(&filled).filter(|_| is_one);
+    let text = Content::String(filled);
+    match typed {
+        Some(typed) if !takes(&text) && takes(&typed) => typed,
+        Some(typed) if matches!(shape, Shape::Any) && !is_fraction(&typed) => typed,
+        _ => text,
     }
+}
+
+/// A text that reads as a truth value, or as a number in the usual spelling.
+fn scalar(text: &str) -> Option<Content> {
+    let whole = || text.parse::<u64>().is_ok_and(|number| number.to_string() == text);
+    let fraction = || text.parse::<f64>().is_ok_and(|number| number.is_finite() && number.to_string() == text);
+    match text {
+        "true" => Some(Content::Bool(true)),
+        "false" => Some(Content::Bool(false)),
+        _ if whole() || fraction() => Some(Content::Number(text.to_owned())),
+        _ => None,
+    }
+}
+
+/// Where any value may stand, `3.11` is more often a version than a number.
+fn is_fraction(content: &Content) -> bool {
+    matches!(content, Content::Number(digits) if digits.parse::<u64>().is_err())
 }

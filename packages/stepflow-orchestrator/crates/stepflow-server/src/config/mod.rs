@@ -10,6 +10,8 @@ mod check;
 mod discovery;
 mod filling;
 mod keys;
+mod origins;
+mod passwords;
 mod reader;
 mod routing;
 mod schema;
@@ -28,6 +30,8 @@ use crate::cli::ComponentArgs;
 use crate::document;
 use crate::exit::{Exit, Failure};
 use crate::stderr;
+use origins::Origins;
+use substitution::Environment;
 
 pub use schema::schema;
 
@@ -138,11 +142,15 @@ pub struct Server {
     pub origins: Vec<String>,
 }
 
-/// The file, and what is in it that this release cannot do.
+/// The file, and what is to be said of it.
 #[derive(Debug)]
 struct File {
+    /// Without the passwords in its text.
     source: Source,
+    /// What this release cannot do.
     not_built: Diagnostics,
+    /// What is allowed, and risky.
+    risks: Diagnostics,
 }
 
 /// The configuration that the command line asks for, else the one that lies beside the flow or in the current folder,
@@ -162,16 +170,22 @@ pub fn find(args: &ComponentArgs, flow: Option<&Path>) -> Result<Config, Failure
 /// # Errors
 /// With all that is wrong in it.
 pub fn read(source: Source, folder: PathBuf) -> Result<Config, Failure> {
+    read_with(source, folder, &|name| std::env::var(name).ok())
+}
+
+fn read_with(source: Source, folder: PathBuf, environment: Environment<'_>) -> Result<Config, Failure> {
+    let tree = stepflow_flow::read_node_with_any_keys(&source);
+    let source = Source { text: passwords::hidden(&source.text), ..source };
     let wrong = |wrong: &Diagnostics| Failure::text(Exit::Outside, wrong.render(&source, stderr::color()));
-    let tree = stepflow_flow::read_node_with_any_keys(&source).map_err(|syntax| wrong(&syntax))?;
-    let filled = filling::fill_tree(&tree, &|name| std::env::var(name).ok());
-    let mut found = check::check(&filled.tree, &keys::ROOT);
+    let tree = tree.map_err(|syntax| wrong(&syntax))?;
+    let filled = filling::fill_tree(&tree, environment);
+    let mut found = check::check(&filled.tree, &keys::ROOT, &filled.origins);
     found.mistakes.extend(filled.mistakes);
     let mut read = reader::Read::default();
     if found.mistakes.is_empty() {
-        read = reader::read(&filled.tree);
+        found.mistakes.extend(missing_folder(&filled.tree, &folder, &filled.origins));
+        read = reader::read(&filled.tree, filled.origins);
         found.mistakes.extend(std::mem::take(&mut read.mistakes));
-        found.mistakes.extend(missing_folder(&filled.tree, &folder));
     }
     if !found.mistakes.is_empty() {
         return Err(wrong(&found.mistakes));
@@ -189,16 +203,17 @@ pub fn read(source: Source, folder: PathBuf) -> Result<Config, Failure> {
         validate_outputs: false,
         withheld_env: filled.own,
         names: read.names,
-        file: Some(File { source, not_built: found.not_built }),
+        file: Some(File { source, not_built: found.not_built, risks: read.risks }),
     })
 }
 
 /// A working directory that is not there would be noticed late, by the first worker.
-fn missing_folder(tree: &Node, folder: &Path) -> Option<Diagnostic> {
+fn missing_folder(tree: &Node, folder: &Path, origins: &Origins) -> Option<Diagnostic> {
     let node = tree.get("workingDirectory")?;
     let working = folder.join(node.as_str()?);
     let path = stepflow_flow::Path::root().field("workingDirectory");
-    let message = format!("`workingDirectory`: there is no folder `{}`", working.display());
+    let found = origins.said(node.span).unwrap_or_else(|| format!("`{}`", working.display()));
+    let message = format!("`workingDirectory`: there is no folder {found}");
     (!working.is_dir()).then(|| Diagnostic::new(Code::InvalidType, &path, message).at(Some(node.span)))
 }
 
@@ -255,8 +270,18 @@ impl Config {
     /// What this release cannot do, for people; nothing when it can do everything.
     #[must_use]
     pub fn not_built(&self) -> Option<String> {
-        let file = self.file.as_ref().filter(|file| !file.not_built.is_empty())?;
-        Some(file.not_built.render(&file.source, stderr::color()))
+        self.rendered(|file| &file.not_built)
+    }
+
+    /// What is allowed and risky, for people; nothing when nothing is.
+    #[must_use]
+    pub fn risks(&self) -> Option<String> {
+        self.rendered(|file| &file.risks)
+    }
+
+    fn rendered(&self, part: impl Fn(&File) -> &Diagnostics) -> Option<String> {
+        let file = self.file.as_ref().filter(|file| !part(file).is_empty())?;
+        Some(part(file).render(&file.source, stderr::color()))
     }
 
     /// Where each path leads, without what is there.

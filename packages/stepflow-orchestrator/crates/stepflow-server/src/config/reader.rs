@@ -7,9 +7,13 @@ use std::time::Duration;
 
 use stepflow_flow::node::{Content, Node};
 use stepflow_flow::{Code, Decoder, Diagnostic, Diagnostics, Level, Path, Span, TimeSpan, suggest};
-use stepflow_hosts::{Condition, HealthCheck, MockOptions, RouteError, Rule, Transport, url_problem};
+use stepflow_hosts::{
+    Condition, HealthCheck, MockOptions, RouteError, Rule, Transport, is_open_to_others, url_problem,
+};
 
 use super::check::listed;
+use super::origins::Origins;
+use super::passwords::hidden;
 use super::routing::routing;
 use super::{Builtin, Mock, Plugin, Server, Worker};
 
@@ -25,11 +29,15 @@ pub struct Read {
     pub engine: stepflow_engine::Options,
     pub store: stepflow_store::Options,
     pub mistakes: Diagnostics,
+    /// What is allowed, and risky.
+    pub risks: Diagnostics,
+    origins: Origins,
 }
 
-/// Reads a tree that has the right shape.
-pub fn read(tree: &Node) -> Read {
+/// Reads a tree that has the right shape. What `origins` name is not repeated by a mistake.
+pub fn read(tree: &Node, origins: Origins) -> Read {
     let mut read = Read {
+        origins,
         names: members(tree, "plugins").map(|(name, _)| name.to_owned()).collect(),
         working_directory: text(tree, "workingDirectory").map(PathBuf::from),
         server: server(tree),
@@ -75,6 +83,7 @@ impl Read {
             "stepflow" => {
                 let worker = worker(node);
                 self.check_address(name, node, &worker);
+                self.check_token(name, node, &worker);
                 Some(Plugin::Stepflow(Box::new(worker)))
             }
             "mock" => {
@@ -98,11 +107,27 @@ impl Read {
         } else if worker.urls.is_empty() {
             Some("`url` is an empty list".to_owned())
         } else {
-            worker.urls.iter().find_map(|url| Some(format!("`{url}` is no address: {}", url_problem(url)?)))
+            addresses(url).find_map(|(node, url)| {
+                let problem = url_problem(url)?;
+                let shown = || format!("`{}`", String::from_utf8_lossy(&hidden(url.as_bytes())));
+                let found = self.origins.said(node.span).map_or_else(shown, |origin| format!("what is {origin}"));
+                Some(format!("{found} is no address: {problem}"))
+            })
         };
         if let Some(problem) = problem {
             let path = Path::root().field("plugins").field(name).field("url");
             self.mistakes.push(Diagnostic::new(Code::InvalidType, &path, problem).at(Some(url.span)));
+        }
+    }
+
+    /// Whoever reads a token on its way may use it.
+    fn check_token(&mut self, name: &str, node: &Node, worker: &Worker) {
+        let Some(token) = node.get("token").filter(|_| worker.token.is_some()) else { return };
+        if worker.urls.iter().any(|url| is_open_to_others(url)) {
+            let path = Path::root().field("plugins").field(name).field("token");
+            let message = format!("the token of the plugin `{name}` is sent to another machine unencrypted");
+            let risk = Diagnostic::new(Code::UnencryptedToken, &path, message).at(Some(token.span));
+            self.risks.push(risk.help("others on the way can read and use it: give the worker an `https://` address"));
         }
     }
 
@@ -113,7 +138,8 @@ impl Read {
         inside(&mut decoder, keys, |decoder| read(self, decoder, node));
         for mut diagnostic in decoder.finish() {
             diagnostic.level = diagnostic.level.max(Level::Error);
-            self.mistakes.push(diagnostic);
+            let about = diagnostic.span.unwrap_or(node.span);
+            self.mistakes.push(self.origins.without_values(about, diagnostic));
         }
     }
 
@@ -136,12 +162,16 @@ impl Read {
         if names().any(|known| known == name) {
             return;
         }
-        let help = match suggest::nearest(name, names()) {
+        let origin = self.origins.said(span);
+        let help = match suggest::nearest(name, names()).filter(|_| origin.is_none()) {
             Some(near) => format!("did you mean `{near}`?"),
             None if self.names.is_empty() => "`plugins` is empty".to_owned(),
             None => format!("the plugins are {}", listed(names())),
         };
-        let message = format!("there is no plugin `{name}`");
+        let message = match origin {
+            Some(origin) => format!("there is no plugin of the name that is {origin}"),
+            None => format!("there is no plugin `{name}`"),
+        };
         self.mistakes.push(Diagnostic::new(Code::InvalidRoute, path, message).at(Some(span)).help(help));
     }
 
@@ -156,8 +186,14 @@ impl Read {
             RouteError::Duplicate { second, .. } => second,
         };
         let path = Path::root().field("routes").field(route);
-        let span = tree.get("routes").and_then(|routes| routes.entry(route)).map_or(tree.span, |entry| entry.key_span);
-        self.mistakes.push(Diagnostic::new(Code::InvalidRoute, &path, error.to_string()).at(Some(span)));
+        let entry = tree.get("routes").and_then(|routes| routes.entry(route));
+        let span = entry.map_or(tree.span, |entry| entry.key_span);
+        let mut mistake = Diagnostic::new(Code::InvalidRoute, &path, error.to_string()).at(Some(span));
+        // The other mistakes repeat nothing but keys, and those are not filled in.
+        if let RouteError::Template { .. } = error {
+            mistake = self.origins.without_values(entry.map_or(tree.span, |entry| entry.value.span), mistake);
+        }
+        self.mistakes.push(mistake);
     }
 }
 
@@ -166,6 +202,11 @@ fn inside(decoder: &mut Decoder, keys: &[&str], read: impl FnOnce(&mut Decoder))
         [] => read(decoder),
         [first, rest @ ..] => decoder.inside(first, |decoder| inside(decoder, rest, read)),
     }
+}
+
+/// The addresses under `url`, which is one or a list, each with its place.
+fn addresses(url: &Node) -> impl Iterator<Item = (&Node, &str)> {
+    std::iter::once(url).chain(url.elements()).filter_map(|node| Some((node, node.as_str()?)))
 }
 
 fn worker(node: &Node) -> Worker {
@@ -187,7 +228,8 @@ fn worker(node: &Node) -> Worker {
             Some("http") => Transport::Http,
             _ => Transport::Stdio,
         },
-        token: text(node, "token"),
+        // As in `${TOKEN:-}`: a worker wants none, or one that is not empty.
+        token: text(node, "token").filter(|token| !token.is_empty()),
         health_check: node.get("healthCheck").map(health_check).unwrap_or_default(),
         start_timeout: time(node, "startTimeout"),
         instances: whole(node, "instances"),

@@ -94,6 +94,42 @@ pub struct Key {
     pub about: &'static str,
 }
 
+impl Shape {
+    /// What an element of a list may be.
+    pub fn element(self) -> Self {
+        match self {
+            Self::List { of, .. } => *of,
+            Self::Either(shapes) => {
+                let list = shapes.iter().find(|shape| matches!(shape, Self::List { .. }));
+                list.map_or(Self::Any, |list| list.element())
+            }
+            _ => Self::Any,
+        }
+    }
+
+    /// What a member of an object may be; `kind` is the object's `type`.
+    pub fn member(self, key: &str, kind: Option<&str>) -> Self {
+        let of = |object: &Object| object.key(key).map_or(Self::Any, |key| key.shape);
+        match self {
+            Self::Map { of, .. } => *of,
+            Self::Object(object) => of(object),
+            Self::ByType(_) if key == "type" => Self::Text,
+            Self::ByType(variants) => {
+                let variant = variants.iter().find(|variant| kind == Some(variant.name));
+                variant.map_or(Self::Any, |variant| of(&variant.object))
+            }
+            Self::Either(shapes) => {
+                let object = shapes.iter().find(|shape| match shape {
+                    Self::ByType(_) => kind.is_some(),
+                    shape => matches!(shape, Self::Object(_) | Self::Map { .. }),
+                });
+                object.map_or(Self::Any, |object| object.member(key, kind))
+            }
+            _ => Self::Any,
+        }
+    }
+}
+
 impl Key {
     /// A key that does something.
     pub const fn new(name: &'static str, shape: Shape, about: &'static str) -> Self {

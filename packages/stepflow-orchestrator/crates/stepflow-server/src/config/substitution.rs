@@ -39,7 +39,11 @@ pub fn fill(text: &str, environment: Environment<'_>) -> Result<String, Unfilled
 
 /// The variables that a string names, whether or not they are set.
 pub fn names(text: &str) -> impl Iterator<Item = &str> {
-    text.split("${").skip(1).filter_map(|after| after.split([':', '}']).next())
+    let mut before = "";
+    text.split("${").enumerate().filter_map(move |(index, part)| {
+        let escaped = std::mem::replace(&mut before, part).ends_with('$');
+        part.split([':', '}']).next().filter(|_| index > 0 && !escaped)
+    })
 }
 
 fn value(inside: &str, environment: Environment<'_>) -> Result<String, Unfilled> {
@@ -82,6 +86,15 @@ mod tests {
             ("$${WORD} costs $1", "${WORD} costs $1"),
         ] {
             assert_eq!(filled(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_variables_are_named() {
+        for (text, expected) in
+            [("${A}-${B:-x}${C:y}", vec!["A", "B", "C"]), ("$${A} ${B}", vec!["B"]), ("none $A {B}", vec![])]
+        {
+            assert_eq!(names(text).collect::<Vec<_>>(), expected, "{text}");
         }
     }
 

@@ -1,6 +1,8 @@
 //! The URL of a worker, and the places below it. Behind a proxy a worker does not know under which path it is reached,
 //! so every place is looked for below the URL's own path, and with its own query.
 
+use std::net::IpAddr;
+
 use hyper::Uri;
 use hyper::header::HeaderValue;
 use hyper::http::uri::PathAndQuery;
@@ -22,10 +24,22 @@ impl Address {
         if let Some(problem) = refusal(uri.scheme_str()) {
             return Err(problem.to_owned());
         }
-        let host = uri.host().ok_or("it names no host")?;
+        let authority = uri.authority().ok_or("it names no host")?;
+        if authority.as_str().contains('@') {
+            return Err("it holds a user name or a password, which workers do not read: use `token`".to_owned());
+        }
+        let host = authority.host();
         let host = uri.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let host = HeaderValue::try_from(host).map_err(|error| error.to_string())?;
         Ok(Self { uri, host })
+    }
+
+    /// Whether others may read what is sent there: it leaves this machine, and nothing encrypts it.
+    pub(crate) fn is_open_to_others(&self) -> bool {
+        let host = self.uri.host().unwrap_or_default();
+        let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        let is_here = address.map_or_else(|| host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback());
+        self.uri.scheme_str() == Some("http") && !is_here
     }
 
     /// Where connections lead.
@@ -119,6 +133,25 @@ mod tests {
         for url in ["", "/path", "ftp://h", "h:80", "http://"] {
             assert!(Address::parse(url).is_err(), "{url}");
         }
-        assert_eq!(address("http://user:secret@h:1").host(), "h:1");
+    }
+
+    #[test]
+    fn a_password_is_refused_and_not_repeated() {
+        for url in ["http://user:secret@h:1", "https://secret@h/x", "http://:secret@h", "http://user:secret@"] {
+            let problem = Address::parse(url).unwrap_err();
+            assert!(!problem.contains("secret"), "{problem}");
+        }
+        assert!(Address::parse("http://user:secret@h:1").unwrap_err().contains("use `token`"));
+        assert_eq!(address("http://h/a@b?c=d@e").host(), "h");
+    }
+
+    #[test]
+    fn what_leaves_the_machine_unencrypted_is_known() {
+        for url in ["http://h", "http://10.0.0.1:80/x", "http://[2001:db8::1]/", "http://localhost.example.com"] {
+            assert!(address(url).is_open_to_others(), "{url}");
+        }
+        for url in ["https://h", "http://localhost:1", "http://LOCALHOST", "http://127.1.2.3:4", "http://[::1]:5/x"] {
+            assert!(!address(url).is_open_to_others(), "{url}");
+        }
     }
 }

@@ -42,6 +42,9 @@ pub async fn run(args: RunArgs, terminal: Terminal) -> Result<Exit, Failure> {
     let variables = variables::read(&args.variables, &plan)?;
     let overrides = document.overrides.clone();
     config.refuse_what_is_not_built()?;
+    if let Some(risks) = config.risks() {
+        line(risks.trim_end());
+    }
     let mut interrupts = workers::listen()?;
     let service = Service::new(&config, GRACE).map_err(|error| Failure::outside(error.to_string()))?;
     let ended = async {

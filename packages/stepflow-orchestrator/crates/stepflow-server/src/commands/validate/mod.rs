@@ -146,9 +146,9 @@ impl Places<'_> {
     }
 }
 
-/// Says what this release cannot do of what the configuration asks for.
+/// Says what this release cannot do of what the configuration asks for, and what is risky in it.
 fn warn(config: &Config) {
-    if let Some(warnings) = config.not_built() {
+    for warnings in [config.not_built(), config.risks()].into_iter().flatten() {
         line(warnings.trim_end());
     }
 }

@@ -120,7 +120,7 @@ const STEPFLOW: Object = Object {
         Key::new(
             "inheritEnv",
             Shape::Either(&[Shape::Flag, Shape::List { noun: "a variable", of: &Shape::Text }]),
-            "Which of the server's variables it gets: all but the server's own, none, or those that are listed.",
+            "Which of the server's variables it gets: all but `STEPFLOW_*`, none, or those that are listed.",
         )
         .default("true"),
         Key::new("startTimeout", Shape::Time, "How long it may take until it answers.").default("\"5m\""),
