@@ -83,3 +83,19 @@ def test_a_flow_that_needs_a_variable_says_which(stepflow: Stepflow) -> None:
     ended = stepflow("run", "flow.yaml")
     assert (ended.code, ended.stdout) == (1, "")
     assert "`/key`" in ended.stderr and "hint: " in ended.stderr
+
+
+def test_of_many_variables_that_do_not_fit_some_are_named_and_the_others_counted(
+    stepflow: Stepflow,
+) -> None:
+    names = [f"v{number}" for number in range(125)]
+    variables = ", ".join(f"{name}: {{type: integer}}" for name in names)
+    stepflow.write(
+        flow_yaml=f"schemas:\n  properties:\n    variables: {{properties: {{{variables}}}}}\n"
+        "steps: []\noutput: 1\n"
+    )
+    given = [f"--var={name}=word" for name in names]
+    ended = stepflow("run", "flow.yaml", *given)
+    assert (ended.code, ended.stdout) == (1, ""), ended.stderr
+    assert ended.stderr.count("expected integer") == 100
+    assert "; and 25 more" in ended.stderr

@@ -283,9 +283,10 @@ async fn a_parameter_that_is_wrong_is_named() {
         ("itemIndx=1", "did you mean `itemIndex`?"),
         ("first=1", "it takes `itemIndex`, `resultOrder`, `secrets`"),
         ("itemIndex=0&itemIndex=0", "`itemIndex` is given twice"),
-        ("itemIndex=-1", "itemIndex: invalid digit"),
-        ("resultOrder=alphabetical", "resultOrder: unknown variant `alphabetical`"),
-        ("secrets=maybe", "secrets: "),
+        ("itemIndex=-1", "`itemIndex` must be a whole number from 0 to 4294967295, and is `-1`"),
+        ("itemIndex=", "and is empty"),
+        ("resultOrder=alphabetical", "`resultOrder` must be one of"),
+        ("secrets=maybe", "`secrets` must be `true` or `false`, and is `maybe`"),
     ] {
         let (status, answer) = call(&api, Method::GET, &format!("/runs/{run}/items?{query}"), "").await;
         let message = answer["message"].as_str().unwrap();
@@ -344,4 +345,33 @@ async fn of_very_many_misfits_the_first_are_shown_and_all_are_counted() {
     assert_eq!(answer["message"], "the input does not fit the flow in 600 places; `details` has the first 100");
     assert_eq!(answer["details"].as_array().unwrap().len(), 100);
     assert_eq!(answer["details"][99]["path"], "/input/0/99");
+}
+
+#[tokio::test]
+async fn of_very_many_mistakes_of_a_flow_all_are_counted() {
+    let steps = vec![json!({"id": "same", "component": "/builtin/noop"}); 251];
+    let (_, answer) = post(&api(), "/runs", json!({"flow": {"steps": steps}, "input": [1]})).await;
+    assert_eq!(answer["details"].as_array().unwrap().len(), 100);
+    let message = answer["message"].as_str().unwrap();
+    assert!(message.contains("250 things") && message.contains("the first 100"), "{message}");
+}
+
+#[tokio::test]
+async fn a_refusal_repeats_no_more_than_the_beginning_of_what_was_sent() {
+    let api = api();
+    let long = "é".repeat(1 << 20);
+    let patches = json!({"steps": {long.as_str(): {"value": {}}}});
+    for body in [
+        json!({"flow": FLOW, "input": [1], "wait": long}),
+        json!({"flow": FLOW, "input": [1], long.as_str(): 1}),
+        json!({"flow": FLOW, "input": long}),
+        json!({"flowId": long, "input": [1]}),
+        json!({"flow": FLOW, "input": [1], "overrides": patches}),
+    ] {
+        let (status, answer) = post(&api, "/runs", body).await;
+        assert_eq!((status, &answer["code"]), (StatusCode::BAD_REQUEST, &json!(400)));
+        assert!(answer.to_string().len() < 16_000, "{}", answer.to_string().len());
+    }
+    let (_, answer) = call(&api, Method::GET, &format!("/health?{}=1", "x".repeat(5000)), "").await;
+    assert!(answer["message"].as_str().unwrap().len() < 500, "{answer}");
 }

@@ -38,6 +38,17 @@ pub struct Detail {
     pub message: String,
 }
 
+/// The most characters of a message. What a client sends may be repeated in it, and may be as large as a body.
+const LONGEST: usize = 2000;
+
+/// The beginning of a text, with a sign that there is more.
+pub fn beginning(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// The body of every answer that is not a success.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -75,10 +86,14 @@ impl Error {
     }
 
     /// 400: the flow has fatal diagnostics.
-    pub fn invalid_flow(details: Vec<Detail>) -> Self {
+    pub fn invalid_flow(details: Vec<Detail>, total: usize) -> Self {
         let message = match details.as_slice() {
             [only] => format!("the flow cannot run: {}", only.message),
-            several => format!("the flow cannot run: {} things are wrong with it", several.len()),
+            several if several.len() == total => format!("the flow cannot run: {total} things are wrong with it"),
+            first => {
+                let shown = first.len();
+                format!("the flow cannot run: {total} things are wrong with it; `details` has the first {shown}")
+            }
         };
         Self { details, ..Self::new(StatusCode::BAD_REQUEST, "INVALID_FLOW", message) }
     }
@@ -147,11 +162,15 @@ impl Error {
     }
 
     fn with_request_id(self, request_id: Uuid) -> Response {
+        let short = |detail: Detail| Detail {
+            path: beginning(&detail.path, LONGEST),
+            message: beginning(&detail.message, LONGEST),
+        };
         let body = ErrorBody {
             code: self.status.as_u16(),
             kind: self.kind.to_owned(),
-            message: self.message,
-            details: self.details,
+            message: beginning(&self.message, LONGEST),
+            details: self.details.into_iter().map(short).collect(),
             request_id: request_id.to_string(),
         };
         (self.status, axum::Json(body)).into_response()

@@ -103,7 +103,7 @@ pub fn read(service: &Shared, document: &Value) -> (Option<Arc<Plan>>, Diagnosti
 /// The plan of a flow that came with a request to run it. It is stored with its run, not before.
 pub fn runnable(service: &Shared, document: &Value) -> Result<Arc<Plan>, Error> {
     let (plan, diagnostics) = read(service, document);
-    plan.ok_or_else(|| Error::invalid_flow(fatal_details(&diagnostics)))
+    plan.ok_or_else(|| Error::invalid_flow(fatal_details(&diagnostics), diagnostics.num_fatal()))
 }
 
 fn fatal_details(diagnostics: &Diagnostics) -> Vec<Detail> {

@@ -1,18 +1,24 @@
-//! What stands behind the `?` of a request. A parameter that a route does not know is a mistake: it would have changed
-//! what the caller gets.
+//! What stands behind the `?` of a request. A parameter that is not known, stands there twice or is of another type is
+//! refused by name: one that is ignored changes what was asked for.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use serde::de::value::Error as Unread;
-use serde::de::{DeserializeOwned, Error as _, Visitor};
-use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
+use serde::Deserialize;
+use serde::de::value::MapDeserializer;
+use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
+use serde::forward_to_deserialize_any;
 use stepflow_flow::suggest;
 
-use super::error::Error;
+use super::error::{Error, beginning};
 
-/// The parameters of a route, a struct whose fields are all optional.
+/// The characters of a query that an error repeats at most.
+const SHOWN: usize = 100;
+
+/// The parameters of a route; its fields are their names.
 pub struct Query<T>(pub T);
 
 /// Of a route that has none.
@@ -23,64 +29,140 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        use axum::extract::Query as Parsed;
-        let wrong = |text: String| Error::invalid_request(text.replace("Failed to deserialize query string: ", ""));
-        let Parsed(given) = Parsed::<Vec<(String, String)>>::try_from_uri(&parts.uri)
-            .map_err(|error| wrong(format!("the query cannot be read: {}", error.body_text())))?;
-        let known = fields_of::<T>();
-        let mut seen = BTreeSet::new();
-        for (name, _) in &given {
-            if !known.contains(&name.as_str()) {
-                return Err(unknown(name, known));
-            }
-            if !seen.insert(name.as_str()) {
-                return Err(Error::invalid_request(format!("the parameter `{name}` is given twice")));
-            }
-        }
-        Parsed::try_from_uri(&parts.uri)
-            .map(|Parsed(query)| Self(query))
-            .map_err(|error| wrong(format!("a parameter does not fit: {}", error.body_text())))
+        let refused = |problem: Problem| Error::invalid_request(problem.to_string());
+        let axum::extract::Query(pairs) = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|error| Error::invalid_request(error.body_text()))?;
+        T::deserialize(Pairs(pairs)).map(Self).map_err(refused)
     }
 }
 
-fn unknown(name: &str, known: &[&str]) -> Error {
-    let help = match (suggest::nearest(name, known.iter().copied()), known) {
-        (Some(near), _) => format!("did you mean `{near}`?"),
-        (None, []) => "it takes none".to_owned(),
-        (None, known) => format!("it takes `{}`", known.join("`, `")),
+/// Why a query is refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Problem(String);
+
+impl serde::de::Error for Problem {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self(format!("the query cannot be read: {message}"))
+    }
+}
+
+struct Pairs(Vec<(String, String)>);
+
+impl Pairs {
+    fn check(&self, known: &'static [&'static str]) -> Result<(), Problem> {
+        let mut seen = BTreeSet::new();
+        for (name, _) in &self.0 {
+            if !known.contains(&name.as_str()) {
+                return Err(unknown(name, known));
+            }
+            if !seen.insert(name) {
+                return Err(Problem(format!("the parameter `{name}` is given twice")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unknown(name: &str, known: &'static [&'static str]) -> Problem {
+    let help = match suggest::nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => "it takes none".to_owned(),
+        None => format!("it takes {}", joined(known)),
     };
-    Error::invalid_request(format!("this route has no parameter `{name}`: {help}"))
+    Problem(format!("this route has no parameter `{}`: {help}", beginning(name, SHOWN)))
 }
 
-/// The names of a struct's fields, as serde knows them.
-fn fields_of<T: DeserializeOwned>() -> &'static [&'static str] {
-    let mut names: &[&str] = &[];
-    // It reads nothing, so it always fails: what counts is what it was asked for.
-    let _ = T::deserialize(Names(&mut names));
-    names
-}
-
-struct Names<'n>(&'n mut &'static [&'static str]);
-
-impl<'de> Deserializer<'de> for Names<'_> {
-    type Error = Unread;
+impl<'de> Deserializer<'de> for Pairs {
+    type Error = Problem;
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        fields: &'static [&'static str],
-        _: V,
-    ) -> Result<V::Value, Unread> {
-        *self.0 = fields;
-        Err(Unread::custom("only the names are read"))
+        known: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Problem> {
+        self.check(known)?;
+        let parameters = self.0.into_iter().map(|(name, text)| (name.clone(), Parameter { name, text }));
+        visitor.visit_map(MapDeserializer::new(parameters))
     }
 
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Unread> {
-        Err(Unread::custom("a query is a struct"))
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Problem> {
+        Err(serde::de::Error::custom("its type does not say which parameters there are"))
     }
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
         newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
+}
+
+/// The text of one parameter, read as the type of its field.
+struct Parameter {
+    name: String,
+    text: String,
+}
+
+impl Parameter {
+    fn parse<T: FromStr>(&self, expected: &str) -> Result<T, Problem> {
+        self.text.parse().map_err(|_| self.must_be(expected))
+    }
+
+    fn must_be(&self, expected: &str) -> Problem {
+        let found =
+            if self.text.is_empty() { "empty".to_owned() } else { format!("`{}`", beginning(&self.text, SHOWN)) };
+        Problem(format!("the parameter `{}` must be {expected}, and is {found}", self.name))
+    }
+}
+
+impl IntoDeserializer<'_, Problem> for Parameter {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Parameter {
+    type Error = Problem;
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        visitor.visit_bool(self.parse("`true` or `false`")?)
+    }
+
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        visitor.visit_u32(self.parse(&format!("a whole number from 0 to {}", u32::MAX))?)
+    }
+
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        visitor.visit_u64(self.parse(&format!("a whole number from 0 to {}", u64::MAX))?)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        words: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Problem> {
+        let word: serde::de::value::StringDeserializer<Problem> = self.text.clone().into_deserializer();
+        // A word may have other spellings, which only the type knows.
+        visitor.visit_enum(word).map_err(|_| self.must_be(&format!("one of {}", joined(words))))
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        visitor.visit_string(self.text)
+    }
+
+    forward_to_deserialize_any! {
+        i8 i16 i32 i64 i128 u8 u16 u128 f32 f64 char str string bytes byte_buf unit unit_struct newtype_struct seq tuple
+        tuple_struct map struct identifier ignored_any
+    }
+}
+
+fn joined(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

@@ -60,25 +60,18 @@ impl Checker<'_> {
                 Some(shape) => self.value(place, *shape),
                 None => self.wrong(&place, &either(shapes)),
             },
-            Shape::Time => match TimeSpan::from_value(place.node.to_value()) {
-                Ok(_) => {}
-                Err(error) => {
-                    let problem = self
-                        .origins
-                        .said(place.node.span)
-                        .map_or_else(|| error.to_string(), |origin| format!("what is {origin} is no time"));
-                    let help = "write a time such as `500ms`, `30s`, `5m` or `1h30m`, or a number of seconds";
-                    self.mistake(
-                        Code::InvalidDuration,
-                        &place,
-                        format!("{}: {problem}", place.what),
-                        Some(help.into()),
-                    );
-                }
-            },
+            Shape::Time => self.time(&place),
             scalar if fits(place.node, scalar) => {}
             scalar => self.wrong(&place, &expected(scalar)),
         }
+    }
+
+    fn time(&mut self, place: &Place<'_>) {
+        let Err(error) = TimeSpan::from_value(place.node.to_value()) else { return };
+        let origin = self.origins.said(place.node.span);
+        let problem = origin.map_or_else(|| error.to_string(), |origin| format!("what is {origin} is no time"));
+        let help = "write a time such as `500ms`, `30s`, `5m` or `1h30m`, or a number of seconds";
+        self.mistake(Code::InvalidDuration, place, format!("{}: {problem}", place.what), Some(help.to_owned()));
     }
 
     fn list(&mut self, place: &Place<'_>, noun: &str, of: Shape) {
