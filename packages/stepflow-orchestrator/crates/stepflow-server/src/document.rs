@@ -35,26 +35,6 @@ pub fn read(what: &str, path: &Path) -> Result<Source, Failure> {
     Ok(Source { name: path.display().to_string(), text, format: Format::of_path(path) })
 }
 
-/// Writes a file anew: beside the old one, then in its place, so that nobody ever reads half of it. It keeps its
-/// permissions, and a link goes on leading to it.
-///
-/// # Errors
-/// When the file cannot be written; the old one is then as it was.
-pub fn rewrite(what: &str, path: &Path, text: &[u8]) -> Result<(), Failure> {
-    let written = || -> io::Result<()> {
-        let file = fs::canonicalize(path)?;
-        let folder = file.parent().unwrap_or(Path::new("."));
-        let mut beside = tempfile::Builder::new().prefix(".stepflow-").tempfile_in(folder)?;
-        beside.write_all(text)?;
-        beside.as_file().set_permissions(fs::metadata(&file)?.permissions())?;
-        beside.as_file().sync_all()?;
-        beside.persist(&file).map_err(|error| error.error)?;
-        Ok(())
-    };
-    written()
-        .map_err(|error| Failure::usage(format!("cannot write the {what} `{}`: {}", path.display(), reason(&error))))
-}
-
 /// Whether a path on the command line stands for stdin.
 #[must_use]
 pub fn is_stdin(path: &Path) -> bool {

@@ -18,6 +18,7 @@ mod stderr;
 mod telemetry;
 mod visible;
 mod worker_runs;
+mod written;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -24,7 +24,7 @@ pub(super) fn refuse_code(path: &str, input: &Value) -> Result<(), FlowError> {
     if path != "/eval" || input.field("code").is_none() {
         return Ok(());
     }
-    let message = "`/eval` runs a flow by its `flow_id` and takes no `code`: `/python/udf` runs Python code";
+    let message = "`/eval` runs a flow by its `flow_id` and takes no `code`: `/python/udf` of a worker with `--udf` runs Python code";
     Err(FlowError::new(ErrorKind::InvalidInput, message).with([("nearest", Value::string("/python/udf"))]))
 }
 

@@ -1,15 +1,15 @@
 //! `visualize`: a flow as a picture.
 
-use std::fs;
 use std::path::Path;
 
 use stepflow_flow::{Diagnostics, Level};
 
 use crate::cli::{PictureFormat, VisualizeArgs};
 use crate::document;
-use crate::exit::{Exit, Failure, reason};
+use crate::exit::{Exit, Failure};
 use crate::picture;
 use crate::stderr;
+use crate::written::Written;
 
 /// Draws a flow.
 pub fn visualize(args: &VisualizeArgs) -> Result<Exit, Failure> {
@@ -22,10 +22,7 @@ pub fn visualize(args: &VisualizeArgs) -> Result<Exit, Failure> {
     let text = picture::draw(flow, format(args)?);
     match &args.output {
         None => document::print(text.trim_end())?,
-        Some(path) => fs::write(path, text).map_err(|error| {
-            Failure::usage(format!("cannot write the picture `{}`: {}", path.display(), reason(&error)))
-                .hint("`--output` takes the path of a file in a folder that exists")
-        })?,
+        Some(path) => Written::whole("picture", path, text.as_bytes())?,
     }
     Ok(Exit::Success)
 }

@@ -4,7 +4,6 @@ mod assign;
 mod checks;
 mod failure;
 mod input;
-mod output_file;
 mod overrides;
 mod result;
 mod variables;

@@ -12,12 +12,11 @@ use stepflow_store::{ItemRow, MemoryStore};
 use crate::cli::RunArgs;
 use crate::document;
 use crate::exit::Failure;
-
-use super::output_file::OutputFile;
+use crate::written::Written;
 
 /// Where results go, and in which form.
 pub struct Results {
-    file: Option<OutputFile>,
+    file: Option<Written>,
     batch: bool,
     output_only: bool,
 }
@@ -34,7 +33,7 @@ struct Line<'a> {
 impl Results {
     /// Opens the file, if there is to be one, before anything runs in vain.
     pub fn open(args: &RunArgs) -> Result<Self, Failure> {
-        let file = args.output.as_deref().map(OutputFile::open).transpose()?;
+        let file = args.output.as_deref().map(|path| Written::open("output", path)).transpose()?;
         Ok(Self { file, batch: args.input.inputs.is_some(), output_only: args.output_only })
     }
 
@@ -73,7 +72,7 @@ impl Results {
     }
 
     fn keep(self) -> Result<(), Failure> {
-        self.file.map_or(Ok(()), OutputFile::keep)
+        self.file.map_or(Ok(()), Written::keep)
     }
 
     /// Compact on one line, except for the eyes of a person.
@@ -86,7 +85,7 @@ impl Results {
     pub fn write(&mut self, text: &str) -> Result<(), Failure> {
         match &mut self.file {
             None => document::print(text),
-            Some(file) => file.write(text),
+            Some(file) => file.add(format!("{text}\n").as_bytes()),
         }
     }
 }

@@ -12,7 +12,8 @@ use stepflow_protocol::{Kind, Value};
 use super::bench::Observed;
 use super::expectation::outcomes;
 use super::suite::{Case, Expected};
-use crate::exit::{Failure, reason};
+use crate::exit::Failure;
+use crate::written::Written;
 
 /// A case's new output.
 pub struct Update {
@@ -69,7 +70,7 @@ pub fn write(file: &Path, updates: Vec<Update>) -> Result<(), Failure> {
         return Err(Failure::document(format!("cannot write the new outputs into `{}`", file.display()))
             .hint("its layout is unusual: write them by hand"));
     }
-    replace(file, &updated)
+    Written::whole("file of tests", file, updated.as_bytes())
 }
 
 fn refused(file: &Path, case: &str) -> Failure {
@@ -180,13 +181,4 @@ fn without_outputs(file: &Path, text: &str) -> Option<Value> {
     let case = |case: Value| Value::object(case.members().into_iter().filter(|(key, _)| key != "output"));
     let cases = |cases: Value| Value::array(cases.elements().into_iter().map(case));
     Some(without(&tree, "test", &|test| without(&test, "cases", &cases)))
-}
-
-fn replace(file: &Path, text: &str) -> Result<(), Failure> {
-    let unwritable = |error: std::io::Error| {
-        Failure::document(format!("cannot write the new outputs into `{}`: {}", file.display(), reason(&error)))
-    };
-    let mut name = file.as_os_str().to_owned();
-    name.push(".new");
-    fs::write(&name, text).and_then(|()| fs::rename(&name, file)).map_err(unwritable)
 }

@@ -20,6 +20,7 @@ use crate::interrupt::Interrupts;
 use crate::progress::Terminal;
 use crate::service::{Needs, Service, unserved};
 use crate::stderr::{self, Paint, line};
+use crate::written::Written;
 
 /// How long a worker may take to end by itself; somebody waits for the prompt.
 const GRACE: std::time::Duration = std::time::Duration::from_millis(500);
@@ -67,7 +68,7 @@ fn mended(path: &Path, source: Source, takers: Takers<'_>, terminal: &Terminal) 
     }
     let (mended, changes) = fix::fixed(source, takers);
     if !changes.is_empty() {
-        document::rewrite("flow", path, &mended.text)?;
+        Written::whole("flow", path, &mended.text)?;
     }
     for Change { line: at, summary } in changes {
         terminal.aside(|| line(format_args!("{}:{at}: {} {summary}", path.display(), Paint::Success.on("fixed"))));

@@ -1,5 +1,5 @@
-//! The file that takes the place of stdout. It is written beside its place and renamed, so that whoever reads it sees
-//! all of it or what was there before.
+//! Files that commands write. Each is written beside its place and renamed, so that whoever reads it sees all of it, or
+//! what was there before.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,7 +10,8 @@ use tempfile::NamedTempFile;
 use crate::exit::{Failure, reason};
 
 /// A file to be.
-pub struct OutputFile {
+pub struct Written {
+    what: &'static str,
     name: String,
     to: To,
 }
@@ -22,27 +23,37 @@ enum To {
     Itself(File),
 }
 
-impl OutputFile {
-    /// Opens it, before anything runs in vain. What is there stays until [`OutputFile::keep`].
+impl Written {
+    /// Opens a file of the command line. What is there stays until [`Written::keep`]. `what` it is, is for messages.
     ///
     /// # Errors
     /// When nothing can be written there.
-    pub fn open(path: &Path) -> Result<Self, Failure> {
+    pub fn open(what: &'static str, path: &Path) -> Result<Self, Failure> {
         let name = path.display().to_string();
-        let to = open(path).map_err(|error| unwritable(&name, &error))?;
-        Ok(Self { name, to })
+        let to = open(path).map_err(|error| unwritable(what, &name, &error))?;
+        Ok(Self { what, name, to })
     }
 
-    /// Adds a line.
+    /// Writes a whole file.
+    ///
+    /// # Errors
+    /// When it cannot be written; what was there then stays.
+    pub fn whole(what: &'static str, path: &Path, text: &[u8]) -> Result<(), Failure> {
+        let mut file = Self::open(what, path)?;
+        file.add(text)?;
+        file.keep()
+    }
+
+    /// Adds to it.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&mut self, text: &str) -> Result<(), Failure> {
+    pub fn add(&mut self, text: &[u8]) -> Result<(), Failure> {
         let file = match &mut self.to {
             To::Beside(file, _) => file.as_file_mut(),
             To::Itself(file) => file,
         };
-        writeln!(file, "{text}").map_err(|error| unwritable(&self.name, &error))
+        file.write_all(text).map_err(|error| unwritable(self.what, &self.name, &error))
     }
 
     /// Puts it in its place.
@@ -51,15 +62,15 @@ impl OutputFile {
     /// When it cannot be put there; what was written then stays beside it, and the error says where.
     pub fn keep(self) -> Result<(), Failure> {
         let To::Beside(file, path) = self.to else { return Ok(()) };
-        file.as_file().sync_all().map_err(|error| unwritable(&self.name, &error))?;
+        file.as_file().sync_all().map_err(|error| unwritable(self.what, &self.name, &error))?;
         let Err(failed) = file.persist(&path) else { return Ok(()) };
         // A file that is mounted by itself cannot be replaced, but written.
         if fs::copy(failed.file.path(), &path).is_ok() {
             return Ok(());
         }
-        let failure = unwritable(&self.name, &failed.error);
+        let failure = unwritable(self.what, &self.name, &failed.error);
         Err(match failed.file.keep() {
-            Ok((_, beside)) => failure.hint(format!("the results are in `{}`", beside.display())),
+            Ok((_, beside)) => failure.hint(format!("it is in `{}`", beside.display())),
             Err(_) => failure,
         })
     }
@@ -90,7 +101,12 @@ fn open(path: &Path) -> io::Result<To> {
     Ok(To::Beside(file, path))
 }
 
-fn unwritable(name: &str, error: &io::Error) -> Failure {
-    Failure::usage(format!("cannot write the output `{name}`: {}", reason(error)))
-        .hint("`--output` takes the path of a file in a folder that exists")
+fn unwritable(what: &str, name: &str, error: &io::Error) -> Failure {
+    let failure = Failure::usage(format!("cannot write the {what} `{name}`: {}", reason(error)));
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            failure.hint("its folder is not there: make it, or name another place")
+        }
+        _ => failure,
+    }
 }
