@@ -28,8 +28,8 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::components::Components;
-use crate::http;
-pub use openai::OpenAiOptions;
+pub use openai::{OpenAiOptions, base_url_problem};
+pub use template::{RENDER_TEMPLATES, render_templates};
 
 /// The name under which builtins take tasks, where nobody gave them another.
 const INSTANCE: &str = "builtin";
@@ -74,18 +74,24 @@ pub(crate) trait Builtin: Send + Sync {
 pub(crate) struct World {
     options: BuiltinOptions,
     blobs: Arc<dyn Blobs>,
-    http: http::Client,
+    openai: openai::Client,
+    renderers: template::Renderers,
 }
 
 /// What the config says of the plugin.
 #[derive(Debug, Clone, Default)]
 pub struct BuiltinOptions {
-    /// Relative paths start here, and nothing outside is read. Absolute.
+    /// Relative paths start here, and nothing outside is read, nor what begins with a dot. Absolute.
     pub working_dir: PathBuf,
-    /// Folders and files that may be read as well; relative ones start at `working_dir`.
+    /// Folders and files that may be read in any case; relative ones start at `working_dir`.
     pub allow_paths: Vec<PathBuf>,
+    /// The file with the server's configuration, which is not read unless `allow_paths` lists it.
+    pub config_file: Option<PathBuf>,
     /// How `/openai` reaches OpenAI.
     pub openai: OpenAiOptions,
+    /// A program that calls `render_templates` when its only argument is `RENDER_TEMPLATES`; without it there are no
+    /// templates.
+    pub renderer: Option<PathBuf>,
 }
 
 /// The host of the builtins.
@@ -103,12 +109,13 @@ impl BuiltinHost {
     /// The builtins. To be called inside a tokio runtime, on which they will run.
     #[must_use]
     pub fn new(options: BuiltinOptions, inbox: Arc<dyn Inbox>, blobs: Arc<dyn Blobs>) -> Self {
+        let renderers = template::Renderers::new(options.renderer.clone());
         let infos = ALL.into_iter().map(describe).chain(control_flow::infos()).collect();
         Self {
             builtins: ALL.into_iter().map(|builtin| (builtin.path(), builtin)).collect(),
             // They are tested here: nobody has to check what they give.
             components: Components::new(INSTANCE, infos, false),
-            world: Arc::new(World { options, blobs, http: http::Client::default() }),
+            world: Arc::new(World { options, blobs, openai: openai::Client::default(), renderers }),
             inbox,
             runtime: Handle::current(),
             waiting: Arc::default(),

@@ -12,7 +12,7 @@ mod pattern;
 mod router;
 mod worker;
 
-pub use builtin::{BuiltinHost, BuiltinOptions, OpenAiOptions};
+pub use builtin::{BuiltinHost, BuiltinOptions, OpenAiOptions, RENDER_TEMPLATES, base_url_problem, render_templates};
 pub use fair::{FairQueue, Lane};
 pub use mock::{Behavior, MockHost, MockOptions, MockOverlay, Mocks};
 pub use router::{Condition, RouteError, Router, Rule};

@@ -83,6 +83,11 @@ fn input(members: &str) -> Value {
     json(&format!(r#"{{"messages":[{{"role":"user","content":"Hi"}}]{members}}}"#))
 }
 
+/// What allows steps to lead there.
+fn allowing(url: &str) -> OpenAiOptions {
+    OpenAiOptions { base_urls: vec![url.to_owned()], ..OpenAiOptions::default() }
+}
+
 async fn failure(openai: OpenAiOptions, input: Value) -> Failure {
     let (host, mut words) = host(openai);
     host.resolve("/openai", &input).unwrap();
@@ -96,7 +101,7 @@ async fn failure(openai: OpenAiOptions, input: Value) -> Failure {
 #[tokio::test]
 async fn the_model_is_asked_with_what_the_step_says() {
     let mut fake = Fake::start(Some(("200 OK", "", SAID))).await;
-    let (host, mut words) = host(OpenAiOptions::default());
+    let (host, mut words) = host(allowing(&fake.url));
     let members =
         format!(r#","model":"m-1","max_tokens":7,"temperature":0.25,"api_key":"k","base_url":"{}/""#, fake.url);
     host.offer(task("/openai", input(&members)));
@@ -113,7 +118,8 @@ async fn the_model_is_asked_with_what_the_step_says() {
 async fn the_servers_own_key_goes_to_the_servers_own_address_only() {
     let mut own = Fake::start(Some(("200 OK", "", SAID))).await;
     let mut other = Fake::start(Some(("200 OK", "", SAID))).await;
-    let options = OpenAiOptions { api_key: Some("secret".to_owned()), base_url: Some(own.url.clone()) };
+    let options =
+        OpenAiOptions { api_key: Some("secret".to_owned()), base_url: Some(own.url.clone()), ..allowing(&other.url) };
     let (host, mut words) = host(options);
     host.offer(task("/openai", input("")));
     words.output().await;
@@ -147,7 +153,7 @@ async fn a_refusal_says_why_and_whether_it_is_worth_another_attempt() {
         ("200 OK", "", r#"{"choices":[]}"#, ErrorKind::ComponentFailed, None, "no choice with a text"),
     ] {
         let fake = Fake::start(Some((status, headers, body))).await;
-        let failed = failure(OpenAiOptions::default(), input(&format!(r#","base_url":"{}""#, fake.url))).await;
+        let failed = failure(allowing(&fake.url), input(&format!(r#","base_url":"{}""#, fake.url))).await;
         assert_eq!((failed.error.kind, failed.retryable), (kind, retryable), "{status}");
         assert_eq!(failed.retry_after, headers.contains('3').then(|| Duration::from_secs(3)), "{status}");
         assert!(failed.error.message.contains(words), "{}", failed.error.message);
@@ -159,7 +165,7 @@ async fn an_address_where_nobody_answers_is_unreachable() {
     // Bound and dropped: nobody listens there.
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for url in [format!("http://{address}"), format!("https://{address}")] {
-        let failed = failure(OpenAiOptions::default(), input(&format!(r#","base_url":"{url}""#))).await;
+        let failed = failure(allowing(&url), input(&format!(r#","base_url":"{url}""#))).await;
         assert_eq!(failed.error.kind, ErrorKind::Unreachable, "{url}");
         assert!(failed.error.message.contains(&format!("`{url}/chat/completions` cannot be reached")), "{url}");
     }
@@ -174,7 +180,7 @@ async fn https_is_spoken_with_servers_that_speak_it_only() {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         stream
     });
-    let failed = failure(OpenAiOptions::default(), input(&format!(r#","base_url":"{url}""#))).await;
+    let failed = failure(allowing(&url), input(&format!(r#","base_url":"{url}""#))).await;
     assert_eq!(failed.error.kind, ErrorKind::Unreachable);
     assert!(failed.error.message.to_lowercase().contains("corrupt message"), "{}", failed.error.message);
     drop(plain);
@@ -183,11 +189,134 @@ async fn https_is_spoken_with_servers_that_speak_it_only() {
 #[tokio::test]
 async fn a_question_without_an_answer_can_be_cancelled() {
     let mut fake = Fake::start(None).await;
-    let (host, mut words) = host(OpenAiOptions::default());
+    let (host, mut words) = host(allowing(&fake.url));
     let asked = task("/openai", input(&format!(r#","base_url":"{}""#, fake.url)));
     host.offer(asked.clone());
     fake.request().await;
     host.cancel(&Route { plugin: "builtin".to_owned(), component: "/openai".to_owned() }, asked.task, "enough");
     assert!(matches!(words.next().await, Word::Started(started, _) if started == asked.task));
     assert_eq!(words.next().await, Word::Answer(asked.task, Answer::Cancelled));
+}
+
+#[tokio::test]
+async fn a_step_leads_only_where_the_config_allows() {
+    let options = || OpenAiOptions {
+        base_url: Some("http://own.invalid/v1/".to_owned()),
+        base_urls: vec!["https://models.invalid/v1".to_owned(), "http://10.0.0.1:8000".to_owned()],
+        ..OpenAiOptions::default()
+    };
+    for url in [
+        "http://models.invalid/v1",
+        "https://models.invalid",
+        "https://models.invalid/v12",
+        "https://models.invalid/v1/../admin",
+        "https://models.invalid/v1/%2e%2e/admin",
+        "https://models.invalid/v1/..%2fadmin",
+        "https://models.invalid/v1//admin",
+        "https://models.invalid:444/v1",
+        "https://models.invalid.evil.invalid/v1",
+        "https://models.invalid@evil.invalid/v1",
+        "https://user:pw@models.invalid/v1",
+        "https://models.invalid/v1?x=",
+        "https://models.invalid/v1?",
+        "https://models.invalid/v1#",
+        "https://models.invalid\\\\@evil.invalid/v1",
+        "http://10.0.0.1:8001",
+        "http://10.0.0.2:8000",
+        "http://169.254.169.254/latest/meta-data?",
+        "https://api.openai.com/v1",
+        "http://",
+        "https:models",
+    ] {
+        let (host, mut words) = host(options());
+        // Some are refused by the schema already.
+        host.offer(task("/openai", input(&format!(r#","api_key":"k","base_url":"{url}""#))));
+        let error = words.failure().await;
+        assert_eq!(error.kind, ErrorKind::InvalidInput, "{url}: {error:?}");
+        assert!(error.message.contains("may not be asked: "), "{url}: {}", error.message);
+        assert!(!error.message.contains("pw"), "{}", error.message);
+    }
+    let (host, mut words) = host(options());
+    host.offer(task("/openai", input(r#","base_url":"http://10.0.0.2:8000""#)));
+    let error = words.failure().await;
+    assert!(
+        error.message.ends_with("list it under `openai.baseUrls` of the builtin plugin in the server's configuration")
+    );
+}
+
+#[tokio::test]
+async fn what_lies_below_an_allowed_address_is_allowed() {
+    let mut fake = Fake::start(Some(("200 OK", "", SAID))).await;
+    let origin = fake.url.trim_end_matches("/v1").to_owned();
+    for (allowed, url) in [
+        (fake.url.clone(), format!("{}/team", fake.url)),
+        (format!("{}/", fake.url), fake.url.clone()),
+        (origin.clone(), fake.url.clone()),
+        (fake.url.to_uppercase().replace("/V1", "/v1"), format!("{}/", fake.url)),
+    ] {
+        let (host, mut words) = host(allowing(&allowed));
+        host.offer(task("/openai", input(&format!(r#","base_url":"{url}""#))));
+        words.output().await;
+        fake.request().await;
+    }
+}
+
+#[tokio::test]
+async fn a_config_that_lists_others_does_not_allow_openai() {
+    let failed = failure(allowing("http://10.0.0.1"), input(r#","api_key":"k""#)).await;
+    assert_eq!(failed.error.kind, ErrorKind::InvalidInput);
+    assert!(failed.error.message.contains("`https://api.openai.com/v1` may not be asked"), "{}", failed.error.message);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let mut elsewhere = Fake::start(Some(("200 OK", "", SAID))).await;
+    for status in ["301 Moved", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"] {
+        let to: &'static str = format!("location: {}/chat/completions\r\n", elsewhere.url).leak();
+        let fake = Fake::start(Some((status, to, ""))).await;
+        let failed = failure(allowing(&fake.url), input(&format!(r#","base_url":"{}""#, fake.url))).await;
+        assert!(failed.error.message.contains(&format!("status {}", &status[..3])), "{}", failed.error.message);
+        assert!(elsewhere.heard.try_recv().is_err(), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_too_long_is_given_up() {
+    let fake = Fake::start(None).await;
+    let options = OpenAiOptions { timeout: Some(Duration::from_millis(50)), ..allowing(&fake.url) };
+    let failed = failure(options, input(&format!(r#","base_url":"{}""#, fake.url))).await;
+    assert_eq!(failed.error.kind, ErrorKind::Unreachable);
+    assert!(failed.error.message.contains("its answer took longer than 0.05 s"), "{}", failed.error.message);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_is_not_kept() {
+    let body: &'static str = " ".repeat(64 * 1024 * 1024 + 1).leak();
+    let fake = Fake::start(Some(("200 OK", "", body))).await;
+    let failed = failure(allowing(&fake.url), input(&format!(r#","base_url":"{}""#, fake.url))).await;
+    assert!(failed.error.message.contains("its answer is longer than 64 MiB"), "{}", failed.error.message);
+}
+
+#[tokio::test]
+async fn a_key_is_in_no_error_even_where_the_answer_repeats_it() {
+    let long: &'static str = format!("{}sk-hidden", "x".repeat(420)).leak();
+    for body in [r#"{"error":{"message":"no such key: sk-hidden"}}"#, r#"{"choices":"sk-hidden"}"#, "sk-hidden", long] {
+        for status in ["401 Unauthorized", "200 OK"] {
+            let fake = Fake::start(Some((status, "", body))).await;
+            let members = format!(r#","api_key":"sk-hidden","base_url":"{}""#, fake.url);
+            let failed = failure(allowing(&fake.url), input(&members)).await;
+            let text = format!("{failed:?}");
+            assert!(!text.contains("sk-h"), "{text}");
+        }
+    }
+    let failed =
+        failure(allowing("http://10.0.0.1"), input(r#","base_url":"http://10.0.0.1","api_key":"sk-\n""#)).await;
+    assert_eq!(failed.error.message, "the key for the model is not one line of ASCII");
+}
+
+#[tokio::test]
+async fn an_endless_retry_after_is_a_day() {
+    let fake = Fake::start(Some(("429 Slow", "retry-after: 18446744073709551615\r\n", ""))).await;
+    let failed = failure(allowing(&fake.url), input(&format!(r#","base_url":"{}""#, fake.url))).await;
+    assert_eq!(failed.retry_after, Some(Duration::from_secs(86400)));
 }

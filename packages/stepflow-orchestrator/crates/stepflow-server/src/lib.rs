@@ -21,19 +21,35 @@ mod worker_runs;
 mod written;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::Parser;
 
+/// The program that this process runs, which is started again to render templates.
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
 /// Reads the command line and does what it says.
 #[must_use]
 pub fn main() -> ExitCode {
-    run(std::env::args_os())
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    // Before anything else: a renderer limits itself to the memory that it needs for templates.
+    if words == [stepflow_hosts::RENDER_TEMPLATES] {
+        return stepflow_hosts::render_templates();
+    }
+    // Without its path this process does all but render templates, and says so then.
+    let program = std::env::current_exe().unwrap_or_default();
+    run(std::iter::once(program.into_os_string()).chain(words))
 }
 
-/// Does what a command line says; its first word is the program.
+/// Does what a command line says; its first word is the path of the program.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let words: Vec<_> = words.into_iter().collect();
+    if let Some(program) = words.first() {
+        PROGRAM.get_or_init(|| program.into());
+    }
     let cli = match cli::Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => error.exit(),

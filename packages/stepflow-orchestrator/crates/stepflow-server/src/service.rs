@@ -236,7 +236,14 @@ fn builtin_options(config: &Config, builtin: &Builtin) -> BuiltinOptions {
     BuiltinOptions {
         working_dir: config.folder.clone(),
         allow_paths: builtin.allow_paths.clone(),
-        openai: OpenAiOptions { api_key: set("OPENAI_API_KEY"), base_url: set("OPENAI_BASE_URL") },
+        config_file: config.path.clone(),
+        openai: OpenAiOptions {
+            api_key: set("OPENAI_API_KEY"),
+            base_url: set("OPENAI_BASE_URL"),
+            base_urls: builtin.openai_base_urls.clone(),
+            timeout: None,
+        },
+        renderer: crate::PROGRAM.get().cloned(),
     }
 }
 

@@ -66,8 +66,9 @@ fn all_cases_hold() {
     let cases: usize = covered().values().sum();
     assert!(cases >= AT_LEAST, "only {cases} cases");
     let report = std::env::temp_dir().join(format!("stepflow-conformance-{}.xml", std::process::id()));
+    let program = env!("CARGO_BIN_EXE_stepflow-server");
     let words: [OsString; 5] =
-        ["stepflow".into(), "test".into(), root().join("conformance").into(), "--junit".into(), report.clone().into()];
+        [program.into(), "test".into(), root().join("conformance").into(), "--junit".into(), report.clone().into()];
     let exit = stepflow_server::run(words);
     let xml = fs::read_to_string(&report).unwrap();
     fs::remove_file(&report).unwrap();

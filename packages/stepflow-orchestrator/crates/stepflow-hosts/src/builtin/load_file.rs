@@ -3,7 +3,8 @@
 mod confine;
 mod csv_rows;
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +17,12 @@ use stepflow_flow::{Source, read_value};
 use stepflow_protocol::{ErrorKind, FlowError, Value, ValueError};
 
 use super::{Builtin, BuiltinOptions, World, read};
+use csv_rows::Delimiter;
+
+const MIB: usize = 1024 * 1024;
+
+/// The largest file that is read.
+const MAX_FILE: usize = 64 * MIB;
 
 pub(super) struct LoadFile;
 
@@ -23,6 +30,7 @@ pub(super) struct LoadFile;
 struct Input {
     path: PathBuf,
     format: Option<Format>,
+    delimiter: Option<Delimiter>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +61,7 @@ impl Builtin for LoadFile {
             "properties": {
                 "path": {"type": "string", "description": "Relative paths start at the working directory."},
                 "format": {"enum": ["json", "yaml", "csv", "text", null], "description": "By the path's extension when absent."},
+                "delimiter": {"enum": [",", ";", "\t", "|", null], "description": "Of CSV: told from the text when absent."},
             },
             "required": ["path"],
             "additionalProperties": false,
@@ -94,17 +103,17 @@ fn load(input: &Input, options: &BuiltinOptions) -> Result<Value, FlowError> {
         Some(format) => format,
         None => Format::of(&input.path)?,
     };
-    let resolved = confine::resolve(&input.path, options)?;
-    if !resolved.is_file() {
-        // A pipe or a device might be read for ever.
-        return Err(invalid(&input.path, "it is not a file"));
+    let (file, resolved) = confine::open(&input.path, options)?;
+    let bytes = content(&file).map_err(|error| unreadable(&input.path, &resolved, &error))?;
+    if bytes.len() > MAX_FILE {
+        return Err(invalid(&input.path, &format!("it is larger than {} MiB", MAX_FILE / MIB)));
     }
-    let bytes = fs::read(&resolved).map_err(|error| unreadable(&input.path, &resolved, &error))?;
     let size = bytes.len() as u64;
+    let bytes = without_mark(bytes, &input.path)?;
     let data = match format {
         Format::Json => Value::parse(bytes).map_err(|error| misread(&input.path, &error))?,
         Format::Yaml => yaml(&bytes, &input.path)?,
-        Format::Csv => csv_rows::read(&bytes, &input.path)?,
+        Format::Csv => csv_rows::read(&bytes, input.delimiter, &input.path)?,
         Format::Text => text(bytes, &input.path)?,
     };
     let metadata = Value::object([
@@ -113,6 +122,27 @@ fn load(input: &Input, options: &BuiltinOptions) -> Result<Value, FlowError> {
         ("format", Value::string(format.name())),
     ]);
     Ok(Value::object([("data", data), ("metadata", metadata)]))
+}
+
+/// The file's bytes; one more than allowed when there are too many.
+fn content(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The text without the mark that some editors put before UTF-8. The marks of UTF-16 tell what to do about it.
+fn without_mark(mut bytes: Vec<u8>, path: &Path) -> Result<Vec<u8>, FlowError> {
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        bytes.drain(..3);
+    }
+    let is_utf16 = match bytes[..] {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
+        // Without a mark: every other byte of Latin letters is zero.
+        [a, b, c, d, ..] => (a == 0) != (b == 0) && (a == 0) == (c == 0) && (b == 0) == (d == 0),
+        _ => false,
+    };
+    if is_utf16 { Err(invalid(path, "it is UTF-16: save it as UTF-8")) } else { Ok(bytes) }
 }
 
 impl Format {
@@ -168,8 +198,12 @@ fn misread(path: &Path, error: &ValueError) -> FlowError {
     }
 }
 
-fn unreadable(path: &Path, resolved: &Path, error: &std::io::Error) -> FlowError {
-    let message = format!("`{}` cannot be read ({}): {error}", path.display(), resolved.display());
+fn unreadable(path: &Path, resolved: &Path, error: &io::Error) -> FlowError {
+    let reason = match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        _ => error.to_string(),
+    };
+    let message = format!("`{}` cannot be read ({}): {reason}", path.display(), resolved.display());
     FlowError::new(ErrorKind::ComponentFailed, message).with(at(path))
 }
 

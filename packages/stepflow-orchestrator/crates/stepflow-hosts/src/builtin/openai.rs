@@ -1,8 +1,11 @@
 //! `/openai`: asks a chat model, at OpenAI or at any server that speaks its API.
 
+mod address;
+mod client;
 mod reply;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -11,8 +14,12 @@ use serde_json::{Value as Json, json};
 use stepflow_engine::ports::{Failure, Purity};
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
+use reqwest::header::HeaderValue;
+
 use super::{Builtin, World, read};
-use crate::http::{self, Post};
+use address::Address;
+pub use address::base_url_problem;
+pub(super) use client::Client;
 
 /// Where OpenAI itself is.
 const OPENAI: &str = "https://api.openai.com/v1";
@@ -28,12 +35,21 @@ pub struct OpenAiOptions {
     pub api_key: Option<String>,
     /// Where requests go that name no `base_url`; OpenAI itself when absent.
     pub base_url: Option<String>,
+    /// What the `base_url` of a step may be, or begin with, besides `base_url`; OpenAI itself when there are none.
+    pub base_urls: Vec<String>,
+    /// How long a question and its whole answer may take; 10 min when absent.
+    pub timeout: Option<Duration>,
 }
 
 impl std::fmt::Debug for OpenAiOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let api_key = self.api_key.as_ref().map(|_| "(set)");
-        f.debug_struct("OpenAiOptions").field("api_key", &api_key).field("base_url", &self.base_url).finish()
+        f.debug_struct("OpenAiOptions")
+            .field("api_key", &api_key)
+            .field("base_url", &self.base_url)
+            .field("base_urls", &self.base_urls)
+            .field("timeout", &self.timeout)
+            .finish()
     }
 }
 
@@ -118,7 +134,7 @@ impl Builtin for OpenAi {
                     "type": ["string", "null"],
                     "pattern": "^https?://",
                     "default": OPENAI,
-                    "description": "Of any server with this API. The server's own key is not sent there.",
+                    "description": "Of a server with this API that the config allows. The server's own key is not sent there.",
                 },
                 "api_key": {"type": ["string", "null"], "description": "The server's own when absent."},
             },
@@ -135,17 +151,17 @@ impl Builtin for OpenAi {
         async move {
             let input: Input = read(&input)?;
             let options = &world.options.openai;
-            let own = options.base_url.as_deref().unwrap_or(OPENAI);
-            let base = input.base_url.as_deref().unwrap_or(own).trim_end_matches('/');
-            let own_key = options.api_key.as_deref().filter(|_| base == own.trim_end_matches('/'));
+            let address = Address::of(input.base_url.as_deref(), options)?;
+            let own_key = options.api_key.as_deref().filter(|_| address.is_own);
             let key = input.api_key.as_deref().or(own_key);
-            if key.is_none() && base == OPENAI {
+            if key.is_none() && address.needs_key {
                 return Err(no_key());
             }
-            let url = format!("{base}/chat/completions");
-            let post = Post { url: &url, bearer: key, body: body(&input)? };
-            let answer = world.http.post(post).await.map_err(|error| unreachable(&url, &error))?;
-            reply::response(&url, &answer)
+            let (bearer, body) = (key.map(bearer).transpose()?, body(&input)?);
+            let url = address.url.as_str();
+            let answer = world.openai.post(&address.url, bearer, body, options.timeout).await;
+            let answer = answer.map_err(|reason| unreachable(url, &reason))?;
+            reply::response(url, key, &answer)
         }
         .boxed()
     }
@@ -166,10 +182,15 @@ fn no_key() -> Failure {
     Failure { error: FlowError::new(ErrorKind::InvalidInput, message), retryable: Some(false), retry_after: None }
 }
 
-fn unreachable(url: &str, error: &http::Error) -> Failure {
-    let kind = match error {
-        http::Error::Url { .. } => ErrorKind::InvalidInput,
-        http::Error::Unreachable { .. } | http::Error::Body { .. } => ErrorKind::Unreachable,
-    };
-    FlowError::new(kind, error.to_string()).with([("url", Value::string(url))]).into()
+/// The header that carries the key; the key is not repeated where it is none.
+fn bearer(key: &str) -> Result<HeaderValue, FlowError> {
+    let mut header = HeaderValue::from_str(&format!("Bearer {key}"))
+        .map_err(|_| FlowError::new(ErrorKind::InvalidInput, "the key for the model is not one line of ASCII"))?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+fn unreachable(url: &str, reason: &str) -> FlowError {
+    let message = format!("`{url}` cannot be reached: {reason}");
+    FlowError::new(ErrorKind::Unreachable, message).with([("url", Value::string(url))])
 }

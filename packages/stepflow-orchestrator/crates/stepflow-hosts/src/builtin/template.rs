@@ -1,27 +1,41 @@
 //! `/template`: fills a Jinja template in.
+//!
+//! Jinja is a programming language, and a template may come from somebody else. Its engine counts instructions; but forty
+//! of them double a string until no memory is left, a list that holds itself twice forty times over is compared for ever,
+//! and a list nested a million times deep ends the process when it is dropped. Nothing inside a process can stop that, so
+//! templates are rendered in processes of their own (`renderers`), which bound themselves (`serve`) and may die.
+
+mod fill;
+mod renderers;
+mod serve;
 
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use minijinja::{Environment, Error, UndefinedBehavior};
-use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use stepflow_engine::ports::{Failure, Purity};
-use stepflow_protocol::{ErrorKind, FlowError, Value};
+use stepflow_protocol::{FlowError, Value};
 
-use super::{Builtin, World, read};
+use super::{Builtin, World};
+pub(super) use renderers::Renderers;
+pub use serve::{RENDER_TEMPLATES, render_templates};
 
-/// The work that a template may cause, in steps of its engine: loops inside loops could keep a thread for ever.
-const FUEL: u64 = 10_000_000;
+/// What a renderer answers: the output of the step, or why there is none.
+type Reply = Result<Value, FlowError>;
+
+/// The longest text that a template may make.
+const MAX_TEXT: usize = 16 * MIB;
+
+/// The most memory that a renderer may map.
+const MAX_MEMORY: usize = 256 * MIB;
+
+/// The longest that a template may keep a processor busy, in seconds.
+const MAX_SECONDS: u64 = 5;
+
+const MIB: usize = 1024 * 1024;
 
 pub(super) struct Template;
-
-#[derive(Deserialize)]
-struct Input {
-    template: String,
-    values: serde_json::Map<String, Json>,
-}
 
 impl Builtin for Template {
     fn path(&self) -> &'static str {
@@ -52,47 +66,12 @@ impl Builtin for Template {
         json!({"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]})
     }
 
-    fn run(&self, input: Value, _world: Arc<World>) -> BoxFuture<'static, Result<Value, Failure>> {
-        async move {
-            let input: Input = read(&input)?;
-            let filling = tokio::task::spawn_blocking(move || fill(&input));
-            let text =
-                filling.await.map_err(|error| FlowError::new(ErrorKind::OrchestratorError, error.to_string()))?;
-            Ok(Value::object([("text", Value::string(&text?))]))
-        }
-        .boxed()
+    /// Dropping the future ends the renderer.
+    fn waits(&self) -> bool {
+        true
     }
-}
 
-fn fill(input: &Input) -> Result<String, FlowError> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_keep_trailing_newline(true);
-    environment.set_debug(true);
-    environment.set_fuel(Some(FUEL));
-    environment.render_str(&input.template, &input.values).map_err(|error| failure(&error))
-}
-
-fn failure(error: &Error) -> FlowError {
-    let place = error.line().map_or_else(String::new, |line| format!(" in line {line}"));
-    let reason = match (error.kind(), named(error)) {
-        (minijinja::ErrorKind::UndefinedError, Some(name)) => format!("`values` has no `{name}`"),
-        (minijinja::ErrorKind::OutOfFuel, _) => "it takes too many steps".to_owned(),
-        (kind, _) => error.detail().map_or_else(|| kind.to_string(), |detail| format!("{kind}: {detail}")),
-    };
-    let message = format!("the template cannot be filled in{place}: {reason}");
-    let data = error.line().map(|line| ("line", Value::from(line as u64)));
-    FlowError::new(ErrorKind::InvalidInput, message).with(data)
-}
-
-/// The text that the error is about, such as the undefined name.
-fn named(error: &Error) -> Option<String> {
-    let (template, range) = (error.template_source()?, error.range()?);
-    let found = template.get(range.clone())?.trim();
-    // Of `a.b.c` the range may be `.c` alone.
-    let before = template.get(..range.start)?;
-    let is_part = |next: char| next.is_alphanumeric() || next == '_' || next == '.';
-    let start = if found.starts_with('.') { before.trim_end_matches(is_part).len() } else { range.start };
-    let name = template.get(start..range.end)?.trim();
-    (!name.is_empty()).then(|| name.to_owned())
+    fn run(&self, input: Value, world: Arc<World>) -> BoxFuture<'static, Result<Value, Failure>> {
+        async move { Ok(world.renderers.render(&input).await?) }.boxed()
+    }
 }

@@ -54,6 +54,8 @@ pub struct Config {
     pub validate_outputs: bool,
     /// Variables that settings of the server are filled in with: no worker inherits them.
     pub withheld_env: Vec<String>,
+    /// Where it was read from, if it was a file.
+    pub path: Option<PathBuf>,
     /// The plugins' names, also of those that are not built.
     names: Vec<String>,
     file: Option<File>,
@@ -87,6 +89,8 @@ impl Plugin {
 pub struct Builtin {
     /// Folders and files that `/load_file` may read besides the working directory. Absolute.
     pub allow_paths: Vec<PathBuf>,
+    /// Where the steps of `/openai` may lead; empty: to OpenAI.
+    pub openai_base_urls: Vec<String>,
 }
 
 /// How a worker is started or found.
@@ -160,7 +164,10 @@ struct File {
 /// When it cannot be read, or is wrong.
 pub fn find(args: &ComponentArgs, flow: Option<&Path>) -> Result<Config, Failure> {
     match discovery::find(args, flow)? {
-        discovery::Found::File(path) => read(document::read("configuration", &path)?, discovery::folder_of(&path)?),
+        discovery::Found::File(path) => {
+            let config = read(document::read("configuration", &path)?, discovery::folder_of(&path)?)?;
+            Ok(Config { path: Some(path), ..config })
+        }
         discovery::Found::Nothing { worker } => Ok(without_file(worker, discovery::current_folder()?)),
     }
 }
@@ -202,6 +209,7 @@ fn read_with(source: Source, folder: PathBuf, environment: Environment<'_>) -> R
         store: read.store,
         validate_outputs: false,
         withheld_env: filled.own,
+        path: None,
         names: read.names,
         file: Some(File { source, not_built: found.not_built, risks: read.risks }),
     })
@@ -235,6 +243,7 @@ fn without_file(worker: Option<String>, folder: PathBuf) -> Config {
         store: stepflow_store::Options::default(),
         validate_outputs: false,
         withheld_env: Vec::new(),
+        path: None,
         names,
         file: None,
     }

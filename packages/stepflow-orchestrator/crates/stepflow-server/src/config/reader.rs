@@ -8,7 +8,7 @@ use std::time::Duration;
 use stepflow_flow::node::{Content, Node};
 use stepflow_flow::{Code, Decoder, Diagnostic, Diagnostics, Level, Path, Span, TimeSpan, suggest};
 use stepflow_hosts::{
-    Condition, HealthCheck, MockOptions, RouteError, Rule, Transport, is_open_to_others, url_problem,
+    Condition, HealthCheck, MockOptions, RouteError, Rule, Transport, base_url_problem, is_open_to_others, url_problem,
 };
 
 use super::check::listed;
@@ -77,9 +77,11 @@ impl Read {
 
     fn plugin(&mut self, name: &str, node: &Node) -> Option<Plugin> {
         match text(node, "type")?.as_str() {
-            "builtin" => Some(Plugin::Builtin(Builtin {
-                allow_paths: texts(node, "allowPaths").into_iter().flatten().map(PathBuf::from).collect(),
-            })),
+            "builtin" => {
+                let openai_base_urls = self.openai_base_urls(name, node);
+                let allow_paths = texts(node, "allowPaths").into_iter().flatten().map(PathBuf::from).collect();
+                Some(Plugin::Builtin(Builtin { allow_paths, openai_base_urls }))
+            }
             "stepflow" => {
                 let worker = worker(node);
                 self.check_address(name, node, &worker);
@@ -95,6 +97,18 @@ impl Read {
             }
             _ => None,
         }
+    }
+
+    /// Where `/openai` may lead, each an address.
+    fn openai_base_urls(&mut self, name: &str, node: &Node) -> Vec<String> {
+        let Some(list) = node.get("openai").and_then(|openai| openai.get("baseUrls")) else { return Vec::new() };
+        let urls = node.get("openai").and_then(|openai| texts(openai, "baseUrls")).unwrap_or_default();
+        if let Some((index, problem)) = urls.iter().enumerate().find_map(|(at, url)| Some((at, base_url_problem(url)?)))
+        {
+            let path = Path::root().field("plugins").field(name).field("openai").field("baseUrls").index(index);
+            self.mistakes.push(Diagnostic::new(Code::InvalidType, &path, problem).at(Some(list.span)));
+        }
+        urls
     }
 
     /// A worker is started or found, not both.

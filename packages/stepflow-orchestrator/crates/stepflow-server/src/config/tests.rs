@@ -14,7 +14,7 @@ fn refused(text: &str) -> String {
 #[test]
 fn plugins_and_routes_are_read() {
     let config = parse(
-        "plugins:\n  builtin: {type: builtin, allowPaths: [shared]}\n\
+        "plugins:\n  builtin: {type: builtin, allowPaths: [shared], openai: {baseUrls: ['http://models:8000/v1']}}\n\
          \x20 python: {type: stepflow, command: w, args: [a.py, 3], env: {N: 1, F: true}, inheritEnv: [HOME],\n\
          \x20   startTimeout: 90s, maxConcurrency: 4, instances: 2, cancelGrace: 5s, transport: stdio}\n\
          \x20 mock: {type: mock, components: {/a: {input_schema: {}, output_schema: {}, behaviors: {}}}}\n\
@@ -38,7 +38,8 @@ fn plugins_and_routes_are_read() {
     };
     assert_eq!(config.plugins["python"], Plugin::Stepflow(Box::new(worker)));
     let allow_paths = vec![std::env::temp_dir().join("shared")];
-    assert_eq!(config.plugins["builtin"], Plugin::Builtin(Builtin { allow_paths }));
+    let openai_base_urls = vec!["http://models:8000/v1".to_owned()];
+    assert_eq!(config.plugins["builtin"], Plugin::Builtin(Builtin { allow_paths, openai_base_urls }));
     assert!(matches!(config.plugins["mock"], Plugin::Mock(_)));
     assert_eq!(config.routes[0], ("/python/{*component}".to_owned(), vec![Rule::to("python")]));
     assert!(config.refuse_what_is_not_built().is_ok());

@@ -1,35 +1,95 @@
-//! Keeps `/load_file` inside the folders that the config allows: a flow may come from somebody else.
+//! Keeps `/load_file` inside the folders that the config allows, and away from what lies there for the server alone: a
+//! flow may come from somebody else.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags, open as open_at_root, openat};
 use stepflow_protocol::FlowError;
 
 use super::{BuiltinOptions, invalid, unreadable};
 
-/// The file's real path, links followed, if it is inside a folder that may be read.
-pub(super) fn resolve(path: &Path, options: &BuiltinOptions) -> Result<PathBuf, FlowError> {
-    let wanted = without_dots(&options.working_dir.join(path));
-    let real = wanted.canonicalize();
-    // What is outside is refused before it is known whether it exists: that, too, is nobody's business.
-    if !is_allowed(&wanted, options) && !real.as_ref().is_ok_and(|real| is_allowed(real, options)) {
-        return Err(outside(path, options));
+/// A folder is opened to look inside, not to list it: that needs no right to read it.
+#[cfg(target_os = "linux")]
+const LOOK_INSIDE: OFlags = OFlags::PATH;
+#[cfg(not(target_os = "linux"))]
+const LOOK_INSIDE: OFlags = OFlags::RDONLY;
+
+/// Where the system shows itself as files: the server's own memory and variables are among them.
+const SYSTEM: [&str; 3] = ["/dev", "/proc", "/sys"];
+
+/// A file that may be read, and its real path.
+pub(super) fn open(path: &Path, options: &BuiltinOptions) -> Result<(File, PathBuf), FlowError> {
+    let real = real_path(&without_dots(&options.working_dir.join(path)));
+    let is_listed = is_listed(&real, options);
+    if !is_listed {
+        // What is refused is refused before it is known whether it exists: that, too, is nobody's business.
+        check_place(path, &real, options)?;
     }
+    let file = open_without_links(&real).map_err(|error| unreadable(path, &real, &error))?;
+    let found = file.metadata().map_err(|error| unreadable(path, &real, &error))?;
+    if !found.is_file() {
+        // A pipe or a device might be read for ever.
+        return Err(invalid(path, "it is not a file"));
+    }
+    // By what it is, because the same file may have several names, and a name several spellings.
+    let config = options.config_file.as_deref().and_then(|file| file.metadata().ok());
+    if !is_listed && config.is_some_and(|config| (config.dev(), config.ino()) == (found.dev(), found.ino())) {
+        return Err(invalid(path, &format!("it is the configuration of this server: {}", list("it"))));
+    }
+    Ok((file, real))
+}
+
+/// Whether the config lists the file or a folder above it.
+fn is_listed(real: &Path, options: &BuiltinOptions) -> bool {
+    let mut listed = options.allow_paths.iter().map(|path| options.working_dir.join(path));
+    listed.any(|path| real.starts_with(real_path(&path)))
+}
+
+fn check_place(path: &Path, real: &Path, options: &BuiltinOptions) -> Result<(), FlowError> {
+    let here = real_path(&options.working_dir);
+    let Ok(below) = real.strip_prefix(&here) else {
+        let here = options.working_dir.display();
+        return Err(invalid(path, &format!("it is outside the working directory `{here}`: {}", list("its folder"))));
+    };
+    if below.components().any(|name| name.as_os_str().as_encoded_bytes().starts_with(b".")) {
+        let why = "what begins with a dot is not read, as settings and secrets lie there";
+        return Err(invalid(path, &format!("{why}: {}", list("it"))));
+    }
+    if SYSTEM.iter().any(|system| real.starts_with(system) && !here.starts_with(system)) {
+        return Err(invalid(path, &format!("it belongs to the system: {}", list("it"))));
+    }
+    Ok(())
+}
+
+fn list(what: &str) -> String {
+    format!("list {what} in the builtin plugin's `allowPaths`")
+}
+
+/// The path with all links followed; what does not exist is kept as it is written.
+fn real_path(path: &Path) -> PathBuf {
+    let real = path.ancestors().find_map(|above| Some((above.canonicalize().ok()?, path.strip_prefix(above).ok()?)));
     match real {
-        Ok(real) if is_allowed(&real, options) => Ok(real),
-        Ok(_) => Err(outside(path, options)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(unreadable(path, &wanted, &io::Error::new(error.kind(), "there is no such file")))
-        }
-        Err(error) => Err(unreadable(path, &wanted, &error)),
+        Some((real, rest)) if rest.as_os_str().is_empty() => real,
+        Some((real, rest)) => real.join(rest),
+        None => path.to_owned(),
     }
 }
 
-fn is_allowed(path: &Path, options: &BuiltinOptions) -> bool {
-    let allowed = options.allow_paths.iter().map(|allowed| options.working_dir.join(allowed));
-    allowed.chain([options.working_dir.clone()]).any(|root| {
-        path.starts_with(without_dots(&root)) || root.canonicalize().is_ok_and(|root| path.starts_with(root))
-    })
+/// Opens a real path folder by folder and follows no link, so that what is opened is what was checked, whatever has been
+/// put in its place meanwhile. Does not wait for the other end of a pipe.
+fn open_without_links(real: &Path) -> io::Result<File> {
+    let (Some(folder), Some(name)) = (real.parent(), real.file_name()) else {
+        return Err(io::ErrorKind::IsADirectory.into());
+    };
+    let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut inside = open_at_root("/", flags | LOOK_INSIDE | OFlags::DIRECTORY, Mode::empty())?;
+    for part in folder.components().filter(|part| matches!(part, Component::Normal(_))) {
+        inside = openat(&inside, part.as_os_str(), flags | LOOK_INSIDE | OFlags::DIRECTORY, Mode::empty())?;
+    }
+    Ok(openat(&inside, name, flags | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty())?.into())
 }
 
 /// The path with `.` and `..` taken out by their text alone.
@@ -43,12 +103,4 @@ fn without_dots(path: &Path) -> PathBuf {
         }
     }
     plain
-}
-
-fn outside(path: &Path, options: &BuiltinOptions) -> FlowError {
-    let here = options.working_dir.display();
-    invalid(
-        path,
-        &format!("it is outside the working directory `{here}`: list its folder in the builtin plugin's `allowPaths`"),
-    )
 }

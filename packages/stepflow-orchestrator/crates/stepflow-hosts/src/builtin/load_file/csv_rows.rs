@@ -3,20 +3,75 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use csv::{ErrorKind as CsvError, ReaderBuilder, StringRecord};
+use csv::{ErrorKind as CsvError, Reader, ReaderBuilder, StringRecord};
+use serde::Deserialize;
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
-use super::{at, invalid};
+use super::{MIB, at, invalid};
+
+/// The most that the rows may come to as JSON, where each of them repeats the names of the columns.
+const MAX_ROWS: usize = 256 * MIB;
+
+/// How many rows are looked at where the header leaves open what separates cells.
+const LOOKED_AT: usize = 100;
+
+/// What separates the cells of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(super) enum Delimiter {
+    #[serde(rename = ",")]
+    Comma = b',' as isize,
+    #[serde(rename = ";")]
+    Semicolon = b';' as isize,
+    #[serde(rename = "\t")]
+    Tab = b'\t' as isize,
+    #[serde(rename = "|")]
+    Bar = b'|' as isize,
+}
+
+impl Delimiter {
+    const ALL: [Self; 4] = [Self::Comma, Self::Semicolon, Self::Tab, Self::Bar];
+
+    /// The only one that separates anything in the header; of several, the only one that gives all rows the same length.
+    fn of(bytes: &[u8], path: &Path) -> Result<Self, FlowError> {
+        let mut possible: Vec<_> = Self::ALL.into_iter().filter(|delimiter| delimiter.splits_header(bytes)).collect();
+        if possible.len() > 1 {
+            possible.retain(|delimiter| delimiter.fits(bytes));
+        } else if possible.is_empty() {
+            possible.push(Self::Comma);
+        }
+        match possible[..] {
+            [delimiter] => Ok(delimiter),
+            _ => Err(invalid(
+                path,
+                "what separates its cells cannot be told: say `delimiter`, one of `,` `;` `|` or a tab",
+            )),
+        }
+    }
+
+    fn reader(self, bytes: &[u8]) -> Reader<&[u8]> {
+        ReaderBuilder::new().delimiter(self as u8).from_reader(bytes)
+    }
+
+    fn splits_header(self, bytes: &[u8]) -> bool {
+        self.reader(bytes).headers().is_ok_and(|header| header.len() > 1)
+    }
+
+    fn fits(self, bytes: &[u8]) -> bool {
+        self.reader(bytes).records().take(LOOKED_AT).all(|row| row.is_ok())
+    }
+}
 
 /// The rows of a CSV text.
-pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Value, FlowError> {
-    let mut reader = ReaderBuilder::new().from_reader(bytes);
-    let header = reader.headers().map_err(|error| misread(path, &error))?.clone();
-    check_header(&header, path)?;
+pub(super) fn read(bytes: &[u8], delimiter: Option<Delimiter>, path: &Path) -> Result<Value, FlowError> {
+    let delimiter = delimiter.map_or_else(|| Delimiter::of(bytes, path), Ok)?;
+    let mut reader = delimiter.reader(bytes);
+    let wrong = |error: csv::Error| misread(bytes, path, &error);
+    let header = reader.headers().map_err(wrong)?.clone();
+    check_header(bytes, &header, path)?;
     let names: Vec<String> = header.iter().map(|name| Value::string(name).to_string()).collect();
     let mut rows = String::from("[");
     let mut row = StringRecord::new();
-    while reader.read_record(&mut row).map_err(|error| misread(path, &error))? {
+    while reader.read_record(&mut row).map_err(wrong)? {
         let mut separator = if rows.len() > 1 { ",{" } else { "{" };
         for (name, cell) in names.iter().zip(&row) {
             rows.push_str(separator);
@@ -26,31 +81,54 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Value, FlowError> {
             separator = ",";
         }
         rows.push('}');
+        if rows.len() > MAX_ROWS {
+            return Err(invalid(path, &format!("its rows come to more than {} MiB as JSON", MAX_ROWS / MIB)));
+        }
     }
     rows.push(']');
     Value::parse(rows).map_err(|error| invalid(path, &error.to_string()))
 }
 
-fn check_header(header: &StringRecord, path: &Path) -> Result<(), FlowError> {
+fn check_header(bytes: &[u8], header: &StringRecord, path: &Path) -> Result<(), FlowError> {
     if header.is_empty() {
         return Err(invalid(path, "it is empty: the first row of a CSV file names its columns"));
     }
+    let line = line_of(bytes, header.position());
+    if let Some(nameless) = header.iter().position(str::is_empty) {
+        return Err(refused(path, line, &format!("column {} has no name", nameless + 1)));
+    }
     let mut seen = HashSet::new();
     match header.iter().find(|name| !seen.insert(*name)) {
-        Some(twice) => Err(refused(path, 1, &format!("two columns have the name `{twice}`"))),
+        Some(twice) => Err(refused(path, line, &format!("two columns have the name `{}`", start_of(twice)))),
         None => Ok(()),
     }
 }
 
-fn misread(path: &Path, error: &csv::Error) -> FlowError {
-    let line = |position: &Option<csv::Position>| position.as_ref().map_or(1, csv::Position::line);
+/// The beginning of a text, long enough to know it again.
+fn start_of(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+fn misread(bytes: &[u8], path: &Path, error: &csv::Error) -> FlowError {
     match error.kind() {
         CsvError::UnequalLengths { pos, expected_len, len } => {
-            refused(path, line(pos), &format!("the row has {len} cells, the header has {expected_len}"))
+            let problem = format!("the row has {len} cells, the header has {expected_len}");
+            refused(path, line_of(bytes, pos.as_ref()), &problem)
         }
-        CsvError::Utf8 { pos, err } => refused(path, line(pos), &format!("the row is not UTF-8: {err}")),
+        CsvError::Utf8 { pos, err } => {
+            refused(path, line_of(bytes, pos.as_ref()), &format!("the row is not UTF-8: {err}"))
+        }
         _ => invalid(path, &error.to_string()),
     }
+}
+
+/// The line in which a row begins. The reader's own count knows no CRLF, and places a row before the line breaks above it.
+fn line_of(bytes: &[u8], row: Option<&csv::Position>) -> u64 {
+    let begin = row.and_then(|row| usize::try_from(row.byte()).ok()).unwrap_or(0).min(bytes.len());
+    let breaks = bytes[begin..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let above = &bytes[..begin + breaks];
+    let is_break = |(at, byte): (usize, &u8)| *byte == b'\n' || (*byte == b'\r' && above.get(at + 1) != Some(&b'\n'));
+    1 + above.iter().enumerate().filter(|&each| is_break(each)).count() as u64
 }
 
 fn refused(path: &Path, line: u64, problem: &str) -> FlowError {

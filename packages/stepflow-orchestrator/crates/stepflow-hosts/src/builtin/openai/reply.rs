@@ -1,15 +1,16 @@
 //! What the API answers: the model's words, or why there are none.
 
-use std::time::Duration;
-
 use serde::Deserialize;
 use stepflow_engine::ports::Failure;
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
-use crate::http::Answer;
+use super::client::Answer;
 
-/// The most of an answer that is quoted in a message, in characters.
-const QUOTED: usize = 300;
+/// The longest message, in characters.
+const MESSAGE: usize = 500;
+
+/// The most of an answer that is looked at for a message, in characters: longer than a message with a key in it.
+const QUOTED: usize = 4096;
 
 #[derive(Deserialize)]
 struct Completion {
@@ -37,33 +38,47 @@ struct Reason {
     message: String,
 }
 
-/// The output of the component.
-pub(super) fn response(url: &str, answer: &Answer) -> Result<Value, Failure> {
-    if !(200..300).contains(&answer.status) {
-        return Err(refused(url, answer));
-    }
-    let completion: Completion = serde_json::from_slice(&answer.body)
-        .map_err(|error| failed(url, answer, &format!("it is no chat completion: {error}: {}", quoted(answer))))?;
+/// The output of the component. The key that was sent is in no error, even where the answer repeats it.
+pub(super) fn response(url: &str, key: Option<&str>, answer: &Answer) -> Result<Value, Failure> {
+    let read = if (200..300).contains(&answer.status) { said(url, answer) } else { Err(refused(url, answer)) };
+    read.map_err(|mut failure| {
+        let message = match key {
+            Some(key) if !key.is_empty() => failure.error.message.replace(key, "(the key)"),
+            _ => failure.error.message,
+        };
+        // Cut last: half a key is no longer found.
+        failure.error.message = message.chars().take(MESSAGE).collect();
+        failure
+    })
+}
+
+fn said(url: &str, answer: &Answer) -> Result<Value, Failure> {
+    let completion: Completion = serde_json::from_slice(&answer.body).map_err(|error| {
+        let body = String::from_utf8_lossy(&answer.body);
+        failed(url, answer, &format!("it is no chat completion: {error}: {}", quoted(&body)))
+    })?;
     let said = completion.choices.into_iter().next().map(|choice| choice.message);
     match said {
         Some(Said { content: Some(content), .. }) => Ok(Value::object([("response", Value::string(&content))])),
-        Some(Said { refusal: Some(refusal), .. }) => Err(failed(url, answer, &format!("the model refused: {refusal}"))),
+        Some(Said { refusal: Some(refusal), .. }) => {
+            Err(failed(url, answer, &format!("the model refused: {}", quoted(&refusal))))
+        }
         _ => Err(failed(url, answer, "it has no choice with a text")),
     }
 }
 
 fn refused(url: &str, answer: &Answer) -> Failure {
     let told: Option<Refusal> = serde_json::from_slice(&answer.body).ok();
-    let reason = told.map_or_else(|| quoted(answer), |refusal| refusal.error.message);
+    let reason =
+        told.map_or_else(|| String::from_utf8_lossy(&answer.body).into_owned(), |refusal| refusal.error.message);
     let (kind, retryable) = match answer.status {
         429 | 503 => (ErrorKind::ResourceUnavailable, None),
         408 | 500.. => (ErrorKind::ComponentFailed, None),
         // The same request would be refused again.
         _ => (ErrorKind::ComponentFailed, Some(false)),
     };
-    let message = format!("`{url}` answered with status {}: {reason}", answer.status);
-    let retry_after = answer.retry_after.map(Duration::from_secs);
-    Failure { error: FlowError::new(kind, message).with(data(url, answer)), retryable, retry_after }
+    let message = format!("`{url}` answered with status {}: {}", answer.status, quoted(&reason));
+    Failure { error: FlowError::new(kind, message).with(data(url, answer)), retryable, retry_after: answer.retry_after }
 }
 
 fn failed(url: &str, answer: &Answer, problem: &str) -> Failure {
@@ -75,7 +90,6 @@ fn data(url: &str, answer: &Answer) -> [(&'static str, Value); 2] {
     [("url", Value::string(url)), ("status", Value::from(u64::from(answer.status)))]
 }
 
-fn quoted(answer: &Answer) -> String {
-    let text = String::from_utf8_lossy(&answer.body);
+fn quoted(text: &str) -> String {
     if text.trim().is_empty() { "(nothing)".to_owned() } else { text.chars().take(QUOTED).collect() }
 }

@@ -34,12 +34,15 @@ pub static ALL: &[Variant] = &[
         object: Object {
             name: "BuiltinPlugin",
             about: "The components that the server runs itself.",
-            keys: &[Key::new(
-                "allowPaths",
-                Shape::List { noun: "a path", of: &Shape::Text },
-                "Folders and files that `load_file` may read besides the working directory; from the config's folder.",
-            )
-            .default("[]")],
+            keys: &[
+                Key::new(
+                    "allowPaths",
+                    Shape::List { noun: "a path", of: &Shape::Text },
+                    "Folders and files that `load_file` may read besides the working directory; from the config's folder.",
+                )
+                .default("[]"),
+                Key::new("openai", Shape::Object(&OPENAI), "Where `openai` may send its requests.").default("{}"),
+            ],
             required: &[],
         },
     },
@@ -154,6 +157,18 @@ const STEPFLOW: Object = Object {
         Key::new("retry", Shape::Object(&ATTEMPTS), "Published in 0.10: how often a call is repeated.").planned(),
     ],
     required: &[&["command", "url"]],
+};
+
+static OPENAI: Object = Object {
+    name: "OpenAi",
+    about: "Where `openai` may send its requests.",
+    keys: &[Key::new(
+        "baseUrls",
+        Shape::List { noun: "an address", of: &Shape::Text },
+        "What the `base_url` of a step may be, or begin with; OPENAI_BASE_URL may be used in any case.",
+    )
+    .default("[\"https://api.openai.com/v1\"]")],
+    required: &[],
 };
 
 static HEALTH_CHECK: Object = Object {

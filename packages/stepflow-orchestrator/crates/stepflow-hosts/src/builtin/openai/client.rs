@@ -1,0 +1,92 @@
+//! The HTTP client: made when it is first needed, because reading the machine's certificates takes a while. Proxies are
+//! those of the environment: HTTP_PROXY, HTTPS_PROXY, NO_PROXY.
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::{Response, Url};
+use tokio::sync::OnceCell;
+
+use crate::http::causes;
+
+/// The longest answer that is read.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+/// How long an address may take to be reached. The system's own patience is minutes.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a question and its whole answer may take, when nobody says otherwise.
+const TIMEOUT: Duration = Duration::from_mins(10);
+
+/// The longest wait that an answer may ask for.
+const MAX_RETRY_AFTER: u64 = 24 * 60 * 60;
+
+/// A client whose connections stay open between calls.
+#[derive(Default)]
+pub(in crate::builtin) struct Client(OnceCell<reqwest::Client>);
+
+/// What came back, whatever its status.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// The header `Retry-After`, where it is a number of seconds.
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Client {
+    /// Posts JSON and reads the whole answer; in words why there is none. Follows no redirects: the address is what was
+    /// allowed, and the key is for it alone.
+    pub(super) async fn post(
+        &self,
+        url: &Url,
+        bearer: Option<HeaderValue>,
+        body: Vec<u8>,
+        timeout: Option<Duration>,
+    ) -> Result<Answer, String> {
+        let client = self.0.get_or_try_init(connect).await?;
+        let mut request = client.post(url.clone()).header(CONTENT_TYPE, "application/json").body(body);
+        if let Some(bearer) = bearer {
+            request = request.header(reqwest::header::AUTHORIZATION, bearer);
+        }
+        let timeout = timeout.unwrap_or(TIMEOUT);
+        let response = request.timeout(timeout).send().await.map_err(|error| reason(error, timeout))?;
+        let status = response.status().as_u16();
+        let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let retry_after = seconds.map(|seconds: u64| Duration::from_secs(seconds.min(MAX_RETRY_AFTER)));
+        Ok(Answer { status, retry_after, body: read(response, timeout).await? })
+    }
+}
+
+async fn read(mut response: Response, timeout: Duration) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(part) = response.chunk().await.map_err(|error| reason(error, timeout))? {
+        if body.len() + part.len() > MAX_ANSWER {
+            return Err(format!("its answer is longer than {} MiB", MAX_ANSWER / 1024 / 1024));
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(body)
+}
+
+async fn connect() -> Result<reqwest::Client, String> {
+    let making = tokio::task::spawn_blocking(|| {
+        // An error says that it is there already.
+        #[cfg(feature = "https")]
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        reqwest::Client::builder()
+            .user_agent(concat!("stepflow/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .build()
+    });
+    let made = making.await.map_err(|error| error.to_string())?;
+    made.map_err(|error| causes(&error))
+}
+
+/// The address is named by whoever reports it.
+fn reason(error: reqwest::Error, timeout: Duration) -> String {
+    match error.is_timeout() && !error.is_connect() {
+        true => format!("its answer took longer than {} s", timeout.as_secs_f64()),
+        false => causes(&error.without_url()),
+    }
+}

@@ -1,0 +1,125 @@
+//! The renderers of a server: as many processes as there are processors, started when they are needed, kept for the next
+//! template, and thrown away when a template has broken a bound.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::thread::available_parallelism;
+
+use parking_lot::Mutex;
+use stepflow_protocol::{ErrorKind, FlowError, Value};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::Semaphore;
+
+use super::{MAX_MEMORY, MAX_SECONDS, MIB, RENDER_TEMPLATES, Reply};
+
+/// The most that is read of a dead renderer's last words.
+const LAST_WORDS: u64 = 4096;
+
+/// The renderers that are idle, and how many more may run.
+pub(in crate::builtin) struct Renderers {
+    program: Option<PathBuf>,
+    idle: Mutex<Vec<Renderer>>,
+    free: Semaphore,
+}
+
+/// A process that waits for a template. Dropping it kills it.
+struct Renderer {
+    process: Child,
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+}
+
+impl Renderers {
+    pub(in crate::builtin) fn new(program: Option<PathBuf>) -> Self {
+        let most = available_parallelism().map_or(1, usize::from);
+        Self { program, idle: Mutex::default(), free: Semaphore::new(most) }
+    }
+
+    /// The output of a step for its input.
+    pub(in crate::builtin) async fn render(&self, input: &Value) -> Reply {
+        let _turn = self.free.acquire().await.map_err(|error| broken(&error.to_string()))?;
+        let mut renderer = self.take()?;
+        match renderer.ask(input.as_str().as_bytes()).await {
+            Ok(answer) => {
+                self.idle.lock().push(renderer);
+                serde_json::from_slice(&answer).map_err(|error| broken(&error.to_string()))?
+            }
+            Err(lost) => Err(renderer.cause_of_death(&lost).await),
+        }
+    }
+
+    /// An idle renderer that still lives, or a new one.
+    fn take(&self) -> Result<Renderer, FlowError> {
+        let mut idle = self.idle.lock();
+        while let Some(mut renderer) = idle.pop() {
+            if matches!(renderer.process.try_wait(), Ok(None)) {
+                return Ok(renderer);
+            }
+        }
+        drop(idle);
+        let program = self.program.as_deref().ok_or_else(|| broken("this server has no program for it"))?;
+        Renderer::start(program).map_err(|error| broken(&format!("`{}`: {error}", program.display())))
+    }
+}
+
+impl Renderer {
+    /// It gets nothing of the server's environment, and no Ctrl-C: it ends with the server.
+    fn start(program: &Path) -> io::Result<Self> {
+        let mut process = Command::new(program)
+            .arg(RENDER_TEMPLATES)
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let pipes = (process.stdin.take(), process.stdout.take(), process.stderr.take());
+        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        Ok(Self { process, stdin, stdout, stderr })
+    }
+
+    async fn ask(&mut self, input: &[u8]) -> io::Result<Vec<u8>> {
+        self.stdin.write_u64_le(input.len() as u64).await?;
+        self.stdin.write_all(input).await?;
+        let length = self.stdout.read_u64_le().await?;
+        let mut answer = Vec::new();
+        (&mut self.stdout).take(length).read_to_end(&mut answer).await?;
+        if (answer.len() as u64) < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(answer) }
+    }
+
+    /// Why there was no answer: most often, which bound the template broke.
+    async fn cause_of_death(mut self, lost: &io::Error) -> FlowError {
+        // It closes its stdout only by ending, so neither waits for long.
+        let status = self.process.wait().await;
+        let mut words = Vec::new();
+        // Without them the status has to do.
+        let _ = self.stderr.take(LAST_WORDS).read_to_end(&mut words).await;
+        let words = String::from_utf8_lossy(&words);
+        match status.ok().and_then(|status| broken_bound(status, &words)) {
+            Some(bound) => FlowError::new(ErrorKind::InvalidInput, format!("the template {bound}")),
+            None => broken(&format!("{lost}: {}", words.trim())),
+        }
+    }
+}
+
+/// What a renderer died of, if it was its template: the system ends what takes too long, the run-time what asks for memory
+/// that there is not.
+fn broken_bound(status: ExitStatus, words: &str) -> Option<String> {
+    match status.signal()? {
+        libc::SIGXCPU => Some(format!("takes more than {MAX_SECONDS} s of processor time")),
+        _ if words.contains("stack") => Some("nests too deeply".to_owned()),
+        libc::SIGABRT if words.contains("memory") => {
+            Some(format!("needs more than {} MiB of memory", MAX_MEMORY / MIB))
+        }
+        _ => None,
+    }
+}
+
+fn broken(reason: &str) -> FlowError {
+    FlowError::new(ErrorKind::OrchestratorError, format!("the template could not be rendered: {reason}"))
+}
