@@ -25,7 +25,9 @@ steps:
 output: {$step: model, path: response}
 """
 
-DOUBLING = "{% set n = namespace(x='ab') %}{% for i in range(40) %}{% set n.x = n.x ~ n.x %}{% endfor %}"
+DOUBLING = (
+    "{% set n = namespace(x='ab') %}{% for i in range(40) %}{% set n.x = n.x ~ n.x %}{% endfor %}"
+)
 
 
 def test_a_template_that_doubles_a_text_forty_times_fails_its_step_and_the_server_lives(
@@ -111,7 +113,12 @@ def test_a_model_is_asked_through_the_proxy_of_the_environment(
     stepflow.write(flow_yaml=ASK)
     url = "http://models.invalid/v1"
     with model() as (port, asked):
-        env = {name: f"http://127.0.0.1:{port}", "OPENAI_BASE_URL": url, "NO_PROXY": "", "no_proxy": ""}
+        env = {
+            name: f"http://127.0.0.1:{port}",
+            "OPENAI_BASE_URL": url,
+            "NO_PROXY": "",
+            "no_proxy": "",
+        }
         ended = stepflow("run", "flow.yaml", "--input-json", json.dumps({"url": url}), env=env)
     assert ended.code == 0, ended.stderr
     assert asked == [f"{url}/chat/completions"]
@@ -143,8 +150,12 @@ def test_a_model_is_asked_where_the_configuration_says(stepflow: Stepflow) -> No
 
 def test_a_base_url_that_is_none_is_a_mistake_of_the_configuration(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=ASK)
-    config = "plugins:\n  b:\n    type: builtin\n    openai:\n      baseUrls: ['http://u:pw@h/v1?x']\n"
-    (stepflow.folder / "stepflow-config.yml").write_text(config + 'routes: {"/builtin": [{plugin: b}]}\n')
+    config = (
+        "plugins:\n  b:\n    type: builtin\n    openai:\n      baseUrls: ['http://u:pw@h/v1?x']\n"
+    )
+    (stepflow.folder / "stepflow-config.yml").write_text(
+        config + 'routes: {"/builtin": [{plugin: b}]}\n'
+    )
     ended = stepflow("run", "flow.yaml", "--input-json", "{}")
     assert ended.code == 3
     assert "it holds a user" in ended.stderr
