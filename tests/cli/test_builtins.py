@@ -39,7 +39,7 @@ def test_a_template_that_doubles_a_text_forty_times_fails_its_step_and_the_serve
     with serving(stepflow) as server:
 
         def ran(template: str) -> dict[str, object]:
-            body = {"flow": flow, "input": {"template": template}, "wait": True}
+            body = {"flow": flow, "input": [{"template": template}], "wait": True}
             result: dict[str, object] = server("POST", "/runs", body).body["result"]
             return result
 
@@ -58,9 +58,9 @@ def peak_memory(process: int) -> int:
 
 def test_a_flow_cannot_read_the_configuration_that_it_runs_under(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=LOAD, note_txt="for all")
-    config = 'plugins: {b: {type: builtin}}\nroutes: {"/builtin": [{plugin: b}]}\n# secret\n'
+    config = 'plugins: {b: {type: builtin}}\nroutes: {"/builtin": [{plugin: b}]}\n# hidden\n'
     (stepflow.folder / "other.yaml").write_text(config)
-    (stepflow.folder / ".env").write_text("KEY=secret")
+    (stepflow.folder / ".env").write_text("KEY=hidden")
 
     def ran(path: str) -> tuple[int, str]:
         arguments = ("run", "flow.yaml", "--config", "other.yaml", "--input-json")
@@ -75,7 +75,7 @@ def test_a_flow_cannot_read_the_configuration_that_it_runs_under(stepflow: Stepf
         code, said = ran(path)
         assert code == 1
         assert problem in said
-        assert "secret" not in said
+        assert "hidden" not in said
 
 
 @contextmanager
