@@ -8,6 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use std::thread::available_parallelism;
 
 use parking_lot::Mutex;
+use rustix::process::Signal;
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
@@ -110,13 +111,15 @@ impl Renderer {
 /// What a renderer died of, if it was its template: the system ends what takes too long, the run-time what asks for memory
 /// that there is not.
 fn broken_bound(status: ExitStatus, words: &str) -> Option<String> {
-    match status.signal()? {
-        libc::SIGXCPU => Some(format!("takes more than {MAX_SECONDS} s of processor time")),
-        _ if words.contains("stack") => Some("nests too deeply".to_owned()),
-        libc::SIGABRT if words.contains("memory") => {
-            Some(format!("needs more than {} MiB of memory", MAX_MEMORY / MIB))
-        }
-        _ => None,
+    let signal = status.signal()?;
+    if signal == Signal::XCPU.as_raw() {
+        Some(format!("takes more than {MAX_SECONDS} s of processor time"))
+    } else if words.contains("stack") {
+        Some("nests too deeply".to_owned())
+    } else if words.contains("memory") {
+        Some(format!("needs more than {} MiB of memory", MAX_MEMORY / MIB))
+    } else {
+        None
     }
 }
 
