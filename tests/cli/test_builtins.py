@@ -158,5 +158,5 @@ def test_a_base_url_that_is_none_is_a_mistake_of_the_configuration(stepflow: Ste
     )
     ended = stepflow("run", "flow.yaml", "--input-json", "{}")
     assert ended.code == 3
-    assert "it holds a user" in ended.stderr
+    assert "`http://****@h/v1?x` is no base url: it holds a user" in ended.stderr
     assert "stepflow-config.yml:5:" in ended.stderr

@@ -85,7 +85,7 @@ fn input(members: &str) -> Value {
 
 /// What allows steps to lead there.
 fn allowing(url: &str) -> OpenAiOptions {
-    OpenAiOptions { base_urls: vec![url.to_owned()], ..OpenAiOptions::default() }
+    OpenAiOptions { base_urls: Some(vec![url.to_owned()]), ..OpenAiOptions::default() }
 }
 
 async fn failure(openai: OpenAiOptions, input: Value) -> Failure {
@@ -202,7 +202,7 @@ async fn a_question_without_an_answer_can_be_cancelled() {
 async fn a_step_leads_only_where_the_config_allows() {
     let options = || OpenAiOptions {
         base_url: Some("http://own.invalid/v1/".to_owned()),
-        base_urls: vec!["https://models.invalid/v1".to_owned(), "http://10.0.0.1:8000".to_owned()],
+        base_urls: Some(vec!["https://models.invalid/v1".to_owned(), "http://10.0.0.1:8000".to_owned()]),
         ..OpenAiOptions::default()
     };
     for url in [
@@ -262,10 +262,13 @@ async fn what_lies_below_an_allowed_address_is_allowed() {
 }
 
 #[tokio::test]
-async fn a_config_that_lists_others_does_not_allow_openai() {
-    let failed = failure(allowing("http://10.0.0.1"), input(r#","api_key":"k""#)).await;
-    assert_eq!(failed.error.kind, ErrorKind::InvalidInput);
-    assert!(failed.error.message.contains("`https://api.openai.com/v1` may not be asked"), "{}", failed.error.message);
+async fn a_config_that_lists_others_or_nothing_does_not_allow_openai() {
+    for options in [allowing("http://10.0.0.1"), OpenAiOptions { base_urls: Some(vec![]), ..OpenAiOptions::default() }]
+    {
+        let error = failure(options, input(r#","api_key":"k""#)).await.error;
+        assert_eq!(error.kind, ErrorKind::InvalidInput);
+        assert!(error.message.contains("`https://api.openai.com/v1` may not be asked"), "{}", error.message);
+    }
 }
 
 #[tokio::test]

@@ -35,8 +35,8 @@ pub struct OpenAiOptions {
     pub api_key: Option<String>,
     /// Where requests go that name no `base_url`; OpenAI itself when absent.
     pub base_url: Option<String>,
-    /// What the `base_url` of a step may be, or begin with, besides `base_url`; OpenAI itself when there are none.
-    pub base_urls: Vec<String>,
+    /// What the `base_url` of a step may be, or begin with, besides `base_url`; OpenAI itself when absent.
+    pub base_urls: Option<Vec<String>>,
     /// How long a question and its whole answer may take; 10 min when absent.
     pub timeout: Option<Duration>,
 }

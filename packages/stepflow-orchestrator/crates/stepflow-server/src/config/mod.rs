@@ -89,8 +89,8 @@ impl Plugin {
 pub struct Builtin {
     /// Folders and files that `/load_file` may read besides the working directory. Absolute.
     pub allow_paths: Vec<PathBuf>,
-    /// Where the steps of `/openai` may lead; empty: to OpenAI.
-    pub openai_base_urls: Vec<String>,
+    /// Where the steps of `/openai` may lead; to OpenAI when absent.
+    pub openai_base_urls: Option<Vec<String>>,
 }
 
 /// How a worker is started or found.

@@ -99,16 +99,23 @@ impl Read {
         }
     }
 
-    /// Where `/openai` may lead, each an address.
-    fn openai_base_urls(&mut self, name: &str, node: &Node) -> Vec<String> {
-        let Some(list) = node.get("openai").and_then(|openai| openai.get("baseUrls")) else { return Vec::new() };
-        let urls = node.get("openai").and_then(|openai| texts(openai, "baseUrls")).unwrap_or_default();
-        if let Some((index, problem)) = urls.iter().enumerate().find_map(|(at, url)| Some((at, base_url_problem(url)?)))
-        {
-            let path = Path::root().field("plugins").field(name).field("openai").field("baseUrls").index(index);
-            self.mistakes.push(Diagnostic::new(Code::InvalidType, &path, problem).at(Some(list.span)));
+    /// Where `/openai` may lead, if it is said.
+    fn openai_base_urls(&mut self, name: &str, node: &Node) -> Option<Vec<String>> {
+        let list = node.get("openai")?.get("baseUrls").filter(|list| !list.is_null())?;
+        let wrong =
+            addresses(list).find_map(|(node, url)| Some((node.span, self.shown(node, url), base_url_problem(url)?)));
+        if let Some((span, url, problem)) = wrong {
+            let path = Path::root().field("plugins").field(name).field("openai").field("baseUrls");
+            let message = format!("{url} is no base url: {problem}");
+            self.mistakes.push(Diagnostic::new(Code::InvalidType, &path, message).at(Some(span)));
         }
-        urls
+        Some(addresses(list).map(|(_, url)| url.to_owned()).collect())
+    }
+
+    /// An address for a message: without what may be a password, and without what a variable has brought in.
+    fn shown(&self, node: &Node, url: &str) -> String {
+        let plain = || format!("`{}`", String::from_utf8_lossy(&hidden(url.as_bytes())));
+        self.origins.said(node.span).map_or_else(plain, |origin| format!("what is {origin}"))
     }
 
     /// A worker is started or found, not both.
@@ -123,9 +130,7 @@ impl Read {
         } else {
             addresses(url).find_map(|(node, url)| {
                 let problem = url_problem(url)?;
-                let shown = || format!("`{}`", String::from_utf8_lossy(&hidden(url.as_bytes())));
-                let found = self.origins.said(node.span).map_or_else(shown, |origin| format!("what is {origin}"));
-                Some(format!("{found} is no address: {problem}"))
+                Some(format!("{} is no address: {problem}", self.shown(node, url)))
             })
         };
         if let Some(problem) = problem {

@@ -38,7 +38,7 @@ fn plugins_and_routes_are_read() {
     };
     assert_eq!(config.plugins["python"], Plugin::Stepflow(Box::new(worker)));
     let allow_paths = vec![std::env::temp_dir().join("shared")];
-    let openai_base_urls = vec!["http://models:8000/v1".to_owned()];
+    let openai_base_urls = Some(vec!["http://models:8000/v1".to_owned()]);
     assert_eq!(config.plugins["builtin"], Plugin::Builtin(Builtin { allow_paths, openai_base_urls }));
     assert!(matches!(config.plugins["mock"], Plugin::Mock(_)));
     assert_eq!(config.routes[0], ("/python/{*component}".to_owned(), vec![Rule::to("python")]));

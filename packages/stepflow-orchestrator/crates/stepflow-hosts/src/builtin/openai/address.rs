@@ -9,7 +9,7 @@ use crate::http::refusal;
 /// Why this cannot be a base url, if so.
 #[must_use]
 pub fn base_url_problem(text: &str) -> Option<String> {
-    parse(text).err().map(|problem| format!("`{}` is no base url: {problem}", shown(text)))
+    parse(text).err()
 }
 
 /// Where a step's request goes.
@@ -47,8 +47,8 @@ impl Address {
 
 /// What the config lists, else OpenAI; and what the environment says in any case.
 fn listed(options: &OpenAiOptions) -> impl Iterator<Item = &str> {
-    let usual = options.base_urls.is_empty().then_some(OPENAI);
-    options.base_urls.iter().map(String::as_str).chain(usual).chain(options.base_url.as_deref())
+    let usual = options.base_urls.is_none().then_some(OPENAI);
+    options.base_urls.iter().flatten().map(String::as_str).chain(usual).chain(options.base_url.as_deref())
 }
 
 /// Whether `base` is `allowed` or lies below it.
