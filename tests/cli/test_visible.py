@@ -1,11 +1,12 @@
 """What others have written moves no cursor: its control characters are shown on a screen, and stay in the result."""
 
 import json
+import sys
 
 import pytest
 
 from tests.cli.conftest import Stepflow
-from tests.cli.flows import ONE_STEP, SERVER, component
+from tests.cli.flows import ONE_STEP, component
 from tests.cli.test_terminal import on_a_terminal
 
 WIPE = "\x1b[2J\x1b]0;owned\x07"
@@ -65,11 +66,27 @@ def test_the_last_words_of_a_worker_move_no_cursor(stepflow: Stepflow) -> None:
     assert acts(ended.stderr) == []
 
 
+FOREIGN = f"""\
+import json, sys
+
+ANSWERS = {{
+    "initialize": {{"server_protocol_version": 1}},
+    "components/list": {{"components": [{{"component": "/x" + {WIPE!r}, "description": {WIPE!r}}}]}},
+}}
+for line in sys.stdin:
+    message = json.loads(line)
+    if "id" in message:
+        print(json.dumps({{"jsonrpc": "2.0", "id": message["id"], "result": ANSWERS[message["method"]]}}), flush=True)
+"""
+"""A worker that is not ours: ours takes no such names."""
+
+
 def test_names_of_components_move_no_cursor(stepflow: Stepflow) -> None:
-    named = f"@server.component(name={'x' + WIPE!r}, description={WIPE!r})"
-    served = SERVER.replace("@server.component", named)
-    stepflow.write(components_py=f"{served}def work(input: dict) -> dict:\n    return input\n")
-    listed = stepflow("components", "list")
+    plugin = {"type": "stepflow", "command": sys.executable, "args": ["foreign.py"]}
+    routes = {"/python/{*component}": [{"plugin": "foreign"}]}
+    config = json.dumps({"plugins": {"foreign": plugin}, "routes": routes})
+    stepflow.write(foreign_py=FOREIGN, config_yml=config)
+    listed = stepflow("components", "list", "--config", "config.yml")
     assert listed.code == 0, listed.stderr
     assert acts(listed.stdout) == [] and "owned" in listed.stdout
 
