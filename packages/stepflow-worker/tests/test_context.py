@@ -252,6 +252,19 @@ def test_a_failed_item_is_the_components_failure_unless_it_is_caught(
     assert error["data"]["data"] == {"runId": RUN, "itemIndex": 1, "error": FAILED["error"]}
 
 
+@pytest.mark.parametrize(
+    ("data", "said"), [({"retryable": False}, False), ({"retryable": True}, None), (None, None)]
+)
+def test_a_failure_inside_a_flow_that_forbids_another_try_forbids_it_to_the_component(
+    running: "Worker", data: "Json", said: bool | None
+) -> None:
+    execute = running.begin_execute("/run", [1])
+    error = {"code": 42, "kind": "COMPONENT_FAILED", "message": "no", "data": data}
+    failed = {"outcome": "failed", "error": error}
+    running.send(id=running.called("runs/submit")["id"], result=a_run(failed, status="failed"))
+    assert running.answer(execute)["error"]["data"].get("retryable") is said
+
+
 def test_a_failed_flow_says_its_kind_code_message_and_data(running: "Worker") -> None:
     execute = running.begin_execute("/looks_at_the_failure", 1)
     running.send(id=running.called("runs/submit")["id"], result=a_run(FAILED, status="failed"))

@@ -99,10 +99,25 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
 }
 
+impl Failure {
+    /// Whether there must not be another attempt, whatever the flow says.
+    #[must_use]
+    pub fn forbids_retry(&self) -> bool {
+        self.retryable == Some(false)
+    }
+}
+
 impl From<FlowError> for Failure {
     fn from(error: FlowError) -> Self {
-        Self { error, retryable: None, retry_after: None }
+        let retryable = forbids_retry(&error).then_some(false);
+        Self { error, retryable, retry_after: None }
     }
+}
+
+/// Whether the error says, as one from inside a flow does, that there must not be another attempt.
+pub(crate) fn forbids_retry(error: &FlowError) -> bool {
+    let said = error.data.as_ref().and_then(|data| data.field("retryable"));
+    said.is_some_and(|said| said.as_str() == "false")
 }
 
 /// A lost attempt.

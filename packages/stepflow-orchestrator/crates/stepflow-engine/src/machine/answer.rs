@@ -94,12 +94,6 @@ fn lost_with_worker(
     lost: Lost,
     given: &mut Given<'_>,
 ) -> Vec<Event> {
-    let rules = given.world.rules();
-    let paid = !lost.spends || step.transport_retries < rules.transport_max_retries;
-    if !paid || step.phase == Phase::Ended || task.attempt != step.newest() {
-        return failed(state, at, step, task, AttemptOutcome::Lost, lost.error.into(), given);
-    }
-    let budget = if lost.spends { Budget::Transport } else { Budget::None };
     let wait = if lost.back_off {
         let retry = step.transport_retries + 1;
         let random = given.world.random();
@@ -107,6 +101,12 @@ fn lost_with_worker(
     } else {
         Duration::ZERO
     };
+    let paid = !lost.spends || step.transport_retries < given.world.rules().transport_max_retries;
+    let wanted = step.phase != Phase::Ended && task.attempt == step.newest();
+    if !paid || !wanted || !policy::in_time(state, at.run, wait, given) {
+        return failed(state, at, step, task, AttemptOutcome::Lost, lost.error.into(), given);
+    }
+    let budget = if lost.spends { Budget::Transport } else { Budget::None };
     let ended = AttemptEnded { suspect: lost.suspect, ..ended(task, AttemptOutcome::Lost, budget) };
     vec![ended.with_error(lost.error).into(), retry(task, wait, budget, given)]
 }
@@ -123,12 +123,12 @@ fn failed(
 ) -> Vec<Event> {
     let Some(plan) = plan_of(given.world, state, at.run) else { return Vec::new() };
     let planned = &plan.steps[at.step as usize];
-    let error = policy::located(failure.error.clone(), planned, task.attempt);
+    let failure = policy::located(failure, planned, task.attempt);
+    let error = failure.error.clone();
     if step.phase == Phase::Ended || task.attempt != step.newest() {
         return vec![ended(task, outcome, Budget::None).with_error(error).into()];
     }
-    let failure = Failure { error: error.clone(), ..failure };
-    if let Some(wait) = policy::wait_before_retry(planned, step.component_retries, &failure, given) {
+    if let Some(wait) = policy::wait_before_retry(state, at.run, planned, step.component_retries, &failure, given) {
         let ended = ended(task, outcome, Budget::Component).with_error(error);
         return vec![ended.into(), retry(task, wait, Budget::Component, given)];
     }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use stepflow_flow::{OnError, Plan};
+use stepflow_flow::Plan;
 use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, RunId, TaskId, Value};
 
 use super::frontier::Ready;
 use super::given::{Given, Missing, plan_of};
 use super::state::{Phase, Run, RunTree};
-use super::{answer, confidential, nested};
+use super::{answer, confidential, nested, policy};
 use crate::event::{
     CancelAsked, Event, ItemEnded, Outcome, OwnerChanged, RunCreated, RunEnded, StepEnded, StepRef, StepScheduled,
     TaskRef, ValueRef,
@@ -233,7 +233,7 @@ fn begin(state: &RunTree, at: StepRef, ready: Ready, given: &mut Given<'_>) -> R
     Ok(Some(begun))
 }
 
-/// A step that its route or its component's input schema refuses: `useDefault` applies to it, `retry` does not.
+/// A step that its route or its component's input schema refuses: its default applies, `retry` does not.
 pub(super) fn refused(
     state: &RunTree,
     plan: &Plan,
@@ -243,7 +243,7 @@ pub(super) fn refused(
     given: &Given<'_>,
 ) -> Result<Event, Missing> {
     let step = &plan.steps[at.step as usize];
-    if let OnError::UseDefault(value) = &step.on_error {
+    if let Some(value) = policy::default_of(step) {
         return Ok(defaulted(at, value));
     }
     let place = [("step", Value::string(&step.id)), ("component", Value::string(&step.component))];

@@ -13,6 +13,7 @@ use super::{confidential, policy};
 use crate::event::{
     Control, Event, Nested, Outcome, RunCreated, StepEnded, StepRef, StepRetryScheduled, TimerStarted, ValueRef,
 };
+use crate::ports::forbids_retry;
 
 /// How many runs may stand above a run.
 pub(crate) const MAX_DEPTH: usize = 64;
@@ -214,12 +215,8 @@ fn evaluated(at: StepRef, run: RunId, results: &[FlowResult]) -> Event {
 }
 
 fn mapped(state: &RunTree, at: StepRef, input: &Value, results: &[FlowResult], given: &mut Given<'_>) -> Event {
-    let failure = results.iter().find_map(|result| match result {
-        FlowResult::Failed(error) => Some(error),
-        FlowResult::Success(_) => None,
-    });
     let fails = input.field("on_item_error").and_then(|choice| choice.text()).as_deref() == Some("fail");
-    if let Some(error) = failure.filter(|_| fails) {
+    if let Some(error) = decisive(results).filter(|_| fails) {
         return failed(state, at, error.clone(), given);
     }
     let successful = results.iter().filter(|result| matches!(result, FlowResult::Success(_))).count();
@@ -229,6 +226,15 @@ fn mapped(state: &RunTree, at: StepRef, input: &Value, results: &[FlowResult], g
         ("failed", Value::from((results.len() - successful) as u64)),
     ];
     succeeded(at, Value::object(members))
+}
+
+/// The failure that a `map` fails with: the first that forbids another try, else the first.
+fn decisive(results: &[FlowResult]) -> Option<&FlowError> {
+    let mut errors = results.iter().filter_map(|result| match result {
+        FlowResult::Failed(error) => Some(error),
+        FlowResult::Success(_) => None,
+    });
+    errors.clone().find(|error| forbids_retry(error)).or_else(|| errors.next())
 }
 
 fn iteration_ended(
@@ -304,9 +310,9 @@ fn failed(state: &RunTree, at: StepRef, error: FlowError, given: &mut Given<'_>)
     let plan = plan_of(given.world, state, at.run);
     let planned = plan.as_ref().and_then(|plan| plan.steps.get(at.step as usize));
     let (Some(planned), Some(step)) = (planned, state.step(at)) else { return step_failed(at, error) };
-    let error = policy::located(error, planned, step.component_retries + 1);
-    let failure = error.clone().into();
-    match policy::wait_before_retry(planned, step.component_retries, &failure, given) {
+    let failure = policy::located(error.into(), planned, step.component_retries + 1);
+    let error = failure.error.clone();
+    match policy::wait_before_retry(state, at.run, planned, step.component_retries, &failure, given) {
         Some(wait) => {
             let due_at = policy::after(given.world.now(), wait);
             Event::StepRetryScheduled(StepRetryScheduled { step: at, due_at, error })

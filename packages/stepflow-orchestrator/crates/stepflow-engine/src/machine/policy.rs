@@ -4,26 +4,39 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use stepflow_flow::{Exhausted, OnError, PlannedStep};
-use stepflow_protocol::{FlowError, Value};
+use stepflow_protocol::{RunId, Value};
 
 use super::given::Given;
+use super::state::RunTree;
 use crate::ports::Failure;
 
-/// How long to wait before another try, after so many retries that `onError` has paid; `None` when there is none.
+/// How long a step of this run is to wait before another try, after so many retries that `onError` has paid; `None`
+/// when there is none.
 pub(super) fn wait_before_retry(
+    state: &RunTree,
+    run: RunId,
     step: &PlannedStep,
     retries: u32,
     failure: &Failure,
     given: &mut Given<'_>,
 ) -> Option<Duration> {
     let OnError::Retry(policy) = &step.on_error else { return None };
-    let worth = policy.covers(failure.error.kind) && failure.retryable != Some(false);
+    let worth = policy.covers(failure.error.kind) && !failure.forbids_retry();
     if retries >= policy.max_retries || !worth {
         return None;
     }
     let random = given.world.random();
     let backoff = given.world.rules().wait(policy.backoff.as_ref(), retries + 1, random);
-    Some(backoff.max(failure.retry_after.unwrap_or_default()))
+    let wait = backoff.max(failure.retry_after.unwrap_or_default());
+    in_time(state, run, wait, given).then_some(wait)
+}
+
+/// Whether something is left of the run's time after this wait. If not, the run would end with its timeout, and nobody
+/// would learn why the step was waiting.
+pub(super) fn in_time(state: &RunTree, run: RunId, wait: Duration, given: &Given<'_>) -> bool {
+    let over_at = after(given.world.now(), wait);
+    let mut runs = std::iter::successors(Some(run), |run| state.runs.get(run)?.above);
+    runs.all(|run| state.runs.get(&run).and_then(|run| run.deadline_at).is_none_or(|deadline| over_at < deadline))
 }
 
 /// What the step ends with when it is not tried again.
@@ -38,13 +51,16 @@ pub(super) fn default_of(step: &PlannedStep) -> Option<&Value> {
     }
 }
 
-/// The error with the place where it happened.
-pub(super) fn located(error: FlowError, step: &PlannedStep, attempt: u32) -> FlowError {
-    error.with([
+/// The failure with the place where it happened, and with its word against another try: both go with the error to the
+/// steps around its flow.
+pub(super) fn located(failure: Failure, step: &PlannedStep, attempt: u32) -> Failure {
+    let forbids = failure.forbids_retry().then(|| ("retryable", Value::from(false)));
+    let place = [
         ("step", Value::string(&step.id)),
         ("component", Value::string(&step.component)),
         ("attempt", Value::from(u64::from(attempt))),
-    ])
+    ];
+    Failure { error: failure.error.with(place.into_iter().chain(forbids)), ..failure }
 }
 
 /// The wall time after this wait, as far as the calendar goes.

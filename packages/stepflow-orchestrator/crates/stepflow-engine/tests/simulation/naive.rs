@@ -124,15 +124,12 @@ impl Naive<'_> {
     }
 
     fn handled(step: &Json, outcome: Outcome) -> Outcome {
-        let Failed(kind, _) = &outcome else { return outcome };
+        let Failed(..) = &outcome else { return outcome };
         let handling = &step["onError"];
         let default = |of: &Json| Success(of.get("defaultValue").cloned().unwrap_or_default());
         match handling["action"].as_str() {
             Some("useDefault") => default(handling),
-            // `retry` does not apply to a step that no component can take.
-            Some("retry") if kind != "COMPONENT_NOT_FOUND" && handling["exhausted"]["action"] == "useDefault" => {
-                default(&handling["exhausted"])
-            }
+            Some("retry") if handling["exhausted"]["action"] == "useDefault" => default(&handling["exhausted"]),
             _ => outcome,
         }
     }

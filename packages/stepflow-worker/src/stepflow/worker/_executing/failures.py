@@ -98,6 +98,9 @@ def failure(raised: BaseException) -> ErrorObject:
         details.retry_after = error.retry_after
         details.data = error.data
     elif isinstance(error, FlowFailed):
+        # What a component inside the flow forbids is forbidden for the steps around it as well.
+        if isinstance(error.data, dict) and error.data.get("retryable") is False:
+            details.retryable = False
         details.data = {
             "runId": error.run_id,
             "itemIndex": error.item,
