@@ -53,6 +53,34 @@ async fn an_answer_that_is_not_utf_8_is_the_workers_error() {
 }
 
 #[tokio::test]
+async fn an_output_that_is_no_value_is_the_components_failure_with_its_place() {
+    let mut fixture = worker("odd").start().await;
+    for (how, problem) in [
+        ("too deep", "nested more than 128 deep at byte 128"),
+        ("a key twice", "a key stands twice in one object: `$.rows[1][\"1\"]`"),
+        ("half a pair", "the escape at byte 1 is half of a surrogate pair"),
+    ] {
+        fixture.host.offer(odd(how));
+        let failure = fixture.words.failure().await;
+        assert_eq!((failure.kind, failure.code), (ErrorKind::ComponentFailed, 500), "{how}");
+        assert_eq!(failure.message, format!("the output of `/echo` is refused: {problem}"));
+        is_well(&mut fixture).await;
+    }
+    assert_eq!(fixture.host.health(), Health::Ready);
+}
+
+#[tokio::test]
+async fn a_failure_with_data_that_is_no_value_stays_the_failure_that_it_is() {
+    let mut fixture = worker("odd").start().await;
+    fixture.host.offer(odd("a failure with such data"));
+    let (_, Answer::Failed(failure)) = fixture.words.answer().await else { panic!("no failure") };
+    assert_eq!((failure.error.code, failure.error.message.as_str(), failure.retryable), (7, "m", Some(false)));
+    let data = Value::parse(r#"{"data":"refused: a key stands twice in one object: `$.a`"}"#).unwrap();
+    assert_eq!(failure.error.data, Some(data));
+    is_well(&mut fixture).await;
+}
+
+#[tokio::test]
 async fn a_request_that_only_the_server_makes_is_refused() {
     let mut fixture = worker("odd").start().await;
     fixture.host.offer(odd("a request with the name of a notification"));

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 pub use access::Segment;
 pub use ingress::{MAX_DEPTH, ValueError};
+use serde_json::value::RawValue;
 
 /// A JSON value: its text, known to be valid, free of line breaks between tokens and nested at most [`MAX_DEPTH`] deep.
 ///
@@ -58,9 +59,20 @@ impl Value {
     /// Checks a text that comes from outside and takes it as a value.
     ///
     /// # Errors
-    /// When the text is not UTF-8, not exactly one JSON value, or nested deeper than [`MAX_DEPTH`].
+    /// When the text is not UTF-8, not exactly one JSON value, nested deeper than [`MAX_DEPTH`], or when a key stands
+    /// twice in an object.
     pub fn parse(text: impl Into<Vec<u8>>) -> Result<Self, ValueError> {
         ingress::check(text.into()).map(Self::trusted)
+    }
+
+    /// Takes a text of which serde has checked that it is JSON.
+    ///
+    /// # Errors
+    /// When a key stands twice in an object, the text is nested deeper than [`MAX_DEPTH`], or a string holds half of a
+    /// surrogate pair.
+    pub fn of_raw(raw: Box<RawValue>) -> Result<Self, ValueError> {
+        let packed = ingress::check_raw(raw.get())?;
+        Ok(Self::trusted(packed.unwrap_or_else(|| Box::<str>::from(raw).into())))
     }
 
     /// `null`

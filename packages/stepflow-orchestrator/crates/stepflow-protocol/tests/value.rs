@@ -36,8 +36,30 @@ fn a_path_leads_to_members_and_elements() {
 }
 
 #[test]
-fn the_last_of_two_members_with_one_name_counts() {
-    assert_eq!(value(r#"{"a":1,"a":2}"#).field("a"), Some(value("2")));
+fn a_key_that_stands_twice_is_refused_with_its_place() {
+    let many: String = (0..40).map(|n| format!(r#""key_number_{n}":{n},"#)).collect();
+    for (text, place) in [
+        (r#"{"a":1,"a":2}"#.to_owned(), "$.a"),
+        (r#"{"a":1,"\u0061":2}"#.to_owned(), "$.a"),
+        (r#"{"":1,"":1}"#.to_owned(), r#"$[""]"#),
+        (r#"[{"a":1},{"b":[{"x y":{"q":"a,{"}},{"c":{"d":1,"e":[1,2],"d":1}}]}]"#.to_owned(), "$[1].b[1].c.d"),
+        ("{ \"x y\" : {\n \"é\" : [] ,\n \"\\u00e9\" : {} } }".to_owned(), r#"$["x y"].é"#),
+        (format!(r#"[{{{many}"key_number_7":0}}]"#), "$[0].key_number_7"),
+        (format!(r#"{{{many}"x":{{"a":1,"b":2,"a":3}}}}"#), "$.x.a"),
+    ] {
+        let error = Value::parse(text.as_str()).unwrap_err();
+        assert!(matches!(&error, ValueError::DuplicateKey(path) if path == place), "{text}: {error}");
+        assert!(serde_json::from_str::<Value>(&text).unwrap_err().to_string().contains(place), "{text}");
+    }
+    for text in [
+        r#"[{"a":1},{"a":1}]"#,
+        r#"{"a":"a","b":["a","a","b"],"c":{"a":{"a":1}}}"#,
+        r#"{"a":"b,","b":1}"#,
+        r#"{"a":1,"a\u0000":2,"A":3}"#,
+        r#"{"ab":1,"ba":2,"b":3,"":4}"#,
+    ] {
+        assert!(Value::parse(text).is_ok(), "{text}");
+    }
 }
 
 #[test]
@@ -100,6 +122,21 @@ proptest! {
             _ => value.clone(),
         };
         prop_assert_eq!(rebuilt, value);
+    }
+
+    #[test]
+    fn an_object_is_refused_exactly_when_two_of_its_keys_are_equal(
+        keys in prop::collection::vec("[ab\\\\\"é]{0,3}|key[0-9]{5,9}", 0..40), escaped in any::<bool>()
+    ) {
+        let key = |key: &String| {
+            let quoted = serde_json::to_string(key).unwrap();
+            if escaped { quoted.replace('a', "\\u0061").replace('é', "\\u00e9") } else { quoted }
+        };
+        let mixed: Vec<String> = keys.iter().map(key).chain(keys.first().map(|key| serde_json::to_string(key).unwrap())).collect();
+        let object = |keys: &[String]| format!("{{{}}}", keys.iter().map(|key| format!("{key}:[1]")).collect::<Vec<_>>().join(","));
+        let unique = keys.iter().collect::<std::collections::HashSet<_>>().len() == keys.len();
+        prop_assert_eq!(Value::parse(object(&mixed[..keys.len()])).is_ok(), unique);
+        prop_assert_eq!(Value::parse(object(&mixed)).is_ok(), keys.is_empty());
     }
 
     #[test]

@@ -262,7 +262,7 @@ impl Connection {
 fn handshake(body: Body) -> Result<Handshake, Refusal> {
     Err(Refusal::Protocol(match body {
         Body::Handshake(handshake) => return Ok(handshake),
-        Body::Output(_) => "it answered the handshake with an `output`".to_owned(),
+        Body::Output(_) | Body::Refused(_) => "it answered the handshake with an `output`".to_owned(),
         Body::Error(error) => format!("it refused the handshake: {} ({})", error.message, error.code),
         Body::Malformed(problem) => format!("it answered the handshake, but {problem}"),
     }))

@@ -69,6 +69,7 @@ pub(crate) fn verdict(task: &TaskEnvelope, body: Body, legacy: bool) -> Verdict 
     let error = match body {
         Body::Output(output) => return Verdict::Ended(Answer::Success(output)),
         Body::Error(error) => error,
+        Body::Refused(problem) => return failed(no_value(task, &problem)),
         Body::Handshake(_) => return failed(worker_error(task, "its result has no `output`")),
         Body::Malformed(problem) => return failed(worker_error(task, &problem)),
     };
@@ -90,6 +91,11 @@ pub(crate) fn verdict(task: &TaskEnvelope, body: Body, legacy: bool) -> Verdict 
 
 fn failed(error: FlowError) -> Verdict {
     Verdict::Ended(Answer::Failed(error.into()))
+}
+
+fn no_value(task: &TaskEnvelope, problem: &str) -> FlowError {
+    let message = format!("the output of `{}` is refused: {problem}", task.route.component);
+    FlowError::new(ErrorKind::ComponentFailed, message)
 }
 
 fn worker_error(task: &TaskEnvelope, problem: &str) -> FlowError {

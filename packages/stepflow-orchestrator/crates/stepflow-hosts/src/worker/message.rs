@@ -1,10 +1,11 @@
 //! One message of a worker, read in one pass: outputs and params stay the text that they are.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use stepflow_protocol::{ComponentInfo, RpcError, Value, WorkerCapabilities};
+use stepflow_protocol::{ComponentInfo, RpcError, Value, ValueError, WorkerCapabilities};
 
 /// What a line from a worker says.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) enum Message<'a> {
 pub(crate) enum Body {
     /// Of an execute.
     Output(Value),
+    /// Of an execute whose component returned what is no value; the text says why.
+    Refused(String),
     /// Of the handshake.
     Handshake(Handshake),
     /// The request was refused, or the component failed.
@@ -52,8 +55,17 @@ struct Line<'a> {
     params: Option<&'a RawValue>,
     #[serde(borrow, default)]
     result: Option<Outcome<'a>>,
-    #[serde(default)]
-    error: Option<RpcError>,
+    #[serde(borrow, default)]
+    error: Option<Failure<'a>>,
+}
+
+/// An error whose data has not been looked at.
+#[derive(Deserialize)]
+struct Failure<'a> {
+    code: i64,
+    message: String,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
 }
 
 /// All members that any result has: reading them together is what makes one pass enough.
@@ -122,20 +134,36 @@ impl<'a> Message<'a> {
 }
 
 impl Body {
-    fn of(result: Option<Outcome<'_>>, error: Option<RpcError>) -> Self {
+    fn of(result: Option<Outcome<'_>>, error: Option<Failure<'_>>) -> Self {
         match (result, error) {
-            (Some(Outcome { output: Some(output), .. }), None) => match Value::parse(output.get()) {
+            (Some(Outcome { output: Some(output), .. }), None) => match Value::of_raw(output.to_owned()) {
                 Ok(output) => Self::Output(output),
-                Err(error) => Self::Malformed(format!("its output is refused: {error}")),
+                Err(problem) => Self::Refused(problem.to_string()),
             },
             (Some(Outcome { capabilities, components, .. }), None) => {
                 Self::Handshake(Handshake { capabilities, components })
             }
-            (None, Some(error)) => Self::Error(error),
+            (None, Some(Failure { code, message, data })) => {
+                Self::Error(RpcError { code, message, data: data.map(details) })
+            }
             (Some(_), Some(_)) => Self::Malformed("it has a `result` and an `error`".to_owned()),
             (None, None) => Self::Malformed("it has no `result` and no `error`".to_owned()),
         }
     }
+}
+
+/// The data of an error. Where it is no value its members are kept as far as they are: a failure stays the failure that
+/// it is.
+fn details(raw: &RawValue) -> Value {
+    let refused = |problem: ValueError| Value::string(&format!("refused: {problem}"));
+    Value::of_raw(raw.to_owned()).unwrap_or_else(|problem| {
+        match serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(raw.get()) {
+            Ok(members) => Value::object(
+                members.into_iter().map(|(name, member)| (name, Value::of_raw(member).unwrap_or_else(refused))),
+            ),
+            Err(_) => refused(problem),
+        }
+    })
 }
 
 /// The server numbers its requests; every other id is nobody's.

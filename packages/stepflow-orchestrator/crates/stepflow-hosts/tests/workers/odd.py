@@ -41,6 +41,18 @@ for request in wire.executes():
         case "not json":
             write(b'{"jsonrpc":"2.0","id":%d,"result":{"output":[}}\n' % number)
             answer(number, "right")
+        case "too deep":
+            output = b"[" * 200 + b"]" * 200
+            write(b'{"jsonrpc":"2.0","id":%d,"result":{"output":%s}}\n' % (number, output))
+        case "a key twice":
+            output = b'{"rows":[{"a":1},{"1":1,"\\u0031":2}]}'
+            write(b'{"jsonrpc":"2.0","id":%d,"result":{"output":%s}}\n' % (number, output))
+        case "half a pair":
+            write(b'{"jsonrpc":"2.0","id":%d,"result":{"output":"\\ud800"}}\n' % number)
+        case "a failure with such data":
+            data = b'{"retryable":false,"code":7,"data":{"a":1,"a":2}}'
+            error = b'{"code":-32003,"message":"m","data":%s}' % data
+            write(b'{"jsonrpc":"2.0","id":%d,"error":%s}\n' % (number, error))
         case "a request with the name of a notification":
             wire.send({"jsonrpc": "2.0", "id": "x", "method": "initialized", "params": {}})
             answer(number, wire.receive()["error"]["code"])

@@ -86,7 +86,7 @@ impl Value {
     /// # Errors
     /// When it has no JSON form, such as a map with keys that are not strings, or one nested too deeply.
     pub fn from_serialize<T: Serialize + ?Sized>(thing: &T) -> Result<Self, super::ValueError> {
-        Self::parse(serde_json::to_vec(thing)?)
+        Self::of_raw(serde_json::value::to_raw_value(thing)?)
     }
 
     /// The value as a typed thing.

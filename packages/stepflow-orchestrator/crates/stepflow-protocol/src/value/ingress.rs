@@ -1,5 +1,11 @@
 //! The one door through which text becomes a value.
 
+mod keys;
+mod place;
+
+use std::borrow::Cow;
+
+use keys::Keys;
 use serde_json::value::RawValue;
 
 /// How deep arrays and objects may be nested.
@@ -20,36 +26,49 @@ pub enum ValueError {
     /// A string holds half of a surrogate pair, which is no character.
     #[error("the escape at byte {0} is half of a surrogate pair")]
     LoneSurrogate(usize),
+    /// Two members of an object have the same key. The text is the path of the second.
+    #[error("a key stands twice in one object: `{0}`")]
+    DuplicateKey(String),
 }
 
 /// The text of exactly one JSON value, without white space around it and without line breaks between its tokens.
 pub(super) fn check(bytes: Vec<u8>) -> Result<String, ValueError> {
     let text = String::from_utf8(bytes).map_err(|error| ValueError::NotUtf8(error.utf8_error().valid_up_to()))?;
     let raw: &RawValue = serde_json::from_str(&text)?;
-    let trimmed = raw.get();
-    if has_line_breaks(trimmed)? {
-        // It will travel in streams framed by lines.
-        return Ok(compact(trimmed));
+    let whole = raw.get().len() == text.len();
+    match check_raw(raw.get())? {
+        None if whole => Ok(text),
+        None => Ok(raw.get().to_owned()),
+        Some(packed) => Ok(packed),
     }
-    Ok(if trimmed.len() == text.len() { text } else { trimmed.to_owned() })
 }
 
-/// Walks a valid JSON text once: refuses what later readers could not take, and says whether a raw CR or LF stands
-/// between tokens (inside strings JSON has no raw ones).
+/// Refuses what later readers of a valid JSON text could not take. Gives the text anew when line breaks had to go: it
+/// will travel in streams framed by lines.
+pub(super) fn check_raw(text: &str) -> Result<Option<String>, ValueError> {
+    Ok(has_line_breaks(text)?.then(|| compact(text)))
+}
+
+/// Walks a valid JSON text once, and says whether a raw CR or LF stands between tokens (inside strings JSON has no raw
+/// ones).
 fn has_line_breaks(text: &str) -> Result<bool, ValueError> {
     let bytes = text.as_bytes();
-    let (mut depth, mut breaks, mut at) = (0_usize, false, 0_usize);
+    let (mut keys, mut breaks, mut at) = (Keys::default(), false, 0_usize);
     while let Some(byte) = bytes.get(at) {
         match byte {
-            b'{' | b'[' => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return Err(ValueError::TooDeep(at));
+            b'{' | b'[' => keys.open(*byte == b'{').ok_or(ValueError::TooDeep(at))?,
+            b'}' | b']' => {
+                if let Some(twice) = keys.close() {
+                    return Err(ValueError::DuplicateKey(place::of(text, twice)?));
                 }
             }
-            b'}' | b']' => depth -= 1,
+            b',' => keys.next(),
             b'\n' | b'\r' => breaks = true,
-            b'"' => at = string_end(bytes, at)?,
+            b'"' => {
+                let (end, escaped) = string_end(bytes, at)?;
+                keys.string(text, at, end, escaped);
+                at = end;
+            }
             _ => {}
         }
         at += 1;
@@ -57,20 +76,26 @@ fn has_line_breaks(text: &str) -> Result<bool, ValueError> {
     Ok(breaks)
 }
 
-/// The index of the quote that closes the string opened at `open`.
-fn string_end(bytes: &[u8], open: usize) -> Result<usize, ValueError> {
-    let mut at = open + 1;
+/// The characters of a string that stands in quotes.
+fn unescaped(quoted: &str) -> Cow<'_, str> {
+    serde_json::from_str(quoted).map_or(Cow::Borrowed(quoted), Cow::Owned)
+}
+
+/// The index of the quote that closes the string opened at `open`, and whether there are escapes in it.
+fn string_end(bytes: &[u8], open: usize) -> Result<(usize, bool), ValueError> {
+    let (mut at, mut escaped) = (open + 1, false);
     while let Some(byte) = bytes.get(at) {
         match byte {
-            b'"' => return Ok(at),
-            b'\\' if bytes.get(at + 1) == Some(&b'u') => at += surrogates_checked(bytes, at)?,
-            b'\\' => at += 2,
+            b'"' => break,
+            b'\\' => {
+                escaped = true;
+                at += if bytes.get(at + 1) == Some(&b'u') { surrogates_checked(bytes, at)? } else { 2 };
+            }
             _ => at += 1,
         }
     }
-    Ok(at)
+    Ok((at, escaped))
 }
-
 /// The length of the `\u` escape at `at`, both halves for a surrogate pair.
 fn surrogates_checked(bytes: &[u8], at: usize) -> Result<usize, ValueError> {
     match code_unit(bytes, at) {

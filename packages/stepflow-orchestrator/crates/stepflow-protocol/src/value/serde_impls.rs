@@ -18,7 +18,7 @@ impl Serialize for Value {
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Self::parse(String::from(Box::<str>::from(raw))).map_err(de::Error::custom)
+        Self::of_raw(raw).map_err(de::Error::custom)
     }
 }
 

@@ -70,7 +70,7 @@ fn lines(path: &Path) -> Result<Vec<Value>, Failure> {
             continue;
         }
         inputs.push(Value::parse(text).map_err(|error| {
-            Failure::document(format!("line {} of `{}` is {error}", index + 1, source.name))
+            Failure::document(format!("line {} of `{}` cannot be read: {error}", index + 1, source.name))
                 .hint("each line is one JSON value, the input of one item")
         })?);
     }

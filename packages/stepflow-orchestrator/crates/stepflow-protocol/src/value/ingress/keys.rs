@@ -1,0 +1,100 @@
+//! Finds keys that stand twice in an object, while its text is walked.
+//!
+//! The keys of all open objects lie in one list, and those of an object leave it when it closes: so nothing is allocated
+//! for each object, and most keys are compared as numbers only.
+
+use std::borrow::Cow;
+
+use super::MAX_DEPTH;
+
+/// Below this number of keys, comparing each with each is faster than sorting.
+const FEW: usize = 16;
+
+/// The keys of the objects that are open.
+#[derive(Default)]
+pub(super) struct Keys<'a> {
+    keys: Vec<Key<'a>>,
+    /// Where the keys of the innermost object begin in the list, and of those around it.
+    begins: Vec<usize>,
+    /// How many arrays and objects are open.
+    depth: usize,
+    /// For each of them whether it is an object, the innermost in the lowest bit.
+    objects: u128,
+    /// Whether the next string is a key.
+    expected: bool,
+}
+
+struct Key<'a> {
+    /// Differs for most keys that differ.
+    print: u64,
+    text: Cow<'a, str>,
+    at: usize,
+}
+
+impl PartialEq for Key<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.print == other.print && self.text == other.text
+    }
+}
+
+impl<'a> Keys<'a> {
+    /// An array or object begins; `None` when it is nested too deeply.
+    pub(super) fn open(&mut self, is_object: bool) -> Option<()> {
+        const { assert!(MAX_DEPTH <= u128::BITS as usize) }
+        self.depth += 1;
+        self.objects = (self.objects << 1) | u128::from(is_object);
+        self.expected = is_object;
+        if is_object {
+            self.begins.push(self.keys.len());
+        }
+        (self.depth <= MAX_DEPTH).then_some(())
+    }
+
+    /// The next member or element follows.
+    pub(super) fn next(&mut self) {
+        self.expected = self.objects & 1 == 1;
+    }
+
+    /// A string from one quote to the other.
+    pub(super) fn string(&mut self, text: &'a str, open: usize, close: usize, escaped: bool) {
+        if !std::mem::take(&mut self.expected) {
+            return;
+        }
+        let text = if escaped { super::unescaped(&text[open..=close]) } else { Cow::Borrowed(&text[open + 1..close]) };
+        self.keys.push(Key { print: print(text.as_bytes()), text, at: open });
+    }
+
+    /// The innermost array or object ends. Gives where the second of two equal keys begins, if there are any.
+    pub(super) fn close(&mut self) -> Option<usize> {
+        let is_object = self.objects & 1 == 1;
+        self.depth -= 1;
+        self.objects >>= 1;
+        let first = if is_object { self.begins.pop()? } else { return None };
+        let keys = &self.keys[first..];
+        let second = if keys.len() <= FEW { second_of_few(keys) } else { second_of_many(keys) };
+        self.keys.truncate(first);
+        second
+    }
+}
+
+fn second_of_few(keys: &[Key<'_>]) -> Option<usize> {
+    let second = (1..keys.len()).find(|index| keys[..*index].contains(&keys[*index]))?;
+    Some(keys[second].at)
+}
+
+/// Not by hashing: whoever writes the keys could choose them so that they collide.
+fn second_of_many(keys: &[Key<'_>]) -> Option<usize> {
+    let mut order: Vec<(u64, &Key<'_>)> = keys.iter().map(|key| (key.print, key)).collect();
+    order.sort_unstable_by(|(a, one), (b, other)| a.cmp(b).then_with(|| one.text.cmp(&other.text)));
+    let twice = order.windows(2).find(|pair| pair[0].1 == pair[1].1)?;
+    twice.iter().map(|(_, key)| key.at).max()
+}
+
+/// A number made of the key's length, beginning and end: names that are numbered differ at their end.
+fn print(key: &[u8]) -> u64 {
+    let ends = match (key.first_chunk(), key.last_chunk()) {
+        (Some(head), Some(tail)) => u64::from_le_bytes(*head).rotate_left(29) ^ u64::from_le_bytes(*tail),
+        _ => key.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte)),
+    };
+    ends ^ ((key.len() as u64) << 56)
+}
