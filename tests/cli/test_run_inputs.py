@@ -213,3 +213,149 @@ def inner_flow() -> dict[str, object]:
     """The flow inside `MAP`, as a value."""
     step = {"id": "one", "component": "/python/work", "input": {"$input": "$"}}
     return {"steps": [step], "output": {"$step": "one"}}
+
+
+CHOICES = """\
+name: choices
+schemas:
+  $defs: {Zip: {type: string}}
+  properties:
+    variables:
+      properties:
+        zip: {type: [string, "null"]}
+        either: {type: [integer, string]}
+        listed: {enum: ["1", "2", 3]}
+        fixed: {const: "007"}
+        any_of: {anyOf: [{type: string, minLength: 2}, {type: boolean}]}
+        named: {$ref: "#/schemas/$defs/Zip"}
+        free: {}
+        a/b~c: {type: [string, "null"]}
+steps: []
+output:
+  zip: {$variable: zip, default: none}
+  either: {$variable: either, default: none}
+  listed: {$variable: listed, default: none}
+  fixed: {$variable: fixed, default: none}
+  any_of: {$variable: any_of, default: none}
+  named: {$variable: named, default: none}
+  free: {$variable: free, default: none}
+  a/b~c: {$variable: '$["a/b~c"]', default: none}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("zip", "12345", "12345"),
+        ("zip", "null", None),
+        ("zip", "-1", "-1"),
+        ("either", "12345", 12345),
+        ("either", "1.5", "1.5"),
+        ("either", "x", "x"),
+        ("listed", "1", "1"),
+        ("listed", "3", 3),
+        ("fixed", "007", "007"),
+        ("any_of", "12", "12"),
+        ("any_of", "true", True),
+        ("named", "12345", "12345"),
+        ("free", "12345", 12345),
+        ("free", "x", "x"),
+        ("a/b~c", "5", "5"),
+    ],
+)
+def test_the_declaration_of_a_variable_decides_whether_a_text_is_json(
+    stepflow: Stepflow, name: str, text: str, value: object
+) -> None:
+    stepflow.write(flow_yaml=CHOICES, flow_env=f"STEPFLOW_VAR_{name.upper()}={text}\n")
+    given = output(stepflow, "--var", f"{name}={text}")
+    assert isinstance(given, dict)
+    assert given[name] == value and type(given[name]) is type(value)
+    assert output(stepflow, "--env-file", "flow.env") == given
+
+
+def test_a_value_that_fits_in_neither_way_is_named_with_its_type(stepflow: Stepflow) -> None:
+    stepflow.write(flow_yaml=CHOICES)
+    ended = stepflow("run", "flow.yaml", "--var", "any_of=1")
+    assert (ended.code, ended.stdout) == (1, "")
+    assert "/any_of" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [
+        (("--input-json", "-1"), -1),
+        (("--input-yaml", "- 1\n- x"), [1, "x"]),
+        (("--input-yaml", "-.5"), -0.5),
+        (("--set", "a=-1"), {"a": -1}),
+    ],
+)
+def test_a_value_may_begin_with_a_hyphen(
+    stepflow: Stepflow, arguments: tuple[str, ...], value: object
+) -> None:
+    stepflow.write(flow_yaml=BUILTIN)
+    assert output(stepflow, *arguments) == value
+
+
+def test_a_negative_number_where_none_can_be_is_refused_as_a_value(stepflow: Stepflow) -> None:
+    stepflow.write(flow_yaml=BUILTIN)
+    ended = stepflow("run", "flow.yaml", "--max-concurrency", "-1")
+    assert ended.code == 2
+    assert "invalid value '-1'" in ended.stderr
+
+
+def test_the_mark_of_some_editors_and_their_line_ends_are_no_part_of_a_text(
+    stepflow: Stepflow,
+) -> None:
+    mark = "\ufeff"
+    stepflow.write(flow_yaml=mark + BUILTIN.replace("\n", "\r\n"))
+    stepflow.write(input_json=mark + '{"a": 1}\r\n', input_yaml=mark + "a: 1\r\n")
+    assert output(stepflow, "--input", "input.json") == {"a": 1}
+    assert output(stepflow, "--input", "input.yaml") == {"a": 1}
+    lines = mark + '{"a": 1}\r\n\r\n2\r\n'
+    stepflow.write(inputs_jsonl=lines)
+    for stdin, name in (("", "inputs.jsonl"), (lines, "-")):
+        ended = stepflow("run", "flow.yaml", "--inputs", name, stdin=stdin)
+        results = [json.loads(line)["result"] for line in ended.stdout.splitlines()]
+        assert sorted(results, key=str) == [2, {"a": 1}], ended.stderr
+    ended = stepflow("run", "flow.yaml", "--output-only", "--input", "-", stdin=mark + "3\r\n")
+    assert ended.stdout == "3\n", ended.stderr
+    stepflow.write(flow_yaml=VARIABLES, demo_env=mark + "DEMO_KEY=k\r\nSTEPFLOW_VAR_ZIP=9\r\n")
+    stepflow.write(vars_json=mark + '{"count": 5}')
+    given = ("--env-file", "demo.env", "--variables", "vars.json")
+    assert output(stepflow, *given) == {"count": 5, "zip": "9", "key": "k"}
+
+
+TWICE = '{"a": 1, "\\u0061": 2}'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "place"),
+    [
+        (("--input-json", TWICE), 2, "--input-json:1:10"),
+        (("--input-yaml", TWICE), 2, "--input-yaml:1:10"),
+        (("--input", "twice.json"), 1, "twice.json:1:10"),
+        (("--input", "twice.yaml"), 1, "twice.yaml:2:1"),
+        (("--inputs", "twice.jsonl"), 1, "line 2 of `twice.jsonl`"),
+        (("--set", f"x={TWICE}"), 2, "`$.a`"),
+        (("--var", f"free={TWICE}"), 2, "`--var free`"),
+        (("--var", f"other={TWICE}"), 2, "`--var other`"),
+        (("--env-file", "twice.env"), 1, "`STEPFLOW_VAR_FREE`"),
+        (("--variables-json", TWICE), 2, "--variables-json:1:10"),
+        (("--variables", "twice.yaml"), 1, "twice.yaml:2:1"),
+        (("--overrides-json", '{"steps": {}, "steps": {}}'), 1, "--overrides-json:1:15"),
+    ],
+)
+def test_two_keys_of_one_name_are_refused_with_their_place(
+    stepflow: Stepflow, arguments: tuple[str, ...], code: int, place: str
+) -> None:
+    stepflow.write(
+        flow_yaml=CHOICES,
+        twice_json=TWICE,
+        twice_yaml="a: 1\na: 2\n",
+        twice_jsonl=f"1\n{TWICE}\n",
+        twice_env=f"STEPFLOW_VAR_FREE={TWICE}\n",
+    )
+    ended = stepflow("run", "flow.yaml", *arguments)
+    assert (ended.code, ended.stdout) == (code, "")
+    assert "twice" in ended.stderr
+    assert place in ended.stderr

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use stepflow_engine::event::{Route, TaskRef};
 use stepflow_engine::ports::{ComponentHost, Inbox, Purity, Target, TaskEnvelope};
-use stepflow_flow::{Decoder, Entry, Node};
-use stepflow_protocol::{ComponentInfo, ErrorKind, FlowError, Kind, Value};
+use stepflow_flow::{Code, Decoder, Entry, Node};
+use stepflow_protocol::{ComponentInfo, ErrorKind, FlowError, Kind, Value, ValueError};
 
 pub use behavior::Behavior;
 pub use overlay::{MockOverlay, Mocks};
@@ -57,15 +57,26 @@ fn component(decoder: &mut Decoder, entry: &Entry) -> Option<MockComponent> {
     let output_schema = fields.optional(decoder, "output_schema", Decoder::value);
     let behaviors = fields
         .optional(decoder, "behaviors", |decoder, node| {
-            decoder.each_member(node, |decoder, entry| Behavior::decode(decoder, &entry.value))
+            decoder.each_member(node, |decoder, entry| {
+                Some((input_of(decoder, entry)?, Behavior::decode(decoder, &entry.value)?))
+            })
         })
         .unwrap_or_default();
     fields.close(decoder);
     let info = ComponentInfo { component: entry.key.clone(), description: None, input_schema, output_schema };
-    let read = |(input, behavior): (String, Behavior)| {
-        (Value::parse(input.as_str()).unwrap_or_else(|_| Value::string(&input)), behavior)
-    };
-    Some(MockComponent { info, behaviors: behaviors.into_iter().map(read).collect() })
+    Some(MockComponent { info, behaviors: behaviors.into_iter().map(|(_, behavior)| behavior).collect() })
+}
+
+/// The input that the key of a behavior is. JSON that is refused was meant as JSON.
+fn input_of(decoder: &mut Decoder, entry: &Entry) -> Option<Value> {
+    match Value::parse(entry.key.as_str()) {
+        Ok(input) => Some(input),
+        Err(ValueError::NotJson(_)) => Some(Value::string(&entry.key)),
+        Err(problem) => {
+            decoder.report(Code::InvalidSyntax, entry.key_span, format!("the input is refused: {problem}"));
+            None
+        }
+    }
 }
 
 /// The host of a plugin of the type `mock`.

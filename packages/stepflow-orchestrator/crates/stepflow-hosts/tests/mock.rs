@@ -135,6 +135,16 @@ async fn a_cancelled_mock_answers_at_once() {
 }
 
 #[test]
+fn an_input_with_two_keys_of_one_name_is_refused_with_its_place() {
+    let components = r#"{"/a": {"behaviors": {"{\"x\": 1, \"x\": 2}": {"output": 1}, "text": {"output": 2}}}}"#;
+    let mut decoder = Decoder::new();
+    MockOptions::decode(&mut decoder, &read_node(&Source::json("config", components)).unwrap());
+    let wrong = decoder.finish();
+    assert_eq!(wrong.iter().count(), 1, "{wrong}");
+    assert!(wrong.iter().all(|one| one.message.contains("`$.x`") && one.span.is_some()), "{wrong}");
+}
+
+#[test]
 fn a_mock_that_answers_nothing_is_refused_with_its_place() {
     for (mocks, place) in [
         (r#"{"/a": {}}"#, "$[\"/a\"]"),

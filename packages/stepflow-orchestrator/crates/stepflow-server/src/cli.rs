@@ -151,7 +151,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub components: ComponentArgs,
     /// At most this many steps at once [default: 100]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_concurrency: Option<u32>,
     /// Write the result to this file instead of stdout
     #[arg(short, long, value_name = "FILE")]
@@ -183,17 +183,17 @@ pub struct InputArgs {
     #[arg(long, value_name = "FILE", group = "input_document")]
     pub input: Option<PathBuf>,
     /// The input, as JSON
-    #[arg(long, value_name = "JSON", group = "input_document")]
+    #[arg(long, value_name = "JSON", group = "input_document", allow_hyphen_values = true)]
     pub input_json: Option<String>,
     /// The input, as YAML
-    #[arg(long, value_name = "YAML", group = "input_document")]
+    #[arg(long, value_name = "YAML", group = "input_document", allow_hyphen_values = true)]
     pub input_yaml: Option<String>,
     /// Run one item for each line of this file of JSON lines (`-` is stdin). Each result is a line of its own, with
     /// its `itemIndex`, as soon as it is there
     #[arg(long, value_name = "FILE", group = "input_document")]
     pub inputs: Option<PathBuf>,
     /// Set one place of the input, such as `a.b=1` or `rows[0].name="x"`; may be repeated, and goes on top of the rest
-    #[arg(long, value_name = "PATH=JSON", conflicts_with = "inputs")]
+    #[arg(long, value_name = "PATH=JSON", conflicts_with = "inputs", allow_hyphen_values = true)]
     pub set: Vec<String>,
 }
 
@@ -205,14 +205,14 @@ pub struct VariableArgs {
     #[arg(long, value_name = "FILE", group = "variables_document")]
     pub variables: Option<PathBuf>,
     /// The variables, as JSON
-    #[arg(long, value_name = "JSON", group = "variables_document")]
+    #[arg(long, value_name = "JSON", group = "variables_document", allow_hyphen_values = true)]
     pub variables_json: Option<String>,
     /// The variables, as YAML
-    #[arg(long, value_name = "YAML", group = "variables_document")]
+    #[arg(long, value_name = "YAML", group = "variables_document", allow_hyphen_values = true)]
     pub variables_yaml: Option<String>,
-    /// One variable; may be repeated. Its value is JSON where it can be, and text where it cannot or where the flow
-    /// declares a string
-    #[arg(long, value_name = "NAME=VALUE")]
+    /// One variable; may be repeated. Its value is the text where the flow declares a string, else JSON where it can be
+    /// and the flow takes that, else the text
+    #[arg(long, value_name = "NAME=VALUE", allow_hyphen_values = true)]
     pub var: Vec<String>,
     /// Take declared variables that are not given from the environment: from their `env_var`, else from
     /// `STEPFLOW_VAR_<NAME>`
@@ -239,10 +239,10 @@ pub struct OverrideArgs {
     #[arg(long, value_name = "FILE")]
     pub overrides: Option<PathBuf>,
     /// The overrides, as JSON
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
     pub overrides_json: Option<String>,
     /// The overrides, as YAML
-    #[arg(long, value_name = "YAML")]
+    #[arg(long, value_name = "YAML", allow_hyphen_values = true)]
     pub overrides_yaml: Option<String>,
 }
 
@@ -286,7 +286,7 @@ pub struct TestArgs {
     #[command(flatten)]
     pub components: ComponentArgs,
     /// Only the cases with this name; may be repeated
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub case: Vec<String>,
     /// Write the outputs that flows give into their cases, where they are not what was expected
     #[arg(long)]
@@ -380,7 +380,7 @@ pub enum PictureFormat {
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
     /// Port to listen on; 0 lets the system choose [default: the configuration's, else 7840]
-    #[arg(short, long, env = "STEPFLOW_PORT")]
+    #[arg(short, long, env = "STEPFLOW_PORT", allow_negative_numbers = true)]
     pub port: Option<u16>,
     /// Address to listen on, or a name that leads to it [default: the configuration's, else 127.0.0.1]
     #[arg(long, value_name = "ADDRESS", value_parser = host)]

@@ -41,6 +41,11 @@ pub fn is_stdin(path: &Path) -> bool {
     path == Path::new(STDIN)
 }
 
+/// A text without the mark that some editors put before it.
+pub fn after_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
 /// The document that one of three options gives: `FILE`, JSON or YAML, the latter two each with the option's name.
 /// With it the exit code for a text that cannot be read: what is written on the command line is a wrong command line.
 ///

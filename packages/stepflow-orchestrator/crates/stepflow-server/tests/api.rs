@@ -111,6 +111,25 @@ async fn explicit_nulls_mean_absent() {
 }
 
 #[tokio::test]
+async fn a_key_that_stands_twice_is_refused_wherever_it_is_in_a_body() {
+    let api = api();
+    let flow = json!(FLOW);
+    for (path, body, said) in [
+        ("/runs", format!(r#"{{"flow":{flow},"input":[{{"a":1,"\u0061":2}}]}}"#), "`$.a`"),
+        ("/runs", format!(r#"{{"flow":{flow},"input":[1],"variables":{{"x":[{{"a":1,"a":2}}]}}}}"#), "`$.x[0].a`"),
+        ("/runs", format!(r#"{{"flow":{flow},"input":[1],"overrides":{{"steps":{{}},"steps":{{}}}}}}"#), "`$.steps`"),
+        ("/runs", format!(r#"{{"flow":{flow},"flow":{flow},"input":[1]}}"#), "duplicate field `flow`"),
+        ("/runs", format!(r#"{{"flowId":"{0}","flowId":"{0}"}}"#, "a".repeat(64)), "duplicate field `flowId`"),
+        ("/runs", format!(r#"{{"flow":{flow},"input":[1],"\u0069nput":[2]}}"#), "duplicate field `input`"),
+        ("/flows", r#"{"flow":{"steps":[],"steps":[]}}"#.to_owned(), "`$.steps`"),
+    ] {
+        let (status, answer) = call(&api, Method::POST, path, body.clone()).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+        assert!(answer["message"].as_str().unwrap().contains(said), "{body}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_of_another_type_is_refused() {
     let request = Request::post("/api/v1/runs").header("content-type", "text/plain").body("{}".into()).unwrap();
     assert_eq!(send(&api(), request).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);

@@ -2,7 +2,7 @@
 
 use stepflow_flow::path::Segment;
 use stepflow_flow::{Path, Secrets};
-use stepflow_protocol::{Kind, Value};
+use stepflow_protocol::{Kind, Value, ValueError};
 
 use crate::exit::Failure;
 
@@ -27,8 +27,11 @@ fn parse(assignment: &str, secrets: &Secrets) -> Result<(Path, Value), Failure> 
         let shown = shown(assignment, !secrets.is_none());
         Failure::usage(format!("`--set {shown}` names no place: {error}"))
     })?;
-    let value = Value::parse(json).map_err(|_| {
+    let value = Value::parse(json).map_err(|problem| {
         let secret = !secrets.at(&path).is_none();
+        if !secret && !matches!(problem, ValueError::NotJson(_)) {
+            return Failure::usage(format!("the value of `--set {assignment}` is refused: {problem}"));
+        }
         let quoted = if secret { "\"…\"".to_owned() } else { serde_json::Value::from(json).to_string() };
         Failure::usage(format!("the value of `--set {}` is not JSON", shown(assignment, secret)))
             .hint(format!("a text is quoted: `--set '{place}={quoted}'`"))

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use stepflow_flow::{Plan, Secrets, suggest};
-use stepflow_protocol::{Kind, Value};
+use stepflow_protocol::{Kind, Value, ValueError};
 
 use super::input;
 use crate::cli::VariableArgs;
@@ -16,27 +16,42 @@ pub fn read(args: &VariableArgs, plan: &Plan) -> Result<Option<Value>, Failure> 
     let mut given: Vec<(String, Value)> = document(args, plan.variable_secrets())?;
     for assignment in &args.var {
         let (name, text) = assignment.split_once('=').ok_or_else(|| unassigned(assignment, plan))?;
-        put(&mut given, name.trim(), value_of(plan, name.trim(), text));
+        let value = value_of(plan, name.trim(), text);
+        put(
+            &mut given,
+            name.trim(),
+            value.map_err(|problem| Failure::usage(format!("`--var {}`: {problem}", name.trim())))?,
+        );
     }
     refuse_misspelt(&given, plan)?;
     if args.env_variables || args.env_file.is_some() {
         let file = args.env_file.as_deref().map(env_file).transpose()?.unwrap_or_default();
         let environment = |name: &str| std::env::var(name).ok().or_else(|| file.get(name).cloned());
-        from_environment(&mut given, plan, environment);
+        from_environment(&mut given, plan, environment).map_err(Failure::document)?;
     }
     let asked = !args.var.is_empty() || args.has_document();
     Ok((asked || !given.is_empty()).then(|| Value::object(given)))
 }
 
 /// Adds the declared variables that the environment has and that are not given.
-pub fn from_environment(given: &mut Vec<(String, Value)>, plan: &Plan, environment: impl Fn(&str) -> Option<String>) {
+///
+/// # Errors
+/// When one of them is JSON that is no value.
+pub fn from_environment(
+    given: &mut Vec<(String, Value)>,
+    plan: &Plan,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<(), String> {
     for (name, variable) in plan.variables().iter() {
+        let origin = variable.environment_name(name);
         if !given.iter().any(|(known, _)| known == name)
-            && let Some(text) = environment(&variable.environment_name(name))
+            && let Some(text) = environment(&origin)
         {
-            given.push((name.to_owned(), value_of(plan, name, &text)));
+            let value = value_of(plan, name, &text).map_err(|problem| format!("`{origin}`: {problem}"))?;
+            given.push((name.to_owned(), value));
         }
     }
+    Ok(())
 }
 
 /// What has no `=` is a name, or a value that was meant to be one: then it may be a secret.
@@ -68,14 +83,31 @@ fn document(args: &VariableArgs, secrets: &Secrets) -> Result<Vec<(String, Value
     }
 }
 
-/// A text as the value of a variable: itself when the variable is declared as a string, else what it is as JSON, else
-/// itself.
-fn value_of(plan: &Plan, name: &str, text: &str) -> Value {
-    let is_text = plan.variables().get(name).is_some_and(|variable| variable.types == ["string"]);
-    match Value::parse(text) {
-        Ok(value) if !is_text => value,
-        _ => Value::string(text),
+/// A text as the value of a variable: itself when the variable is declared as a string; else what it is as JSON, unless
+/// only the text fits the declaration. JSON that is refused is no text: it was meant as JSON.
+fn value_of(plan: &Plan, name: &str, text: &str) -> Result<Value, String> {
+    let declared = plan.flow.schemas.part("variables").and_then(|schema| schema.field("properties")?.field(name));
+    let kind = declared.and_then(|schema| schema.field("type")?.text());
+    let itself = Value::string(text);
+    if kind.as_deref() == Some("string") {
+        return Ok(itself);
     }
+    match Value::parse(text) {
+        Ok(json) if fits(plan, name, &json) || !fits(plan, name, &itself) => Ok(json),
+        Ok(_) | Err(ValueError::NotJson(_)) => Ok(itself),
+        Err(_) if !plan.variable_secrets().field(name).is_none() => Err("its value is refused".to_owned()),
+        Err(problem) => Err(format!("its value is refused: {problem}")),
+    }
+}
+
+/// Whether the flow's declaration of this variable takes the value.
+fn fits(plan: &Plan, name: &str, value: &Value) -> bool {
+    let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+    let Err(misfits) = plan.check_variables(&Value::object([(name, value.clone())])) else { return true };
+    // Others are of variables that are not given here.
+    !misfits.iter().any(|misfit| {
+        misfit.pointer.strip_prefix(&pointer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 fn put(given: &mut Vec<(String, Value)>, name: &str, value: Value) {
@@ -100,7 +132,7 @@ fn refuse_misspelt(given: &[(String, Value)], plan: &Plan) -> Result<(), Failure
 /// The lines `NAME=VALUE` of a file. Blank lines and comments are left out, and so are quotes around a value.
 fn env_file(path: &Path) -> Result<HashMap<String, String>, Failure> {
     let source = document::read("environment file", path)?;
-    let text = String::from_utf8(source.text)
+    let text = std::str::from_utf8(document::after_mark(&source.text))
         .map_err(|_| Failure::document(format!("the environment file `{}` is not UTF-8", source.name)))?;
     let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
     lines

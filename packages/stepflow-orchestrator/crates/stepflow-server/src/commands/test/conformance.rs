@@ -85,12 +85,19 @@ fn case(
     fields.ignore("mocks");
     let expect = fields.required(decoder, "expect", Decoder::value)?;
     fields.close(decoder);
+    let variables = match filled(&subject, variables, env.as_ref()) {
+        Ok(variables) => variables,
+        Err(problem) => {
+            decoder.report(Code::InvalidSyntax, node.span, problem);
+            return None;
+        }
+    };
     let batch = inputs.is_some();
     Some(Case {
         rule: Some(rule.to_owned()),
         name,
         line: line_of(source, node.span),
-        variables: filled(&subject, variables, env.as_ref()),
+        variables,
         subject,
         inputs: inputs.unwrap_or_else(|| vec![input.unwrap_or_else(Value::null)]),
         overrides,
@@ -103,11 +110,11 @@ fn case(
 }
 
 /// The variables with those that are taken from the case's environment, as a command line would.
-fn filled(subject: &Subject, variables: Option<Value>, env: Option<&Value>) -> Option<Value> {
-    let (Some(plan), Some(env)) = (&subject.plan, env) else { return variables };
+fn filled(subject: &Subject, variables: Option<Value>, env: Option<&Value>) -> Result<Option<Value>, String> {
+    let (Some(plan), Some(env)) = (&subject.plan, env) else { return Ok(variables) };
     let mut given = variables.map(|variables| variables.members()).unwrap_or_default();
-    from_environment(&mut given, plan, |name| env.field(name)?.text());
-    Some(Value::object(given))
+    from_environment(&mut given, plan, |name| env.field(name)?.text())?;
+    Ok(Some(Value::object(given)))
 }
 
 /// A text of its own, whose lines count from its beginning, or an object of this file.
