@@ -119,3 +119,17 @@ def test_only_commands_that_exist_are_listed(stepflow: Stepflow) -> None:
     listed = stepflow("--help").stdout
     assert all(f"\n  {name} " in listed for name in COMMANDS)
     assert not any(f"\n  {name} " in listed for name in ("init", "submit", "runs", "doctor"))
+
+
+def test_a_flow_that_runs_out_of_time_says_what_it_was_trying_again(stepflow: Stepflow) -> None:
+    on_error = "    onError: {action: retry, backoff: {type: constant, delay: 1ms}}\n"
+    flow = ONE_STEP.replace("    input:", f"{on_error}    input:") + "timeout: 1s\n"
+    body = "if not fails:\n    fails.append(1)\n    raise ValueError('no fuel')\nimport time\ntime.sleep(60)\nreturn {}"
+    stepflow.write(
+        flow_yaml=flow, components_py=component(body).replace("\n\n@", "\n\nfails = []\n\n@", 1)
+    )
+    ended = stepflow("run", "flow.yaml", "--input-json", "{}")
+    assert ended.code == 1
+    error = json.loads(ended.stdout)["error"]
+    assert (error["kind"], error["data"]["cause"]["message"]) == ("TIMEOUT", "no fuel")
+    assert "cause     no fuel" in ended.stderr

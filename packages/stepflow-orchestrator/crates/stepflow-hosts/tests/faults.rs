@@ -81,6 +81,15 @@ async fn a_failure_with_data_that_is_no_value_stays_the_failure_that_it_is() {
 }
 
 #[tokio::test]
+async fn a_request_with_a_key_that_stands_twice_is_refused_with_its_place() {
+    let mut fixture = worker("odd").start().await;
+    fixture.host.offer(odd("a blob with a key twice"));
+    let error = fixture.words.output().await;
+    assert_eq!(error.field("code"), Some(Value::from(-32602_i64)));
+    assert_eq!(error.field("message").unwrap(), "a key stands twice in one object: `$.data[0].a`".into());
+}
+
+#[tokio::test]
 async fn a_request_that_only_the_server_makes_is_refused() {
     let mut fixture = worker("odd").start().await;
     fixture.host.offer(odd("a request with the name of a notification"));

@@ -295,8 +295,28 @@ fn deadline_reached(state: &RunTree, id: RunId, given: &mut Given<'_>) -> Vec<Ev
         Some(at) => nested::timed_out(state, at, id, given),
         None => {
             let error = FlowError::new(ErrorKind::Timeout, "the run took longer than the flow's `timeout` allows");
-            closed_from(state, [id], ExecutionStatus::Failed, &error)
+            let mut events = closed_from(state, [id], ExecutionStatus::Failed, &error);
+            events.iter_mut().for_each(|event| explain(state, event));
+            events
         }
+    }
+}
+
+/// Adds to the end of an item why one of its steps was being tried again: the timeout alone would hide it.
+fn explain(state: &RunTree, event: &mut Event) {
+    let Event::ItemEnded(ItemEnded { run, item, result: Outcome::Failed(error), .. }) = event else { return };
+    let item = state.runs.get(run).and_then(|run| run.items.get(*item as usize));
+    if let Some(cause) = item.and_then(|item| state.cause(item)) {
+        *error = with_cause(error.clone(), cause);
+    }
+}
+
+/// The error with another one that it would hide.
+pub(super) fn with_cause(error: FlowError, cause: &FlowError) -> FlowError {
+    match Value::from_serialize(cause) {
+        Ok(cause) => error.with([("cause", cause)]),
+        // It is nested as deep as values can be.
+        Err(_) => error.with([("cause", Value::string(&cause.message))]),
     }
 }
 

@@ -106,6 +106,9 @@ fn attempt_ended(state: &mut RunTree, key: OwedKey, ended: &AttemptEnded) {
     step.owners_lost = 0;
     step.suspect = ended.suspect;
     let ended_step = step.phase == Phase::Ended;
+    if !ended_step {
+        step.failure.clone_from(&ended.error);
+    }
     let index = (ended.task.attempt as usize).wrapping_sub(1);
     let Some(attempt) = step.attempts.get_mut(index) else { return };
     let route = attempt.route.clone();
@@ -144,6 +147,7 @@ fn step_retry_scheduled(state: &mut RunTree, key: OwedKey, retry: &StepRetrySche
     let Some(step) = step_mut(state, retry.step) else { return };
     step.component_retries += 1;
     step.sub_runs = 0;
+    step.failure = Some(retry.error.clone());
     let phase = Phase::Retrying { due_at: retry.due_at, reason: Reason::ComponentRetry, owed: Some(key) };
     let before = std::mem::replace(&mut step.phase, phase);
     settle(state, &before);
@@ -155,6 +159,7 @@ fn step_ended(state: &mut RunTree, key: OwedKey, at: StepRef, result: &Outcome) 
     let Some(step) = step_mut(state, at) else { return };
     step.result = Some(result.clone());
     step.input = None;
+    step.failure = None;
     let before = std::mem::replace(&mut step.phase, Phase::Ended);
     let mut cancelled = Vec::new();
     if let Some(task_id) = step.task {

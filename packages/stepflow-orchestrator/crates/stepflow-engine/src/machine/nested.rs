@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, ErrorKind, ExecutionStatus, FlowError, FlowResult, RunId, Value};
 
-use super::decide::{closed_from, defaulted, refused, step_failed};
+use super::decide::{closed_from, defaulted, refused, step_failed, with_cause};
 use super::given::{Given, Missing, plan_of};
 use super::state::{Run, RunTree};
 use super::{confidential, policy};
@@ -76,7 +76,8 @@ pub(super) fn is_overdue(run: &Run, now: Timestamp) -> bool {
 pub(super) fn timed_out(state: &RunTree, at: StepRef, run: RunId, given: &mut Given<'_>) -> Vec<Event> {
     let why = FlowError::new(ErrorKind::Cancelled, "the step around this run took longer than its `timeout` allows");
     let mut events = closed_from(state, [run], ExecutionStatus::Cancelled, &why);
-    events.push(failed(state, at, too_long(), given));
+    let error = state.cause_in(run).map_or_else(too_long, |cause| with_cause(too_long(), cause));
+    events.push(failed(state, at, error, given));
     events
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use stepflow_protocol::{ExecutionStatus, FlowId, RunId, TaskId, Value};
+use stepflow_protocol::{ExecutionStatus, FlowError, FlowId, RunId, TaskId, Value};
 
 use crate::event::{AttemptOutcome, Nested, Outcome, Reason, Route, StepRef, TaskRef, ValueRef};
 
@@ -144,6 +144,8 @@ pub struct Step {
     pub owners_lost: u32,
     /// Whether its last attempt is suspected of a crash: the next one runs alone.
     pub suspect: bool,
+    /// Why its last attempt, or its last sub-run, failed, for as long as another one follows.
+    pub failure: Option<FlowError>,
     /// How many sub-runs it has begun; of control flow, in its newest try.
     pub sub_runs: u32,
     /// Whether the time that it waits for is its timeout.
@@ -266,6 +268,21 @@ impl RunTree {
             at += 1;
         }
         found
+    }
+
+    /// Why a step of this item, or of a flow that one of its steps runs, is being tried again.
+    #[must_use]
+    pub fn cause<'a>(&'a self, item: &'a Item) -> Option<&'a FlowError> {
+        item.steps.values().find_map(|step| match step.phase {
+            Phase::Nested(run) => self.cause_in(run).or(step.failure.as_ref()),
+            _ => step.failure.as_ref(),
+        })
+    }
+
+    /// The same of any item of the run.
+    #[must_use]
+    pub fn cause_in(&self, run: RunId) -> Option<&FlowError> {
+        self.runs.get(&run)?.items.iter().find_map(|item| self.cause(item))
     }
 
     /// How many runs there are above this one.

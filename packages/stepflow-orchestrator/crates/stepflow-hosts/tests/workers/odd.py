@@ -56,6 +56,9 @@ for request in wire.executes():
         case "a request with the name of a notification":
             wire.send({"jsonrpc": "2.0", "id": "x", "method": "initialized", "params": {}})
             answer(number, wire.receive()["error"]["code"])
+        case "a blob with a key twice":
+            write(b'{"id":"x","method":"blobs/put","params":{"data":[{"a":1,"a":2}]}}\n')
+            answer(number, wire.receive()["error"])
         case "half a line":
             write(b'{"jsonrpc":"2.0","id":%d,"resu' % number)
             os._exit(0)

@@ -68,6 +68,7 @@ fn describe(plan: &Plan, error: &FlowError, which: &str) -> String {
         ("kind", Some(error.kind.name().to_owned())),
         ("raised", text("type")),
         ("via", field("via").map(|via| path_of_steps(&via))),
+        ("cause", field("cause").and_then(|cause| Some(beginning(cause.field("message")?.text()?.trim())))),
     ];
     for (name, value) in facts {
         if let Some(value) = value {
