@@ -227,7 +227,7 @@ fn what_fails_does_not_depend_on_what_is_in_memory() {
 
 #[test]
 fn a_reference_returns_the_bytes_as_they_came() {
-    let spelled = r#"{"a" : 1.00, "b":1e2,"a":3}"#;
+    let spelled = r#"{"a" : 1.00, "b":1e2,"c":3}"#;
     let given = Given::input(spelled);
     let Evaluated::Value(found) = evaluate("{$input: $}", &given) else { panic!() };
     assert_eq!(found.as_str(), spelled);

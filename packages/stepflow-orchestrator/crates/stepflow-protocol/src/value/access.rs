@@ -19,8 +19,7 @@ pub enum Segment {
 }
 
 impl Value {
-    /// What the path leads to; the value itself for an empty path. `None` when there is nothing. Of two members with
-    /// the same name the last one counts.
+    /// What the path leads to; the value itself for an empty path. `None` when there is nothing.
     #[must_use]
     pub fn lookup(&self, path: &[Segment]) -> Option<Self> {
         let mut found = self.as_str();
