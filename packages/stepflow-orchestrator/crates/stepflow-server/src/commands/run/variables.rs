@@ -17,11 +17,8 @@ pub fn read(args: &VariableArgs, plan: &Plan) -> Result<Option<Value>, Failure> 
     for assignment in &args.var {
         let (name, text) = assignment.split_once('=').ok_or_else(|| unassigned(assignment, plan))?;
         let value = value_of(plan, name.trim(), text);
-        put(
-            &mut given,
-            name.trim(),
-            value.map_err(|problem| Failure::usage(format!("`--var {}`: {problem}", name.trim())))?,
-        );
+        let value = value.map_err(|problem| Failure::usage(format!("`--var {}`: {problem}", name.trim())))?;
+        put(&mut given, name.trim(), value);
     }
     refuse_misspelt(&given, plan)?;
     if args.env_variables || args.env_file.is_some() {
@@ -86,10 +83,8 @@ fn document(args: &VariableArgs, secrets: &Secrets) -> Result<Vec<(String, Value
 /// A text as the value of a variable: itself when the variable is declared as a string; else what it is as JSON, unless
 /// only the text fits the declaration. JSON that is refused is no text: it was meant as JSON.
 fn value_of(plan: &Plan, name: &str, text: &str) -> Result<Value, String> {
-    let declared = plan.flow.schemas.part("variables").and_then(|schema| schema.field("properties")?.field(name));
-    let kind = declared.and_then(|schema| schema.field("type")?.text());
     let itself = Value::string(text);
-    if kind.as_deref() == Some("string") {
+    if plan.variables().get(name).is_some_and(|variable| variable.types == ["string"]) {
         return Ok(itself);
     }
     match Value::parse(text) {
