@@ -42,7 +42,39 @@ class Shapeless:
 class Base(BaseException):
     pass
 
+class Quota(ComponentError):
+    def __init__(self, used):
+        self.used = used
+
+class Odd(ComponentError):
+    def __init__(self):
+        super().__init__("odd")
+        self.code = "seven"
+
+class Rude(Exception):
+    def __str__(self):
+        raise SystemExit("rude")
+
+class Rows(dict):
+    def items(self):
+        raise ValueError("no rows")
+
+class Key:
+    def __repr__(self):
+        raise Base("no name")
+
+class Untellable(Exception):
+    def __getattribute__(self, name):
+        raise Base("nothing")
+
 RAISED = {
+    "quota": lambda: Quota(3),
+    "odd": lambda: Odd(),
+    "rude": lambda: Rude(),
+    "digits": lambda: ComponentError("said", data={"x": 10**5000}),
+    "rows": lambda: ComponentError("said", data=Rows(a=float("nan"))),
+    "key": lambda: ComponentError("said", data={Key(): 1}),
+    "untellable": lambda: Untellable(),
     "mute": lambda: Mute(),
     "shapeless": lambda: ComponentError("said", data=Shapeless()),
     "half": lambda: ComponentError("said", data=[object(), "\\ud800"]),
@@ -98,6 +130,13 @@ def test_a_large_group_is_told_shortly(worker: "Worker") -> None:
     ("raised", "message"),
     [
         ("mute", "components.Mute"),
+        ("quota", "3"),
+        ("odd", "odd (ComponentError(code='seven'): the code is a whole number)"),
+        ("rude", "components.Rude"),
+        ("digits", "said (its `data` is left out: "),
+        ("rows", "said (its `data` is left out: "),
+        ("key", "said (its `data` is left out: components.Base"),
+        ("untellable", "Untellable, which cannot be told: Base was raised by what it holds"),
         ("shapeless", "said (its `data` is left out: "),
         ("half", "said (its `data` is left out: "),
         ("base", "mine"),

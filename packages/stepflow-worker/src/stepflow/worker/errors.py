@@ -66,6 +66,13 @@ class ComponentError(StepflowError):
     Raises `TypeError` when one of them is something else: the server could not read the failure.
     """
 
+    # For subclasses whose `__init__` does not call this one.
+    message: str = ""
+    code: int | None = None
+    data: object = None
+    retryable: bool | None = None
+    retry_after: float | None = None
+
     def __init__(
         self,
         message: str,

@@ -63,39 +63,62 @@ class Ending(NamedTuple):
 
 def failure_line(id: MessageId, error: BaseException) -> bytes:
     """Return the framed answer that says how a component failed. Never raises."""
-    answer = ErrorAnswer(id, failure(error))
-    details = answer.error.data
-    if isinstance(details, FailureDetails) and details.data is not None:
-        try:
-            data = encoded(details.data)
-        except NoJsonForm as lacking:
-            # The component's own words still get through.
-            details.data = None
-            answer.error.message += f" (its `data` is left out: {lacking})"
-        else:
-            too_large = f"left out: an error may bring no more than {DATA_LIMIT} bytes along"
-            details.data = data if len(bytes(data)) <= DATA_LIMIT else too_large
-    return frame(answer)
+    try:
+        return frame(ErrorAnswer(id, _with_data_as_json(failure(error))))
+    except BaseException as second:  # noqa: BLE001, an exception's text and data are user code
+        return _bare_line(id, ErrorCode.COMPONENT_FAILED, error, second)
 
 
 def ended_line(id: MessageId, ending: Ending, error: BaseException | None = None) -> bytes:
-    """Return the framed answer of an execute that was asked to end; `error` is how it did."""
-    details = None
-    if error is not None:
+    """Return the framed answer of an execute that was asked to end; `error` is how it did. Never raises."""
+    reason = _message(ending.reason)
+    if error is None:
+        return frame(ErrorAnswer(id, ErrorObject(ending.code, reason)))
+    try:
         details = FailureDetails(type=type_name(error), traceback=_traceback_of(error))
-    return frame(ErrorAnswer(id, ErrorObject(ending.code, _message(ending.reason), details)))
+        return frame(ErrorAnswer(id, ErrorObject(ending.code, reason, details)))
+    except BaseException:  # noqa: BLE001, as above
+        return frame(ErrorAnswer(id, ErrorObject(ending.code, reason)))
+
+
+def _bare_line(
+    id: MessageId, code: ErrorCode, error: BaseException, second: BaseException
+) -> bytes:
+    """Return the answer for an exception that cannot be asked what it says. Calls no code of its class."""
+    names = [_text(type(each).__qualname__[:TYPE_LIMIT]) for each in (error, second)]
+    message = f"{names[0]}, which cannot be told: {names[1]} was raised by what it holds"
+    return frame(ErrorAnswer(id, ErrorObject(code, message, FailureDetails(type=names[0]))))
+
+
+def _with_data_as_json(object: ErrorObject) -> ErrorObject:
+    details = object.data
+    if not isinstance(details, FailureDetails) or details.data is None:
+        return object
+    try:
+        data = encoded(details.data)
+    except BaseException as lacking:  # noqa: BLE001, what stands in it is user code
+        # The component's own words still get through.
+        details.data = None
+        reason = lacking if isinstance(lacking, NoJsonForm) else type_name(lacking)
+        object.message += f" (its `data` is left out: {reason})"
+    else:
+        too_large = f"left out: an error may bring no more than {DATA_LIMIT} bytes along"
+        details.data = data if len(bytes(data)) <= DATA_LIMIT else too_large
+    return object
 
 
 def failure(raised: BaseException) -> ErrorObject:
-    """Return the error object for what a component raised. Never raises."""
+    """Return the error object for what a component raised. May raise what its class does."""
     error = _sole(raised)
     if isinstance(error, InvalidInput):
         return ErrorObject(ErrorCode.INVALID_INPUT, _message(error.message), {"path": error.path})
     details = FailureDetails(type=type_name(error), traceback=_traceback_of(raised))
+    message = _message_of(error)
     if isinstance(error, ComponentError):
-        details.code = error.code
-        details.retryable = error.retryable
-        details.retry_after = error.retry_after
+        try:
+            _copy_advice(error, details)
+        except TypeError as wrong:  # a subclass may set what it likes
+            message = _message(f"{message} ({wrong})")
         details.data = error.data
     elif isinstance(error, FlowFailed):
         # What a component inside the flow forbids is forbidden for the steps around it as well.
@@ -111,7 +134,17 @@ def failure(raised: BaseException) -> ErrorObject:
                 "data": error.data,
             },
         }
-    return ErrorObject(ErrorCode.COMPONENT_FAILED, _message_of(error), details)
+    return ErrorObject(ErrorCode.COMPONENT_FAILED, message, details)
+
+
+def _copy_advice(error: ComponentError, details: FailureDetails) -> None:
+    """Copy what an error says besides its words. Raises `TypeError` as `ComponentError` does."""
+    checked = ComponentError(
+        "", code=error.code, retryable=error.retryable, retry_after=error.retry_after
+    )
+    details.code = checked.code
+    details.retryable = checked.retryable
+    details.retry_after = checked.retry_after
 
 
 def type_name(error: BaseException) -> str:
@@ -168,7 +201,7 @@ def _titled(error: BaseException) -> str:
 def _said(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001, it is user code
+    except BaseException:  # noqa: BLE001, it is user code
         return ""
 
 
