@@ -5,6 +5,7 @@ Knows nothing of pipes or HTTP: each message comes in by `receive` with its own 
 
 import logging
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
@@ -78,6 +79,8 @@ class Served:
         self.components = components
         self.version = version
         self.state = state
+        self.variables = copy_context()
+        """The context variables that each execute begins with: those that the lifespan leaves."""
         self.execution = execution
         self.find = Paths(components.values()).find
         self.current = self
@@ -234,7 +237,8 @@ class Session:
             # A server that negotiates reads this as "give it to another"; an older one cannot.
             code = ErrorCode.SERVER_ERROR if self.server is None else ErrorCode.NOT_ACCEPTED
             raise _NotServed(code, "the worker is shutting down and takes no new work")
-        execution = self.served.execution(id, found, params, self, reply, ask, self.served.state)
+        variables = served.variables.copy()
+        execution = served.execution(id, found, params, self, reply, ask, served.state, variables)
         if self._open.setdefault(id, execution) is not execution:
             raise _NotServed(
                 ErrorCode.INVALID_REQUEST, f"the id {id!r} names an execute that is open already"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
+from contextvars import Context, copy_context
 from types import CoroutineType
 from typing import Any, Protocol, TypeVar
 
@@ -56,7 +57,7 @@ class Execution:
     """A component with its input. Runs once, and always writes exactly one answer."""
 
     __slots__ = ("_ask", "_calls", "_captures", "_interruption", "_origin", "_reply", "_task", "_watchers",
-                 "component", "ending", "id", "params", "state", "timers", "waits")  # fmt: skip
+                 "component", "ending", "id", "params", "state", "timers", "variables", "waits")  # fmt: skip
 
     def __init__(
         self,
@@ -67,6 +68,7 @@ class Execution:
         reply: Callable[[bytes], None],
         ask: Callable[[bytes], None],
         state: object = None,
+        variables: Context | None = None,
     ) -> None:
         """Both send one framed message whole, from any thread: `reply` the answer, and `ask` what
         a component asks of the server before that."""
@@ -74,6 +76,8 @@ class Execution:
         self.component, self._captures = found
         self.params = params
         self.state = state
+        self.variables = variables or copy_context()
+        """Its context variables: what it sets, no other execute sees."""
         self.ending: Ending | None = None
         """Why it should end before it does by itself. Set once, by the executor."""
         self.timers: tuple[Timer, ...] = ()
@@ -96,8 +100,12 @@ class Execution:
         """Why it should end before it does by itself, in words."""
         return None if self.ending is None else self.ending.reason
 
+    def begin(self) -> None:
+        """Run a sync component on this thread, with its own context variables."""
+        self.variables.run(self.run)
+
     def run(self) -> None:
-        """Call a sync component on this thread, and answer."""
+        """Call a sync component, and answer."""
         self._interruption = interruption = Interruption()
         if self.ending is not None:  # looked at when `interrupt` has something to reach
             return self.give_up(self.ending)

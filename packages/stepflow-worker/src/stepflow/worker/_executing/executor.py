@@ -159,12 +159,12 @@ class Executor:
 
     def _work_off(self, execution: Execution) -> None:
         """Run an execution on this thread, and those that follow it while they are for threads."""
-        execution.run()
+        execution.begin()
         while (following := self._ended(execution)) is not None:
             if following.component.is_on_loop:
                 return self._launch(following)
             self._arm(following)
-            following.run()
+            following.begin()
             execution = following
 
     def _followed(self, execution: Execution) -> Callable[[], None] | None:

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from asyncio import _get_running_loop
 from collections.abc import Callable, Mapping
+from contextvars import Context
 from types import CodeType
 
 from stepflow.worker._executing.execution import Execution
@@ -47,10 +48,10 @@ class ComponentLoop:
         self._running += 1
         self.watchdog.watch()
         if not execution.component.is_async:
-            execution.run()
+            execution.begin()
             self._has_run(execution)
             return
-        task = _started(self._loop, self._run_async(execution))
+        task = _started(self._loop, self._run_async(execution), execution.variables)
         if not task.done():
             self._tasks.add(task)  # the loop itself holds tasks only weakly
             task.add_done_callback(self._tasks.discard)
@@ -74,14 +75,18 @@ class ComponentLoop:
 if sys.version_info >= (3, 12):
 
     def _started(
-        loop: asyncio.AbstractEventLoop, coroutine: "asyncio._CoroutineLike[None]"
+        loop: asyncio.AbstractEventLoop,
+        coroutine: "asyncio._CoroutineLike[None]",
+        variables: Context,
     ) -> "asyncio.Task[None]":
         # Eager: a component that never really waits is answered without another turn of the loop.
-        return asyncio.Task(coroutine, loop=loop, eager_start=True)
+        return asyncio.Task(coroutine, loop=loop, context=variables, eager_start=True)
 
 else:
 
     def _started(
-        loop: asyncio.AbstractEventLoop, coroutine: "asyncio._CoroutineLike[None]"
+        loop: asyncio.AbstractEventLoop,
+        coroutine: "asyncio._CoroutineLike[None]",
+        variables: Context,
     ) -> "asyncio.Task[None]":
-        return loop.create_task(coroutine)
+        return loop.create_task(coroutine, context=variables)
