@@ -9,6 +9,7 @@ from typing import Protocol, cast
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from stepflow.worker._executing.forked import forget, keep_from_children
 from stepflow.worker._http.limits import Limits
 
 
@@ -28,6 +29,9 @@ class _Bounded(asyncio.Protocol):
         super().connection_made(transport)
         self._socket = cast(asyncio.Transport, transport)
         self._loop = asyncio.get_running_loop()
+        # Its number stays its own until the loop closes it, after `connection_lost`.
+        self._descriptor = transport.get_extra_info("socket").fileno()
+        keep_from_children(self._descriptor)
         self._head: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
         self._close_without_head()
@@ -52,6 +56,7 @@ class _Bounded(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        forget(self._descriptor)
         for timer in (self._head, self._stall):
             if timer is not None:
                 timer.cancel()

@@ -5,6 +5,7 @@ import os
 import socket
 from typing import NamedTuple
 
+from stepflow.worker._executing.forked import keep_from_children
 from stepflow.worker.errors import CannotListen, OpenToOthers, SeveralProcesses
 
 BACKLOG = 2048
@@ -38,6 +39,7 @@ def listener(address: Address) -> socket.socket:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(BACKLOG)
+        keep_from_children(listening.fileno())
     except (OSError, OverflowError) as error:
         listening.close()
         raise CannotListen(*address, error) from None

@@ -8,6 +8,8 @@ import sys
 import threading
 from typing import NamedTuple
 
+from stepflow.worker._executing.forked import keep_from_children
+
 log = logging.getLogger("stepflow.worker")
 
 
@@ -30,6 +32,8 @@ def take_standard_streams() -> ProtocolStreams:
     process cannot touch the protocol. Raises `OSError` when stdin or stdout is closed.
     """
     streams = ProtocolStreams(os.dup(0), os.dup(1))
+    for fd in streams:
+        keep_from_children(fd)
     if os.name == "posix":
         for fd in streams:
             os.set_blocking(fd, True)  # whoever shares the file with us may want it otherwise

@@ -1,0 +1,43 @@
+"""Keeps a forked child of the worker from being taken for it, and from keeping its connections open.
+
+A component may use `multiprocessing`. A child that is forked has the worker's signal handlers, and the descriptor by
+which they wake its event loop: a SIGTERM for the child would end the worker, and not the child.
+"""
+
+import contextlib
+import os
+import signal
+
+_descriptors: set[int] = set()
+_registered = False
+
+
+def keep_from_children(descriptor: int) -> None:
+    """Have children that are forked from now on have the null device in place of a descriptor."""
+    _register()
+    _descriptors.add(descriptor)
+
+
+def forget(descriptor: int) -> None:
+    """A descriptor is about to be closed: its number may become another one's."""
+    _descriptors.discard(descriptor)
+
+
+def _register() -> None:
+    global _registered
+    if not _registered and hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+        _registered = True
+        os.register_at_fork(after_in_child=_become_a_child)
+
+
+def _become_a_child() -> None:
+    with contextlib.suppress(ValueError):  # not in the main interpreter
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for descriptor in _descriptors:
+        with contextlib.suppress(OSError):
+            # In its place and not closed: what is opened next must not get its number.
+            os.dup2(null, descriptor, inheritable=False)
+    os.close(null)
