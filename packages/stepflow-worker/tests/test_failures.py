@@ -81,6 +81,10 @@ RAISED = {
     "base": lambda: Base("mine"),
     "base_group": lambda: BaseExceptionGroup("g", [Base("mine")]),
     "cancelled": lambda: asyncio.CancelledError("mine"),
+    "exit_code": lambda: SystemExit(3),
+    "exit_0": lambda: SystemExit(0),
+    "exit_without": lambda: SystemExit(),
+    "exit_object": lambda: SystemExit(Rude()),
     "exit": lambda: SystemExit("mine"),
     "wrong": lambda: ComponentError("x", code="seven"),
 }
@@ -143,6 +147,10 @@ def test_a_large_group_is_told_shortly(worker: "Worker") -> None:
         ("base_group", "mine"),
         ("cancelled", "mine"),
         ("exit", "mine"),
+        ("exit_code", "the component called `sys.exit(3)`"),
+        ("exit_0", "the component called `sys.exit(0)`"),
+        ("exit_without", "the component called `sys.exit()`"),
+        ("exit_object", "the component called `sys.exit(…)`"),
         ("wrong", "ComponentError(code='seven'): the code is a whole number"),
     ],
 )

@@ -172,11 +172,17 @@ def _sole(error: BaseException) -> BaseException:
 def _message_of(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         return _message(f"{error.message}: {_listed([*_leaves(error)])}")
+    if isinstance(error, SystemExit) and not isinstance(error.code, str):
+        return _message(f"the component called `sys.exit({_shown_code(error.code)})`")
     text = _said(error)
     # A key alone, as in `'x'`, says nothing.
     if not text or isinstance(error, KeyError):
         text = _titled(error)
     return _message(text)
+
+
+def _shown_code(code: object) -> str:
+    return "" if code is None else str(code) if isinstance(code, int) else "…"
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
