@@ -327,3 +327,30 @@ def left(input) -> list[int]:
     ended = threading.Event()
     while worker.output("/left") != before:
         assert not ended.wait(0.05)
+
+
+EXITS = """
+@server.component
+async def exits_in_a_task(input):
+    async def child():
+        sys.exit(3)
+    if input == "awaited":
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(child())
+    task = asyncio.create_task(child())
+    await asyncio.wait([task])
+    return "went on"
+
+@server.component
+async def after(input):
+    await asyncio.sleep(0)
+    return input
+"""
+
+
+def test_sys_exit_in_a_task_of_a_component_stops_no_other_component(serve: "Serve") -> None:
+    worker = serve(EXITS)
+    error = worker.execute("/exits_in_a_task", "awaited")["error"]
+    assert error["message"] == "the component called `sys.exit(3)`"
+    assert worker.output("/exits_in_a_task", "left") == "went on"
+    assert worker.output("/after", 1) == 1

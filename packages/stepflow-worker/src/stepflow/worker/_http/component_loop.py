@@ -1,6 +1,7 @@
 """The event loop of async components: another than the transport's, so that none can stop that."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
@@ -9,6 +10,8 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from stepflow.worker._executing.new_loop import new_loop
+
+log = logging.getLogger("stepflow.worker")
 
 T = TypeVar("T")
 
@@ -77,4 +80,10 @@ class ComponentThread:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        while True:
+            try:
+                return self.loop.run_forever()
+            except (SystemExit, KeyboardInterrupt) as error:
+                # Of a task that a component has started. asyncio stops its loop for them, which would leave every
+                # other component without an answer; whoever awaits the task has the exception as well.
+                log.warning("a task raised %s: the components go on", type(error).__name__)
