@@ -345,8 +345,10 @@ def _escaping(input: int) -> None:
     """Looks \x1b[31mred."""
 
 
-def _half_described(input: int) -> None:
-    """Half a pair: \ud800."""
+def _half_described(input: int) -> None: ...
+
+
+_half_described.__doc__ = "Half a pair: \ud800."  # as a literal, Python 3.13 does not compile it
 
 
 def _undescribable(input: complex) -> None: ...
