@@ -143,4 +143,4 @@ def test_an_object_that_is_not_known_is_written_as_the_caller_says() -> None:
 
 def test_a_message_that_is_nested_too_deeply_is_no_message() -> None:
     with pytest.raises(NotJson, match="nested too deeply"):
-        decode(b'{"jsonrpc":"2.0","id":1,"params":' + b"[" * 5000 + b"]" * 5000 + b"}")
+        decode(b'{"jsonrpc":"2.0","id":1,"params":' + b"[" * 100_000 + b"]" * 100_000 + b"}")

@@ -220,7 +220,7 @@ def test_an_unknown_component_is_answered_with_those_that_exist(worker: "Worker"
         (b'{"id":5,"method":"components/execute","params":{"component":"/add"}}\n', 5, -32602),
         (b'{"id":5,"method":"components/info","params":[]}\n', 5, -32602),
         (b'{"id":5,"method":"components/info","params":{"component":"\xff"}}\n', 5, -32602),
-        (b'{"id":5,"params":' + b"[" * 5000 + b"]" * 5000 + b"}\n", None, -32700),
+        (b'{"id":5,"params":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", None, -32700),
     ],
 )
 def test_every_bad_message_gets_one_answer_and_the_worker_goes_on(
