@@ -3,6 +3,7 @@
 //!
 //! Every host implements the engine's `ComponentHost`: tasks are offered, answers come back through the `Inbox`.
 
+mod blob_content;
 mod builtin;
 mod components;
 mod fair;

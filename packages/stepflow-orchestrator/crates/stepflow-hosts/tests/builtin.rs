@@ -80,6 +80,22 @@ async fn a_blob_comes_back_under_the_hash_of_its_bytes() {
 }
 
 #[tokio::test]
+async fn a_blob_that_is_not_of_its_type_is_refused() {
+    let mut fixture = fixture();
+    for input in [
+        r#"{"data":"not b64!","blob_type":"binary"}"#,
+        r#"{"data":5,"blob_type":"binary"}"#,
+        r#"{"data":"x","blob_type":"flow"}"#,
+    ] {
+        fixture.host.offer(task("/put_blob", json(input)));
+        let (_, Answer::Failed(failure)) = fixture.words.answer().await else { panic!("{input}") };
+        assert_eq!(failure.error.kind, ErrorKind::InvalidInput);
+        assert!(failure.error.message.starts_with("`data` is "), "{failure:?}");
+    }
+    fixture.run("/put_blob", r#"{"data":"eA==","blob_type":"binary"}"#).await;
+}
+
+#[tokio::test]
 async fn a_blob_that_is_not_there_is_a_failure_that_no_retry_mends() {
     let mut fixture = fixture();
     let id = "0".repeat(64);

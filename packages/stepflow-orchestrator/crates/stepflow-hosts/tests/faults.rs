@@ -90,6 +90,32 @@ async fn a_request_with_a_key_that_stands_twice_is_refused_with_its_place() {
 }
 
 #[tokio::test]
+async fn a_blob_may_be_as_deep_as_values_are() {
+    let mut fixture = worker("odd").start().await;
+    fixture.host.offer(odd("a blob as deep as values are"));
+    assert_eq!(fixture.words.output().await, true.into());
+}
+
+#[tokio::test]
+async fn a_blob_that_is_not_of_its_type_is_refused() {
+    let mut fixture = worker("odd").start().await;
+    fixture.host.offer(odd("blobs that are not of their type"));
+    let refused = fixture.words.output().await.elements();
+    let messages = [
+        "`data` is not base64, as a blob of the type `binary` is: ",
+        "`data` is of the type `number`: a blob of the type `binary` is a text in base64",
+        "`data` is of the type `string`: a blob of the type `flow` is a flow document, an object",
+        "`data` is not base64, as a blob of the type `binary` is: ",
+    ];
+    assert_eq!(refused.len(), messages.len());
+    for (refusal, message) in refused.iter().zip(messages) {
+        let [code, words] = &refusal.elements()[..] else { panic!("{refusal}") };
+        assert_eq!(*code, Value::from(-32602_i64));
+        assert!(words.text().unwrap().starts_with(message), "{words}");
+    }
+}
+
+#[tokio::test]
 async fn a_request_that_only_the_server_makes_is_refused() {
     let mut fixture = worker("odd").start().await;
     fixture.host.offer(odd("a request with the name of a notification"));

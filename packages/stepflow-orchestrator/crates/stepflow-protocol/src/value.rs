@@ -65,6 +65,15 @@ impl Value {
         ingress::check(text.into()).map(Self::trusted)
     }
 
+    /// Checks the params of a message. The levels that they put around the values in them do not count as the values'
+    /// own; each of those is checked for itself when it is read out.
+    ///
+    /// # Errors
+    /// As [`Value::parse`].
+    pub fn parse_params(text: impl Into<Vec<u8>>) -> Result<Self, ValueError> {
+        ingress::check_params(text.into()).map(Self::trusted)
+    }
+
     /// Takes a text of which serde has checked that it is JSON.
     ///
     /// # Errors

@@ -70,6 +70,16 @@ fn nesting_is_limited() {
 }
 
 #[test]
+fn the_params_of_a_message_do_not_count_as_levels_of_the_values_in_them() {
+    let inputs = |depth: usize| format!(r#"{{"inputs":[{}{}],"key":1}}"#, "[".repeat(depth), "]".repeat(depth));
+    let first = |depth| Value::parse_params(inputs(depth)).unwrap().field("inputs").unwrap().elements()[0].clone();
+    assert!(Value::parse(first(MAX_DEPTH).as_str()).is_ok());
+    assert!(matches!(Value::parse_params(inputs(MAX_DEPTH + 1)), Err(ValueError::TooDeep(_))));
+    let twice = inputs(MAX_DEPTH).replace("key", "inputs");
+    assert!(matches!(Value::parse_params(twice), Err(ValueError::DuplicateKey(path)) if path == "$.inputs"));
+}
+
+#[test]
 fn what_is_not_json_says_where() {
     assert!(matches!(Value::parse(b"\"\xff\"".to_vec()), Err(ValueError::NotUtf8(1))));
     assert!(matches!(Value::parse("{} {}"), Err(ValueError::NotJson(_))));

@@ -6,10 +6,11 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
-use stepflow_engine::ports::{Blob, Failure, Purity};
+use stepflow_engine::ports::{Failure, Purity};
 use stepflow_protocol::{BlobType, ErrorKind, FlowError, Value};
 
 use super::{Builtin, World, read};
+use crate::blob_content::blob;
 
 pub(super) struct PutBlob;
 
@@ -53,7 +54,8 @@ impl Builtin for PutBlob {
     fn run(&self, input: Value, world: Arc<World>) -> BoxFuture<'static, Result<Value, Failure>> {
         async move {
             let Input { data, blob_type } = read(&input)?;
-            match world.blobs.put(Blob { data, blob_type }).await {
+            let blob = blob(data, blob_type).map_err(|problem| misfit(&problem))?;
+            match world.blobs.put(blob).await {
                 Ok(id) => Ok(Value::object([("blob_id", Value::string(&id.to_string()))])),
                 Err(error) => {
                     let message = format!("the blob could not be kept: {error}");
@@ -63,4 +65,8 @@ impl Builtin for PutBlob {
         }
         .boxed()
     }
+}
+
+fn misfit(problem: &str) -> FlowError {
+    FlowError::new(ErrorKind::InvalidInput, problem).with([("path", Value::string("/data"))])
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use serde_json::value::RawValue;
 use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::TaskEnvelope;
 use stepflow_protocol::{InitializeParams, Method, RpcError, RuntimeCapabilities, Value, WorkerCapabilities};
@@ -274,7 +275,7 @@ fn notification(method: &str, params: &Value) -> Vec<u8> {
 }
 
 /// The answer to a request of the worker, whose id is echoed as it came.
-pub(crate) fn answer(id: &str, result: &Value) -> Vec<u8> {
+pub(crate) fn answer(id: &str, result: &RawValue) -> Vec<u8> {
     framed(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#))
 }
 

@@ -10,6 +10,7 @@ mod runs;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::{RawValue, to_raw_value};
 use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::{RunsError, Served, StoreError};
 use stepflow_protocol::{Method, RpcError, RunId, Value, codes};
@@ -45,7 +46,7 @@ pub(crate) struct Requests<'a> {
 impl Requests<'_> {
     /// The line that answers a request. `id` is echoed as it came.
     pub(crate) async fn answer(&self, id: &str, method: &str, params: Option<&str>) -> Vec<u8> {
-        let params = Value::parse(params.unwrap_or("{}"));
+        let params = Value::parse_params(params.unwrap_or("{}"));
         let served = match (Method::named(method), params) {
             (_, Err(error)) => Err(invalid(error)),
             (Some(method), Ok(params)) => self.serve(method, &params).await,
@@ -57,7 +58,7 @@ impl Requests<'_> {
         }
     }
 
-    async fn serve(&self, method: Method, params: &Value) -> Result<Value, RpcError> {
+    async fn serve(&self, method: Method, params: &Value) -> Result<Box<RawValue>, RpcError> {
         match method {
             Method::BlobsPut => self.put_blob(params).await,
             Method::BlobsGet => self.get_blob(params).await,
@@ -89,8 +90,9 @@ fn id_in<T: std::str::FromStr<Err: std::fmt::Display>>(params: &Value, member: &
     text.parse().map(Some).map_err(|error: T::Err| refused(codes::INVALID_ID, format!("`{member}`: {error}")))
 }
 
-fn result<T: Serialize>(result: &T) -> Result<Value, RpcError> {
-    Value::from_serialize(result).map_err(|error| refused(codes::INTERNAL_ERROR, error.to_string()))
+/// Not as a value: what it puts around the values in it does not count as their levels.
+fn result<T: Serialize>(result: &T) -> Result<Box<RawValue>, RpcError> {
+    to_raw_value(result).map_err(|error| refused(codes::INTERNAL_ERROR, error.to_string()))
 }
 
 fn refused(code: i64, message: String) -> RpcError {

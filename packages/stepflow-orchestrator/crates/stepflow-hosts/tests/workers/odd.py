@@ -56,6 +56,20 @@ for request in wire.executes():
         case "a request with the name of a notification":
             wire.send({"jsonrpc": "2.0", "id": "x", "method": "initialized", "params": {}})
             answer(number, wire.receive()["error"]["code"])
+        case "a blob as deep as values are":
+            deep = b"[" * 128 + b"]" * 128
+            write(b'{"id":"x","method":"blobs/put","params":{"data":%s,"blob_type":"data"}}\n' % deep)
+            blob = wire.receive()["result"]
+            wire.send({"id": "y", "method": "blobs/get", "params": blob})
+            answer(number, json.dumps(wire.receive()["result"]["data"]) == deep.decode())
+        case "blobs that are not of their type":
+            messages = []
+            for blob in (["not b64!", "binary"], [5, "binary"], ["x", "flow"], ["eA", "binary"]):
+                params = dict(zip(("data", "blob_type"), blob, strict=True))
+                wire.send({"id": "x", "method": "blobs/put", "params": params})
+                error = wire.receive()["error"]
+                messages.append([error["code"], error["message"]])
+            answer(number, messages)
         case "a blob with a key twice":
             write(b'{"id":"x","method":"blobs/put","params":{"data":[{"a":1,"a":2}]}}\n')
             answer(number, wire.receive()["error"])

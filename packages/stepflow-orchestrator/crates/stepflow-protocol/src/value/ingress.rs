@@ -10,6 +10,8 @@ use serde_json::value::RawValue;
 
 /// How deep arrays and objects may be nested.
 pub const MAX_DEPTH: usize = 128;
+/// How deep a value stands in the params of a message at most: in a list, such as `inputs`.
+const PARAMS_AROUND: usize = 2;
 
 /// Why a text is not a value.
 #[derive(Debug, thiserror::Error)]
@@ -33,30 +35,39 @@ pub enum ValueError {
 
 /// The text of exactly one JSON value, without white space around it and without line breaks between its tokens.
 pub(super) fn check(bytes: Vec<u8>) -> Result<String, ValueError> {
+    check_nested(bytes, MAX_DEPTH)
+}
+
+/// The text of a message's params, which are around the values in them.
+pub(super) fn check_params(bytes: Vec<u8>) -> Result<String, ValueError> {
+    check_nested(bytes, MAX_DEPTH + PARAMS_AROUND)
+}
+
+fn check_nested(bytes: Vec<u8>, most: usize) -> Result<String, ValueError> {
     let text = String::from_utf8(bytes).map_err(|error| ValueError::NotUtf8(error.utf8_error().valid_up_to()))?;
     let raw: &RawValue = serde_json::from_str(&text)?;
     let whole = raw.get().len() == text.len();
-    match check_raw(raw.get())? {
-        None if whole => Ok(text),
-        None => Ok(raw.get().to_owned()),
-        Some(packed) => Ok(packed),
+    match has_line_breaks(raw.get(), most)? {
+        false if whole => Ok(text),
+        false => Ok(raw.get().to_owned()),
+        true => Ok(compact(raw.get())),
     }
 }
 
 /// Refuses what later readers of a valid JSON text could not take. Gives the text anew when line breaks had to go: it
 /// will travel in streams framed by lines.
 pub(super) fn check_raw(text: &str) -> Result<Option<String>, ValueError> {
-    Ok(has_line_breaks(text)?.then(|| compact(text)))
+    Ok(has_line_breaks(text, MAX_DEPTH)?.then(|| compact(text)))
 }
 
 /// Walks a valid JSON text once, and says whether a raw CR or LF stands between tokens (inside strings JSON has no raw
 /// ones).
-fn has_line_breaks(text: &str) -> Result<bool, ValueError> {
+fn has_line_breaks(text: &str, most: usize) -> Result<bool, ValueError> {
     let bytes = text.as_bytes();
     let (mut keys, mut breaks, mut at) = (Keys::default(), false, 0_usize);
     while let Some(byte) = bytes.get(at) {
         match byte {
-            b'{' | b'[' => keys.open(*byte == b'{').ok_or(ValueError::TooDeep(at))?,
+            b'{' | b'[' if keys.open(*byte == b'{') > most => return Err(ValueError::TooDeep(at)),
             b'}' | b']' => {
                 if let Some(twice) = keys.close() {
                     return Err(ValueError::DuplicateKey(place::of(text, twice)?));

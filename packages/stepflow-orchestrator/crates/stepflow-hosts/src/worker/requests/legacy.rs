@@ -4,7 +4,8 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use stepflow_engine::ports::{Blob, RunRequest};
+use serde_json::value::RawValue;
+use stepflow_engine::ports::RunRequest;
 use stepflow_protocol::{
     BlobType, ExecutionStatus, FlowId, FlowResult, ObservabilityContext, ResultOrder, RpcError, RunId,
     RunStatusProtocol, Value, codes,
@@ -12,6 +13,7 @@ use stepflow_protocol::{
 
 use super::asker::Asker;
 use super::{Requests, id_in, invalid, of_runs, of_store, read, refused, result};
+use crate::blob_content::blob;
 
 #[derive(Deserialize)]
 struct EvaluateParams {
@@ -106,13 +108,14 @@ struct BatchOutput {
 }
 
 impl Requests<'_> {
-    pub(super) async fn evaluate_flow(&self, params: &Value) -> Result<Value, RpcError> {
+    pub(super) async fn evaluate_flow(&self, params: &Value) -> Result<Box<RawValue>, RpcError> {
         id_in::<FlowId>(params, "flow_id")?;
         let EvaluateParams { flow_id, flow, input, observability } = read(params)?;
         let flow_id = match (flow_id, flow.filter(|flow| !flow.is_null())) {
             (Some(id), _) => id,
             (None, Some(data)) => {
-                self.served.blobs.put(Blob { data, blob_type: BlobType::Flow }).await.map_err(of_store)?
+                let blob = blob(data, BlobType::Flow).map_err(invalid)?;
+                self.served.blobs.put(blob).await.map_err(of_store)?
             }
             (None, None) => return Err(invalid("`flow_id` is missing")),
         };
@@ -124,7 +127,7 @@ impl Requests<'_> {
         result(&EvaluateResult { result: first.ok_or_else(lost)? })
     }
 
-    pub(super) async fn get_metadata(&self, params: &Value) -> Result<Value, RpcError> {
+    pub(super) async fn get_metadata(&self, params: &Value) -> Result<Box<RawValue>, RpcError> {
         id_in::<FlowId>(params, "flow_id")?;
         let MetadataParams { flow_id, step_id } = read(params)?;
         let plan = self.served.runs.flow(flow_id).await.map_err(of_runs)?;
@@ -136,7 +139,7 @@ impl Requests<'_> {
         result(&MetadataResult { flow_metadata: &plan.flow.metadata, step_metadata })
     }
 
-    pub(super) async fn submit_batch(&self, params: &Value) -> Result<Value, RpcError> {
+    pub(super) async fn submit_batch(&self, params: &Value) -> Result<Box<RawValue>, RpcError> {
         id_in::<FlowId>(params, "flow_id")?;
         let SubmitBatchParams { flow_id, inputs, max_concurrency, observability } = read(params)?;
         let asker = self.asker(params, None, observability.as_ref())?;
@@ -145,7 +148,7 @@ impl Requests<'_> {
         result(&SubmitBatchResult { batch_id, total_runs })
     }
 
-    pub(super) async fn get_batch(&self, params: &Value) -> Result<Value, RpcError> {
+    pub(super) async fn get_batch(&self, params: &Value) -> Result<Box<RawValue>, RpcError> {
         id_in::<RunId>(params, "batch_id")?;
         let GetBatchParams { batch_id, wait, include_results, observability } = read(params)?;
         let asker = self.asker(params, None, observability.as_ref())?;

@@ -1,5 +1,6 @@
 //! `runs/submit` and `runs/get`.
 
+use serde_json::value::RawValue;
 use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::RunRequest;
 use stepflow_protocol::{
@@ -28,7 +29,7 @@ impl Drop for Parked<'_> {
 }
 
 impl Requests<'_> {
-    pub(super) async fn submit_run(&self, params: &Value) -> Result<Value, RpcError> {
+    pub(super) async fn submit_run(&self, params: &Value) -> Result<Box<RawValue>, RpcError> {
         id_in::<FlowId>(params, "flowId")?;
         let asked: RunsSubmitParams = read(params)?;
         let asker = self.asker(params, asked.attempt, asked.observability.as_ref())?;
@@ -56,7 +57,7 @@ impl Requests<'_> {
         result(&status)
     }
 
-    pub(super) async fn get_run(&self, params: &Value) -> Result<Value, RpcError> {
+    pub(super) async fn get_run(&self, params: &Value) -> Result<Box<RawValue>, RpcError> {
         id_in::<RunId>(params, "runId")?;
         let asked: RunsGetParams = read(params)?;
         let asker = self.asker(params, asked.attempt, asked.observability.as_ref())?;

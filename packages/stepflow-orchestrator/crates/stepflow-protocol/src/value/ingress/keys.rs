@@ -5,8 +5,6 @@
 
 use std::borrow::Cow;
 
-use super::MAX_DEPTH;
-
 /// Below this number of keys, comparing each with each is faster than sorting.
 const FEW: usize = 16;
 
@@ -14,12 +12,9 @@ const FEW: usize = 16;
 #[derive(Default)]
 pub(super) struct Keys<'a> {
     keys: Vec<Key<'a>>,
-    /// Where the keys of the innermost object begin in the list, and of those around it.
-    begins: Vec<usize>,
-    /// How many arrays and objects are open.
-    depth: usize,
-    /// For each of them whether it is an object, the innermost in the lowest bit.
-    objects: u128,
+    /// The open arrays and objects, the innermost last: where the keys of an object begin in the list; nothing for an
+    /// array.
+    open: Vec<Option<usize>>,
     /// Whether the next string is a key.
     expected: bool,
 }
@@ -38,21 +33,16 @@ impl PartialEq for Key<'_> {
 }
 
 impl<'a> Keys<'a> {
-    /// An array or object begins; `None` when it is nested too deeply.
-    pub(super) fn open(&mut self, is_object: bool) -> Option<()> {
-        const { assert!(MAX_DEPTH <= u128::BITS as usize) }
-        self.depth += 1;
-        self.objects = (self.objects << 1) | u128::from(is_object);
+    /// An array or object begins. Gives how deep it is nested.
+    pub(super) fn open(&mut self, is_object: bool) -> usize {
         self.expected = is_object;
-        if is_object {
-            self.begins.push(self.keys.len());
-        }
-        (self.depth <= MAX_DEPTH).then_some(())
+        self.open.push(is_object.then_some(self.keys.len()));
+        self.open.len()
     }
 
     /// The next member or element follows.
     pub(super) fn next(&mut self) {
-        self.expected = self.objects & 1 == 1;
+        self.expected = matches!(self.open.last(), Some(Some(_)));
     }
 
     /// A string from one quote to the other.
@@ -66,10 +56,7 @@ impl<'a> Keys<'a> {
 
     /// The innermost array or object ends. Gives where the second of two equal keys begins, if there are any.
     pub(super) fn close(&mut self) -> Option<usize> {
-        let is_object = self.objects & 1 == 1;
-        self.depth -= 1;
-        self.objects >>= 1;
-        let first = if is_object { self.begins.pop()? } else { return None };
+        let first = self.open.pop()??;
         let keys = &self.keys[first..];
         let second = if keys.len() <= FEW { second_of_few(keys) } else { second_of_many(keys) };
         self.keys.truncate(first);
