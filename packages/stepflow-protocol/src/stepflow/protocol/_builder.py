@@ -5,16 +5,19 @@ import graphlib
 import math
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import cast
+from typing import TypeVar, cast
 
 import msgspec
 
 from stepflow.protocol._canonical import Json, canonical, constant, expression
 from stepflow.protocol._durations import duration_seconds
 from stepflow.protocol._paths import Path, format_path
+from stepflow.protocol._texts import checked_text
 from stepflow.protocol._values import Constant, Data, StepHandle
 from stepflow.protocol.errors import InvalidFlow
 from stepflow.protocol.flow import Flow, OnError
+
+T = TypeVar("T")
 
 _SCHEMAS: Path = ("schemas", "properties")
 
@@ -44,9 +47,9 @@ class FlowBuilder:
         timeout: str | float | timedelta | None = None,
     ) -> None:
         self._head: dict[str, Json] = {
-            "name": name,
-            "description": description,
-            "version": version,
+            "name": _text(name, ("name",)),
+            "description": _text(description, ("description",)),
+            "version": _text(version, ("version",)),
             "timeout": _span(timeout, ("timeout",)),
         }
         self._steps: dict[str, dict[str, Json]] = {}
@@ -76,6 +79,8 @@ class FlowBuilder:
         `timeout` bounds one attempt: a text such as `"30s"`, a number of seconds or a `timedelta`.
         """
         at: Path = ("steps", len(self._steps))
+        id = checked_text(id, (*at, "id"))
+        component = checked_text(component, (*at, "component"))
         if not id.strip():
             raise InvalidFlow(format_path((*at, "id")), "the step's id is blank")
         if id in self._steps:
@@ -87,12 +92,14 @@ class FlowBuilder:
                 f"write `/{component.strip()}`",
             )
         step: dict[str, Json] = {
-            "id": constant(id, at),
-            "component": constant(component, at),
+            "id": id,
+            "component": component,
             "onError": _on_error(on_error, (*at, "onError")),
             "input": expression(input_data, (*at, "input"), self),
-            "mustExecute": must_execute,
-            "metadata": constant(metadata, (*at, "metadata")),
+            "mustExecute": _given(must_execute, bool, "a truth value", (*at, "mustExecute")),
+            "metadata": constant(
+                _given(metadata, Mapping, "an object", (*at, "metadata")), (*at, "metadata")
+            ),
             "timeout": _span(timeout, (*at, "timeout")),
         }
         self._steps[id] = step
@@ -104,33 +111,36 @@ class FlowBuilder:
 
     def add_input_schema(self, schema: Mapping[str, Constant]) -> None:
         """Add the JSON Schema that the run's input is checked against before anything runs."""
-        self._add("schema", self._schemas, "input", schema, _SCHEMAS)
+        self._add_schema("schema", self._schemas, "input", schema, _SCHEMAS)
 
     def add_output_schema(self, schema: Mapping[str, Constant]) -> None:
         """Add the JSON Schema of the flow's result."""
-        self._add("schema", self._schemas, "output", schema, _SCHEMAS)
+        self._add_schema("schema", self._schemas, "output", schema, _SCHEMAS)
 
     def add_step_schema(self, step: str | StepHandle, schema: Mapping[str, Constant]) -> None:
         """Add the JSON Schema of a step's result."""
         id = step.id if isinstance(step, StepHandle) else step
-        self._add("schema", self._step_schemas, id, schema, (*_SCHEMAS, "steps", "properties"))
+        at = (*_SCHEMAS, "steps", "properties")
+        self._add_schema("schema", self._step_schemas, id, schema, at)
 
     def add_definition(self, name: str, schema: Mapping[str, Constant]) -> None:
         """Add a JSON Schema that the others may use as `{"$ref": "#/schemas/$defs/<name>"}`."""
-        self._add("definition", self._definitions, name, schema, ("schemas", "$defs"))
+        self._add_schema("definition", self._definitions, name, schema, ("schemas", "$defs"))
 
     def add_variable(
         self, name: str, schema: Mapping[str, Constant], *, required: bool = False
     ) -> None:
         """Add a variable. `default`, `env_var` and `is_secret` are members of its schema."""
         at = (*_SCHEMAS, "variables", "properties")
-        self._add("variable", self._variables, name, schema, at)
+        self._add_schema("variable", self._variables, name, schema, at)
         if required:
             self._required.append(name)
 
     def add_example(self, name: str, input: Constant, *, description: str | None = None) -> None:
         """Add an input that shows how the flow is used."""
-        example: dict[str, Constant] = {"name": name, "description": description, "input": input}
+        at = ("examples", len(self._examples), "description")
+        described = _text(description, at)
+        example: dict[str, Constant] = {"name": name, "description": described, "input": input}
         self._add("example", self._examples, name, example, ("examples",))
 
     def add_metadata(self, key: str, value: Constant) -> None:
@@ -163,9 +173,19 @@ class FlowBuilder:
         text = msgspec.json.encode(canonical(self.build()))
         return (msgspec.json.format(text, indent=indent) if indent else text).decode()
 
+    def _add_schema(
+        self, what: str, parts: dict[str, Json], name: str, schema: Constant, where: Path
+    ) -> None:
+        if not isinstance(schema, Mapping | bool):
+            kind = type(schema).__name__
+            problem = f"a JSON Schema belongs here, an object, not a `{kind}`"
+            raise InvalidFlow(format_path((*where, str(name))), problem)
+        self._add(what, parts, name, schema, where)
+
     def _add(
         self, what: str, parts: dict[str, Json], name: str, part: Constant, where: Path
     ) -> None:
+        name = checked_text(name, where)
         if name in parts:
             at = format_path((*where, name))
             raise InvalidFlow(at, f"there is another {what} `{name}` already")
@@ -209,6 +229,18 @@ class FlowBuilder:
             hint = f"did you mean `{near[0]}`?" if near else None
             raise InvalidFlow(format_path(at), f"there is no step `{id}`", hint)
         return id
+
+
+def _text(text: str | None, at: Path) -> str | None:
+    return None if text is None else checked_text(text, at)
+
+
+def _given(value: T, kind: type, named: str, at: Path) -> T:
+    """What a member is given; it may be left out."""
+    if value is None or isinstance(value, kind):
+        return value
+    problem = f"{named} belongs here, not a `{type(value).__name__}`"
+    raise InvalidFlow(format_path(at), problem)
 
 
 def _on_error(on_error: OnError | None, at: Path) -> Json:

@@ -12,6 +12,7 @@ from typing import TypeAlias, cast
 import msgspec
 
 from stepflow.protocol._paths import Path, PathError, format_path, parse_path
+from stepflow.protocol._texts import checked_text
 from stepflow.protocol._values import Constant, Data, StepReference, Value
 from stepflow.protocol.errors import InvalidFlow
 from stepflow.protocol.flow import Flow
@@ -79,7 +80,7 @@ def constant(value: Constant, at: Path) -> Json:
                 raise InvalidFlow(format_path(at), f"JSON has no number {value}", "use null")
             return float(value)
         case str():
-            return _text(value, at)
+            return checked_text(value, at)
         case Flow():
             return canonical(value)
         case Mapping():
@@ -96,20 +97,10 @@ def constant(value: Constant, at: Path) -> Json:
             raise InvalidFlow(format_path(at), f"{_named(value)} has no JSON form")
 
 
-def _text(text: str, at: Path) -> str:
-    text = str.__str__(text)  # an enum's value, not its name
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        problem = f"{text!a} holds half of a surrogate pair, which is no character"
-        raise InvalidFlow(format_path(at), problem) from None
-    return text
-
-
 def _key(key: object, at: Path) -> str:
     if not isinstance(key, str):
         raise InvalidFlow(format_path(at), f"the key {key!r} is {_named(key)}, not a string")
-    return _text(key, at)
+    return checked_text(key, at)
 
 
 def _check_depth(at: Path) -> None:
@@ -182,7 +173,7 @@ def _from(value: Mapping[str, Data], at: Path, _: object) -> Json:
 def _step(value: Mapping[str, Data], at: Path, _: object) -> Json:
     if not isinstance(step := value["$step"], str):
         raise InvalidFlow(format_path(at), "`$step` takes the id of a step, a string")
-    named: dict[str, Json] = {"$step": _text(step, at)}
+    named: dict[str, Json] = {"$step": checked_text(step, at)}
     if (path := _path(value, "path", at)) != "$":
         named["path"] = path
     return named
@@ -208,7 +199,7 @@ def _path(value: Mapping[str, Data], key: str, at: Path) -> str:
     if not (written is None or isinstance(written, str)):
         raise InvalidFlow(format_path(at), f"`{key}` takes a path, a string")
     try:
-        return format_path(parse_path(_text(written, at) if written else None))
+        return format_path(parse_path(checked_text(written, at) if written else None))
     except PathError as error:
         raise InvalidFlow(format_path(at), str(error), error.hint) from None
 

@@ -6,6 +6,7 @@ from typing import Final, NoReturn, TypeAlias
 from msgspec import UNSET, UnsetType
 
 from stepflow.protocol._paths import Path, PathError, Segment, format_path, parse_path
+from stepflow.protocol._texts import checked_text
 from stepflow.protocol.errors import InvalidFlow
 from stepflow.protocol.flow import Flow
 
@@ -20,10 +21,12 @@ Data: TypeAlias = (
 """A JSON value with `Value`s in it. A flow in it is a constant: its own references stay its own."""
 
 
-_COMPARED = (
-    "what a `Value` equals is known only when the flow runs: compare in a component and use its "
-    'result, as in `Value.if_(check["is_one"], …)`'
+_COMPARE = (
+    "is known only when the flow runs: compare in a component and use its result, as in "
+    '`Value.if_(check["is_one"], …)`'
 )
+_EQUAL = f"what a `Value` equals {_COMPARE}"
+_ORDERED = f"what a `Value` is less or greater than {_COMPARE}"
 _WRITTEN = (
     "a `Value` has no text before the flow runs: have `/builtin/template` write it, with the value "
     "in `values`; to look at it now, use `repr`"
@@ -59,7 +62,7 @@ class Value:
         """
         if isinstance(step, StepReference):
             return step._at((*step._path, *_parsed(path)))
-        return StepReference(step, _parsed(path))
+        return StepReference(checked_text(step, "$step"), _parsed(path))
 
     @staticmethod
     def input(path: str | None = None) -> "Reference":
@@ -76,7 +79,7 @@ class Value:
         `default` stands for a variable that has no value; without one, the step that needs it fails.
         Raises `InvalidFlow` when `name` begins with `$` and is not a path, or names no variable.
         """
-        path = _parsed(name)
+        path = _parsed(checked_text(name, "$variable"))
         if not path or not isinstance(path[0], str):
             raise InvalidFlow(
                 "$variable",
@@ -107,7 +110,7 @@ class Value:
         raise TypeError("a `Value` is true or false only when the flow runs: use `Value.if_`")
 
     def __eq__(self, other: object) -> NoReturn:
-        raise TypeError(_COMPARED)
+        raise TypeError(_EQUAL)
 
     __hash__ = object.__hash__
 
@@ -135,7 +138,7 @@ def _refuse(names: str, problem: str) -> None:
         setattr(Value, f"__{name}__", refuse)
 
 
-_refuse("lt le gt ge", _COMPARED)
+_refuse("lt le gt ge", _ORDERED)
 _refuse("iter len contains reversed", _HELD)
 _refuse("neg pos abs invert int float complex index round trunc floor ceil", _COMPUTED)
 for _operator in [
@@ -227,14 +230,14 @@ class _Variable(Reference):
 
 def _parsed(path: str | None) -> Path:
     try:
-        return parse_path(path)
+        return parse_path(None if path is None else checked_text(path, "path"))
     except PathError as error:
         raise InvalidFlow("path", str(error), error.hint) from None
 
 
 def _segment(key: Segment) -> Segment:
     if isinstance(key, str):
-        return key
+        return checked_text(key, "path")
     if isinstance(key, int) and not isinstance(key, bool) and key >= 0:
         return key
     raise TypeError(f"`[{key!r}]`: a part is the name of a member, or an element counted from 0")

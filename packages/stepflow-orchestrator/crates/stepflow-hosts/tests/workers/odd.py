@@ -58,7 +58,9 @@ for request in wire.executes():
             answer(number, wire.receive()["error"]["code"])
         case "a blob as deep as values are":
             deep = b"[" * 128 + b"]" * 128
-            write(b'{"id":"x","method":"blobs/put","params":{"data":%s,"blob_type":"data"}}\n' % deep)
+            write(
+                b'{"id":"x","method":"blobs/put","params":{"data":%s,"blob_type":"data"}}\n' % deep
+            )
             blob = wire.receive()["result"]
             wire.send({"id": "y", "method": "blobs/get", "params": blob})
             answer(number, json.dumps(wire.receive()["result"]["data"]) == deep.decode())

@@ -1,0 +1,21 @@
+"""Texts that a flow is written with. What is none is refused where it is given, not when the flow is built."""
+
+from stepflow.protocol._paths import Path, format_path
+from stepflow.protocol.errors import InvalidFlow
+
+
+def checked_text(value: object, at: Path | str) -> str:
+    """Return a text as it is. Raises `InvalidFlow` for what is no text, or holds half of a surrogate pair."""
+    if not isinstance(value, str):
+        raise InvalidFlow(_place(at), f"a text belongs here, not a `{type(value).__name__}`")
+    text = str.__str__(value)  # an enum's value, not its name
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        problem = f"{text!a} holds half of a surrogate pair, which is no character"
+        raise InvalidFlow(_place(at), problem) from None
+    return text
+
+
+def _place(at: Path | str) -> str:
+    return at if isinstance(at, str) else format_path(at)
