@@ -154,6 +154,12 @@ def test_reloading_needs_a_target(run: "Run") -> None:
         ["--max-concurrency", "many"],
         ["--drain-timeout", "-1"],
         ["--drain-timeout", "nan"],
+        ["--drain-timeout", "inf"],
+        ["--drain-timeout", "1e300"],
+        ["--drain-timeout", "soon"],
+        ["--max-concurrency", str(2**32)],
+        ["--max-concurrency", "9" * 5000],
+        ["--port", "http"],
         ["--no-such-option"],
     ],
 )

@@ -1,5 +1,6 @@
 """How many executes run at once, and how long each may take."""
 
+import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -229,11 +230,37 @@ def test_a_timeout_of_nothing_is_refused(written: str | float | timedelta) -> No
 
 @pytest.mark.parametrize(
     ("limit", "reason"),
-    [(0, "=0 is less than 1"), ("2", "no whole number"), (1.5, "no whole number"), (True, "no wh")],
+    [
+        (0, "0 is less than 1"),
+        (2**32, "more than 4,294,967,295"),
+        (2**70, "more than"),
+        ("2", "no whole number"),
+        (1.5, "no whole number"),
+        (True, "no wh"),
+    ],
 )
 def test_a_limit_that_is_none_is_refused(limit: Any, reason: str) -> None:
     with pytest.raises(RegistrationError, match=f"max_concurrency.*{reason}"):
         StepflowServer().component(name="f", max_concurrency=limit)(lambda input: input)
+
+
+@pytest.mark.parametrize("serve", ["run_stdio", "run_http"])
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"max_concurrency": 0}, "max_concurrency: 0 is less than 1"),
+        ({"max_concurrency": 2**32}, "max_concurrency: more than"),
+        ({"drain_timeout": -1}, "drain_timeout: -1 is no span of time"),
+        ({"drain_timeout": float("nan")}, "drain_timeout: nan is no span of time"),
+        ({"drain_timeout": float("inf")}, "drain_timeout: inf is longer than a hundred years"),
+        ({"drain_timeout": "30s"}, "drain_timeout: '30s' is a text"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_before_anything_is_served(
+    serve: str, options: Any, reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        asyncio.run(getattr(StepflowServer(), serve)(**options))
 
 
 def test_an_inline_component_runs_on_the_loop(start: "Start") -> None:

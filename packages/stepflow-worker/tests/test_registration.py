@@ -1,6 +1,7 @@
 """What becomes a component: parameters, types, names, and the reasons for a refusal."""
 
 import asyncio
+import contextlib
 import dataclasses
 import functools
 import re
@@ -282,6 +283,16 @@ async def _async_generator(input: int) -> AsyncIterator[int]:
     yield input
 
 
+@contextlib.contextmanager
+def _context_manager(input: int) -> Iterator[int]:
+    yield input
+
+
+@contextlib.asynccontextmanager
+async def _async_context_manager(input: int) -> AsyncIterator[int]:
+    yield input
+
+
 class _Yields:
     def __call__(self, input: int) -> Iterator[int]:
         yield input
@@ -376,6 +387,9 @@ def _two_records(input: AStruct | ADataclass) -> None: ...
         (functools.partial(_two_inputs, 1), "give it one with `name=`"),
         (lambda input: input, "give it one with `name=`"),
         (_Yields(), "return a list instead"),
+        (_context_manager, "it is a context manager, .*\nhint: register a function that enters it"),
+        (_async_context_manager, "it is a context manager"),
+        (functools.partial(_context_manager), "it is a context manager"),
         (_async_generator, "return a list instead"),
         (_logged(_two_inputs), "fields of one dataclass or Struct"),
         (_unwrapped(_no_input), r"shows its function's with `functools\.wraps`"),

@@ -153,6 +153,7 @@ PAGES = (
     {"Host": "pages.example"},
     {"Origin": "https://pages.example"},
     {"Origin": "null"},
+    {"Origin": ""},
     {"Origin": "http://localhost:1"},
     {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"},
     {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "empty"},

@@ -11,6 +11,7 @@ from stepflow.worker._builtins import Builtin, builtin, warn_of, with_installed
 from stepflow.worker._command.imports import importing
 from stepflow.worker._components.component import Component
 from stepflow.worker._components.paths import shape_of
+from stepflow.worker._executing.bounds import check_options
 from stepflow.worker._session import Served
 from stepflow.worker._stdio.serving import serve_stdio
 from stepflow.worker._stdio.streams import take_standard_streams
@@ -244,7 +245,10 @@ class StepflowServer:
         when all components are async.
         drain_timeout: how long open executes may go on at the end, in seconds; by default 5
         after the end of the input and 30 after SIGTERM.
+
+        Raises `ValueError` for numbers that cannot be.
         """
+        check_options(max_concurrency, drain_timeout)
         _refuse_during_import()
         streams = take_standard_streams()
         await serve_stdio(
@@ -274,8 +278,10 @@ class StepflowServer:
         drain_timeout: how long open executes may go on after the first signal, in seconds; by
         default 30. A second signal ends at once.
 
-        Raises `CannotServe` with the reason when it cannot begin.
+        Raises `CannotServe` with the reason when it cannot begin, and `ValueError` for numbers that
+        cannot be.
         """
+        check_options(max_concurrency, drain_timeout)
         _refuse_during_import()
         from stepflow.worker._http import serve  # who serves over stdio need not load it
 

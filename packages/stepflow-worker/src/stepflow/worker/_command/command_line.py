@@ -2,13 +2,17 @@
 
 import argparse
 import asyncio
-import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from stepflow.worker._builtins import NAMES
 from stepflow.worker._command.imports import server_in
+from stepflow.worker._executing.bounds import (
+    checked_concurrency,
+    checked_seconds,
+)
 from stepflow.worker._executing.failures import print_user_traceback
 from stepflow.worker._executing.new_loop import new_loop
 from stepflow.worker._server import StepflowServer
@@ -22,6 +26,8 @@ from stepflow.worker.errors import (
     RegistrationError,
     ServedDuringImport,
 )
+
+T = TypeVar("T")
 
 FAILED = 1
 USAGE = 2
@@ -152,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--max-concurrency",
-        type=_positive,
+        type=_concurrency,
         metavar="N",
         help="executes at once (default: CPUs + 4, at most 32; 256 when all components are async)",
     )
@@ -204,15 +210,20 @@ def _add_http(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return number
+def _concurrency(text: str) -> int:
+    return _read(text, int, "a whole number", checked_concurrency)
 
 
 def _seconds(text: str) -> float:
-    number = float(text)
-    if not (math.isfinite(number) and number >= 0):
-        raise argparse.ArgumentTypeError(f"{text} is no span of time")
-    return number
+    return _read(text, float, "a number of seconds", checked_seconds)
+
+
+def _read(text: str, kind: Callable[[str], T], named: str, checked: Callable[[T], T]) -> T:
+    try:
+        number = kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"`{text:.40}` is not {named}") from None
+    try:
+        return checked(number)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None

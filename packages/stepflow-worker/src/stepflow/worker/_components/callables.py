@@ -1,12 +1,24 @@
 """What a callable is below what stands around it, and which callables cannot be served."""
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
 
 from stepflow.worker.errors import RegistrationError
+
+
+def _no_code() -> Iterator[None]:
+    yield
+
+
+# A function that one of these decorated runs the same code whatever it decorated.
+_MAKES_CONTEXT_MANAGER = (
+    contextlib.contextmanager(_no_code).__code__,
+    contextlib.asynccontextmanager(_no_code).__code__,  # type: ignore[arg-type]
+)
 
 
 def own_function(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,6 +66,12 @@ def check_callable(function: object, name: str | None) -> None:
     own = own_function(function)
     if inspect.isgeneratorfunction(own) or inspect.isasyncgenfunction(own):
         raise RegistrationError(shown, "it yields; return a list instead")
+    if getattr(own, "__code__", None) in _MAKES_CONTEXT_MANAGER:
+        raise RegistrationError(
+            shown,
+            "it is a context manager, which is entered and gives no output\n"
+            "hint: register a function that enters it, or make it the server's `lifespan`",
+        )
     wrapped = (inspect.unwrap(function), inspect.unwrap(own))
     if not is_async(function) and any(map(inspect.iscoroutinefunction, wrapped)):
         raise RegistrationError(

@@ -19,6 +19,7 @@ from stepflow.worker._components.paths import Capture, parts_of, path_of
 from stepflow.worker._components.signature import signature_of
 from stepflow.worker._components.texts import check_described
 from stepflow.worker._components.types import Undescribable, ValueType, value_type
+from stepflow.worker._executing.bounds import checked_concurrency
 from stepflow.worker.errors import RegistrationError
 
 
@@ -98,11 +99,10 @@ def _captures(path: str) -> tuple[str, ...]:
 def _limit(name: str, max_concurrency: int | None) -> int | None:
     if max_concurrency is None:
         return None
-    if not isinstance(max_concurrency, int) or isinstance(max_concurrency, bool):
-        raise RegistrationError(name, f"max_concurrency={max_concurrency!r} is no whole number")
-    if max_concurrency < 1:
-        raise RegistrationError(name, f"max_concurrency={max_concurrency} is less than 1")
-    return max_concurrency
+    try:
+        return checked_concurrency(max_concurrency)
+    except ValueError as problem:
+        raise RegistrationError(name, f"its max_concurrency: {problem}") from None
 
 
 def _span(name: str, timeout: str | float | timedelta) -> float:

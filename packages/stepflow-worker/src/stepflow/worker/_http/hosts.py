@@ -27,7 +27,8 @@ def refusal(scope: Scope, own_name: str | None) -> Refused | None:
 
     own_name: how it may be called besides `localhost` and addresses; None for any name.
     """
-    host = origin = site = destination = b""
+    host = site = destination = b""
+    origin: bytes | None = None
     for name, value in scope["headers"]:
         if name == b"host":
             if host and host != value:
@@ -41,7 +42,7 @@ def refusal(scope: Scope, own_name: str | None) -> Refused | None:
             destination = value
     if own_name is not None and not _is_called(host.decode("latin-1"), own_name):
         return _OTHER_NAME
-    if origin:
+    if origin is not None:  # an empty one is no page of ours, either
         is_own = origin.partition(b"://")[2].lower() == host.lower()
         return None if is_own else _OTHER_PAGE
     if site in (b"cross-site", b"same-site"):
