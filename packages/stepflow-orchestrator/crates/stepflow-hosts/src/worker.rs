@@ -18,6 +18,7 @@
 //! `stdio` knows lines and no protocol, `incarnation` is a process with the tasks around its pipes, `supervisor` keeps
 //! one alive in each of the plugin's slots, and `process` is the only file with platform code.
 
+mod broken;
 mod connection;
 mod core;
 mod execute;

@@ -70,6 +70,21 @@ async fn an_output_that_is_no_value_is_the_components_failure_with_its_place() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_not_json_ends_its_execute() {
+    let mut fixture = worker("odd").start().await;
+    for how in ["a number that is none", "a raw control character"] {
+        fixture.host.offer(odd(how));
+        let failure = fixture.words.failure().await;
+        assert_eq!(failure.kind, ErrorKind::ComponentFailed, "{how}");
+        assert!(failure.message.starts_with("the output of `/echo` is refused: not JSON: "), "{}", failure.message);
+        is_well(&mut fixture).await;
+    }
+    fixture.host.offer(odd("an error that is not json"));
+    assert_eq!(fixture.words.failure().await.kind, ErrorKind::WorkerError);
+    is_well(&mut fixture).await;
+}
+
+#[tokio::test]
 async fn a_failure_with_data_that_is_no_value_stays_the_failure_that_it_is() {
     let mut fixture = worker("odd").start().await;
     fixture.host.offer(odd("a failure with such data"));

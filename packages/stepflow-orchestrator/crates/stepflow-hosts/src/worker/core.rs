@@ -92,7 +92,7 @@ impl Core {
             Ok(Message::Malformed { id: request, problem }) => {
                 let core = Arc::clone(self);
                 let error = RpcError { code: codes::INVALID_REQUEST, message: problem, data: None };
-                let line = connection::refusal(request.get(), &error);
+                let line = connection::refusal(request, &error);
                 tokio::spawn(async move { core.reply(id, within, line).await });
             }
             Ok(Message::Notification { method }) => tracing::debug!(plugin, %method, "a notification without meaning"),

@@ -7,13 +7,15 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use stepflow_protocol::{ComponentInfo, RpcError, Value, ValueError, WorkerCapabilities};
 
+use super::broken::{self, Remains};
+
 /// What a line from a worker says.
 #[derive(Debug)]
 pub(crate) enum Message<'a> {
     /// The worker asks; the id is to be echoed as it came.
     Request { id: &'a RawValue, method: Cow<'a, str>, params: Option<&'a RawValue> },
     /// The worker asks in a way that is not the protocol's.
-    Malformed { id: &'a RawValue, problem: String },
+    Malformed { id: &'a str, problem: String },
     /// The worker tells.
     Notification { method: Cow<'a, str> },
     /// The worker answers the request of this number.
@@ -126,9 +128,25 @@ impl<'a> Message<'a> {
             Ok(Stray { id: Some(id), method: None, .. }) => {
                 Ok(Self::Answer { id: number(id)?, body: Body::Malformed(problem.to_owned()) })
             }
-            Ok(Stray { id: Some(id), method: Some(_), .. }) => Ok(Self::Malformed { id, problem: problem.to_owned() }),
+            Ok(Stray { id: Some(id), method: Some(_), .. }) => {
+                Ok(Self::Malformed { id: id.get(), problem: problem.to_owned() })
+            }
             Ok(Stray { id: None, method: None, jsonrpc: None, port: Some(port) }) => Ok(Self::HttpPort(port)),
-            _ => Err(problem.to_owned()),
+            Ok(_) => Err(problem.to_owned()),
+            Err(_) => Self::broken(line, problem),
+        }
+    }
+
+    /// So does an answer that is not JSON, and who asks so is told.
+    fn broken(line: &'a [u8], problem: &str) -> Result<Self, String> {
+        let problem = format!("not JSON: {problem}");
+        match broken::remains(line) {
+            Remains { id: Some(id), asks: true, .. } => Ok(Self::Malformed { id, problem }),
+            Remains { id: Some(id), asks: false, tells } => {
+                let id = id.parse().map_err(|_| format!("it answers `{id}`, which was never asked"))?;
+                Ok(Self::Answer { id, body: if tells { Body::Refused(problem) } else { Body::Malformed(problem) } })
+            }
+            Remains { id: None, .. } => Err(problem),
         }
     }
 }

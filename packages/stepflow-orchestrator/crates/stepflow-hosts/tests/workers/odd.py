@@ -39,8 +39,15 @@ for request in wire.executes():
         case "invalid utf-8":
             write(b'{"jsonrpc":"2.0","id":%d,"result":{"output":"\xff"}}\n' % number)
         case "not json":
-            write(b'{"jsonrpc":"2.0","id":%d,"result":{"output":[}}\n' % number)
+            write(b'{"jsonrpc":"2.0","id":99%d,"result":{"output":[}}\n' % number)
+            write(b'[%d, {"id":%d}, NaN]\n' % (number, number))
             answer(number, "right")
+        case "a number that is none":
+            write(b'{"jsonrpc":"2.0","id":%d,"result":{"output":{"x":NaN}}}\n' % number)
+        case "a raw control character":
+            write(b'{"jsonrpc":"2.0","id":%d,"result":{"output":"\x01"}}\n' % number)
+        case "an error that is not json":
+            write(b'{"jsonrpc":"2.0","id":%d,"error":{"code":-32003,"message":"m","data":Infinity}}\n' % number)
         case "too deep":
             output = b"[" * 200 + b"]" * 200
             write(b'{"jsonrpc":"2.0","id":%d,"result":{"output":%s}}\n' % (number, output))
