@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepflow.protocol import FlowBuilder, InvalidFlow, Value, flow_id
+from stepflow.protocol import FlowBuilder, InvalidFlow, Value, check_flow, flow_id
 from stepflow.protocol.flow import Flow, to_json
 
 
@@ -120,3 +120,29 @@ def test_what_is_no_flow_has_no_id(document: str, at: str) -> None:
     with pytest.raises(InvalidFlow) as refused:
         flow_id(document)
     assert refused.value.at == at
+
+
+@pytest.mark.parametrize(
+    ("flow", "at"),
+    [
+        ('{"steps": 1}', "$.steps"),
+        ('{"timeout": "5x"}', "$.timeout"),
+        ('{"steps": [{"id": "a", "component": "/a", "timeout": -1}]}', "$.steps[0].timeout"),
+        ('{"output": {"x": [{"$step": "a"}]}}', "$.output.x[0]"),
+        ('{"steps": [{"id": "a", "component": "/a", "input": {"$step": "a"}}]}', "$.steps"),
+        (
+            '{"steps": [{"id": "a", "component": "/a"}, {"id": "a", "component": "/b"}]}',
+            "$.steps[1].id",
+        ),
+    ],
+)
+def test_a_flow_that_cannot_run_is_refused_with_its_place(flow: str, at: str) -> None:
+    with pytest.raises(InvalidFlow) as refused:
+        check_flow(flow)
+    assert refused.value.at == at
+
+
+def test_a_flow_that_refers_to_its_steps_and_holds_anothers_passes() -> None:
+    step: dict[str, Any] = {"id": "a", "component": "/a"}
+    step["input"] = {"$literal": {"$step": "elsewhere"}}
+    check_flow({"steps": [step], "output": {"$step": "a"}, "timeout": "1h"})

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stepflow.protocol import NoJsonForm, RequestRefused, blob_id
+from stepflow.protocol import BlobType, NoJsonForm, RequestRefused, blob_id
 from stepflow.testing import MockContext
 from stepflow.worker import Cancelled, FlowFailed, StepflowContext
 
@@ -54,10 +54,8 @@ def test_ids_are_those_of_the_server(stepflow_context: MockContext) -> None:
 
 
 def test_an_unknown_blob_is_refused_as_by_the_server(stepflow_context: MockContext) -> None:
-    with pytest.raises(
-        RequestRefused, match=r"no blob `abc` .* `blob_id = context\.sync\.put_blob"
-    ):
-        asyncio.run(stepflow_context.get_blob("abc"))
+    with pytest.raises(RequestRefused, match=r"no blob `0+` .* `blob_id = context\.sync\.put_blob"):
+        asyncio.run(stepflow_context.get_blob(NO_ID))
 
 
 def test_blocking_the_event_loop_is_refused_as_by_the_server(
@@ -170,6 +168,7 @@ def test_ids_are_fresh_for_each_context() -> None:
 
 
 FLOW: dict[str, Any] = {"steps": []}
+STEP: dict[str, Any] = {"id": "a", "component": "/python/a"}
 NO_ID = "0" * 64
 
 
@@ -186,12 +185,48 @@ NO_ID = "0" * 64
         (lambda it: it.evaluate_flow_by_id("", 1), -32012, "`` is not a flow id"),
         (lambda it: it.evaluate_flow_by_id(NO_ID, 1), -32011, "no flow"),
         (lambda it: it.evaluate_flow({"steps": 1}, 1), -32000, r"no flow .* at `\$.steps`"),
-        (lambda it: it.evaluate_flow([FLOW], 1), -32000, "no flow that can run"),
+        (lambda it: it.evaluate_flow([FLOW], 1), -32602, "no object"),
         (lambda it: it.evaluate_flow(FLOW, 1, key=7), -32602, r"`\$.key`"),
         (lambda it: it.evaluate_run(FLOW, [1], max_concurrency=0), -32602, "at least 1"),
         (lambda it: it.evaluate_run(FLOW, [1], max_concurrency="2"), -32602, "maxConcurrency"),
         (lambda it: it.submit_run(FLOW, [1], key="k", detached=True), -32602, "no `detached`"),
         (lambda it: it.submit_run(FLOW, [1], wait=1), -32602, r"`\$.wait`"),
+        (lambda it: it.get_blob("x"), -32602, "`x` is not the id of a blob"),
+        (lambda it: it.get_blob("A" * 64), -32602, "is not the id of a blob"),
+        (lambda it: it.evaluate_run(FLOW, [1], max_concurrency=2**32), -32602, "at most 4,294"),
+        (lambda it: it.evaluate_run(FLOW, [1], max_concurrency=2**40), -32602, "at most 4,294"),
+        (lambda it: it.evaluate_run(FLOW, [1], max_concurrency=-1), -32602, ">= 0"),
+        (lambda it: it.put_blob("not b64!", "binary"), -32602, "not base64"),
+        (lambda it: it.put_blob("eA", "binary"), -32602, "not base64"),
+        (lambda it: it.put_blob("ä", "binary"), -32602, "not base64"),
+        (lambda it: it.put_blob(5, "binary"), -32602, "not base64"),
+        (lambda it: it.put_blob("x", "flow"), -32602, "no object"),
+        (lambda it: it.evaluate_flow(FLOW | {"timeout": "5x"}, 1), -32000, "no span of time"),
+        (lambda it: it.evaluate_flow(FLOW | {"output": {"$step": "q"}}, 1), -32000, "no step `q`"),
+        (lambda it: it.evaluate_flow({"steps": [STEP, STEP]}, 1), -32000, "another step `a`"),
+        (
+            lambda it: it.evaluate_flow({"steps": [STEP | {"input": {"$step": "a"}}]}, 1),
+            -32000,
+            "dependency cycle",
+        ),
+        (
+            lambda it: it.evaluate_flow({"steps": [STEP | {"timeout": "5x"}]}, 1),
+            -32000,
+            r"no span of time.* at `\$.steps\[0\].timeout`",
+        ),
+        (lambda it: it.evaluate_flow(FLOW, 1, overrides=5), -32000, "expected an object"),
+        (lambda it: it.evaluate_flow(FLOW, 1, {"zz": 1}), -32000, "overrides do not fit"),
+        (lambda it: it.evaluate_flow(FLOW, 1, {"steps": {"q": {"value": {}}}}), -32000, "step `q`"),
+        (
+            lambda it: it.evaluate_flow({"steps": [STEP]}, 1, {"steps": {"a": {}}}),
+            -32000,
+            "`value`",
+        ),
+        (
+            lambda it: it.evaluate_flow({"steps": [STEP]}, 1, {"steps": {"a": {"value": []}}}),
+            -32000,
+            "`merge_patch` of step `a` is an object",
+        ),
     ],
 )
 def test_a_call_that_a_server_refuses_is_refused_with_its_code(
@@ -215,6 +250,18 @@ def test_a_call_that_a_server_refuses_is_refused_with_its_code(
 def test_a_call_that_no_server_ever_sees_raises_the_same(call: Callable[[Any], object]) -> None:
     with pytest.raises(TypeError):
         call(MockContext(run_flow=lambda flow, input: input).sync)
+
+
+def test_overrides_and_blobs_that_a_server_takes_are_taken() -> None:
+    context = MockContext(run_flow=lambda flow, input: input).sync
+    for overrides in (
+        None,
+        {},
+        {"steps": {"a": {"value": {"component": "/python/b"}}}},
+        {"a": {"$type": "json_patch", "value": []}},
+    ):
+        assert context.evaluate_flow({"steps": [STEP]}, 1, overrides) == 1
+    assert context.get_blob(context.put_blob("eA==", BlobType.binary)) == "eA=="
 
 
 def test_a_type_of_blob_that_there_is_not_is_refused(stepflow_context: MockContext) -> None:

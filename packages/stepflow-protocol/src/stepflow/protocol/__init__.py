@@ -76,6 +76,7 @@ from stepflow.protocol.errors import (
 if TYPE_CHECKING:
     from stepflow.protocol._builder import FlowBuilder
     from stepflow.protocol._canonical import flow_id
+    from stepflow.protocol._checks import check_flow
     from stepflow.protocol._durations import duration_seconds
     from stepflow.protocol._values import Reference, StepHandle, StepReference, Value
 
@@ -142,6 +143,7 @@ __all__ = [
     "StepReference",
     "StepHandle",
     "flow_id",
+    "check_flow",
     "duration_seconds",
     # what can go wrong
     "StepflowError",
@@ -163,6 +165,7 @@ _MODULE_OF = {
     "StepReference": "_values",
     "StepHandle": "_values",
     "flow_id": "_canonical",
+    "check_flow": "_checks",
     "duration_seconds": "_durations",
 }
 

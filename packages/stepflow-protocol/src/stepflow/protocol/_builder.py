@@ -1,16 +1,14 @@
 """Makes flow documents in Python."""
 
-import difflib
-import graphlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TypeVar, cast
 
 import msgspec
 
 from stepflow.protocol._canonical import Json, canonical, constant, expression
-from stepflow.protocol._durations import duration_seconds
+from stepflow.protocol._checks import check_references, known_step, written_span
 from stepflow.protocol._paths import Path, format_path
 from stepflow.protocol._texts import checked_text
 from stepflow.protocol._values import Constant, Data, StepHandle
@@ -50,7 +48,7 @@ class FlowBuilder:
             "name": _text(name, ("name",)),
             "description": _text(description, ("description",)),
             "version": _text(version, ("version",)),
-            "timeout": _span(timeout, ("timeout",)),
+            "timeout": written_span(timeout, ("timeout",)),
         }
         self._steps: dict[str, dict[str, Json]] = {}
         self._output: Json = None
@@ -100,7 +98,7 @@ class FlowBuilder:
             "metadata": constant(
                 _given(metadata, Mapping, "an object", (*at, "metadata")), (*at, "metadata")
             ),
-            "timeout": _span(timeout, (*at, "timeout")),
+            "timeout": written_span(timeout, (*at, "timeout")),
         }
         self._steps[id] = step
         return StepHandle(id, owner=self)
@@ -152,7 +150,8 @@ class FlowBuilder:
 
         Raises `InvalidFlow` also when a step that is referred to does not exist, or steps need each other.
         """
-        self._check_references()
+        for id in self._step_schemas:
+            known_step(("schemas", "properties", "steps", "properties", id), id, self._steps)
         document = canonical(
             {
                 **self._head,
@@ -163,6 +162,7 @@ class FlowBuilder:
                 "metadata": self._metadata,
             }
         )
+        check_references(document)
         return msgspec.convert(document, Flow)
 
     def to_json(self, *, indent: int | None = None) -> str:
@@ -207,29 +207,6 @@ class FlowBuilder:
             section["properties"] = parts
         return section
 
-    def _check_references(self) -> None:
-        needs: dict[str, list[str]] = {}
-        for place, (id, step) in enumerate(self._steps.items()):
-            references = _references(step["input"], ("steps", place, "input"))
-            needs[id] = [self._known(at, needed) for at, needed in references]
-        for at, needed in _references(self._output, ("output",)):
-            self._known(at, needed)
-        for id in self._step_schemas:
-            self._known(("schemas", "properties", "steps", "properties", id), id)
-        try:
-            graphlib.TopologicalSorter(needs).prepare()
-        except graphlib.CycleError as error:
-            way = " → ".join(f"`{id}`" for id in reversed(error.args[1]))
-            hint = "break the loop, or pass the value through the flow's input"
-            raise InvalidFlow("$.steps", f"dependency cycle: {way}", hint) from None
-
-    def _known(self, at: Path, id: str) -> str:
-        if id not in self._steps:
-            near = difflib.get_close_matches(id, self._steps, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else None
-            raise InvalidFlow(format_path(at), f"there is no step `{id}`", hint)
-        return id
-
 
 def _text(text: str | None, at: Path) -> str | None:
     return None if text is None else checked_text(text, at)
@@ -260,36 +237,8 @@ def _on_error(on_error: OnError | None, at: Path) -> Json:
 
 def _check_backoff(backoff: Mapping[str, Json], at: Path) -> None:
     for key in ("delay", "initial", "max"):
-        _span(cast("str | float | None", backoff.get(key)), (*at, key))
+        written_span(cast("str | float | None", backoff.get(key)), (*at, key))
     match backoff.get("factor"):
         case int() | float() as factor if not 1 <= factor < math.inf:
             problem = f"the factor {factor} is less than 1"
             raise InvalidFlow(format_path((*at, "factor")), problem)
-
-
-def _span(span: str | float | timedelta | None, at: Path) -> Json:
-    """What the document says of a span of time."""
-    if span is None:
-        return None
-    try:
-        seconds = duration_seconds(span)
-    except ValueError as error:
-        raise InvalidFlow(format_path(at), str(error)) from None
-    if not isinstance(span, timedelta):
-        return span
-    return int(seconds) if seconds.is_integer() else seconds
-
-
-def _references(expression: Json, at: Path) -> Iterator[tuple[Path, str]]:
-    """Every step that a canonical expression refers to, with the place where it does."""
-    match expression:
-        case {"$literal": _} | {"$input": _}:
-            return
-        case {"$step": str(id)}:
-            yield at, id
-        case dict():
-            for key, member in expression.items():
-                yield from _references(member, (*at, key))
-        case list():
-            for place, element in enumerate(expression):
-                yield from _references(element, (*at, place))

@@ -13,10 +13,16 @@ class MockContext(StepflowContext):
     """Stands in for the context that the server gives to a running component.
 
     It is the real one, with a server in memory behind it: blobs are stored under their real ids,
-    come back as plain JSON values, and an unknown one raises `RequestRefused`, as does what a server
-    would refuse. Flows are run by
+    come back as plain JSON values, and an unknown one raises `RequestRefused`. Flows are run by
     `run_flow`, a function that takes a flow's document and an input and returns the output; what
     it raises fails the flow. Without it they are refused.
+
+    Refused with a server's codes are also: ids that are none, arguments of a wrong type or beyond 32
+    bits, blobs that are not of their type, `key` with `detached`, what `check_flow` of
+    `stepflow.protocol` refuses of a flow, and overrides that do not have their shape or are of steps
+    that the flow does not have. There is no engine behind it: whether inputs fit the flow's schema,
+    what a patch makes of a step, and all else of the language only a server checks
+    (`stepflow validate` says it of a file).
 
     What a component reads of its run may be set, here or between two calls:
 

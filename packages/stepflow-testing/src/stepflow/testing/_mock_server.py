@@ -1,6 +1,5 @@
 """The server that a `MockContext` talks to: blobs and runs in memory."""
 
-import re
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -21,7 +20,6 @@ from stepflow.protocol import (
     ExecutionStatus,
     FlowError,
     FlowResult,
-    InvalidFlow,
     ItemResult,
     ItemStatistics,
     Method,
@@ -31,8 +29,14 @@ from stepflow.protocol import (
     RunsSubmitParams,
     RunStatusProtocol,
     blob_id,
-    flow_id,
     json_text,
+)
+from stepflow.testing._mock_checks import (
+    ID,
+    check_blob,
+    check_max_concurrency,
+    check_overrides,
+    check_runs,
 )
 from stepflow.worker import Cancelled
 
@@ -41,8 +45,6 @@ T = TypeVar("T")
 RunFlow: TypeAlias = Callable[[Any, Any], Any]
 """Takes a flow's document and an input, and returns the flow's output; what it raises is the
 flow's failure."""
-
-_BLOB_ID = re.compile("[0-9a-f]{64}")
 
 
 class MockServer:
@@ -91,11 +93,15 @@ class MockServer:
     def _answer(self, method: Method, params: object) -> object:
         match params:
             case BlobsPutParams(data=data, blob_type=blob_type):
+                check_blob(method, bytes(data), blob_type)
                 id = blob_id(data)
                 self.stored[id] = (blob_type, bytes(data))
                 return BlobsPutResult(blob_id=id)
             case BlobsGetParams(blob_id=id):
                 _read(method, params)
+                if not ID.fullmatch(id):
+                    problem = f"the params do not fit: `{id}` is not the id of a blob"
+                    raise RequestRefused(method, ErrorCode.INVALID_PARAMS, problem)
                 blob_type, text = self._blob(method, id)
                 return BlobsGetResult(data=msgspec.json.decode(text), blob_type=blob_type)
             case RunsSubmitParams():
@@ -141,24 +147,19 @@ class MockServer:
     def _flow(self, method: Method, params: RunsSubmitParams) -> Any:
         """The document of a flow that is asked for as the server wants it."""
         id = params.flow_id
-        if not _BLOB_ID.fullmatch(id):
+        if not ID.fullmatch(id):
             raise RequestRefused(method, ErrorCode.INVALID_ID, f"`flowId`: `{id}` is not a flow id")
         if params.key is not None and params.detached:
             problem = "`key` is a step's own name for a sub-run: it takes no `detached`"
             raise RequestRefused(method, ErrorCode.INVALID_PARAMS, problem)
-        if params.max_concurrency == 0:
-            problem = "`maxConcurrency` is 0: it has to be at least 1"
-            raise RequestRefused(method, ErrorCode.INVALID_PARAMS, problem)
+        check_max_concurrency(method, params.max_concurrency)
         if id not in self.stored:
             hint = 'a test puts it there first: `context.sync.put_blob(flow, "flow")`'
             problem = f"no flow `{id}` in this MockContext; {hint}"
             raise RequestRefused(method, ErrorCode.NOT_FOUND, problem)
         document = msgspec.json.decode(self.stored[id][1])
-        try:
-            flow_id(document)
-        except InvalidFlow as wrong:
-            problem = f"blob `{id}` is no flow that can run: {wrong.problem} at `{wrong.at}`"
-            raise RequestRefused(method, ErrorCode.SERVER_ERROR, problem) from None
+        check_runs(method, id, document)
+        check_overrides(method, params.overrides, document)
         return document
 
 

@@ -1,0 +1,99 @@
+"""What can be told of a flow without a server: that the steps which it refers to are there, and its times are times."""
+
+import difflib
+import graphlib
+from collections.abc import Collection, Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from stepflow.protocol._canonical import Json, canonical
+from stepflow.protocol._durations import duration_seconds
+from stepflow.protocol._paths import Path, format_path
+from stepflow.protocol._values import Constant
+from stepflow.protocol.errors import InvalidFlow
+from stepflow.protocol.flow import Flow
+
+
+def check_flow(flow: Flow | Mapping[str, Constant] | str | bytes) -> None:
+    """Raise `InvalidFlow` for a flow that cannot run, as far as this can be told without a server.
+
+    Looked at are the shape of the document, the ids of its steps, the steps that they refer to, and the timeouts.
+    Only a server checks the rest: its schemas, patches, retries, misspelt keys and components.
+    """
+    document = canonical(flow)
+    check_span(document.get("timeout"), ("timeout",))
+    for place, step in enumerate(_steps(document)):
+        check_span(step.get("timeout"), ("steps", place, "timeout"))
+    check_references(document)
+
+
+def check_references(document: Mapping[str, Json]) -> None:
+    """Raise `InvalidFlow` where a canonical document refers to no step, or steps need each other."""
+    steps = _steps(document)
+    needs: dict[str, list[str]] = {}
+    for place, step in enumerate(steps):
+        if step["id"] in needs:
+            where = format_path(("steps", place, "id"))
+            raise InvalidFlow(where, f"there is another step `{step['id']}` already")
+        needs[step["id"]] = []
+    for place, step in enumerate(steps):
+        references = _references(step.get("input"), ("steps", place, "input"))
+        needs[step["id"]] = [known_step(at, needed, needs) for at, needed in references]
+    for at, needed in _references(document.get("output"), ("output",)):
+        known_step(at, needed, needs)
+    try:
+        graphlib.TopologicalSorter(needs).prepare()
+    except graphlib.CycleError as error:
+        way = " → ".join(f"`{id}`" for id in reversed(error.args[1]))
+        hint = "break the loop, or pass the value through the flow's input"
+        raise InvalidFlow("$.steps", f"dependency cycle: {way}", hint) from None
+
+
+def known_step(at: Path, id: str, steps: Collection[str]) -> str:
+    """Return the id of a step. Raises `InvalidFlow` when it is none of these."""
+    if id not in steps:
+        near = difflib.get_close_matches(id, steps, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else None
+        raise InvalidFlow(format_path(at), f"there is no step `{id}`", hint)
+    return id
+
+
+def check_span(span: Any, at: Path) -> None:
+    """Raise `InvalidFlow` for what stands where a span of time belongs, and is none."""
+    try:
+        if span is not None:
+            duration_seconds(span)
+    except ValueError as error:
+        raise InvalidFlow(format_path(at), str(error)) from None
+
+
+def written_span(span: str | float | timedelta | None, at: Path) -> Json:
+    """Return what a document says of a span of time. Raises `InvalidFlow`."""
+    check_span(span, at)
+    if not isinstance(span, timedelta):
+        return span
+    seconds = span.total_seconds()
+    return int(seconds) if seconds.is_integer() else seconds
+
+
+def _steps(document: Mapping[str, Json]) -> list[dict[str, Any]]:
+    match document.get("steps"):
+        case list() as steps:
+            return [step for step in steps if isinstance(step, dict)]
+        case _:
+            return []
+
+
+def _references(expression: Json, at: Path) -> Iterator[tuple[Path, str]]:
+    """Every step that a canonical expression refers to, with the place where it does."""
+    match expression:
+        case {"$literal": _} | {"$input": _}:
+            return
+        case {"$step": str(id)}:
+            yield at, id
+        case dict():
+            for key, member in expression.items():
+                yield from _references(member, (*at, key))
+        case list():
+            for place, element in enumerate(expression):
+                yield from _references(element, (*at, place))
