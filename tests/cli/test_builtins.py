@@ -69,7 +69,7 @@ def test_a_flow_cannot_read_the_configuration_that_it_runs_under(stepflow: Stepf
 
     assert ran("note.txt")[0] == 0
     for path, problem in {
-        "other.yaml": "it is the configuration of this server",
+        "other.yaml": "it is the configuration of a server",
         ".env": "what begins with a dot is not read",
     }.items():
         code, said = ran(path)

@@ -105,6 +105,12 @@ impl Misfit {
 }
 
 impl Misfit {
+    /// What is wrong, without the place.
+    #[must_use]
+    pub fn problem(&self) -> &str {
+        self.message.strip_prefix(&format!("`{}`: ", self.pointer)).unwrap_or(&self.message)
+    }
+
     /// The same without what stands in a secret: its place is that of the secret, and names of members are left out.
     pub(crate) fn without(self, secrets: &Secrets) -> Self {
         let mut here = secrets.clone();

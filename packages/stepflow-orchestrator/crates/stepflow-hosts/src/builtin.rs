@@ -85,8 +85,9 @@ pub struct BuiltinOptions {
     pub working_dir: PathBuf,
     /// Folders and files that may be read in any case; relative ones start at `working_dir`.
     pub allow_paths: Vec<PathBuf>,
-    /// The file with the server's configuration, which is not read unless `allow_paths` lists it.
-    pub config_file: Option<PathBuf>,
+    /// Files with configurations of servers, which are not read unless `allow_paths` lists them; relative ones start at
+    /// `working_dir`.
+    pub config_files: Vec<PathBuf>,
     /// How `/openai` reaches OpenAI.
     pub openai: OpenAiOptions,
     /// A program that calls `render_templates` when its only argument is `RENDER_TEMPLATES`; without it there are no

@@ -31,8 +31,7 @@ fn fixture_of(options: BuiltinOptions) -> Fixture {
     let working_dir = outer.path().join("work");
     fs::create_dir(&working_dir).unwrap();
     let (inbox, words) = inbox();
-    let config_file = options.config_file.as_ref().map(|file| working_dir.join(file));
-    let options = BuiltinOptions { working_dir, config_file, ..options };
+    let options = BuiltinOptions { working_dir, ..options };
     Fixture { host: BuiltinHost::new(options, inbox, Arc::new(MemoryBlobs::default())), words, outer }
 }
 
@@ -232,13 +231,15 @@ async fn a_link_inside_the_working_directory_is_followed() {
 
 #[tokio::test]
 async fn what_lies_in_the_working_directory_for_the_server_alone_is_not_read() {
-    let mut fixture =
-        fixture_of(BuiltinOptions { config_file: Some("server.yml".into()), ..BuiltinOptions::default() });
+    let mut fixture = fixture_of(BuiltinOptions {
+        config_files: vec!["server.yml".into(), "stepflow-config.yml".into()],
+        ..BuiltinOptions::default()
+    });
     let work = fixture.outer.path().join("work");
     for folder in [".stepflow", "a/.hidden/b"] {
         fs::create_dir_all(work.join(folder)).unwrap();
     }
-    for file in [".env", ".stepflow/state.db", "a/.hidden/b/c.txt", "server.yml"] {
+    for file in [".env", ".stepflow/state.db", "a/.hidden/b/c.txt", "server.yml", "stepflow-config.yml"] {
         fixture.file(file, "secret: 1");
     }
     for (link, target) in [("env.txt", ".env"), ("state", ".stepflow"), ("other.yml", "server.yml")] {
@@ -253,10 +254,11 @@ async fn what_lies_in_the_working_directory_for_the_server_alone_is_not_read() {
         ("a/../.env", "what begins with a dot is not read"),
         ("env.txt", "what begins with a dot is not read"),
         ("state/state.db", "what begins with a dot is not read"),
-        ("server.yml", "it is the configuration of this server"),
-        ("./a/../server.yml", "it is the configuration of this server"),
-        ("other.yml", "it is the configuration of this server"),
-        ("hard.yml", "it is the configuration of this server"),
+        ("stepflow-config.yml", "it is the configuration of a server"),
+        ("server.yml", "it is the configuration of a server"),
+        ("./a/../server.yml", "it is the configuration of a server"),
+        ("other.yml", "it is the configuration of a server"),
+        ("hard.yml", "it is the configuration of a server"),
     ] {
         let error = fixture.failure("/load_file", &format!(r#"{{"path":"{path}","format":"text"}}"#)).await;
         assert_eq!(error.kind, ErrorKind::InvalidInput, "{path}");
@@ -269,7 +271,7 @@ async fn what_lies_in_the_working_directory_for_the_server_alone_is_not_read() {
 async fn what_the_config_lists_is_read_whatever_its_name() {
     let options = BuiltinOptions {
         allow_paths: vec![".env".into(), ".data".into(), "server.yml".into()],
-        config_file: Some("server.yml".into()),
+        config_files: vec!["server.yml".into(), "stepflow-config.yml".into()],
         ..BuiltinOptions::default()
     };
     let mut fixture = fixture_of(options);

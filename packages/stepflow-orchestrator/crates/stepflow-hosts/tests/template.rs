@@ -207,3 +207,18 @@ async fn a_template_sees_nothing_of_the_template_before_it() {
         assert!(message.ends_with(&format!("`values` has no `{name}`")), "{message}");
     }
 }
+
+#[tokio::test]
+async fn integers_keep_their_digits_and_what_cannot_is_refused_with_its_place() {
+    let mut fixture = fixture();
+    for digits in ["18446744073709551616", "-9223372036854775809", "123456789012345678901234567890", "1.5", "0"] {
+        let values = json(&format!("{{\"x\":[{digits}]}}"));
+        let text = fixture.fill(input("{{ x[0] }} {{ x | tojson }}", values)).await;
+        assert_eq!(text, Value::string(&format!("{digits} [{digits}]")));
+    }
+    for digits in ["9".repeat(60), "1e999".to_owned()] {
+        let error = fixture.failure(input("-", json(&format!("{{\"a b\":[1,{digits}]}}")))).await;
+        assert_eq!(error.kind, ErrorKind::InvalidInput);
+        assert!(error.message.contains("`$.values[\"a b\"][1]`"), "{}", error.message);
+    }
+}

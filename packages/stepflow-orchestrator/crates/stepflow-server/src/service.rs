@@ -236,7 +236,7 @@ fn builtin_options(config: &Config, builtin: &Builtin) -> BuiltinOptions {
     BuiltinOptions {
         working_dir: config.folder.clone(),
         allow_paths: builtin.allow_paths.clone(),
-        config_file: config.path.clone(),
+        config_files: config.files(),
         openai: OpenAiOptions {
             api_key: set("OPENAI_API_KEY"),
             base_url: set("OPENAI_BASE_URL"),

@@ -119,8 +119,8 @@ fn refused(error: Error) -> RunsError {
     let more = misfits.total() - 1;
     let more = if more == 0 { String::new() } else { format!(", and {more} more") };
     let message = format!(
-        "INVALID_INPUT: the inputs do not fit the flow at `{path}`: expected {}, found {}{more}; no run was made",
-        misfit.expected, misfit.found
+        "INVALID_INPUT: the inputs do not fit the flow at `{path}`: {}{more}; no run was made",
+        misfit.problem()
     );
     RunsError::InvalidInput { message, path }
 }

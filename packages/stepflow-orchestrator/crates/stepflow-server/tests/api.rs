@@ -394,3 +394,17 @@ async fn a_refusal_repeats_no_more_than_the_beginning_of_what_was_sent() {
     let (_, answer) = call(&api, Method::GET, &format!("/health?{}=1", "x".repeat(5000)), "").await;
     assert!(answer["message"].as_str().unwrap().len() < 500, "{answer}");
 }
+
+#[tokio::test]
+async fn a_misfit_says_what_its_schema_asks_for() {
+    let api = api();
+    for (schema, words) in [
+        (json!({"type": "integer", "minimum": 5}), "the value is less than the minimum of 5"),
+        (json!({"enum": [1, 2]}), "expected one of [1,2], found number"),
+        (json!({"type": "string"}), "expected string, found number"),
+    ] {
+        let flow = json!({"schemas": {"properties": {"input": {"properties": {"n": schema}}}}, "output": 1});
+        let (_, answer) = post(&api, "/runs", json!({"flow": flow, "input": [{"n": 3}]})).await;
+        assert_eq!(answer["details"], json!([{"path": "/input/0/n", "message": words}]));
+    }
+}

@@ -8,6 +8,7 @@
 mod fill;
 mod renderers;
 mod serve;
+mod values;
 
 use std::sync::Arc;
 

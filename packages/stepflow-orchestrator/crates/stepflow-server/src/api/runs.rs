@@ -208,8 +208,7 @@ fn refused(error: stepflow_engine::Error) -> Error {
     };
     let detail = |found: ItemMisfit| {
         let root = found.item.map_or_else(|| "/variables".to_owned(), |item| format!("/input/{item}"));
-        let message = format!("expected {}, found {}", found.misfit.expected, found.misfit.found);
-        Detail { path: root + &found.misfit.pointer, message }
+        Detail { path: root + &found.misfit.pointer, message: found.misfit.problem().to_owned() }
     };
     Error::invalid_input(misfits.map(detail))
 }

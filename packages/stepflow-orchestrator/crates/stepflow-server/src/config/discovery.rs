@@ -8,7 +8,8 @@ use crate::exit::{Failure, reason};
 use crate::stderr::{Paint, line};
 
 /// The names under which it is looked for.
-const NAMES: [&str; 4] = ["stepflow-config.yml", "stepflow-config.yaml", "stepflow_config.yml", "stepflow_config.yaml"];
+pub const NAMES: [&str; 4] =
+    ["stepflow-config.yml", "stepflow-config.yaml", "stepflow_config.yml", "stepflow_config.yaml"];
 
 /// The components that are served without a configuration, when they lie beside the flow.
 const COMPONENTS: &str = "components.py";

@@ -293,6 +293,12 @@ impl Config {
         Some(part(file).render(&file.source, stderr::color()))
     }
 
+    /// Files that are configurations: the one that was read, and those that would be found in the working directory.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.path.iter().cloned().chain(discovery::NAMES.iter().map(|name| self.folder.join(name))).collect()
+    }
+
     /// Where each path leads, without what is there.
     ///
     /// # Errors

@@ -79,7 +79,12 @@ impl Read {
         match text(node, "type")?.as_str() {
             "builtin" => {
                 let openai_base_urls = self.openai_base_urls(name, node);
-                let allow_paths = texts(node, "allowPaths").into_iter().flatten().map(PathBuf::from).collect();
+                let allow_paths = texts(node, "allowPaths")
+                    .into_iter()
+                    .flatten()
+                    .filter(|path| !path.is_empty())
+                    .map(PathBuf::from)
+                    .collect();
                 Some(Plugin::Builtin(Builtin { allow_paths, openai_base_urls }))
             }
             "stepflow" => {

@@ -12,6 +12,9 @@ pub enum Unfilled {
     /// The braces do not hold a name.
     #[error("`${{{0}}}` names no environment variable")]
     NoName(String),
+    /// A default holds a variable: defaults are taken as they are.
+    #[error("the default of `{0}` holds `${{`; a default is a plain text")]
+    Nested(String),
     /// The braces are not closed.
     #[error("`${{` has no closing `}}`")]
     Open,
@@ -55,6 +58,9 @@ fn value(inside: &str, environment: Environment<'_>) -> Result<String, Unfilled>
     if name.is_empty() || !is_name(name) {
         return Err(Unfilled::NoName(inside.to_owned()));
     }
+    if default.is_some_and(|default| default.contains("${")) {
+        return Err(Unfilled::Nested(name.to_owned()));
+    }
     // As in a shell, a variable that is set to nothing takes the default.
     let set = environment(name).filter(|value| default.is_none() || !value.is_empty());
     set.or_else(|| default.map(str::to_owned)).ok_or_else(|| Unfilled::NotSet(name.to_owned()))
@@ -70,6 +76,12 @@ mod tests {
             "EMPTY" => Some(String::new()),
             _ => None,
         })
+    }
+
+    #[test]
+    fn a_default_is_a_plain_text() {
+        assert_eq!(filled("${NONE:-${WORD}}"), Err(Unfilled::Nested("NONE".to_owned())));
+        assert_eq!(filled("${WORD:-a${NONE}b}"), Err(Unfilled::Nested("WORD".to_owned())));
     }
 
     #[test]

@@ -35,9 +35,9 @@ pub(super) fn open(path: &Path, options: &BuiltinOptions) -> Result<(File, PathB
         return Err(invalid(path, "it is not a file"));
     }
     // By what it is, because the same file may have several names, and a name several spellings.
-    let config = options.config_file.as_deref().and_then(|file| file.metadata().ok());
-    if !is_listed && config.is_some_and(|config| (config.dev(), config.ino()) == (found.dev(), found.ino())) {
-        return Err(invalid(path, &format!("it is the configuration of this server: {}", list("it"))));
+    let mut configs = options.config_files.iter().filter_map(|file| options.working_dir.join(file).metadata().ok());
+    if !is_listed && configs.any(|config| (config.dev(), config.ino()) == (found.dev(), found.ino())) {
+        return Err(invalid(path, &format!("it is the configuration of a server: {}", list("it"))));
     }
     Ok((file, real))
 }

@@ -4,10 +4,9 @@ use std::io::{self, Write};
 
 use minijinja::{Environment, Error, UndefinedBehavior};
 use serde::Deserialize;
-use serde_json::Value as Json;
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
-use super::{MAX_TEXT, MIB, Reply};
+use super::{MAX_TEXT, MIB, Reply, values};
 
 /// The work that a template may cause, in steps of its engine.
 const FUEL: u64 = 10_000_000;
@@ -18,17 +17,18 @@ const QUOTED: usize = 300;
 #[derive(Deserialize)]
 struct Input {
     template: String,
-    values: serde_json::Map<String, Json>,
+    values: Value,
 }
 
 /// The step's output for its input, both as JSON.
 pub(super) fn fill(input: &[u8]) -> Reply {
     let input: Input = serde_json::from_slice(input)
         .map_err(|error| FlowError::new(ErrorKind::InvalidInput, format!("the input does not fit: {error}")))?;
+    let values = values::of(&input.values)?;
     let mut text = Text::default();
     let filled = environment()
         .template_from_str(&input.template)
-        .and_then(|template| template.render_captured_to(&input.values, &mut text).map(drop));
+        .and_then(|template| template.render_captured_to(values, &mut text).map(drop));
     match filled {
         // Before the engine's own words: it only knows that it could not write.
         _ if text.is_too_long => Err(too_long()),

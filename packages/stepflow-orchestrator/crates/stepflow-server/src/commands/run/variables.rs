@@ -90,9 +90,17 @@ fn value_of(plan: &Plan, name: &str, text: &str) -> Result<Value, String> {
     match Value::parse(text) {
         Ok(json) if fits(plan, name, &json) || !fits(plan, name, &itself) => Ok(json),
         Ok(_) | Err(ValueError::NotJson(_)) => Ok(itself),
+        // Only a text can be meant where no array or object is taken.
+        Err(_) if takes_text_alone(plan, name) => Ok(itself),
         Err(_) if !plan.variable_secrets().field(name).is_none() => Err("its value is refused".to_owned()),
         Err(problem) => Err(format!("its value is refused: {problem}")),
     }
+}
+
+/// Whether of what this text may begin, the declaration takes texts alone.
+fn takes_text_alone(plan: &Plan, name: &str) -> bool {
+    let takes = |kind| plan.variables().get(name).is_some_and(|variable| variable.takes(kind));
+    takes("string") && !takes("object") && !takes("array")
 }
 
 /// Whether the flow's declaration of this variable takes the value.
@@ -101,7 +109,9 @@ fn fits(plan: &Plan, name: &str, value: &Value) -> bool {
     let Err(misfits) = plan.check_variables(&Value::object([(name, value.clone())])) else { return true };
     // Others are of variables that are not given here.
     !misfits.iter().any(|misfit| {
-        misfit.pointer.strip_prefix(&pointer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        // A number that no computer can hold has no place.
+        let place = misfit.pointer.strip_prefix(&pointer);
+        misfit.pointer.is_empty() || place.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     })
 }
 
