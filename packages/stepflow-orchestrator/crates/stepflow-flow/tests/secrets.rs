@@ -235,6 +235,17 @@ fn texts_do_not_quote_secrets() {
         (r#""a'b\nc\u00e9\ud83d\udd11""#, r"'a\'b\nc\xe9\U0001f511'", "'[REDACTED]'"),
         (r#""a'b\nc\u00e9\ud83d\udd11""#, r#""a'b\nc\u00e9\ud83d\udd11""#, r#""[REDACTED]""#),
         (r#""a\"b\\c""#, r#"{\"k\": \"a\\\"b\\\\c\"}"#, r#"{\"k\": \"[REDACTED]\"}"#),
+        (r#""é\"/\\""#, r#"b'\xc3\xa9"/\\' and b'\xc3\xa9"/\\'"#, "b'[REDACTED]' and b'[REDACTED]'"),
+        (r#""it's \"é\"\n""#, r#""'it\\'s \"é\"\\n'""#, r#""'[REDACTED]'""#),
+        (r#""it's \"é\"\n""#, r#""'it\\'s \"\u00e9\"\\n'""#, r#""'[REDACTED]'""#),
+        (r#""it's \"é\"\n""#, r#"'\'it\\\'s "é"\\n\''"#, r#"'\'[REDACTED]\''"#),
+        (r#""it's \"é\"\n""#, r#"{"e": "b'it\\'s \"\\xc3\\xa9\"\\n'"}"#, r#"{"e": "b'[REDACTED]'"}"#),
+        (
+            r#"{"a":{"b":["S123",{"KeyIsSecretToo99":1}]}}"#,
+            "{'KeyIsSecretToo99': 1} in b",
+            "{'[REDACTED]': [REDACTED]} in b",
+        ),
+        (r#"{"seventy":"S123"}"#, "seventy: S123", "seventy: [REDACTED]"),
         (r#""p/q w+r""#, "?a=p%2Fq%20w%2Br&b=p%2Fq+w%2Br&c=p/q%20w%2Br", "?a=[REDACTED]&b=[REDACTED]&c=[REDACTED]"),
         (r#""-----BEGIN-----\nMIIEvQIBADANBg\nEND""#, "line 2: MIIEvQIBADANBg", "line 2: [REDACTED]"),
     ];

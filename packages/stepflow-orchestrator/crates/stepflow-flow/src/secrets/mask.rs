@@ -14,6 +14,10 @@ const LONG: usize = 4;
 /// From this length on a line of a secret is hidden by itself: tracebacks quote keys and certificates by line.
 const LONG_LINE: usize = 8;
 
+/// From this length on the name of a member inside a secret is hidden. Shorter ones are words that say what stands
+/// there: `id`, `name`, `token`.
+const LONG_NAME: usize = 8;
+
 /// The texts that must not be shown. Made of values and their secrets.
 #[derive(Debug, Clone, Default)]
 pub struct Mask {
@@ -29,7 +33,7 @@ impl Mask {
         match value.kind() {
             Kind::Object => {
                 for (key, member) in value.members() {
-                    if secrets.hides_names() {
+                    if secrets.hides_names() || secrets.is_all() && key.len() >= LONG_NAME {
                         self.hide(&key);
                     }
                     self.add(&secrets.field(&key), &member);

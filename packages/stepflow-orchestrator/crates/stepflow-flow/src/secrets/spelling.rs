@@ -1,29 +1,31 @@
 //! A text as it may stand in another one: an error quotes what it was given as JSON, as `repr` or in a URL.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use stepflow_protocol::Value;
 
-/// The text, and each way of writing it that differs.
-pub(super) fn all(text: &str) -> Vec<String> {
+/// The text, and each way of writing it that differs. What is quoted may be quoted once more, as an exception does with
+/// the body of an answer or the message of another.
+pub(super) fn all(text: &str) -> BTreeSet<String> {
+    let once = quoted(text);
+    let mut found: BTreeSet<String> = once.iter().flat_map(|quoted_once| quoted(quoted_once)).collect();
+    found.extend(once);
+    found.extend([text.to_owned(), percent_encoded(text, "/"), percent_encoded(text, "")]);
+    found.insert(percent_encoded(text, "").replace("%20", "+"));
+    found
+}
+
+/// What stands between the quotes where languages write a text so.
+fn quoted(text: &str) -> BTreeSet<String> {
     let json = Value::string(text);
     let json = unquoted(json.as_str());
+    let json = [json.replace('/', "\\/"), json.to_owned()];
+    let json = json.into_iter().flat_map(|json| [spelled(&json, is_foreign, json_escape), json]);
     let escaped = text.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
     let repr = spelled(&escaped, is_unprintable, python_escape);
-    let mut found = vec![text.to_owned(), percent_encoded(text, "/"), percent_encoded(text, "")];
-    found.push(percent_encoded(text, "").replace("%20", "+"));
-    for repr in [repr.replace('\'', "\\'"), repr] {
-        found.extend([spelled(&repr, is_foreign, python_escape), repr]);
-    }
-    for json in [json.replace('/', "\\/"), json.to_owned()] {
-        for json in [spelled(&json, is_foreign, json_escape), json] {
-            // Put into JSON or `repr` once more, as an exception does with the body of an answer.
-            found.extend([json.replace('\\', "\\\\").replace('"', "\\\""), json.replace('\\', "\\\\"), json]);
-        }
-    }
-    found.sort_unstable();
-    found.dedup();
-    found
+    let repr = [spelled(&repr, is_foreign, python_escape), repr, bytes_repr(&escaped)];
+    json.chain(repr.into_iter().flat_map(|repr| [repr.replace('\'', "\\'"), repr])).collect()
 }
 
 /// What stands between the quotes of a JSON string; another value as it is.
@@ -33,6 +35,15 @@ pub(super) fn unquoted(json: &str) -> &str {
 
 fn spelled(text: &str, special: impl Fn(char) -> bool, escape: impl Fn(char) -> String) -> String {
     text.chars().map(|c| if special(c) { escape(c) } else { c.to_string() }).collect()
+}
+
+/// Of the bytes of a text: `caf\xc3\xa9`.
+fn bytes_repr(escaped: &str) -> String {
+    spelled(
+        escaped,
+        |character| character.is_control() || is_foreign(character),
+        |character| character.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("\\x{byte:02x}")).collect(),
+    )
 }
 
 /// Whether `repr` escapes it: control characters, spaces of other kinds, what has no form.
