@@ -1,5 +1,6 @@
 """`stepflow test`: cases of flows and of conformance files."""
 
+import re
 from xml.etree import ElementTree
 
 from tests.cli.conftest import Stepflow
@@ -107,3 +108,48 @@ def test_a_mock_without_an_answer_is_shown_at_its_place(stepflow: Stepflow) -> N
     assert ended.code == 1
     assert "otput" in ended.stdout
     assert "{output: …}" in ended.stdout
+
+
+SECRET_FLOW = """\
+schemas:
+  properties:
+    input: {properties: {key: {is_secret: true}, pin: {type: integer, is_secret: true}}}
+    variables: {properties: {token: {type: string, is_secret: true, default: SuperSecretToken}}}
+steps:
+- {id: s, component: /x/ask, input: {$input: $.key}}
+output:
+  pin: {$input: $.pin}
+  list: [{$input: $.key}, {$variable: token}]
+  said: {$step: s}
+test:
+  cases:
+  - name: a value
+    input: {key: SuperSecretValue42, pin: 7012}
+    mocks: {/x/ask: {output: 'you said "SuperSecretValue42"'}}
+    output: {outcome: success, result: {pin: 7013, list: [SuperSecretValue43, x], said: no}}
+  - name: an error
+    input: {key: SuperSecretValue42, pin: 7012}
+    mocks: {/x/ask: {error: no SuperSecretValue42}}
+    expectSteps: {s: {error: {message: SuperSecretValue42}}}
+  - name: an error where a value came
+    input: {key: [{SuperSecretName: SuperSecretValue42}], pin: 7012}
+    mocks: {/x/ask: {output: 1}}
+    output: {outcome: failed, error: {message: SuperSecretName}}
+  - name: nothing
+    input: {key: SuperSecretValue42, pin: 7012}
+    mocks: {/x/ask: {output: 1}}
+"""
+
+
+def test_no_report_tells_what_the_flow_marks_as_secret(stepflow: Stepflow) -> None:
+    stepflow.write(flow_yaml=SECRET_FLOW)
+    ended = stepflow("test", "flow.yaml", "--junit", "report.xml")
+    report = (stepflow.folder / "report.xml").read_text(encoding="utf-8")
+    assert ended.code == 1, ended.stderr
+    assert "4 cases: 4 failed" in ended.stdout
+    for told in (ended.stdout, ended.stderr, report):
+        assert not re.search(r"SuperSecret(Value|Token|Name)|701[23]", told), told
+    hidden = "expected  [REDACTED]\n      found     another value, [REDACTED] too\n"
+    assert f"$.result.pin\n      {hidden}" in ended.stdout
+    assert f"$.result.list[0]\n      {hidden}" in ended.stdout
+    assert 'found     "you said \\"[REDACTED]\\""' in ended.stdout

@@ -17,7 +17,7 @@ use crate::overrides::Overrides;
 use crate::path::Path;
 use crate::retry::OnError;
 use crate::schema::{Misfit, Schema};
-use crate::secrets::{Secrets, Sources};
+use crate::secrets::{Mask, Secrets, Sources};
 use crate::variables::Variables;
 
 /// A flow that is ready to run.
@@ -169,6 +169,15 @@ impl Plan {
     #[must_use]
     pub fn variable_secrets(&self) -> &Secrets {
         &self.secrets.variables
+    }
+
+    /// Hides the secrets of a run's variables: of those that were given, and of the declared defaults.
+    pub fn hide_variables(&self, given: Option<&Value>, mask: &mut Mask) {
+        let secrets = self.variable_secrets();
+        given.iter().for_each(|given| mask.add(secrets, given));
+        for (name, variable) in self.variables.iter().filter(|(_, variable)| variable.is_secret) {
+            variable.default.iter().for_each(|default| mask.add(&secrets.field(name), default));
+        }
     }
 
     /// The secrets in an item's output: what it takes from those of the input and the variables without a component in

@@ -60,6 +60,12 @@ impl Secrets {
         whole.map(Self::of_document).unwrap_or_default()
     }
 
+    /// These, in the member of this name.
+    #[must_use]
+    pub fn in_member(self, name: &str) -> Self {
+        if self.is_none() { self } else { Self(Tree::Members([(name.to_owned(), self)].into())) }
+    }
+
     fn of_document(schema: Json) -> Self {
         schema::Marked::of(&schema).map_or_else(Self::none, |marked| Self(Tree::Marked(marked)))
     }

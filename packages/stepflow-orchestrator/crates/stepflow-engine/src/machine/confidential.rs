@@ -65,13 +65,7 @@ impl Hidden<'_, '_> {
             let Some(run) = state.runs.get(&id) else { break };
             if let Some(plan) = plan_of(self.given.world, state, id) {
                 self.add(plan.input_secrets(), &ValueRef::Item(id, item));
-                let secrets = plan.variable_secrets();
-                if let Some(variables) = &run.variables {
-                    self.mask.add(secrets, variables);
-                }
-                for (name, variable) in plan.variables().iter().filter(|(_, variable)| variable.is_secret) {
-                    variable.default.iter().for_each(|default| self.mask.add(&secrets.field(name), default));
-                }
+                plan.hide_variables(run.variables.as_ref(), &mut self.mask);
             }
             if let Some(around) = run.parent {
                 self.add_step(state, around, state.step(around).and_then(|step| step.input.as_ref()));

@@ -1,7 +1,10 @@
-//! What differs between the value that a case expects and the one that came, place by place.
+//! What differs between the value that a case expects and the one that came, place by place. Reports are read by more
+//! people than secrets: what the flow marks is compared, and not told.
 
-use stepflow_flow::Path;
+use stepflow_flow::{Mask, Path, REDACTED, Secrets};
 use stepflow_protocol::{Kind, Value};
+
+use super::suite::Case;
 
 /// How two values are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +16,7 @@ pub enum Match {
     Subset,
 }
 
-/// A place in which two values differ.
+/// A place in which two values differ, as it may be shown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
     pub path: String,
@@ -21,72 +24,150 @@ pub struct Difference {
     pub found: String,
 }
 
+/// Where a value stands, and what of it is secret.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    path: Path,
+    secrets: Secrets,
+}
+
+/// The differences of a case.
+#[derive(Debug, Default)]
+pub struct Comparison {
+    mask: Mask,
+    found: Vec<Difference>,
+}
+
 /// A value in an error is cut after this many characters.
 const SHOWN: usize = 400;
 
-/// All places in which `found` is not what is expected.
-pub fn differences(expected: &Value, found: &Value, how: Match, path: &Path, into: &mut Vec<Difference>) {
-    match (expected.kind(), found.kind()) {
-        (Kind::Object, Kind::Object) => objects(expected, found, how, path, into),
-        (Kind::Array, Kind::Array) => arrays(expected, found, how, path, into),
-        _ if expected.canonical() == found.canonical() => {}
-        _ => into.push(difference(path, shown(expected), shown(found))),
+/// What stands for what is not there.
+const NOTHING: &str = "nothing";
+
+impl Place {
+    /// The same place of a value with these secrets.
+    pub fn hiding(self, secrets: &Secrets) -> Self {
+        Self { secrets: secrets.clone(), ..self }
+    }
+
+    pub fn field(&self, name: &str) -> Self {
+        Self { path: self.path.clone().field(name), secrets: self.secrets.field(name) }
+    }
+
+    pub fn index(&self, index: usize) -> Self {
+        Self { path: self.path.clone().index(index), secrets: self.secrets.element(index) }
     }
 }
 
-fn objects(expected: &Value, found: &Value, how: Match, path: &Path, into: &mut Vec<Difference>) {
-    let before = into.len();
-    let (wanted, there) = (expected.members(), found.members());
-    for (key, member) in &wanted {
-        let path = path.clone().field(key);
-        match there.iter().find(|(name, _)| name == key) {
-            _ if how == Match::Subset && key == "backtrace" => {}
-            None => into.push(difference(&path, shown(member), "nothing".to_owned())),
-            Some((_, value)) if how == Match::Subset && is_run_id(key, member, value) => {}
-            Some((_, value)) => differences(member, value, how, &path, into),
+impl Comparison {
+    /// Of what came of this case. Its secrets are not told in any text, wherever they have got to.
+    pub fn of(case: &Case) -> Self {
+        let mut mask = Mask::default();
+        if let Some(plan) = &case.subject.plan {
+            case.inputs.iter().for_each(|input| mask.add(plan.input_secrets(), input));
+            plan.hide_variables(case.variables.as_ref(), &mut mask);
+        }
+        Self { mask, found: Vec::new() }
+    }
+
+    /// The text as it may be shown.
+    pub fn text(&self, text: &str) -> String {
+        let text = self.mask.text(text);
+        match text.char_indices().nth(SHOWN) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
         }
     }
-    if how == Match::Subset {
-        return;
+
+    /// The value as it may be shown.
+    pub fn value(&self, value: &Value, secrets: &Secrets) -> String {
+        self.text(secrets.redact(value).as_str())
     }
-    for (key, value) in &there {
-        if !wanted.iter().any(|(name, _)| name == key) {
-            into.push(difference(&path.clone().field(key), "nothing".to_owned(), shown(value)));
+
+    /// Adds a difference in words.
+    pub fn add(&mut self, place: &Place, expected: &str, found: &str) {
+        let (expected, found) = (self.text(expected), self.text(found));
+        self.found.push(Difference { path: self.mask.text(&place.path.to_string()), expected, found });
+    }
+
+    /// All that was found.
+    pub fn finish(self) -> Vec<Difference> {
+        self.found
+    }
+
+    /// Adds all places in which `found` is not what is expected.
+    pub fn compare(&mut self, expected: &Value, found: &Value, how: Match, place: &Place) {
+        if place.secrets.is_all() {
+            if !matches(expected, found, how) {
+                self.add(place, REDACTED, &format!("another value, {REDACTED} too"));
+            }
+            return;
+        }
+        match (expected.kind(), found.kind()) {
+            (Kind::Object, Kind::Object) => self.objects(expected, found, how, place),
+            (Kind::Array, Kind::Array) => self.arrays(expected, found, how, place),
+            _ if expected.canonical() == found.canonical() => {}
+            _ => self.values(place, Some(expected), Some(found)),
         }
     }
-    let keys = |members: &[(String, Value)]| members.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
-    if into.len() == before && keys(&wanted) != keys(&there) {
-        let list = |members: &[(String, Value)]| format!("members in the order {}", keys(members).join(", "));
-        into.push(difference(path, list(&wanted), list(&there)));
+
+    fn objects(&mut self, expected: &Value, found: &Value, how: Match, place: &Place) {
+        let before = self.found.len();
+        let (wanted, there) = (expected.members(), found.members());
+        for (key, member) in &wanted {
+            let place = place.field(key);
+            match there.iter().find(|(name, _)| name == key) {
+                _ if how == Match::Subset && key == "backtrace" => {}
+                None => self.values(&place, Some(member), None),
+                Some((_, value)) if how == Match::Subset && is_run_id(key, member, value) => {}
+                Some((_, value)) => self.compare(member, value, how, &place),
+            }
+        }
+        if how == Match::Subset {
+            return;
+        }
+        for (key, value) in &there {
+            if !wanted.iter().any(|(name, _)| name == key) {
+                self.values(&place.field(key), None, Some(value));
+            }
+        }
+        let keys = |members: &[(String, Value)]| members.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+        if self.found.len() == before && keys(&wanted) != keys(&there) {
+            let list = |members: &[(String, Value)]| format!("members in the order {}", keys(members).join(", "));
+            self.add(place, &list(&wanted), &list(&there));
+        }
+    }
+
+    fn arrays(&mut self, expected: &Value, found: &Value, how: Match, place: &Place) {
+        let (wanted, there) = (expected.elements(), found.elements());
+        for (index, (element, value)) in wanted.iter().zip(&there).enumerate() {
+            self.compare(element, value, how, &place.index(index));
+        }
+        if wanted.len() != there.len() {
+            let count =
+                |elements: &[Value], of: &Value| format!("{} elements: {}", elements.len(), place.secrets.redact(of));
+            self.add(place, &count(&wanted, expected), &count(&there, found));
+        }
+    }
+
+    /// Adds two values that differ, of which one may be missing.
+    pub fn values(&mut self, place: &Place, expected: Option<&Value>, found: Option<&Value>) {
+        let told = |value: Option<&Value>| {
+            value.map_or_else(|| NOTHING.to_owned(), |value| place.secrets.redact(value).as_str().to_owned())
+        };
+        self.add(place, &told(expected), &told(found));
     }
 }
 
-fn arrays(expected: &Value, found: &Value, how: Match, path: &Path, into: &mut Vec<Difference>) {
-    let (wanted, there) = (expected.elements(), found.elements());
-    for (index, (element, value)) in wanted.iter().zip(&there).enumerate() {
-        differences(element, value, how, &path.clone().index(index), into);
-    }
-    if wanted.len() != there.len() {
-        let count = |elements: &[Value], of: &Value| format!("{} elements: {}", elements.len(), shown(of));
-        into.push(difference(path, count(&wanted, expected), count(&there, found)));
-    }
+/// Whether the value is as expected.
+pub fn matches(expected: &Value, found: &Value, how: Match) -> bool {
+    let mut comparison = Comparison::default();
+    comparison.compare(expected, found, how, &Place::default());
+    comparison.found.is_empty()
 }
 
 fn is_run_id(key: &str, expected: &Value, found: &Value) -> bool {
     key == "run_id" && expected.kind() == Kind::String && found.kind() == Kind::String
-}
-
-/// A difference in words.
-pub fn difference(path: &Path, expected: String, found: String) -> Difference {
-    Difference { path: path.to_string(), expected, found }
-}
-
-fn shown(value: &Value) -> String {
-    let text = value.as_str();
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -94,10 +175,10 @@ mod tests {
     use super::*;
 
     fn paths(expected: &str, found: &str, how: Match) -> Vec<String> {
-        let mut into = Vec::new();
+        let mut comparison = Comparison::default();
         let value = |text: &str| Value::parse(text).unwrap();
-        differences(&value(expected), &value(found), how, &Path::root(), &mut into);
-        into.into_iter().map(|difference| difference.path).collect()
+        comparison.compare(&value(expected), &value(found), how, &Place::default());
+        comparison.finish().into_iter().map(|difference| difference.path).collect()
     }
 
     #[test]

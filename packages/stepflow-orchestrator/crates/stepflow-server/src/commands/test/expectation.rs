@@ -1,72 +1,90 @@
 //! Whether what came of a case is what it expects.
 
 use stepflow_engine::ItemMisfit;
-use stepflow_flow::{Diagnostic, Level, Path};
+use stepflow_flow::{Diagnostic, Level, Secrets};
 use stepflow_protocol::{FlowError, FlowResult, Kind, Value};
 use stepflow_store::StepRow;
 
 use super::bench::{ItemRun, Observed};
-use super::compare::{Difference, Match, difference, differences};
+use super::compare::{Comparison, Match, Place, matches};
 use super::report::{Problem, Verdict};
 use super::suite::{Case, Expected, Subject};
 
 /// Compares.
 pub fn judge(case: &Case, observed: &Observed) -> Verdict {
+    let mut comparison = Comparison::of(case);
+    let secrets = case.subject.plan.as_ref().map(|plan| plan.output_secrets().clone()).unwrap_or_default();
     if let Observed::Stuck(why) = observed {
-        return Verdict::Failed(Problem::Text(why.clone()));
+        return Verdict::Failed(Problem::Text(comparison.text(why)));
     }
-    let mut found = Vec::new();
     match &case.expected {
         Expected::Partial { output: None, steps: None, .. } => {
-            return Verdict::Failed(Problem::Unexpected(outcomes(observed, "result")));
+            let secrets = secrets.in_member("result");
+            let shown = outcomes(observed, "result").iter().map(|value| comparison.value(value, &secrets)).collect();
+            return Verdict::Failed(Problem::Unexpected(shown));
         }
-        Expected::Partial { output, steps, .. } => partial(output.as_ref(), steps.as_ref(), observed, &mut found),
+        Expected::Partial { output, steps, .. } => {
+            partial(output.as_ref(), steps.as_ref(), observed, secrets, &mut comparison);
+        }
         Expected::Exact { items, batch, diagnostics } => {
-            exact(items, *batch, observed, &mut found);
-            found.extend(diagnosed(diagnostics.as_ref(), &case.subject, observed));
+            exact(items, *batch, observed, &secrets, &mut comparison);
+            diagnosed(diagnostics.as_ref(), &case.subject, observed, &mut comparison);
         }
     }
+    let found = comparison.finish();
     if found.is_empty() { Verdict::Passed } else { Verdict::Failed(Problem::Differences(found)) }
 }
 
-fn partial(output: Option<&Value>, steps: Option<&Value>, observed: &Observed, found: &mut Vec<Difference>) {
+fn partial(
+    output: Option<&Value>,
+    steps: Option<&Value>,
+    observed: &Observed,
+    secrets: Secrets,
+    comparison: &mut Comparison,
+) {
     let actual = outcomes(observed, "result");
     if let (Some(expected), Some(actual)) = (output, actual.first()) {
-        differences(&with_kind(expected), actual, Match::Subset, &Path::root(), found);
+        let place = Place::default().hiding(&secrets.in_member("result"));
+        comparison.compare(&with_kind(expected), actual, Match::Subset, &place);
     }
     if let (Some(expected), Observed::Ran(items)) = (steps, observed) {
         for item in items {
-            compare_steps(expected, item, &Path::root().field("expectSteps"), found);
+            compare_steps(expected, item, &Place::default().field("expectSteps"), comparison);
         }
     }
 }
 
-fn exact(items: &[Value], batch: bool, observed: &Observed, found: &mut Vec<Difference>) {
+fn exact(items: &[Value], batch: bool, observed: &Observed, secrets: &Secrets, comparison: &mut Comparison) {
     let actual = outcomes(observed, "output");
+    let outputs = secrets.clone().in_member("output");
     if items.len() != actual.len() {
-        let count = |items: &[Value]| format!("{} items: {}", items.len(), Value::array(items.iter().cloned()));
-        return found.push(difference(&Path::root(), count(items), count(&actual)));
+        let shown = |items: &[Value]| Value::array(items.iter().map(|item| outputs.redact(item)));
+        let count = |items: &[Value]| format!("{} items: {}", items.len(), shown(items));
+        return comparison.add(&Place::default(), &count(items), &count(&actual));
     }
     for (index, (expected, actual)) in items.iter().zip(&actual).enumerate() {
-        let path = if batch { Path::root().index(index) } else { Path::root() };
+        let place = if batch { Place::default().index(index) } else { Place::default() };
         // A case that expects nothing but diagnostics says so by leaving the outcome out.
         let Some(outcome) = expected.field("outcome") else { continue };
         let actual_outcome = actual.field("outcome").unwrap_or_else(Value::null);
-        differences(&outcome, &actual_outcome, Match::Exact, &path.clone().field("outcome"), found);
-        for (key, how) in [("output", Match::Exact), ("error", Match::Subset)] {
-            let (Some(expected), path) = (with_kind(expected).field(key), path.clone().field(key)) else { continue };
+        comparison.compare(&outcome, &actual_outcome, Match::Exact, &place.field("outcome"));
+        let parts = [("output", Match::Exact, secrets), ("error", Match::Subset, &Secrets::none())];
+        for (key, how, secrets) in parts {
+            let (Some(expected), place) = (with_kind(expected).field(key), place.field(key).hiding(secrets)) else {
+                continue;
+            };
             match actual.field(key) {
-                Some(actual) => differences(&expected, &actual, how, &path, found),
-                None => found.push(difference(&path, expected.to_string(), actual.to_string())),
+                Some(actual) => comparison.compare(&expected, &actual, how, &place),
+                None => comparison.add(&place, secrets.redact(&expected).as_str(), outputs.redact(actual).as_str()),
             }
         }
         let Observed::Ran(runs) = observed else { continue };
         if let Some(wanted) = expected.field("status") {
             let status = Value::from_serialize(&runs[index].status).unwrap_or_else(|_| Value::null());
-            differences(&wanted, &status, Match::Exact, &path.clone().field("status"), found);
+            comparison.compare(&wanted, &status, Match::Exact, &place.field("status"));
         }
         if let Some(steps) = expected.field("steps") {
-            compare_steps(&steps, &runs[index], &path.field("steps"), found);
+            compare_steps(&steps, &runs[index], &place.field("steps"), comparison);
         }
     }
 }
@@ -126,10 +144,10 @@ fn with_kind(expected: &Value) -> Value {
 }
 
 /// `null` stands for a step that never ran.
-fn compare_steps(expected: &Value, item: &ItemRun, path: &Path, found: &mut Vec<Difference>) {
+fn compare_steps(expected: &Value, item: &ItemRun, place: &Place, comparison: &mut Comparison) {
     for (id, wanted) in expected.members() {
         let step = item.steps.iter().find(|row| row.step_id == id).map_or_else(Value::null, row);
-        differences(&wanted, &step, Match::Subset, &path.clone().field(id), found);
+        comparison.compare(&wanted, &step, Match::Subset, &place.field(&id));
     }
 }
 
@@ -141,37 +159,30 @@ fn row(step: &StepRow) -> Value {
 }
 
 /// Every expected diagnostic has to be there, and no other that is more than a warning.
-fn diagnosed(expected: Option<&Value>, subject: &Subject, observed: &Observed) -> Vec<Difference> {
+fn diagnosed(expected: Option<&Value>, subject: &Subject, observed: &Observed, comparison: &mut Comparison) {
+    let place = Place::default().field("diagnostics");
     let wanted = expected.map(Value::elements).unwrap_or_default();
     let mut left: Vec<&Diagnostic> = subject.diagnostics.iter().collect();
     if let Observed::Invalid(of_overrides) = observed {
         left.extend(of_overrides);
     }
-    let mut found = Vec::new();
     for (index, wanted) in wanted.iter().enumerate() {
         match left.iter().position(|one| is(wanted, one)) {
             Some(place) => drop(left.remove(place)),
             None => {
-                let path = Path::root().field("diagnostics").index(index);
                 let there: Vec<String> = left.iter().map(|one| brief(one)).collect();
                 let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
-                found.push(difference(&path, wanted.to_string(), there));
+                comparison.add(&place.index(index), wanted.as_str(), &there);
             }
         }
     }
-    let unexpected = left.into_iter().filter(|one| one.level > Level::Warning);
-    let path = Path::root().field("diagnostics");
-    found.extend(
-        unexpected.map(|one| difference(&path, "nothing more".to_owned(), format!("{} {}", brief(one), one.message))),
-    );
-    found
+    for one in left.into_iter().filter(|one| one.level > Level::Warning) {
+        comparison.add(&place, "nothing more", &format!("{} {}", brief(one), one.message));
+    }
 }
 
 fn is(wanted: &Value, diagnostic: &Diagnostic) -> bool {
-    let mut into = Vec::new();
-    let actual = Value::from_json(&diagnostic.to_json());
-    differences(wanted, &actual, Match::Subset, &Path::root(), &mut into);
-    into.is_empty()
+    matches(wanted, &Value::from_json(&diagnostic.to_json()), Match::Subset)
 }
 
 fn brief(diagnostic: &Diagnostic) -> String {

@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use stepflow_protocol::Value;
-
 use super::compare::Difference;
 use crate::document;
 use crate::exit::Failure;
@@ -38,8 +36,8 @@ pub enum Verdict {
 /// Why a case does not hold.
 pub enum Problem {
     Differences(Vec<Difference>),
-    /// It expects nothing; this is what came.
-    Unexpected(Vec<Value>),
+    /// It expects nothing; this is what came, as it may be shown.
+    Unexpected(Vec<String>),
     Text(String),
 }
 
