@@ -349,7 +349,7 @@ async fn a_flow_that_calls_itself_for_ever_is_stopped() {
     let bench = bench();
     // The flow's own id cannot stand in it, so it comes as input.
     let flow = "{name: r, steps: [{id: a, component: /eval, input: {flow_id: {$input: $.id}, input: {$input: $}}}], \
-        output: {$step: a}}";
+        output: {$step: a, path: $.result}}";
     let recursive = submission(flow, &[]);
     let input = Value::object([("id", Value::string(&recursive.plan.flow_id.to_string()))]);
     let run = bench.run(Submission { inputs: vec![input], ..recursive }).await;

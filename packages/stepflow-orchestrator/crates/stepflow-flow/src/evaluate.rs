@@ -119,7 +119,10 @@ impl Expr {
             Evaluated::Pending(needs.pending.into_iter().collect())
         } else {
             match build::build(self, scope) {
-                build::Built::Value(value) => Evaluated::Value(value),
+                build::Built::Value(value) => match build::too_deep(self, &value) {
+                    None => Evaluated::Value(value),
+                    Some(error) => Evaluated::Failed { error, step: None },
+                },
                 build::Built::Failed { error, step } => Evaluated::Failed { error, step },
                 build::Built::Missing(places) => Evaluated::Missing(places.into_iter().collect()),
             }

@@ -23,7 +23,7 @@ use serde_json::Value as Json;
 use stepflow_engine::event::{Route, TaskRef};
 use stepflow_engine::ports::{Answer, Blobs, ComponentHost, Failure, Inbox, Purity, Target, TaskEnvelope};
 use stepflow_flow::subflow::{self, Takes};
-use stepflow_protocol::{ComponentInfo, ErrorKind, FlowError, Value};
+use stepflow_protocol::{ComponentInfo, ErrorKind, FlowError, MAX_DEPTH, Value};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -168,6 +168,7 @@ impl ComponentHost for BuiltinHost {
             inbox.answer(
                 task.task,
                 match ended {
+                    Some(Ok(Ok(output))) if output.depth() > MAX_DEPTH => Answer::Failed(too_deep().into()),
                     Some(Ok(Ok(output))) => Answer::Success(output),
                     Some(Ok(Err(failure))) => Answer::Failed(failure),
                     Some(Err(_)) => Answer::Failed(panicked(builtin.path()).into()),
@@ -222,8 +223,13 @@ fn describe(builtin: &dyn Builtin) -> ComponentInfo {
 /// The input as the type that the schema describes.
 fn read<T: DeserializeOwned>(input: &Value) -> Result<T, Failure> {
     input
-        .deserialize()
+        .deserialize_object()
         .map_err(|error| FlowError::new(ErrorKind::InvalidInput, format!("the input does not fit: {error}")).into())
+}
+
+/// What holds a value may be nested deeper than one may be.
+fn too_deep() -> FlowError {
+    FlowError::new(ErrorKind::ComponentFailed, format!("the output would be nested more than {MAX_DEPTH} deep"))
 }
 
 fn panicked(path: &str) -> FlowError {

@@ -453,6 +453,7 @@ async fn wrong_input_is_refused_before_anything_runs() {
         ("/create_messages", r#"{"prompt":"Hi"}"#),
         ("/template", r#"{"template":"x"}"#),
         ("/openai", r#"{"messages":[]}"#),
+        ("/openai", r#"[[{"role":"user","content":"x"}]]"#),
         ("/openai", r#"{"messages":[{"role":"robot","content":"x"}]}"#),
         ("/openai", r#"{"messages":[{"role":"user","content":"x"}],"base_url":"ftp://x"}"#),
         ("/load_file", r#"{"path":"a","format":"xml"}"#),

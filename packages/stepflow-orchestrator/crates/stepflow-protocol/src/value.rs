@@ -14,6 +14,8 @@ pub use ingress::{MAX_DEPTH, ValueError};
 use serde_json::value::RawValue;
 
 /// A JSON value: its text, known to be valid, free of line breaks between tokens and nested at most [`MAX_DEPTH`] deep.
+/// One that is built of others may be nested deeper: whoever builds it of what is not known asks for its
+/// [depth](Value::depth), and fails by name.
 ///
 /// Clones share the text. Equal text is the same value; equal values may have different text (`1.0` and `1e0`).
 #[derive(Clone)]
@@ -144,6 +146,12 @@ impl Value {
     #[must_use]
     pub fn size(&self) -> usize {
         self.end - self.start
+    }
+
+    /// How deep arrays and objects are nested in it. More than [`MAX_DEPTH`] only where one was built of others.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        ingress::depth(self.as_bytes())
     }
 
     /// The JSON type.

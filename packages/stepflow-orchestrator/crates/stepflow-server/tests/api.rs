@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use stepflow_flow::Source;
 use stepflow_server::access::Access;
@@ -35,7 +36,10 @@ async fn send(api: &Router, request: Request<Body>) -> (StatusCode, Value) {
     let (head, body) = response.into_parts();
     assert_eq!(head.headers["content-type"], "application/json");
     assert!(head.headers.contains_key("x-request-id"));
-    (head.status, serde_json::from_slice(&to_bytes(body, usize::MAX).await.unwrap()).unwrap())
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let mut json = serde_json::Deserializer::from_slice(&body);
+    json.disable_recursion_limit();
+    (head.status, Value::deserialize(&mut json).unwrap())
 }
 
 async fn call(api: &Router, method: Method, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
@@ -133,6 +137,33 @@ async fn a_key_that_stands_twice_is_refused_wherever_it_is_in_a_body() {
 async fn a_body_of_another_type_is_refused() {
     let request = Request::post("/api/v1/runs").header("content-type", "text/plain").body("{}".into()).unwrap();
     assert_eq!(send(&api(), request).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_object_is_refused() {
+    let api = api();
+    let run = json!([null, {"steps": []}, [1], null, null, null, null, null, null]);
+    for (body, found) in [
+        (json!([{"steps": []}]), "array"),
+        (run, "array"),
+        (json!([]), "array"),
+        (json!("{}"), "string"),
+        (json!(null), "null"),
+    ] {
+        for path in ["/flows", "/runs"] {
+            let (status, answer) = post(&api, path, body.clone()).await;
+            assert_eq!((status, &answer["kind"]), (StatusCode::BAD_REQUEST, &json!("INVALID_REQUEST")));
+            let told = format!("the body is not what this route takes: expected object, found {found}");
+            assert_eq!(
+                (&answer["message"], &answer["details"][0]["path"]),
+                (&json!(told), &json!("")),
+                "{path} {body}"
+            );
+        }
+    }
+    let (status, answer) = call(&api, Method::POST, "/flows", " ").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(answer["message"].as_str().unwrap().starts_with("the body is not one JSON value"), "{answer}");
 }
 
 #[tokio::test]
@@ -344,6 +375,8 @@ async fn a_refused_run_leaves_nothing_behind() {
         ("overrides", json!({"steps": {"nowhere": {"value": {}}}})),
         ("maxConcurrency", json!(0)),
         ("labels", json!({"a": "b"})),
+        ("labels", json!(5)),
+        ("labels", json!(["a"])),
     ] {
         let mut body = json!({"flow": flow, "input": [{}]});
         body[change] = value;
@@ -352,6 +385,41 @@ async fn a_refused_run_leaves_nothing_behind() {
     }
     post(&api, "/runs", json!({"flow": flow, "input": [{}]})).await;
     assert_eq!(call(&api, Method::GET, &flow_path, "").await.0, StatusCode::OK);
+}
+
+/// Arrays in one another.
+fn nested(depth: usize) -> Value {
+    (0..depth).fold(json!(1), |inner, _| json!([inner]))
+}
+
+#[tokio::test]
+async fn what_would_be_nested_too_deep_fails_where_it_is_built() {
+    let api = api();
+    let step = |component: &str, input: Value| json!({"steps": [{"id": "s", "component": component, "input": input}], "output": {"$step": "s"}});
+    let copy = json!({"$input": "$"});
+    let noop = step("/builtin/noop", json!({"x": [copy]}));
+    let map = step("/builtin/map", json!({"workflow": {"$literal": {"output": copy}}, "items": [copy]}));
+    for (flow, fits, place) in [
+        (json!({"schemas": {"properties": {"input": {"type": "array"}}}, "output": copy}), 128, ""),
+        (json!({"output": {"$if": true, "then": {"b": 1, "a": copy}}}), 127, "at `$`"),
+        (json!({"output": {"b": [1], "a": copy}}), 127, "at `$.a`"),
+        (noop, 126, "at `$.x[0]`"),
+        (map, 125, "the result of the step"),
+    ] {
+        // Another level is more than a body may have.
+        let deepest = if fits == 128 { 128 } else { fits + 1 };
+        for depth in fits..=deepest {
+            let (_, run) = post(&api, "/runs", json!({"flow": flow, "input": [nested(depth)], "wait": true})).await;
+            let result = &run["results"][0]["result"];
+            if depth == fits {
+                assert_eq!(result["outcome"], "success", "{flow} {depth}: {run}");
+                continue;
+            }
+            assert_eq!(result["error"]["kind"], "EXPRESSION_FAILURE", "{flow} {depth}: {run}");
+            let told = result["error"]["message"].as_str().unwrap();
+            assert!(told.contains("nested more than 128 deep") && told.contains(place), "{told}");
+        }
+    }
 }
 
 #[tokio::test]

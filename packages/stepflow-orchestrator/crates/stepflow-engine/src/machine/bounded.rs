@@ -1,6 +1,6 @@
 //! Errors of a size that can be kept and read: each is written into the journal several times, and answered with.
 
-use stepflow_protocol::{FlowError, Value};
+use stepflow_protocol::{FlowError, Kind, MAX_DEPTH, Value};
 
 /// The most characters of a message. A worker of ours sends no more.
 const MESSAGE: usize = 64 << 10;
@@ -20,6 +20,9 @@ const DATA: usize = 1 << 20;
 /// The most members that such data may have to be cut one by one.
 const MEMBERS: usize = 8;
 
+/// How deep what an error brings along may be nested: more stands around it wherever it is shown.
+const DEPTH: usize = MAX_DEPTH / 2;
+
 /// The error, cut where it is larger than that. What is cut says so.
 pub(super) fn bounded(error: FlowError) -> FlowError {
     let data = error.data.as_ref().map(bounded_data);
@@ -27,7 +30,7 @@ pub(super) fn bounded(error: FlowError) -> FlowError {
 }
 
 fn bounded_data(data: &Value) -> Value {
-    let data = with_texts_cut(data);
+    let data = with_depths_cut(with_texts_cut(data));
     if data.size() <= DATA {
         return data;
     }
@@ -42,6 +45,20 @@ fn bounded_data(data: &Value) -> Value {
     Value::object(members.into_iter().map(|(name, value)| {
         let value = if small(&value) { value } else { note(&value) };
         (beginning(&name, TYPE), value)
+    }))
+}
+
+fn with_depths_cut(data: Value) -> Value {
+    if data.depth() <= DEPTH {
+        return data;
+    }
+    let note = |value: &Value| Value::string(&format!("left out: nested {} deep", value.depth()));
+    if data.kind() != Kind::Object {
+        return note(&data);
+    }
+    Value::object(data.members().into_iter().map(|(name, value)| {
+        let value = if value.depth() < DEPTH { value } else { note(&value) };
+        (name, value)
     }))
 }
 
@@ -106,6 +123,15 @@ mod tests {
         assert!(text("traceback").starts_with('(') && text("traceback").ends_with("the end"));
         assert!(text("data").starts_with("left out: 4194306 bytes"), "{}", text("data"));
         assert_eq!(text("step"), "a");
+    }
+
+    #[test]
+    fn data_that_is_nested_too_deep_is_left_out_and_says_so() {
+        let deep = |depth| (0..depth).fold(Value::null(), |inner, _| Value::array([inner]));
+        let error = FlowError::new(ErrorKind::ComponentFailed, "no").with([("a", deep(DEPTH)), ("b", deep(DEPTH - 1))]);
+        let shown = bounded(error).data.unwrap();
+        assert_eq!(shown.field("a").unwrap().text().unwrap(), "left out: nested 64 deep");
+        assert_eq!(shown.field("b"), Some(deep(DEPTH - 1)));
     }
 
     #[test]

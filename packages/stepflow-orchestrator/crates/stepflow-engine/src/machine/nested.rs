@@ -139,7 +139,10 @@ pub(super) fn begin(
     let first =
         || input.field(if control == Control::Eval { "input" } else { "initial_input" }).unwrap_or_else(Value::null);
     if control == Control::Iterate && max_iterations(&input) == 0 {
-        return Ok(succeeded(at, iterated(first(), 0, true)));
+        return match fitting(iterated(first(), 0, true)) {
+            Ok(result) => Ok(succeeded(at, result)),
+            Err(error) => refused(state, plan, at, &place, error, given),
+        };
     }
     let found = match control {
         Control::Eval => evaluated_flow(&input, given)?,
@@ -185,8 +188,8 @@ pub(super) fn returned(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Eve
         let results = results(run, given)?;
         let input = given.values.get(&nested.step_input).ok_or_else(|| Missing(vec![nested.step_input.clone()]))?;
         events.push(match nested.control {
-            Control::Eval => evaluated(at, id, &results),
-            Control::Map => mapped(state, at, &input, &results, given),
+            Control::Eval => ended(state, at, evaluated(id, &results), given),
+            Control::Map => ended(state, at, mapped(&input, &results), given),
             Control::Iterate => match iteration_ended(state, run, nested, &input, results, given) {
                 Ok(event) => event,
                 Err(error) => {
@@ -210,23 +213,23 @@ fn results(run: &Run, given: &Given<'_>) -> Result<Vec<FlowResult>, Missing> {
     .collect()
 }
 
-fn evaluated(at: StepRef, run: RunId, results: &[FlowResult]) -> Event {
-    let result = results.first().map_or_else(Value::null, written);
-    succeeded(at, Value::object([("result", result), ("run_id", Value::string(&run.to_string()))]))
+fn evaluated(run: RunId, results: &[FlowResult]) -> Result<Value, FlowError> {
+    let result = results.first().map_or_else(|| Ok(Value::null()), written)?;
+    fitting(Value::object([("result", result), ("run_id", Value::string(&run.to_string()))]))
 }
 
-fn mapped(state: &RunTree, at: StepRef, input: &Value, results: &[FlowResult], given: &mut Given<'_>) -> Event {
+fn mapped(input: &Value, results: &[FlowResult]) -> Result<Value, FlowError> {
     let fails = input.field("on_item_error").and_then(|choice| choice.text()).as_deref() == Some("fail");
     if let Some(error) = decisive(results).filter(|_| fails) {
-        return failed(state, at, error.clone(), given);
+        return Err(error.clone());
     }
     let successful = results.iter().filter(|result| matches!(result, FlowResult::Success(_))).count();
     let members = [
-        ("results", Value::array(results.iter().map(written))),
+        ("results", Value::array(results.iter().map(written).collect::<Result<Vec<_>, _>>()?)),
         ("successful", Value::from(successful as u64)),
         ("failed", Value::from((results.len() - successful) as u64)),
     ];
-    succeeded(at, Value::object(members))
+    fitting(Value::object(members))
 }
 
 /// The failure that a `map` fails with: the first that forbids another try, else the first.
@@ -255,13 +258,13 @@ fn iteration_ended(
         None => Value::null(),
     };
     if let Some(result) = value.field("result") {
-        return Ok(succeeded(at, iterated(result, iterations, false)));
+        return Ok(succeeded(at, fitting(iterated(result, iterations, false))?));
     }
     let Some(next) = value.field("next") else {
         return Err(invalid("the flow of `iterate` has to return an object with `result` (the end) or `next` (go on)"));
     };
     if iterations >= max_iterations(input) {
-        return Ok(succeeded(at, iterated(next, iterations, true)));
+        return Ok(succeeded(at, fitting(iterated(next, iterations, true))?));
     }
     let flow = given.world.plan(run.flow_id, None).ok_or_else(lost)?;
     let inputs = vec![next];
@@ -346,11 +349,30 @@ fn invalid(message: &str) -> FlowError {
     FlowError::new(ErrorKind::InvalidInput, message)
 }
 
-fn written(result: &FlowResult) -> Value {
+fn written(result: &FlowResult) -> Result<Value, FlowError> {
     match result {
-        FlowResult::Success(value) => Value::object([("outcome", Value::string("success")), ("result", value.clone())]),
-        // An error has a JSON form: strings, a number and a value.
-        FlowResult::Failed(_) => Value::from_serialize(result).unwrap_or_else(|_| Value::null()),
+        FlowResult::Success(value) => {
+            Ok(Value::object([("outcome", Value::string("success")), ("result", value.clone())]))
+        }
+        FlowResult::Failed(_) => Value::from_serialize(result).map_err(|_| too_deep()),
+    }
+}
+
+/// What is put around results must not make them more than a value can be.
+fn fitting(result: Value) -> Result<Value, FlowError> {
+    if result.depth() <= stepflow_protocol::MAX_DEPTH { Ok(result) } else { Err(too_deep()) }
+}
+
+fn too_deep() -> FlowError {
+    let most = stepflow_protocol::MAX_DEPTH;
+    let message = format!("the result of the step would be nested more than {most} deep, with what its sub-flow gave");
+    FlowError::new(ErrorKind::ExpressionFailure, message)
+}
+
+fn ended(state: &RunTree, at: StepRef, result: Result<Value, FlowError>, given: &mut Given<'_>) -> Event {
+    match result {
+        Ok(value) => succeeded(at, value),
+        Err(error) => failed(state, at, error, given),
     }
 }
 

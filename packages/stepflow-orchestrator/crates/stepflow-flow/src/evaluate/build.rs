@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use stepflow_protocol::{ErrorKind, FlowError, Kind, Segment, Value};
+use stepflow_protocol::{ErrorKind, FlowError, Kind, MAX_DEPTH, Segment, Value};
 
 use super::{Choice, Expr, Found, Node, Place, Scope, StepIndex, StepState, Variable};
 use crate::path::Path;
@@ -32,6 +32,42 @@ pub(super) fn build(expr: &Expr, scope: &dyn Scope) -> Built {
             |values| Built::Value(Value::object(members.iter().map(|(key, _)| key).zip(values))),
         ),
     }
+}
+
+/// Why a value that is built of others is none: it is nested too deep. Names the part that is.
+pub(super) fn too_deep(expr: &Expr, value: &Value) -> Option<FlowError> {
+    if !matches!(expr.0, Node::Array(_) | Node::Object(_) | Node::If(_) | Node::Coalesce(_)) || fits(value, 0) {
+        return None;
+    }
+    let mut place = Path::root();
+    let mut part = (expr, value.clone());
+    for outer in 1.. {
+        let (next, inner) = match &part.0.0 {
+            Node::Object(members) => {
+                let found = members.iter().zip(part.1.members()).find(|(_, (_, member))| !fits(member, outer));
+                let Some(((_, next), (name, inner))) = found else { break };
+                place = place.field(&name);
+                (next, inner)
+            }
+            Node::Array(items) => {
+                let elements = items.iter().zip(part.1.elements());
+                let Some((index, (next, inner))) = elements.enumerate().find(|(_, (_, one))| !fits(one, outer)) else {
+                    break;
+                };
+                place = place.index(index);
+                (next, inner)
+            }
+            _ => break,
+        };
+        part = (next, inner);
+    }
+    let message = format!("the value would be nested more than {MAX_DEPTH} deep, at `{place}`");
+    Some(FlowError::new(ErrorKind::ExpressionFailure, message))
+}
+
+/// Whether a value may stand in as many arrays and objects.
+fn fits(value: &Value, outer: usize) -> bool {
+    value.depth() + outer <= MAX_DEPTH
 }
 
 /// Whether a condition holds: not for `null`, `false` and a failure. The places when it cannot be said yet.

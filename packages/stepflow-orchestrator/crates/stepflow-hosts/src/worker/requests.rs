@@ -81,7 +81,7 @@ impl Requests<'_> {
 
 /// The params of a request. What stands in the place of an id and is none has an error of its own.
 fn read<T: DeserializeOwned>(params: &Value) -> Result<T, RpcError> {
-    params.deserialize().map_err(|error| invalid(format!("the params do not fit: {error}")))
+    params.deserialize_object().map_err(|error| invalid(format!("the params do not fit: {error}")))
 }
 
 /// The id in this member, if there is one.

@@ -71,7 +71,7 @@ impl Value {
     /// # Errors
     /// When a number is too large for a float.
     pub fn to_json(&self) -> Result<serde_json::Value, serde_json::Error> {
-        serde_json::from_str(self.as_str())
+        self.deserialize()
     }
 
     /// The value of a `serde_json` tree.
@@ -93,7 +93,21 @@ impl Value {
     /// # Errors
     /// When it does not have that shape.
     pub fn deserialize<T: de::DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_str(self.as_str())
+        let mut reader = serde_json::Deserializer::from_str(self.as_str());
+        // Its own limit is one less than ours.
+        reader.disable_recursion_limit();
+        T::deserialize(&mut reader)
+    }
+
+    /// An object as a typed thing. serde alone would read an array as the members in their order.
+    ///
+    /// # Errors
+    /// When it is no object, or does not have that shape.
+    pub fn deserialize_object<T: de::DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        match self.kind() {
+            Kind::Object => self.deserialize(),
+            other => Err(de::Error::custom(format_args!("expected object, found {}", other.name()))),
+        }
     }
 }
 

@@ -87,6 +87,31 @@ fn has_line_breaks(text: &str, most: usize) -> Result<bool, ValueError> {
     Ok(breaks)
 }
 
+/// How deep a value is nested.
+pub(super) fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut at) = (0_usize, 0, 0);
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => at = closing_quote(text, at),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+        at += 1;
+    }
+    deepest
+}
+
+/// The place of the quote that ends the string which begins here.
+fn closing_quote(text: &[u8], begin: usize) -> usize {
+    let mut at = begin + 1;
+    while let Some(byte) = text.get(at).filter(|byte| **byte != b'"') {
+        at += if *byte == b'\\' { 2 } else { 1 };
+    }
+    at
+}
+
 /// The characters of a string that stands in quotes.
 fn unescaped(quoted: &str) -> Cow<'_, str> {
     serde_json::from_str(quoted).map_or(Cow::Borrowed(quoted), Cow::Owned)

@@ -9,6 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
+use stepflow_protocol::Value;
 
 use super::error::Error;
 
@@ -24,6 +25,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             return Err(Error::not_json_typed());
         }
         let bytes = Bytes::from_request(request, state).await.map_err(not_read)?;
+        check_object(&bytes)?;
         let mut json = serde_json::Deserializer::from_slice(&bytes);
         let body = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = pointer(error.path());
@@ -33,6 +35,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         json.end().map_err(|error| Error::invalid_request(format!("the body is not one JSON value: {error}")))?;
         Ok(Self(body))
     }
+}
+
+/// A body is an object: serde would read an array as the members in their order.
+fn check_object(body: &[u8]) -> Result<(), Error> {
+    if body.trim_ascii_start().starts_with(b"{") {
+        return Ok(());
+    }
+    let body = Value::parse(body)
+        .map_err(|error| Error::invalid_request(format!("the body is not one JSON value: {error}")))?;
+    let problem = format!("expected object, found {}", body.kind().name());
+    Err(Error::invalid_request(format!("the body is not what this route takes: {problem}")).at("", problem))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

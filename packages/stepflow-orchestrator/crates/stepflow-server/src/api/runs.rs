@@ -152,7 +152,8 @@ pub async fn cancel(
 }
 
 fn refuse_what_is_not_built(request: &CreateRunRequest, headers: &HeaderMap) -> Result<(), Error> {
-    if request.labels.as_ref().is_some_and(|labels| !labels.members().is_empty()) {
+    let is_empty = |labels: &Value| labels.kind() == Kind::Object && labels.members().is_empty();
+    if request.labels.as_ref().is_some_and(|labels| !is_empty(labels)) {
         return Err(Error::not_built("`labels`").at("/labels", "is not built yet"));
     }
     if headers.contains_key("idempotency-key") {
