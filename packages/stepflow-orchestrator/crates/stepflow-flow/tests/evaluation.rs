@@ -234,3 +234,29 @@ fn a_reference_returns_the_bytes_as_they_came() {
     assert_eq!(found, given.input.unwrap());
     assert_eq!(Value::array([found]).as_str(), format!("[{spelled}]"));
 }
+
+fn failure(expression: &str, given: &Given) -> FlowError {
+    match evaluate(expression, given) {
+        Evaluated::Failed { error, .. } => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_would_be_nested_too_deep_fails_with_its_place() {
+    let deep = format!("{}{}", "[".repeat(127), "]".repeat(127));
+    assert!(matches!(evaluate("{a: {$input: $}}", &Given::input(&deep)), Evaluated::Value(_)));
+    let error = failure("{a: 1, b: [0, {$input: $}]}", &Given::input(&deep));
+    assert_eq!(error.kind, ErrorKind::ExpressionFailure);
+    assert_eq!(error.message, "the value would be nested more than 128 deep, at `$.b[1]`");
+}
+
+#[test]
+fn what_would_be_too_large_fails_and_is_not_made() {
+    let large = Given::input(&format!("\"{}\"", "x".repeat(1 << 20)));
+    let of = |times: usize| format!("[{}]", vec!["{$input: $}"; times].join(", "));
+    assert!(matches!(evaluate(&of(3), &large), Evaluated::Value(_)));
+    let error = failure(&of(300), &large);
+    assert_eq!(error.kind, ErrorKind::ExpressionFailure);
+    assert!(error.message.starts_with("the value would be larger than 256 MiB"), "{}", error.message);
+}

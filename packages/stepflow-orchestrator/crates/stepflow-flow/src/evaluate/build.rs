@@ -7,6 +7,10 @@ use stepflow_protocol::{ErrorKind, FlowError, Kind, MAX_DEPTH, Segment, Value};
 use super::{Choice, Expr, Found, Node, Place, Scope, StepIndex, StepState, Variable};
 use crate::path::Path;
 
+/// The most that is put together, in bytes of JSON: as much as a message to a worker may have. A flow that doubles a value
+/// forty times would otherwise take all memory.
+const MAX_SIZE: usize = 256 << 20;
+
 pub(super) enum Built {
     Value(Value),
     Failed { error: FlowError, step: Option<StepIndex> },
@@ -133,15 +137,26 @@ fn build_coalesce(items: &[Expr], scope: &dyn Scope) -> Built {
 fn gather<'a>(members: impl Iterator<Item = &'a Expr>, scope: &dyn Scope) -> Result<Vec<Value>, Built> {
     let mut values = Vec::with_capacity(members.size_hint().0);
     let mut missing = BTreeSet::new();
+    let mut size = 0_usize;
     for member in members {
         match build(member, scope) {
-            Built::Value(value) => values.push(value),
+            Built::Value(value) => {
+                size += value.size();
+                if size > MAX_SIZE {
+                    return Err(failed(ErrorKind::ExpressionFailure, too_large()));
+                }
+                values.push(value);
+            }
             Built::Missing(places) => missing.extend(places),
             failure @ Built::Failed { .. } if missing.is_empty() => return Err(failure),
             Built::Failed { .. } => break,
         }
     }
     if missing.is_empty() { Ok(values) } else { Err(Built::Missing(missing)) }
+}
+
+fn too_large() -> String {
+    format!("the value would be larger than {} MiB, which no worker takes: keep its parts in blobs", MAX_SIZE >> 20)
 }
 
 fn look(value: &Value, path: &Path, whose: &str) -> Built {
