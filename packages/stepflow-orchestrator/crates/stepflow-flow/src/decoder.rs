@@ -92,7 +92,7 @@ impl Decoder {
     /// An object with keys of ours, to be asked for one after the other.
     pub fn fields<'n>(&mut self, node: &'n Node) -> Option<Fields<'n>> {
         match &node.content {
-            Content::Object(entries) => Some(Fields { node, entries, known: Vec::new() }),
+            Content::Object(entries) => Some(Fields { node, entries, known: Vec::new(), old: Vec::new() }),
             _ => self.mismatch(node, "an object"),
         }
     }
@@ -256,6 +256,8 @@ pub struct Fields<'n> {
     node: &'n Node,
     entries: &'n [Entry],
     known: Vec<&'static str>,
+    /// Keys of older languages, told of elsewhere: nothing is to be written so.
+    old: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
@@ -316,6 +318,15 @@ impl<'n> Fields<'n> {
         self.known.push(key);
     }
 
+    /// Says that a member with this key has been told of as an old spelling.
+    pub(crate) fn ignore_old(&mut self, key: &'static str) {
+        self.old.push(key);
+    }
+
+    fn knows(&self, key: &str) -> bool {
+        self.known.contains(&key) || self.old.contains(&key)
+    }
+
     /// The known keys in their order, when they are few enough to be read.
     fn listed(&self) -> Option<String> {
         let keys: IndexSet<String> = self.known.iter().map(|key| format!("`{key}`")).collect();
@@ -326,7 +337,7 @@ impl<'n> Fields<'n> {
     fn right_key(&self, written: &str) -> Option<Repair> {
         let right = suggest::only(written, self.known.iter().copied())?;
         let is_meant = |entry: &Entry| entry.key == right || suggest::only(&entry.key, [right]).is_some();
-        let known = |entry: &Entry| entry.key != right && self.known.contains(&entry.key.as_str());
+        let known = |entry: &Entry| entry.key != right && self.knows(&entry.key);
         let taken = |entry: &&Entry| entry.key != written && !known(entry) && is_meant(entry);
         let free = self.entries.len() <= MAX_UNKNOWN && !self.entries.iter().any(|entry| taken(&entry));
         free.then(|| Repair::Rename(right.to_owned()))
@@ -335,7 +346,7 @@ impl<'n> Fields<'n> {
     /// Reports members under keys that nobody asked for: an error when one is nearly a key of ours, else a warning.
     pub fn close(self, decoder: &mut Decoder) {
         let keys = self.listed();
-        let mut unknown = self.entries.iter().filter(|entry| !self.known.contains(&entry.key.as_str()));
+        let mut unknown = self.entries.iter().filter(|entry| !self.knows(&entry.key));
         for entry in unknown.by_ref().take(MAX_UNKNOWN) {
             let near = suggest::nearest(&entry.key, self.known.iter().copied());
             decoder.inside(&entry.key, |decoder| match near {

@@ -271,3 +271,10 @@ fn the_flows_of_the_old_shape_keep_their_ids_and_have_no_complaint_left() {
     }
     assert!(tried >= 3);
 }
+
+#[test]
+fn nothing_is_mended_into_an_old_spelling() {
+    let text = "output: {$from: {step: a}, on_skip: x}\nsteps: [{id: a, component: /x, on_skip: x}]\n";
+    let mended = fixed_yaml(text);
+    assert!(mended.contains("on_skip: x") && !mended.contains("onSkip"), "{mended}");
+}

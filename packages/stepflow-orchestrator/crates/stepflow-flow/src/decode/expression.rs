@@ -112,7 +112,7 @@ fn coalesce(decoder: &mut Decoder, fields: &mut Fields<'_>) -> Option<Expression
 fn from(decoder: &mut Decoder, fields: &mut Fields<'_>) -> Option<Expression> {
     old::report_from(decoder, fields.node());
     for key in ["$from", "path", "onSkip", "transform"] {
-        fields.ignore(key);
+        fields.ignore_old(key);
     }
     None
 }

@@ -91,7 +91,7 @@ pub(super) fn report_from(decoder: &mut Decoder, node: &Node) {
 fn report(decoder: &mut Decoder, fields: &mut Fields<'_>, keys: &[(&'static str, &str)]) {
     for (key, advice) in keys {
         let Some(entry) = fields.node().entry(key) else { continue };
-        fields.ignore(key);
+        fields.ignore_old(key);
         if entry.value.is_null() {
             continue;
         }
