@@ -235,3 +235,25 @@ routes:
     ended = stepflow("run", "flow.yaml", "--input-json", '{"n": 1, "name": "Ann"}')
     assert ended.code == 0, ended.stderr
     assert json.loads(ended.stdout)["result"] == {"text": "Hello Ann"}
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    [
+        {"command": "stepflow-worker", "args": ["--max-concurrency", "${SEC}", "none.py"]},
+        {"command": "/nowhere/${SEC}"},
+        {"command": "no-such-${SEC}"},
+        {"url": "http://127.0.0.1:9/${SEC}"},
+    ],
+    ids=["args", "path", "command", "url"],
+)
+def test_what_a_variable_holds_is_in_no_word_about_a_worker_that_does_not_start(
+    stepflow: Stepflow, plugin: dict[str, object]
+) -> None:
+    config = {"plugins": {"p": {"type": "stepflow", **plugin}}}
+    config["routes"] = {"/python/{*component}": [{"plugin": "p"}]}
+    stepflow.write(flow_yaml=ONE_STEP, c_yml=json.dumps(config))
+    command = ("run", "flow.yaml", "--config", "c.yml", "--input-json", "{}")
+    ended = stepflow(*command, "--log-level", "debug", env={"SEC": "S3CR3T-value"})
+    assert ended.code == 3, ended.stderr
+    assert "${SEC}" in ended.stderr and "S3CR3T" not in ended.stderr + ended.stdout, ended.stderr

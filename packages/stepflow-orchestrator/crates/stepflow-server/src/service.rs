@@ -254,6 +254,7 @@ fn worker_options(config: &Config, name: &str, worker: &Worker) -> WorkerOptions
         urls: worker.urls.clone(),
         transport: worker.transport,
         token: worker.token.clone(),
+        filled_in: worker.filled_in.clone(),
         health_check: worker.health_check.clone(),
         env: worker.env.clone(),
         inherit_env: worker.inherit_env.clone(),

@@ -27,7 +27,8 @@ pub(crate) struct Core {
 impl Core {
     /// The command with its arguments, for messages.
     pub(crate) fn command_line(&self) -> String {
-        self.options.args.iter().fold(self.options.command.clone(), |line, arg| line + " " + arg)
+        let line = self.options.args.iter().fold(self.options.command.clone(), |line, arg| line + " " + arg);
+        self.options.shown(&line)
     }
 
     /// Lets a worker in: from now on what it says is heard. `address` is for people.

@@ -46,9 +46,18 @@ pub struct WorkerOptions {
     pub shutdown_grace: Duration,
     /// What is done when it dies.
     pub restart: RestartPolicy,
+    /// What the environment has put into these options, each with the name to show in its place: it may be secret.
+    pub filled_in: Vec<(String, String)>,
 }
 
 impl WorkerOptions {
+    /// A text about the worker as it may be shown: without what the environment has put into these options.
+    #[must_use]
+    pub fn shown(&self, text: &str) -> String {
+        let hide = |text: String, (value, name): &(String, String)| text.replace(value, &format!("${{{name}}}"));
+        self.filled_in.iter().fold(text.to_owned(), hide)
+    }
+
     /// A worker with the defaults of the config: inherits the environment, 5 min to start.
     #[must_use]
     pub fn new(name: impl Into<String>, command: impl Into<String>, cwd: impl Into<PathBuf>) -> Self {
@@ -57,6 +66,7 @@ impl WorkerOptions {
             command: command.into(),
             args: Vec::new(),
             env: BTreeMap::new(),
+            filled_in: Vec::new(),
             inherit_env: None,
             withheld_env: Vec::new(),
             cwd: cwd.into(),

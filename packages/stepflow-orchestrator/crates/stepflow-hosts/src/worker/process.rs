@@ -61,8 +61,8 @@ impl Process {
         let program = find_program(options)?;
         let cannot_run = |reason: String| StartError::CannotRun {
             plugin: options.name.clone(),
-            command: program.display().to_string(),
-            reason,
+            command: options.shown(&program.display().to_string()),
+            reason: options.shown(&reason),
         };
         let mut child = spawn(command(&program, options)).await.map_err(|error| cannot_run(reason(&error, options)))?;
         let pipes = take_pipes(&mut child);
@@ -262,8 +262,8 @@ fn reason(error: &io::Error, options: &WorkerOptions) -> String {
 fn find_program(options: &WorkerOptions) -> Result<PathBuf, StartError> {
     let not_found = |searched: String| StartError::CommandNotFound {
         plugin: options.name.clone(),
-        command: options.command.clone(),
-        searched,
+        command: options.shown(&options.command),
+        searched: options.shown(&searched),
     };
     if options.command.contains('/') {
         let path = options.cwd.join(&options.command);

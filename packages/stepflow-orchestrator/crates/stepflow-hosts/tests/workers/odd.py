@@ -47,7 +47,10 @@ for request in wire.executes():
         case "a raw control character":
             write(b'{"jsonrpc":"2.0","id":%d,"result":{"output":"\x01"}}\n' % number)
         case "an error that is not json":
-            write(b'{"jsonrpc":"2.0","id":%d,"error":{"code":-32003,"message":"m","data":Infinity}}\n' % number)
+            write(
+                b'{"jsonrpc":"2.0","id":%d,"error":{"code":-32003,"message":"m","data":Infinity}}\n'
+                % number
+            )
         case "too deep":
             output = b"[" * 200 + b"]" * 200
             write(b'{"jsonrpc":"2.0","id":%d,"result":{"output":%s}}\n' % (number, output))

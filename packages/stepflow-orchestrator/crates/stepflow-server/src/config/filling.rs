@@ -12,6 +12,9 @@ use super::origins::Origins;
 use super::shape::Shape;
 use super::substitution::{Environment, fill, names};
 
+/// The least length of a value that is taken out of texts: a shorter one stands in too many words.
+const HIDDEN: usize = 4;
+
 /// The tree with all its strings filled in.
 pub struct Filled {
     /// The tree.
@@ -97,6 +100,24 @@ impl Filler<'_> {
             }
         }
     }
+}
+
+/// What the variables that a part of a tree names hold, the longest first, each with its name.
+pub fn values_in(written: &Node, environment: Environment<'_>) -> Vec<(String, String)> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![written];
+    while let Some(node) = open.pop() {
+        match &node.content {
+            Content::String(text) => found.extend(names(text).map(str::to_owned)),
+            Content::Array(elements) => open.extend(elements),
+            Content::Object(entries) => open.extend(entries.iter().map(|entry| &entry.value)),
+            _ => {}
+        }
+    }
+    let held = |name: String| Some((environment(&name)?, name));
+    let mut values: Vec<_> = found.into_iter().filter_map(held).filter(|(value, _)| value.len() >= HIDDEN).collect();
+    values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
+    values
 }
 
 /// What a filled string is. A key that takes a text gets one, whatever it looks like: a token may be all digits. Any other

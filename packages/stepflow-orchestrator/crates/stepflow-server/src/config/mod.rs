@@ -122,6 +122,8 @@ pub struct Worker {
     pub cancel_grace: Option<Duration>,
     /// Whether its outputs are checked; as [`Config::validate_outputs`] says when absent.
     pub validate_outputs: Option<bool>,
+    /// What variables of the environment have put into all this, each with its name.
+    pub filled_in: Vec<(String, String)>,
 }
 
 /// What answers from a list.
@@ -199,6 +201,11 @@ fn read_with(source: Source, folder: PathBuf, environment: Environment<'_>) -> R
     }
     // Paths start where the file lies; `..` is taken out by nobody, because a link may stand before it.
     read.plugins.values_mut().for_each(|plugin| plugin.start_paths_at(&folder));
+    for (name, plugin) in &mut read.plugins {
+        if let (Plugin::Stepflow(worker), Some(written)) = (plugin, tree.get("plugins").and_then(|all| all.get(name))) {
+            worker.filled_in = filling::values_in(written, environment);
+        }
+    }
     let working = read.working_directory.map_or_else(|| folder.clone(), |working| folder.join(working));
     Ok(Config {
         plugins: read.plugins,

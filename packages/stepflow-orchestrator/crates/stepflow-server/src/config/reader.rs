@@ -260,6 +260,7 @@ fn worker(node: &Node) -> Worker {
         max_concurrency: whole(node, "maxConcurrency"),
         cancel_grace: time(node, "cancelGrace"),
         validate_outputs: flag(node, "validateOutputs"),
+        filled_in: Vec::new(),
     }
 }
 

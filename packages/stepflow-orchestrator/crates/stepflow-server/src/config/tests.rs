@@ -25,6 +25,7 @@ fn plugins_and_routes_are_read() {
         command: "w".to_owned(),
         args: vec!["a.py".to_owned(), "3".to_owned()],
         env: [("N", "1"), ("F", "true")].map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        filled_in: Vec::new(),
         inherit_env: Some(vec!["HOME".to_owned()]),
         start_timeout: Some(Duration::from_secs(90)),
         instances: Some(2),

@@ -48,9 +48,9 @@ impl Peer {
         let session = Session::open(client).await.map_err(|trouble| core.not_met(url, trouble))?;
         let (sender, outgoing) = mpsc::unbounded_channel();
         let name = format!("{}/{}", core.options.name, client.address.authority());
-        let (id, signals) = core.enter(name, url.to_owned(), Wire::Messages(Some(sender)));
+        let (id, signals) = core.enter(name, core.options.shown(url), Wire::Messages(Some(sender)));
         let conversation = Conversation::start(core, id, client, session, false, outgoing);
-        let peer = Self { core: Arc::clone(core), id, url: url.to_owned(), signals, conversation };
+        let peer = Self { core: Arc::clone(core), id, url: core.options.shown(url), signals, conversation };
         let limit = core.options.start_timeout;
         let trouble = match timeout(limit, core.greet(id, slot)).await {
             Ok(Ok(())) => return Ok(peer),
@@ -145,7 +145,7 @@ impl Drop for Peer {
 impl Core {
     /// Why there is no conversation with the worker at an address.
     pub(crate) fn not_met(&self, url: &str, trouble: Trouble) -> StartError {
-        let (plugin, url) = (self.options.name.clone(), url.to_owned());
+        let (plugin, url) = (self.options.name.clone(), self.options.shown(url));
         match trouble {
             Trouble::Absent(problem) => StartError::Unreached { plugin, url, problem },
             Trouble::Wrong(problem) => StartError::NotAWorker { plugin, url, problem },
