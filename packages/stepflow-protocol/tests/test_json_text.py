@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import enum
+import json
 import math
 import uuid
 from decimal import Decimal
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepflow.protocol import NoJsonForm, NotJson, decode, json_text
+from stepflow.protocol import NoJsonForm, NotJson, decode, json_text, json_value
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -33,6 +34,23 @@ class Colour(enum.Enum):
 @dataclasses.dataclass
 class Data:
     x: Any
+
+
+class Hidden(enum.Enum):
+    NAN = math.nan
+    LIST = (1, math.inf)
+
+
+class Floats(float, enum.Enum):
+    NAN = math.nan
+    LEAST = -math.inf
+
+
+@dataclasses.dataclass(frozen=True)
+class Constant:
+    x: int
+    kind: str = dataclasses.field(init=False, default="k")
+    parts: list[Any] = dataclasses.field(init=False, default_factory=list)
 
 
 def nested(depth: int) -> object:
@@ -96,7 +114,25 @@ def test_a_number_that_json_lacks_is_refused_wherever_it_stands(
         ([{"a": object()}], "`$[0].a` is of type `object`, which has no JSON form"),
         (Struct([range(2)]), "`$.theValue[0]` is of type `range`, which has no JSON form"),
         ((each for each in "ab"), "`$` is of type `generator`, which has no JSON form"),
-        ({"x": msgspec.Raw(b"{")}, "`$.x` has no JSON form: Input data was truncated"),
+        ([Hidden.NAN], "`$[0]` is NaN, which JSON does not have"),
+        (Struct(Hidden.LIST), "`$.theValue[1]` is Infinity, which JSON does not have"),
+        ([Floats.NAN], "`$[0]` is NaN, which JSON does not have"),
+        ({"x": Floats.LEAST}, "`$.x` is -Infinity, which JSON does not have"),
+        ({Floats.NAN: 1}, "`$` has the key NaN, which JSON does not have"),
+        ({Hidden.NAN: 1}, "`$` has the key NaN, which JSON does not have"),
+        ({"x": [10**5000]}, "`$.x[0]` is an integer of more than 4300 digits"),
+        (Struct(-(10**5000)), "`$.theValue` is an integer of more than 4300 digits"),
+        ({"x": {10**5000: 1}}, "`$.x` has a key that is an integer of more than 4300 digits"),
+        ({"x": msgspec.Raw(b'[{"a":1,"a":2}]')}, "`$.x[0]` has two keys of the name `a`"),
+        (Struct(msgspec.Raw(b'{"a":"\\ud800"}')), "`$.theValue.a` holds half of a surrogate pair"),
+        ([msgspec.Raw(b"[" * 128 + b"]" * 128)], "is nested more than 128 levels deep"),
+        ([msgspec.Raw(b"1,2")], "`$[0]` has no JSON form: Extra data"),
+        ([msgspec.Raw(b"NaN")], "`$[0]` has no JSON form: NaN is no JSON"),
+        ([msgspec.Raw(b"[1e999]")], "`$[0][0]` is a number out of range"),
+        ([msgspec.Raw(b"[1" + b"0" * 5000 + b"]")], "`$[0][0]` is an integer of more than 4300"),
+        ([msgspec.Raw(b'"a\nb"')], "`$[0]` has no JSON form: Invalid control character"),
+        ([msgspec.Raw(b'"\xff"')], "`$[0]` has no JSON form"),
+        ({"x": msgspec.Raw(b"{")}, "`$.x` has no JSON form: Expecting property name"),
     ],
 )  # fmt: skip
 def test_what_json_cannot_say_is_refused_with_its_place(value: object, said: str) -> None:
@@ -114,7 +150,11 @@ def test_what_json_cannot_say_is_refused_with_its_place(value: object, said: str
          b'{"2024-01-02":"00000000-0000-0000-0000-000000000001"}'),
         ([Decimal("1.50"), "NaN", "Infinity"], b'["1.50","NaN","Infinity"]'),
         ([2**63, 2**64, -(2**63) - 1, 2**200], None),
-        (Struct(msgspec.Raw(b'{"a": null}')), b'{"theValue":{"a": null}}'),
+        (Struct(msgspec.Raw(b'{"a": null}')), b'{"theValue":{"a":null}}'),
+        ([msgspec.Raw(b'{"a":\r\n[1.10,\n "b" ] }\n')], b'[{"a":[1.10,"b"]}]'),
+        ([msgspec.Raw(b"[1,\n1e1]")], b"[[1,1e1]]"),  # as long as what it says
+        ([Constant(1)], b'[{"x":1,"kind":"k","parts":[]}]'),
+        (Struct({"a": (Constant(2),)}), b'{"theValue":{"a":[{"x":2,"kind":"k","parts":[]}]}}'),
         ({"x": (1, None), "y": {2}}, b'{"x":[1,null],"y":[2]}'),
     ],
 )  # fmt: skip
@@ -126,6 +166,40 @@ def test_what_has_a_form_of_its_own_is_written(value: object, text: bytes | None
 @pytest.mark.parametrize("depth", [1, 7, 8, 127, 128])
 def test_values_may_be_nested_128_levels_deep(depth: int) -> None:
     assert json_text(nested(depth)) == b"[" * depth + b"1" + b"]" * depth
+
+
+@given(JSON, st.sampled_from([None, 2]), st.booleans())
+def test_a_text_is_read_as_json_reads_it_however_it_is_written(
+    value: object, indent: int | None, ascii: bool
+) -> None:
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii)
+    assert json_value(text.encode()) == value
+    assert json_value(json_text(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b'{"a":1,"a":2}', "`$` has two keys of the name `a`"),
+        (b'{"a":1,"\\u0061":1}', "`$` has two keys of the name `a`"),
+        (b'[{"x":{"a":[],"b":1,"a":{}}}]', "`$[0].x` has two keys of the name `a`"),
+        (b"[" * 129 + b"]" * 129, "is nested more than 128 levels deep"),
+        (b'{"x":' * 200 + b"1" + b"}" * 200, "`$.x.x.x.x.x.x…` is nested more than 128 levels"),
+        (b'{"x":["\\ud800"]}', "`$.x[0]` holds half of a surrogate pair"),
+        (b'{"\\udfff":1}', "`$` has the key '\\udfff' with half of a surrogate pair"),
+        (b'{"x":1e999}', "`$.x` is a number out of range"),
+        (b'{"x":1' + b"0" * 5000 + b"}", "`$.x` is an integer of more than 4300 digits"),
+        (b'{"x":NaN}', "`$` has no JSON form: NaN is no JSON"),
+        (b'"\xff"', "`$` has no JSON form"),
+        (b"[" * 100_000, "`$` is nested too deeply"),
+    ],
+)
+def test_a_text_that_says_nothing_for_sure_is_refused_with_its_place(
+    text: bytes, said: str
+) -> None:
+    with pytest.raises(NoJsonForm) as refused:
+        json_value(text)
+    assert said in str(refused.value)
 
 
 def test_an_object_that_is_not_known_is_written_as_the_caller_says() -> None:

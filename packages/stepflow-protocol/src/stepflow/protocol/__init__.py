@@ -59,7 +59,7 @@ from stepflow.protocol._generated.protocol import (
     RuntimeCapabilities,
     WorkerCapabilities,
 )
-from stepflow.protocol._json import json_text
+from stepflow.protocol._json import json_text, json_value
 from stepflow.protocol.errors import (
     InvalidEnvelope,
     InvalidFlow,
@@ -135,6 +135,7 @@ __all__ = [
     "ErrorKind",
     # values, and their blobs
     "json_text",
+    "json_value",
     "blob_id",
     # flows built in Python
     "FlowBuilder",

@@ -1,7 +1,8 @@
-"""Writes a Python value as JSON, or refuses it: nothing is changed or lost on the way.
+"""Turns Python values into JSON and back, or refuses them: nothing is changed or lost on the way.
 
-msgspec writes the text, and would write NaN as null, both of two keys that have one name, and any depth. So the
-value is tried on a type that leaves none of this room; only what does not fit is looked at part by part.
+msgspec writes the text, and would write NaN as null, both of two keys that have one name, and any depth. It reads
+the last of two such keys, and any depth. So the value is tried on a type that leaves none of this room; only what
+does not fit is looked at part by part.
 """
 
 import sys
@@ -10,6 +11,7 @@ from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
+from stepflow.protocol._json_fields import complete
 from stepflow.protocol.errors import NoJsonForm
 
 MAX_DEPTH = 128
@@ -36,6 +38,9 @@ class _Plain(msgspec.Struct):
     value: _plain(_QUICK_DEPTH)  # type: ignore[valid-type]
 
 
+_plain_values: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_plain(_QUICK_DEPTH))
+
+
 def json_text(value: object, other: Other = None) -> bytes:
     """Return a value as compact JSON. Raises `NoJsonForm` with the place of what has none.
 
@@ -44,13 +49,31 @@ def json_text(value: object, other: Other = None) -> bytes:
     """
     try:
         text = msgspec.json.encode(value, enc_hook=other)
-        if _is_plain(value) or _is_said(value, text, other):
+        if _is_plain(value):
+            return text
+        if complete(value):
+            text = msgspec.json.encode(value, enc_hook=other)
+        if _is_said(value, text, other):
             return text
     except _FAILURES as error:
         _refuse(value, other)
         raise NoJsonForm("$", f"has no JSON form: {error}") from None
     _refuse(value, other)
-    return text
+    return msgspec.json.format(text, indent=-1)  # a `Raw` may have been written over several lines
+
+
+def json_value(text: bytes | msgspec.Raw) -> Any:
+    """Return what a JSON text says. Raises `NoJsonForm` with the place of what says nothing for sure."""
+    text = bytes(text)
+    try:
+        value = _plain_values.decode(text)
+        if msgspec.json.encode(value) == text:  # else two keys of one name may have become one
+            return value
+    except _FAILURES:
+        pass
+    from stepflow.protocol._json_texts import read_closely
+
+    return read_closely(text)
 
 
 def _is_plain(value: object) -> bool:
@@ -66,13 +89,13 @@ def _is_said(value: object, text: bytes, other: Other) -> bool:
     plain = msgspec.to_builtins(value, enc_hook=_with_raw(other))
     if not _is_plain(plain) or b"NaN" in text or b"Infinity" in text:
         return False
-    return len(msgspec.json.encode(plain)) == len(text)  # two keys of one name have become one
+    return msgspec.json.encode(plain) == text  # else two keys of one name have become one
 
 
 def _with_raw(other: Other) -> Callable[[Any], object]:
     def builtins(value: Any) -> object:
         if isinstance(value, msgspec.Raw):
-            return msgspec.json.decode(value)
+            return json_value(value)
         if other is None:
             raise TypeError
         return other(value)

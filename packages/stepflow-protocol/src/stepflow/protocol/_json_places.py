@@ -1,6 +1,7 @@
 """Finds the place in a value of what JSON cannot say. Slow, and loaded only when there may be such a place."""
 
 import dataclasses
+import enum
 import math
 from collections.abc import Iterable
 from decimal import Decimal
@@ -9,6 +10,7 @@ from typing import Any
 import msgspec
 
 from stepflow.protocol._json import MAX_DEPTH, Other
+from stepflow.protocol._json_texts import LONG, Fault, parsed
 from stepflow.protocol._paths import Path, format_path
 from stepflow.protocol.errors import NoJsonForm
 
@@ -24,12 +26,18 @@ def refuse(value: object, other: Other) -> None:
 
 def _look(value: object, at: Path, other: Other) -> None:
     match value:
+        case enum.Enum():
+            _look(value.value, at, other)
         case float() | Decimal() if not _is_finite(value):
             raise NoJsonForm(format_path(at), f"is {_spelled(value)}, which JSON does not have")
         case str():
             _check_text(value, at)
+        case int():
+            _check_digits(value, at)
+        case Fault():
+            raise NoJsonForm(format_path(at), value.problem)
         case msgspec.Raw():
-            _look(_decoded(value, at), at, other)
+            _look(parsed(bytes(value)), at, other)
         case dict():
             _check_depth(at)
             _check_keys(value, at)
@@ -53,6 +61,8 @@ def _look_at_object(value: object, at: Path, other: Other) -> None:
         return
     except TypeError:
         pass
+    except (ValueError, OverflowError) as error:
+        raise NoJsonForm(format_path(at), f"has no JSON form: {error}") from None
     try:
         if other is None:
             raise TypeError
@@ -83,11 +93,11 @@ def _members(value: object) -> Iterable[tuple[str, object]] | None:
     return [(name, getattr(value, name)) for name in own if hasattr(value, name)]
 
 
-def _decoded(text: msgspec.Raw, at: Path) -> object:
+def _check_digits(number: int, at: Path) -> None:
     try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise NoJsonForm(format_path(at), f"has no JSON form: {error}") from None
+        int.__repr__(number)
+    except ValueError:
+        raise NoJsonForm(format_path(at), LONG) from None
 
 
 def _check_text(text: str, at: Path) -> None:
@@ -111,6 +121,8 @@ def _check_keys(value: dict[Any, object], at: Path) -> None:
 
 def _name(key: object, at: Path) -> str:
     """What msgspec writes for a key."""
+    if isinstance(key, enum.Enum):
+        key = key.value
     if isinstance(key, str):
         try:
             key.encode()
@@ -121,6 +133,8 @@ def _name(key: object, at: Path) -> str:
         raise NoJsonForm(format_path(at), f"has the key {_spelled(key)}, which JSON does not have")
     try:
         return str(next(iter(msgspec.to_builtins({key: None}, str_keys=True))))
+    except ValueError:
+        raise NoJsonForm(format_path(at), f"has a key that {LONG}") from None
     except (TypeError, OverflowError):
         problem = f"has the key `{key!r}`; keys are strings, numbers, dates, UUIDs or enum members"
         raise NoJsonForm(format_path(at), problem) from None
@@ -138,7 +152,6 @@ def _is_finite(number: float | Decimal) -> bool:
 
 
 def _spelled(number: float | Decimal) -> str:
-    text = str(number).lower()
-    if "nan" in text:
+    if number.is_nan() if isinstance(number, Decimal) else math.isnan(number):
         return "NaN"
-    return "-Infinity" if text.startswith("-") else "Infinity"
+    return "-Infinity" if number < 0 else "Infinity"
