@@ -20,6 +20,7 @@ from stepflow.protocol import (
     NotJson,
     Outgoing,
     Request,
+    UnsayableInput,
     decode,
     encode,
     frame,
@@ -150,3 +151,36 @@ def test_an_error_without_an_id_is_a_message() -> None:
     )
     assert envelope.id is None
     assert envelope.error == ErrorObject(-32700, "no", {})
+
+
+EXECUTE = '{"jsonrpc":"2.0","id":7,"method":"components/execute","params":{"component":"/c",%s}}'
+
+
+@pytest.mark.parametrize(
+    "input", [r'{"x":["\ud800"]}', r'{"x":["a \udc00 b"]}', r'{"x":["\ud800\u0061"],"y":"\ud800"}']
+)
+def test_half_a_character_in_an_input_is_the_inputs_fault_at_its_place(input: str) -> None:
+    with pytest.raises(
+        UnsayableInput, match=r"`/c` cannot take `\$\.x\[0\]`: it holds half"
+    ) as refused:
+        decode((EXECUTE % f'"input":{input}').encode())
+    assert (refused.value.id, refused.value.data) == (7, {"path": "$.x[0]"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        EXECUTE % r'"task_id":"\ud800"',
+        r'{"jsonrpc":"2.0","id":7,"method":"components/list","params":{"a":"\ud800"}}',
+        r'{"jsonrpc":"2.0","id":7,"result":{"a":"\ud800"}}',
+    ],
+)
+def test_half_a_character_elsewhere_leaves_the_message_its_id(text: str) -> None:
+    with pytest.raises(InvalidEnvelope, match="half of a surrogate pair") as refused:
+        decode(text.encode())
+    assert refused.value.id == 7
+
+
+def test_an_id_with_half_a_character_is_no_id() -> None:
+    with pytest.raises(NotJson):
+        decode(rb'{"jsonrpc":"2.0","id":"\ud800","method":"m"}')

@@ -437,10 +437,33 @@ def refused(input: INPUT) -> OUTPUT:
     return input
 """
 WITH_PYDANTIC = """
-import pydantic
+import dataclasses, pydantic, typing_extensions
 AtLeast0 = typing.Annotated[int, pydantic.Field(ge=0)]
 Both = typing.Annotated[int, msgspec.Meta(le=9), pydantic.Field(ge=0)]
 class Base(pydantic.BaseModel, arbitrary_types_allowed=True):
+    pass
+Short = typing.Annotated[str, msgspec.Meta(max_length=1)]
+class WithMeta(pydantic.BaseModel):
+    later: "Later | None" = None
+class Later(pydantic.BaseModel):
+    x: Short
+@dataclasses.dataclass
+class Inner:
+    n: typing.Annotated[int, msgspec.Meta(ge=0)]
+class WithInner(pydantic.BaseModel):
+    inner: list[Inner]
+@dataclasses.dataclass
+class Configured:
+    __pydantic_config__ = pydantic.ConfigDict(str_max_length=1)
+    x: Short
+@pydantic.with_config(pydantic.ConfigDict(str_max_length=1))
+class Typed(typing_extensions.TypedDict):
+    x: Short
+class Silent:
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source, handler):
+        raise ValueError
+class Plain:
     pass
 """
 WITHOUT_PYDANTIC = """
@@ -453,7 +476,21 @@ Base = object
 @pytest.mark.parametrize(
     ("imports", "kind", "reason"),
     [
-        (WITH_PYDANTIC, "Struct", "Unable to generate pydantic-core schema for .*Struct"),
+        (
+            WITH_PYDANTIC,
+            "Struct",
+            "it has pydantic's `FieldInfo.*` and the Struct `Struct`, which nothing reads both\n.*Meta",
+        ),
+        (
+            WITH_PYDANTIC,
+            "Base | Plain",
+            "Unable to generate pydantic-core schema for <class .*Plain'>\n",
+        ),
+        (WITH_PYDANTIC, "Silent", r"ValueError\(\)\n"),
+        (WITH_PYDANTIC, "WithMeta", "it has msgspec's `Meta` and pydantic's"),
+        (WITH_PYDANTIC, "WithInner", "it has msgspec's `Meta` and pydantic's"),
+        (WITH_PYDANTIC, "Configured", "it has msgspec's `Meta` and pydantic's"),
+        (WITH_PYDANTIC, "Typed", "it has msgspec's `Meta` and pydantic's"),
         (WITH_PYDANTIC, "NoSchema", "Cannot generate a JsonSchema"),
         (WITH_PYDANTIC, "dict[str, Both]", "it has msgspec's `Meta` and pydantic's `Field"),
         (WITHOUT_PYDANTIC, "AtLeast0", r"only pydantic reads `Ge\(ge=0\)`, and it is not imported"),

@@ -393,3 +393,225 @@ def test_pydantic_models_are_read_checked_and_described(start: "Start") -> None:
     assert worker.execute("/model", {"theCount": -1})["error"]["data"] == {"path": "$.theCount"}
     assert "`$.theCount`" in worker.execute("/misfit", {"theCount": 1})["error"]["message"]
     assert worker.execute("/assigned", {"theCount": 1})["error"]["code"] == -32003
+
+
+WHOLE = """
+import dataclasses, enum, math, typing
+import msgspec
+from stepflow.worker import StepflowServer
+server = StepflowServer(include_builtins=False)
+
+class S(msgspec.Struct):
+    limit: int = 0
+    x: float = 1.0
+class Tagged(msgspec.Struct, tag="t", rename="camel"):
+    the_held: list[S] = []
+class Array(msgspec.Struct, array_like=True):
+    x: int
+class MoreOfS(S):
+    y: int = 0
+@dataclasses.dataclass
+class Base:
+    x: int
+    made: int = dataclasses.field(init=False, default=5)
+    parts: list[int] = dataclasses.field(init=False, default_factory=list)
+@dataclasses.dataclass
+class Child(Base):
+    y: int = 0
+class Typed(typing.TypedDict, total=False):
+    a: int
+    s: S
+class Raws(msgspec.Struct):
+    raw: msgspec.Raw
+def changed():
+    base = Base(1)
+    base.made = 7
+    return base
+
+CASES = {
+    "misspelt": (S, {"limt": 3}), "child": (list[Base], [Child(7, 8)]), "struct": (list[S], [S(), MoreOfS()]),
+    "typed": (Typed, {"a": 1, "b": 2}), "in_typed": (Typed, {"s": {"limt": 1}}), "set": (set[int], [1, 1]),
+    "array": (Array, [1, 2]), "in_tag": (Tagged, {"type": "t", "theHeld": [{"limt": 1}]}),
+    "in_dict": (dict[str, S], {"a b": {"limt": 1}}), "optional": (typing.Optional[S], {"limt": 1}),
+    "floats": (dict[float, S], {1: {"limit": 2}}), "tagged": (Tagged, Tagged([S(1)])),
+    "filled": (S, {"limit": 3}), "constant": (Base, Base(1)), "changed": (Base, changed()),
+    "constant_in_dict": (dict, {"a": [Base(1)]}), "constant_in_any": (dict[str, typing.Any], {"a": Base(1)}),
+    "raw": (Raws, Raws(msgspec.Raw(b'{"a":\\n1.0}'))), "raw_twice": (Raws, Raws(msgspec.Raw(b'{"a":1,"a":2}'))),
+    "raw_any": (typing.Any, [msgspec.Raw(b'[\\r\\n1]\\n')]), "raw_struct": (S, msgspec.Raw(b'{\\n"limit":3}')),
+    "raw_broken": (Raws, Raws(msgspec.Raw(b'1,\\n2'))), "raw_list": (list[msgspec.Raw], [msgspec.Raw(b"[[\\n]]")]),
+}
+
+def serve(name, kind, value):
+    @server.component(name=name)
+    def writes(input) -> kind:
+        return value
+
+for name, case in CASES.items():
+    serve(name, *case)
+
+@server.component
+def reads(input: Base):
+    return [input.made, input.parts]
+"""
+
+
+@pytest.fixture(scope="module")
+def whole_worker(start_once: "Start") -> "Worker":
+    return start_once("", head=WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("misspelt", "$.limt"),
+        ("child", "$[0].y"),
+        ("struct", "$[1].y"),
+        ("typed", "$.b"),
+        ("in_typed", "$.s.limt"),
+        ("set", "$[1]"),
+        ("in_tag", "$.theHeld[0].limt"),
+        ("array", "$[1]"),
+        ("in_dict", '$["a b"].limt'),
+        ("optional", "$.limt"),
+    ],
+)
+def test_what_a_declared_type_would_leave_out_fails_with_its_place(
+    whole_worker: "Worker", name: str, place: str
+) -> None:
+    error = whole_worker.execute(f"/{name}")["error"]
+    assert error["code"] == -32003
+    assert f"does not fit at `{place}`: it has no place in the declared type" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [
+        ("floats", {"1.0": {"limit": 2, "x": 1.0}}),
+        ("tagged", {"type": "t", "theHeld": [{"limit": 1, "x": 1.0}]}),
+        ("filled", {"limit": 3, "x": 1.0}),
+        ("constant", {"x": 1, "made": 5, "parts": []}),
+        ("changed", {"x": 1, "made": 7, "parts": []}),
+        ("constant_in_dict", {"a": [{"x": 1, "made": 5, "parts": []}]}),
+        ("constant_in_any", {"a": {"x": 1, "made": 5, "parts": []}}),
+        ("raw", {"raw": {"a": 1.0}}),
+        ("raw_any", [[1]]),
+        ("raw_struct", {"limit": 3, "x": 1.0}),
+        ("raw_list", [[[]]]),
+    ],
+)
+def test_what_fits_is_written_whole_and_on_one_line(
+    whole_worker: "Worker", name: str, output: object
+) -> None:
+    assert whole_worker.output(f"/{name}") == output
+
+
+def test_raw_json_that_is_none_fails_with_its_place(whole_worker: "Worker") -> None:
+    said = whole_worker.execute("/raw_twice")["error"]["message"]
+    assert "does not fit at `$.raw`: it has two keys of the name `a`" in said
+    assert (
+        "at `$.raw`: it has no JSON form" in whole_worker.execute("/raw_broken")["error"]["message"]
+    )
+
+
+def test_fields_that_are_not_given_have_their_defaults_when_read(whole_worker: "Worker") -> None:
+    assert whole_worker.output("/reads", {"x": 1}) == [5, []]
+
+
+PYDANTIC_WHOLE = """
+import enum, math, typing
+import typing_extensions
+from pydantic import BaseModel, computed_field
+from stepflow.worker import StepflowServer
+server = StepflowServer(include_builtins=False)
+
+class Model(BaseModel):
+    x: int = 0
+    secret: str = ""
+    @computed_field
+    def twice(self) -> int:
+        return 2 * self.x
+class More(Model):
+    z: int = 0
+class Open(BaseModel, extra="allow"):
+    x: int = 0
+class Holding(BaseModel):
+    held: list[Model] = []
+    open: Open = Open()
+class Typed(typing_extensions.TypedDict):
+    model: Model
+class Floats(BaseModel):
+    f: frozenset[float] = frozenset()
+class Sets(BaseModel):
+    f: set[float] = set()
+class Hidden(enum.Enum):
+    NAN = math.nan
+class Enums(BaseModel):
+    e: Hidden = Hidden.NAN
+class Long(BaseModel):
+    n: int = 0
+def assigned(value):
+    model = Model(x=1)
+    model.secret = value
+    return model
+
+CASES = {
+    "misspelt": (Model, {"xx": 1}), "more": (Model, More()), "holding": (Holding, {"held": [{"x": 1, "q": 2}]}),
+    "in_typed": (Typed, {"model": {"q": 1}}), "typed": (Typed, {"model": Model(), "q": 1}),
+    "held": (Holding, Holding(held=[Model(), More()])), "untyped": (typing.Any, Holding(held=[More()])),
+    "open": (Open, {"q": 1}), "in_open": (Holding, {"open": {"q": 1}}),
+    "computed": (Model, Model(x=2).model_dump()),
+    "set": (Sets, Sets(f={math.nan})), "frozen": (Floats, Floats(f={1.0, math.nan})),
+    "untyped_enum": (typing.Any, [Enums()]), "long": (Long, Long(n=10**5000)),
+    "assigned": (Model, assigned(b"hunter2")), "untyped_assigned": (typing.Any, assigned(b"hunter2")),
+    "assigned_int": (Model, assigned(12345678)),
+}
+
+def serve(name, kind, value):
+    @server.component(name=name)
+    def writes(input) -> kind:
+        return value
+
+for name, case in CASES.items():
+    serve(name, *case)
+"""
+
+
+@pytest.fixture(scope="module")
+def pydantic_whole_worker(start_once: "Start") -> "Worker":
+    pytest.importorskip("pydantic", reason="pydantic is not installed")
+    return start_once("", head=PYDANTIC_WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("misspelt", "`$.xx`: it has no place in the declared type"),
+        ("more", "`$.z`: it has no place in the declared type"),
+        ("holding", "`$.held[0].q`: it has no place in the declared type"),
+        ("in_typed", "`$.model.q`: it has no place in the declared type"),
+        ("typed", "`$.q`: it has no place in the declared type"),
+        ("held", "`$.held[1].z`: it has no place in the declared type"),
+        ("untyped", "`$.held[0].z`: it has no place in the declared type"),
+        ("set", "`$.f[0]`: it is NaN, which JSON does not have"),
+        ("frozen", "it is NaN, which JSON does not have"),
+        ("untyped_enum", "`$[0].e`: it is NaN, which JSON does not have"),
+        ("long", "`$.n`: it is an integer of more than 4300 digits"),
+        ("assigned", "`$.secret`: it does not fit its type any more"),
+        ("untyped_assigned", "`$.secret`: it does not fit its type any more"),
+        ("assigned_int", "`$.secret`: it does not fit its type any more"),
+    ],
+)
+def test_what_pydantic_would_leave_out_or_change_fails_with_its_place(
+    pydantic_whole_worker: "Worker", name: str, said: str
+) -> None:
+    error = pydantic_whole_worker.execute(f"/{name}")["error"]
+    assert error["code"] == -32003
+    assert said in error["message"]
+    assert "hunter2" not in str(error) + pydantic_whole_worker.stderr
+    assert "12345678" not in str(error) + pydantic_whole_worker.stderr
+
+
+def test_what_a_model_has_a_place_for_is_written(pydantic_whole_worker: "Worker") -> None:
+    assert pydantic_whole_worker.output("/open") == {"x": 0, "q": 1}
+    assert pydantic_whole_worker.output("/in_open") == {"held": [], "open": {"x": 0, "q": 1}}
+    assert pydantic_whole_worker.output("/computed") == {"x": 2, "secret": "", "twice": 4}

@@ -50,6 +50,7 @@ LEAVING = [
     Leaving("2**63", "int"),
     Leaving("2**64", "int"),
     Leaving("-(2**63) - 1", "int"),
+    Leaving("10**5000", "int"),
     Leaving("Decimal('1.50')", "Decimal"),
     Leaving("Decimal('NaN')", "Decimal"),
     Leaving("{1: 'a', '2': 'b'}", "dict[Any, Any]"),
@@ -77,14 +78,23 @@ LEAVING = [
     Leaving("date(2024, 1, 2)", "date"),
     Leaving("datetime(2024, 1, 2)", "datetime"),
     Leaving("datetime(2024, 1, 2, tzinfo=UTC)", "datetime"),
+    Leaving("datetime(2024, 1, 2, tzinfo=timezone(timedelta(seconds=3630)))", "datetime"),
     Leaving("timedelta(hours=36)", "timedelta"),
     Leaving("UUID(int=1)", "UUID"),
     Leaving("PurePosixPath('a/b')", "Any"),
     Leaving("Colour.RED", "Colour"),
     Leaving("Level.HIGH", "Level"),
+    Leaving("Hidden.NAN", "Any"),
     Leaving("Data(1)", "Data"),
+    Leaving("Constant(1)", "Constant"),
+    Leaving("More(1, z=3)", "Data"),
+    Leaving("{'x': 1, 'z': 3}", "Data"),
+    Leaving("msgspec.Raw(b'[1.10,\\n{}]')", "Any"),
+    Leaving('msgspec.Raw(b\'{"a":1,"a":2}\')', "Any"),
     Leaving("Struct(1)", "Any"),
     Leaving("Model(theX=1)", "Model"),
+    Leaving("MoreModel(theX=1)", "Model"),
+    Leaving("{math.nan}", "set[float]"),
     Leaving("Model(theX=1, y=math.nan)", "Model"),
     Leaving("SecretStr('s')", "SecretStr"),
     Leaving("object()", "Any"),
@@ -100,16 +110,21 @@ ARRIVING = [
     Arriving("1e999", "float"),
     Arriving("-1", "AtLeast0"),
     Arriving('"1.50"', "Decimal"),
+    Arriving("1.10", "Decimal"),
     Arriving('"2024-01-02"', "date"),
     Arriving("[1, 1]", "set[int]"),
     Arriving('"red"', "Colour"),
     Arriving('{"x": 1}', "Data"),
     Arriving("[" * 127 + "1" + "]" * 127, "Any", "127 arrays in each other"),
+    Arriving("[" * 128 + "1" + "]" * 128, "Any", "128 arrays in each other"),
+    Arriving('{"a": 1, "a": 2}', "Any"),
+    Arriving(r'"\ud800"', "str"),
+    Arriving("1" + "0" * 5000, "int", "an integer of 5001 digits"),
 ]
 
 SOURCE = """
 import dataclasses, enum, json, math
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Annotated, Any, NamedTuple
@@ -123,6 +138,8 @@ class Colour(enum.Enum):
     RED = "red"
 class Level(enum.IntEnum):
     HIGH = 3
+class Hidden(enum.Enum):
+    NAN = math.nan
 class Point(NamedTuple):
     x: int
     y: int
@@ -130,12 +147,21 @@ class Point(NamedTuple):
 class Data:
     x: int
     y: float = 2.0
+@dataclasses.dataclass
+class More(Data):
+    z: int = 0
+@dataclasses.dataclass
+class Constant:
+    x: int
+    kind: str = dataclasses.field(init=False, default="k")
 class Struct(msgspec.Struct, omit_defaults=True):
     x: int
     y: float = 2.0
 class Model(pydantic.BaseModel):
     x: int = pydantic.Field(alias="theX")
     y: float | None = None
+class MoreModel(Model):
+    z: int = 3
 class float_of_numpy(float):
     pass
 def nested(depth):

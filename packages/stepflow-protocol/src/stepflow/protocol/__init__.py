@@ -60,6 +60,8 @@ from stepflow.protocol._generated.protocol import (
     WorkerCapabilities,
 )
 from stepflow.protocol._json import json_text, json_value
+from stepflow.protocol._json_fields import complete_fields
+from stepflow.protocol._paths import format_path
 from stepflow.protocol.errors import (
     InvalidEnvelope,
     InvalidFlow,
@@ -71,6 +73,7 @@ from stepflow.protocol.errors import (
     RequestRefused,
     StepflowError,
     UnknownMethod,
+    UnsayableInput,
 )
 
 if TYPE_CHECKING:
@@ -134,6 +137,8 @@ __all__ = [
     "FlowError",
     "ErrorKind",
     # values, and their blobs
+    "complete_fields",
+    "format_path",
     "json_text",
     "json_value",
     "blob_id",
@@ -152,6 +157,7 @@ __all__ = [
     "NotJson",
     "InvalidEnvelope",
     "MessageTooLong",
+    "UnsayableInput",
     "UnknownMethod",
     "InvalidParams",
     "RequestRefused",

@@ -4,13 +4,14 @@ Reading leaves `params` and `result` as bytes, so that each is decoded once, int
 method says. Writing goes from the typed value to the whole message in one pass.
 """
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from stepflow.protocol._json import json_text
 from stepflow.protocol._message import Message
-from stepflow.protocol.errors import InvalidEnvelope, NotJson
+from stepflow.protocol.errors import InvalidEnvelope, NoJsonForm, NotJson, UnsayableInput
 
 MessageId: TypeAlias = str | int
 """Names a request. Each side draws its own, and echoes the other's as it came."""
@@ -95,14 +96,15 @@ def encode(message: Outgoing | Envelope) -> bytes:
 def decode(text: bytes) -> Envelope:
     """Read one message.
 
-    Raises `NotJson`, or `InvalidEnvelope` with the message's id where that could be read.
+    Raises `NotJson`, or `InvalidEnvelope` with the message's id where that could be read, also of a message
+    that is no JSON to msgspec only, as it holds half of a surrogate pair.
     """
     try:
         envelope = _envelopes.decode(text)
     except msgspec.ValidationError as error:
         raise InvalidEnvelope(str(error), _id_in(text)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise NotJson(str(error)) from None
+        raise _unsayable(text) or NotJson(str(error)) from None
     except RecursionError:
         raise NotJson("it is nested too deeply") from None
     if envelope.params == _NULL:
@@ -115,6 +117,30 @@ def decode(text: bytes) -> Envelope:
     elif envelope.result is not UNSET or envelope.error is not None:
         raise InvalidEnvelope("`method` excludes `result` and `error`", envelope.id)
     return envelope
+
+
+def _unsayable(text: bytes) -> InvalidEnvelope | None:
+    """The error for a message that is JSON but for half of a surrogate pair somewhere in it."""
+    if b"\\u" not in text:
+        return None
+    from stepflow.protocol._json_texts import parsed
+
+    message = parsed(text)
+    if not isinstance(message, dict) or not _is_id(id := message.get("id")):
+        return None
+    try:
+        json_text(message)
+    except NoJsonForm as error:
+        inside = error.path.removeprefix("$.params.input")
+        if message.get("method") != "components/execute" or inside == error.path:
+            return InvalidEnvelope(str(error), id)
+        component = ascii(message["params"].get("component")).strip("'")
+        return UnsayableInput(component, f"${inside}", error.problem, id)
+    return None
+
+
+def _is_id(id: object) -> TypeGuard[MessageId]:
+    return type(id) is int or (isinstance(id, str) and id.isprintable())
 
 
 def _id_in(text: bytes) -> MessageId | None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
-from stepflow.protocol._json_fields import complete
+from stepflow.protocol._json_fields import complete_fields
 from stepflow.protocol.errors import NoJsonForm
 
 MAX_DEPTH = 128
@@ -51,7 +51,7 @@ def json_text(value: object, other: Other = None) -> bytes:
         text = msgspec.json.encode(value, enc_hook=other)
         if _is_plain(value):
             return text
-        if complete(value):
+        if complete_fields(value):
             text = msgspec.json.encode(value, enc_hook=other)
         if _is_said(value, text, other):
             return text

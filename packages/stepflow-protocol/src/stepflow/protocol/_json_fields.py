@@ -12,7 +12,7 @@ import msgspec
 _LEAVES = frozenset({str, int, float, bool, bytes, type(None)})
 
 
-def complete(value: object) -> bool:
+def complete_fields(value: object) -> bool:
     """Put such fields into each instance in a value; whether there were any."""
     found = False
     waiting = [value]

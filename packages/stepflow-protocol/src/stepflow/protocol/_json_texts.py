@@ -49,7 +49,8 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Fault:
         if name in seen:
             break
         seen.add(name)
-    return Fault(f"has two keys of the name `{name}`")
+    shown = name.encode(errors="backslashreplace").decode()  # it may hold half of a character
+    return Fault(f"has two keys of the name `{shown}`")
 
 
 def _integer(digits: str) -> int | Fault:

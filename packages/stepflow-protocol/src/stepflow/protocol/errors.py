@@ -4,7 +4,8 @@ StepflowError
 ├── ProtocolError            a message that is not the protocol
 │   ├── NotJson
 │   ├── InvalidEnvelope      JSON, but no JSON-RPC message
-│   │   └── MessageTooLong
+│   │   ├── MessageTooLong
+│   │   └── UnsayableInput   the input of an execute holds half of a character
 │   ├── UnknownMethod
 │   └── InvalidParams
 ├── RequestRefused           the peer answered our request with an error
@@ -22,9 +23,10 @@ class StepflowError(Exception):
 
 
 class ProtocolError(StepflowError):
-    """Raised when a message is not the protocol. `code` is the number to answer it with."""
+    """Raised when a message is not the protocol. `code` and `data` are what to answer it with."""
 
     code: ClassVar[ErrorCode] = ErrorCode.INVALID_REQUEST
+    data: object = None
 
 
 class NotJson(ProtocolError):
@@ -50,6 +52,17 @@ class MessageTooLong(InvalidEnvelope):
     def __init__(self, limit: int) -> None:
         super().__init__(f"longer than {limit:,} bytes; pass large values as blobs")
         self.limit = limit
+
+
+class UnsayableInput(InvalidEnvelope):
+    """Raised when an execute's input holds half of a surrogate pair, at `path`, so that msgspec reads nothing."""
+
+    code = ErrorCode.INVALID_INPUT
+
+    def __init__(self, component: str, path: str, problem: str, id: str | int) -> None:
+        super().__init__("", id)
+        self.args = (f"`{component}` cannot take `{path}`: it {problem}",)
+        self.data = {"path": path}
 
 
 class UnknownMethod(ProtocolError):

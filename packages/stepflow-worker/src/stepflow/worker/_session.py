@@ -161,7 +161,7 @@ class Session:
             if isinstance(error, NotJson):
                 log.warning("skipped a line: %s: %.200r", error, text)
             id = error.id if isinstance(error, InvalidEnvelope) else None
-            reply(frame(ErrorAnswer(id, ErrorObject(error.code, str(error)))))
+            reply(frame(ErrorAnswer(id, ErrorObject(error.code, str(error), error.data))))
             return None
         return self.take(message, reply, reply)
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
-_OPEN = (Any, object, dict, list, tuple, set, frozenset, Decimal)
+_OPEN = (Any, object, dict, list, tuple, set, frozenset, Decimal, msgspec.Raw)
 """Where a value may hold more than its type says. A decimal number may be NaN."""
+_MARKS = ("__get_pydantic_core_schema__", "__pydantic_validator__", "__pydantic_config__")
+"""What a class has of pydantic; the last one also a dataclass or TypedDict of the standard library."""
 _OF_PYDANTIC = ("pydantic", "pydantic_core", "annotated_types")
 
 
@@ -47,16 +49,28 @@ def _inside(each: Any) -> list[Any]:
         with contextlib.suppress(NameError):  # an alias is read when it is asked for
             if (other := getattr(each, name, None)) is not None:
                 inside.append(other)
-    if isinstance(origin := typing.get_origin(each), type) and _has_fields(origin):
+    if isinstance(origin := typing.get_origin(each), type) and has_fields(origin):
         inside.append(origin)
-    if isinstance(each, type) and _has_fields(each):
+    if isinstance(each, type) and has_fields(each):
         inside += _hints(each).values()
         if dataclasses.is_dataclass(each):
             inside += (field.default for field in dataclasses.fields(each))
+    if isinstance(each, type):
+        inside += _fields_of_model(each)
     return inside
 
 
-def _has_fields(kind: type) -> bool:
+def _fields_of_model(kind: Any) -> Iterator[Any]:
+    """What pydantic has made of the annotations, which also speak of what only type checkers know."""
+    if not getattr(kind, "__pydantic_complete__", True) and hasattr(kind, "model_rebuild"):
+        kind.model_rebuild(raise_errors=False)  # a class that it names may be there by now
+    for field in getattr(kind, "__pydantic_fields__", {}).values():
+        yield field.annotation
+        yield from field.metadata
+
+
+def has_fields(kind: type) -> bool:
+    """Whether the instances of a class are objects or arrays with fields of their own types."""
     return (
         issubclass(kind, msgspec.Struct)
         or dataclasses.is_dataclass(kind)
@@ -75,56 +89,10 @@ def _hints(kind: type) -> dict[str, Any]:
 
 def _is_pydantics(part: Any) -> bool:
     own = part if isinstance(part, type) else type(part)
-    if hasattr(own, "__get_pydantic_core_schema__") or hasattr(own, "__pydantic_validator__"):
+    if any(hasattr(own, name) for name in _MARKS):
         return True
     module = getattr(part, "__module__", None) or own.__module__
     return isinstance(module, str) and module.split(".")[0] in _OF_PYDANTIC
-
-
-class Defaults:
-    """Puts the defaults into dataclass instances that msgspec has read.
-
-    It leaves a field out that the text does not have, as the class has its default; and when it writes the
-    instance, it looks for the field in vain.
-    """
-
-    def __init__(self, annotation: Any) -> None:
-        self._of = {
-            each: missing
-            for each in parts_of(annotation)
-            if isinstance(each, type) and (missing := _left_out(each))
-        }
-
-    def __bool__(self) -> bool:
-        return bool(self._of)
-
-    def fill(self, value: Any) -> None:
-        """Put them into every instance in a value."""
-        waiting = [value]
-        while waiting:
-            each = waiting.pop()
-            if isinstance(each, dict):
-                waiting += each.values()
-            elif isinstance(each, list | tuple | set | frozenset):
-                waiting += each
-            elif isinstance(each, msgspec.Struct):
-                waiting += (getattr(each, name) for name in each.__struct_fields__)
-            elif dataclasses.is_dataclass(each):
-                own = vars(each) if hasattr(each, "__dict__") else {}
-                for name, default in self._of.get(type(each), {}).items():
-                    if name not in own:
-                        object.__setattr__(each, name, default)  # it may be frozen
-                waiting += (getattr(each, field.name, None) for field in dataclasses.fields(each))
-
-
-def _left_out(kind: type) -> dict[str, Any]:
-    if not dataclasses.is_dataclass(kind) or "__slots__" in vars(kind):
-        return {}
-    return {
-        each.name: each.default
-        for each in dataclasses.fields(kind)
-        if each.init and each.default is not dataclasses.MISSING
-    }
 
 
 def is_pydantic_there() -> bool:

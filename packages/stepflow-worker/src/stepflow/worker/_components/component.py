@@ -121,7 +121,5 @@ def _described(name: str, role: str, annotation: Any) -> ValueType:
     except Undescribable as reason:
         raise RegistrationError(
             name,
-            f"its {role} type has no JSON Schema: {reason}\n"
-            "hint: use a msgspec Struct, dataclass, TypedDict, dict, list, scalar, `Any` or a "
-            "pydantic model",
+            f"its {role} type has no JSON Schema: {reason}\nhint: {reason.hint}",
         ) from None

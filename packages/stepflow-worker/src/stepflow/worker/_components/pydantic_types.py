@@ -1,19 +1,39 @@
 """Types with something of pydantic in them. Imported only where the components have imported pydantic."""
 
+import enum
+import inspect
+import json
+import re
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pydantic
 
-from stepflow.protocol import NoJsonForm
+from stepflow.protocol import NoJsonForm, format_path, json_value
 from stepflow.worker._components.encoding import encoded
-from stepflow.worker._components.types import Misfit, Undescribable
+from stepflow.worker._components.losses import lost
+from stepflow.worker._components.types import Misfit, Undescribable, sayable
 
 _anything: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(Any)
 _SAYING = {"type", "$ref", "anyOf", "oneOf", "allOf", "enum", "const"}
 """Members of a JSON Schema without one of which it says nothing about the value."""
 _DOUBTFUL = (b"null", b"NaN", b"Infinity")
+_LONG = 4000
+"""A text that is shorter has no integer that is too long to read."""
+_FIELD_NAME = re.compile(r"field_name='(\w+)'")
+_EXTRA = ("extra_forbidden", "unexpected_keyword_argument")
+
+
+def _known(function: Any, **arguments: Any) -> dict[str, Any]:
+    """Those of the arguments that this version of pydantic takes."""
+    known = inspect.signature(function).parameters
+    return {name: value for name, value in arguments.items() if name in known}
+
+
+_STRICTLY = _known(pydantic.TypeAdapter.validate_python, extra="forbid")
+_WHOLE = _known(_anything.serializer.to_json, polymorphic_serialization=True)
 
 
 class PydanticType:
@@ -26,38 +46,67 @@ class PydanticType:
                 mode="serialization" if output else "validation"
             )
         except Exception as error:  # noqa: BLE001, annotations and the hooks in them are user code
-            raise Undescribable(str(error).split("\n\n")[0].splitlines()[0]) from None
+            raise Undescribable(_reason(error)) from None
         self._is_open = _is_open(self.schema)
         # A definition in another may be in itself.
         self._is_flat = "$ref" not in str(self.schema.get("$defs", ""))
 
+        self._has_integers = "'integer'" in str(self.schema)
+
     def read(self, text: bytes) -> Any:
-        text = bytes(text)
+        plain = sayable(text)  # refuses `1e999` as well, pydantic's infinity
         try:
-            plain = msgspec.json.decode(text)  # refuses `1e999`, pydantic's infinity
-            return self._adapter.validate_json(text)
-        except msgspec.DecodeError as error:
-            raise Misfit("$", str(error)) from None
+            return self._adapter.validate_json(bytes(text))
         except pydantic.ValidationError as error:
             raise _misfit(error, plain) from None
 
     def write(self, value: Any) -> msgspec.Raw:
+        checked, extra = self._checked(value)
+        serializer = self._adapter.serializer
+        text = _text(self._adapter, checked)
+        is_certain = self._is_flat and not self._is_open and not any(e in text for e in _DOUBTFUL)
+        if is_certain and not (self._has_integers and len(text) > _LONG):
+            written = msgspec.Raw(text)
+        else:
+            written = _checked_text(serializer, checked, text)
+        if extra:
+            _refuse_extra(extra, msgspec.json.decode(written))
+        return written
+
+    def _checked(self, value: Any) -> tuple[Any, list[tuple[str | int, ...]]]:
+        """The value as its type says, and the places of what the type may have left out of it."""
+        extra: list[tuple[str | int, ...]] = []
         try:
-            checked = self._adapter.validate_python(value)
+            return self._adapter.validate_python(value, **_STRICTLY), extra
+        except pydantic.ValidationError as error:
+            for each in error.errors(include_url=False, include_input=False, include_context=False):
+                if each["type"] in _EXTRA:
+                    extra.append(_place(each["loc"], value, missing=False))
+        try:
+            return self._adapter.validate_python(value), extra
         except pydantic.ValidationError as error:
             raise _misfit(error, value) from None
-        serializer = self._adapter.serializer
-        if self._is_flat and not self._is_open:
-            text = _text(serializer, checked)
-            if not any(each in text for each in _DOUBTFUL):
-                return msgspec.Raw(text)
-        return _written(serializer, checked)
+
+
+def _reason(error: Exception) -> str:
+    """What pydantic says first, without its advice, which concerns its own callers."""
+    first = (str(error).splitlines() or [""])[0].partition(". Set `arbitrary_types_allowed")[0]
+    return first or repr(error)
 
 
 def model_form(model: Any) -> object:
     """Return what to write for a model, or another object whose class knows how pydantic writes it."""
-    written = _written(type(model).__pydantic_serializer__, model)
+    own = type(model)
+    schema = _Schema(own.__pydantic_serializer__, getattr(own, "__pydantic_validator__", None))
+    written = _checked_text(schema.serializer, model, _text(schema, model))
     return msgspec.json.decode(written)
+
+
+class _Schema(NamedTuple):
+    """What pydantic has made of a class. A `TypeAdapter` has the same two."""
+
+    serializer: Any
+    validator: Any
 
 
 def _is_open(schema: Any) -> bool:
@@ -78,24 +127,59 @@ def _is_open(schema: Any) -> bool:
     return any(map(_is_open, parts))
 
 
-def _written(serializer: Any, value: Any) -> msgspec.Raw:
-    """Return a value as JSON, by the names that it has there, once it is known to say the same."""
-    form = msgspec.json.decode(_text(serializer, value))
+def _checked_text(serializer: Any, value: Any, text: bytes) -> msgspec.Raw:
+    """Return a value's JSON, by the names that it has there, once it is known to say the same."""
+    form = json_value(text)
     written = encoded(form)
-    parts = serializer.to_python(value, by_alias=True)
+    parts = _parts(serializer, value)
     if parts is not value:  # else it has none, as a `SecretStr`
         _check_unchanged(form, written, parts)
     return written
 
 
-def _text(serializer: Any, value: Any) -> bytes:
+def _parts(serializer: Any, value: Any) -> Any:
+    return serializer.to_python(value, by_alias=True, warnings=False)  # they would quote the value
+
+
+def _text(schema: Any, value: Any) -> bytes:
+    serializer = schema.serializer
     try:
         text: bytes = serializer.to_json(value, by_alias=True, warnings="error")
         if b"NaN" in text or b"Infinity" in text:
             msgspec.json.decode(text)  # a model may be configured to write them as numbers
-        return text
+        # A field is written as declared, without what a subclass adds.
+        whole = serializer.to_json(value, by_alias=True, warnings=False, **_WHOLE)
     except ValueError as error:  # a field was assigned something that its type excludes
-        raise _lacking(serializer, value, " ".join(str(error).split())) from None
+        raise _lacking(schema, value, error) from None
+    if whole != text:
+        _refuse_narrowed(_names_in(whole), _names_in(text), ())
+    return text
+
+
+def _names_in(text: bytes) -> Any:
+    return json.loads(text, parse_int=str)  # of any length
+
+
+def _refuse_narrowed(whole: Any, form: Any, at: tuple[str | int, ...]) -> None:
+    if isinstance(whole, dict) and isinstance(form, dict):
+        for name, each in whole.items():
+            if name not in form:
+                raise lost((*at, name))
+            _refuse_narrowed(each, form[name], (*at, name))
+    elif isinstance(whole, list) and isinstance(form, list):
+        for index, (each, written) in enumerate(zip(whole, form, strict=False)):
+            _refuse_narrowed(each, written, (*at, index))
+
+
+def _refuse_extra(extra: list[tuple[str | int, ...]], form: Any) -> None:
+    """Refuse what was given and is not written. A computed field is, and what `extra="allow"` lets in."""
+    for at in extra:
+        part = form
+        try:
+            for step in at:
+                part = part[step]
+        except (LookupError, TypeError):
+            raise lost(at) from None
 
 
 def _check_unchanged(form: object, written: msgspec.Raw, value: object) -> None:
@@ -121,7 +205,18 @@ def _compare(form: Any, value: Any, at: str) -> None:
     elif isinstance(value, list | tuple) and isinstance(form, list):
         for index, (written, each) in enumerate(zip(form, value, strict=False)):
             _compare(written, each, f"{at}[{index}]")
+    elif isinstance(value, set | frozenset) and isinstance(form, list):
+        for index, each in enumerate(value):  # written in an order of its own
+            _compare_in_set(each, f"{at}[{index}]")
     elif isinstance(value, Decimal) or (form is None and value is not None):
+        _check(value, at)
+
+
+def _compare_in_set(value: Any, at: str) -> None:
+    if isinstance(value, tuple | frozenset):
+        for index, each in enumerate(value):
+            _compare_in_set(each, f"{at}[{index}]")
+    elif isinstance(value, float | Decimal | enum.Enum):
         _check(value, at)
 
 
@@ -132,17 +227,40 @@ def _check(value: object, at: str) -> None:
         raise NoJsonForm(at, error.problem) from None
 
 
-def _lacking(serializer: Any, value: Any, problem: str) -> NoJsonForm:
+def _lacking(schema: Any, value: Any, error: ValueError) -> NoJsonForm:
     """The error for a value that pydantic could not write, with its place where that can be found."""
+    parts: Any = None
     try:
-        parts = serializer.to_python(value, by_alias=True)
+        parts = _parts(schema.serializer, value)
         encoded(parts)
+        if schema.validator is not None:
+            schema.validator.validate_python(parts)
         _look(parts, "$")
-    except NoJsonForm as error:
-        return error
+    except NoJsonForm as lacking:
+        return lacking
+    except pydantic.ValidationError as misfit:
+        found = _misfit(misfit, parts)
+        return NoJsonForm(found.path, f"does not fit its type any more: {found.problem}")
     except ValueError:
         pass
-    return NoJsonForm("$", f"has no JSON form: {problem}")
+    # Its text may quote the value, which may be secret.
+    if names := _FIELD_NAME.findall(str(error)):
+        places = [*_places_of(names[0], parts, ())]
+        if len(places) == 1:
+            return NoJsonForm(format_path(places[0]), "does not fit its type any more")
+        return NoJsonForm("$", f"has a field `{names[0]}` that does not fit its type any more")
+    return NoJsonForm("$", f"has no JSON form: {' '.join(str(error).split())}")
+
+
+def _places_of(name: str, value: Any, at: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    if isinstance(value, dict):
+        for key, each in value.items():
+            if key == name:
+                yield (*at, key)
+            yield from _places_of(name, each, (*at, key))
+    elif isinstance(value, list | tuple):
+        for index, each in enumerate(value):
+            yield from _places_of(name, each, (*at, index))
 
 
 def _look(value: Any, at: str) -> None:
@@ -161,16 +279,22 @@ def _look(value: Any, at: str) -> None:
 
 def _misfit(error: pydantic.ValidationError, value: Any) -> Misfit:
     first = error.errors(include_url=False, include_input=False)[0]
-    place, missing = "$", first["type"] == "missing"
-    for index, step in enumerate(first["loc"]):
+    place = _place(first["loc"], value, missing=first["type"] == "missing")
+    return Misfit(format_path(place), first["msg"])
+
+
+def _place(loc: tuple[str | int, ...], value: Any, *, missing: bool) -> tuple[str | int, ...]:
+    """Where in a value that is, which pydantic says in steps."""
+    place: list[str | int] = []
+    for index, step in enumerate(loc):
         try:
             value = _part(value, step)
         except (LookupError, TypeError, AttributeError):
             # A part that is not there, or the name of one of a union's types, which is no place.
-            if not (missing and index == len(first["loc"]) - 1):
+            if not (missing and index == len(loc) - 1):
                 continue
-        place += f"[{step}]" if isinstance(step, int) else f".{step}"
-    return Misfit(place, first["msg"])
+        place.append(step)
+    return tuple(place)
 
 
 def _part(value: Any, step: str | int) -> Any:

@@ -4,14 +4,16 @@ from typing import Any, Protocol
 
 import msgspec
 
+from stepflow.protocol import NoJsonForm, complete_fields, json_value
 from stepflow.worker._components.annotations import (
-    Defaults,
+    has_fields,
     is_pydantic_there,
     parts_of,
     pydantic_part,
     says_all,
 )
 from stepflow.worker._components.encoding import encoded, unchecked
+from stepflow.worker._components.losses import refuse_losses
 
 # Where looking at the value's own type says everything that the declared type says.
 _PLAIN: dict[object, type] = {
@@ -27,7 +29,13 @@ _ANY = (Any, object)
 
 
 class Undescribable(Exception):
-    """Raised when a type has no JSON form; the text is the reason."""
+    """Raised when a type has no JSON form; the text is the reason, and `hint` what to use."""
+
+    def __init__(self, reason: str, hint: str | None = None) -> None:
+        super().__init__(reason)
+        self.hint = hint or (
+            "use a msgspec Struct, dataclass, TypedDict, dict, list, scalar, `Any` or a pydantic model"
+        )
 
 
 class Misfit(Exception):
@@ -62,13 +70,28 @@ def value_type(annotation: Any, *, output: bool = False) -> ValueType:
         return _msgspec_type(annotation)
     if not is_pydantic_there():
         raise Undescribable(f"only pydantic reads `{part!r}`, and it is not imported")
+    struct = next((each for each in parts_of(annotation) if _is_struct(each)), None)
+    if struct is not None:
+        raise Undescribable(
+            f"it has pydantic's `{part!r}` and the Struct `{struct.__qualname__}`, which nothing reads both",
+            "make the Struct a dataclass or a pydantic model, or use msgspec's `Meta` in it",
+        )
     if any(isinstance(each, msgspec.Meta) for each in parts_of(annotation)):
         raise Undescribable(
-            f"it has msgspec's `Meta` and pydantic's `{part!r}`, which nothing reads both"
+            f"it has msgspec's `Meta` and pydantic's `{part!r}`, which nothing reads both",
+            "use pydantic's `Field` in what pydantic reads",
         )
     from stepflow.worker._components.pydantic_types import PydanticType
 
     return PydanticType(annotation, output=output)
+
+
+def _is_struct(part: Any) -> bool:
+    return (
+        isinstance(part, type)
+        and issubclass(part, msgspec.Struct)
+        and not hasattr(part, "__get_pydantic_core_schema__")
+    )
 
 
 def _msgspec_type(annotation: Any) -> "MsgspecType":
@@ -76,7 +99,7 @@ def _msgspec_type(annotation: Any) -> "MsgspecType":
         return MsgspecType(annotation)
     except (TypeError, NameError, ValueError, RecursionError) as error:
         # The advice in msgspec's own text concerns its callers; the last line says what is wrong.
-        raise Undescribable(str(error).splitlines()[-1]) from None
+        raise Undescribable((str(error).splitlines() or [repr(error)])[-1]) from None
 
 
 class MsgspecType:
@@ -87,34 +110,55 @@ class MsgspecType:
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(annotation)
         self._any = annotation in _ANY
         self._plain = next((kind for each, kind in _PLAIN.items() if each == annotation), None)
-        self._defaults = Defaults(annotation)
         self._says_all = says_all(annotation)
-        self._has_floats = any(each is float for each in parts_of(annotation))
+        parts = [*parts_of(annotation)]
+        self._has_floats = any(each is float for each in parts)
+        self._has_raw = any(each is msgspec.Raw for each in parts)
+        self._has_fields = any(isinstance(each, type) and has_fields(each) for each in parts)
 
     def read(self, text: bytes) -> Any:
-        try:
-            value = self._decoder.decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise _misfit(error) from None
-        if self._defaults:
-            self._defaults.fill(value)
-        return value
+        value = sayable(text)
+        return value if self._any else self._decoded(text)
 
     def write(self, value: Any) -> msgspec.Raw:
         if self._any or type(value) is self._plain:
             return encoded(value)
-        text = unchecked(value)
+        text = self._text(value)
         # Instances of Structs and dataclasses are not checked when they are made. Reading them
         # back is the only check that sees every field, and gives what the reader will get.
         try:
-            again = unchecked(self.read(text))
+            read = self._decoded(text)
         except Misfit:
             # NaN has become null, which fits no number; its name is the better reason.
             encoded(value)
             raise
-        if text != again or not self._says_all or (self._has_floats and b"null" in text):
+        again = self._text(read)
+        if text != again:
             encoded(value)
-        return msgspec.Raw(again)
+            refuse_losses(msgspec.json.decode(text), read)
+        elif not self._says_all or (self._has_floats and b"null" in text):
+            encoded(value)
+        return msgspec.Raw(msgspec.json.format(again, indent=-1) if self._has_raw else again)
+
+    def _decoded(self, text: bytes) -> Any:
+        try:
+            return self._decoder.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _misfit(error) from None
+
+    def _text(self, value: Any) -> bytes:
+        text = unchecked(value)
+        if (self._has_fields or not self._says_all) and complete_fields(value):
+            text = unchecked(value)
+        return text
+
+
+def sayable(text: bytes) -> Any:
+    """Return what a JSON text says. Raises `Misfit` where that is nothing for sure."""
+    try:
+        return json_value(text)
+    except NoJsonForm as error:
+        raise Misfit(error.path, f"it {error.problem}") from None
 
 
 def _schema_of_object(kind: type) -> dict[str, Any]:

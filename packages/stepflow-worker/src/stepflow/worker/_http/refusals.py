@@ -18,6 +18,7 @@ class Refused(Exception):
         code: int = ErrorCode.INVALID_REQUEST,
         *,
         id: MessageId | None = None,
+        data: object = None,
         closing: bool = False,
         headers: tuple[Header, ...] = (),
     ) -> None:
@@ -25,7 +26,7 @@ class Refused(Exception):
         super().__init__(message)
         self.status = status
         self.headers = (*headers, CLOSE) if closing else headers
-        self.body = encode(ErrorAnswer(id, ErrorObject(code, message)))
+        self.body = encode(ErrorAnswer(id, ErrorObject(code, message, data)))
 
     async def send(self, send: Send) -> None:
         """Answer the request."""

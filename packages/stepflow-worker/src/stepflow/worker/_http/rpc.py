@@ -6,6 +6,7 @@ from stepflow.protocol import (
     InvalidEnvelope,
     Method,
     NotJson,
+    UnsayableInput,
     decode,
 )
 from stepflow.worker._http.asgi import Header, Receive, Scope, Send, header, respond
@@ -114,5 +115,7 @@ def _decoded(body: bytes) -> Envelope:
         return decode(body)
     except NotJson as error:
         raise Refused(400, str(error), ErrorCode.PARSE_ERROR) from None
+    except UnsayableInput as error:  # as any other input that its component cannot take
+        raise Refused(200, str(error), error.code, id=error.id, data=error.data) from None
     except InvalidEnvelope as error:
         raise Refused(400, str(error), ErrorCode.INVALID_REQUEST, id=error.id) from None

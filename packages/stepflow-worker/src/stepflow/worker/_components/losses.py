@@ -1,0 +1,63 @@
+"""Refuses what a declared type would leave out of an output: the fields of a subclass, a misspelt member of a dict."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from stepflow.protocol import NoJsonForm, format_path
+
+PROBLEM = "has no place in the declared type, which would leave it out"
+
+
+def refuse_losses(plain: Any, read: Any, at: tuple[str | int, ...] = ()) -> None:
+    """Raise `NoJsonForm` for the first part of a JSON value that is not in what the type has read from it."""
+    if isinstance(plain, list):
+        parts = _elements(read)
+        if parts is None:
+            return
+        if len(parts) < len(plain):
+            raise lost((*at, len(parts)))
+        if not isinstance(read, set | frozenset):  # which have an order of their own
+            for index, (each, part) in enumerate(zip(plain, parts, strict=False)):
+                refuse_losses(each, part, (*at, index))
+    elif isinstance(plain, dict):
+        if (members := _members(read, plain)) is None:
+            return
+        for name, each in plain.items():
+            if name not in members:
+                raise lost((*at, name))
+            refuse_losses(each, members[name], (*at, name))
+
+
+def lost(at: Iterable[str | int]) -> NoJsonForm:
+    """The error for what the type would leave out."""
+    return NoJsonForm(format_path(at), PROBLEM)
+
+
+def _elements(read: Any) -> Any:
+    if isinstance(read, list | tuple | set | frozenset):
+        return read
+    if isinstance(read, msgspec.Struct):  # one that is written as an array
+        return [getattr(read, name) for name in read.__struct_fields__]
+    return None
+
+
+def _members(read: Any, plain: dict[str, Any]) -> dict[str, Any] | None:
+    """What was read for each name. A dict may have read the names as something else, as numbers."""
+    if isinstance(read, dict):
+        if len(read) == len(plain):
+            return dict(zip(plain, read.values(), strict=True))
+        return read
+    if isinstance(read, msgspec.Struct):
+        names = zip(read.__struct_encode_fields__, read.__struct_fields__, strict=True)
+        members = {name: getattr(read, field) for name, field in names}
+        if (tag := read.__struct_config__.tag_field) is not None:
+            members[tag] = None
+        return members
+    if dataclasses.is_dataclass(read):
+        return {field.name: getattr(read, field.name, None) for field in dataclasses.fields(read)}
+    if (fields := getattr(type(read), "__attrs_attrs__", None)) is not None:
+        return {field.name: getattr(read, field.name, None) for field in fields}
+    return None
