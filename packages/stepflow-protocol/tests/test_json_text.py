@@ -53,6 +53,17 @@ class Constant:
     parts: list[Any] = dataclasses.field(init=False, default_factory=list)
 
 
+@dataclasses.dataclass(slots=True)
+class Slots:
+    x: int
+    kind: str = dataclasses.field(init=False, default="k")
+
+
+@dataclasses.dataclass
+class OfSlots(Slots):
+    more: int = dataclasses.field(init=False, default=2)
+
+
 def nested(depth: int) -> object:
     value: object = 1
     for _ in range(depth):
@@ -153,6 +164,8 @@ def test_what_json_cannot_say_is_refused_with_its_place(value: object, said: str
         (Struct(msgspec.Raw(b'{"a": null}')), b'{"theValue":{"a":null}}'),
         ([msgspec.Raw(b'{"a":\r\n[1.10,\n "b" ] }\n')], b'[{"a":[1.10,"b"]}]'),
         ([msgspec.Raw(b"[1,\n1e1]")], b"[[1,1e1]]"),  # as long as what it says
+        ([Slots(1)], b'[{"x":1,"kind":"k"}]'),
+        ([OfSlots(1)], b'[{"x":1,"more":2}]'),  # Python gives it no `kind`
         ([Constant(1)], b'[{"x":1,"kind":"k","parts":[]}]'),
         (Struct({"a": (Constant(2),)}), b'{"theValue":{"a":[{"x":2,"kind":"k","parts":[]}]}}'),
         ({"x": (1, None), "y": {2}}, b'{"x":[1,null],"y":[2]}'),

@@ -4,51 +4,61 @@ msgspec looks for a field in the instance only, and would leave it out.
 """
 
 import dataclasses
+import functools
+import inspect
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 _LEAVES = frozenset({str, int, float, bool, bytes, type(None)})
 
 
+class _Fields(NamedTuple):
+    """Of one class: the names of all, and of those that may be in the class only."""
+
+    names: tuple[str, ...]
+    of_class: tuple[str, ...]
+
+
 def complete_fields(value: object) -> bool:
     """Put such fields into each instance in a value; whether there were any."""
     found = False
-    waiting = [value]
+    waiting: list[Any] = [value]
     while waiting:
         each = waiting.pop()
-        if dataclasses.is_dataclass(each) and not isinstance(each, type):
-            found |= _complete_one(each)
-        waiting += [part for part in _inside(each) if type(part) not in _LEAVES]
+        inside: Iterable[Any]
+        if isinstance(each, dict):
+            inside = each.values()
+        elif isinstance(each, list | tuple | set | frozenset):
+            inside = each
+        else:
+            fields = _fields(type(each))  # type: ignore[arg-type]  # a class is hashable
+            if fields.of_class:
+                found |= _complete_one(each, fields.of_class)
+            inside = [getattr(each, name, None) for name in fields.names]
+        waiting += [part for part in inside if type(part) not in _LEAVES]
     return found
 
 
-def _inside(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    if isinstance(value, list | tuple | set | frozenset):
-        return value
-    if isinstance(value, msgspec.Struct):
-        names = value.__struct_fields__
-    elif isinstance(value, type):
-        return ()
-    elif dataclasses.is_dataclass(value):
-        names = tuple(field.name for field in dataclasses.fields(value))
-    else:
-        names = tuple(field.name for field in getattr(type(value), "__attrs_attrs__", ()))
-    return [getattr(value, name, None) for name in names]
-
-
-def _complete_one(instance: Any) -> bool:
-    own = getattr(instance, "__dict__", None)
-    if own is None:  # with slots a class has no values for them
-        return False
-    missing = [
-        (field.name, getattr(instance, field.name))
-        for field in dataclasses.fields(instance)
-        if field.name not in own and hasattr(instance, field.name)
-    ]
-    for name, default in missing:
-        object.__setattr__(instance, name, default)  # it may be frozen
+def _complete_one(instance: Any, names: tuple[str, ...]) -> bool:
+    missing = [name for name in names if name not in vars(instance)]
+    for name in missing:
+        object.__setattr__(instance, name, getattr(instance, name))  # it may be frozen
     return bool(missing)
+
+
+@functools.lru_cache(maxsize=256)
+def _fields(kind: type) -> _Fields:
+    if issubclass(kind, msgspec.Struct):
+        return _Fields(kind.__struct_fields__, ())
+    if dataclasses.is_dataclass(kind):
+        names = tuple(field.name for field in dataclasses.fields(kind))
+        # With slots alone, what the class has of that name is the slot.
+        has_dict = kind.__dictoffset__ != 0
+        return _Fields(names, tuple(each for each in names if has_dict and _is_default(kind, each)))
+    return _Fields(tuple(field.name for field in getattr(kind, "__attrs_attrs__", ())), ())
+
+
+def _is_default(kind: type, name: str) -> bool:
+    return hasattr(kind, name) and not inspect.ismemberdescriptor(getattr(kind, name))

@@ -49,9 +49,9 @@ def _inside(each: Any) -> list[Any]:
         with contextlib.suppress(NameError):  # an alias is read when it is asked for
             if (other := getattr(each, name, None)) is not None:
                 inside.append(other)
-    if isinstance(origin := typing.get_origin(each), type) and has_fields(origin):
+    if isinstance(origin := typing.get_origin(each), type) and _has_fields(origin):
         inside.append(origin)
-    if isinstance(each, type) and has_fields(each):
+    if isinstance(each, type) and _has_fields(each):
         inside += _hints(each).values()
         if dataclasses.is_dataclass(each):
             inside += (field.default for field in dataclasses.fields(each))
@@ -69,8 +69,7 @@ def _fields_of_model(kind: Any) -> Iterator[Any]:
         yield from field.metadata
 
 
-def has_fields(kind: type) -> bool:
-    """Whether the instances of a class are objects or arrays with fields of their own types."""
+def _has_fields(kind: type) -> bool:
     return (
         issubclass(kind, msgspec.Struct)
         or dataclasses.is_dataclass(kind)

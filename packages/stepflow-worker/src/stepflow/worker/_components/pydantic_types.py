@@ -20,8 +20,6 @@ _anything: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(Any)
 _SAYING = {"type", "$ref", "anyOf", "oneOf", "allOf", "enum", "const"}
 """Members of a JSON Schema without one of which it says nothing about the value."""
 _DOUBTFUL = (b"null", b"NaN", b"Infinity")
-_LONG = 4000
-"""A text that is shorter has no integer that is too long to read."""
 _FIELD_NAME = re.compile(r"field_name='(\w+)'")
 _EXTRA = ("extra_forbidden", "unexpected_keyword_argument")
 
@@ -65,7 +63,7 @@ class PydanticType:
         serializer = self._adapter.serializer
         text = _text(self._adapter, checked)
         is_certain = self._is_flat and not self._is_open and not any(e in text for e in _DOUBTFUL)
-        if is_certain and not (self._has_integers and len(text) > _LONG):
+        if is_certain and (not self._has_integers or _is_readable(text)):
             written = msgspec.Raw(text)
         else:
             written = _checked_text(serializer, checked, text)
@@ -135,6 +133,15 @@ def _checked_text(serializer: Any, value: Any, text: bytes) -> msgspec.Raw:
     if parts is not value:  # else it has none, as a `SecretStr`
         _check_unchanged(form, written, parts)
     return written
+
+
+def _is_readable(text: bytes) -> bool:
+    """Whether all integers are short enough; pydantic writes them at any length."""
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def _parts(serializer: Any, value: Any) -> Any:

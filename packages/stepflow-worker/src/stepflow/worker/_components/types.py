@@ -1,12 +1,12 @@
 """A component's declared types at work: schemas for the server, conversion of what goes in and out."""
 
+import dataclasses
 from typing import Any, Protocol
 
 import msgspec
 
 from stepflow.protocol import NoJsonForm, complete_fields, json_value
 from stepflow.worker._components.annotations import (
-    has_fields,
     is_pydantic_there,
     parts_of,
     pydantic_part,
@@ -114,7 +114,9 @@ class MsgspecType:
         parts = [*parts_of(annotation)]
         self._has_floats = any(each is float for each in parts)
         self._has_raw = any(each is msgspec.Raw for each in parts)
-        self._has_fields = any(isinstance(each, type) and has_fields(each) for each in parts)
+        self._has_dataclasses = any(
+            isinstance(each, type) and dataclasses.is_dataclass(each) for each in parts
+        )
 
     def read(self, text: bytes) -> Any:
         value = sayable(text)
@@ -134,6 +136,8 @@ class MsgspecType:
             raise
         again = self._text(read)
         if text != again:
+            if complete_fields(value):  # a dataclass, where something else is declared
+                return self.write(value)
             encoded(value)
             refuse_losses(msgspec.json.decode(text), read)
         elif not self._says_all or (self._has_floats and b"null" in text):
@@ -148,7 +152,7 @@ class MsgspecType:
 
     def _text(self, value: Any) -> bytes:
         text = unchecked(value)
-        if (self._has_fields or not self._says_all) and complete_fields(value):
+        if (self._has_dataclasses or not self._says_all) and complete_fields(value):
             text = unchecked(value)
         return text
 
