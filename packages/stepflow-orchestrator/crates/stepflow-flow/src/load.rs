@@ -14,6 +14,7 @@ use crate::path::{Path, Segment};
 use crate::read;
 use crate::source::{Lines, Source, Span};
 use crate::subflow::{self, Takers};
+use crate::suggest;
 
 /// A flow document after reading.
 #[derive(Debug, Clone)]
@@ -90,11 +91,13 @@ fn add_findings(diagnostics: &mut Diagnostics, findings: Findings, source: &Sour
     let untyped = |one: &&Diagnostic| one.code == Code::InvalidType;
     let unread: HashSet<String> = diagnostics.iter().filter(untyped).map(|one| one.path.clone()).collect();
     let incomplete = diagnostics.num_fatal() > 0;
+    let undeclared = diagnostics.iter().any(refuses_schemas);
     let lines = Lines::of(&source.text);
     // What could not be read may have been the reference that is missing, or the step.
     let doubtful = |code: Code| match code {
         Code::UnreachableStep => incomplete,
         Code::UndefinedStepReference => unread.contains("$.steps"),
+        Code::MissingVariableSchema => undeclared,
         _ => false,
     };
     let left_out = findings.left_out();
@@ -113,6 +116,18 @@ fn add_findings(diagnostics: &mut Diagnostics, findings: Findings, source: &Sour
     }
     for (code, count) in left_out.into_iter().filter(|(code, _)| !doubtful(*code)) {
         diagnostics.leave_out(code, count);
+    }
+}
+
+/// Whether a mistake keeps the flow's `schemas` from being read as its author means them.
+fn refuses_schemas(diagnostic: &Diagnostic) -> bool {
+    let path = Path::parse(&diagnostic.path).unwrap_or_default();
+    let Some(Segment::Field(section)) = path.segments().first() else { return false };
+    match diagnostic.code {
+        Code::OldSpelling => ["schemas", "variables"].contains(&section.as_str()),
+        Code::InvalidType => section == "schemas",
+        Code::MisspeltKey => path.segments().len() == 1 && suggest::nearest(section, ["schemas"]).is_some(),
+        _ => false,
     }
 }
 

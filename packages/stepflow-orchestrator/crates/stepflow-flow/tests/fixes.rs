@@ -43,10 +43,52 @@ fn a_misspelt_key_becomes_the_only_one_that_it_can_be() {
             "steps:\n- {id: a, component: /x, onError: {action: useDefault}}\n",
         ),
         ("output: {$variable: v, defalut: 1}\n", "output: {$variable: v, default: 1}\n"),
+        (
+            "steps:\n- {id: a, component: /x, onErorr: {acton: retry, maxRetrys: 2, backof: {typ: constant, dely: 1s}}}\n",
+            "steps:\n- {id: a, component: /x, onError: {action: retry, maxRetries: 2, backoff: {type: constant, delay: 1s}}}\n",
+        ),
+        (
+            "steps:\n- {id: a, component: /x, onError: {action: retry, exhausted: {acton: useDefault, defaultValu: 1}}}\n",
+            "steps:\n- {id: a, component: /x, onError: {action: retry, exhausted: {action: useDefault, defaultValue: 1}}}\n",
+        ),
     ];
     for (text, expected) in cases {
         assert_eq!(fixed_yaml(text), expected);
     }
+}
+
+#[test]
+fn no_fix_is_offered_where_none_is_made() {
+    for (text, help) in [
+        (
+            "steps:\n- id: a\n  component: /builtin/map\n  input: {items: [], workflow: {$literal: {inputSchema: {}, output: 1}}}\n",
+            "write `schemas: {properties: {input: …}}`",
+        ),
+        (
+            "inputSchema: true\nschemas: null\n",
+            "write `schemas: {properties: {input: …}}`, in the place of the `null` that is there",
+        ),
+    ] {
+        assert_eq!(fixed_yaml(text), text);
+        let loaded = load(Source::yaml("flow.yaml", text));
+        let old = loaded.diagnostics.iter().find(|one| one.code.number() == 1008).unwrap();
+        assert_eq!((old.fix.as_ref(), old.help.as_deref()), (None, Some(help)));
+    }
+}
+
+#[test]
+fn a_section_that_is_refused_is_not_called_absent() {
+    for schemas in [
+        "schemas: {input: {}, variables: {properties: {v: {}}}, steps: {s: {type: object}}}",
+        "schemas: {properties: {}, variables: {properties: {v: {}}}}",
+        "variables: {v: 1}",
+        "schemsa: {properties: {variables: {properties: {v: {}}}}}",
+        "schemas: [{properties: {variables: {properties: {v: {}}}}}]",
+    ] {
+        let found = codes(&load(Source::yaml("flow.yaml", format!("{schemas}\noutput: {{$variable: v}}\n"))));
+        assert!(!found.contains(&1004) && found.iter().any(|code| *code >= 2000), "{schemas}: {found:?}");
+    }
+    assert!(codes(&load(Source::yaml("flow.yaml", "ouput: 1\noutput: {$variable: v}\n"))).contains(&1004));
 }
 
 #[test]

@@ -62,6 +62,9 @@ fn of_decoding(mut diagnostic: Diagnostic, in_text: bool) -> Finding {
     }
     if !in_text {
         diagnostic.span = None;
+    }
+    // A section that moves makes another literal: the flow around it would not be the same.
+    if !in_text || diagnostic.code == Code::OldSection {
         diagnostic.repair = None;
     }
     let path = Path::parse(&diagnostic.path).unwrap_or_default();

@@ -39,16 +39,17 @@ pub(super) fn on_error(decoder: &mut Decoder, node: &Node) -> Option<ErrorHandli
         return decoder.mismatch_help(node, "an object", format!("write `onError: {{action: {word}}}`"));
     }
     let mut fields = decoder.fields(node)?;
-    let policy = match fields.required(decoder, "action", |decoder, node| action(decoder, node, &ACTIONS))? {
+    let action = fields.required(decoder, "action", |decoder, node| action(decoder, node, &ACTIONS));
+    let policy = action.map(|action| match action {
         Action::Fail => OnError::Fail,
         Action::UseDefault => OnError::UseDefault(default_value(&mut fields)),
         Action::Retry => OnError::Retry(retry(decoder, &mut fields)),
-    };
+    });
     for key in MEMBERS {
         fields.ignore(key);
     }
     fields.close(decoder);
-    Some(ErrorHandling { policy, written: written(node) })
+    Some(ErrorHandling { policy: policy?, written: written(node) })
 }
 
 /// The members in the order of the canonical form.
@@ -95,13 +96,14 @@ fn kind(decoder: &mut Decoder, node: &Node) -> Option<ErrorKind> {
 
 fn exhausted(decoder: &mut Decoder, node: &Node) -> Option<Exhausted> {
     let mut fields = decoder.fields(node)?;
-    let exhausted = match fields.required(decoder, "action", |decoder, node| action(decoder, node, &ACTIONS[..2]))? {
+    let action = fields.required(decoder, "action", |decoder, node| action(decoder, node, &ACTIONS[..2]));
+    let exhausted = action.map(|action| match action {
         Action::UseDefault => Exhausted::UseDefault(default_value(&mut fields)),
         Action::Fail | Action::Retry => Exhausted::Fail,
-    };
+    });
     fields.ignore("defaultValue");
     fields.close(decoder);
-    Some(exhausted)
+    exhausted
 }
 
 #[derive(Clone, Copy)]
@@ -117,13 +119,24 @@ const TYPES: [(&str, BackoffType); 3] = [
     ("fibonacci", BackoffType::Fibonacci),
 ];
 
+/// The members of all backoffs.
+const BACKOFF_MEMBERS: [&str; 8] =
+    ["delay", "delayMs", "initial", "minDelayMs", "max", "maxDelayMs", "factor", "jitter"];
+
 /// Reads a backoff, of a step or of a configuration. The published spellings in milliseconds (`minDelayMs`,
 /// `maxDelayMs`, `delayMs`) are read, too.
 pub fn backoff(decoder: &mut Decoder, node: &Node) -> Option<Backoff> {
     let mut fields = decoder.fields(node)?;
     let one = Duration::from_secs(1);
     let ten = Duration::from_secs(10);
-    let backoff = match fields.required(decoder, "type", |decoder, node| decoder.word(node, &TYPES))? {
+    let kind = fields.required(decoder, "type", |decoder, node| decoder.word(node, &TYPES));
+    let Some(kind) = kind else {
+        // Of which type it is decides which keys there are.
+        BACKOFF_MEMBERS.iter().for_each(|key| fields.ignore(key));
+        fields.close(decoder);
+        return None;
+    };
+    let backoff = match kind {
         BackoffType::Constant => Backoff::Constant { delay: time(decoder, &mut fields, "delay", "delayMs", one) },
         BackoffType::Exponential => Backoff::Exponential {
             initial: time(decoder, &mut fields, "initial", "minDelayMs", one),

@@ -48,7 +48,7 @@ fn gather(decoder: &mut Decoder, root: &mut Node) -> bool {
     let repair = (together == parts.len()).then(|| Repair::gather(&parts)).flatten();
     decoder.inside("schemas", |decoder| {
         for part in &parts {
-            report(decoder, part, &format!("schemas.{}", part.key), &part.key, repair.clone());
+            report(decoder, part, &format!("schemas.{}", part.key), &part.key, repair.clone(), "");
         }
     });
     let Content::Object(entries) = &mut schemas.content else { return false };
@@ -76,7 +76,9 @@ fn move_into_schemas(decoder: &mut Decoder, root: &mut Node, key: &str, part: &s
     };
     let Content::Object(entries) = &mut root.content else { return false };
     let old = entries.remove(place);
-    report(decoder, &old, key, part, repair.filter(|_| untouched));
+    let beside_null = root.get("schemas").is_some_and(Node::is_null);
+    let place = if beside_null { ", in the place of the `null` that is there" } else { "" };
+    report(decoder, &old, key, part, repair.filter(|_| untouched), place);
     let span = old.key_span.to(old.value.span);
     let properties =
         member_or_new(root, "schemas", span).and_then(|schemas| member_or_new(schemas, "properties", span));
@@ -113,7 +115,7 @@ fn key_of(part: &str) -> &'static str {
     PARTS.into_iter().find(|known| *known == part).unwrap_or_default()
 }
 
-fn report(decoder: &mut Decoder, old: &Entry, written: &str, part: &str, repair: Option<Repair>) {
+fn report(decoder: &mut Decoder, old: &Entry, written: &str, part: &str, repair: Option<Repair>, place: &str) {
     decoder.inside(&old.key, |decoder| {
         decoder
             .report(
@@ -122,7 +124,7 @@ fn report(decoder: &mut Decoder, old: &Entry, written: &str, part: &str, repair:
                 format!("`{written}` is an old spelling of `schemas.properties.{part}`, and is read as that"),
             )
             .repair(repair)
-            .help(format!("write `schemas: {{properties: {{{part}: …}}}}`"));
+            .help(format!("write `schemas: {{properties: {{{part}: …}}}}`{place}"));
     });
 }
 

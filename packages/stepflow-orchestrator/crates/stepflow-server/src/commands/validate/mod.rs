@@ -51,7 +51,7 @@ async fn check_all(places: &mut Places<'_>, interrupts: &mut Interrupts) -> Resu
             exit = Exit::Failed;
         }
         match args.format {
-            Format::Text => places.terminal.aside(|| report(path, &loaded)),
+            Format::Text => places.terminal.aside(|| report(path, &loaded, args.fix)),
             Format::Json => results.push(to_json(path, &loaded.diagnostics)),
         }
     }
@@ -154,7 +154,7 @@ fn warn(config: &Config) {
     }
 }
 
-fn report(path: &Path, loaded: &Loaded) {
+fn report(path: &Path, loaded: &Loaded, is_fixed: bool) {
     let wrong = &loaded.diagnostics;
     if !wrong.is_empty() {
         line(wrong.render(&loaded.source, stderr::color()).trim_end());
@@ -170,7 +170,8 @@ fn report(path: &Path, loaded: &Loaded) {
     };
     line(format_args!("{}: {verdict}", path.display()));
     let fixable = wrong.iter().filter(|one| one.fix.is_some()).count();
-    if fixable > 0 && !document::is_stdin(path) {
+    // What is left of them after `--fix` cannot be mended without changing more.
+    if fixable > 0 && !is_fixed && !document::is_stdin(path) {
         let command = format!("`stepflow validate --fix {}`", path.display());
         line(format_args!("{} {command} mends {fixable} of these", Paint::Hint.on("hint:")));
     }
