@@ -81,7 +81,7 @@ impl Incarnation {
             id,
             born: Instant::now(),
             reader: tokio::spawn(read(Arc::clone(core), id, pipes.stdout)),
-            stderr: tokio::spawn(listen(core.options.name.clone(), words.clone(), pipes.stderr)),
+            stderr: tokio::spawn(listen(Arc::clone(core), words.clone(), pipes.stderr)),
             writer: tokio::spawn(write(Arc::clone(core), stdin, signals.clone())),
             process,
             words,
@@ -284,7 +284,7 @@ async fn read(core: Arc<Core>, id: InstanceId, stdout: Output) {
     let mut serves_http = false;
     let ended = stdio::read_lines(stdout, |line| {
         if serves_http {
-            tracing::info!(target: "worker", plugin = core.options.name, "{}", String::from_utf8_lossy(line));
+            tracing::info!(target: "worker", plugin = core.options.name, "{}", core.options.shown(&String::from_utf8_lossy(line)));
         } else {
             serves_http = core.receive(id, None, line);
         }
@@ -314,10 +314,12 @@ async fn write(core: Arc<Core>, stdin: Arc<Stdin>, signals: Signals) {
 }
 
 /// Logs and keeps what the worker writes to stderr.
-async fn listen(plugin: String, words: LastWords, stderr: Output) {
+async fn listen(core: Arc<Core>, words: LastWords, stderr: Output) {
+    let plugin = &core.options.name;
     let ended = stdio::read_lines(stderr, |line| {
-        words.push(line);
-        tracing::info!(target: "worker", plugin, "{}", String::from_utf8_lossy(line));
+        let line = core.options.shown(&String::from_utf8_lossy(line));
+        words.push(line.as_bytes());
+        tracing::info!(target: "worker", plugin, "{line}");
     });
     if let Err(error) = ended.await {
         tracing::warn!(plugin, "the worker's stderr is read no more: {error}");

@@ -225,7 +225,7 @@ impl Core {
     }
 
     fn start_error(&self, fault: Fault, stderr: String) -> StartError {
-        let (plugin, command, stderr) = (self.options.name.clone(), self.command_line(), self.options.shown(&stderr));
+        let (plugin, command) = (self.options.name.clone(), self.command_line());
         match fault {
             Fault::Ended(status) => StartError::Died { plugin, command, status, stderr },
             Fault::TimedOut => StartError::Timeout { plugin, command, after: self.options.start_timeout, stderr },
