@@ -1,12 +1,13 @@
 //! Compares the tree of a file with the shape that it should have, and names everything that is different.
 
 use stepflow_flow::node::{Content, Entry, Node};
+use stepflow_flow::path::Segment;
 use stepflow_flow::{Code, Diagnostic, Diagnostics, Path, Span, TimeSpan, suggest};
 use stepflow_protocol::Kind;
 
 use super::origins::Origins;
 use super::shape::{Key, Object, Shape, Variant};
-use super::size;
+use super::{passwords, size};
 use crate::access;
 
 /// What was found.
@@ -206,7 +207,9 @@ impl Checker<'_> {
     fn wrong(&mut self, place: &Place<'_>, expected: &str) {
         let found = match (self.origins.said(place.node.span), place.node.kind()) {
             (Some(origin), Kind::String | Kind::Number | Kind::Bool) => origin,
-            (None, Kind::String | Kind::Number | Kind::Bool) => place.node.to_value().to_string(),
+            (None, Kind::String | Kind::Number | Kind::Bool) if !is_token(&place.path) => {
+                String::from_utf8_lossy(&passwords::hidden(place.node.to_value().as_bytes())).into_owned()
+            }
             (_, kind) => kind.name().to_owned(),
         };
         let message = format!("{} must be {expected}, and is {found}", place.what);
@@ -229,6 +232,10 @@ impl Checker<'_> {
         diagnostic.help = help;
         self.findings.mistakes.push(diagnostic);
     }
+}
+
+fn is_token(path: &Path) -> bool {
+    matches!(path.segments().last(), Some(Segment::Field(key)) if passwords::is_token(key))
 }
 
 /// Whether a value is of the JSON type that the shape begins with.

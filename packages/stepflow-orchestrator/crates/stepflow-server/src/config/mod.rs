@@ -184,7 +184,8 @@ pub fn read(source: Source, folder: PathBuf) -> Result<Config, Failure> {
 
 fn read_with(source: Source, folder: PathBuf, environment: Environment<'_>) -> Result<Config, Failure> {
     let tree = stepflow_flow::read_node_with_any_keys(&source);
-    let source = Source { text: passwords::hidden(&source.text), ..source };
+    let shown = passwords::without_secrets(&source.text, tree.as_ref().ok());
+    let source = Source { text: shown, ..source };
     let wrong = |wrong: &Diagnostics| Failure::text(Exit::Outside, wrong.render(&source, stderr::color()));
     let tree = tree.map_err(|syntax| wrong(&syntax))?;
     let filled = filling::fill_tree(&tree, environment);

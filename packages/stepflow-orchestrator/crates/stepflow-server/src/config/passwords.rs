@@ -1,4 +1,36 @@
-//! Keeps what stands before the `@` of an address from screens and logs: it may be a password.
+//! Keeps what stands before the `@` of an address, and tokens, from screens and logs.
+
+use stepflow_flow::node::{Content, Node};
+
+/// The text without passwords and without the tokens that stand in its tree. Every other byte keeps its place.
+pub fn without_secrets(text: &[u8], tree: Option<&Node>) -> Vec<u8> {
+    let mut shown = hidden(text);
+    let mut open: Vec<&Node> = tree.into_iter().collect();
+    while let Some(node) = open.pop() {
+        open.extend(node.elements());
+        for entry in node.entries() {
+            if is_token(&entry.key) && !names_a_variable(&entry.value) {
+                let span = entry.value.span;
+                shown[span.start..span.end]
+                    .iter_mut()
+                    .filter(|byte| !byte.is_ascii_whitespace())
+                    .for_each(|byte| *byte = b'*');
+            } else {
+                open.push(&entry.value);
+            }
+        }
+    }
+    shown
+}
+
+/// Whether the value of this key is not shown.
+pub fn is_token(key: &str) -> bool {
+    key == "token"
+}
+
+fn names_a_variable(node: &Node) -> bool {
+    matches!(&node.content, Content::String(text) if text.contains("${")) || node.is_null()
+}
 
 /// The text with a `*` for each byte between an address's scheme and its `@`. Every other byte keeps its place, so that
 /// places in the text stay right.
@@ -15,7 +47,24 @@ pub fn hidden(text: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::hidden;
+    #![allow(clippy::unwrap_used, reason = "what a test cannot unwrap has failed it")]
+
+    use stepflow_flow::{Source, read_node_with_any_keys};
+
+    use super::{hidden, without_secrets};
+
+    #[test]
+    fn tokens_are_hidden_and_variables_named() {
+        for (text, shown) in [
+            ("p: {token: s3cret, x: 1}\n", "p: {token: ******, x: 1}\n"),
+            ("t: [{token: 12345}, {token: 'a b'}]\n", "t: [{token: *****}, {token: ** **}]\n"),
+            ("token: \"${TOKEN}\"\n", "token: \"${TOKEN}\"\n"),
+            ("token:\nx: 1\n", "token:\nx: 1\n"),
+        ] {
+            let tree = read_node_with_any_keys(&Source::yaml("c.yml", text)).unwrap();
+            assert_eq!(String::from_utf8(without_secrets(text.as_bytes(), Some(&tree))).as_deref(), Ok(shown));
+        }
+    }
 
     #[test]
     fn what_stands_before_an_at_sign_is_hidden() {

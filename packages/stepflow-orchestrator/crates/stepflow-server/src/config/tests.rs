@@ -361,3 +361,20 @@ fn without_a_file_there_are_the_builtins_and_the_named_worker() {
     assert_eq!(config.routes.len(), 2);
     assert!(!without_file(None, PathBuf::from("/")).plugins.contains_key("python"));
 }
+
+#[test]
+fn a_mistake_beside_a_token_or_a_password_shows_neither() {
+    for text in [
+        "plugins: {p: {type: stepflow, url: 'http://h', token: S3cret, tranport: http}}\n",
+        "plugins: {p: {type: stepflow, url: 'http://h', token: [S3cret]}}\n",
+        "plugins: {b: {type: builtin, openai: {baseUrls: 'http://u:S3cret@h/'}}}\n",
+        "plugins: {p: {type: stepflow, command: w, args: 'http://u:S3cret@h'}}\n",
+    ] {
+        let said = format!("{:?}", parse(text).unwrap_err());
+        assert!(!said.contains("S3cret"), "{said}");
+    }
+    assert!(
+        !format!("{:?}", parse("plugins: {p: {type: stepflow, url: 'http://h', token: 98765}}\n").unwrap_err())
+            .contains("98765")
+    );
+}
