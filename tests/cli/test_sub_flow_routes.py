@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from tests.cli.conftest import Stepflow
 from tests.cli.serving import serving
 
@@ -96,3 +98,20 @@ def test_advice_fits_the_path_that_nothing_serves(stepflow: Stepflow) -> None:
         assert [text in ended.stderr for text in advice.values()] == [
             text == expected for text in advice.values()
         ], ended.stderr
+
+
+@pytest.mark.parametrize("pattern", ["/python/{*component}", "/{*component}"])
+def test_a_configuration_without_the_builtins_says_how_to_list_them(
+    stepflow: Stepflow, pattern: str
+) -> None:
+    config = {
+        "plugins": {"builtin": {"type": "builtin"}},
+        "routes": {pattern: [{"plugin": "builtin"}]},
+    }
+    flow = (
+        "name: n\ndescription: d\nsteps: [{id: a, component: /builtin/noop}]\noutput: {$step: a}\n"
+    )
+    stepflow.write(flow_yaml=flow, c_yml=json.dumps(config))
+    ended = stepflow("validate", "flow.yaml", "--config", "c.yml")
+    assert ended.code == 1
+    assert '`"/builtin/{*component}": [{plugin: builtin}]` under `routes`' in ended.stderr

@@ -349,6 +349,10 @@ impl Advice {
             (false, false) if !path.starts_with("/builtin/") => Some(
                 "without a configuration there is only `/builtin/…` and `/python/…`: add a route to it in `stepflow-config.yml`",
             ),
+            (_, true) if path.starts_with("/builtin/") => Some(
+                "a configuration lists the builtins like all else: `builtin: {type: builtin}` under `plugins`, and \
+                 `\"/builtin/{*component}\": [{plugin: builtin}]` under `routes`",
+            ),
             _ => None,
         }
     }
