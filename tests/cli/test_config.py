@@ -250,8 +250,9 @@ routes:
 def test_what_a_variable_holds_is_in_no_word_about_a_worker_that_does_not_start(
     stepflow: Stepflow, plugin: dict[str, object]
 ) -> None:
-    config = {"plugins": {"p": {"type": "stepflow", **plugin}}}
-    config["routes"] = {"/python/{*component}": [{"plugin": "p"}]}
+    plugins = {"p": {"type": "stepflow", **plugin}}
+    routes = {"/python/{*component}": [{"plugin": "p"}]}
+    config = {"plugins": plugins, "routes": routes}
     stepflow.write(flow_yaml=ONE_STEP, c_yml=json.dumps(config))
     command = ("run", "flow.yaml", "--config", "c.yml", "--input-json", "{}")
     ended = stepflow(*command, "--log-level", "debug", env={"SEC": "S3CR3T-value"})
