@@ -162,6 +162,8 @@ async fn a_file_that_cannot_be_taken_says_where_and_why() {
     let mut fixture = fixture();
     fixture.file("ragged.csv", "a,b\n1,2\n3\n");
     fixture.file("twice.csv", "a,a\n1,2\n");
+    fixture.file("open.csv", "a,b\r\n1,2\r\n3,\"x\r\n4,5\r\n");
+    fixture.file("parts.csv", "a,b\n\"1\n\"\"2\",\"x\"y\n");
     fixture.file("nameless.csv", "a,,c\n1,2,3\n");
     fixture.file("empty.csv", "");
     fixture.file("broken.json", "{\n  \"a\": }\n");
@@ -170,6 +172,8 @@ async fn a_file_that_cannot_be_taken_says_where_and_why() {
     fixture.file("a.dat", "?");
     for (path, problem) in [
         ("ragged.csv", "ragged.csv:3: the row has 1 cells, the header has 2"),
+        ("open.csv", "open.csv:3: the quote that begins in this line is never closed"),
+        ("parts.csv", "parts.csv:3: text follows the quote that ends a cell"),
         ("twice.csv", "twice.csv:1: two columns have the name `a`"),
         ("nameless.csv", "nameless.csv:1: column 2 has no name"),
         ("empty.csv", "it is empty"),
@@ -182,6 +186,15 @@ async fn a_file_that_cannot_be_taken_says_where_and_why() {
         assert_eq!(error.kind, ErrorKind::InvalidInput, "{path}");
         assert!(error.message.contains(problem), "{path}: {}", error.message);
     }
+}
+
+#[tokio::test]
+async fn quotes_stand_around_whole_cells() {
+    let mut fixture = fixture();
+    fixture.file("quoted.csv", "\"a\",b\n\"1,\"\"2\"\"\n\",\"\"\nx\"y,\"\"\"\"\"\"");
+    let loaded = fixture.run("/load_file", r#"{"path":"quoted.csv"}"#).await;
+    let rows = json(r#"[{"a":"1,\"2\"\n","b":""},{"a":"x\"y","b":"\"\""}]"#);
+    assert_eq!(loaded.field("data"), Some(rows));
 }
 
 #[tokio::test]

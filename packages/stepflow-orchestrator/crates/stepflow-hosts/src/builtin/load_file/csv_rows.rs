@@ -64,6 +64,9 @@ impl Delimiter {
 /// The rows of a CSV text.
 pub(super) fn read(bytes: &[u8], delimiter: Option<Delimiter>, path: &Path) -> Result<Value, FlowError> {
     let delimiter = delimiter.map_or_else(|| Delimiter::of(bytes, path), Ok)?;
+    if let Some((at, problem)) = misquoted(bytes, delimiter as u8) {
+        return Err(refused(path, line_at(bytes, at), problem));
+    }
     let mut reader = delimiter.reader(bytes);
     let wrong = |error: csv::Error| misread(bytes, path, &error);
     let header = reader.headers().map_err(wrong)?.clone();
@@ -87,6 +90,31 @@ pub(super) fn read(bytes: &[u8], delimiter: Option<Delimiter>, path: &Path) -> R
     }
     rows.push(']');
     Value::parse(rows).map_err(|error| invalid(path, &error.to_string()))
+}
+
+/// The first quote that does not stand around a whole cell, and what is wrong with it: the reader would make one cell of
+/// all that follows, or put a cell together of two parts.
+fn misquoted(bytes: &[u8], delimiter: u8) -> Option<(usize, &'static str)> {
+    let ends_cell = |byte: &u8| *byte == delimiter || matches!(byte, b'\r' | b'\n');
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at] == b'"' {
+            let open = at;
+            loop {
+                at += 1 + bytes[at + 1..].iter().position(|byte| *byte == b'"').unwrap_or(bytes.len());
+                match (bytes.get(at), bytes.get(at + 1)) {
+                    (None, _) => return Some((open, "the quote that begins in this line is never closed")),
+                    // Two quotes are one of the text.
+                    (Some(_), Some(b'"')) => at += 1,
+                    (Some(_), next) if next.is_none_or(ends_cell) => break,
+                    (Some(_), _) => return Some((at, "text follows the quote that ends a cell")),
+                }
+            }
+        }
+        // To the beginning of the next cell.
+        at += 1 + bytes[at..].iter().position(ends_cell).unwrap_or(bytes.len());
+    }
+    None
 }
 
 fn check_header(bytes: &[u8], header: &StringRecord, path: &Path) -> Result<(), FlowError> {
@@ -126,7 +154,12 @@ fn misread(bytes: &[u8], path: &Path, error: &csv::Error) -> FlowError {
 fn line_of(bytes: &[u8], row: Option<&csv::Position>) -> u64 {
     let begin = row.and_then(|row| usize::try_from(row.byte()).ok()).unwrap_or(0).min(bytes.len());
     let breaks = bytes[begin..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    let above = &bytes[..begin + breaks];
+    line_at(bytes, begin + breaks)
+}
+
+/// The line of a byte, counted from 1.
+fn line_at(bytes: &[u8], at: usize) -> u64 {
+    let above = &bytes[..at];
     let is_break = |(at, byte): (usize, &u8)| *byte == b'\n' || (*byte == b'\r' && above.get(at + 1) != Some(&b'\n'));
     1 + above.iter().enumerate().filter(|&each| is_break(each)).count() as u64
 }
