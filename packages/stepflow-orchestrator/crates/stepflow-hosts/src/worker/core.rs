@@ -49,6 +49,9 @@ impl Core {
         initialized.ok_or_else(broken_off)?;
         let listed = self.ask(id, |instance| instance.connection.list()).await?;
         let unlisted = || Refusal::Protocol("it answered `components/list` without `components`".to_owned());
+        for problem in &listed.left_out {
+            tracing::warn!(plugin = self.options.name, "left out {problem}");
+        }
         let infos = listed.components.ok_or_else(unlisted)?;
         let components = Arc::new(Components::new(&self.options.name, infos, self.options.validate_outputs));
         self.shared.with(|pool| pool.ready(id, slot, components, self.options.max_concurrency));

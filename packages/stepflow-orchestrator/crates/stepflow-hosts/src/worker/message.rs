@@ -44,6 +44,8 @@ pub(crate) enum Body {
 pub(crate) struct Handshake {
     pub(crate) capabilities: Option<WorkerCapabilities>,
     pub(crate) components: Option<Vec<ComponentInfo>>,
+    /// What is wrong with those that are left out, as no JSON says them: each alone, for the others can be called.
+    pub(crate) left_out: Vec<String>,
 }
 
 /// The envelope with all members that any message has.
@@ -77,8 +79,8 @@ struct Outcome<'a> {
     output: Option<&'a RawValue>,
     #[serde(default)]
     capabilities: Option<WorkerCapabilities>,
-    #[serde(default)]
-    components: Option<Vec<ComponentInfo>>,
+    #[serde(borrow, default)]
+    components: Option<Vec<&'a RawValue>>,
 }
 
 /// What can still be told of a message whose members have the wrong types.
@@ -159,7 +161,7 @@ impl Body {
                 Err(problem) => Self::Refused(problem.to_string()),
             },
             (Some(Outcome { capabilities, components, .. }), None) => {
-                Self::Handshake(Handshake { capabilities, components })
+                Handshake::of(capabilities, components).map_or_else(Self::Malformed, Self::Handshake)
             }
             (None, Some(Failure { code, message, data })) => {
                 Self::Error(RpcError { code, message, data: data.map(details) })
@@ -167,6 +169,21 @@ impl Body {
             (Some(_), Some(_)) => Self::Malformed("it has a `result` and an `error`".to_owned()),
             (None, None) => Self::Malformed("it has no `result` and no `error`".to_owned()),
         }
+    }
+}
+
+impl Handshake {
+    fn of(capabilities: Option<WorkerCapabilities>, listed: Option<Vec<&RawValue>>) -> Result<Self, String> {
+        let mut left_out = Vec::new();
+        let Some(listed) = listed else { return Ok(Self { capabilities, components: None, left_out }) };
+        let mut components = Vec::with_capacity(listed.len());
+        for (index, raw) in listed.into_iter().enumerate() {
+            match Value::of_raw(raw.to_owned()) {
+                Ok(info) => components.push(info.deserialize().map_err(|error| error.to_string())?),
+                Err(problem) => left_out.push(format!("component {} of its list: {problem}", index + 1)),
+            }
+        }
+        Ok(Self { capabilities, components: Some(components), left_out })
     }
 }
 
@@ -211,6 +228,17 @@ mod tests {
     #[test]
     fn null_is_an_output() {
         assert!(matches!(body(r#"{"id":7,"result":{"output":null}}"#), Body::Output(value) if value.is_null()));
+    }
+
+    #[test]
+    fn a_component_that_no_json_says_is_left_out_of_a_list_alone() {
+        let listed = r#"{"id":7,"result":{"components":[{"component":"/a"},{"component":"/\ud800"},
+            {"component":"/b","input_schema":{"type":"object","type":"array"}},{"component":"/c"}]}}"#;
+        let Body::Handshake(Handshake { components: Some(components), left_out, .. }) = body(listed) else { panic!() };
+        assert_eq!(components.iter().map(|each| each.component.as_str()).collect::<Vec<_>>(), ["/a", "/c"]);
+        assert!(left_out[0].starts_with("component 2 of its list: "), "{left_out:?}");
+        assert!(left_out[1].contains("a key stands twice"), "{left_out:?}");
+        assert!(matches!(body(r#"{"id":7,"result":{"components":[{"name":"/a"}]}}"#), Body::Malformed(_)));
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Bench {
         let slot = self.slots;
         self.slots += 1;
         self.shared.with(|pool| {
-            let handshake = Handshake { capabilities: Some(capabilities), components: None };
+            let handshake = Handshake { capabilities: Some(capabilities), ..Handshake::default() };
             pool.instance_mut(id).unwrap().connection.initialized(handshake);
             pool.ready(id, slot, components, None);
         });
