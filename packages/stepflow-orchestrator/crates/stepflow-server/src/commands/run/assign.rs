@@ -2,7 +2,7 @@
 
 use stepflow_flow::path::Segment;
 use stepflow_flow::{Path, Secrets};
-use stepflow_protocol::{Kind, Value, ValueError};
+use stepflow_protocol::{Kind, MAX_DEPTH, Value, ValueError};
 
 use crate::exit::Failure;
 
@@ -10,7 +10,11 @@ use crate::exit::Failure;
 pub fn assign(input: Value, assignments: &[String], secrets: &Secrets) -> Result<Value, Failure> {
     assignments.iter().try_fold(input, |input, assignment| {
         let (path, value) = parse(assignment, secrets)?;
-        set(&input, path.segments(), value).map_err(|problem| {
+        let filled = set(&input, path.segments(), value).and_then(|filled| match filled.depth() {
+            0..=MAX_DEPTH => Ok(filled),
+            _ => Err(format!("it would be nested more than {MAX_DEPTH} deep")),
+        });
+        filled.map_err(|problem| {
             let shown = shown(assignment, !secrets.at(&path).is_none());
             Failure::usage(format!("`--set {shown}` does not fit the input: {problem}"))
         })
@@ -118,5 +122,13 @@ mod tests {
                 "{assignment}"
             );
         }
+    }
+
+    #[test]
+    fn no_place_is_deeper_than_values_are() {
+        let at = |depth: usize| format!("{}=1", vec!["a"; depth].join("."));
+        assert!(assign(Value::parse("{}").unwrap(), &[at(128)], &Secrets::none()).is_ok());
+        let refused = assign(Value::parse("{}").unwrap(), &[at(129)], &Secrets::none()).unwrap_err();
+        assert!(format!("{refused:?}").contains("nested more than 128 deep"), "{refused:?}");
     }
 }
