@@ -78,17 +78,17 @@ STAGES = (
     Stage("mypy", "typecheck", mypy),
     Stage("versions of members", "deps", uv_pip_check),
     Stage("generated files", "generated", lambda: tool(sys.executable, "generate.py", "--check")),
-    Stage("Python tests", "test", lambda: pytest("packages")),
+    Stage("Python tests", "test", lambda: pytest("packages", on_all_cores=True)),
     Stage(
         "Python tests, other versions",
         "versions",
         lambda: python_versions.run_tests(python_versions.others()),
     ),
-    Stage("examples", "test", lambda: pytest("examples")),
+    Stage("examples", "test", lambda: pytest("examples", on_all_cores=True)),
     Stage(
         "whole repository",
         "test",
-        lambda: pytest("tests", "-m", "not wheels", "--ignore=tests/layout"),
+        lambda: pytest("tests", "-m", "not wheels", "--ignore=tests/layout", on_all_cores=True),
     ),
     Stage("wheels", "wheels", lambda: pytest("tests/wheels")),
 )

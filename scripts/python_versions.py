@@ -61,7 +61,9 @@ def run_tests(versions: Sequence[str]) -> Counts:
             continue
         print(f"Python {version}: {python}", flush=True)
         launcher = (uv, "run", "--quiet", "--locked", "--isolated", "--python", python, "pytest")
-        total += pytest("packages", launcher=launcher, where=f" (Python {version})")
+        total += pytest(
+            "packages", launcher=launcher, where=f" (Python {version})", on_all_cores=True
+        )
     return total
 
 

@@ -66,12 +66,17 @@ def pytest(
     launcher: tuple[str | Path, ...] = (sys.executable, "-m", "pytest"),
     env: Mapping[str, str] | None = None,
     where: str = "",
+    on_all_cores: bool = False,
 ) -> Counts:
-    """Run pytest and read its report; `where` is added to the reasons of skipped tests."""
+    """Run pytest and read its report; `where` is added to the reasons of skipped tests.
+
+    With `on_all_cores` several files are tested at once, for tests that do not measure.
+    """
+    cores = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile") if on_all_cores else ()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         exit_code = subprocess.run(
-            [*launcher, "-q", f"--junitxml={report}", *arguments],
+            [*launcher, "-q", f"--junitxml={report}", *cores, *arguments],
             cwd=ROOT,
             env=environ | (env or {}),
             check=False,

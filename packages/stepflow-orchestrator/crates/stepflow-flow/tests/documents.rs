@@ -157,7 +157,7 @@ fn every_broken_document_is_refused_at_the_place_of_its_mistake() {
             if found != case.expect.diagnostics {
                 failures.push(format!("{name}\n  expected {:?}\n  found    {found:?}", case.expect.diagnostics));
             }
-            if took > LONGEST {
+            if took > *LONGEST {
                 failures.push(format!("{name} took {took:?}"));
             }
         }
