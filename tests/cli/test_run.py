@@ -133,3 +133,18 @@ def test_a_flow_that_runs_out_of_time_says_what_it_was_trying_again(stepflow: St
     error = json.loads(ended.stdout)["error"]
     assert (error["kind"], error["data"]["cause"]["message"]) == ("TIMEOUT", "no fuel")
     assert "cause     no fuel" in ended.stderr
+
+
+def test_a_field_that_no_component_sees_is_told(stepflow: Stepflow) -> None:
+    stepflow.write(
+        flow_yaml=(
+            "name: f\ndescription: d\nsteps:\n- id: each\n  component: /builtin/map\n"
+            "  input:\n    items: [1]\n    onItemError: fail\n"
+            "    workflow: {$literal: {output: {$input: $}}}\noutput: {$step: each}\n"
+        )
+    )
+    ended = stepflow("run", "flow.yaml", "--input-json", "{}")
+    assert ended.code == 0
+    assert "warning[1006] `/builtin/map` takes no field `onItemError`" in ended.stderr
+    assert "`on_item_error`" in ended.stderr
+    assert "1006" not in stepflow("run", "flow.yaml", "--input-json", "{}", "--no-check").stderr

@@ -177,6 +177,26 @@ def test_pages_for_people(worker: "HttpWorker") -> None:
     listed = worker.get("/components").json["components"]
     assert worker.get("/components/echo").json == listed[0]
     assert worker.get("/components/nowhere").status == 404
-    assert worker.get("/docs").status == 200
     assert worker.get("/nowhere").status == 404
     assert worker.ask("DELETE", "/").status == 405
+
+
+def test_the_page_of_components_loads_nothing_from_elsewhere(serve: "Serve") -> None:
+    worker = serve(
+        "from stepflow.worker import StepflowServer\n"
+        "server = StepflowServer(version='1.4')\n"
+        "@server.component\n"
+        "def less(rows: list[int]) -> int:\n"
+        "    'Counts <b>what</b> there is.'\n"
+        "    return len(rows)\n"
+    )
+    page = worker.get("/docs")
+    assert page.status == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    text = page.body.decode()
+    assert "/less" in text
+    assert "Counts &lt;b&gt;what&lt;/b&gt; there is." in text
+    assert "Stepflow worker 1.4" in text
+    assert "&quot;integer&quot;" in text
+    assert "//" not in text.replace("<!doctype", "")

@@ -194,6 +194,9 @@ impl<'a> Walk<'a, '_> {
             Reference::Input(wanted) => self.access("$input", wanted.segments(), path),
             Reference::Variable { name, path: inside, has_default } => {
                 self.variable(name, has_default, path);
+                if has_default && inside.segments().is_empty() {
+                    self.unused_default(name, path);
+                }
                 if self.variables.contains(name) && !has_default {
                     let name = Segment::Field(name.to_owned());
                     let whole: Vec<Segment> = [name].into_iter().chain(inside.segments().iter().cloned()).collect();
@@ -238,6 +241,19 @@ impl<'a> Walk<'a, '_> {
                 None => finding,
             });
         }
+    }
+
+    /// Reports an inline default that never stands in, because the variable always has a value.
+    fn unused_default(&mut self, name: &str, path: &Path) {
+        let Some(variable) = self.variables.get(name) else { return };
+        let why = match variable.default {
+            Some(_) => "it has a default already, of its schema or its type (`\"\"`, `0`, `false`, `null`)",
+            None if variable.required => "every run has to be given it",
+            None => return,
+        };
+        let message = format!("the inline default of the variable `{name}` is never used: {why}");
+        let finding = Finding::new(Code::UnusedDefault, path.clone(), message);
+        self.findings.push(finding.help("write it as the `default` of the variable's schema, or leave it out"));
     }
 
     fn variable(&mut self, name: &'a str, has_default: bool, path: &Path) {

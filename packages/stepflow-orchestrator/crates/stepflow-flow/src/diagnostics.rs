@@ -82,6 +82,8 @@ codes! {
     LooksLikeReference = 1007, "looksLikeReference";
     /// A section of an older language that means exactly one thing today, and is read as that.
     OldSection = 1008, "oldSection";
+    /// An inline default of a variable that always has a value.
+    UnusedDefault = 1009, "unusedDefault";
     /// The configuration asks for something that this release cannot do.
     NotBuilt = 1900, "notBuilt";
     /// The configuration sends a token to another machine unencrypted.

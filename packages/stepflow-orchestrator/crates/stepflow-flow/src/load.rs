@@ -143,6 +143,7 @@ fn span_of_finding(tree: &Node, code: Code, path: &Path) -> Option<Span> {
     let key = match code {
         Code::SelfReference | Code::UndefinedStepReference | Code::DependencyCycle => "$step",
         Code::UndefinedVariable | Code::UndefinedRequiredVariable | Code::MissingVariableSchema => "$variable",
+        Code::UnusedDefault => "default",
         Code::UnvalidatedAccess => {
             let reference = tree.find(path)?;
             return reference.get("$input").or_else(|| reference.get("$variable")).map(|wanted| wanted.span);

@@ -18,6 +18,8 @@ fn what_a_schema_marks_is_redacted() {
         (r#"{"is_secret":true}"#, r#"{"a":1}"#, r#""[REDACTED]""#),
         (r#"{"is_secret":true}"#, "null", r#""[REDACTED]""#),
         (r#"{"is_secret":false}"#, "1", "1"),
+        (r#"{"properties":{"k":{"isSecret":true}}}"#, r#"{"a":1,"k":2}"#, r#"{"a":1,"k":"[REDACTED]"}"#),
+        (r#"{"isSecret":false,"is_secret":true}"#, "1", r#""[REDACTED]""#),
         (r#"{"properties":{"k":{"is_secret":true}}}"#, r#"{"a":1,"k":{"b":2}}"#, r#"{"a":1,"k":"[REDACTED]"}"#),
         (r#"{"properties":{"k":{"is_secret":true}}}"#, r#"["k"]"#, r#"["k"]"#),
         (r#"{"items":{"is_secret":true}}"#, "[1,[2]]", r#"["[REDACTED]","[REDACTED]"]"#),

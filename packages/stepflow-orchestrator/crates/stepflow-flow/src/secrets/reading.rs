@@ -154,7 +154,8 @@ impl<'s> Builder<'s> {
     }
 }
 
-/// Whatever is no clear no is a yes: `"true"`, 1.
+/// Whatever is no clear no is a yes: `"true"`, 1. The rest of the language is in camel case, so its spelling counts, too.
 fn is_marked(schema: &Map<String, Json>) -> bool {
-    !matches!(schema.get("is_secret"), None | Some(Json::Null | Json::Bool(false)))
+    let says_so = |keyword| !matches!(schema.get(keyword), None | Some(Json::Null | Json::Bool(false)));
+    says_so("is_secret") || says_so("isSecret")
 }

@@ -20,6 +20,7 @@ use super::{Builtin, World, read};
 use address::Address;
 pub use address::base_url_problem;
 pub(super) use client::Client;
+use client::{MAX_ANSWER, NoAnswer};
 
 /// Where OpenAI itself is.
 const OPENAI: &str = "https://api.openai.com/v1";
@@ -160,7 +161,7 @@ impl Builtin for OpenAi {
             let (bearer, body) = (key.map(bearer).transpose()?, body(&input)?);
             let url = address.url.as_str();
             let answer = world.openai.post(&address.url, bearer, body, options.timeout).await;
-            let answer = answer.map_err(|reason| unreachable(url, &reason))?;
+            let answer = answer.map_err(|why| without(url, why))?;
             reply::response(url, key, &answer)
         }
         .boxed()
@@ -190,7 +191,14 @@ fn bearer(key: &str) -> Result<HeaderValue, FlowError> {
     Ok(header)
 }
 
-fn unreachable(url: &str, reason: &str) -> FlowError {
-    let message = format!("`{url}` cannot be reached: {reason}");
-    FlowError::new(ErrorKind::Unreachable, message).with([("url", Value::string(url))])
+/// The failure of a step that has no answer.
+fn without(url: &str, why: NoAnswer) -> Failure {
+    let (kind, message, retryable) = match why {
+        NoAnswer::Unreachable(reason) => (ErrorKind::Unreachable, format!("`{url}` cannot be reached: {reason}"), None),
+        NoAnswer::TooLong => {
+            let most = MAX_ANSWER / 1024 / 1024;
+            (ErrorKind::ComponentFailed, format!("the answer of `{url}` is longer than {most} MiB"), Some(false))
+        }
+    };
+    Failure { error: FlowError::new(kind, message).with([("url", Value::string(url))]), retryable, retry_after: None }
 }

@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod components;
+mod fields;
 mod plugins;
 mod run;
 mod schema;

@@ -9,6 +9,7 @@ use stepflow_flow::{Code, Diagnostic, Diagnostics, Path};
 use super::check::fits;
 use super::keys;
 use super::origins::Origins;
+use super::passwords::is_token;
 use super::shape::Shape;
 use super::substitution::{Environment, fill, names};
 
@@ -23,7 +24,7 @@ pub struct Filled {
     pub mistakes: Diagnostics,
     /// Which variables stand where.
     pub origins: Origins,
-    /// The variables that settings of the server name. No worker has to see them.
+    /// The variables that settings of the server and tokens name. No worker has to see them.
     pub own: Vec<String>,
 }
 
@@ -81,7 +82,10 @@ impl Filler<'_> {
     }
 
     fn text(&mut self, node: &Node, text: &str, shape: Shape, path: &Path) -> Content {
-        let for_plugins = matches!(path.segments().first(), Some(Segment::Field(key)) if key == "plugins");
+        let key = |segment: Option<&Segment>, wanted: fn(&str) -> bool| matches!(segment, Some(Segment::Field(key)) if wanted(key));
+        // A worker is told its token, so that no worker has to read another's.
+        let for_plugins =
+            key(path.segments().first(), |key| key == "plugins") && !key(path.segments().last(), is_token);
         let seen = if for_plugins { &mut self.lent } else { &mut self.own };
         seen.extend(names(text).map(str::to_owned));
         self.origins.add(node.span, names(text));

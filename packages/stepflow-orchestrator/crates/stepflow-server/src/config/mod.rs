@@ -52,7 +52,7 @@ pub struct Config {
     pub store: stepflow_store::Options,
     /// Whether the outputs of a plugin are checked that does not say so itself.
     pub validate_outputs: bool,
-    /// Variables that settings of the server are filled in with: no worker inherits them.
+    /// Variables that settings of the server and tokens of workers are filled in with: no worker inherits them.
     pub withheld_env: Vec<String>,
     /// Where it was read from, if it was a file.
     pub path: Option<PathBuf>,

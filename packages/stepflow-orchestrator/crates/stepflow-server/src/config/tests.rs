@@ -192,11 +192,12 @@ fn a_plugin_says_whether_its_outputs_are_checked_or_leaves_it_open() {
 
 #[test]
 fn a_variable_may_be_a_number_and_no_worker_sees_what_only_the_server_needs() {
-    let text = "server: {port: '${PORT:-81}'}\nplugins: {p: {type: stepflow, command: w, env: {A: '${BOTH:-1}'}}}\n\
+    let text = "server: {port: '${PORT:-81}'}\nplugins: {p: {type: stepflow, command: w, env: {A: '${BOTH:-1}'}},\n\
+                \x20 q: {type: stepflow, url: 'http://127.0.0.1:1', token: '${TOKEN:-t}'}}\n\
                 stateStore: {type: sqlite, path: '${SECRET:-x}${BOTH:-y}'}\n";
     let config = parse(text).unwrap();
     assert_eq!(config.server.port, Some(81));
-    assert_eq!(config.withheld_env, ["PORT", "SECRET"]);
+    assert_eq!(config.withheld_env, ["PORT", "SECRET", "TOKEN"]);
 }
 
 /// Reads a file with `SECRET` in the environment.

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from stepflow.protocol import ComponentsListResult
+from stepflow.worker._http import documentation
 from stepflow.worker._http.asgi import App, Receive, Scope, Send, header
 from stepflow.worker._http.hosts import refusal
 from stepflow.worker._http.refusals import Refused
@@ -60,6 +61,8 @@ def _pages(worker: Worker, sessions: Sessions) -> FastAPI:
         title="Stepflow worker",
         version=worker.served.version or "0",
         description="Its protocol is JSON-RPC, at `POST /`. Here is what people ask it.",
+        docs_url=None,  # FastAPI's own pages load scripts from elsewhere
+        redoc_url=None,
     )
 
     @pages.get(HEALTH)
@@ -87,6 +90,12 @@ def _pages(worker: Worker, sessions: Sessions) -> FastAPI:
         if found is None:
             return _json({"error": f"there is no component `/{path}`"}, 404)
         return _json(found.component.info(f"/{path}"))
+
+    @pages.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        served = worker.served.components.values()
+        text = documentation.page(worker.served.version or "", [each.info() for each in served])
+        return Response(text, media_type="text/html", headers=documentation.HEADERS)
 
     @pages.get("/runtime/events")
     async def runtime_events(request: Request) -> Response:

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use crate::http::causes;
 
 /// The longest answer that is read.
-const MAX_ANSWER: usize = 64 * 1024 * 1024;
+pub(super) const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// How long an address may take to be reached. The system's own patience is minutes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,8 +33,16 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
+/// Why there is no answer.
+pub(super) enum NoAnswer {
+    /// In words why it did not come. Another try may bring one.
+    Unreachable(String),
+    /// It is longer than [`MAX_ANSWER`]: another try would cost as much and end in the same way.
+    TooLong,
+}
+
 impl Client {
-    /// Posts JSON and reads the whole answer; in words why there is none. Follows no redirects: the address is what was
+    /// Posts JSON and reads the whole answer. Follows no redirects: the address is what was
     /// allowed, and the key is for it alone.
     pub(super) async fn post(
         &self,
@@ -42,8 +50,8 @@ impl Client {
         bearer: Option<HeaderValue>,
         body: Vec<u8>,
         timeout: Option<Duration>,
-    ) -> Result<Answer, String> {
-        let client = self.0.get_or_try_init(connect).await?;
+    ) -> Result<Answer, NoAnswer> {
+        let client = self.0.get_or_try_init(connect).await.map_err(NoAnswer::Unreachable)?;
         let mut request = client.post(url.clone()).header(CONTENT_TYPE, "application/json").body(body);
         if let Some(bearer) = bearer {
             request = request.header(reqwest::header::AUTHORIZATION, bearer);
@@ -57,11 +65,11 @@ impl Client {
     }
 }
 
-async fn read(mut response: Response, timeout: Duration) -> Result<Vec<u8>, String> {
+async fn read(mut response: Response, timeout: Duration) -> Result<Vec<u8>, NoAnswer> {
     let mut body = Vec::new();
     while let Some(part) = response.chunk().await.map_err(|error| reason(error, timeout))? {
         if body.len() + part.len() > MAX_ANSWER {
-            return Err(format!("its answer is longer than {} MiB", MAX_ANSWER / 1024 / 1024));
+            return Err(NoAnswer::TooLong);
         }
         body.extend_from_slice(&part);
     }
@@ -84,9 +92,9 @@ async fn connect() -> Result<reqwest::Client, String> {
 }
 
 /// The address is named by whoever reports it.
-fn reason(error: reqwest::Error, timeout: Duration) -> String {
-    match error.is_timeout() && !error.is_connect() {
+fn reason(error: reqwest::Error, timeout: Duration) -> NoAnswer {
+    NoAnswer::Unreachable(match error.is_timeout() && !error.is_connect() {
         true => format!("its answer took longer than {} s", timeout.as_secs_f64()),
         false => causes(&error.without_url()),
-    }
+    })
 }

@@ -101,10 +101,19 @@ impl Renderer {
         // Without them the status has to do.
         let _ = self.stderr.take(LAST_WORDS).read_to_end(&mut words).await;
         let words = String::from_utf8_lossy(&words);
-        match status.ok().and_then(|status| broken_bound(status, &words)) {
-            Some(bound) => FlowError::new(ErrorKind::InvalidInput, format!("the template {bound}")),
-            None => broken(&format!("{lost}: {}", words.trim())),
+        match status {
+            Ok(status) => ended(status, words.trim()),
+            Err(error) => broken(&format!("{lost}, {error}")),
         }
+    }
+}
+
+/// The failure of a template whose renderer has ended.
+fn ended(status: ExitStatus, words: &str) -> FlowError {
+    match broken_bound(status, words) {
+        Some(bound) => FlowError::new(ErrorKind::InvalidInput, format!("the template {bound}")),
+        None if words.is_empty() => broken(&format!("its process ended with {status}")),
+        None => broken(&format!("its process ended with {status}: {words}")),
     }
 }
 
@@ -125,4 +134,28 @@ fn broken_bound(status: ExitStatus, words: &str) -> Option<String> {
 
 fn broken(reason: &str) -> FlowError {
     FlowError::new(ErrorKind::OrchestratorError, format!("the template could not be rendered: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renderer_that_somebody_else_has_ended_says_how() {
+        let cases = [
+            (9, "", "its process ended with signal: 9 (SIGKILL)"),
+            (1 << 8, "no such program", "its process ended with exit status: 1: no such program"),
+        ];
+        for (status, words, expected) in cases {
+            let error = ended(ExitStatus::from_raw(status), words);
+            assert_eq!(error.kind, ErrorKind::OrchestratorError);
+            assert_eq!(error.message, format!("the template could not be rendered: {expected}"));
+        }
+    }
+
+    #[test]
+    fn a_renderer_that_its_template_has_ended_names_the_bound() {
+        let ended = ended(ExitStatus::from_raw(Signal::XCPU.as_raw()), "");
+        assert_eq!((ended.kind, ended.message.contains("5 s of processor time")), (ErrorKind::InvalidInput, true));
+    }
 }

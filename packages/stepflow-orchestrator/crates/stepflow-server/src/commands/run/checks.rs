@@ -9,6 +9,7 @@ use stepflow_protocol::Value;
 
 use super::overrides;
 use crate::cli::OverrideArgs;
+use crate::commands::fields;
 use crate::config::Config;
 use crate::document;
 use crate::exit::{Exit, Failure};
@@ -37,15 +38,23 @@ pub fn read(path: &Path, given: &OverrideArgs, config: &Config, no_check: bool) 
     Ok(Document { plan, overrides, loaded })
 }
 
-/// Stops when a step names a component that nothing serves.
+/// Stops when a step names a component that nothing serves, and says which fields no component would ever see.
 pub fn components(document: Document, service: &Service, config: &Config, no_check: bool) -> Result<(), Failure> {
-    let unserved = unserved(service.router(), &document.plan, config.advice());
-    if no_check || unserved.is_empty() {
+    if no_check {
         return Ok(());
     }
+    let unserved = unserved(service.router(), &document.plan, config.advice());
     let mut loaded = document.loaded;
-    loaded.add(unserved);
-    Err(refusal(&loaded))
+    if !unserved.is_empty() {
+        loaded.add(unserved);
+        return Err(refusal(&loaded));
+    }
+    let mut unknown = Diagnostics::default();
+    unknown.extend(fields::unknown(&document.plan.flow, &loaded, service.router(), &service.catalog()));
+    if !unknown.is_empty() {
+        stderr::line(unknown.render(&loaded.source, stderr::color()).trim_end());
+    }
+    Ok(())
 }
 
 fn stops(diagnostic: &Diagnostic, no_check: bool) -> bool {

@@ -1,7 +1,5 @@
 //! `validate`: everything that is wrong with flows, without running them.
 
-mod fields;
-
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +9,7 @@ use stepflow_flow::subflow::Takers;
 use stepflow_flow::{Diagnostics, Loaded, Plan, Source};
 use stepflow_hosts::StartError;
 
+use super::fields;
 use super::workers::{self, Started};
 use crate::cli::{Format, ValidateArgs};
 use crate::config::{self, Config};
