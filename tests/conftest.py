@@ -1,10 +1,17 @@
 """A real server, for the tests of the whole that only talk to one."""
 
 import json
+import os
+import random
 import subprocess
 from collections.abc import Iterator
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """Draws the seed of random cases once: processes that test side by side have to collect the same cases."""
+    os.environ.setdefault("STEPFLOW_SECRETS_SEED", str(random.randrange(10**9)))
 
 
 @pytest.fixture(scope="session")

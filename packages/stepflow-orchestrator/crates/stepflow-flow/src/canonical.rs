@@ -4,12 +4,35 @@
 //! Left out are members that are absent or `null`, and collections of ours that are empty (`steps`, `examples`, `cases`,
 //! `metadata`, `schemas`, `test`). Required members stay, so the form reads back as the same flow.
 
-use stepflow_protocol::Value;
+use serde::{Serialize, Serializer, ser};
+use stepflow_protocol::{FlowId, Value, content_id};
 
 use crate::document::{ExampleInput, Flow, Step, TestCase, TestConfig};
 use crate::expression::Expression;
 
-pub(crate) fn canonical(flow: &Flow) -> String {
+impl Flow {
+    /// The flow's name among all flows: the SHA-256 of its canonical form.
+    #[must_use]
+    pub fn id(&self) -> FlowId {
+        content_id(self.canonical().as_bytes())
+    }
+
+    /// The one text that stands for this flow, however it was written: compact JSON with our keys in a fixed order
+    /// and everything else in the author's.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        flow(self)
+    }
+}
+
+/// The canonical form.
+impl Serialize for Flow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Value::parse(self.canonical()).map_err(ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+fn flow(flow: &Flow) -> String {
     let mut object = Object::new();
     object.optional_text("name", flow.name.as_deref());
     object.optional_text("description", flow.description.as_deref());

@@ -16,11 +16,10 @@ use crate::diagnostics::Code;
 use crate::document::{Flow, Step};
 use crate::evaluate::StepIndex;
 use crate::expression::{Expression, Reference};
-use crate::fix::Repair;
 use crate::node::Node;
 use crate::path::Path;
+use crate::repair::Repair;
 use crate::schema::document::Document;
-use crate::schema::with_flow_definitions;
 use crate::subflow::{self, Takers};
 use crate::suggest;
 use crate::variables::Variables;
@@ -114,7 +113,7 @@ fn check_reachable(flow: &Flow, mentioned: &[bool], findings: &mut Findings) {
 
 /// The schema of a part of the flow, for paths to be compared with.
 fn contract(flow: &Flow, part: &str) -> Option<Document> {
-    Document::of(with_flow_definitions(&flow.schemas.part(part)?, &flow.schemas).ok()?)
+    Document::of(flow.schemas.around(&flow.schemas.part(part)?).to_json().ok()?)
 }
 
 /// A step's reference to another one.

@@ -6,9 +6,9 @@ use stepflow_protocol::{Kind, Value};
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::duration::TimeSpan;
-use crate::fix::Repair;
 use crate::node::{Content, Entry, Node};
 use crate::path::{Path, Segment};
+use crate::repair::Repair;
 use crate::source::Span;
 use crate::suggest;
 

@@ -5,9 +5,9 @@ use std::fmt;
 
 use serde_json::json;
 
-use crate::fix::{Fix, Repair};
 use crate::path::Path;
-use crate::source::{Lines, Position, Source, Span};
+use crate::repair::{Fix, Repair};
+use crate::source::{Lines, Position, Span};
 
 /// How much a diagnostic stands in the way. Follows from the code: 3xxx, 2xxx, 1xxx.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -342,12 +342,6 @@ impl Diagnostics {
     #[must_use]
     pub fn num_warning(&self) -> usize {
         self.count(Level::Warning)
-    }
-
-    /// The diagnostics for people: each with an excerpt of the source in which its place is underlined.
-    #[must_use]
-    pub fn render(&self, source: &Source, color: bool) -> String {
-        crate::render::render(self, source, color)
     }
 
     /// The same without a word of the document, for one that may hold secrets: what kind of mistake, and where.

@@ -2,14 +2,20 @@
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
-use stepflow_protocol::{FlowId, Value, content_id};
+use schemars::generate::SchemaSettings;
+use serde_json::Value as Json;
+use stepflow_protocol::{Kind, Value};
 
 use crate::duration::TimeSpan;
 use crate::expression::Expression;
-use crate::flow_schema;
+use crate::on_error_schema::OnErrorSchema;
 use crate::retry::OnError;
-use crate::source::Source;
+
+/// The JSON Schema of a flow document, for editors and for the generation of types in other languages.
+#[must_use]
+pub fn schema() -> Json {
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Flow>().to_value()
+}
 
 /// A flow: steps that call components, and an output made from their results.
 #[derive(Debug, Clone, PartialEq, Default, JsonSchema)]
@@ -52,7 +58,7 @@ pub struct Step {
     /// The path of the component, such as `/python/clean`.
     pub component: String,
     /// What to do when the component fails; by default the step fails.
-    #[schemars(with = "Option<flow_schema::OnErrorSchema>")]
+    #[schemars(with = "Option<OnErrorSchema>")]
     pub on_error: Option<ErrorHandling>,
     /// The component's input: an expression.
     #[schemars(default)]
@@ -150,42 +156,25 @@ impl Schemas {
     pub fn part(&self, name: &str) -> Option<Value> {
         self.0.field("properties")?.field(name).filter(|schema| !schema.is_null())
     }
+
+    /// A schema with this section beside its own keywords, so that references into either find their target.
+    pub(crate) fn around(&self, schema: &Value) -> Value {
+        if schema.kind() != Kind::Object {
+            return schema.clone();
+        }
+        let mut members = schema.members();
+        let shared = [("$defs", self.0.field("$defs")), ("schemas", Some(self.0.clone()))];
+        for (key, value) in shared {
+            if let Some(value) = value.filter(|_| schema.field(key).is_none()) {
+                members.push((key.to_owned(), value));
+            }
+        }
+        Value::object(members)
+    }
 }
 
 impl Default for Schemas {
     fn default() -> Self {
         Self(Value::null())
-    }
-}
-
-impl Flow {
-    /// The flow's name among all flows: the SHA-256 of its canonical form.
-    #[must_use]
-    pub fn id(&self) -> FlowId {
-        content_id(self.canonical().as_bytes())
-    }
-
-    /// The one text that stands for this flow, however it was written: compact JSON with our keys in a fixed order
-    /// and everything else in the author's.
-    #[must_use]
-    pub fn canonical(&self) -> String {
-        crate::canonical::canonical(self)
-    }
-}
-
-/// The canonical form.
-impl Serialize for Flow {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Value::parse(self.canonical()).map_err(ser::Error::custom)?.serialize(serializer)
-    }
-}
-
-/// Reads a flow with all checks; fatal diagnostics become the error's text. [`crate::load`] says more.
-impl<'de> Deserialize<'de> for Flow {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let document = <Value as Deserialize>::deserialize(deserializer)?;
-        let loaded = crate::load(Source::json("flow", document.as_bytes()));
-        let flow = loaded.flow.ok_or_else(|| de::Error::custom(&loaded.diagnostics))?;
-        Ok(std::sync::Arc::unwrap_or_clone(flow))
     }
 }

@@ -1,38 +1,16 @@
 //! Mends the text of a flow where one answer is right: names that are nearly a known one, and spellings of older
 //! languages. Everything else stays byte for byte, and so does what the flow means.
 
-mod layout;
-mod repair;
-
 use std::collections::{BTreeMap, HashSet};
 
-pub(crate) use repair::{Member, Repair};
-use serde::Serialize;
 use stepflow_protocol::Value;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::load::{Loaded, load_routed};
 use crate::node::{Content, Entry, Node};
-use crate::source::{Lines, Source, Span};
+pub use crate::repair::{Edit, Fix};
+use crate::source::{Lines, Source};
 use crate::subflow::Takers;
-
-/// Changes to a text that belong together.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fix {
-    /// The changes, in the order of the text; none overlaps another.
-    pub edits: Vec<Edit>,
-    /// What they do, for people.
-    pub summary: String,
-}
-
-/// A part of a text, and what is to stand there instead.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Edit {
-    /// The part, in bytes; an empty one is a place between two.
-    pub span: Span,
-    /// What is to stand there.
-    pub replacement: String,
-}
 
 /// Something that was mended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,22 +85,6 @@ fn names_changed(old: &Node, new: &Node) -> Option<usize> {
 /// The members of a flow; in which order they stand means nothing.
 fn meaning(flow: &Value) -> BTreeMap<String, Value> {
     flow.members().into_iter().collect()
-}
-
-impl Fix {
-    /// The text with the changes.
-    #[must_use]
-    pub fn applied(&self, text: &[u8]) -> Vec<u8> {
-        let mut changed = Vec::with_capacity(text.len());
-        let mut done = 0;
-        for edit in &self.edits {
-            changed.extend_from_slice(&text[done..edit.span.start.max(done)]);
-            changed.extend_from_slice(edit.replacement.as_bytes());
-            done = edit.span.end.max(done);
-        }
-        changed.extend_from_slice(&text[done..]);
-        changed
-    }
 }
 
 /// Where in the original text the bytes of a mended one come from.

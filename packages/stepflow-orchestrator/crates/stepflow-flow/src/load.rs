@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, de};
+use stepflow_protocol::Value;
+
 use crate::check::{self, Findings};
 use crate::decode;
 use crate::decoder::Decoder;
@@ -82,6 +85,16 @@ impl Loaded {
     #[must_use]
     pub fn tree(&self) -> Option<&Node> {
         self.tree.as_ref()
+    }
+}
+
+/// Reads a flow with all checks; fatal diagnostics become the error's text. [`load`] says more.
+impl<'de> Deserialize<'de> for Flow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let document = <Value as Deserialize>::deserialize(deserializer)?;
+        let loaded = load(Source::json("flow", document.as_bytes()));
+        let flow = loaded.flow.ok_or_else(|| de::Error::custom(&loaded.diagnostics))?;
+        Ok(Arc::unwrap_or_clone(flow))
     }
 }
 

@@ -9,16 +9,19 @@ const WIDTH: usize = 120;
 /// Columns shown before the underlined part when a line is cut.
 const LEAD: usize = 40;
 
-pub(crate) fn render(diagnostics: &Diagnostics, source: &Source, color: bool) -> String {
-    let lines = Lines::of(&source.text);
-    let paint = Paint { color };
-    let mut blocks: Vec<String> = diagnostics.iter().map(|one| block(one, source, &lines, paint)).collect();
-    blocks.extend(
-        diagnostics
-            .left_out()
-            .map(|(code, count)| format!("{} {count} more of these\n", head(diagnostics.level_of(code), code, paint))),
-    );
-    blocks.join("\n")
+impl Diagnostics {
+    /// The diagnostics for people: each with an excerpt of the source in which its place is underlined.
+    #[must_use]
+    pub fn render(&self, source: &Source, color: bool) -> String {
+        let lines = Lines::of(&source.text);
+        let paint = Paint { color };
+        let mut blocks: Vec<String> = self.iter().map(|one| block(one, source, &lines, paint)).collect();
+        let left_out = self.left_out();
+        blocks.extend(
+            left_out.map(|(code, count)| format!("{} {count} more of these\n", head(self.level_of(code), code, paint))),
+        );
+        blocks.join("\n")
+    }
 }
 
 fn block(diagnostic: &Diagnostic, source: &Source, lines: &Lines<'_>, paint: Paint) -> String {

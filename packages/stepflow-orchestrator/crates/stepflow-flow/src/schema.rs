@@ -63,7 +63,7 @@ impl Schema {
 
     /// Compiles a schema that may refer to the flow's shared definitions.
     pub(crate) fn with_definitions(schema: &Value, schemas: &Schemas) -> Result<Self, InvalidSchema> {
-        Self::build(&with_flow_definitions(schema, schemas)?)
+        Self::build(&tree(&schemas.around(schema))?)
     }
 
     /// Checks a value.
@@ -140,26 +140,6 @@ impl fmt::Display for Misfit {
 
 fn tree(schema: &Value) -> Result<Json, InvalidSchema> {
     schema.to_json().map_err(|error| InvalidSchema { pointer: String::new(), message: error.to_string() })
-}
-
-/// The tree of a schema that may refer to the flow's shared definitions.
-pub(crate) fn with_flow_definitions(schema: &Value, schemas: &Schemas) -> Result<Json, InvalidSchema> {
-    tree(&beside_flow_definitions(schema, schemas))
-}
-
-/// The schema with the flow's section beside its own keywords, so that references into either find their target.
-pub(crate) fn beside_flow_definitions(schema: &Value, schemas: &Schemas) -> Value {
-    if schema.kind() != Kind::Object {
-        return schema.clone();
-    }
-    let mut members = schema.members();
-    let shared = [("$defs", schemas.value().field("$defs")), ("schemas", Some(schemas.value().clone()))];
-    for (key, value) in shared {
-        if let Some(value) = value.filter(|_| schema.field(key).is_none()) {
-            members.push((key.to_owned(), value));
-        }
-    }
-    Value::object(members)
 }
 
 fn invalid(error: &ValidationError<'_>) -> InvalidSchema {

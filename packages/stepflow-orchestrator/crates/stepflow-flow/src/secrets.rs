@@ -1,6 +1,7 @@
 //! Which parts of a value are secret: what a schema marks with `is_secret`, followed through the expressions that
 //! build a step's input. Whoever shows a value shows its redacted form.
 
+mod graph;
 mod mask;
 mod reading;
 mod schema;
@@ -56,7 +57,7 @@ impl Secrets {
     /// What the schema of a part of a flow (`input`, `output`, `variables`) marks.
     #[must_use]
     pub fn of_flow(schemas: &Schemas, part: &str) -> Self {
-        let whole = schemas.part(part).and_then(|schema| crate::schema::with_flow_definitions(&schema, schemas).ok());
+        let whole = schemas.part(part).and_then(|schema| schemas.around(&schema).to_json().ok());
         whole.map(Self::of_document).unwrap_or_default()
     }
 

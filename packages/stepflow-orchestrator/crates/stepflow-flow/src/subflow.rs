@@ -1,11 +1,18 @@
 //! Flows that are written inside a step's input. Whether a step takes one is known by where its component's route leads,
 //! and what of the input it is, here: checks, pictures and whoever looks for the components of a flow ask this module.
 
+use std::borrow::Cow;
+
 use stepflow_protocol::Value;
 
+use crate::decode;
+use crate::decoder::Decoder;
+use crate::diagnostics::Diagnostics;
 use crate::document::{Flow, Step};
 use crate::expression::Expression;
+use crate::node::Node;
 use crate::path::Path;
+use crate::read;
 use crate::source::Source;
 
 /// What a component takes a flow as.
@@ -85,8 +92,35 @@ pub(crate) fn unwrapped(step: &Step, takes: Takes, at: &Path) -> Option<Path> {
 #[must_use]
 pub fn flow(step: &Step, takers: Takers<'_>, at: &Path) -> Option<(Path, Flow)> {
     let (place, literal) = literal(step, takers(&step.component)?, at)?;
-    let loaded = crate::load_routed(Source::json("sub-flow", literal.as_bytes()), takers);
-    Some((place, loaded.flow.map(std::sync::Arc::unwrap_or_clone)?))
+    let flow = Decoded::of(&place, &literal, None)?.flow?;
+    Some((place, flow))
+}
+
+/// A literal that was read as a flow.
+pub(crate) struct Decoded<'t> {
+    /// The flow; `None` when the literal is none.
+    pub flow: Option<Flow>,
+    /// What is wrong with its form.
+    pub wrong: Diagnostics,
+    /// Its tree.
+    pub node: Cow<'t, Node>,
+    /// Whether it stands in the text as it is, and not as a copy.
+    pub in_text: bool,
+}
+
+impl<'t> Decoded<'t> {
+    /// Reads the literal at this place of a document, if there is one with a tree. `None` when no tree can be made.
+    pub fn of(place: &Path, literal: &Value, tree: Option<&'t Node>) -> Option<Self> {
+        let written = tree.and_then(|tree| tree.find(place)).map(Cow::Borrowed);
+        let in_text = written.is_some();
+        let read_anew = || read::read_node(&Source::json("sub-flow", literal.as_bytes())).ok().map(Cow::Owned);
+        let mut decoder = Decoder::at(place.clone());
+        let node = decode::modern(&mut decoder, written.or_else(read_anew)?);
+        let flow = decode::flow(&mut decoder, &node);
+        let wrong = decoder.finish();
+        let flow = flow.filter(|_| wrong.num_fatal() == 0);
+        Some(Self { flow, wrong, node, in_text })
+    }
 }
 
 /// Calls `visit` with every step of a flow and of the flows inside it, each with its place.

@@ -7,7 +7,6 @@ use serde_json::Value as Json;
 use stepflow_protocol::{Kind, Value};
 
 use crate::document::Schemas;
-use crate::schema::beside_flow_definitions;
 use crate::schema::document::{Declared, Document};
 use crate::secrets::Secrets;
 
@@ -63,7 +62,7 @@ impl Variables {
     #[must_use]
     pub fn of(schemas: &Schemas) -> Self {
         let Some(schema) = schemas.part("variables") else { return Self::default() };
-        let whole = beside_flow_definitions(&schema, schemas);
+        let whole = schemas.around(&schema);
         let document = whole.to_json().ok().and_then(Document::of);
         let Some(document) = document else { return Self { declared: Some(IndexMap::new()) } };
         let secrets = Secrets::of_flow(schemas, "variables");

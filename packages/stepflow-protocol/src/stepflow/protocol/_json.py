@@ -7,17 +7,13 @@ does not fit is looked at part by part.
 
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any
 
 import msgspec
 
 from stepflow.protocol._json_fields import complete_fields
+from stepflow.protocol._json_limits import Other
 from stepflow.protocol.errors import NoJsonForm
-
-MAX_DEPTH = 128
-"""How deep arrays and objects may be nested."""
-
-Other: TypeAlias = Callable[[Any], object] | None
 
 _FAILURES = (TypeError, ValueError, RecursionError, OverflowError)
 _FINITE = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
@@ -71,9 +67,11 @@ def json_value(text: bytes | msgspec.Raw) -> Any:
             return value
     except _FAILURES:
         pass
-    from stepflow.protocol._json_texts import read_closely
+    from stepflow.protocol._json_texts import parsed
 
-    return read_closely(text)
+    value = parsed(text)
+    json_text(value)  # refuses a `Fault`, too, with its place
+    return value
 
 
 def _is_plain(value: object) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from stepflow.protocol._json import MAX_DEPTH, Other
+from stepflow.protocol._json_limits import MAX_DEPTH, Other
 from stepflow.protocol._json_texts import LONG, Fault, parsed
 from stepflow.protocol._paths import Path, format_path
 from stepflow.protocol.errors import NoJsonForm

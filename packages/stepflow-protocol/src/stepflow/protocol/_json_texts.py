@@ -5,8 +5,6 @@ import math
 import sys
 from typing import Any, NoReturn
 
-from stepflow.protocol._json import json_text
-
 LONG = f"is an integer of more than {sys.get_int_max_str_digits()} digits"
 
 
@@ -15,13 +13,6 @@ class Fault:
 
     def __init__(self, problem: str) -> None:
         self.problem = problem
-
-
-def read_closely(text: bytes) -> object:
-    """Return what a text says. Raises `NoJsonForm`."""
-    value = parsed(text)
-    json_text(value)  # refuses a `Fault`, too, with its place
-    return value
 
 
 def parsed(text: bytes) -> object:

@@ -43,7 +43,7 @@ from stepflow.protocol import (
 )
 from stepflow.worker._calls import PendingCalls
 from stepflow.worker._components.component import Component
-from stepflow.worker._components.paths import Found, Paths
+from stepflow.worker._components.routing import Found, Paths
 from stepflow.worker._context.context import StepflowContext
 from stepflow.worker._executing.execution import ExecuteParams, Execution
 from stepflow.worker._executing.executor import Executor

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::diagnostics::{Code, Diagnostic};
-use crate::fix::Repair;
 use crate::path::Path;
+use crate::repair::Repair;
 
 /// A diagnostic that still has to be placed in a text.
 pub(crate) struct Finding {

@@ -1,20 +1,14 @@
 //! Sub-flows that are written inside a step: the literal inputs of components that take a flow. They are decoded and
 //! checked like the flow around them, so that a mistake in them shows before the step runs.
 
-use std::borrow::Cow;
-
 use stepflow_protocol::Value;
 
 use super::{Finding, Findings, check};
-use crate::decode;
-use crate::decoder::Decoder;
 use crate::diagnostics::{Code, Diagnostic, Level};
 use crate::document::Flow;
 use crate::node::Node;
 use crate::path::Path;
-use crate::read;
-use crate::source::Source;
-use crate::subflow::{self, Takers};
+use crate::subflow::{self, Decoded, Takers};
 
 /// What is said of a whole flow and is no fault of a sub-flow: it needs no name, and it may use the variables of the
 /// run that it is a part of.
@@ -31,17 +25,9 @@ pub(super) fn check_all(flow: &Flow, tree: Option<&Node>, takers: Takers<'_>, fi
 }
 
 fn check_one(path: &Path, literal: &Value, tree: Option<&Node>, takers: Takers<'_>, findings: &mut Findings) {
-    let written = tree.and_then(|tree| tree.find(path)).map(Cow::Borrowed);
-    let in_text = written.is_some();
-    let read_anew = || read::read_node(&Source::json("sub-flow", literal.as_bytes())).ok().map(Cow::Owned);
-    let Some(node) = written.or_else(read_anew) else { return };
-    let mut decoder = Decoder::at(path.clone());
-    let node = decode::modern(&mut decoder, node);
-    let flow = decode::flow(&mut decoder, &node);
-    let wrong = decoder.finish();
-    let is_flow = wrong.num_fatal() == 0;
+    let Some(Decoded { flow, wrong, node, in_text }) = Decoded::of(path, literal, tree) else { return };
     findings.extend(wrong.into_iter().map(|diagnostic| of_decoding(diagnostic, in_text)));
-    if let Some(flow) = flow.filter(|_| is_flow) {
+    if let Some(flow) = flow {
         let inside = check(&flow, Some(&node), takers);
         let left_out = inside.left_out();
         let ours = inside.into_kept().into_iter().filter(|one| !OF_WHOLE_FLOWS.contains(&one.diagnostic.code));

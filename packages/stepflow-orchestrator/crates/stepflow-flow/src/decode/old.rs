@@ -3,8 +3,8 @@
 use super::sections::PARTS;
 use crate::decoder::{Decoder, Fields};
 use crate::diagnostics::Code;
-use crate::fix::Repair;
 use crate::node::{Entry, Node};
+use crate::repair::Repair;
 
 const FLOW_KEYS: [(&str, &str); 3] = [
     ("variables", "declare variables under `schemas.properties.variables`"),

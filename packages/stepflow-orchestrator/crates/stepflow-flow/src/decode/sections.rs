@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use crate::decoder::Decoder;
 use crate::diagnostics::Code;
-use crate::fix::{Member, Repair};
 use crate::node::{Content, Entry, Node};
+use crate::repair::{Member, Repair};
 use crate::source::Span;
 
 /// The parts of `schemas`.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use referencing::{Draft, Registry, Resolver, uri};
 use serde_json::{Map, Value as Json};
 
-use super::schema::{Graph, Pattern, Place};
+use super::graph::{Graph, Pattern, Place};
 
 /// The base of references in a schema that has no `$id`.
 const BASE: &str = "json-schema:///";

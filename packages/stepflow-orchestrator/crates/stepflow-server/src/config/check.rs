@@ -5,7 +5,7 @@ use stepflow_flow::path::Segment;
 use stepflow_flow::{Code, Diagnostic, Diagnostics, Path, Span, TimeSpan, suggest};
 use stepflow_protocol::Kind;
 
-use super::origins::Origins;
+use super::origins::{Origins, listed};
 use super::shape::{Key, Object, Shape, Variant};
 use super::{passwords, size};
 use crate::access;
@@ -291,9 +291,4 @@ fn expected(shape: Shape) -> String {
 
 fn either(shapes: &[Shape]) -> String {
     shapes.iter().map(|shape| expected(*shape)).collect::<Vec<_>>().join(" or ")
-}
-
-/// Names in backticks.
-pub fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
-    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

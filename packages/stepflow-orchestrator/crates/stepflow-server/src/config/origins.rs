@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stepflow_flow::{Diagnostic, Span};
 
-use super::check::listed;
-
 /// The variables of each string, by where the string begins.
 #[derive(Debug, Default)]
 pub struct Origins(BTreeMap<usize, BTreeSet<String>>);
@@ -37,4 +35,9 @@ impl Origins {
         }
         mistake
     }
+}
+
+/// Names in backticks.
+pub fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

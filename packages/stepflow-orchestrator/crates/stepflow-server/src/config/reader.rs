@@ -11,8 +11,8 @@ use stepflow_hosts::{
     Condition, HealthCheck, MockOptions, RouteError, Rule, Transport, base_url_problem, is_open_to_others, url_problem,
 };
 
-use super::check::listed;
 use super::origins::Origins;
+use super::origins::listed;
 use super::passwords::hidden;
 use super::routing::routing;
 use super::{Builtin, Mock, Plugin, Server, Worker};

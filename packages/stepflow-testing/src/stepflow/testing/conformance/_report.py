@@ -1,6 +1,6 @@
 """What a check of a worker found, rule by rule."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,6 +14,12 @@ class Verdict(StrEnum):
     """It does not."""
     skipped = "skipped"
     """It could not be tried on this worker."""
+
+
+_MARK = {Verdict.ok: "ok", Verdict.failed: "FAIL", Verdict.skipped: "skipped"}
+_LABEL = {"sent": "sent", "got": "got", "note": "then"}
+_LAST = 12
+"""How many of the messages around a broken rule are shown."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,19 @@ class Result:
     """What was found instead, or why it was not tried."""
     exchanges: Sequence[Exchange] = ()
     """What was said meanwhile, in order; kept for rules that do not hold."""
+
+    def lines(self) -> Iterator[str]:
+        """The rule in a line for people; a broken one with what was said."""
+        head = f"{_MARK[self.verdict]:<8}{self.rule:<27}"
+        yield f"{head} {self.reason}" if self.verdict is Verdict.skipped else head.rstrip()
+        if self.verdict is Verdict.failed:
+            yield f"        rule   {self.says}"
+            yield f"        found  {self.reason}".replace("\n", "\n               ")
+            left_out = len(self.exchanges) - _LAST
+            if left_out > 0:
+                yield f"               ({left_out} earlier messages are left out)"
+            for each in self.exchanges[-_LAST:]:
+                yield f"        {_LABEL[each.direction]:<6} {each.text}"
 
 
 @dataclass(frozen=True)
@@ -72,6 +91,8 @@ class Report:
         return [result for result in self.results if result.verdict == verdict]
 
     def __str__(self) -> str:
-        from stepflow.testing.conformance._formats import as_text
-
-        return as_text(self)
+        lines = [line for result in self.results for line in result.lines()]
+        broken, skipped = len(self.failed), len(self.skipped)
+        ok = len(self.results) - broken - skipped
+        total = f"{ok} ok, {broken} failed, {skipped} skipped"
+        return "\n".join([*lines, "", f"{total}: {self.worker} over {self.transport}"])

@@ -15,10 +15,11 @@ from stepflow.worker._components.callables import (
     name_of,
     own_function,
 )
+from stepflow.worker._components.misfits import Undescribable
 from stepflow.worker._components.paths import Capture, parts_of, path_of
 from stepflow.worker._components.signature import signature_of
 from stepflow.worker._components.texts import check_described
-from stepflow.worker._components.types import Undescribable, ValueType, value_type
+from stepflow.worker._components.types import ValueType, value_type
 from stepflow.worker._executing.bounds import checked_concurrency
 from stepflow.worker.errors import RegistrationError
 

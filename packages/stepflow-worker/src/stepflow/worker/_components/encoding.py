@@ -5,8 +5,7 @@ from typing import Any
 import msgspec
 
 from stepflow.protocol import json_text
-
-_BASES = (str, int, float)  # msgspec knows them, and not the classes that users derive from them
+from stepflow.worker._components.subclasses import base_form
 
 
 def encoded(value: Any) -> msgspec.Raw:
@@ -25,10 +24,7 @@ def unchecked(value: Any) -> bytes:
 def _other(value: Any) -> object:
     """Return what to write for an object that msgspec does not know."""
     if hasattr(type(value), "__pydantic_serializer__"):
-        from stepflow.worker._components.pydantic_types import model_form
+        from stepflow.worker._components.pydantic_forms import model_form
 
         return model_form(value)
-    for base in _BASES:
-        if isinstance(value, base):
-            return base(value)
-    raise TypeError(f"a `{type(value).__qualname__}`")
+    return base_form(value)

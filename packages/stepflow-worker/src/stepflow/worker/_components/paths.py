@@ -1,16 +1,11 @@
-"""Which component a path leads to: plain paths, and patterns such as `/core/{*rest}`."""
+"""What a component's path may be: plain paths, and patterns such as `/core/{*rest}`."""
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from stepflow.worker.errors import RegistrationError
 
-if TYPE_CHECKING:
-    from stepflow.worker._components.component import Component
-
 _CAPTURE = re.compile(r"\{(\*?)([A-Za-z_]\w*)\}")
-_NOTHING: Mapping[str, str] = {}
 
 
 class Capture(NamedTuple):
@@ -18,13 +13,6 @@ class Capture(NamedTuple):
 
     name: str
     takes_rest: bool
-
-
-class Found(NamedTuple):
-    """The component of a path, and what its pattern captured."""
-
-    component: "Component"
-    captures: Mapping[str, str]
 
 
 def path_of(name: str) -> str:
@@ -60,65 +48,6 @@ def parts_of(pattern: str) -> list[str | Capture]:
 def shape_of(pattern: str) -> str:
     """Return what two patterns have in common when they match the same paths."""
     return _CAPTURE.sub(r"{\1}", pattern)
-
-
-class Paths:
-    """Finds components: a literal segment before a captured one, and both before a rest."""
-
-    def __init__(self, components: Iterable["Component"]) -> None:
-        self._plain: dict[str, Found] = {}
-        self._root = _Node()
-        for component in components:
-            if component.captures:
-                self._root.add(parts_of(component.path), component)
-            else:
-                self._plain[component.path] = Found(component, _NOTHING)
-
-    def find(self, path: str) -> Found | None:
-        """Return the component that a path leads to."""
-        return self._plain.get(path) or self._root.find(path.split("/"), 0, ())
-
-
-class _Node:
-    """Where a path may go on after some of its segments."""
-
-    __slots__ = ("captured", "ends", "literal", "rest")
-
-    def __init__(self) -> None:
-        self.literal: dict[str, _Node] = {}
-        self.captured: _Node | None = None
-        self.ends: Component | None = None
-        self.rest: Component | None = None
-
-    def add(self, parts: list[str | Capture], component: "Component") -> None:
-        if not parts:
-            self.ends = component
-            return
-        first, *others = parts
-        if isinstance(first, str):
-            self.literal.setdefault(first, _Node()).add(others, component)
-        elif first.takes_rest:
-            self.rest = component
-        else:
-            self.captured = self.captured or _Node()
-            self.captured.add(others, component)
-
-    def find(self, path: list[str], at: int, values: tuple[str, ...]) -> Found | None:
-        if at == len(path):
-            return None if self.ends is None else _found(self.ends, values)
-        segment = path[at]
-        found = None
-        if (next_node := self.literal.get(segment)) is not None:
-            found = next_node.find(path, at + 1, values)
-        if found is None and segment and self.captured is not None:
-            found = self.captured.find(path, at + 1, (*values, segment))
-        if found is None and self.rest is not None and (rest := "/".join(path[at:])):
-            found = _found(self.rest, (*values, rest))
-        return found
-
-
-def _found(component: "Component", values: tuple[str, ...]) -> Found:
-    return Found(component, dict(zip(component.captures, values, strict=True)))
 
 
 def _part(segment: str) -> str | Capture:

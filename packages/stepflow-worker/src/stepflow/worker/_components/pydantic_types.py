@@ -1,37 +1,26 @@
 """Types with something of pydantic in them. Imported only where the components have imported pydantic."""
 
-import enum
-import inspect
-import json
-import re
-from collections.abc import Iterator
-from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pydantic
 
-from stepflow.protocol import NoJsonForm, format_path, json_value
-from stepflow.worker._components.encoding import encoded
-from stepflow.worker._components.losses import lost
-from stepflow.worker._components.types import Misfit, Undescribable, sayable
+from stepflow.worker._components.misfits import Undescribable, sayable
+from stepflow.worker._components.pydantic_forms import (
+    checked_text,
+    form_text,
+    is_readable,
+    known,
+    misfit,
+    place_in,
+    refuse_extra,
+)
 
-_anything: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(Any)
 _SAYING = {"type", "$ref", "anyOf", "oneOf", "allOf", "enum", "const"}
 """Members of a JSON Schema without one of which it says nothing about the value."""
 _DOUBTFUL = (b"null", b"NaN", b"Infinity")
-_FIELD_NAME = re.compile(r"field_name='(\w+)'")
 _EXTRA = ("extra_forbidden", "unexpected_keyword_argument")
-
-
-def _known(function: Any, **arguments: Any) -> dict[str, Any]:
-    """Those of the arguments that this version of pydantic takes."""
-    known = inspect.signature(function).parameters
-    return {name: value for name, value in arguments.items() if name in known}
-
-
-_STRICTLY = _known(pydantic.TypeAdapter.validate_python, extra="forbid")
-_WHOLE = _known(_anything.serializer.to_json, polymorphic_serialization=True)
+_STRICTLY = known(pydantic.TypeAdapter.validate_python, extra="forbid")
 
 
 class PydanticType:
@@ -56,19 +45,19 @@ class PydanticType:
         try:
             return self._adapter.validate_json(bytes(text))
         except pydantic.ValidationError as error:
-            raise _misfit(error, plain) from None
+            raise misfit(error, plain) from None
 
     def write(self, value: Any) -> msgspec.Raw:
         checked, extra = self._checked(value)
         serializer = self._adapter.serializer
-        text = _text(self._adapter, checked)
+        text = form_text(self._adapter, checked)
         is_certain = self._is_flat and not self._is_open and not any(e in text for e in _DOUBTFUL)
-        if is_certain and (not self._has_integers or _is_readable(text)):
+        if is_certain and (not self._has_integers or is_readable(text)):
             written = msgspec.Raw(text)
         else:
-            written = _checked_text(serializer, checked, text)
+            written = checked_text(serializer, checked, text)
         if extra:
-            _refuse_extra(extra, msgspec.json.decode(written))
+            refuse_extra(extra, msgspec.json.decode(written))
         return written
 
     def _checked(self, value: Any) -> tuple[Any, list[tuple[str | int, ...]]]:
@@ -79,32 +68,17 @@ class PydanticType:
         except pydantic.ValidationError as error:
             for each in error.errors(include_url=False, include_input=False, include_context=False):
                 if each["type"] in _EXTRA:
-                    extra.append(_place(each["loc"], value, missing=False))
+                    extra.append(place_in(value, each["loc"], missing=False))
         try:
             return self._adapter.validate_python(value), extra
         except pydantic.ValidationError as error:
-            raise _misfit(error, value) from None
+            raise misfit(error, value) from None
 
 
 def _reason(error: Exception) -> str:
     """What pydantic says first, without its advice, which concerns its own callers."""
     first = (str(error).splitlines() or [""])[0].partition(". Set `arbitrary_types_allowed")[0]
     return first or repr(error)
-
-
-def model_form(model: Any) -> object:
-    """Return what to write for a model, or another object whose class knows how pydantic writes it."""
-    own = type(model)
-    schema = _Schema(own.__pydantic_serializer__, getattr(own, "__pydantic_validator__", None))
-    written = _checked_text(schema.serializer, model, _text(schema, model))
-    return msgspec.json.decode(written)
-
-
-class _Schema(NamedTuple):
-    """What pydantic has made of a class. A `TypeAdapter` has the same two."""
-
-    serializer: Any
-    validator: Any
 
 
 def _is_open(schema: Any) -> bool:
@@ -123,188 +97,3 @@ def _is_open(schema: Any) -> bool:
     if schema.get("type") == "array" and "prefixItems" not in schema:
         parts.append(schema.get("items", True))
     return any(map(_is_open, parts))
-
-
-def _checked_text(serializer: Any, value: Any, text: bytes) -> msgspec.Raw:
-    """Return a value's JSON, by the names that it has there, once it is known to say the same."""
-    form = json_value(text)
-    written = encoded(form)
-    parts = _parts(serializer, value)
-    if parts is not value:  # else it has none, as a `SecretStr`
-        _check_unchanged(form, written, parts)
-    return written
-
-
-def _is_readable(text: bytes) -> bool:
-    """Whether all integers are short enough; pydantic writes them at any length."""
-    try:
-        msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return False
-    return True
-
-
-def _parts(serializer: Any, value: Any) -> Any:
-    return serializer.to_python(value, by_alias=True, warnings=False)  # they would quote the value
-
-
-def _text(schema: Any, value: Any) -> bytes:
-    serializer = schema.serializer
-    try:
-        text: bytes = serializer.to_json(value, by_alias=True, warnings="error")
-        if b"NaN" in text or b"Infinity" in text:
-            msgspec.json.decode(text)  # a model may be configured to write them as numbers
-        # A field is written as declared, without what a subclass adds.
-        whole = serializer.to_json(value, by_alias=True, warnings=False, **_WHOLE)
-    except ValueError as error:  # a field was assigned something that its type excludes
-        raise _lacking(schema, value, error) from None
-    if whole != text:
-        _refuse_narrowed(_names_in(whole), _names_in(text), ())
-    return text
-
-
-def _names_in(text: bytes) -> Any:
-    return json.loads(text, parse_int=str)  # of any length
-
-
-def _refuse_narrowed(whole: Any, form: Any, at: tuple[str | int, ...]) -> None:
-    if isinstance(whole, dict) and isinstance(form, dict):
-        for name, each in whole.items():
-            if name not in form:
-                raise lost((*at, name))
-            _refuse_narrowed(each, form[name], (*at, name))
-    elif isinstance(whole, list) and isinstance(form, list):
-        for index, (each, written) in enumerate(zip(whole, form, strict=False)):
-            _refuse_narrowed(each, written, (*at, index))
-
-
-def _refuse_extra(extra: list[tuple[str | int, ...]], form: Any) -> None:
-    """Refuse what was given and is not written. A computed field is, and what `extra="allow"` lets in."""
-    for at in extra:
-        part = form
-        try:
-            for step in at:
-                part = part[step]
-        except (LookupError, TypeError):
-            raise lost(at) from None
-
-
-def _check_unchanged(form: object, written: msgspec.Raw, value: object) -> None:
-    """pydantic writes NaN as null, both of two keys that have one name, and any key in some way."""
-    try:
-        if bytes(encoded(value)) == bytes(written):
-            return
-    except NoJsonForm:
-        pass  # only a reason to look closely: what pydantic writes need not have a form for msgspec
-    _compare(form, value, "$")
-
-
-def _compare(form: Any, value: Any, at: str) -> None:
-    """Refuse a value that its JSON form does not say. What has another shape in it, its author chose so."""
-    if isinstance(value, dict) and isinstance(form, dict):
-        for key in value:
-            _check({key: None}, at)
-        if len(form) < len(value):
-            raise NoJsonForm(at, "has two keys of one name")
-        if len(form) == len(value):
-            for name, each in zip(form, value.values(), strict=True):
-                _compare(form[name], each, f"{at}.{name}")
-    elif isinstance(value, list | tuple) and isinstance(form, list):
-        for index, (written, each) in enumerate(zip(form, value, strict=False)):
-            _compare(written, each, f"{at}[{index}]")
-    elif isinstance(value, set | frozenset) and isinstance(form, list):
-        for index, each in enumerate(value):  # written in an order of its own
-            _compare_in_set(each, f"{at}[{index}]")
-    elif isinstance(value, Decimal) or (form is None and value is not None):
-        _check(value, at)
-
-
-def _compare_in_set(value: Any, at: str) -> None:
-    if isinstance(value, tuple | frozenset):
-        for index, each in enumerate(value):
-            _compare_in_set(each, f"{at}[{index}]")
-    elif isinstance(value, float | Decimal | enum.Enum):
-        _check(value, at)
-
-
-def _check(value: object, at: str) -> None:
-    try:
-        encoded(value)
-    except NoJsonForm as error:
-        raise NoJsonForm(at, error.problem) from None
-
-
-def _lacking(schema: Any, value: Any, error: ValueError) -> NoJsonForm:
-    """The error for a value that pydantic could not write, with its place where that can be found."""
-    parts: Any = None
-    try:
-        parts = _parts(schema.serializer, value)
-        encoded(parts)
-        if schema.validator is not None:
-            schema.validator.validate_python(parts)
-        _look(parts, "$")
-    except NoJsonForm as lacking:
-        return lacking
-    except pydantic.ValidationError as misfit:
-        found = _misfit(misfit, parts)
-        return NoJsonForm(found.path, f"does not fit its type any more: {found.problem}")
-    except ValueError:
-        pass
-    # Its text may quote the value, which may be secret.
-    if names := _FIELD_NAME.findall(str(error)):
-        places = [*_places_of(names[0], parts, ())]
-        if len(places) == 1:
-            return NoJsonForm(format_path(places[0]), "does not fit its type any more")
-        return NoJsonForm("$", f"has a field `{names[0]}` that does not fit its type any more")
-    return NoJsonForm("$", f"has no JSON form: {' '.join(str(error).split())}")
-
-
-def _places_of(name: str, value: Any, at: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
-    if isinstance(value, dict):
-        for key, each in value.items():
-            if key == name:
-                yield (*at, key)
-            yield from _places_of(name, each, (*at, key))
-    elif isinstance(value, list | tuple):
-        for index, each in enumerate(value):
-            yield from _places_of(name, each, (*at, index))
-
-
-def _look(value: Any, at: str) -> None:
-    if isinstance(value, dict):
-        for key, each in value.items():
-            _look(each, f"{at}.{key}")
-    elif isinstance(value, list | tuple):
-        for index, each in enumerate(value):
-            _look(each, f"{at}[{index}]")
-    else:
-        try:
-            _anything.dump_json(value)
-        except ValueError as error:
-            raise NoJsonForm(at, f"has no JSON form: {error}") from None
-
-
-def _misfit(error: pydantic.ValidationError, value: Any) -> Misfit:
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = _place(first["loc"], value, missing=first["type"] == "missing")
-    return Misfit(format_path(place), first["msg"])
-
-
-def _place(loc: tuple[str | int, ...], value: Any, *, missing: bool) -> tuple[str | int, ...]:
-    """Where in a value that is, which pydantic says in steps."""
-    place: list[str | int] = []
-    for index, step in enumerate(loc):
-        try:
-            value = _part(value, step)
-        except (LookupError, TypeError, AttributeError):
-            # A part that is not there, or the name of one of a union's types, which is no place.
-            if not (missing and index == len(loc) - 1):
-                continue
-        place.append(step)
-    return tuple(place)
-
-
-def _part(value: Any, step: str | int) -> Any:
-    if isinstance(value, dict | list | tuple):
-        return value[step]  # type: ignore[index]
-    return getattr(value, str(step))

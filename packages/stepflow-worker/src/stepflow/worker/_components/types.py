@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from stepflow.protocol import NoJsonForm, complete_fields, json_value
+from stepflow.protocol import complete_fields
 from stepflow.worker._components.annotations import (
     is_pydantic_there,
     parts_of,
@@ -14,6 +14,7 @@ from stepflow.worker._components.annotations import (
 )
 from stepflow.worker._components.encoding import encoded, unchecked
 from stepflow.worker._components.losses import refuse_losses
+from stepflow.worker._components.misfits import Misfit, Undescribable, sayable
 
 # Where looking at the value's own type says everything that the declared type says.
 _PLAIN: dict[object, type] = {
@@ -26,25 +27,6 @@ _PLAIN: dict[object, type] = {
     int: int,
 }
 _ANY = (Any, object)
-
-
-class Undescribable(Exception):
-    """Raised when a type has no JSON form; the text is the reason, and `hint` what to use."""
-
-    def __init__(self, reason: str, hint: str | None = None) -> None:
-        super().__init__(reason)
-        self.hint = hint or (
-            "use a msgspec Struct, dataclass, TypedDict, dict, list, scalar, `Any` or a pydantic model"
-        )
-
-
-class Misfit(Exception):
-    """Raised when a value does not fit its declared type."""
-
-    def __init__(self, path: str, problem: str) -> None:
-        super().__init__(problem)
-        self.path = path
-        self.problem = problem
 
 
 class ValueType(Protocol):
@@ -155,14 +137,6 @@ class MsgspecType:
         if (self._has_dataclasses or not self._says_all) and complete_fields(value):
             text = unchecked(value)
         return text
-
-
-def sayable(text: bytes) -> Any:
-    """Return what a JSON text says. Raises `Misfit` where that is nothing for sure."""
-    try:
-        return json_value(text)
-    except NoJsonForm as error:
-        raise Misfit(error.path, f"it {error.problem}") from None
 
 
 def _schema_of_object(kind: type) -> dict[str, Any]:

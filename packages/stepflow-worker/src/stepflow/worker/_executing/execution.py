@@ -18,8 +18,8 @@ from stepflow.protocol import (
     frame,
 )
 from stepflow.worker._calls import PendingCalls
-from stepflow.worker._components.paths import Found
-from stepflow.worker._components.types import Misfit
+from stepflow.worker._components.misfits import Misfit
+from stepflow.worker._components.routing import Found
 from stepflow.worker._context.context import StepflowContext
 from stepflow.worker._context.requests import RequestParams
 from stepflow.worker._executing.failures import Ending, ended_line, failure_line

@@ -12,13 +12,16 @@ mod suite;
 mod update;
 mod written;
 
+use std::path::Path;
 use std::time::Instant;
 
 use crate::cli::TestArgs;
+use crate::document;
 use crate::exit::{Exit, Failure};
+use crate::stderr;
 
 use report::{CaseReport, FileReport, Summary, Verdict};
-use suite::{Case, Suite};
+use suite::{Case, Read, Suite};
 
 /// Runs the cases and says which do not hold.
 pub async fn test(args: TestArgs) -> Result<Exit, Failure> {
@@ -27,10 +30,10 @@ pub async fn test(args: TestArgs) -> Result<Exit, Failure> {
     let mut reports = Vec::new();
     let mut without_cases = 0;
     for file in &files {
-        match suite::read(file, &args)? {
-            suite::Read::Suite(suite) => reports.extend(run(*suite, &args).await?),
-            suite::Read::Broken(problem) => reports.push(FileReport::broken(file, problem)),
-            suite::Read::Nothing => without_cases += 1,
+        match read(file, &args)? {
+            Read::Suite(suite) => reports.extend(run(*suite, &args).await?),
+            Read::Broken(problem) => reports.push(FileReport::broken(file, problem)),
+            Read::Nothing => without_cases += 1,
         }
         if let Some(report) = reports.last_mut().filter(|report| !report.shown) {
             report.show()?;
@@ -85,4 +88,23 @@ fn no_cases(args: &TestArgs) -> Failure {
             .hint("a flow has its cases in `test: {cases: [{name, input, output}]}`");
     }
     Failure::usage(format!("no case is called {}", names.join(" or "))).hint("leave `--case` out to run all cases")
+}
+
+/// Reads a file with cases.
+///
+/// # Errors
+/// When the file or its configuration cannot be read.
+fn read(file: &Path, args: &TestArgs) -> Result<Read, Failure> {
+    let source = document::read("tests", file)?;
+    let tree = match stepflow_flow::read_node(&source) {
+        Ok(tree) => tree,
+        Err(wrong) => return Ok(Read::Broken(wrong.render(&source, stderr::color()))),
+    };
+    if conformance::is_conformance(&tree) {
+        conformance::read(file, &source, &tree, args)
+    } else if flow_file::is_flow(&tree) {
+        flow_file::read(file, source, args)
+    } else {
+        Ok(Read::Nothing)
+    }
 }

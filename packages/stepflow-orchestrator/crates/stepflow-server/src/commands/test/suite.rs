@@ -1,18 +1,13 @@
 //! A file with cases, whatever its form.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use stepflow_flow::{Diagnostics, Loaded, Node, Plan, Source, Span};
 use stepflow_hosts::Mocks;
 use stepflow_protocol::Value;
 
-use super::{conformance, flow_file};
-use crate::cli::TestArgs;
 use crate::config::Config;
-use crate::document;
-use crate::exit::Failure;
-use crate::stderr;
 
 /// The cases of a file.
 pub struct Suite {
@@ -92,25 +87,6 @@ impl Subject {
     pub fn of(loaded: &Loaded) -> Arc<Self> {
         let plan = loaded.flow.clone().and_then(|flow| Plan::compile(flow).ok()).map(Arc::new);
         Arc::new(Self { plan, diagnostics: loaded.diagnostics.clone() })
-    }
-}
-
-/// Reads a file with cases.
-///
-/// # Errors
-/// When the file or its configuration cannot be read.
-pub fn read(file: &Path, args: &TestArgs) -> Result<Read, Failure> {
-    let source = document::read("tests", file)?;
-    let tree = match stepflow_flow::read_node(&source) {
-        Ok(tree) => tree,
-        Err(wrong) => return Ok(Read::Broken(wrong.render(&source, stderr::color()))),
-    };
-    if conformance::is_conformance(&tree) {
-        conformance::read(file, &source, &tree, args)
-    } else if flow_file::is_flow(&tree) {
-        flow_file::read(file, source, args)
-    } else {
-        Ok(Read::Nothing)
     }
 }
 

@@ -1,19 +1,11 @@
-//! The JSON Schema of flow documents. Where the types of [`crate::document`] keep what an author wrote, the types
-//! here only describe it; nothing is ever read into them.
+//! The JSON Schema of `onError`. Where [`crate::retry`] keeps what an author wrote, the types here only describe it;
+//! nothing is ever read into them.
 
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde_json::Value as Json;
 use stepflow_protocol::ErrorKind;
 
-use crate::document::Flow;
 use crate::duration::TimeSpan;
-
-/// The JSON Schema of a flow document, for editors and for the generation of types in other languages.
-#[must_use]
-pub fn schema() -> Json {
-    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Flow>().to_value()
-}
 
 /// What a step does when its component fails.
 #[derive(JsonSchema)]

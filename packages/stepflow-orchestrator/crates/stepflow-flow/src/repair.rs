@@ -1,9 +1,30 @@
 //! How a mistake is mended, told by the places of the document's parts; the text itself is looked at later.
 
-use super::layout::{Layout, edit};
-use super::{Edit, Fix};
+mod layout;
+
+use layout::{Layout, edit};
+use serde::Serialize;
+
 use crate::node::{Entry, Node};
 use crate::source::Span;
+
+/// Changes to a text that belong together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fix {
+    /// The changes, in the order of the text; none overlaps another.
+    pub edits: Vec<Edit>,
+    /// What they do, for people.
+    pub summary: String,
+}
+
+/// A part of a text, and what is to stand there instead.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Edit {
+    /// The part, in bytes; an empty one is a place between two.
+    pub span: Span,
+    /// What is to stand there.
+    pub replacement: String,
+}
 
 /// A way to mend a mistake, which stands at the place of its diagnostic.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,6 +145,22 @@ impl Repair {
         edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
         let apart = edits.windows(2).all(|pair| pair[0].span.end <= pair[1].span.start);
         apart.then_some(Fix { edits, summary })
+    }
+}
+
+impl Fix {
+    /// The text with the changes.
+    #[must_use]
+    pub fn applied(&self, text: &[u8]) -> Vec<u8> {
+        let mut changed = Vec::with_capacity(text.len());
+        let mut done = 0;
+        for edit in &self.edits {
+            changed.extend_from_slice(&text[done..edit.span.start.max(done)]);
+            changed.extend_from_slice(edit.replacement.as_bytes());
+            done = edit.span.end.max(done);
+        }
+        changed.extend_from_slice(&text[done..]);
+        changed
     }
 }
 

@@ -1,0 +1,101 @@
+//! The schemas of a schema, and what of a value each of them is about. Schemas may refer to themselves, so they are a
+//! graph.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+/// The schemas of a schema.
+#[derive(Debug, PartialEq, Default)]
+pub(super) struct Graph {
+    pub places: Vec<Place>,
+}
+
+/// One schema of a schema.
+#[derive(Debug, PartialEq, Default)]
+pub(super) struct Place {
+    pub is_secret: bool,
+    /// Whether a mark can be reached from here.
+    pub leads_to_a_secret: bool,
+    /// Schemas of the same value.
+    pub same: Vec<usize>,
+    /// Schemas of what cannot be followed: the names of members, the document in a text. A mark in there makes the
+    /// value secret as a whole.
+    pub within: Vec<usize>,
+    /// Schemas of members by name.
+    pub members: HashMap<String, usize>,
+    /// Schemas of members whose name has this pattern.
+    pub patterns: Vec<(Pattern, usize)>,
+    /// Schemas of members that have neither.
+    pub other_members: Vec<usize>,
+    /// Schemas of the first elements.
+    pub first_elements: Vec<usize>,
+    /// Schemas of elements, wherever they stand.
+    pub elements: Vec<usize>,
+}
+
+/// A regular expression as a schema understands it.
+#[derive(Clone)]
+pub(super) struct Pattern {
+    text: String,
+    /// `None` when it is none: then it stands for every name, and too much is redacted at worst.
+    validator: Option<Arc<jsonschema::Validator>>,
+}
+
+impl Place {
+    pub fn member(&self, name: &str) -> Vec<usize> {
+        let named = self.members.get(name).copied();
+        let by_pattern = self.patterns.iter().filter(|(pattern, _)| pattern.fits(name)).map(|(_, place)| *place);
+        let found: Vec<usize> = named.into_iter().chain(by_pattern).collect();
+        if found.is_empty() { self.other_members.clone() } else { found }
+    }
+
+    fn next(&self) -> impl Iterator<Item = &usize> {
+        let members = self.members.values().chain(self.patterns.iter().map(|(_, place)| place));
+        let same = self.same.iter().chain(&self.within);
+        same.chain(members).chain(&self.other_members).chain(&self.first_elements).chain(&self.elements)
+    }
+}
+
+impl Pattern {
+    pub fn new(text: &str) -> Self {
+        let schema = serde_json::json!({"pattern": text});
+        Self { text: text.to_owned(), validator: jsonschema::validator_for(&schema).ok().map(Arc::new) }
+    }
+
+    fn fits(&self, name: &str) -> bool {
+        self.validator.as_ref().is_none_or(|validator| validator.is_valid(&Json::from(name)))
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pattern({})", self.text)
+    }
+}
+
+impl Graph {
+    /// Finds out from which places a mark can be reached: backwards from the marks.
+    pub fn spread(&mut self) {
+        let mut before: Vec<Vec<usize>> = vec![Vec::new(); self.places.len()];
+        for (from, place) in self.places.iter().enumerate() {
+            for to in place.next() {
+                before[*to].push(from);
+            }
+        }
+        let mut open: Vec<usize> = (0..self.places.len()).filter(|place| self.places[*place].is_secret).collect();
+        while let Some(place) = open.pop() {
+            if !std::mem::replace(&mut self.places[place].leads_to_a_secret, true) {
+                open.extend(&before[place]);
+            }
+        }
+    }
+}
