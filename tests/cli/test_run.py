@@ -145,6 +145,6 @@ def test_a_field_that_no_component_sees_is_told(stepflow: Stepflow) -> None:
     )
     ended = stepflow("run", "flow.yaml", "--input-json", "{}")
     assert ended.code == 0
-    assert "warning[1006] `/builtin/map` takes no field `onItemError`" in ended.stderr
+    assert "warning[1006]: `/builtin/map` takes no field `onItemError`" in ended.stderr
     assert "`on_item_error`" in ended.stderr
     assert "1006" not in stepflow("run", "flow.yaml", "--input-json", "{}", "--no-check").stderr

@@ -46,7 +46,7 @@ def test_a_field_that_the_component_does_not_take_is_a_warning(stepflow: Stepflo
     stepflow.write(flow_yaml=flow("{rows: {$input: $.rows}, limits: 3}"), components_py=TYPED)
     ended = stepflow("validate", "flow.yaml")
     assert ended.code == 0, ended.stderr
-    assert "warning[1006] `/python/work` takes no field `limits`" in ended.stderr
+    assert "warning[1006]: `/python/work` takes no field `limits`" in ended.stderr
     assert "help: did you mean `limit`?" in ended.stderr
     assert "flow.yaml:6:37" in ended.stderr
 

@@ -250,7 +250,7 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[{}] {}", self.level.word(), self.code.number(), self.message)?;
+        write!(f, "{}[{}]: {}", self.level.word(), self.code.number(), self.message)?;
         if let Some(Position { line, column }) = self.position {
             write!(f, " (line {line}, column {column})")?;
         }
@@ -444,7 +444,7 @@ impl fmt::Display for Diagnostics {
             write!(f, "{diagnostic}")?;
         }
         for (code, count) in self.left_out() {
-            write!(f, "\n{}[{}] {count} more of these", self.level_of(code).word(), code.number())?;
+            write!(f, "\n{}[{}]: {count} more of these", self.level_of(code).word(), code.number())?;
         }
         Ok(())
     }

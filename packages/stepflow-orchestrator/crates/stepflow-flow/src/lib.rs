@@ -20,6 +20,7 @@ pub mod node;
 mod number;
 mod on_error_schema;
 mod overrides;
+pub mod palette;
 pub mod path;
 pub mod plan;
 mod read;

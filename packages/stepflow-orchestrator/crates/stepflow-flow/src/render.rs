@@ -1,163 +1,101 @@
 //! Diagnostics for people: the message, the place, the line with the place underlined, and what to do.
 
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Group, Level as Heading, Origin, Renderer, Snippet};
+
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Level};
+use crate::palette;
 use crate::source::{Lines, Position, Source, Span};
 
 /// The most columns of a line that are shown; a minified document is one long line.
 const WIDTH: usize = 120;
 
-/// Columns shown before the underlined part when a line is cut.
-const LEAD: usize = 40;
+/// The most bytes on each side of a place that are looked at: four are the longest character.
+const NEIGHBOURHOOD: usize = 4 * WIDTH;
 
 impl Diagnostics {
     /// The diagnostics for people: each with an excerpt of the source in which its place is underlined.
     #[must_use]
     pub fn render(&self, source: &Source, color: bool) -> String {
         let lines = Lines::of(&source.text);
-        let paint = Paint { color };
-        let mut blocks: Vec<String> = self.iter().map(|one| block(one, source, &lines, paint)).collect();
-        let left_out = self.left_out();
-        blocks.extend(
-            left_out.map(|(code, count)| format!("{} {count} more of these\n", head(self.level_of(code), code, paint))),
-        );
-        blocks.join("\n")
+        let renderer = if color { coloured() } else { Renderer::plain() }.term_width(WIDTH);
+        let block = |group: Group<'_>| format!("{}\n", renderer.render(&[group]));
+        let shown = self.iter().map(|one| block(told(one, source, &lines)));
+        let left_out = self.left_out().map(|(code, count)| {
+            let head = heading(self.level_of(code)).primary_title(format!("{count} more of these"));
+            block(Group::with_title(head.id(number(code))))
+        });
+        shown.chain(left_out).collect::<Vec<_>>().join("\n")
     }
 }
 
-fn block(diagnostic: &Diagnostic, source: &Source, lines: &Lines<'_>, paint: Paint) -> String {
-    let mut text =
-        format!("{} {}\n", head(diagnostic.level, diagnostic.code, paint), paint.over(Tint::Bold, &diagnostic.message));
+fn coloured() -> Renderer {
+    Renderer::styled()
+        .error(palette::ERROR)
+        .warning(palette::WARNING)
+        .help(palette::HINT)
+        .line_num(palette::PLACE)
+        .context(palette::PLACE)
+        .emphasis(palette::MESSAGE)
+}
+
+fn told<'d>(diagnostic: &'d Diagnostic, source: &'d Source, lines: &Lines<'_>) -> Group<'d> {
+    let title = heading(diagnostic.level).primary_title(diagnostic.message.as_str()).id(number(diagnostic.code));
+    let name = source.name.as_str();
+    let help = diagnostic.help.as_deref().map(|help| Heading::HELP.message(help));
     let Some(span) = diagnostic.span else {
-        let place = match diagnostic.position {
-            Some(Position { line, column }) => format!("{}:{line}:{column}", source.name),
-            None => format!("{} at {}", source.name, diagnostic.path),
+        let origin = match diagnostic.position {
+            Some(Position { line, column }) => Origin::path(name).line(line).char_column(column),
+            None => Origin::path(format!("{name} at {}", diagnostic.path)),
         };
-        text.push_str(&format!("  {} {place}\n", paint.over(Tint::Blue, "-->")));
-        return with_help(text, diagnostic, paint);
+        return title.element(origin).elements(help);
     };
     let position = diagnostic.position.unwrap_or_else(|| lines.position(span.start));
-    let gutter = position.line.to_string().len();
-    let (arrow, bar) = (paint.over(Tint::Blue, "-->"), paint.over(Tint::Blue, "|"));
-    let number = paint.over(Tint::Blue, &format!("{:>gutter$}", position.line));
-    let space = " ".repeat(gutter);
     let excerpt = Excerpt::of(lines, position, span);
-    let label = diagnostic.label.as_ref().map(|label| format!(" {label}")).unwrap_or_default();
-    let mark = paint.over(tint_of(diagnostic.level), &format!("{}{label}", "^".repeat(excerpt.width)));
-    text.push_str(&format!("{space}{arrow} {}:{}:{}\n", source.name, position.line, position.column));
-    text.push_str(&format!("{space} {bar}\n"));
-    text.push_str(format!("{number} {bar} {}", excerpt.text).trim_end());
-    text.push_str(&format!("\n{space} {bar} {}{mark}\n", " ".repeat(excerpt.before)));
-    if diagnostic.help.is_some() {
-        text.push_str(&format!("{space} {bar}\n"));
+    let mark = AnnotationKind::Primary.span(excerpt.marked).label(diagnostic.label.as_deref());
+    let snippet = Snippet::source(excerpt.text).line_start(position.line).annotation(mark);
+    if excerpt.is_whole {
+        return title.element(snippet.path(name)).elements(help);
     }
-    with_help(text, diagnostic, paint)
+    // The column cannot be counted in a part of the line.
+    title.element(Origin::path(name).line(position.line).char_column(position.column)).element(snippet).elements(help)
 }
 
-/// What a diagnostic begins with, such as `error[3010]`.
-fn head(level: Level, code: Code, paint: Paint) -> String {
-    paint.over(tint_of(level), &format!("{}[{}]", level.word(), code.number()))
-}
-
-fn tint_of(level: Level) -> Tint {
-    match level {
-        Level::Warning => Tint::Yellow,
-        Level::Error | Level::Fatal => Tint::Red,
-    }
-}
-
-fn with_help(mut text: String, diagnostic: &Diagnostic, paint: Paint) -> String {
-    if let Some(help) = &diagnostic.help {
-        text.push_str(&format!("{} {help}\n", paint.over(Tint::Cyan, "help:")));
-    }
-    text
-}
-
-/// A line of the document as a terminal shows it.
+/// The neighbourhood of a place in its line.
 struct Excerpt {
     text: String,
-    /// Columns before the underlined part.
-    before: usize,
-    /// Columns of the underlined part, at least one.
-    width: usize,
+    marked: Range<usize>,
+    /// Whether the line is there from its start.
+    is_whole: bool,
 }
 
 impl Excerpt {
     fn of(lines: &Lines<'_>, position: Position, span: Span) -> Self {
         let bytes = lines.line(position.line);
         let start = span.start.saturating_sub(lines.start(position.line)).min(bytes.len());
-        let end = (start + (span.end - span.start)).min(bytes.len());
+        let end = (start + (span.end - span.start)).min(bytes.len()).min(start + NEIGHBOURHOOD);
+        let from = start.saturating_sub(NEIGHBOURHOOD);
+        let to = bytes.len().min(end + NEIGHBOURHOOD);
         let shown = |part: &[u8]| String::from_utf8_lossy(part).chars().map(visible).collect::<String>();
-        // Of a very long line only the neighbourhood is looked at: four bytes are the longest character.
-        let from = start.saturating_sub(WIDTH * 4);
-        let to = bytes.len().min(end.min(start + WIDTH * 4) + WIDTH * 4);
-        let end = end.min(to);
-        let (mut before, marked, after) =
-            (shown(&bytes[from..start]), shown(&bytes[start..end]), shown(&bytes[end..to]));
-        let long = from > 0 || columns(&before) + columns(&marked) + columns(&after) > WIDTH;
-        let cut = before.chars().count().saturating_sub(LEAD);
-        if long && cut > 0 {
-            before = format!("…{}", before.chars().skip(cut).collect::<String>());
-        }
-        let before_width = columns(&before);
-        let room = WIDTH.saturating_sub(before_width);
-        let whole = format!("{before}{marked}{after}");
-        let text = match columns(&whole) > WIDTH {
-            true => format!("{}…", whole.chars().take(before.chars().count() + room).collect::<String>()),
-            false => whole,
-        };
-        let width = columns(marked.trim_end()).min(room).max(1);
-        Self { text, before: before_width, width }
+        let (before, marked, after) = (shown(&bytes[from..start]), shown(&bytes[start..end]), shown(&bytes[end..to]));
+        let range = before.len()..before.len() + marked.trim_end().len();
+        Self { text: format!("{before}{marked}{after}"), marked: range, is_whole: from == 0 }
     }
 }
 
-/// A character that takes the columns which `columns` counts for it.
+/// The library shows most control characters as pictures, and lets others through.
 fn visible(character: char) -> char {
-    match character {
-        '\t' => ' ',
-        control if control.is_control() => '\u{fffd}',
-        other => other,
+    if character.is_control() && character != '\t' { '\u{fffd}' } else { character }
+}
+
+fn heading(level: Level) -> Heading<'static> {
+    match level {
+        Level::Warning => Heading::WARNING.with_name(level.word()),
+        Level::Error | Level::Fatal => Heading::ERROR.with_name(level.word()),
     }
 }
 
-/// The columns that a terminal gives to a text.
-fn columns(text: &str) -> usize {
-    text.chars().map(|character| if is_wide(character) { 2 } else { 1 }).sum()
-}
-
-/// Whether a character takes two columns: East Asian scripts and emoji.
-fn is_wide(character: char) -> bool {
-    matches!(u32::from(character),
-        0x1100..=0x115F | 0x2E80..=0xA4CF | 0xAC00..=0xD7A3 | 0xF900..=0xFAFF | 0xFE30..=0xFE6F
-        | 0xFF00..=0xFF60 | 0xFFE0..=0xFFE6 | 0x1F300..=0x1F64F | 0x1F680..=0x1F6FF | 0x1F900..=0x1F9FF
-        | 0x20000..=0x3FFFD)
-}
-
-#[derive(Clone, Copy)]
-struct Paint {
-    color: bool,
-}
-
-#[derive(Clone, Copy)]
-enum Tint {
-    Red,
-    Yellow,
-    Blue,
-    Cyan,
-    Bold,
-}
-
-impl Paint {
-    fn over(self, tint: Tint, text: &str) -> String {
-        if !self.color {
-            return text.to_owned();
-        }
-        let code = match tint {
-            Tint::Red => "1;31",
-            Tint::Yellow => "1;33",
-            Tint::Blue => "1;34",
-            Tint::Cyan => "1;36",
-            Tint::Bold => "1",
-        };
-        format!("\x1b[{code}m{text}\x1b[0m")
-    }
+fn number(code: Code) -> String {
+    code.number().to_string()
 }

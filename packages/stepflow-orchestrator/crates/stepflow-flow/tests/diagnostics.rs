@@ -364,8 +364,8 @@ fn of_the_same_mistake_a_hundred_are_kept_and_the_others_counted() {
         assert!(loaded.flow.is_none());
     }
     let loaded = yaml(&format!("name: n\ndescription: d\noutput: [{}]\n", "*x, ".repeat(250)));
-    assert!(loaded.diagnostics.to_string().ends_with("error[3010] 150 more of these"));
-    assert!(loaded.diagnostics.render(&loaded.source, false).ends_with("\nerror[3010] 150 more of these\n"));
+    assert!(loaded.diagnostics.to_string().ends_with("error[3010]: 150 more of these"));
+    assert!(loaded.diagnostics.render(&loaded.source, false).ends_with("\nerror[3010]: 150 more of these\n"));
 }
 
 #[test]

@@ -5,11 +5,9 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::OnceLock;
 
-use crate::visible::visible_but;
+use stepflow_flow::palette;
 
-/// What our own texts are coloured with.
-const COLORS: [&str; 8] =
-    ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[1;31m", "\x1b[1;33m", "\x1b[1;34m", "\x1b[1;36m"];
+use crate::visible::visible_but;
 
 /// Writes a line. A stderr that is gone is nobody's to tell.
 pub fn line(text: impl Display) {
@@ -18,7 +16,7 @@ pub fn line(text: impl Display) {
 
 /// A text as a terminal may have it: in our colours, and without what others have put in to move the cursor.
 pub fn shown(text: &str) -> Cow<'_, str> {
-    visible_but(text, if color() { &COLORS } else { &[] })
+    visible_but(text, if color() { &palette::SEQUENCES } else { &[] })
 }
 
 /// Whether colours are wanted.
@@ -48,14 +46,14 @@ pub enum Paint {
 impl Paint {
     /// The word in its colour.
     pub fn on(self, word: impl Display) -> String {
-        let code = match self {
+        let style = match self {
             _ if !color() => return word.to_string(),
-            Self::Error => "1;31",
-            Self::Warning => "1;33",
-            Self::Hint => "1;36",
-            Self::Success => "32",
-            Self::Faint => "2",
+            Self::Error => palette::ERROR,
+            Self::Warning => palette::WARNING,
+            Self::Hint => palette::HINT,
+            Self::Success => palette::SUCCESS,
+            Self::Faint => palette::FAINT,
         };
-        format!("\x1b[{code}m{word}\x1b[0m")
+        format!("{style}{word}{style:#}")
     }
 }

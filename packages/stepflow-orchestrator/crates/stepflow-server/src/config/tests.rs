@@ -342,7 +342,7 @@ fn a_token_that_others_can_read_is_worth_a_warning() {
     let risks = |keys: &str| parse(&format!("plugins: {{p: {{type: stepflow, {keys}}}}}")).unwrap().risks();
     for keys in ["url: 'http://h', token: t", "url: [http://localhost, 'http://10.0.0.1'], token: t"] {
         let said = risks(keys).unwrap();
-        assert!(said.starts_with("warning[1901] the token of the plugin `p`") && said.contains("https://"), "{said}");
+        assert!(said.starts_with("warning[1901]: the token of the plugin `p`") && said.contains("https://"), "{said}");
     }
     for keys in [
         "url: 'https://h', token: t",
