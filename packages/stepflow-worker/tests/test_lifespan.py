@@ -2,12 +2,14 @@
 
 import signal
 import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Start
+    from conftest import Start, Worker
 
 HEAD = """
 import asyncio, contextlib, sys
@@ -89,6 +91,69 @@ def test_sigterm_while_it_is_entered_gives_back_what_it_has_taken(
     worker.process.send_signal(signal.SIGTERM)
     assert worker.wait() == 0
     assert worker.stderr == "entering given back"
+
+
+SLOW_TO_LEAVE = """
+import asyncio, contextlib, os, time
+from stepflow.worker import StepflowServer
+
+@contextlib.asynccontextmanager
+async def lifespan(server):
+    os.write(2, b"entering ")
+    while not os.path.exists("entered"):
+        time.sleep(0.01)
+    yield
+    os.write(2, b"leaving ")
+    while not os.path.exists("left"):
+        await asyncio.sleep(0.01)
+    os.write(2, b"given back")
+
+server = StepflowServer(lifespan=lifespan)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+@pytest.mark.parametrize("options", [(), ("--reload",)], ids=["", "--reload"])
+@pytest.mark.parametrize("signalled_while", ["entering", "leaving"])
+def test_sigterm_does_not_cancel_what_it_does_to_be_left(
+    start: "Start", tmp_path: Path, options: tuple[str, ...], signalled_while: str
+) -> None:
+    worker = start("", *options, head=SLOW_TO_LEAVE)
+    until_said(worker, "entering")
+    if signalled_while == "entering":
+        worker.process.terminate()
+        (tmp_path / "entered").touch()
+        until_said(worker, "leaving")
+    else:
+        (tmp_path / "entered").touch()
+        worker.request("components/list")
+        worker.close_input()
+        until_said(worker, "leaving")
+        worker.process.terminate()
+    (tmp_path / "left").touch()
+    assert worker.wait() == 0
+    assert worker.stderr == "entering leaving given back"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+@pytest.mark.parametrize("blocks_while", ["entering", "leaving"])
+def test_one_that_blocks_is_given_up_when_the_time_is_over(
+    start: "Start", tmp_path: Path, blocks_while: str
+) -> None:
+    head = SLOW_TO_LEAVE.replace("await asyncio.sleep", "time.sleep")
+    worker = start("", "--drain-timeout", "0.1", head=head)
+    until_said(worker, "entering")
+    if blocks_while == "leaving":
+        (tmp_path / "entered").touch()
+    worker.process.terminate()
+    assert worker.wait() == 0
+    assert worker.stderr.endswith("ended before the lifespan was left\n")
+
+
+def until_said(worker: "Worker", text: str) -> None:
+    patience = time.monotonic() + 30
+    while text not in worker.stderr:
+        assert time.monotonic() < patience, worker.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")

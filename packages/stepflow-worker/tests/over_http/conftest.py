@@ -165,12 +165,18 @@ class Client:
         self, component: str, input: Json = None, id: Json = 1, attempt: int = 1, task: str = TASK
     ) -> Stream:
         """Begin an execute whose answer is a stream."""
+        return Stream(self.begin_unread(component, input, id, attempt, task))
+
+    def begin_unread(
+        self, component: str, input: Json = None, id: Json = 1, attempt: int = 1, task: str = TASK
+    ) -> http.client.HTTPConnection:
+        """Send an execute, and do not wait until its answer begins."""
         params = execute(component, input, attempt, task)
         message = {"jsonrpc": "2.0", "id": id, "method": "components/execute", "params": params}
         headers = {"Content-Type": "application/json", "Accept": BOTH, **self.headers}
         connection = self.connection()
         connection.request("POST", self.path, json.dumps(message), headers)
-        return Stream(connection)
+        return connection
 
     def answer(self, request: Json, **result: Json) -> None:
         """Answer a component's request."""

@@ -130,7 +130,10 @@ class _Version:
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            self._holding.cancel()
+            if entered.done():
+                self._left.set()
+            else:
+                self._holding.cancel()
             await asyncio.wait((self._holding,))
             raise
         if not entered.done():

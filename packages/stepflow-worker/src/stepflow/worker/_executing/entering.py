@@ -1,45 +1,33 @@
-"""Enters the lifespan. SIGTERM may interrupt that, as Ctrl-C does: what was taken is given back."""
+"""Enters the lifespan. A signal may interrupt that, as Ctrl-C does: what was taken is given back."""
 
 import asyncio
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TypeVar
+
+from stepflow.worker._executing.end import End
 
 T = TypeVar("T")
 
 
-async def entered(stack: AsyncExitStack, context: AbstractAsyncContextManager[T]) -> T | None:
-    """Enter a context manager on a stack; nothing is returned when SIGTERM comes meanwhile."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    asked = False
+async def entered(
+    stack: AsyncExitStack, context: AbstractAsyncContextManager[T], end: End
+) -> T | None:
+    """Enter a context manager on a stack; nothing is returned when the end begins meanwhile."""
+    task = asyncio.current_task()
+    assert task is not None
 
-    def ask(*_: object) -> None:
-        nonlocal asked
-        asked = True
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the next one ends at once
-        if task is not None:
-            loop.call_soon_threadsafe(task.cancel)
+    async def interrupt() -> None:
+        await end.began.wait()
+        task.cancel()
 
-    with _on_sigterm(ask):
-        try:
-            value = await stack.enter_async_context(context)
-        except asyncio.CancelledError:
-            if not asked:
-                raise
-            return None
-    return None if asked else value
-
-
-@contextmanager
-def _on_sigterm(handler: Callable[..., None]) -> Iterator[None]:
-    # Not by the loop, which could not call it while what is entered blocks.
-    if threading.current_thread() is not threading.main_thread():
-        yield  # whoever runs us cancels us
-        return
-    before = signal.signal(signal.SIGTERM, handler)
+    # Cancelled before anything else can happen: what is entered is left in peace.
+    interrupting = asyncio.create_task(interrupt())
     try:
-        yield
+        value = await stack.enter_async_context(context)
+    except asyncio.CancelledError:
+        if not end.has_begun:
+            raise
+        return None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        interrupting.cancel()
+    return None if end.has_begun else value

@@ -1,7 +1,6 @@
 """Which executions run, and where: no more than the limits at once, the others in the order they came."""
 
 import asyncio
-import logging
 import os
 import threading
 from collections import deque
@@ -15,8 +14,6 @@ from stepflow.worker._executing.failures import Ending
 from stepflow.worker._executing.loops import ComponentLoop
 from stepflow.worker._executing.threads import Threads
 from stepflow.worker._executing.timers import Timers
-
-log = logging.getLogger("stepflow.worker")
 
 ASYNC_LIMIT = 256
 
@@ -117,25 +114,16 @@ class Executor:
         """Have sessions refuse new executes; those that are open go on."""
         self.draining = True
 
-    async def drained(self, within: asyncio.Timeout) -> list[str]:
-        """Wait until nothing is open; the components of what still is when the time is over."""
-        loop, idle = asyncio.get_running_loop(), asyncio.Event()
-        self._call_when_idle(partial(loop.call_soon_threadsafe, idle.set))
-        try:
-            async with within:
-                await idle.wait()
-        except TimeoutError:
-            with self._lock:
-                unfinished = [execution.component.path for execution in self._open]
-            log.warning("ended with open executes of %s", ", ".join(sorted(set(unfinished))))
-            return unfinished
-        return []
+    def open_components(self) -> list[str]:
+        """The components of what is open."""
+        with self._lock:
+            return [execution.component.path for execution in self._open]
 
     def when_blocked(self, callback: Callable[[], None]) -> None:
         """Call back once, from any thread, when a component blocks the loop."""
         self._loop.watchdog.when_blocked = callback
 
-    def _call_when_idle(self, callback: Callable[[], object]) -> None:
+    def when_idle(self, callback: Callable[[], object]) -> None:
         """Call back, from any thread, once nothing is open; at once if that is so now."""
         with self._lock:
             self._when_idle = callback

@@ -15,17 +15,12 @@ log = logging.getLogger("stepflow.worker")
 
 T = TypeVar("T")
 
-ABANDON_AFTER = 5.0
-"""How long a context manager may take to be left when components are still running, in seconds."""
-
 
 class ComponentThread:
     """An event loop in a thread of its own, as a context manager."""
 
     def __init__(self) -> None:
         self.loop = new_loop()
-        self.abandoned = False
-        """Whether components on it did not end in time."""
         # A daemon: a component that never returns must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name="stepflow-components", daemon=True)
 
@@ -40,6 +35,8 @@ class ComponentThread:
         traceback: TracebackType | None,
     ) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
+        # A component that blocks the loop keeps us here until the time of the end is over.
+        self._thread.join()
 
     @asynccontextmanager
     async def entered(self, context: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
@@ -56,7 +53,9 @@ class ComponentThread:
                 await asyncio.wrap_future(leave)
 
         async def interrupt() -> None:
-            if task is not None:
+            if value.done():
+                leave.set_result(None)
+            elif task is not None:
                 task.cancel()
 
         holding = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(hold(), self.loop))
@@ -73,13 +72,27 @@ class ComponentThread:
                 yield entering.result()
         finally:
             leave.set_result(None)
-            # A component that blocks the loop would keep us here for as long as it likes.
-            await asyncio.wait((holding,), timeout=ABANDON_AFTER if self.abandoned else None)
-        if holding.done():
-            holding.result()
+            await asyncio.wait((holding,))
+        holding.result()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
+        try:
+            self._run_until_stopped()
+            self.loop.run_until_complete(self._left_in_order())
+        finally:
+            self.loop.close()
+
+    async def _left_in_order(self) -> None:
+        """End what components have started and left behind, as `asyncio.run` does."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.loop.shutdown_asyncgens()
+        await self.loop.shutdown_default_executor()
+
+    def _run_until_stopped(self) -> None:
         while True:
             try:
                 return self.loop.run_forever()

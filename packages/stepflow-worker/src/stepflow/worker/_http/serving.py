@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from stepflow.worker._executing.end import End
 from stepflow.worker._executing.entering import entered
 from stepflow.worker._executing.executor import Executor, default_limit
 from stepflow.worker._http.app import application
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from stepflow.worker._server import StepflowServer
 
 log = logging.getLogger("stepflow.worker")
-
-GRACE = 30.0
-"""How long open executes may go on after the first signal, in seconds."""
 
 LAST_WORDS = 5
 """How long clients may take to read the last answers, in seconds."""
@@ -59,9 +57,14 @@ async def serve_http(
     loop = asyncio.get_running_loop()
     served, limits = what.served(), limits or Limits()
     components = served.components.values()
-    with listener(address) as listening, ComponentThread() as thread:
+    with (
+        End(drain_timeout, [signal.SIGTERM, signal.SIGINT]) as end,
+        listener(address) as listening,
+        ComponentThread() as thread,
+    ):
+        end.loops.append(thread.loop)
         limit = max_concurrency or default_limit(components)
-        executor = Executor(thread.loop, components, limit, inline_loop=loop)
+        end.executor = executor = Executor(thread.loop, components, limit, inline_loop=loop)
         worker = Worker(served, executor, limits, loop)
         sessions = Sessions(worker)
         own_name = None if token or insecure else address.host
@@ -70,16 +73,13 @@ async def serve_http(
         async with http.serving(listening):
             _announce(listening.getsockname()[1], served, streams, address)
             async with AsyncExitStack() as stack:
-                live = await entered(stack, thread.entered(what.started()))
+                live = await entered(stack, thread.entered(what.started()), end)
                 if live is None:
                     return []
                 worker.served = live
                 worker.ready.set()
-                await _asked_to_end()
-                executor.drain()
-                grace = GRACE if drain_timeout is None else drain_timeout
-                unfinished = await executor.drained(asyncio.timeout(grace))
-                thread.abandoned = http.force_exit = bool(unfinished)
+                unfinished = await end.drained(executor)
+                http.force_exit = bool(unfinished)
             sessions.close()
         return unfinished
 
@@ -119,21 +119,6 @@ def _config(app: App, limits: Limits) -> uvicorn.Config:
         timeout_keep_alive=int(limits.idle_seconds),
         timeout_graceful_shutdown=LAST_WORDS,
     )
-
-
-async def _asked_to_end() -> None:
-    """Wait for the first signal. The next one does what a signal does by itself: it ends at once."""
-    loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-        # Not on Windows, and not off the main thread; there whoever runs us cancels us.
-        for each in signals:
-            loop.add_signal_handler(each, asked.set)
-    await asked.wait()
-    for each in signals:
-        loop.remove_signal_handler(each)
-        signal.signal(each, signal.SIG_DFL)
 
 
 def _announce(port: int, served: Served, streams: ProtocolStreams, address: Address) -> None:

@@ -1,0 +1,75 @@
+"""The end of a worker whose event loop is blocked: nothing that needs the loop could see to it."""
+
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Start, Worker
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+
+SOURCE = """
+import ctypes
+
+def locks():
+    # No signal interrupts this call, so that Python's own handlers wait for it.
+    mutex = ctypes.create_string_buffer(128)
+    for _ in range(2):
+        ctypes.CDLL(None).pthread_mutex_lock(mutex)
+
+def sleeps():
+    while True:
+        time.sleep(0.01)
+
+@server.component
+async def blocks(input):
+    os.write(2, b"blocked ")
+    globals()[input]()
+"""
+BLOCKS = ["sleeps", "locks"]
+
+
+def blocked(start: "Start", how: str, *options: str, more: str = "") -> "Worker":
+    worker = start(SOURCE + more, *options)
+    worker.begin_execute("/blocks", how)
+    until_said(worker, "blocked ")
+    return worker
+
+
+def until_said(worker: "Worker", text: str) -> None:
+    patience = time.monotonic() + 30
+    while text not in worker.stderr:
+        assert time.monotonic() < patience, worker.stderr
+
+
+@pytest.mark.parametrize("how", BLOCKS)
+@pytest.mark.parametrize("asked", ["the end of the input", "SIGTERM"])
+def test_a_blocked_loop_ends_in_time_and_what_blocks_it_is_named(
+    start: "Start", how: str, asked: str
+) -> None:
+    worker = blocked(start, how, "--drain-timeout", "0.1")
+    worker.process.terminate() if asked == "SIGTERM" else worker.close_input()
+    assert worker.wait() == 0
+    assert "ended with open executes of /blocks" in worker.stderr
+
+
+@pytest.mark.parametrize("how", BLOCKS)
+def test_a_second_sigterm_ends_a_blocked_worker_at_once(start: "Start", how: str) -> None:
+    worker = blocked(start, how, "--drain-timeout", "600")
+    patience = time.monotonic() + 30
+    while worker.process.poll() is None and time.monotonic() < patience:
+        worker.process.terminate()
+    assert worker.wait() == -signal.SIGTERM
+
+
+def test_a_blocked_worker_takes_no_work_after_a_signal(start: "Start") -> None:
+    more = "\n@server.component\ndef echo(input): return input\n"
+    worker = blocked(start, "locks", "--drain-timeout", "600", more=more)
+    worker.process.terminate()
+    while "error" not in (answer := worker.execute("/echo")):
+        pass
+    assert answer["error"]["code"] == -32000
