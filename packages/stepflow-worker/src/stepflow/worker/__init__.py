@@ -38,6 +38,7 @@ from stepflow.worker.errors import (
     InvalidLifespan,
     InvalidOutput,
     NoServerInTarget,
+    NoThread,
     OpenToOthers,
     RegistrationError,
     ServedDuringImport,
@@ -69,6 +70,7 @@ __all__ = [
     "InvalidCode",
     # what it is ended by
     "Cancelled",
+    "NoThread",
     # what its requests may end with
     "NoJsonForm",
     "FlowFailed",

@@ -6,7 +6,8 @@ StepflowError
 ├── ComponentError           user code failed; travels to the flow as COMPONENT_FAILED
 │   ├── InvalidInput         … as INVALID_INPUT
 │   ├── InvalidOutput
-│   └── InvalidCode          a blob holds no user-defined function that could run
+│   ├── InvalidCode          a blob holds no user-defined function that could run
+│   └── NoThread             the worker can start no more threads
 ├── ServerCallError          a request of a component got no usable answer
 │   ├── ServerTimeout
 │   ├── ServerGone
@@ -131,6 +132,21 @@ class InvalidCode(ComponentError):
 
     def __init__(self, blob_id: str, problem: str) -> None:
         super().__init__(f"the code in blob `{blob_id}` cannot run: {problem}", retryable=False)
+
+
+class NoThread(ComponentError):
+    """Raised for a component that was not called: the worker can have no more threads than it has.
+
+    Its `code` is that of RESOURCE_UNAVAILABLE; it asks for another attempt no sooner than in a second.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"the worker has no thread to run it on: {problem}\n"
+            "hint: have fewer executes wait for runs of their own at once, or make the component an `async def`",
+            code=503,
+            retry_after=1,
+        )
 
 
 class ServerCallError(StepflowError):

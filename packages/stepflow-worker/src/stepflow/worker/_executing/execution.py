@@ -25,7 +25,7 @@ from stepflow.worker._context.requests import RequestParams
 from stepflow.worker._executing.failures import Ending, ended_line, failure_line
 from stepflow.worker._executing.interruption import Interruption
 from stepflow.worker._executing.timers import Timer
-from stepflow.worker.errors import Cancelled, InvalidInput, InvalidOutput
+from stepflow.worker.errors import Cancelled, InvalidInput, InvalidOutput, NoThread
 
 T = TypeVar("T")
 
@@ -135,6 +135,12 @@ class Execution:
     def give_up(self, ending: Ending) -> None:
         """Answer without having called the component."""
         self._finish(ended_line(self.id, ending))
+
+    def refuse(self, problem: NoThread) -> None:
+        """Answer that the component could not be called."""
+        if self.ending is not None:
+            return self.give_up(self.ending)
+        self._finish(failure_line(self.id, problem))
 
     def told_to_end(self) -> None:
         """`ending` is set: wake who waits for that, and let a thread wait for no answer."""

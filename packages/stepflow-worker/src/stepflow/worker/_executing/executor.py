@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import NamedTuple
 
 from stepflow.protocol import ErrorCode
 from stepflow.worker._components.component import Component
@@ -14,6 +15,7 @@ from stepflow.worker._executing.failures import Ending
 from stepflow.worker._executing.loops import ComponentLoop
 from stepflow.worker._executing.threads import Threads
 from stepflow.worker._executing.timers import Timers
+from stepflow.worker.errors import NoThread
 
 ASYNC_LIMIT = 256
 
@@ -119,8 +121,8 @@ class Executor:
         with self._lock:
             return [execution.component.path for execution in self._open]
 
-    def when_blocked(self, callback: Callable[[], None]) -> None:
-        """Call back once, from any thread, when a component blocks the loop."""
+    def when_blocked(self, callback: Callable[[], bool]) -> None:
+        """Call back, from any thread, when a component blocks the loop, until that was of use."""
         self._loop.watchdog.when_blocked = callback
 
     def when_idle(self, callback: Callable[[], object]) -> None:
@@ -132,11 +134,11 @@ class Executor:
             idle()
 
     def _launch(self, execution: Execution) -> None:
-        self._arm(execution)
         if execution.component.is_on_loop:
+            self._arm(execution)
             self._loop_of(execution).submit(execution)
         else:
-            self._threads.submit(partial(self._work_off, execution))
+            self._threads.submit(_Work(self, execution))
 
     def _arm(self, execution: Execution) -> None:
         if (seconds := execution.component.timeout) is not None:
@@ -145,15 +147,31 @@ class Executor:
     def _loop_of(self, execution: Execution) -> ComponentLoop:
         return self._inline_loop if execution.component.inline else self._loop
 
-    def _work_off(self, execution: Execution) -> None:
+    def work_off(self, execution: Execution) -> None:
         """Run an execution on this thread, and those that follow it while they are for threads."""
-        execution.begin()
-        while (following := self._ended(execution)) is not None:
+        following: Execution | None = execution
+        while following is not None:
             if following.component.is_on_loop:
                 return self._launch(following)
             self._arm(following)
             following.begin()
-            execution = following
+            following = self._ended(following)
+
+    def do_without(self, execution: Execution, problem: NoThread) -> None:
+        """There is no thread for an execution: it follows one that runs, or is refused when none does."""
+        following: Execution | None = execution
+        while following is not None:
+            if following.component.is_on_loop:
+                return self._launch(following)
+            with self._lock:
+                # It has a place itself. One that was asked to end is not asked again.
+                if self._running > 1 and following.ending is None:
+                    self._running -= 1
+                    self._queue.appendleft(following)
+                    return
+            # Those that wait for runs may wait for one that this execution is a part of.
+            following.refuse(problem)
+            following = self._ended(following)
 
     def _followed(self, execution: Execution) -> Callable[[], None] | None:
         following = self._ended(execution)
@@ -234,6 +252,19 @@ class Executor:
 
     def _idle_callback(self) -> Callable[[], object] | None:
         return None if self._open else self._when_idle
+
+
+class _Work(NamedTuple):
+    """An execution for a thread, and those that follow it."""
+
+    executor: Executor
+    execution: Execution
+
+    def run(self) -> None:
+        self.executor.work_off(self.execution)
+
+    def refuse(self, problem: NoThread) -> None:
+        self.executor.do_without(self.execution, problem)
 
 
 class _Gate:

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from stepflow.worker._executing.executor import INTERRUPT_AFTER
 from stepflow.worker._executing.interruption import Interruption
 from stepflow.worker._executing.threads import Threads
+from stepflow.worker.errors import NoThread
 
 T = TypeVar("T")
 
@@ -23,7 +24,7 @@ async def in_thread(function: Callable[[], T]) -> T:
     is raised in it. This ends when the thread is free again, and not before.
     """
     call = _Call(function)
-    _threads.submit(partial(copy_context().run, call.run))
+    _threads.submit(call)
     try:
         await call.ended.wait()
     except asyncio.CancelledError:
@@ -38,7 +39,7 @@ async def in_thread(function: Callable[[], T]) -> T:
 
 class _Call(Generic[T]):
     def __init__(self, function: Callable[[], T]) -> None:
-        self._function = function
+        self._function = partial(copy_context().run, function)
         self._loop = asyncio.get_running_loop()
         self._values: list[T] = []
         self._error: BaseException | None = None
@@ -50,6 +51,13 @@ class _Call(Generic[T]):
             self._values.append(self.interruption.call(self._function))
         except BaseException as error:  # noqa: BLE001, it is user code
             self._error = error
+        self._end()
+
+    def refuse(self, problem: NoThread) -> None:
+        self._error = problem
+        self._end()
+
+    def _end(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has ended
             self._loop.call_soon_threadsafe(self.ended.set)
 

@@ -29,13 +29,14 @@ class Timer:
 
 
 class Timers:
-    """Calls back when time has passed. The thread is started when it is first needed."""
+    """Calls back when time has passed."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._heap: list[Timer] = []
         self._cancelled = 0
-        self._started = False
+        # Started now, while nothing depends on it: later there may be no thread to be had.
+        threading.Thread(target=self._run, name="stepflow-timers", daemon=True).start()
 
     def __len__(self) -> int:
         """How many are kept, those included that were cancelled lately."""
@@ -46,10 +47,7 @@ class Timers:
         timer = Timer(self, time.monotonic() + seconds, callback)
         with self._changed:
             heapq.heappush(self._heap, timer)
-            if not self._started:
-                self._started = True
-                threading.Thread(target=self._run, name="stepflow-timers", daemon=True).start()
-            elif self._heap[0] is timer:
+            if self._heap[0] is timer:
                 self._changed.notify()
         return timer
 

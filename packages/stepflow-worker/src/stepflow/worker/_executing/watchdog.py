@@ -27,11 +27,12 @@ class LoopWatchdog:
         self._loop_thread = 0
         self._paths = paths
         self._is_busy = is_busy
-        self.when_blocked: Callable[[], None] | None = None
-        """Called at the first block, and then forgotten."""
+        self.when_blocked: Callable[[], bool] | None = None
+        """Called when the loop is blocked, until it has been of use."""
         self._wanted = threading.Event()
-        self._started = False
         self._watching = False
+        # Started now, while nothing depends on it: later there may be no thread to be had.
+        threading.Thread(target=self._run, name="stepflow-watchdog", daemon=True).start()
 
     def watch(self) -> None:
         """Begin to watch, on the loop's thread; does nothing when it watches already."""
@@ -40,9 +41,6 @@ class LoopWatchdog:
         self._watching = True
         self._loop_thread = threading.get_ident()
         self._wanted.set()
-        if not self._started:
-            self._started = True
-            threading.Thread(target=self._run, name="stepflow-watchdog", daemon=True).start()
 
     def _run(self) -> None:
         pause = threading.Event()  # never set: a sleep that ends with the interpreter
@@ -64,9 +62,8 @@ class LoopWatchdog:
         alive = threading.Event()
         self._loop.call_soon_threadsafe(alive.set)
         if not alive.wait(PATIENCE):
-            callback, self.when_blocked = self.when_blocked, None
-            if callback is not None:
-                callback()
+            if self.when_blocked is not None and self.when_blocked():
+                self.when_blocked = None
             who, where = self._blocker()
             log.warning(
                 "%s has blocked the event loop for over %g s%s: no other async component runs "

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from stepflow.protocol import LineSplitter, MessageTooLong
 from stepflow.worker._executing.threads import Job, Threads
+from stepflow.worker.errors import NoThread
 
 log = logging.getLogger("stepflow.worker")
 
@@ -75,10 +76,10 @@ class ReadingThreads(Threads):
         self._reader: int | None = None
         self._taken: deque[Job] = deque()
 
-    def read(self, input: Input) -> None:
-        """Begin to read; to be called once."""
+    def read(self, input: Input) -> NoThread | None:
+        """Begin to read, unless there is a problem; to be called until there is none."""
         self._input = input
-        super().submit(self._read)
+        return self._begin(self._read)
 
     def submit(self, job: Job) -> None:
         if threading.get_ident() == self._reader:
@@ -87,11 +88,14 @@ class ReadingThreads(Threads):
             super().submit(job)
 
     def _read(self) -> None:
-        with self._input.turn:
-            job = self._next_job()
-        if job is not None:
-            super().submit(self._read)
-            job()
+        while True:
+            with self._input.turn:
+                job = self._next_job()
+            if job is None:
+                return
+            if (problem := self._begin(self._read)) is None:
+                return job.run()
+            job.refuse(problem)  # and not run here: somebody must go on reading
 
     def _next_job(self) -> Job | None:
         """Read until a message is a job for this thread; nothing at the end of the input."""

@@ -73,9 +73,9 @@ async def _serve(
     on_loop = all(component.is_on_loop for component in offered) and read_on_loop(loop, input)
     if on_loop:
         # No component can stop the transport.
-        executor.when_blocked(lambda: threads.read(input))
-    else:
-        threads.read(input)
+        executor.when_blocked(lambda: threads.read(input) is None)
+    elif (problem := threads.read(input)) is not None:
+        raise problem
 
     return await end.drained(executor)
 

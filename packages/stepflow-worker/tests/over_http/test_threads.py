@@ -1,0 +1,25 @@
+"""When no thread can be had for it, an execute over HTTP is answered as one over stdio."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from over_http.conftest import Serve
+
+SOURCE = """
+from stepflow.worker._executing import threads
+threads.MOST = 4
+
+@server.component
+def waits_for_a_run(input, context: StepflowContext):
+    return context.sync.evaluate_flow_by_id("f" * 64, input)
+"""
+
+
+def test_those_that_wait_for_runs_take_no_more_threads_than_are_allowed(serve: "Serve") -> None:
+    worker = serve(SOURCE)
+    messages = [worker.begin("/waits_for_a_run", id=n).message() for n in range(6)]
+    assert [each.get("method") for each in messages] == ["runs/submit"] * 4 + [None] * 2
+    for refused in messages[4:]:
+        assert refused["error"]["code"] == -32003
+        assert refused["error"]["data"]["code"] == 503
+        assert "all 4 of its threads are taken" in refused["error"]["message"]
