@@ -31,6 +31,7 @@ from stepflow.worker.errors import (
     CannotServe,
     ComponentError,
     DuplicateComponent,
+    ExecuteEnded,
     ExtraMissing,
     FlowFailed,
     InvalidCode,
@@ -79,6 +80,7 @@ __all__ = [
     "ServerTimeout",
     "ServerGone",
     "ServerNotReading",
+    "ExecuteEnded",
     "UnusableAnswer",
     # what else can go wrong
     "StepflowError",

@@ -12,6 +12,7 @@ StepflowError
 │   ├── ServerTimeout
 │   ├── ServerGone
 │   ├── ServerNotReading
+│   ├── ExecuteEnded
 │   └── UnusableAnswer
 ├── NoJsonForm               a value cannot be sent (defined in `stepflow.protocol`)
 ├── FlowFailed               a flow that a component evaluated has failed
@@ -177,6 +178,16 @@ class ServerNotReading(ServerCallError):
         super().__init__(
             f"the server does not read: {unsent >> 20} MiB wait to be sent to it; make fewer "
             "requests at once"
+        )
+
+
+class ExecuteEnded(ServerCallError):
+    """Raised in a thread or task that a component has left behind: its execute has ended."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(
+            f"`{method}` was asked by what a component had left behind: its execute has ended\n"
+            "hint: wait for the threads and tasks that a component starts before it returns"
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from stepflow.protocol import Method
 from stepflow.worker._context.requests import OpenExecute, Requests
 from stepflow.worker._context.sync_context import SyncContext
-from stepflow.worker.errors import Cancelled, ServerTimeout
+from stepflow.worker.errors import Cancelled, ExecuteEnded, ServerTimeout
 
 T = TypeVar("T")
 
@@ -82,6 +82,11 @@ class StepflowContext(Requests):
                 return await asyncio.wrap_future(answer)
         except TimeoutError:
             raise ServerTimeout(method, self.answer_timeout) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self.cancelled or not answer.cancelled() or (task is not None and task.cancelling()):
+                raise
+            raise ExecuteEnded(method) from None
 
 
 class StepflowStreamingContext(StepflowContext):

@@ -66,8 +66,9 @@ class OpenExecute(Protocol):
 
 class Requests:
     """A component's requests. All raise `RequestRefused` when the server answers with an error,
-    `ServerTimeout` when it does not answer within 30 s, and `Cancelled` once the execute is asked
-    to end. What waits for a run has no time limit but the execute's own deadline.
+    `ServerTimeout` when it does not answer within 30 s, `Cancelled` once the execute is asked to
+    end, and `ExecuteEnded` in a thread or task that outlives it. What waits for a run has no time
+    limit but the execute's own deadline.
     """
 
     answer_timeout = 30.0

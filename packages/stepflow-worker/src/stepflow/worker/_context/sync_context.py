@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from stepflow.protocol import BlobType, Method, ResultOrder, RunStatusProtocol
 from stepflow.worker._context.requests import FlowDocument, OpenExecute, Requests
-from stepflow.worker.errors import Cancelled, ServerTimeout
+from stepflow.worker.errors import Cancelled, ExecuteEnded, ServerTimeout
 
 T = TypeVar("T")
 
@@ -137,7 +137,9 @@ class _BlockingRequests(Requests):
             answer.cancel()
             raise ServerTimeout(method, self.answer_timeout) from None
         except concurrent.futures.CancelledError:
-            raise Cancelled(self._execute.reason_to_end or "the execute has ended") from None
+            if (reason := self._execute.reason_to_end) is not None:
+                raise Cancelled(reason) from None
+            raise ExecuteEnded(method) from None
 
 
 def _done(coroutine: Coroutine[Any, Any, T]) -> T:

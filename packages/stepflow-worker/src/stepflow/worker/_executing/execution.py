@@ -25,7 +25,7 @@ from stepflow.worker._context.requests import RequestParams
 from stepflow.worker._executing.failures import Ending, ended_line, failure_line
 from stepflow.worker._executing.interruption import Interruption
 from stepflow.worker._executing.timers import Timer
-from stepflow.worker.errors import Cancelled, InvalidInput, InvalidOutput, NoThread
+from stepflow.worker.errors import Cancelled, ExecuteEnded, InvalidInput, InvalidOutput, NoThread
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class Origin(Protocol):
 class Execution:
     """A component with its input. Runs once, and always writes exactly one answer."""
 
-    __slots__ = ("_ask", "_calls", "_captures", "_interruption", "_origin", "_reply", "_task", "_watchers",
+    __slots__ = ("_ask", "_calls", "_captures", "_has_ended", "_interruption", "_origin", "_reply", "_task", "_watchers",
                  "component", "ending", "id", "params", "state", "timers", "variables", "waits")  # fmt: skip
 
     def __init__(
@@ -85,6 +85,7 @@ class Execution:
         self._origin = origin
         self._reply = reply
         self._ask = ask
+        self._has_ended = False
         self._interruption: Interruption | None = None
         self._task: asyncio.Task[None] | None = None
         self._calls: dict[Future[Any], Method] = {}
@@ -164,18 +165,24 @@ class Execution:
         self, method: Method, params: RequestParams, result: type[T], *, waits: bool = False
     ) -> "Future[T]":
         """Send a component's request to the server; `waits`: for a run, which may take long."""
-        if self.ending is not None:
-            raise Cancelled(self.ending.reason)
+        if (error := self._why_not_send(method)) is not None:
+            raise error
         call = self._origin.calls.send(self._ask, method, params, result)
         self._calls[call] = method
         if waits:
             self._origin.paused(self)
             call.add_done_callback(lambda _: self._origin.resumed(self))
         call.add_done_callback(self._forget)
-        # Perhaps it was set too early for this call to be seen; one that is answered counts.
-        if self.ending is not None and call.cancel():
-            raise Cancelled(self.ending.reason)
+        # Perhaps it came too early for this call to be seen; one that is answered counts.
+        if (error := self._why_not_send(method)) is not None and call.cancel():
+            raise error
         return call
+
+    def _why_not_send(self, method: Method) -> BaseException | None:
+        if self.ending is not None:
+            return Cancelled(self.ending.reason)
+        # Nobody would read it any more, or give it to the execute.
+        return ExecuteEnded(method) if self._has_ended else None
 
     def unanswered(self) -> list[Method]:
         """What its component has asked of the server, and waits for."""
@@ -222,6 +229,7 @@ class Execution:
     def _finish(self, line: bytes) -> None:
         for timer in self.timers:
             timer.cancel()
+        self._has_ended = True
         if self._calls:
             self._end_calls()  # nobody is left who waits for them
         self._origin.closed(self)
