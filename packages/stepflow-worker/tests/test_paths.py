@@ -125,6 +125,35 @@ def test_an_included_server_lies_under_its_prefix(start: "Start") -> None:
     assert worker.execute("/models/small", 1)["error"]["code"] == -32001
 
 
+@pytest.mark.parametrize("taken", ["/nlp/c", "/nlp/{y}/d"])
+def test_what_cannot_all_be_included_is_not_included_at_all(taken: str) -> None:
+    one, other = Server(), Server()
+    one.component(name=taken)(with_captures)
+    for name in ("a", "c", "b", "{x}/d"):
+        other.component(name=name)(with_captures)
+    with pytest.raises(DuplicateComponent):
+        one.include(other, prefix="nlp")
+    assert list(one.components) == [taken]
+
+
+def with_captures(input: int, x: str = "", y: str = "") -> int:
+    return input
+
+
+@pytest.mark.parametrize("prefix", ["/{x}", "a b", "/a//b", "{*rest}", "a\n"])
+def test_a_prefix_that_leads_nowhere_is_refused_before_anything_is_registered(prefix: str) -> None:
+    one = Server()
+    with pytest.raises(RegistrationError):
+        one.include(Server(), prefix=prefix)
+
+
+def test_builtins_that_cannot_all_be_served_are_not_served_at_all() -> None:
+    server = Server()
+    with pytest.raises(RegistrationError, match="alone"):
+        server.add_builtins(["udf", "nobody's"])
+    assert not server.components
+
+
 def test_what_is_included_may_not_take_a_path_twice() -> None:
     one, other = Server(), Server()
     one.component(name="/nlp/a")(lambda input: input)

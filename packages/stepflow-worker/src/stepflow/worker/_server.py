@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 from stepflow.worker._builtins import Builtin, builtin, warn_of, with_installed
 from stepflow.worker._command.imports import importing
 from stepflow.worker._components.component import Component
-from stepflow.worker._components.paths import shape_of
+from stepflow.worker._components.paths import path_of, shape_of
 from stepflow.worker._executing.bounds import check_options
 from stepflow.worker._session import Served
 from stepflow.worker._stdio.serving import serve_stdio
@@ -170,8 +170,8 @@ class StepflowServer:
     def include(self, other: "StepflowServer", *, prefix: str = "") -> None:
         """Register the components that another server has now, under `prefix`, such as `"/nlp"`.
 
-        Raises `RegistrationError` when a path is taken already, or when `other` has a lifespan:
-        a process has one, so enter what it needs in the lifespan of this server.
+        Raises `RegistrationError`, and registers none, when a path is taken already or cannot be, or
+        when `other` has a lifespan: a process has one, so enter what it needs in this server's.
         """
         if other._lifespan is not None:
             raise RegistrationError(
@@ -185,21 +185,24 @@ class StepflowServer:
                 "no function has a parameter for what a prefix captures; write it without braces",
             )
         prefix = f"/{prefix.strip('/')}" if prefix.strip("/") else ""
-        for component in list(other._components.values()):
-            self._add(component.under(prefix))
+        if prefix:
+            path_of(prefix)  # for a server that has no components yet
+        self._add(*[each.under(prefix) for each in other._components.values()])
 
     def add_builtins(self, names: Iterable[str]) -> None:
         """Serve components that come along, as `StepflowServer(builtins=…)` does; once is enough."""
-        for each in map(builtin, names):
-            if not isinstance(self._components.get(each.path), Builtin):
-                self._add(each)
+        asked_for = {each.path: each for each in map(builtin, names)}
+        here = self._components
+        self._add(*[e for e in asked_for.values() if not isinstance(here.get(e.path), Builtin)])
 
-    def _add(self, component: Component) -> None:
-        shape = shape_of(component.path)
-        for other in self._components.values():
-            if shape_of(other.path) == shape:
+    def _add(self, *components: Component) -> None:
+        """Register all, or none when one of them cannot be."""
+        shapes = {shape_of(each.path): each for each in self._components.values()}
+        for component in components:
+            other = shapes.setdefault(shape_of(component.path), component)
+            if other is not component:
                 raise DuplicateComponent(component.title, component.path, other.title)
-        self._components[component.path] = component
+        self._components.update({each.path: each for each in components})
 
     @asynccontextmanager
     async def started(self) -> AsyncIterator[Served]:
