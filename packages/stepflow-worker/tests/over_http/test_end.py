@@ -13,17 +13,19 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
 
 SOURCE = """
-@server.component(inline=INLINE)
-async def blocks(input, context):
+@server.component(inline=True)
+KIND blocks(input, context):
     os.write(2, b"blocked ")
     while True:
         time.sleep(0.01)
 """
-EACH_LOOP = pytest.mark.parametrize("inline", [True, False], ids=["transport's", "components'"])
+EACH_LOOP = pytest.mark.parametrize(
+    "kind", ["def", "async def"], ids=["transport's", "components'"]
+)
 
 
-def blocked(serve: "Serve", inline: bool, drain_timeout: str) -> "HttpWorker":
-    worker = serve(SOURCE.replace("INLINE", str(inline)), "--drain-timeout", drain_timeout)
+def blocked(serve: "Serve", kind: str, drain_timeout: str) -> "HttpWorker":
+    worker = serve(SOURCE.replace("KIND", kind), "--drain-timeout", drain_timeout)
     worker.begin_unread("/blocks")
     while "blocked" not in worker.stderr:
         pass
@@ -31,10 +33,8 @@ def blocked(serve: "Serve", inline: bool, drain_timeout: str) -> "HttpWorker":
 
 
 @EACH_LOOP
-def test_a_blocked_loop_ends_in_time_and_what_blocks_it_is_named(
-    serve: "Serve", inline: bool
-) -> None:
-    worker = blocked(serve, inline, "0.1")
+def test_a_blocked_loop_ends_in_time_and_what_blocks_it_is_named(serve: "Serve", kind: str) -> None:
+    worker = blocked(serve, kind, "0.1")
     worker.process.terminate()
     assert worker.wait() == 0
     assert "ended with open executes of /blocks" in worker.stderr
@@ -43,9 +43,9 @@ def test_a_blocked_loop_ends_in_time_and_what_blocks_it_is_named(
 @EACH_LOOP
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_a_blocked_worker_at_once(
-    serve: "Serve", inline: bool, number: int
+    serve: "Serve", kind: str, number: int
 ) -> None:
-    worker = blocked(serve, inline, "600")
+    worker = blocked(serve, kind, "600")
     patience = time.monotonic() + 30
     while worker.process.poll() is None and time.monotonic() < patience:
         worker.process.send_signal(number)

@@ -137,6 +137,10 @@ server = StepflowServer(lifespan=lifespan)
 async def same_loop(input, context) -> bool:
     return context.state["loop"] is asyncio.get_running_loop()
 
+@server.component(inline=True)
+async def same_loop_inline(input, context) -> bool:
+    return context.state["loop"] is asyncio.get_running_loop()
+
 @server.component
 async def get(input: str, context: StepflowContext):
     value = await context.get_blob(input)
@@ -145,9 +149,13 @@ async def get(input: str, context: StepflowContext):
 """
 
 
-def test_the_lifespan_surrounds_all_executes_on_the_loop_of_the_components(serve: "Serve") -> None:
+@pytest.mark.parametrize("component", ["/same_loop", "/same_loop_inline"])
+def test_all_that_awaits_shares_the_loop_of_the_lifespan(serve: "Serve", component: str) -> None:
+    assert serve(LIFESPAN).begin(component).message()["result"] == {"output": True}
+
+
+def test_the_lifespan_surrounds_all_executes(serve: "Serve") -> None:
     worker = serve(LIFESPAN)
-    assert worker.begin("/same_loop").message()["result"] == {"output": True}
     stream = worker.begin("/get", "a")
     request = stream.message()
     worker.process.terminate()

@@ -108,8 +108,9 @@ class StepflowServer:
         a run which it submitted does not count, and goes on at once when that has ended.
         timeout: how long one execute may take, `"500ms"`, `"30s"`, `"1h30m"`, a number of seconds
         or a `timedelta`; a step's own timeout counts as well.
-        inline: run it on the transport's event loop, which saves a change of threads. Nothing
-        else is read or answered until it ends or awaits.
+        inline: run a plain `def` on the transport's event loop, which saves a change of threads.
+        Nothing else is read or answered until it ends. An `async def` is no other for it: all run
+        on one loop, that of the lifespan.
 
         The function takes one input and, if it wants, a `StepflowContext` (known by its
         annotation, or by the name `context`). `async def` runs on the event loop, `def` in a

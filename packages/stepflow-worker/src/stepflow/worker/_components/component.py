@@ -27,7 +27,7 @@ from stepflow.worker.errors import RegistrationError
 class Component:
     """One served function. Made once, at registration; used by every execute of its path."""
 
-    __slots__ = ("captures", "description", "function", "inline", "input", "invoke", "is_async", "is_on_loop",
+    __slots__ = ("captures", "description", "function", "input", "invoke", "is_async", "is_on_loop",
                  "max_concurrency", "output", "path", "takes_context", "timeout")  # fmt: skip
 
     def __init__(
@@ -52,7 +52,6 @@ class Component:
         )
         self.function = function
         self.is_async = is_async(function)
-        self.inline = inline
         self.is_on_loop = self.is_async or inline
         self.max_concurrency = _limit(own_name, max_concurrency)
         self.timeout = None if timeout is None else _span(own_name, timeout)

@@ -49,8 +49,8 @@ class Executor:
         inline_loop: asyncio.AbstractEventLoop | None = None,
         threads: Threads | None = None,
     ) -> None:
-        """`loop` is for async components and `inline_loop`, by default the same, for inline ones;
-        `threads` are for the rest."""
+        """`loop` is for async components, and `inline_loop`, by default the same, for plain functions
+        that are inline; `threads` are for the rest."""
         self.limit = limit
         self.draining = False
         paths = {each.code: each.path for each in components if each.code is not None}
@@ -145,7 +145,9 @@ class Executor:
             self._end_after(seconds, "its own timeout", execution)
 
     def _loop_of(self, execution: Execution) -> ComponentLoop:
-        return self._inline_loop if execution.component.inline else self._loop
+        component = execution.component
+        # Whatever awaits must find what the lifespan and other components have made on their loop.
+        return self._loop if component.is_async else self._inline_loop
 
     def work_off(self, execution: Execution) -> None:
         """Run an execution on this thread, and those that follow it while they are for threads."""
