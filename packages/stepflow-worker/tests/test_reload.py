@@ -166,3 +166,82 @@ def test_a_package_is_watched_as_a_whole(start: "Start", tmp_path: Path, save: S
     save("flows/parts.py", "VALUE = 2")
     until_said(worker, "is served from now on")
     assert worker.output("/value") == 2
+
+
+# What the interpreter itself keeps stays when the modules are forgotten: weak references, from one version to the next.
+COUNTED = """
+import contextlib, dataclasses, gc, typing, weakref
+from contextvars import ContextVar
+
+versions = sys.__dict__.setdefault("versions", [])
+
+class Model(msgspec.Struct):
+    n: int
+
+@dataclasses.dataclass
+class Data:
+    model: typing.Optional[Model] = None
+
+class Mine:
+    pass
+
+mine = ContextVar("mine")
+
+@contextlib.asynccontextmanager
+async def lifespan(server):
+    mine.set(Mine())
+    yield Mine()
+
+server = StepflowServer(lifespan=lifespan)
+
+@server.component(max_concurrency=1, timeout="30s")
+def limited(input: Model, context: StepflowContext) -> Data:
+    return Data(input)
+
+@server.component(inline=True)
+def inline(input: Data) -> Model:
+    return input.model
+
+@server.component(max_concurrency=1)
+async def awaited(input: typing.Optional[Model]) -> typing.Any:
+    return Data(input)
+
+@server.component(name="a/{x}")
+async def fails(input, x: str) -> Data:
+    raise ComponentError("no", data=Data(None))
+
+@server.component
+def left(input) -> int:
+    gc.collect()
+    return sum(each() is not None for each in versions)
+
+versions += map(weakref.ref, (sys.modules[__name__], Model, Data, Mine, server, limited))
+"""
+OF_ONE_VERSION = 6
+
+
+HEAD = """
+import asyncio, os, sys, threading, time
+import msgspec
+from stepflow.worker import ComponentError, ServerGone, StepflowContext, StepflowServer
+"""
+
+
+def use_all(output: "Callable[[str, object], object]", fails: "Callable[[str], object]") -> None:
+    assert output("/limited", {"n": 1}) == {"model": {"n": 1}}
+    assert output("/inline", {"model": {"n": 1}}) == {"n": 1}
+    assert output("/awaited", {"n": 1}) == {"model": {"n": 1}}
+    fails("/a/b")
+
+
+def test_old_code_is_forgotten_when_nothing_runs_it(start: "Start", save: Save) -> None:
+    worker = start(COUNTED, "--reload", head=HEAD)
+    for version in range(3):
+        use_all(worker.output, worker.execute)
+        text = COUNTED.replace("def left", f"def left_{version}")
+        save("components.py", HEAD + text)
+        patience = time.monotonic() + 30
+        while "error" in worker.execute(f"/left_{version}"):
+            assert time.monotonic() < patience, worker.stderr
+        while (left := worker.output(f"/left_{version}")) != OF_ONE_VERSION:
+            assert time.monotonic() < patience, left

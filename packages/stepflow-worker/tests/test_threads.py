@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from conftest import Json, Start, Worker
 
@@ -108,3 +110,31 @@ def test_a_burst_leaves_no_more_threads_than_are_worth_keeping(start: "Start") -
     answered(worker, requests)
     while worker.output("/threads") > 50:
         pass
+
+
+WAITING = """
+from stepflow.worker._executing import executor
+executor.MOST_WAITING = 10_000
+
+@server.component(max_concurrency=LIMIT)
+def limited(input: str, context: StepflowContext) -> str:
+    return context.sync.get_blob(input)
+"""
+
+
+@pytest.mark.parametrize("most", ["1", "None"], ids=["a component's limit", "the worker's"])
+def test_inputs_that_wait_take_no_more_memory_than_is_allowed(start: "Start", most: str) -> None:
+    worker = start(WAITING.replace("LIMIT", most), "--max-concurrency", "1")
+    ids = [worker.begin_execute("/limited", "x" * 3_000) for _ in range(8)]
+    request = worker.called("blobs/get")
+    for refused in ids[4:]:
+        error = worker.answer(refused)["error"]
+        assert error["data"]["code"] == 503 and "wait for their turn already" in error["message"]
+    for id in ids[:4]:
+        worker.give_blob(request, "done")
+        assert worker.answer(id)["result"] == {"output": "done"}
+        if id != ids[3]:
+            request = worker.called("blobs/get")
+    again = worker.begin_execute("/limited", "y")
+    worker.give_blob(worker.called("blobs/get"), "done")
+    assert worker.answer(again)["result"] == {"output": "done"}

@@ -48,3 +48,47 @@ def test_an_open_stream_ends_with_the_code_that_it_began_with(
     worker.give_blob(asked, None)
     assert stream.message()["result"] == {"output": 1}
     assert worker.output("/value") == 2
+
+
+# What the interpreter itself keeps stays when the modules are forgotten: weak references, from one version to the next.
+COUNTED = """
+import asyncio, gc, msgspec, sys, weakref
+from stepflow.worker import StepflowContext, StepflowServer
+
+server = StepflowServer()
+versions = sys.__dict__.setdefault("versions", [])
+
+class Model(msgspec.Struct):
+    n: int
+
+@server.component(max_concurrency=1, timeout="30s")
+def limited(input: Model, context: StepflowContext) -> Model:
+    return input
+
+@server.component(max_concurrency=1)
+async def awaited(input: Model, context: StepflowContext) -> Model:
+    return input
+
+@server.component
+def left(input) -> int:
+    gc.collect()
+    return sum(each() is not None for each in versions)
+
+versions += map(weakref.ref, (sys.modules[__name__], Model, server, limited))
+"""
+OF_ONE_VERSION = 4
+
+
+def test_old_code_is_forgotten_when_nothing_runs_it(serve: "Serve", tmp_path: Path) -> None:
+    worker = serve(COUNTED, "--reload")
+    session = worker.session()
+    session.initialize(resume=True)
+    for component in ("/limited", "/awaited"):
+        for client in (worker, session):
+            stream = client.begin(component, {"n": 1}, task=component)
+            assert stream.message()["result"] == {"output": {"n": 1}}
+            stream.close()
+    save(worker, tmp_path, COUNTED + "\n")
+    patience = time.monotonic() + 30
+    while (left := worker.output("/left")) != OF_ONE_VERSION:
+        assert time.monotonic() < patience, left

@@ -15,6 +15,27 @@ def waits_for_a_run(input, context: StepflowContext):
 """
 
 
+WAITING = """
+from stepflow.worker._executing import executor
+executor.MOST_WAITING = 10_000
+
+@server.component
+def asks(input: str, context: StepflowContext) -> str:
+    return context.sync.get_blob(input)
+"""
+
+
+def test_inputs_that_wait_take_no_more_memory_than_is_allowed(serve: "Serve") -> None:
+    worker = serve(WAITING, "--max-concurrency", "1")
+    streams = [worker.begin("/asks", "x" * 3_000, id=n) for n in range(6)]
+    for refused in streams[4:]:
+        error = refused.message()["error"]
+        assert error["data"]["code"] == 503 and "wait for their turn already" in error["message"]
+    for stream in streams[:4]:
+        worker.give_blob(stream.message(), "done")
+        assert stream.message()["result"] == {"output": "done"}
+
+
 def test_those_that_wait_for_runs_take_no_more_threads_than_are_allowed(serve: "Serve") -> None:
     worker = serve(SOURCE)
     messages = [worker.begin("/waits_for_a_run", id=n).message() for n in range(6)]

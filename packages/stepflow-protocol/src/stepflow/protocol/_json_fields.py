@@ -4,10 +4,10 @@ msgspec looks for a field in the instance only, and would leave it out.
 """
 
 import dataclasses
-import functools
 import inspect
 from collections.abc import Iterable
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -33,7 +33,7 @@ def complete_fields(value: object) -> bool:
         elif isinstance(each, list | tuple | set | frozenset):
             inside = each
         else:
-            fields = _fields(type(each))  # type: ignore[arg-type]  # a class is hashable
+            fields = _fields(type(each))
             if fields.of_class:
                 found |= _complete_one(each, fields.of_class)
             inside = [getattr(each, name, None) for name in fields.names]
@@ -48,8 +48,17 @@ def _complete_one(instance: Any, names: tuple[str, ...]) -> bool:
     return bool(missing)
 
 
-@functools.lru_cache(maxsize=256)
+# By weak references: a worker that reloads its code has new classes each time.
+_known: "WeakKeyDictionary[type, _Fields]" = WeakKeyDictionary()
+
+
 def _fields(kind: type) -> _Fields:
+    if (known := _known.get(kind)) is None:
+        known = _known[kind] = _read_fields(kind)
+    return known
+
+
+def _read_fields(kind: type) -> _Fields:
     if issubclass(kind, msgspec.Struct):
         return _Fields(kind.__struct_fields__, ())
     if dataclasses.is_dataclass(kind):

@@ -38,8 +38,8 @@ from stepflow.worker.errors import (
     InvalidInput,
     InvalidLifespan,
     InvalidOutput,
+    NoCapacity,
     NoServerInTarget,
-    NoThread,
     OpenToOthers,
     RegistrationError,
     ServedDuringImport,
@@ -71,7 +71,7 @@ __all__ = [
     "InvalidCode",
     # what it is ended by
     "Cancelled",
-    "NoThread",
+    "NoCapacity",
     # what its requests may end with
     "NoJsonForm",
     "FlowFailed",

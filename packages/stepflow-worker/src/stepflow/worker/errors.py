@@ -7,7 +7,7 @@ StepflowError
 │   ├── InvalidInput         … as INVALID_INPUT
 │   ├── InvalidOutput
 │   ├── InvalidCode          a blob holds no user-defined function that could run
-│   └── NoThread             the worker can start no more threads
+│   └── NoCapacity           the worker can take no more now
 ├── ServerCallError          a request of a component got no usable answer
 │   ├── ServerTimeout
 │   ├── ServerGone
@@ -135,16 +135,15 @@ class InvalidCode(ComponentError):
         super().__init__(f"the code in blob `{blob_id}` cannot run: {problem}", retryable=False)
 
 
-class NoThread(ComponentError):
-    """Raised for a component that was not called: the worker can have no more threads than it has.
+class NoCapacity(ComponentError):
+    """Raised for a component that was not called: the worker can take no more now.
 
     Its `code` is that of RESOURCE_UNAVAILABLE; it asks for another attempt no sooner than in a second.
     """
 
     def __init__(self, problem: str) -> None:
         super().__init__(
-            f"the worker has no thread to run it on: {problem}\n"
-            "hint: have fewer executes wait for runs of their own at once, or make the component an `async def`",
+            f"the worker has no capacity now: {problem}",
             code=503,
             retry_after=1,
         )

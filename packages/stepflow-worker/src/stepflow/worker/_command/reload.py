@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import typing
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -107,6 +108,7 @@ class _Versions:
             if version.looks_unused():
                 self._all.remove(version)
                 await version.leave()
+                _forget_types()
 
     async def leave_all(self) -> None:
         """Leave them all, the newest last."""
@@ -173,6 +175,12 @@ def _counted(kind: type[Execution], open: "WeakSet[Execution]") -> type[Executio
 
     members = {"__slots__": ("__weakref__",), "__init__": __init__, "_finish": _finish}
     return cast(type[Execution], type(kind.__name__, (kind,), members))
+
+
+def _forget_types() -> None:
+    """Empty the caches of `typing`, which hold what generic types were made of: `Optional[Model]` holds `Model`."""
+    for clear in getattr(typing, "_cleanups", ()):
+        clear()
 
 
 def _show(error: BaseException) -> None:

@@ -25,7 +25,7 @@ from stepflow.worker._context.requests import RequestParams
 from stepflow.worker._executing.failures import Ending, ended_line, failure_line
 from stepflow.worker._executing.interruption import Interruption
 from stepflow.worker._executing.timers import Timer
-from stepflow.worker.errors import Cancelled, ExecuteEnded, InvalidInput, InvalidOutput, NoThread
+from stepflow.worker.errors import Cancelled, ExecuteEnded, InvalidInput, InvalidOutput, NoCapacity
 
 T = TypeVar("T")
 
@@ -137,7 +137,7 @@ class Execution:
         """Answer without having called the component."""
         self._finish(ended_line(self.id, ending))
 
-    def refuse(self, problem: NoThread) -> None:
+    def refuse(self, problem: NoCapacity) -> None:
         """Answer that the component could not be called."""
         if self.ending is not None:
             return self.give_up(self.ending)

@@ -15,9 +15,12 @@ from stepflow.worker._executing.failures import Ending
 from stepflow.worker._executing.loops import ComponentLoop
 from stepflow.worker._executing.threads import Threads
 from stepflow.worker._executing.timers import Timers
-from stepflow.worker.errors import NoThread
+from stepflow.worker.errors import NoCapacity
 
 ASYNC_LIMIT = 256
+
+MOST_WAITING = 256 << 20
+"""What the inputs of executes that wait may take together, in bytes. One may always wait: no message is longer."""
 
 INTERRUPT_AFTER = 2.0
 """How long a sync component may go on after it was asked to end, in seconds."""
@@ -43,21 +46,22 @@ class Executor:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        components: Iterable[Component],
+        components: Callable[[], Iterable[Component]],
         limit: int,
         *,
         inline_loop: asyncio.AbstractEventLoop | None = None,
         threads: Threads | None = None,
     ) -> None:
-        """`loop` is for async components, and `inline_loop`, by default the same, for plain functions
+        """components: those that are served now, whenever that is asked.
+
+        `loop` is for async components, and `inline_loop`, by default the same, for plain functions
         that are inline; `threads` are for the rest."""
         self.limit = limit
         self.draining = False
-        paths = {each.code: each.path for each in components if each.code is not None}
-        self._loop = ComponentLoop(loop, paths, self._followed)
+        self._loop = ComponentLoop(loop, components, self._followed)
         self._inline_loop = self._loop
         if inline_loop is not None and inline_loop is not loop:
-            self._inline_loop = ComponentLoop(inline_loop, paths, self._followed)
+            self._inline_loop = ComponentLoop(inline_loop, components, self._followed)
         self._threads = threads or Threads()
         self._timers = Timers()
         self._lock = threading.Lock()
@@ -65,6 +69,7 @@ class Executor:
         self._queue: deque[Execution] = deque()
         self._gates: dict[Component, _Gate] = {}
         self._running = 0
+        self._waiting = 0
         self._when_idle: Callable[[], object] | None = None
 
     def submit(self, execution: Execution) -> None:
@@ -73,9 +78,20 @@ class Executor:
             self._end_after(milliseconds / 1000, "the time that its step had left", execution)
         with self._lock:
             self._open.add(execution)
-            if not self._is_let_in(execution):
+            if self._is_let_in(execution):
+                problem = None
+            elif self._waiting <= MOST_WAITING:
                 return
-        self._launch(execution)
+            else:
+                waiting = self._waiting >> 20
+                self._is_withdrawn(execution)
+                problem = NoCapacity(f"inputs of {waiting} MiB wait for their turn already")
+                idle = self._idle_callback()
+        if problem is None:
+            return self._launch(execution)
+        execution.refuse(problem)
+        if idle is not None:
+            idle()
 
     def end(self, execution: Execution, ending: Ending) -> None:
         """Ask an execution to end. One that waits is answered at once; the first ending counts."""
@@ -159,7 +175,7 @@ class Executor:
             following.begin()
             following = self._ended(following)
 
-    def do_without(self, execution: Execution, problem: NoThread) -> None:
+    def do_without(self, execution: Execution, problem: NoCapacity) -> None:
         """There is no thread for an execution: it follows one that runs, or is refused when none does."""
         following: Execution | None = execution
         while following is not None:
@@ -170,6 +186,7 @@ class Executor:
                 if self._running > 1 and following.ending is None:
                     self._running -= 1
                     self._queue.appendleft(following)
+                    self._waiting += _size(following)
                     return
             # Those that wait for runs may wait for one that this execution is a part of.
             following.refuse(problem)
@@ -205,10 +222,12 @@ class Executor:
         if gate is not None:
             if gate.running >= gate.limit:
                 gate.queue.append(execution)
+                self._waiting += _size(execution)
                 return False
             gate.running += 1
         if self._running >= self.limit:
             self._queue.append(execution)
+            self._waiting += _size(execution)
             return False
         self._running += 1
         return True
@@ -220,7 +239,9 @@ class Executor:
         if not self._queue or self._running >= self.limit:
             return None
         self._running += 1
-        return self._queue.popleft()
+        following = self._queue.popleft()
+        self._waiting -= _size(following)
+        return following
 
     def _leave_gate(self, execution: Execution) -> None:
         gate = self._gate_of(execution)
@@ -230,9 +251,11 @@ class Executor:
         if gate.queue and gate.running < gate.limit:
             gate.running += 1
             self._queue.append(gate.queue.popleft())
+        if gate.running == 0:
+            del self._gates[execution.component]  # which may be of code that was reloaded
 
     def _is_withdrawn(self, execution: Execution) -> bool:
-        gate = self._gate_of(execution)
+        gate = self._gates.get(execution.component)
         if gate is not None and execution in gate.queue:
             gate.queue.remove(execution)
         elif execution in self._queue:
@@ -240,6 +263,7 @@ class Executor:
             self._leave_gate(execution)
         else:
             return False
+        self._waiting -= _size(execution)
         self._open.discard(execution)
         return True
 
@@ -256,6 +280,10 @@ class Executor:
         return None if self._open else self._when_idle
 
 
+def _size(execution: Execution) -> int:
+    return memoryview(execution.params.input).nbytes
+
+
 class _Work(NamedTuple):
     """An execution for a thread, and those that follow it."""
 
@@ -265,7 +293,7 @@ class _Work(NamedTuple):
     def run(self) -> None:
         self.executor.work_off(self.execution)
 
-    def refuse(self, problem: NoThread) -> None:
+    def refuse(self, problem: NoCapacity) -> None:
         self.executor.do_without(self.execution, problem)
 
 

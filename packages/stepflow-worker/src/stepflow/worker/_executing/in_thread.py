@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from stepflow.worker._executing.executor import INTERRUPT_AFTER
 from stepflow.worker._executing.interruption import Interruption
 from stepflow.worker._executing.threads import Threads
-from stepflow.worker.errors import NoThread
+from stepflow.worker.errors import NoCapacity
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class _Call(Generic[T]):
             self._error = error
         self._end()
 
-    def refuse(self, problem: NoThread) -> None:
+    def refuse(self, problem: NoCapacity) -> None:
         self._error = problem
         self._end()
 

@@ -3,10 +3,10 @@
 import asyncio
 import sys
 from asyncio import _get_running_loop
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from contextvars import Context
-from types import CodeType
 
+from stepflow.worker._components.component import Component
 from stepflow.worker._executing.execution import Execution
 from stepflow.worker._executing.watchdog import LoopWatchdog
 
@@ -17,7 +17,7 @@ class ComponentLoop:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        paths: Mapping[CodeType, str],
+        components: Callable[[], Iterable[Component]],
         ended: Callable[[Execution], Callable[[], None] | None],
     ) -> None:
         """`ended` is called after each execution, and returns how to start what follows it."""
@@ -25,7 +25,7 @@ class ComponentLoop:
         self._ended = ended
         self._running = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self.watchdog = LoopWatchdog(loop, paths, lambda: self._running > 0)
+        self.watchdog = LoopWatchdog(loop, components, lambda: self._running > 0)
 
     def submit(self, execution: Execution) -> None:
         """Run an execution: at once on the loop's own thread, else as soon as the loop is free."""

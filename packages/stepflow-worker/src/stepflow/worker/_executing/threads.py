@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from stepflow.worker.errors import NoThread
+from stepflow.worker.errors import NoCapacity
 
 MOST = 1024
 """How many there may be. Only components that wait for runs of their own need that many."""
@@ -19,7 +19,7 @@ class Job(Protocol):
     def run(self) -> None:
         """Do it."""
 
-    def refuse(self, problem: NoThread) -> None:
+    def refuse(self, problem: NoCapacity) -> None:
         """Do without: there is no thread for it."""
 
 
@@ -37,7 +37,7 @@ class Threads:
         if (problem := self._begin(job.run)) is not None:
             job.refuse(problem)
 
-    def _begin(self, call: Callable[[], None]) -> NoThread | None:
+    def _begin(self, call: Callable[[], None]) -> NoCapacity | None:
         """Call something on another thread, unless there is a problem."""
         with self._lock:
             if self._free:
@@ -46,7 +46,10 @@ class Threads:
                 seat.taken.release()
                 return None
             if self._alive >= MOST:
-                return NoThread(f"all {MOST} of its threads are taken")
+                return NoCapacity(
+                    f"all {MOST} of its threads are taken, most by executes that wait for runs of their own\n"
+                    "hint: make the component an `async def`, which needs no thread"
+                )
             self._alive += 1
             self._started += 1
         # Daemon threads: a component that never returns must not keep the process alive.
@@ -56,7 +59,7 @@ class Threads:
         except (RuntimeError, MemoryError) as error:
             with self._lock:
                 self._alive -= 1
-            return NoThread(str(error) or type(error).__name__)
+            return NoCapacity(str(error) or type(error).__name__)
         return None
 
     def _run(self, seat: "_Seat") -> None:

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from types import CodeType
+from collections.abc import Callable, Iterable
+
+from stepflow.worker._components.component import Component
 
 log = logging.getLogger("stepflow.worker")
 
@@ -19,13 +20,13 @@ class LoopWatchdog:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        paths: Mapping[CodeType, str],
+        components: Callable[[], Iterable[Component]],
         is_busy: Callable[[], bool],
     ) -> None:
-        """`paths` names components by their code."""
+        """`components` are those that are served now."""
         self._loop = loop
         self._loop_thread = 0
-        self._paths = paths
+        self._components = components
         self._is_busy = is_busy
         self.when_blocked: Callable[[], bool] | None = None
         """Called when the loop is blocked, until it has been of use."""
@@ -75,9 +76,10 @@ class LoopWatchdog:
             alive.wait()  # once per block is enough
 
     def _blocker(self) -> tuple[str, str]:
+        paths = {each.code: each.path for each in self._components() if each.code is not None}
         frame = sys._current_frames().get(self._loop_thread)
         while frame is not None:
-            if path := self._paths.get(frame.f_code):
+            if path := paths.get(frame.f_code):
                 return f"`{path}`", f" at {frame.f_code.co_filename}:{frame.f_lineno}"
             frame = frame.f_back
         return "something", ""

@@ -43,8 +43,8 @@ class Rpc:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         takes = _checked(scope)
+        await self._worker.ready.wait()  # and read nothing before: bodies would fill the memory
         message = _decoded(await read_body(scope, receive, self._worker.limits))
-        await self._worker.ready.wait()
         client = self._sessions.of(scope["query_string"])
         if message.method == Method.components_execute and message.id is not None:
             return await self._execute(client, message, takes, receive, send)

@@ -8,12 +8,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import uvicorn
 
+from stepflow.worker._components.component import Component
 from stepflow.worker._executing.end import End
 from stepflow.worker._executing.entering import entered
 from stepflow.worker._executing.executor import Executor, default_limit
@@ -55,23 +56,26 @@ async def serve_http(
     Raises `CannotListen`.
     """
     loop = asyncio.get_running_loop()
-    served, limits = what.served(), limits or Limits()
-    components = served.components.values()
+    limits = limits or Limits()
+
+    def components() -> Iterable[Component]:
+        return what.served().components.values()
+
     with (
         End(drain_timeout, [signal.SIGTERM, signal.SIGINT]) as end,
         listener(address) as listening,
         ComponentThread() as thread,
     ):
         end.loops.append(thread.loop)
-        limit = max_concurrency or default_limit(components)
+        limit = max_concurrency or default_limit(components())
         end.executor = executor = Executor(thread.loop, components, limit, inline_loop=loop)
-        worker = Worker(served, executor, limits, loop)
+        worker = Worker(what.served(), executor, limits, loop)
         sessions = Sessions(worker)
         own_name = None if token or insecure else address.host
         app = application(worker, sessions, token, own_name=own_name)
         http = _Uvicorn(_config(app, limits))
         async with http.serving(listening):
-            _announce(listening.getsockname()[1], served, streams, address)
+            _announce(listening.getsockname()[1], worker.served, streams, address)
             async with AsyncExitStack() as stack:
                 live = await entered(stack, thread.entered(what.started()), end)
                 if live is None:

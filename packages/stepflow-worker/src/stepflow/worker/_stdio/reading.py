@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from stepflow.protocol import LineSplitter, MessageTooLong
 from stepflow.worker._executing.threads import Job, Threads
-from stepflow.worker.errors import NoThread
+from stepflow.worker.errors import NoCapacity
 
 log = logging.getLogger("stepflow.worker")
 
@@ -76,7 +76,7 @@ class ReadingThreads(Threads):
         self._reader: int | None = None
         self._taken: deque[Job] = deque()
 
-    def read(self, input: Input) -> NoThread | None:
+    def read(self, input: Input) -> NoCapacity | None:
         """Begin to read, unless there is a problem; to be called until there is none."""
         self._input = input
         return self._begin(self._read)

@@ -53,10 +53,11 @@ async def _serve(
     end: End,
 ) -> list[str]:
     loop = asyncio.get_running_loop()
-    offered = served.components.values()
     threads = ReadingThreads()
-    limit = max_concurrency or default_limit(offered)
-    end.executor = executor = Executor(loop, offered, limit, threads=threads)
+    limit = max_concurrency or default_limit(served.components.values())
+    end.executor = executor = Executor(
+        loop, lambda: served.components.values(), limit, threads=threads
+    )
     session = Session(served, executor)
     write = LineWriter(streams.output).write
 
@@ -70,8 +71,8 @@ async def _serve(
     input = Input(streams.input, receive, input_ended)
     if streams.is_terminal:
         _greet(served.components)
-    on_loop = all(component.is_on_loop for component in offered) and read_on_loop(loop, input)
-    if on_loop:
+    all_on_loop = all(component.is_on_loop for component in served.components.values())
+    if all_on_loop and read_on_loop(loop, input):
         # No component can stop the transport.
         executor.when_blocked(lambda: threads.read(input) is None)
     elif (problem := threads.read(input)) is not None:
