@@ -156,6 +156,17 @@ def test_a_body_that_turns_out_too_long_is_413(serve: "Serve") -> None:
     assert worker.output("/echo", "x" * 500) == "x" * 500
 
 
+def test_a_client_that_sends_a_body_that_is_too_long_to_its_end_gets_the_413(
+    serve: "Serve",
+) -> None:
+    worker = serve(SOURCE, limits={"body_bytes": 1000})
+    for _ in range(5):
+        connection = worker.socket()
+        connection.sendall(HEAD + b"content-length: %d\r\n\r\n" % (20 << 20))
+        connection.sendall(b"x" * (20 << 20))
+        assert everything(connection).startswith(b"HTTP/1.1 413")
+
+
 def test_a_chunked_body_is_read_whole(worker: "HttpWorker") -> None:
     connection = worker.socket()
     whole = execute("/echo", "x" * 1000).split(b"\r\n\r\n")[1]

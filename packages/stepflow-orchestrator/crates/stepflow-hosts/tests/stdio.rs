@@ -7,7 +7,7 @@ mod worker_fixture;
 use std::time::Duration;
 
 use stepflow_engine::ports::{Answer, ComponentHost as _};
-use stepflow_hosts::Health;
+use stepflow_hosts::{Health, Transport};
 use stepflow_protocol::{ErrorKind, Value};
 use suite::{Subject, Word, json, task};
 use worker_fixture::{Fixture, worker};
@@ -24,6 +24,17 @@ async fn a_legacy_worker_passes_the_host_suite() {
     let Fixture { host, words, .. } = worker("echo").args(&["--legacy"]).start().await;
     suite::check(Subject { host: host.clone(), words, echo: "/echo", typed: "/typed" }).await;
     host.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_looks_like_a_port_is_noise_where_the_transport_is_stdio_and_after_the_first_line() {
+    let configured = worker("echo").args(&["--banner"]).transport(Transport::Stdio);
+    for builder in [configured, worker("echo").args(&["--late-banner"])] {
+        let mut fixture = builder.start().await;
+        fixture.host.offer(task("/echo", Value::null()));
+        assert_eq!(fixture.words.output().await, Value::null());
+        assert_eq!(fixture.host.transport(), "stdio");
+    }
 }
 
 #[tokio::test]

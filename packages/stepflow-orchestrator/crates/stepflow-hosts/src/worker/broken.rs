@@ -1,73 +1,107 @@
-//! Whose message it is that is not JSON: one with a `NaN` in it, or a raw control character in a text, as other languages
-//! write them. Whoever waits for it must not wait for ever.
+//! Whose message it is that cannot be read: one with a `NaN` in it, or a raw control character in a text, as other
+//! languages write them, or one that is too long to be kept. Whoever waits for it must not wait for ever.
+
+/// The longest key or id that is kept.
+const MAX_TOKEN: usize = 1024;
 
 /// What can be told of such a message.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Remains<'a> {
+pub(crate) struct Remains {
     /// The text of its `id`.
-    pub(crate) id: Option<&'a str>,
+    pub(crate) id: Option<String>,
     /// Whether it has a `method`.
     pub(crate) asks: bool,
     /// Whether it has a `result`.
     pub(crate) tells: bool,
 }
 
-/// Looks at the keys of the outermost object, whatever stands in their values. Of half a message nothing is told.
-pub(crate) fn remains(line: &[u8]) -> Remains<'_> {
-    let mut found = Remains::default();
-    let (mut depth, mut at) = (0_usize, 0_usize);
-    while let Some(byte) = line.get(at) {
-        match byte {
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b'"' => {
-                let end = string_end(line, at);
-                if let (1, Some(value)) = (depth, value_after(line, end)) {
-                    match &line[at..end] {
-                        br#""id""# => found.id = scalar(value),
-                        br#""method""# => found.asks = true,
-                        br#""result""# => found.tells = true,
-                        _ => {}
-                    }
-                }
-                at = end;
+/// Looks at the keys of the outermost object, whatever stands in their values, without keeping the message.
+#[derive(Debug, Default)]
+pub(crate) struct Outline {
+    found: Remains,
+    depth: usize,
+    in_text: bool,
+    escaped: bool,
+    /// The key, or the scalar after it, that is being read.
+    token: Vec<u8>,
+    /// The key whose value is being read is `id`.
+    at_id: bool,
+}
+
+impl Outline {
+    /// Takes the next bytes of the message.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if self.in_text {
+                self.note(*byte);
+                self.in_text = self.escaped || *byte != b'"';
+                self.escaped = !self.escaped && *byte == b'\\';
                 continue;
             }
-            _ => {}
+            match byte {
+                b'"' => {
+                    self.token.clear();
+                    self.note(*byte);
+                    self.in_text = true;
+                }
+                b':' if self.depth == 1 => self.end_key(),
+                b',' if self.depth == 1 => self.end_value(),
+                b'{' | b'[' => {
+                    self.token.clear();
+                    self.depth += 1;
+                }
+                b'}' | b']' => {
+                    self.end_value();
+                    self.depth = self.depth.saturating_sub(1);
+                }
+                other if !other.is_ascii_whitespace() => self.note(*other),
+                _ => {}
+            }
         }
-        at += 1;
     }
-    // Half a line is all that a worker said before it died: its attempt is lost with it.
-    if depth == 0 { found } else { Remains::default() }
-}
 
-/// The place behind the string that opens at `open`.
-fn string_end(line: &[u8], open: usize) -> usize {
-    let mut at = open + 1;
-    while let Some(byte) = line.get(at) {
-        match byte {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
+    /// What is told by the whole message. Half a line is all that a worker said before it died: its attempt is lost
+    /// with it.
+    pub(crate) fn ended(self) -> Remains {
+        if self.depth == 0 && !self.in_text { self.found } else { Remains::default() }
+    }
+
+    /// What is told by the beginning of a message.
+    pub(crate) fn begun(self) -> Remains {
+        self.found
+    }
+
+    fn note(&mut self, byte: u8) {
+        if self.depth == 1 && self.token.len() < MAX_TOKEN {
+            self.token.push(byte);
         }
     }
-    line.len()
+
+    fn end_key(&mut self) {
+        self.at_id = self.token == br#""id""#;
+        self.found.asks |= self.token == br#""method""#;
+        self.found.tells |= self.token == br#""result""#;
+        self.token.clear();
+    }
+
+    fn end_value(&mut self) {
+        if self.depth == 1 && std::mem::take(&mut self.at_id) {
+            let token = std::str::from_utf8(&self.token).ok().filter(|token| token.len() < MAX_TOKEN);
+            // It is echoed: only what is JSON itself.
+            let scalar = token.filter(|token| serde_json::from_str::<serde::de::IgnoredAny>(token).is_ok());
+            self.found.id = scalar.map(str::to_owned);
+        }
+        if self.depth == 1 {
+            self.token.clear();
+        }
+    }
 }
 
-/// What stands behind a key's colon; `None` behind a string that is no key.
-fn value_after(line: &[u8], key_end: usize) -> Option<&[u8]> {
-    line[key_end..].trim_ascii_start().strip_prefix(b":").map(<[u8]>::trim_ascii_start)
-}
-
-/// The number or string that a text begins with.
-fn scalar(text: &[u8]) -> Option<&str> {
-    let end = match text.first()? {
-        b'"' => string_end(text, 0),
-        _ => text.iter().position(|byte| !(byte.is_ascii_digit() || *byte == b'-')).unwrap_or(text.len()),
-    };
-    let scalar = std::str::from_utf8(&text[..end]).ok().filter(|scalar| !scalar.is_empty())?;
-    // It is echoed: only what is JSON itself.
-    serde_json::from_str::<serde::de::IgnoredAny>(scalar).is_ok().then_some(scalar)
+/// What is told by a whole message.
+pub(crate) fn remains(line: &[u8]) -> Remains {
+    let mut outline = Outline::default();
+    outline.feed(line);
+    outline.ended()
 }
 
 #[cfg(test)]
@@ -76,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_keys_of_the_message_itself_are_found_whatever_is_broken() {
-        let answer = Remains { id: Some("7"), asks: false, tells: true };
+        let answer = Remains { id: Some("7".to_owned()), asks: false, tells: true };
         for line in [
             r#"{"jsonrpc":"2.0","id":7,"result":{"output":NaN}}"#,
             r#"{"result":{"output":[-Infinity,{"id":8,"method":1}]}, "id" : 7}"#,
@@ -86,7 +120,7 @@ mod tests {
             assert_eq!(remains(line.as_bytes()), answer, "{line}");
         }
         let asked = remains(br#"{"id":"a-1","method":"blobs/put","params":{"data":NaN}}"#);
-        assert_eq!(asked, Remains { id: Some(r#""a-1""#), asks: true, tells: false });
+        assert_eq!(asked, Remains { id: Some(r#""a-1""#.to_owned()), asks: true, tells: false });
     }
 
     #[test]
@@ -102,5 +136,14 @@ mod tests {
         ] {
             assert_eq!(remains(line.as_bytes()).id, None, "{line}");
         }
+    }
+
+    #[test]
+    fn the_beginning_of_a_message_tells_what_stands_in_it() {
+        let mut outline = Outline::default();
+        for piece in [r#"{"i"#, r#"d":1"#, r#"7,"resu"#, r#"lt":{"output":"aaaa"#] {
+            outline.feed(piece.as_bytes());
+        }
+        assert_eq!(outline.begun(), Remains { id: Some("17".to_owned()), asks: false, tells: true });
     }
 }

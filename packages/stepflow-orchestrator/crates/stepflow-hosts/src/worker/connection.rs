@@ -264,6 +264,7 @@ fn handshake(body: Body) -> Result<Handshake, Refusal> {
     Err(Refusal::Protocol(match body {
         Body::Handshake(handshake) => return Ok(handshake),
         Body::Output(_) | Body::Refused(_) => "it answered the handshake with an `output`".to_owned(),
+        Body::TooLong(problem) => format!("its answer to the handshake is too long: {problem}"),
         Body::Error(error) => format!("it refused the handshake: {} ({})", error.message, error.code),
         Body::Malformed(problem) => format!("it answered the handshake, but {problem}"),
     }))

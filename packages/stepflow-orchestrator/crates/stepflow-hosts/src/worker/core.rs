@@ -6,8 +6,9 @@ use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::Served;
 use stepflow_protocol::{RpcError, codes};
 
+use super::broken::Remains;
 use super::connection::{self, Answer, Asked, Open, Refusal};
-use super::message::{Handshake, Message};
+use super::message::{Handshake, Message, TooLong};
 use super::options::WorkerOptions;
 use super::pool::{Instance, InstanceId, Shared, Signals};
 use super::requests::{Executes, OpenExecute, Requests};
@@ -78,37 +79,58 @@ impl Core {
     }
 
     /// Takes a message of a worker. `within` is the request whose own stream it came on, where there are such streams.
-    /// `true`: the worker is to be spoken to elsewhere, and says no more here.
-    pub(crate) fn receive(self: &Arc<Self>, id: InstanceId, within: Option<i64>, message: &[u8]) -> bool {
-        let plugin = &self.options.name;
+    pub(crate) fn receive(self: &Arc<Self>, id: InstanceId, within: Option<i64>, message: &[u8]) {
         match Message::read(message) {
-            Ok(Message::Answer { id: request, body }) => self.shared.with(|pool| pool.settle(id, request, body)),
-            Ok(Message::Request { id: request, method, params }) => {
+            Ok(message) => self.take(id, within, message),
+            Err(problem) => {
+                let shown = String::from_utf8_lossy(&message[..message.len().min(SHOWN_BYTES)]);
+                self.skip(&problem, &shown);
+            }
+        }
+    }
+
+    /// Takes what is left of a message that was too long to be kept.
+    pub(crate) fn receive_too_long(
+        self: &Arc<Self>,
+        id: InstanceId,
+        within: Option<i64>,
+        remains: Remains,
+        problem: &TooLong,
+    ) {
+        match Message::too_long(remains, problem) {
+            Ok(message) => self.take(id, within, message),
+            Err(problem) => self.skip(&problem, ""),
+        }
+    }
+
+    fn skip(&self, problem: &str, message: &str) {
+        let plugin = &self.options.name;
+        tracing::warn!(plugin, %problem, message, "skipped what a worker says that is no message");
+    }
+
+    fn take(self: &Arc<Self>, id: InstanceId, within: Option<i64>, message: Message<'_>) {
+        let plugin = &self.options.name;
+        match message {
+            Message::Answer { id: request, body } => self.shared.with(|pool| pool.settle(id, request, body)),
+            Message::Request { id: request, method, params } => {
                 let conversation = Conversation { core: Arc::clone(self), id, execute: within };
                 let (request, method, params) =
                     (request.get().to_owned(), method.into_owned(), params.map(|raw| raw.get().to_owned()));
                 tokio::spawn(async move {
-                    let requests = Requests { served: &conversation.core.served, executes: &conversation };
+                    let (served, max_message) = (&conversation.core.served, conversation.core.options.max_message);
+                    let requests = Requests { served, executes: &conversation, max_message };
                     let line = requests.answer(&request, &method, params.as_deref()).await;
                     conversation.core.reply(id, within, line).await;
                 });
             }
-            Ok(Message::Malformed { id: request, problem }) => {
+            Message::Malformed { id: request, problem } => {
                 let core = Arc::clone(self);
                 let error = RpcError { code: codes::INVALID_REQUEST, message: problem, data: None };
-                let line = connection::refusal(request, &error);
+                let line = connection::refusal(&request, &error);
                 tokio::spawn(async move { core.reply(id, within, line).await });
             }
-            Ok(Message::Notification { method }) => tracing::debug!(plugin, %method, "a notification without meaning"),
-            Ok(Message::HttpPort(port)) => {
-                return self.shared.with(|pool| pool.fail_handshake(id, Refusal::Port(port)));
-            }
-            Err(problem) => {
-                let shown = String::from_utf8_lossy(&message[..message.len().min(SHOWN_BYTES)]);
-                tracing::warn!(plugin, %problem, message = %shown, "skipped what a worker says that is no message");
-            }
+            Message::Notification { method } => tracing::debug!(plugin, %method, "a notification without meaning"),
         }
-        false
     }
 
     /// Sends an answer to the worker that asked, once there is room for it.

@@ -70,6 +70,7 @@ pub(crate) fn verdict(task: &TaskEnvelope, body: Body, legacy: bool) -> Verdict 
         Body::Output(output) => return Verdict::Ended(Answer::Success(output)),
         Body::Error(error) => error,
         Body::Refused(problem) => return failed(no_value(task, &problem)),
+        Body::TooLong(problem) => return Verdict::Ended(Answer::Failed(too_long(task, &problem))),
         Body::Handshake(_) => return failed(worker_error(task, "its result has no `output`")),
         Body::Malformed(problem) => return failed(worker_error(task, &problem)),
     };
@@ -96,6 +97,12 @@ fn failed(error: FlowError) -> Verdict {
 fn no_value(task: &TaskEnvelope, problem: &str) -> FlowError {
     let message = format!("the output of `{}` is refused: {problem}", task.route.component);
     FlowError::new(ErrorKind::ComponentFailed, message)
+}
+
+/// Another attempt would have as much to say.
+fn too_long(task: &TaskEnvelope, problem: &str) -> Failure {
+    let message = format!("a message to or from `{}` is too long: {problem}", task.route.component);
+    Failure { retryable: Some(false), ..FlowError::new(ErrorKind::ComponentFailed, message).into() }
 }
 
 fn worker_error(task: &TaskEnvelope, problem: &str) -> FlowError {

@@ -12,11 +12,15 @@ use tokio::task::JoinHandle;
 
 use super::core::Core;
 use super::http;
+use super::message::TooLong;
 use super::options::{Transport, WorkerOptions};
 use super::pool::{Instance, Pool, Shared};
 use super::start_error::StartError;
 use super::status::{Health, InstanceStatus};
 use super::supervisor::{self, Starts};
+
+/// The most that an execute has besides its input and its component's path.
+const ENVELOPE: usize = 4096;
 
 /// A plugin whose components workers serve. This host starts the processes, or finds the addresses; it feeds the
 /// workers, and replaces those that are lost.
@@ -124,7 +128,13 @@ impl WorkerHost {
 
 impl ComponentHost for WorkerHost {
     fn resolve(&self, path: &str, input: &Value) -> Result<Target, FlowError> {
-        let plugin = &self.core.options.name;
+        let (plugin, limit) = (&self.core.options.name, self.core.options.max_message);
+        TooLong::check(input.size() + path.len() + ENVELOPE, limit).map_err(|problem| {
+            FlowError::new(
+                ErrorKind::InvalidInput,
+                format!("the message with the input of `{path}` is too long: {problem}"),
+            )
+        })?;
         let (components, refusal, health) =
             self.core.shared.look(|pool| (pool.components.clone(), pool.refusal().cloned(), pool.health()));
         match (components, refusal, health) {

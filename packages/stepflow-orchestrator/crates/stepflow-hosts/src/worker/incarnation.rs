@@ -12,12 +12,13 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::connection::Refusal;
 use super::core::Core;
 use super::http::{self, Conversation};
+use super::message::announced_port;
 use super::options::Transport;
 use super::pool::{InstanceId, Loss, Pool, Rupture, Signals, shut_down};
 use super::process::{self, Output, Process, Stdin};
 use super::start_error::StartError;
 use super::status::InstanceState;
-use super::stdio::{self, LastWords, Outbox};
+use super::stdio::{self, LastWords, Outbox, Written};
 use super::supervisor::stopped;
 use super::wire::Wire;
 
@@ -106,7 +107,8 @@ impl Incarnation {
     async fn shake_hands(&self, core: &Arc<Core>, slot: usize) -> Result<(), Refusal> {
         let port = match core.options.transport {
             Transport::Http => core.port(self.id).await?,
-            Transport::Stdio => match core.greet(self.id, slot).await {
+            Transport::Stdio => return core.greet(self.id, slot).await,
+            Transport::Announced => match core.greet(self.id, slot).await {
                 Err(Refusal::Port(port)) => port,
                 greeted => return greeted,
             },
@@ -281,16 +283,29 @@ fn replaced() -> Lost {
 
 /// Reads the worker's messages until its stdout ends. One that serves HTTP may write there what it wants.
 async fn read(core: Arc<Core>, id: InstanceId, stdout: Output) {
-    let mut serves_http = false;
-    let ended = stdio::read_lines(stdout, |line| {
-        if serves_http {
+    let (transport, mut is_first, mut has_moved) = (core.options.transport, true, false);
+    let mut moves = |line: &[u8]| {
+        let may_announce = match transport {
+            Transport::Stdio => false,
+            Transport::Announced => is_first,
+            Transport::Http => !has_moved,
+        };
+        is_first = false;
+        let port = may_announce.then(|| announced_port(line)).flatten();
+        let told = |port| core.shared.with(|pool| pool.fail_handshake(id, Refusal::Port(port)));
+        has_moved |= port.is_some_and(told);
+        has_moved
+    };
+    let ended = stdio::read_lines(stdout, core.options.max_message, |line| match line {
+        Written::Line(line) if line.trim_ascii().is_empty() => {}
+        Written::Line(line) if moves(line) || transport == Transport::Http => {
             tracing::info!(target: "worker", plugin = core.options.name, "{}", core.options.shown(&String::from_utf8_lossy(line)));
-        } else {
-            serves_http = core.receive(id, None, line);
         }
+        Written::Line(line) => core.receive(id, None, line),
+        Written::TooLong(problem, remains) => core.receive_too_long(id, None, remains, &problem),
     })
     .await;
-    if serves_http {
+    if has_moved {
         return;
     }
     let rupture = match ended {
@@ -316,7 +331,7 @@ async fn write(core: Arc<Core>, stdin: Arc<Stdin>, signals: Signals) {
 /// Logs and keeps what the worker writes to stderr.
 async fn listen(core: Arc<Core>, words: LastWords, stderr: Output) {
     let plugin = &core.options.name;
-    let ended = stdio::read_lines(stderr, |line| {
+    let ended = stdio::read_text(stderr, |line| {
         let line = core.options.shown(&String::from_utf8_lossy(line));
         words.push(line.as_bytes());
         tracing::info!(target: "worker", plugin, "{line}");

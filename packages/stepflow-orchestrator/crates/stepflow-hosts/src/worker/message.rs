@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use stepflow_protocol::{ComponentInfo, RpcError, Value, ValueError, WorkerCapabilities};
@@ -15,13 +17,11 @@ pub(crate) enum Message<'a> {
     /// The worker asks; the id is to be echoed as it came.
     Request { id: &'a RawValue, method: Cow<'a, str>, params: Option<&'a RawValue> },
     /// The worker asks in a way that is not the protocol's.
-    Malformed { id: &'a str, problem: String },
+    Malformed { id: String, problem: String },
     /// The worker tells.
     Notification { method: Cow<'a, str> },
     /// The worker answers the request of this number.
     Answer { id: i64, body: Body },
-    /// A worker of the published 0.9 line: it serves HTTP on this port.
-    HttpPort(u16),
 }
 
 /// The content of an answer.
@@ -35,8 +35,36 @@ pub(crate) enum Body {
     Handshake(Handshake),
     /// The request was refused, or the component failed.
     Error(RpcError),
+    /// A message that is too long; the text says by how much.
+    TooLong(String),
     /// Something that is not the protocol; the text says what.
     Malformed(String),
+}
+
+/// How much longer a message is than it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooLong {
+    /// What was seen of it.
+    pub(crate) size: usize,
+    /// Whether that was all.
+    pub(crate) is_whole: bool,
+    pub(crate) limit: usize,
+}
+
+impl TooLong {
+    /// If a message of this size is too long.
+    pub(crate) fn check(size: usize, limit: usize) -> Result<(), Self> {
+        if size > limit { Err(Self { size, is_whole: true, limit }) } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { size, is_whole, limit } = self;
+        let more = if *is_whole { "" } else { "more than " };
+        write!(f, "it has {more}{size} bytes, and a message may have {limit} (`maxMessageSize`): ")?;
+        f.write_str("pass large values in parts, or as files")
+    }
 }
 
 /// The results that the server asks for once.
@@ -90,10 +118,23 @@ struct Stray<'a> {
     id: Option<&'a RawValue>,
     #[serde(borrow, default)]
     method: Option<&'a RawValue>,
+}
+
+/// What a process writes that serves HTTP.
+#[derive(Deserialize)]
+struct Announcement {
+    port: u16,
     #[serde(default)]
-    jsonrpc: Option<serde::de::IgnoredAny>,
-    #[serde(default)]
-    port: Option<u16>,
+    jsonrpc: Option<IgnoredAny>,
+}
+
+/// The port on which the worker that wrote this line serves HTTP.
+pub(crate) fn announced_port(line: &[u8]) -> Option<u16> {
+    match serde_json::from_slice(line) {
+        // serde would read an array as the members in their order.
+        Ok(Announcement { port, jsonrpc: None }) if line.trim_ascii_start().starts_with(b"{") => Some(port),
+        _ => None,
+    }
 }
 
 /// Tells `"output": null` (an output) from no `output`.
@@ -131,22 +172,34 @@ impl<'a> Message<'a> {
                 Ok(Self::Answer { id: number(id)?, body: Body::Malformed(problem.to_owned()) })
             }
             Ok(Stray { id: Some(id), method: Some(_), .. }) => {
-                Ok(Self::Malformed { id: id.get(), problem: problem.to_owned() })
+                Ok(Self::Malformed { id: id.get().to_owned(), problem: problem.to_owned() })
             }
-            Ok(Stray { id: None, method: None, jsonrpc: None, port: Some(port) }) => Ok(Self::HttpPort(port)),
             Ok(_) => Err(problem.to_owned()),
             Err(_) => Self::broken(line, problem),
         }
     }
 
     /// So does an answer that is not JSON, and who asks so is told.
-    fn broken(line: &'a [u8], problem: &str) -> Result<Self, String> {
-        let problem = format!("not JSON: {problem}");
-        match broken::remains(line) {
+    fn broken(line: &[u8], problem: &str) -> Result<Self, String> {
+        let refused = |problem, tells| if tells { Body::Refused(problem) } else { Body::Malformed(problem) };
+        Self::of_remains(broken::remains(line), format!("not JSON: {problem}"), refused)
+    }
+
+    /// What is left of a message that is too long to be read.
+    pub(crate) fn too_long(remains: Remains, problem: &TooLong) -> Result<Self, String> {
+        Self::of_remains(remains, problem.to_string(), |problem, _| Body::TooLong(problem))
+    }
+
+    fn of_remains(
+        remains: Remains,
+        problem: String,
+        refused: impl FnOnce(String, bool) -> Body,
+    ) -> Result<Self, String> {
+        match remains {
             Remains { id: Some(id), asks: true, .. } => Ok(Self::Malformed { id, problem }),
             Remains { id: Some(id), asks: false, tells } => {
                 let id = id.parse().map_err(|_| format!("it answers `{id}`, which was never asked"))?;
-                Ok(Self::Answer { id, body: if tells { Body::Refused(problem) } else { Body::Malformed(problem) } })
+                Ok(Self::Answer { id, body: refused(problem, tells) })
             }
             Remains { id: None, .. } => Err(problem),
         }
@@ -255,16 +308,17 @@ mod tests {
 
     #[test]
     fn what_is_not_a_message_is_refused() {
-        for line in
-            ["hello", "3", r#"{"a":1}"#, r#"{"id":"x","result":{}}"#, "[1]", "", r#"{"jsonrpc":"2.0","port":1}"#]
-        {
+        for line in ["hello", "3", r#"{"a":1}"#, r#"{"port":1}"#, r#"{"id":"x","result":{}}"#, "[1]", ""] {
             assert!(Message::read(line.as_bytes()).is_err(), "{line}");
         }
     }
 
     #[test]
     fn a_port_announces_an_http_worker() {
-        assert!(matches!(Message::read(br#"{"port": 44661}"#), Ok(Message::HttpPort(44661))));
+        assert_eq!(announced_port(br#"{"port": 44661}"#), Some(44661));
+        for line in ["[44661]", r#"{"port": "44661"}"#, r#"{"port": 70000}"#, r#"{"jsonrpc": "2.0", "port": 1}"#] {
+            assert_eq!(announced_port(line.as_bytes()), None, "{line}");
+        }
     }
 
     #[test]

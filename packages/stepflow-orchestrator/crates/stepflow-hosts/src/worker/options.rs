@@ -37,6 +37,8 @@ pub struct WorkerOptions {
     pub instances: usize,
     /// Caps what each process announces; stands for it when it announces nothing.
     pub max_concurrency: Option<usize>,
+    /// The longest message that is sent or taken, in bytes.
+    pub max_message: usize,
     /// How long a cancelled attempt may take to end before its process is replaced.
     pub cancel_grace: Duration,
     /// Whether outputs have to fit the schemas that its components declare for them.
@@ -77,6 +79,7 @@ impl WorkerOptions {
             start_timeout: Duration::from_secs(300),
             instances: 1,
             max_concurrency: None,
+            max_message: 256 << 20,
             cancel_grace: Duration::from_secs(4),
             validate_outputs: false,
             shutdown_grace: Duration::from_secs(2),
@@ -101,6 +104,8 @@ impl WorkerOptions {
 pub enum Transport {
     /// On its pipes, unless the first line of its stdout names a port: then it serves HTTP there.
     #[default]
+    Announced,
+    /// On its pipes, whatever it writes.
     Stdio,
     /// Over HTTP, on the port that a line of its stdout names.
     Http,

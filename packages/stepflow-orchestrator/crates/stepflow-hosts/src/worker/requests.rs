@@ -16,6 +16,7 @@ use stepflow_engine::ports::{RunsError, Served, StoreError};
 use stepflow_protocol::{Method, RpcError, RunId, Value, codes};
 
 use super::connection::{answer, refusal};
+use super::message::TooLong;
 
 /// The open executes of the connection by which a request came.
 pub(crate) trait Executes: Send + Sync {
@@ -41,6 +42,8 @@ pub(crate) struct OpenExecute {
 pub(crate) struct Requests<'a> {
     pub(crate) served: &'a Served,
     pub(crate) executes: &'a dyn Executes,
+    /// The longest answer, in bytes.
+    pub(crate) max_message: usize,
 }
 
 impl Requests<'_> {
@@ -52,9 +55,16 @@ impl Requests<'_> {
             (Some(method), Ok(params)) => self.serve(method, &params).await,
             (None, Ok(_)) => Err(unserved(method)),
         };
-        match served {
+        let line = match served {
             Ok(result) => answer(id, &result),
             Err(error) => refusal(id, &error),
+        };
+        match TooLong::check(line.len(), self.max_message) {
+            Ok(()) => line,
+            Err(problem) => {
+                let message = format!("the answer to `{method}` is too long: {problem}");
+                refusal(id, &refused(codes::SERVER_ERROR, message))
+            }
         }
     }
 

@@ -7,10 +7,15 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+use super::broken::{Outline, Remains, remains};
+use super::message::TooLong;
 use super::process::Stdin;
 
-/// The longest line that is read.
-const MAX_LINE: usize = 256 * 1024 * 1024;
+/// So many times as long as it may be, a line is read to its end only to tell how long it is.
+const PATIENCE: usize = 4;
+
+/// The longest line of text that is kept together.
+const MAX_TEXT: usize = 64 * 1024;
 
 /// How much is read at once.
 const CHUNK: usize = 64 * 1024;
@@ -91,14 +96,36 @@ impl<T> Outbox<T> {
     }
 }
 
-/// Hands every line to `each`, without its line end, until the pipe ends.
+/// A line that a worker wrote, without its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Written<'a> {
+    Line(&'a [u8]),
+    /// One that was not kept, and what can be told of it.
+    TooLong(TooLong, Remains),
+}
+
+/// A line that is too long to be kept.
+#[derive(Debug)]
+struct Skipped {
+    /// `None` once it was handed on.
+    outline: Option<Outline>,
+    size: usize,
+    limit: usize,
+}
+
+/// Hands every line to `each` until the pipe ends. One of more than `limit` bytes is not kept in memory.
 ///
 /// # Errors
-/// When the pipe cannot be read, or a line is longer than 256 MiB.
-pub(crate) async fn read_lines(mut pipe: impl AsyncRead + Unpin, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+/// When the pipe cannot be read, or a line does not come to an end and it cannot be told whose it is.
+pub(crate) async fn read_lines(
+    mut pipe: impl AsyncRead + Unpin,
+    limit: usize,
+    mut each: impl FnMut(Written<'_>),
+) -> io::Result<()> {
     let mut buffer: Vec<u8> = Vec::with_capacity(CHUNK);
     // Up to here the buffer holds no line end.
     let mut searched = 0;
+    let mut skipped: Option<Skipped> = None;
     loop {
         buffer.reserve(CHUNK);
         if pipe.read_buf(&mut buffer).await? == 0 {
@@ -107,19 +134,93 @@ pub(crate) async fn read_lines(mut pipe: impl AsyncRead + Unpin, mut each: impl 
         let mut start = 0;
         while let Some(length) = memchr::memchr(b'\n', &buffer[searched..]) {
             let end = searched + length;
-            each(buffer[start..end].strip_suffix(b"\r").unwrap_or(&buffer[start..end]));
+            match skipped.take() {
+                Some(skipped) => skipped.end(&buffer[start..end], &mut each),
+                None => each(written(&buffer[start..end], limit)),
+            }
             start = end + 1;
             searched = start;
         }
         buffer.drain(..start);
-        searched = buffer.len();
-        if buffer.len() > MAX_LINE {
-            return Err(io::Error::other(format!("it wrote a line of more than {} MiB", MAX_LINE >> 20)));
+        if skipped.is_some() || buffer.len() > limit {
+            let begin = || Skipped { outline: Some(Outline::default()), size: 0, limit };
+            skipped.get_or_insert_with(begin).feed(&buffer, &mut each)?;
+            buffer.clear();
         }
+        searched = buffer.len();
         if buffer.is_empty() && buffer.capacity() > 16 * CHUNK {
             // A large value has passed; its room is not kept.
             buffer = Vec::with_capacity(CHUNK);
         }
+    }
+    if skipped.is_none() && !buffer.is_empty() {
+        each(Written::Line(&buffer));
+    }
+    Ok(())
+}
+
+fn written(line: &[u8], limit: usize) -> Written<'_> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    match TooLong::check(line.len(), limit) {
+        Ok(()) => Written::Line(line),
+        Err(too_long) => Written::TooLong(too_long, remains(line)),
+    }
+}
+
+impl Skipped {
+    fn feed(&mut self, bytes: &[u8], each: &mut impl FnMut(Written<'_>)) -> io::Result<()> {
+        self.size += bytes.len();
+        let Some(outline) = &mut self.outline else { return Ok(()) };
+        outline.feed(bytes);
+        if self.size > PATIENCE.saturating_mul(self.limit) {
+            let remains = self.outline.take().map(Outline::begun).unwrap_or_default();
+            if remains.id.is_none() {
+                return Err(io::Error::other(format!("it wrote a line of more than {} bytes", self.size)));
+            }
+            each(Written::TooLong(self.problem(false), remains));
+        }
+        Ok(())
+    }
+
+    fn end(mut self, last: &[u8], each: &mut impl FnMut(Written<'_>)) {
+        self.size += last.len();
+        let problem = self.problem(true);
+        if let Some(mut outline) = self.outline {
+            outline.feed(last);
+            each(Written::TooLong(problem, outline.ended()));
+        }
+    }
+
+    fn problem(&self, is_whole: bool) -> TooLong {
+        TooLong { size: self.size, is_whole, limit: self.limit }
+    }
+}
+
+/// Hands the lines of a text to `each` until the pipe ends, in pieces of 64 KiB at most. A CR ends a line as well: what
+/// shows progress writes nothing else for hours.
+///
+/// # Errors
+/// When the pipe cannot be read.
+pub(crate) async fn read_text(mut pipe: impl AsyncRead + Unpin, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut buffer: Vec<u8> = Vec::with_capacity(MAX_TEXT);
+    let mut after_cr = false;
+    while pipe.read_buf(&mut buffer).await? > 0 {
+        let mut start = 0;
+        while let Some(length) = memchr::memchr2(b'\r', b'\n', &buffer[start..]) {
+            let line = &buffer[start..start + length];
+            let is_cr = buffer[start + length] == b'\r';
+            if !line.is_empty() || !(is_cr || after_cr) {
+                each(line);
+            }
+            after_cr = is_cr;
+            start += length + 1;
+        }
+        buffer.drain(..start);
+        if buffer.len() >= MAX_TEXT {
+            each(&buffer);
+            buffer.clear();
+        }
+        buffer.reserve(MAX_TEXT - buffer.len());
     }
     if !buffer.is_empty() {
         each(&buffer);
@@ -182,7 +283,10 @@ mod tests {
 
     fn lines(pieces: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
-        let read = read_lines(Pieces(pieces.into()), |line| lines.push(line.to_vec()));
+        let read = read_lines(Pieces(pieces.into()), 1 << 20, |line| match line {
+            Written::Line(line) => lines.push(line.to_vec()),
+            Written::TooLong(..) => panic!("{line:?}"),
+        });
         read.now_or_never().unwrap().unwrap();
         lines
     }
@@ -215,5 +319,59 @@ mod tests {
             }
             prop_assert_eq!(lines(pieces), expected);
         }
+    }
+
+    /// The lines of at most 16 bytes, and how long the others are, with their ids.
+    fn bounded(pieces: &[&[u8]]) -> io::Result<Vec<String>> {
+        let mut told = Vec::new();
+        let pieces = Pieces(pieces.iter().map(|piece| piece.to_vec()).collect());
+        let read = read_lines(pieces, 16, |line| {
+            told.push(match line {
+                Written::Line(line) => String::from_utf8(line.to_vec()).unwrap(),
+                Written::TooLong(TooLong { size, is_whole, .. }, remains) => {
+                    format!("{size} {is_whole} {}", remains.id.unwrap_or_default())
+                }
+            });
+        });
+        read.now_or_never().unwrap()?;
+        Ok(told)
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_told_by_its_size_and_its_id_and_the_next_one_is_read() {
+        let whole = b"{\"id\":7,\"result\":\"aaa\"}\n{\"id\":8}\n";
+        let expected = ["23 true 7", "{\"id\":8}"];
+        assert_eq!(bounded(&[whole]).unwrap(), expected);
+        assert_eq!(bounded(&whole.chunks(1).collect::<Vec<_>>()).unwrap(), expected);
+        assert_eq!(bounded(&whole.chunks(20).collect::<Vec<_>>()).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_line_without_end_is_told_once_where_it_has_an_id_and_costs_its_worker_where_it_has_none() {
+        let endless = [b"{\"id\":7,\"a\":\"".as_slice(), &[b'a'; 30], &[b'a'; 30], &[b'a'; 30], b"\"}\n{}\n"];
+        assert_eq!(bounded(&endless).unwrap(), ["73 false 7", "{}"]);
+        assert!(bounded(&endless[1..4]).unwrap_err().to_string().contains("a line of more than 90 bytes"));
+    }
+
+    fn text(pieces: &[&[u8]]) -> Vec<String> {
+        let mut lines = Vec::new();
+        let pieces = Pieces(pieces.iter().map(|piece| piece.to_vec()).collect());
+        let read = read_text(pieces, |line| lines.push(String::from_utf8(line.to_vec()).unwrap()));
+        read.now_or_never().unwrap().unwrap();
+        lines
+    }
+
+    #[test]
+    fn a_carriage_return_ends_a_line_of_text() {
+        let whole = b"a\n\r 10%\r 20%\r\nb\r\n\nc";
+        let expected = ["a", " 10%", " 20%", "b", "", "c"];
+        assert_eq!(text(&[whole]), expected);
+        assert_eq!(text(&whole.chunks(1).collect::<Vec<_>>()), expected);
+    }
+
+    #[test]
+    fn a_line_of_text_that_does_not_end_comes_in_pieces() {
+        let endless = vec![b'x'; 3 * MAX_TEXT];
+        assert_eq!(text(&[&endless]).iter().map(String::len).collect::<Vec<_>>(), [MAX_TEXT; 3]);
     }
 }

@@ -1,6 +1,6 @@
 """Answers at once: `/echo` its input, `/seen/...` the whole message, `/blob` what it kept and got back, `/error` the
 error that its input describes. `/numbered` says that it gives an object with a number `n`. `--legacy` announces no
-capabilities."""
+capabilities, `--banner` writes a line that could name a port before anything else, `--late-banner` after another one."""
 
 import sys
 
@@ -16,6 +16,11 @@ BROKEN = {"component": "/unchecked", "input_schema": {"$ref": "https://example.c
 PLAIN = [
     {"component": name} for name in ("/echo", "/blob", "/error", "/seen/{*rest}", "/bad_request")
 ]
+
+if "--late-banner" in sys.argv:
+    print("starting")
+if "--banner" in sys.argv or "--late-banner" in sys.argv:
+    print('{"port": 1}', flush=True)
 
 wire.greet(
     [*PLAIN, TYPED, NUMBERED, BROKEN], None if "--legacy" in sys.argv else {"max_concurrency": 8}

@@ -10,6 +10,9 @@ import threading
 
 ANY = {"component": "/echo"}
 
+MAX_BODY = None
+"""The longest body that is taken, in bytes; one that is longer is refused, and read without being kept."""
+
 closed = threading.Semaphore(0)
 """Counts the connections that the server has closed."""
 
@@ -94,6 +97,11 @@ def requests(socket):
         head, _, buffer = buffer.partition(b"\r\n\r\n")
         lengths = [h for h in head.lower().split(b"\r\n") if h.startswith(b"content-length:")]
         length = int(lengths[0].partition(b":")[2]) if lengths else 0
+        if MAX_BODY is not None and length > MAX_BODY:
+            Request(head, b"", socket).respond(413, '{"error":"too much"}')
+            while socket.recv(65536):
+                pass
+            return closed.release()
         while len(buffer) < length:
             buffer += socket.recv(65536)
         body, buffer = buffer[:length], buffer[length:]

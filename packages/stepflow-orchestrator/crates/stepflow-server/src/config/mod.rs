@@ -120,6 +120,8 @@ pub struct Worker {
     pub max_concurrency: Option<usize>,
     /// How long a cancelled task may take to end; 4 s when absent.
     pub cancel_grace: Option<Duration>,
+    /// The longest message to it or from it, in bytes; 256 MiB when absent.
+    pub max_message: Option<usize>,
     /// Whether its outputs are checked; as [`Config::validate_outputs`] says when absent.
     pub validate_outputs: Option<bool>,
     /// What variables of the environment have put into all this, each with its name.

@@ -2,6 +2,7 @@
 //! to be wrong is what a shape cannot say, such as a route to a plugin that is not there.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,7 +16,10 @@ use super::origins::Origins;
 use super::origins::listed;
 use super::passwords::hidden;
 use super::routing::routing;
-use super::{Builtin, Mock, Plugin, Server, Worker};
+use super::{Builtin, Mock, Plugin, Server, Worker, size};
+
+/// The sizes that the longest message may have, in bytes.
+const MESSAGE_SIZES: RangeInclusive<usize> = 64 << 10..=256 << 20;
 
 /// What the file says, and what is wrong with it.
 #[derive(Debug, Default)]
@@ -91,6 +95,7 @@ impl Read {
                 let worker = worker(node);
                 self.check_address(name, node, &worker);
                 self.check_token(name, node, &worker);
+                self.check_message_size(name, node, &worker);
                 Some(Plugin::Stepflow(Box::new(worker)))
             }
             "mock" => {
@@ -128,7 +133,7 @@ impl Read {
         let Some(url) = node.get("url").filter(|url| !url.is_null()) else { return };
         let problem = if !worker.command.is_empty() {
             Some("a plugin has a `command` or a `url`, not both".to_owned())
-        } else if node.get("transport").is_some() && worker.transport == Transport::Stdio {
+        } else if worker.transport == Transport::Stdio {
             Some("a worker at a `url` is spoken with over `http`".to_owned())
         } else if worker.urls.is_empty() {
             Some("`url` is an empty list".to_owned())
@@ -152,6 +157,16 @@ impl Read {
             let message = format!("the token of the plugin `{name}` is sent to another machine unencrypted");
             let risk = Diagnostic::new(Code::UnencryptedToken, &path, message).at(Some(token.span));
             self.risks.push(risk.help("others on the way can read and use it: give the worker an `https://` address"));
+        }
+    }
+
+    /// What is smaller than a handshake reaches no worker, and ours take no more than 256 MiB.
+    fn check_message_size(&mut self, name: &str, node: &Node, worker: &Worker) {
+        let (Some(written), Some(size)) = (node.get("maxMessageSize"), worker.max_message) else { return };
+        if !MESSAGE_SIZES.contains(&size) {
+            let path = Path::root().field("plugins").field(name).field("maxMessageSize");
+            let message = "a message has at most something between 64KiB and 256MiB".to_owned();
+            self.mistakes.push(Diagnostic::new(Code::InvalidType, &path, message).at(Some(written.span)));
         }
     }
 
@@ -249,8 +264,9 @@ fn worker(node: &Node) -> Worker {
             .or_else(|| text(node, "url").map(|url| vec![url]))
             .unwrap_or_default(),
         transport: match text(node, "transport").as_deref() {
+            Some("stdio") => Transport::Stdio,
             Some("http") => Transport::Http,
-            _ => Transport::Stdio,
+            _ => Transport::Announced,
         },
         // As in `${TOKEN:-}`: a worker wants none, or one that is not empty.
         token: text(node, "token").filter(|token| !token.is_empty()),
@@ -259,6 +275,7 @@ fn worker(node: &Node) -> Worker {
         instances: whole(node, "instances"),
         max_concurrency: whole(node, "maxConcurrency"),
         cancel_grace: time(node, "cancelGrace"),
+        max_message: bytes(node, "maxMessageSize"),
         validate_outputs: flag(node, "validateOutputs"),
         filled_in: Vec::new(),
     }
@@ -331,6 +348,10 @@ fn flag(node: &Node, key: &str) -> Option<bool> {
         Content::Bool(flag) => Some(flag),
         _ => None,
     }
+}
+
+fn bytes(node: &Node, key: &str) -> Option<usize> {
+    usize::try_from(size::parse(&text(node, key)?)?).ok()
 }
 
 fn time(node: &Node, key: &str) -> Option<Duration> {

@@ -16,7 +16,8 @@ fn plugins_and_routes_are_read() {
     let config = parse(
         "plugins:\n  builtin: {type: builtin, allowPaths: [shared], openai: {baseUrls: ['http://models:8000/v1']}}\n\
          \x20 python: {type: stepflow, command: w, args: [a.py, 3], env: {N: 1, F: true}, inheritEnv: [HOME],\n\
-         \x20   startTimeout: 90s, maxConcurrency: 4, instances: 2, cancelGrace: 5s, transport: stdio}\n\
+         \x20   startTimeout: 90s, maxConcurrency: 4, instances: 2, cancelGrace: 5s, transport: stdio,\n\
+         \x20   maxMessageSize: 1MiB}\n\
          \x20 mock: {type: mock, components: {/a: {input_schema: {}, output_schema: {}, behaviors: {}}}}\n\
          routes:\n  '/python/{*component}': [{plugin: python}]\n  '/{*component}': [{plugin: builtin, component: '/{component}'}]\n",
     )
@@ -31,6 +32,7 @@ fn plugins_and_routes_are_read() {
         instances: Some(2),
         max_concurrency: Some(4),
         urls: Vec::new(),
+        max_message: Some(1 << 20),
         transport: Transport::Stdio,
         token: None,
         health_check: HealthCheck::default(),
@@ -63,6 +65,7 @@ fn workers_over_http_are_read() {
     let (timeout, retry_delay) = (Duration::from_millis(5), Duration::from_millis(1));
     assert_eq!(worker("own").health_check, HealthCheck { path: "/up".to_owned(), timeout, retry_delay });
     assert_eq!(worker("own").transport, Transport::Http);
+    assert_eq!(worker("many").transport, Transport::Announced);
 }
 
 #[test]
@@ -71,6 +74,8 @@ fn a_worker_that_cannot_be_found_is_refused() {
         ("url: 'http://x', command: w", "a plugin has a `command` or a `url`, not both"),
         ("url: 'http://x', transport: stdio", "a worker at a `url` is spoken with over `http`"),
         ("url: []", "`url` is an empty list"),
+        ("command: w, maxMessageSize: 1GiB", "a message has at most something between 64KiB and 256MiB"),
+        ("command: w, maxMessageSize: 1", "a message has at most something between 64KiB and 256MiB"),
         ("url: [http://x, 'x:1']", "`x:1` is no address: a URL begins with `http://` or `https://`"),
     ] {
         let said = refused(&format!("plugins: {{p: {{type: stepflow, {keys}}}}}"));

@@ -33,9 +33,9 @@ def application(
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if (refused := refusal(scope, own_name)) is not None:
-            await refused.send(send)
+            await refused.send(send, receive)
         elif expected is not None and scope["path"] != HEALTH and not _is_allowed(scope, expected):
-            await _UNAUTHORIZED.send(send)
+            await _UNAUTHORIZED.send(send, receive)
         elif scope["path"] == "/":
             await rpc(scope, receive, send)  # past FastAPI, which would cost as much as a step
         else:

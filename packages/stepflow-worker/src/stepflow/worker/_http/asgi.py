@@ -21,11 +21,17 @@ def header(scope: Scope, name: bytes) -> str:
 
 
 async def respond(
-    send: Send, status: int, body: bytes, content: Header = JSON, more: Iterable[Header] = ()
+    send: Send,
+    status: int,
+    body: bytes,
+    content: Header = JSON,
+    more: Iterable[Header] = (),
+    *,
+    is_whole: bool = True,
 ) -> None:
-    """Send a response whole."""
+    """Send a response whole; one that is not is to be ended with an empty body."""
     length = (b"content-length", str(len(body)).encode())
     await send(
         {"type": "http.response.start", "status": status, "headers": [content, length, *more]}
     )
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": not is_whole})

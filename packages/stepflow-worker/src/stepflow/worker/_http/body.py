@@ -40,4 +40,5 @@ def _too_long(limits: Limits) -> Refused:
         413,
         f"a message may have {limits.body_bytes} bytes; put large values in blobs",
         closing=True,
+        unread=limits.unread_seconds,
     )

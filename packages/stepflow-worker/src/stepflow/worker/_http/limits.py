@@ -15,6 +15,8 @@ class Limits(NamedTuple):
     """For a body to arrive, to which each received 64 KiB adds a second."""
     body_bytes: int = 256 << 20
     """The longest body."""
+    unread_seconds: float = 2.0
+    """How long the client of a body that is too long may be silent before its connection is closed."""
     unsent_bytes: int = 64 << 20
     """What may wait for a client that does not read; a component's requests fail beyond it."""
     stalled_seconds: float = 60.0

@@ -37,7 +37,7 @@ class Rpc:
         try:
             await self._serve(scope, receive, send)
         except Refused as refused:
-            await refused.send(send)
+            await refused.send(send, receive)
         except ClientGone:
             pass
 

@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::http::request;
 use hyper::http::uri::PathAndQuery;
@@ -16,9 +16,8 @@ use super::connections::{Connection, Connections, Fault};
 use super::refused::Refused;
 use super::sse::{Event, Parser};
 use crate::http::causes;
-
-/// The longest message that is read.
-const MAX_MESSAGE: usize = 256 * 1024 * 1024;
+use crate::worker::message::TooLong;
+use crate::worker::options::WorkerOptions;
 
 /// Which process behind an address holds a stream: echoed with the answers to its requests, so that a load balancer
 /// leads them there.
@@ -34,6 +33,8 @@ pub(crate) struct Client {
     pub(crate) address: Address,
     connections: Connections,
     token: Option<HeaderValue>,
+    /// The longest message that is read, in bytes.
+    max_message: usize,
 }
 
 /// What came of a message.
@@ -60,12 +61,13 @@ pub(crate) struct Events {
 impl Client {
     /// # Errors
     /// When the token is not one line of ASCII.
-    pub(crate) fn new(address: Address, token: Option<&str>) -> Result<Self, String> {
-        let bearer = |token| HeaderValue::try_from(format!("Bearer {token}"));
-        let mut token = token.map(bearer).transpose().map_err(|_| "its `token` is not one line of ASCII")?;
+    pub(crate) fn new(address: Address, options: &WorkerOptions) -> Result<Self, String> {
+        let bearer = |token: &String| HeaderValue::try_from(format!("Bearer {token}"));
+        let mut token =
+            options.token.as_ref().map(bearer).transpose().map_err(|_| "its `token` is not one line of ASCII")?;
         token.iter_mut().for_each(|token| token.set_sensitive(true));
         let connections = Connections::new(address.uri().clone());
-        Ok(Self { address, connections, token })
+        Ok(Self { address, connections, token, max_message: options.max_message })
     }
 
     /// Sends a message. `instance` is the process that is to have it.
@@ -82,7 +84,7 @@ impl Client {
         let (answer, connection) = self.send(request, message).await?;
         let (status, kind) = (answer.status(), content_type(answer.headers()));
         if status.is_success() && kind == Some("text/event-stream") {
-            return Ok(Reply::Events(Events::new(answer, connection)));
+            return Ok(Reply::Events(Events::new(answer, connection, self.max_message)));
         }
         let body = self.whole(answer, connection).await?;
         Ok(match () {
@@ -102,7 +104,7 @@ impl Client {
         let (answer, connection) = self.send(request, Bytes::new()).await?;
         let status = answer.status();
         if status.is_success() && content_type(answer.headers()) == Some("text/event-stream") {
-            return Ok(Reply::Events(Events::new(answer, connection)));
+            return Ok(Reply::Events(Events::new(answer, connection, self.max_message)));
         }
         Ok(Reply::Refused(Refused::new(status, self.whole(answer, connection).await?)))
     }
@@ -139,17 +141,22 @@ impl Client {
     }
 
     async fn whole(&self, answer: Response<Incoming>, connection: Connection) -> Result<Bytes, Fault> {
-        let body = Limited::new(answer.into_body(), MAX_MESSAGE).collect().await;
-        let body = body.map_err(|error| Fault::Broken(format!("its answer broke off: {}", causes(&*error))))?;
+        let (body, limit) = (answer.into_body(), self.max_message);
+        let size = body.size_hint().lower().try_into().unwrap_or(usize::MAX);
+        TooLong::check(size, limit).map_err(Fault::TooLong)?;
+        let body = Limited::new(body, limit).collect().await.map_err(|error| match error.is::<LengthLimitError>() {
+            true => Fault::TooLong(TooLong { size: limit, is_whole: false, limit }),
+            false => Fault::Broken(format!("its answer broke off: {}", causes(&*error))),
+        })?;
         self.connections.keep(connection);
         Ok(body.to_bytes())
     }
 }
 
 impl Events {
-    fn new(answer: Response<Incoming>, connection: Connection) -> Box<Self> {
+    fn new(answer: Response<Incoming>, connection: Connection, max_event: usize) -> Box<Self> {
         let instance = answer.headers().get(INSTANCE).filter(|instance| !instance.is_empty()).cloned();
-        let (body, parser, read) = (answer.into_body(), Parser::default(), VecDeque::new());
+        let (body, parser, read) = (answer.into_body(), Parser::new(max_event), VecDeque::new());
         Box::new(Self { body, parser, read, instance, connection })
     }
 
@@ -167,15 +174,15 @@ impl Events {
     ///
     /// # Errors
     /// Why nothing more can be read.
-    pub(crate) async fn next(&mut self) -> Result<Option<Event>, String> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Event>, Fault> {
         loop {
             if let Some(event) = self.read.pop_front() {
                 return Ok(Some(event));
             }
             let Some(frame) = self.body.frame().await else { return Ok(None) };
             // Trailers say nothing.
-            if let Ok(bytes) = frame.map_err(|error| causes(&error))?.into_data() {
-                self.parser.feed(&bytes, |event| self.read.push_back(event)).map_err(|error| error.to_string())?;
+            if let Ok(bytes) = frame.map_err(|error| Fault::Broken(causes(&error)))?.into_data() {
+                self.parser.feed(&bytes, |event| self.read.push_back(event)).map_err(Fault::TooLong)?;
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Connections to one worker: kept open between requests, and each request is known to have been sent or not.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::TcpStream;
 use std::os::fd::AsFd as _;
 use std::sync::{Arc, Weak};
@@ -19,6 +20,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
 use crate::http::{Connector, causes, connector, plain};
+use crate::worker::message::TooLong;
 
 /// How long a connection is used again after its last answer. Servers close idle ones, uvicorn after 5 s, and a request
 /// that meets the end of its connection may have been carried out or not.
@@ -54,6 +56,17 @@ pub(crate) enum Fault {
     NotSent(String),
     /// The worker may have seen the request.
     Broken(String),
+    /// It answered with more than is read.
+    TooLong(TooLong),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSent(problem) | Self::Broken(problem) => f.write_str(problem),
+            Self::TooLong(problem) => write!(f, "its message is too long: {problem}"),
+        }
+    }
 }
 
 impl Connections {

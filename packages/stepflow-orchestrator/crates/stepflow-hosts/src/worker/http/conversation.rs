@@ -75,7 +75,7 @@ async fn keep(core: Arc<Core>, id: InstanceId, client: Arc<Client>, mut session:
 async fn read(core: &Arc<Core>, id: InstanceId, session: &mut Session) -> String {
     while let Some(stream) = &mut session.stream {
         match stream.next().await {
-            Ok(Some(event)) if event.kind == "message" => _ = core.receive(id, None, &event.data),
+            Ok(Some(event)) if event.kind == "message" => core.receive(id, None, &event.data),
             Ok(Some(_)) => {}
             Ok(None) => break,
             Err(problem) => return format!("the stream of its session broke off: {problem}"),

@@ -7,7 +7,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::address::Address;
 use super::client::Client;
-use super::connections::Fault;
 use super::conversation::Conversation;
 use super::session::{Session, Trouble};
 use crate::worker::connection::Refusal;
@@ -19,7 +18,7 @@ use crate::worker::wire::Wire;
 /// Moves the conversation with a process from its pipes to this port.
 pub(crate) async fn move_to(core: &Arc<Core>, id: InstanceId, port: u16) -> Result<Conversation, Refusal> {
     let address = Address::parse(&format!("http://127.0.0.1:{port}")).map_err(Refusal::Protocol)?;
-    let client = Client::new(address, core.options.token.as_deref()).map_err(Refusal::Protocol)?;
+    let client = Client::new(address, &core.options).map_err(Refusal::Protocol)?;
     wait_until_up(&client, &core.options.health_check).await.map_err(Refusal::Unreached)?;
     let client = Arc::new(client);
     let session = Session::open(&client).await.map_err(|trouble| match trouble {
@@ -39,7 +38,7 @@ async fn wait_until_up(client: &Client, check: &HealthCheck) -> Result<(), Strin
         match timeout_at(deadline, client.status(&place)).await {
             Ok(Ok(status)) if status.is_success() => return Ok(()),
             Ok(Ok(status)) => seen = format!("HTTP {status}"),
-            Ok(Err(Fault::NotSent(problem) | Fault::Broken(problem))) => seen = problem,
+            Ok(Err(fault)) => seen = fault.to_string(),
             Err(_) => {}
         }
         if Instant::now() + check.retry_delay >= deadline {

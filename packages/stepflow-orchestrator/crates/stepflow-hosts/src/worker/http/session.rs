@@ -9,7 +9,6 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::client::{Client, Events, Reply};
-use super::connections::Fault;
 use super::sse::Event;
 
 const EVENTS: &str = "/runtime/events";
@@ -62,7 +61,7 @@ impl Session {
                 };
             }
             Ok(Reply::Accepted | Reply::Message(_)) => return Ok(Self::none(client)),
-            Err(Fault::NotSent(problem) | Fault::Broken(problem)) => return Err(Trouble::Absent(problem)),
+            Err(fault) => return Err(Trouble::Absent(fault.to_string())),
         };
         let Ok(named) = timeout_at(deadline, endpoint(&mut stream)).await else { return Ok(Self::none(client)) };
         let Some(named) = named? else { return Ok(Self::none(client)) };
@@ -95,7 +94,7 @@ impl Session {
                 Ok(Ok(Reply::Refused(refused))) if refused.status.is_server_error() => refused.problem(),
                 Ok(Ok(Reply::Refused(refused))) => return Err(refused.problem()),
                 Ok(Ok(_)) => return Err("it answered with something that is no stream".to_owned()),
-                Ok(Err(Fault::NotSent(problem) | Fault::Broken(problem))) => problem,
+                Ok(Err(fault)) => fault.to_string(),
                 Err(_) => "it did not answer".to_owned(),
             };
             if Instant::now() + delay >= deadline {
@@ -110,7 +109,7 @@ impl Session {
 
 /// Waits for the event that names the session's URL; `None` when the stream ends without one.
 async fn endpoint(stream: &mut Events) -> Result<Option<String>, Trouble> {
-    while let Some(Event { kind, data }) = stream.next().await.map_err(Trouble::Absent)? {
+    while let Some(Event { kind, data }) = stream.next().await.map_err(|fault| Trouble::Absent(fault.to_string()))? {
         if kind == "endpoint" {
             let malformed = |_| Trouble::Wrong(format!("its `endpoint` is `{}`", String::from_utf8_lossy(&data)));
             let named: Endpoint = serde_json::from_slice(&data).map_err(malformed)?;

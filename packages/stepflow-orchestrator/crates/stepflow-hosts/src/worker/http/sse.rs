@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use memchr::memchr2;
 
-/// The longest event that is read.
-const MAX_EVENT: usize = 256 * 1024 * 1024;
+use crate::worker::message::TooLong;
 
 /// An event with a line of data, if only an empty one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,11 +14,6 @@ pub(crate) struct Event {
     /// The lines of its data, with `\n` between them. Not decoded: what is not UTF-8 is for its reader to refuse.
     pub(crate) data: Vec<u8>,
 }
-
-/// Raised when an event is longer than any message may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an event of more than {} MiB", .0 >> 20)]
-pub(crate) struct TooLong(usize);
 
 /// What has been read of a stream.
 #[derive(Debug)]
@@ -38,8 +32,9 @@ pub(crate) struct Parser {
     max_event: usize,
 }
 
-impl Default for Parser {
-    fn default() -> Self {
+impl Parser {
+    /// For events of at most so many bytes.
+    pub(crate) fn new(max_event: usize) -> Self {
         Self {
             line: Vec::new(),
             data: Vec::new(),
@@ -48,12 +43,10 @@ impl Default for Parser {
             retry: None,
             after_cr: false,
             at_start: true,
-            max_event: MAX_EVENT,
+            max_event,
         }
     }
-}
 
-impl Parser {
     /// Takes the next bytes and hands out each event that they end. What follows the last end of a stream is no event.
     ///
     /// # Errors
@@ -95,7 +88,8 @@ impl Parser {
 
     fn within_bounds(&self, more: usize) -> Result<(), TooLong> {
         let size = self.line.len() + self.data.len() + more;
-        if size > self.max_event { Err(TooLong(self.max_event)) } else { Ok(()) }
+        // The rest of the line has not come.
+        TooLong::check(size, self.max_event).map_err(|problem| TooLong { is_whole: false, ..problem })
     }
 
     fn end_line(&mut self, line: &[u8], each: &mut impl FnMut(Event)) {
@@ -146,7 +140,7 @@ mod tests {
 
     /// The events of a stream that comes in these pieces, each as its kind and its data.
     fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<(String, String)> {
-        let (mut parser, mut events) = (Parser::default(), Vec::new());
+        let (mut parser, mut events) = (Parser::new(1 << 20), Vec::new());
         for piece in pieces {
             parser.feed(piece, |event| events.push((event.kind, String::from_utf8(event.data).unwrap()))).unwrap();
         }
@@ -203,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_last_id_and_the_time_to_wait_are_kept() {
-        let mut parser = Parser::default();
+        let mut parser = Parser::new(1 << 20);
         parser.feed(b"id: 7\nretry: 250\n\nid: a\0b\nretry: soon\n\n", |_| {}).unwrap();
         assert_eq!((parser.last_id(), parser.retry()), (Some("7"), Some(Duration::from_millis(250))));
         parser.feed(b"id\n\n", |_| {}).unwrap();
@@ -213,7 +207,7 @@ mod tests {
     #[test]
     fn an_event_that_never_ends_is_refused() {
         for line in [&b"data: 0123456789\n"[..], b": 0123456789 without an end"] {
-            let mut parser = Parser { max_event: 64, ..Parser::default() };
+            let mut parser = Parser::new(64);
             assert!((0..64).any(|_| parser.feed(line, |_| {}).is_err()), "{line:?}");
         }
     }
@@ -221,7 +215,7 @@ mod tests {
     #[test]
     fn what_is_not_utf8_is_left_to_the_reader() {
         let mut events = Vec::new();
-        Parser::default().feed(b"data: \xff\n\n", |event| events.push(event.data)).unwrap();
+        Parser::new(1 << 20).feed(b"data: \xff\n\n", |event| events.push(event.data)).unwrap();
         assert_eq!(events, [b"\xff"]);
     }
 

@@ -35,7 +35,7 @@ pub(crate) async fn supervise(
     mut stop: watch::Receiver<bool>,
     starts: Arc<Starts>,
 ) {
-    let client = Address::parse(&url).and_then(|address| Client::new(address, core.options.token.as_deref()));
+    let client = Address::parse(&url).and_then(|address| Client::new(address, &core.options));
     let client = client.map(Arc::new).map_err(|problem| core.not_met(&url, Trouble::Wrong(problem)));
     let (mut has_served, mut failures) = (false, 0);
     let mut leaving = JoinSet::new();

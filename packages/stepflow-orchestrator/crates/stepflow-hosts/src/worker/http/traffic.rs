@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::client::{Client, Events, Reply};
 use super::connections::Fault;
+use super::refused::Refused;
 use super::session::{KEPT, RESUME_DELAYS, Session};
 use crate::worker::connection::Refusal;
 use crate::worker::core::Core;
@@ -67,6 +68,8 @@ enum Failure {
     Lost(String),
     /// What came was no answer.
     Malformed(String),
+    /// It, or its request, is longer than the other side takes.
+    TooLong(String),
 }
 
 impl Traffic {
@@ -144,8 +147,8 @@ impl Roads {
     }
 
     async fn notify(&self, line: Bytes) {
-        if let Err(problem) = self.deliver(line, None, || true).await {
-            self.warn_undelivered(&problem);
+        if let Err(failure) = self.deliver(line, None, || true).await {
+            self.warn_undelivered(&failure);
         }
     }
 
@@ -155,13 +158,13 @@ impl Roads {
         let roads = Arc::clone(self);
         tokio::spawn(async move {
             let is_awaited = || within.is_none_or(|request| roads.owes(request));
-            let Err(problem) = roads.deliver(line, instance.as_ref(), is_awaited).await else { return };
-            roads.warn_undelivered(&problem);
+            let Err(failure) = roads.deliver(line, instance.as_ref(), is_awaited).await else { return };
+            roads.warn_undelivered(&failure);
             if let Some(open) = within.and_then(|request| roads.open.lock().remove(&request)) {
                 open.task.abort();
             }
             if let Some(request) = within.filter(|request| roads.owes(*request)) {
-                roads.fail(request, Failure::Lost(format!("what it asked for did not reach it: {problem}")));
+                roads.fail(request, failure);
             }
         });
     }
@@ -172,25 +175,33 @@ impl Roads {
         line: Bytes,
         instance: Option<&HeaderValue>,
         is_awaited: impl Fn() -> bool,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
+        let lost = |problem| Failure::Lost(format!("what it asked for did not reach it: {problem}"));
         let (deadline, mut delay) = (Instant::now() + KEPT, RESUME_DELAYS.0);
         loop {
             let problem = match timeout(DELIVERY, self.client.post(&self.endpoint, line.clone(), instance)).await {
                 Ok(Ok(Reply::Refused(refused))) if refused.may_be_repeated() => refused.problem(),
-                Ok(Ok(Reply::Refused(refused))) => return Err(refused.problem()),
+                Ok(Ok(Reply::Refused(refused))) => {
+                    return Err(too_large(&refused, line.len()).unwrap_or_else(|| lost(refused.problem())));
+                }
                 Ok(Ok(_)) => return Ok(()),
-                Ok(Err(Fault::NotSent(problem) | Fault::Broken(problem))) => problem,
+                Ok(Err(fault)) => fault.to_string(),
                 Err(_) => format!("it did not take it within {} s", DELIVERY.as_secs()),
             };
             if Instant::now() + delay >= deadline || !is_awaited() || !self.is_here() {
-                return Err(problem);
+                return Err(lost(problem));
             }
             sleep(delay).await;
             delay = (delay * 2).min(RESUME_DELAYS.1);
         }
     }
 
-    fn warn_undelivered(&self, problem: &str) {
+    fn warn_undelivered(&self, failure: &Failure) {
+        let (Failure::Unreached(problem)
+        | Failure::Strange(problem)
+        | Failure::Lost(problem)
+        | Failure::Malformed(problem)
+        | Failure::TooLong(problem)) = failure;
         let plugin = &self.core.options.name;
         tracing::warn!(plugin, url = %self.client.address.uri(), %problem, "a message did not reach the worker");
     }
@@ -227,12 +238,16 @@ impl Roads {
     }
 
     async fn ask(&self, request: i64, line: Bytes) -> Result<(), Failure> {
+        let size = line.len();
         match self.client.post(&self.endpoint, line, None).await {
             Ok(Reply::Message(body)) => self.receive(request, &body),
             Ok(Reply::Events(stream)) => self.listen(request, stream).await?,
             Ok(Reply::Refused(refused)) if refused.is_answer() => self.receive(request, &refused.body),
             Ok(Reply::Accepted) => return Err(Failure::Malformed("it took the request and said no more".to_owned())),
             Ok(Reply::Refused(refused)) => {
+                if let Some(failure) = too_large(&refused, size) {
+                    return Err(failure);
+                }
                 return Err(match () {
                     () if refused.is_not_accepted() => Failure::Unreached(refused.problem()),
                     () if refused.status == StatusCode::NOT_FOUND && self.has_session => {
@@ -244,6 +259,7 @@ impl Roads {
             }
             Err(Fault::NotSent(problem)) => return Err(Failure::Unreached(problem)),
             Err(Fault::Broken(problem)) => return Err(Failure::Lost(problem)),
+            Err(Fault::TooLong(problem)) => return Err(Failure::TooLong(problem.to_string())),
         }
         if self.owes(request) {
             return Err(Failure::Malformed("what it answered is no answer to the request".to_owned()));
@@ -270,7 +286,8 @@ impl Roads {
                     self.client.ended(stream);
                     return Ok(());
                 }
-                Ok(Err(problem)) if owes => return Err(Failure::Lost(format!("its stream broke off: {problem}"))),
+                Ok(Err(Fault::TooLong(problem))) if owes => return Err(Failure::TooLong(problem.to_string())),
+                Ok(Err(fault)) if owes => return Err(Failure::Lost(format!("its stream broke off: {fault}"))),
                 Ok(Err(_)) | Err(_) => return Ok(()),
             }
         }
@@ -296,6 +313,14 @@ impl Roads {
     fn fail(&self, request: i64, failure: Failure) {
         self.core.shared.with(|pool| match failure {
             Failure::Malformed(problem) => pool.settle(self.id, request, Body::Malformed(problem)),
+            Failure::TooLong(problem) => {
+                let open = pool.instance(self.id).and_then(|worker| worker.connection.open_at(request));
+                if let Some(task) = open.map(|open| open.task.task) {
+                    // It may be in the middle of it.
+                    pool.cancel(task, "its message was too long");
+                }
+                pool.settle(self.id, request, Body::TooLong(problem));
+            }
             Failure::Unreached(problem) | Failure::Strange(problem) => {
                 tracing::warn!(plugin = self.core.options.name, url = %self.client.address.uri(), %problem, "a worker is not reached");
                 pool.unreached(self.id, request);
@@ -315,4 +340,10 @@ impl Roads {
         let error = FlowError::new(ErrorKind::Unreachable, message);
         Lost { error: error.with([("plugin", Value::string(plugin))]), spends: true, back_off: false, suspect: false }
     }
+}
+
+/// Whether a message of this size was refused for its size: by the worker, or by a proxy before it.
+fn too_large(refused: &Refused, size: usize) -> Option<Failure> {
+    let problem = || format!("it has {size} bytes, and the worker's server answered {}", refused.problem());
+    (refused.status == StatusCode::PAYLOAD_TOO_LARGE).then(problem).map(Failure::TooLong)
 }

@@ -131,9 +131,8 @@ const STEPFLOW: Object = Object {
         Key::new(
             "transport",
             Shape::Word(&["stdio", "http"]),
-            "How a process is spoken with; one that names a port first speaks HTTP in any case.",
-        )
-        .default("\"stdio\""),
+            "How a process is spoken with; when absent, over HTTP if its first line names a port, else on stdio.",
+        ),
         Key::new("instances", AT_LEAST_ONE, "How many processes are started; each task goes to the least busy one.")
             .default("1"),
         VALIDATE_OUTPUTS,
@@ -143,6 +142,8 @@ const STEPFLOW: Object = Object {
             "How long a cancelled task may take to end before its process is replaced.",
         )
         .default("\"4s\""),
+        Key::new("maxMessageSize", Shape::Size, "The longest message to a worker or from it, 64KiB to 256MiB.")
+            .default("\"256MiB\""),
         Key::new(
             "url",
             Shape::Either(&[Shape::Text, Shape::List { noun: "an address", of: &Shape::Text }]),
