@@ -210,6 +210,32 @@ async fn a_lost_session_is_taken_up_again_where_the_worker_allows_that() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_not_taken_up_again_at_once_is_still_the_only_one() {
+    let (_peer, mut fixture) = start_with("http_sessions", &["--resume", "--reluctant"]).await;
+    fixture.host.offer(task("/leave", Value::null()));
+    assert_eq!(fixture.words.output().await, Value::string("kept"));
+    for (path, answer) in [("/where", Value::string("s1")), ("/asked", Value::from(2_u64))] {
+        fixture.host.offer(task(path, Value::null()));
+        assert_eq!(fixture.words.output().await, answer);
+    }
+    assert_eq!(fixture.host.instances().len(), 1);
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_at_once_whenever_it_is_asked_for_is_asked_for_in_peace() {
+    let (_peer, mut fixture) = start_with("http_sessions", &["--resume", "--fickle"]).await;
+    fixture.host.offer(task("/leave", Value::null()));
+    assert_eq!(fixture.words.output().await, Value::string("kept"));
+    for n in 0..300_u64 {
+        fixture.host.offer(task("/echo", Value::from(n)));
+        assert_eq!(fixture.words.output().await, Value::from(n));
+    }
+    fixture.host.offer(task("/asked", Value::null()));
+    let asked: u64 = fixture.words.output().await.deserialize().unwrap();
+    assert!(asked < 100, "{asked}");
+}
+
+#[tokio::test]
 async fn a_connection_that_is_no_longer_needed_is_closed() {
     let (_peer, mut fixture) = start_with("http_echo", &[]).await;
     fixture.host.offer(task("/closed", Value::null()));

@@ -47,7 +47,7 @@ pub struct Instance {
     pub name: String,
     /// `pid 4711`, or its URL.
     pub address: String,
-    /// `ready`, `starting`, `leaving` or `lost`
+    /// `ready`, `starting`, `reconnecting`, `leaving` or `lost`
     pub state: &'static str,
     /// How many tasks it takes at once.
     pub capacity: usize,
@@ -102,6 +102,7 @@ impl From<InstanceStatus> for Instance {
             state: match status.state {
                 InstanceState::Starting => "starting",
                 InstanceState::Ready => "ready",
+                InstanceState::Reconnecting => "reconnecting",
                 InstanceState::Leaving => "leaving",
                 InstanceState::Lost => "lost",
             },

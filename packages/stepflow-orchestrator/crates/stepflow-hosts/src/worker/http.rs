@@ -1,7 +1,7 @@
 //! Workers over HTTP: each message is a POST of its own, its answer one message or a stream of them.
 //!
 //! `sse` reads streams and `address` URLs; `connections` keeps connections open, `client` is what is said over them and
-//! `refused` what servers say instead of an answer. `session` is how messages reach a worker, `traffic` the messages
+//! `refused` what servers say instead of an answer; `upload` is a message on its way. `session` is how messages reach a worker, `traffic` the messages
 //! under way, `conversation` the two together. A `peer` is a worker that somebody else has started, and
 //! `supervisor` keeps to it; `local` is a process of ours that serves HTTP.
 
@@ -16,6 +16,7 @@ mod session;
 mod sse;
 mod supervisor;
 mod traffic;
+mod upload;
 
 pub(crate) use conversation::Conversation;
 pub(crate) use local::move_to;

@@ -20,6 +20,8 @@ pub enum InstanceState {
     Starting,
     /// It takes tasks.
     Ready,
+    /// The stream of its session was lost and is asked for again: what it has goes on, and it gets no tasks.
+    Reconnecting,
     /// It finishes what it has; its successor is there or starting.
     Leaving,
     /// Its connection is broken.

@@ -2,7 +2,8 @@
 the execute's own request, whose id is the same in every session; to `/missed` that answer is lost on its way once, and
 of `/refuses` it is not taken; `/wait` answers when it is cancelled, and `/late` a moment after that. `/leave` ends
 the session's stream and then holds its answer back: with `--resume` until the stream is asked for again, else for ever.
-`--silent` names no session."""
+`--silent` names no session. Of `--reluctant` a lost stream has to be asked for twice, and of `--fickle` it ends again at
+once; `/asked` answers how often that was."""
 
 import itertools
 import queue
@@ -25,6 +26,7 @@ class Session:
         self.stream = None
         self.resumed = threading.Event()
         self.ended = threading.Event()
+        self.asked = 0
 
 
 def open_stream(request):
@@ -35,6 +37,9 @@ def open_stream(request):
     elif key not in sessions:
         return request.respond(404, '{"error":{"code":-32000,"message":"no such session"}}')
     else:
+        sessions[key].asked += 1
+        if "--reluctant" in sys.argv and sessions[key].asked == 1:
+            return request.respond(503, '{"error":"not yet"}')
         sessions[key].resumed.set()
     session = sessions[key]
     session.ended.clear()
@@ -44,7 +49,8 @@ def open_stream(request):
             "event: endpoint\r\ndata: " + http_wire.text({"endpoint": f"/?sessionId={key}"})
         )
         request.chunk("\r\n\r\n: ping\r\n\r\n")
-    session.ended.wait()
+    if not ("--fickle" in sys.argv and session.asked):
+        session.ended.wait()
     request.cut()
 
 
@@ -77,6 +83,8 @@ def handle(request):
             session.cancelled.get()
             time.sleep(0.2)
             request.output("late")
+        case "/asked":
+            request.output(session.asked)
         case "/where":
             request.output(key)
         case "/mine" | "/missed" | "/refuses" as component:
@@ -101,7 +109,7 @@ TYPED = {
     "component": "/typed",
     "input_schema": {"type": "object", "properties": {"blob_id": {"type": "string"}}},
 }
-NAMES = ("/echo", "/where", "/mine", "/missed", "/refuses", "/leave", "/wait", "/late")
+NAMES = ("/echo", "/where", "/mine", "/missed", "/refuses", "/leave", "/wait", "/late", "/asked")
 http_wire.serve(
     handle,
     [*({"component": name} for name in NAMES), TYPED],

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::http::request;
@@ -15,6 +15,7 @@ use super::address::Address;
 use super::connections::{Connection, Connections, Fault};
 use super::refused::Refused;
 use super::sse::{Event, Parser};
+use super::upload::Upload;
 use crate::http::causes;
 use crate::worker::message::TooLong;
 use crate::worker::options::WorkerOptions;
@@ -74,7 +75,7 @@ impl Client {
     pub(crate) async fn post(
         &self,
         to: &PathAndQuery,
-        message: Bytes,
+        message: Upload,
         instance: Option<&HeaderValue>,
     ) -> Result<Reply, Fault> {
         let mut request = self.request(Method::POST, to).header(CONTENT_TYPE, JSON).header(ACCEPT, BOTH);
@@ -101,7 +102,7 @@ impl Client {
         if let Some(last_id) = last_id {
             request = request.header("last-event-id", last_id);
         }
-        let (answer, connection) = self.send(request, Bytes::new()).await?;
+        let (answer, connection) = self.send(request, Upload::new(Bytes::new())).await?;
         let status = answer.status();
         if status.is_success() && content_type(answer.headers()) == Some("text/event-stream") {
             return Ok(Reply::Events(Events::new(answer, connection, self.max_message)));
@@ -112,7 +113,7 @@ impl Client {
     /// How a place answers.
     pub(crate) async fn status(&self, place: &PathAndQuery) -> Result<StatusCode, Fault> {
         let request = self.request(Method::GET, place).header(ACCEPT, "*/*");
-        let (answer, connection) = self.send(request, Bytes::new()).await?;
+        let (answer, connection) = self.send(request, Upload::new(Bytes::new())).await?;
         let status = answer.status();
         self.whole(answer, connection).await?;
         Ok(status)
@@ -135,8 +136,8 @@ impl Client {
         request
     }
 
-    async fn send(&self, request: request::Builder, body: Bytes) -> Result<(Response<Incoming>, Connection), Fault> {
-        let request = request.body(Full::new(body)).map_err(|error| Fault::NotSent(error.to_string()))?;
+    async fn send(&self, request: request::Builder, body: Upload) -> Result<(Response<Incoming>, Connection), Fault> {
+        let request = request.body(body).map_err(|error| Fault::NotSent(error.to_string()))?;
         self.connections.send(request).await
     }
 

@@ -7,8 +7,6 @@ use std::os::fd::AsFd as _;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::rt::{Read, Write};
@@ -19,6 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
+use super::upload::Upload;
 use crate::http::{Connector, causes, connector, plain};
 use crate::worker::message::TooLong;
 
@@ -44,7 +43,7 @@ struct Idle {
 
 /// Our end of a connection that has no request open; its other half is a task that ends with the connection.
 pub(crate) struct Connection {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<Upload>,
     /// The same socket. `None` where there is TLS.
     socket: Option<TcpStream>,
 }
@@ -76,10 +75,7 @@ impl Connections {
 
     /// Sends a request. The connection is to be kept with [`Connections::keep`] when the answer has been read to its
     /// end.
-    pub(crate) async fn send(
-        &self,
-        mut request: Request<Full<Bytes>>,
-    ) -> Result<(Response<Incoming>, Connection), Fault> {
+    pub(crate) async fn send(&self, mut request: Request<Upload>) -> Result<(Response<Incoming>, Connection), Fault> {
         loop {
             let (mut connection, fresh) = match self.idle().await {
                 Some(idle) => (idle, false),
@@ -168,7 +164,7 @@ fn why(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> String {
     causes(error.into().as_ref())
 }
 
-async fn greet(stream: impl Read + Write + Unpin + Send + 'static) -> Result<SendRequest<Full<Bytes>>, String> {
+async fn greet(stream: impl Read + Write + Unpin + Send + 'static) -> Result<SendRequest<Upload>, String> {
     let (sender, connection) = http1::handshake(stream).await.map_err(|error| causes(&error))?;
     // How it ended is told to whoever waits for an answer.
     tokio::spawn(async move { _ = connection.await });

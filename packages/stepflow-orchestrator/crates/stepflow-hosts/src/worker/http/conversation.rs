@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep};
 
 use super::client::Client;
-use super::session::Session;
+use super::session::{RESUME_DELAYS, Session};
 use super::traffic::Traffic;
 use crate::worker::core::Core;
 use crate::worker::pool::{InstanceId, Rupture};
+use crate::worker::status::InstanceState;
 use crate::worker::wire::Outgoing;
 
 /// A conversation with an instance. Dropping it breaks off what is under way.
@@ -49,24 +51,35 @@ impl Drop for Conversation {
     }
 }
 
-/// Keeps a session, and takes it up again as often as the worker allows. A worker that is not reached at once gets no
-/// more tasks, but for a process of ours, of which it is known when it ends.
+/// Keeps a session, and takes it up again as often as the worker allows. While a worker is not reached it gets no more
+/// tasks, but for a process of ours, of which it is known when it ends.
 async fn keep(core: Arc<Core>, id: InstanceId, client: Arc<Client>, mut session: Session, owned: bool) {
-    let missed = || {
-        if !owned {
-            core.shared.with(|pool| pool.leave(id));
-        }
+    let becomes = |now, next| {
+        core.shared.with(|pool| {
+            let instance = pool.instance_mut(id).filter(|instance| !owned && instance.state == now);
+            instance.into_iter().for_each(|instance| instance.state = next);
+        });
     };
-    let mut why = read(&core, id, &mut session).await;
-    while resumes(&core, id) {
-        match session.resume(&client, missed).await {
-            Ok(()) => why = read(&core, id, &mut session).await,
-            Err(refused) => {
-                why = format!("{why}, and the session cannot be taken up again: {refused}");
-                break;
-            }
+    let mut pause = RESUME_DELAYS.0;
+    let why = loop {
+        let since = Instant::now();
+        let why = read(&core, id, &mut session).await;
+        if !resumes(&core, id) {
+            break why;
         }
-    }
+        if since.elapsed() < RESUME_DELAYS.1 {
+            // It might end as soon as it is there, for ever.
+            sleep(pause).await;
+            pause = (pause * 2).min(RESUME_DELAYS.1);
+        } else {
+            pause = RESUME_DELAYS.0;
+        }
+        let resumed = session.resume(&client, || becomes(InstanceState::Ready, InstanceState::Reconnecting)).await;
+        if let Err(refused) = resumed {
+            break format!("{why}, and the session cannot be taken up again: {refused}");
+        }
+        becomes(InstanceState::Reconnecting, InstanceState::Ready);
+    };
     core.shared.with(|pool| pool.instance_mut(id).map(|instance| instance.fail(Rupture { why, telling: false })));
 }
 

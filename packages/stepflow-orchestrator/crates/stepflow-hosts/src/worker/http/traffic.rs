@@ -19,13 +19,14 @@ use super::client::{Client, Events, Reply};
 use super::connections::Fault;
 use super::refused::Refused;
 use super::session::{KEPT, RESUME_DELAYS, Session};
+use super::upload::Upload;
 use crate::worker::connection::Refusal;
 use crate::worker::core::Core;
 use crate::worker::message::Body;
 use crate::worker::pool::{InstanceId, Pool};
 use crate::worker::wire::{Kind, Outgoing};
 
-/// How long a message that nobody answers may take to be taken, before it is sent again.
+/// How long nothing may be taken of a message that nobody answers, nor said about it, before it is sent again.
 const DELIVERY: Duration = Duration::from_secs(10);
 
 /// How long a stream is read on after its answer. What ends in time gives its connection back.
@@ -177,17 +178,25 @@ impl Roads {
         is_awaited: impl Fn() -> bool,
     ) -> Result<(), Failure> {
         let lost = |problem| Failure::Lost(format!("what it asked for did not reach it: {problem}"));
-        let (deadline, mut delay) = (Instant::now() + KEPT, RESUME_DELAYS.0);
+        let (mut deadline, mut delay) = (None, RESUME_DELAYS.0);
         loop {
-            let problem = match timeout(DELIVERY, self.client.post(&self.endpoint, line.clone(), instance)).await {
-                Ok(Ok(Reply::Refused(refused))) if refused.may_be_repeated() => refused.problem(),
-                Ok(Ok(Reply::Refused(refused))) => {
+            let upload = Upload::new(line.clone());
+            let progress = upload.progress();
+            let reply = tokio::select! {
+                reply = self.client.post(&self.endpoint, upload, instance) => Some(reply),
+                () = progress.silence(DELIVERY) => None,
+            };
+            let problem = match reply {
+                Some(Ok(Reply::Refused(refused))) if refused.may_be_repeated() => refused.problem(),
+                Some(Ok(Reply::Refused(refused))) => {
                     return Err(too_large(&refused, line.len()).unwrap_or_else(|| lost(refused.problem())));
                 }
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(fault)) => fault.to_string(),
-                Err(_) => format!("it did not take it within {} s", DELIVERY.as_secs()),
+                Some(Ok(_)) => return Ok(()),
+                Some(Err(fault)) => fault.to_string(),
+                None => format!("it took nothing for {} s", DELIVERY.as_secs()),
             };
+            // Counted from the first failure: a long message may have taken longer until then.
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + KEPT);
             if Instant::now() + delay >= deadline || !is_awaited() || !self.is_here() {
                 return Err(lost(problem));
             }
@@ -239,7 +248,7 @@ impl Roads {
 
     async fn ask(&self, request: i64, line: Bytes) -> Result<(), Failure> {
         let size = line.len();
-        match self.client.post(&self.endpoint, line, None).await {
+        match self.client.post(&self.endpoint, Upload::new(line), None).await {
             Ok(Reply::Message(body)) => self.receive(request, &body),
             Ok(Reply::Events(stream)) => self.listen(request, stream).await?,
             Ok(Reply::Refused(refused)) if refused.is_answer() => self.receive(request, &refused.body),
