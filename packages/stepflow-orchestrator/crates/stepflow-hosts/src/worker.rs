@@ -5,7 +5,7 @@
 //! is the server's end of one conversation, and `wire` its way out. A transport
 //!
 //! - enters an instance with `Core::enter`, which takes a `Wire` and gives an `InstanceId`,
-//! - hands every message of the worker to `Core::receive`, with the execute whose own way it came by, if it has one:
+//! - hands every message of the worker to `Caller::receive`, with the execute whose own way it came by, if it has one:
 //!   that tells who asks,
 //! - shakes hands with `Core::greet`; then tasks go out,
 //! - says `Pool::unreached` or `Pool::lose` when one message did not arrive or its answer will not, and
@@ -19,6 +19,7 @@
 //! one alive in each of the plugin's slots, and `process` is the only file with platform code.
 
 mod broken;
+mod caller;
 mod connection;
 mod core;
 mod execute;

@@ -1,22 +1,15 @@
-//! What a host shares with the tasks around its workers: the way in for all that workers say, on every transport.
+//! What a host shares with the tasks around its workers.
 
 use std::sync::Arc;
 
-use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::Served;
-use stepflow_protocol::{RpcError, codes};
 
-use super::broken::Remains;
-use super::connection::{self, Answer, Asked, Open, Refusal};
-use super::message::{Handshake, Message, TooLong};
+use super::connection::{Answer, Asked, Refusal};
+use super::message::Handshake;
 use super::options::WorkerOptions;
 use super::pool::{Instance, InstanceId, Shared, Signals};
-use super::requests::{Executes, OpenExecute, Requests};
 use super::wire::{Kind, Wire};
 use crate::components::Components;
-
-/// How much of a message that is skipped goes into the log.
-const SHOWN_BYTES: usize = 200;
 
 /// See the module.
 pub(crate) struct Core {
@@ -76,113 +69,6 @@ impl Core {
             Ok(Err(refusal)) => Err(refusal),
             Ok(Ok(_)) | Err(_) => Err(broken_off()),
         }
-    }
-
-    /// Takes a message of a worker. `within` is the request whose own stream it came on, where there are such streams.
-    pub(crate) fn receive(self: &Arc<Self>, id: InstanceId, within: Option<i64>, message: &[u8]) {
-        match Message::read(message) {
-            Ok(message) => self.take(id, within, message),
-            Err(problem) => {
-                let shown = String::from_utf8_lossy(&message[..message.len().min(SHOWN_BYTES)]);
-                self.skip(&problem, &shown);
-            }
-        }
-    }
-
-    /// Takes what is left of a message that was too long to be kept.
-    pub(crate) fn receive_too_long(
-        self: &Arc<Self>,
-        id: InstanceId,
-        within: Option<i64>,
-        remains: Remains,
-        problem: &TooLong,
-    ) {
-        match Message::too_long(remains, problem) {
-            Ok(message) => self.take(id, within, message),
-            Err(problem) => self.skip(&problem, ""),
-        }
-    }
-
-    fn skip(&self, problem: &str, message: &str) {
-        let plugin = &self.options.name;
-        tracing::warn!(plugin, %problem, message, "skipped what a worker says that is no message");
-    }
-
-    fn take(self: &Arc<Self>, id: InstanceId, within: Option<i64>, message: Message<'_>) {
-        let plugin = &self.options.name;
-        match message {
-            Message::Answer { id: request, body } => self.shared.with(|pool| pool.settle(id, request, body)),
-            Message::Request { id: request, method, params } => {
-                let conversation = Conversation { core: Arc::clone(self), id, execute: within };
-                let (request, method, params) =
-                    (request.get().to_owned(), method.into_owned(), params.map(|raw| raw.get().to_owned()));
-                tokio::spawn(async move {
-                    let (served, max_message) = (&conversation.core.served, conversation.core.options.max_message);
-                    let requests = Requests { served, executes: &conversation, max_message };
-                    let line = requests.answer(&request, &method, params.as_deref()).await;
-                    conversation.core.reply(id, within, line).await;
-                });
-            }
-            Message::Malformed { id: request, problem } => {
-                let core = Arc::clone(self);
-                let error = RpcError { code: codes::INVALID_REQUEST, message: problem, data: None };
-                let line = connection::refusal(&request, &error);
-                tokio::spawn(async move { core.reply(id, within, line).await });
-            }
-            Message::Notification { method } => tracing::debug!(plugin, %method, "a notification without meaning"),
-        }
-    }
-
-    /// Sends an answer to the worker that asked, once there is room for it.
-    async fn reply(&self, id: InstanceId, within: Option<i64>, line: Vec<u8>) {
-        let mut line = Some(line);
-        loop {
-            let room = self.shared.with(|pool| {
-                let instance = pool.instance(id)?;
-                if instance.has_room() {
-                    pool.tell(id, line.take()?, Kind::Answer(within));
-                    return None;
-                }
-                // Made under the lock, so that no wake-up is missed.
-                Some(Arc::clone(&instance.signals.room).notified_owned())
-            });
-            let Some(room) = room else { return };
-            room.await;
-        }
-    }
-}
-
-/// The way by which a request came.
-struct Conversation {
-    core: Arc<Core>,
-    id: InstanceId,
-    /// The execute that has this way for itself.
-    execute: Option<i64>,
-}
-
-impl Executes for Conversation {
-    fn open(&self) -> Vec<OpenExecute> {
-        self.core.shared.look(|pool| {
-            let Some(instance) = pool.instance(self.id) else { return Vec::new() };
-            match self.execute {
-                Some(request) => instance.connection.open_at(request).into_iter().map(OpenExecute::from).collect(),
-                None => instance.connection.open().map(OpenExecute::from).collect(),
-            }
-        })
-    }
-
-    fn park(&self, task: TaskRef) {
-        self.core.shared.with(|pool| pool.park(self.id, task));
-    }
-
-    fn unpark(&self, task: TaskRef) {
-        self.core.shared.with(|pool| pool.unpark(self.id, task));
-    }
-}
-
-impl From<&Open> for OpenExecute {
-    fn from(open: &Open) -> Self {
-        Self { task: open.task.task, run_id: open.task.run_id, step_id: open.task.step_id.clone() }
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::caller::Caller;
 use super::connection::Refusal;
 use super::core::Core;
 use super::http::{self, Conversation};
@@ -283,6 +284,7 @@ fn replaced() -> Lost {
 
 /// Reads the worker's messages until its stdout ends. One that serves HTTP may write there what it wants.
 async fn read(core: Arc<Core>, id: InstanceId, stdout: Output) {
+    let caller = Caller::on_pipe(&core, id);
     let (transport, mut is_first, mut has_moved) = (core.options.transport, true, false);
     let mut moves = |line: &[u8]| {
         let may_announce = match transport {
@@ -301,8 +303,8 @@ async fn read(core: Arc<Core>, id: InstanceId, stdout: Output) {
         Written::Line(line) if moves(line) || transport == Transport::Http => {
             tracing::info!(target: "worker", plugin = core.options.name, "{}", core.options.shown(&String::from_utf8_lossy(line)));
         }
-        Written::Line(line) => core.receive(id, None, line),
-        Written::TooLong(problem, remains) => core.receive_too_long(id, None, remains, &problem),
+        Written::Line(line) => caller.receive(None, line),
+        Written::TooLong(problem, remains) => caller.receive_too_long(None, remains, &problem),
     })
     .await;
     if has_moved {

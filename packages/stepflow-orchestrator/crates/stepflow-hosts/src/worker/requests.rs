@@ -8,6 +8,7 @@ mod blobs;
 mod legacy;
 mod runs;
 
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
@@ -28,6 +29,9 @@ pub(crate) trait Executes: Send + Sync {
 
     /// It waits for one run less.
     fn unpark(&self, task: TaskRef);
+
+    /// Waits until an answer of any size may be made, while it is needed: so many are in memory, and no more.
+    fn turn(&self) -> BoxFuture<'_, ()>;
 }
 
 /// An open execute, by what a legacy worker may tell of it.

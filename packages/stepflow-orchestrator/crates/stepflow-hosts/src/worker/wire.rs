@@ -1,4 +1,4 @@
-//! The way out to a worker. What comes back enters the host by `Core::receive`, whatever the transport.
+//! The way out to a worker. What comes back enters the host by `Caller::receive`, whatever the transport.
 
 use std::io;
 

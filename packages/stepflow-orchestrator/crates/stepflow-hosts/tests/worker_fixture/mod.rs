@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::{RunRequest, Runs, RunsError, Served};
+use stepflow_engine::ports::{Blobs, RunRequest, Runs, RunsError, Served};
 use stepflow_flow::Plan;
 use stepflow_hosts::{RestartPolicy, StartError, Transport, WorkerHost, WorkerOptions};
 use stepflow_protocol::{FlowId, ResultOrder, RunId, RunStatusProtocol};
@@ -150,6 +150,13 @@ impl Builder {
     pub fn build(self) -> Fixture {
         let (inbox, words) = inbox();
         let host = Arc::new(WorkerHost::new(self.options, inbox, served()));
+        Fixture { host, words, mark: self.mark }
+    }
+
+    /// The same, with blobs of the test's own.
+    pub fn build_with(self, blobs: Arc<dyn Blobs>) -> Fixture {
+        let (inbox, words) = inbox();
+        let host = Arc::new(WorkerHost::new(self.options, inbox, Served { blobs, ..served() }));
         Fixture { host, words, mark: self.mark }
     }
 

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::client::Client;
 use super::session::{RESUME_DELAYS, Session};
 use super::traffic::Traffic;
+use crate::worker::caller::Caller;
 use crate::worker::core::Core;
 use crate::worker::pool::{InstanceId, Rupture};
 use crate::worker::status::InstanceState;
@@ -32,8 +33,10 @@ impl Conversation {
         owned: bool,
         outgoing: UnboundedReceiver<Outgoing>,
     ) -> Self {
-        let traffic = Traffic::start(core, id, client, &session, owned, outgoing);
-        let kept = session.stream.is_some().then(|| keep(Arc::clone(core), id, Arc::clone(client), session, owned));
+        let caller = Caller::by_messages(core, id);
+        let traffic = Traffic::start(core, id, &caller, client, &session, owned, outgoing);
+        let kept = session.stream.is_some();
+        let kept = kept.then(|| keep(Arc::clone(core), id, caller, Arc::clone(client), session, owned));
         Self { traffic, keeper: kept.map(|kept| tokio::spawn(kept).abort_handle()) }
     }
 
@@ -53,7 +56,7 @@ impl Drop for Conversation {
 
 /// Keeps a session, and takes it up again as often as the worker allows. While a worker is not reached it gets no more
 /// tasks, but for a process of ours, of which it is known when it ends.
-async fn keep(core: Arc<Core>, id: InstanceId, client: Arc<Client>, mut session: Session, owned: bool) {
+async fn keep(core: Arc<Core>, id: InstanceId, caller: Caller, client: Arc<Client>, mut session: Session, owned: bool) {
     let becomes = |now, next| {
         core.shared.with(|pool| {
             let instance = pool.instance_mut(id).filter(|instance| !owned && instance.state == now);
@@ -63,7 +66,7 @@ async fn keep(core: Arc<Core>, id: InstanceId, client: Arc<Client>, mut session:
     let mut pause = RESUME_DELAYS.0;
     let why = loop {
         let since = Instant::now();
-        let why = read(&core, id, &mut session).await;
+        let why = read(&caller, &mut session).await;
         if !resumes(&core, id) {
             break why;
         }
@@ -85,10 +88,10 @@ async fn keep(core: Arc<Core>, id: InstanceId, client: Arc<Client>, mut session:
 
 /// Reads the session's stream to its end; says how that was. Workers of the first published line with sessions make
 /// their requests there.
-async fn read(core: &Arc<Core>, id: InstanceId, session: &mut Session) -> String {
+async fn read(caller: &Caller, session: &mut Session) -> String {
     while let Some(stream) = &mut session.stream {
         match stream.next().await {
-            Ok(Some(event)) if event.kind == "message" => core.receive(id, None, &event.data),
+            Ok(Some(event)) if event.kind == "message" => caller.receive(None, &event.data),
             Ok(Some(_)) => {}
             Ok(None) => break,
             Err(problem) => return format!("the stream of its session broke off: {problem}"),

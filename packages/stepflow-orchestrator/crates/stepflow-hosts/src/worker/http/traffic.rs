@@ -20,6 +20,7 @@ use super::connections::Fault;
 use super::refused::Refused;
 use super::session::{KEPT, RESUME_DELAYS, Session};
 use super::upload::Upload;
+use crate::worker::caller::Caller;
 use crate::worker::connection::Refusal;
 use crate::worker::core::Core;
 use crate::worker::message::Body;
@@ -44,6 +45,7 @@ pub(crate) struct Traffic {
 struct Roads {
     core: Arc<Core>,
     id: InstanceId,
+    caller: Caller,
     client: Arc<Client>,
     endpoint: PathAndQuery,
     has_session: bool,
@@ -78,6 +80,7 @@ impl Traffic {
     pub(crate) fn start(
         core: &Arc<Core>,
         id: InstanceId,
+        caller: &Caller,
         client: &Arc<Client>,
         session: &Session,
         owned: bool,
@@ -87,6 +90,7 @@ impl Traffic {
         let roads = Arc::new(Roads {
             core: Arc::clone(core),
             id,
+            caller: caller.clone(),
             client: Arc::clone(client),
             endpoint: session.endpoint.clone(),
             has_session,
@@ -159,7 +163,10 @@ impl Roads {
         let roads = Arc::clone(self);
         tokio::spawn(async move {
             let is_awaited = || within.is_none_or(|request| roads.owes(request));
-            let Err(failure) = roads.deliver(line, instance.as_ref(), is_awaited).await else { return };
+            let bytes = line.len();
+            let delivered = roads.deliver(line, instance.as_ref(), is_awaited).await;
+            roads.caller.arrived(bytes);
+            let Err(failure) = delivered else { return };
             roads.warn_undelivered(&failure);
             if let Some(open) = within.and_then(|request| roads.open.lock().remove(&request)) {
                 open.task.abort();
@@ -303,7 +310,7 @@ impl Roads {
     }
 
     fn receive(&self, request: i64, message: &[u8]) {
-        self.core.receive(self.id, Some(request), message);
+        self.caller.receive(Some(request), message);
     }
 
     fn owes(&self, request: i64) -> bool {

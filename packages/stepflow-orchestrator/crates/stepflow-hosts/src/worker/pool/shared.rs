@@ -26,6 +26,15 @@ pub(crate) enum Said {
     Output(TaskRef, Route, Value, Arc<Components>),
 }
 
+/// The turn of the thread that speaks. It ends with this, also when the engine panics: others have to be heard after it.
+struct Turn<'a>(MutexGuard<'a, Pool>);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.speaking = false;
+    }
+}
+
 impl Shared {
     pub(crate) fn new(inbox: Arc<dyn Inbox>) -> Self {
         Self { pool: Mutex::default(), inbox }
@@ -52,11 +61,11 @@ impl Shared {
             return;
         }
         pool.speaking = true;
-        while !pool.said.is_empty() {
-            let said = std::mem::take(&mut pool.said);
-            MutexGuard::unlocked(&mut pool, || said.into_iter().for_each(|word| self.say(word)));
+        let mut turn = Turn(pool);
+        while !turn.0.said.is_empty() {
+            let said = std::mem::take(&mut turn.0.said);
+            MutexGuard::unlocked(&mut turn.0, || said.into_iter().for_each(|word| self.say(word)));
         }
-        pool.speaking = false;
     }
 
     fn say(&self, word: Said) {
@@ -68,5 +77,41 @@ impl Shared {
                 self.inbox.answer(task, components.answer(&route.plugin, &route.component, output));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stepflow_protocol::TaskId;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::worker::pool::shut_down;
+
+    /// Panics at the first word.
+    #[derive(Default)]
+    struct Broken(Mutex<Vec<TaskRef>>);
+
+    impl Inbox for Broken {
+        fn started(&self, _: TaskRef, _: Option<&Arc<Instance>>) {}
+
+        fn waits(&self, _: TaskRef) {}
+
+        fn answer(&self, task: TaskRef, _: Answer) {
+            self.0.lock().push(task);
+            assert!(self.0.lock().len() > 1, "the first answer");
+        }
+    }
+
+    #[test]
+    fn an_engine_that_panics_once_is_told_what_comes_after_it() {
+        let inbox = Arc::new(Broken::default());
+        let shared = Shared::new(Arc::clone(&inbox) as Arc<dyn Inbox>);
+        let tasks = [1, 2].map(|attempt| TaskRef { task_id: TaskId::from_uuid(Uuid::now_v7()), attempt });
+        for task in tasks {
+            let tell = || shared.with(|pool| pool.said.push(Said::Answer(task, Answer::Lost(shut_down()))));
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(tell));
+        }
+        assert_eq!(*inbox.0.lock(), tasks);
     }
 }

@@ -17,6 +17,7 @@ impl Requests<'_> {
 
     pub(super) async fn get_blob(&self, params: &Value) -> Result<Box<RawValue>, RpcError> {
         let BlobsGetParams { blob_id, .. } = read(params)?;
+        self.executes.turn().await;
         let Blob { data, blob_type } = self.served.blobs.get(blob_id).await.map_err(of_store)?;
         result(&BlobsGetResult { data, blob_type })
     }

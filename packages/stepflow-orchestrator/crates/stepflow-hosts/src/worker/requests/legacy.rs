@@ -130,6 +130,7 @@ impl Requests<'_> {
     pub(super) async fn get_metadata(&self, params: &Value) -> Result<Box<RawValue>, RpcError> {
         id_in::<FlowId>(params, "flow_id")?;
         let MetadataParams { flow_id, step_id } = read(params)?;
+        self.executes.turn().await;
         let plan = self.served.runs.flow(flow_id).await.map_err(of_runs)?;
         let step = step_id.map(|id| {
             let step = plan.flow.steps.iter().find(|step| step.id == id);

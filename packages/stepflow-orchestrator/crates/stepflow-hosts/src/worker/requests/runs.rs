@@ -70,6 +70,9 @@ impl Requests<'_> {
     }
 
     pub(super) async fn status(&self, run: RunId, results: Option<ResultOrder>) -> Result<RunStatusProtocol, RpcError> {
+        if results.is_some() {
+            self.executes.turn().await;
+        }
         self.served.runs.status(run, results).await.map_err(of_runs)
     }
 
@@ -80,11 +83,8 @@ impl Requests<'_> {
         by: Option<TaskRef>,
         results: Option<ResultOrder>,
     ) -> Result<RunStatusProtocol, RpcError> {
-        let before = self.status(run, results).await?;
-        if before.status.is_terminal() {
-            return Ok(before);
-        }
-        {
+        // Without results: they are not to be held by one who waits.
+        if !self.status(run, None).await?.status.is_terminal() {
             let _parked = by.map(|task| Parked::new(self.executes, task));
             self.served.runs.ended(run, by).await;
         }

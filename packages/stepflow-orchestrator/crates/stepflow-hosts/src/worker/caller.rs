@@ -1,0 +1,225 @@
+//! An instance as one who says and asks something: the way in for all its messages, on every transport. What it asks is
+//! served beside its reader, which never waits; what that may take in memory is bounded here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use stepflow_engine::event::TaskRef;
+use stepflow_protocol::{RpcError, codes};
+use tokio::sync::futures::OwnedNotified;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::broken::Remains;
+use super::connection::{self, Open};
+use super::core::Core;
+use super::message::{Message, TooLong};
+use super::pool::{InstanceId, Pool};
+use super::requests::{Executes, OpenExecute, Requests};
+use super::wire::Kind;
+
+/// How much of a message that is skipped goes into the log.
+const SHOWN_BYTES: usize = 200;
+
+/// How many answers of any size are being made at once for an instance.
+const TURNS: usize = 4;
+
+/// How many bytes of answers may be on their way over HTTP before no more are made.
+const MAX_UNSENT: usize = 64 << 20;
+
+/// How many requests of an instance may be open. A worker with more is not going to read the answers.
+const MAX_OPEN: usize = 10_000;
+
+/// See the module.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    core: Arc<Core>,
+    id: InstanceId,
+    load: Arc<Load>,
+}
+
+/// What its requests and their answers take.
+struct Load {
+    turns: Arc<Semaphore>,
+    open: AtomicUsize,
+    /// Bytes of answers that were sent and have not arrived. Changed under the lock of the pool.
+    unsent: AtomicUsize,
+    /// Whether somebody says when an answer has arrived. A pipe says itself what waits for it.
+    tells_arrivals: bool,
+}
+
+impl Caller {
+    /// One that is spoken to on its pipe.
+    pub(crate) fn on_pipe(core: &Arc<Core>, id: InstanceId) -> Self {
+        Self::new(core, id, false)
+    }
+
+    /// One to which each message goes by itself; whoever carries them calls [`Caller::arrived`].
+    pub(crate) fn by_messages(core: &Arc<Core>, id: InstanceId) -> Self {
+        Self::new(core, id, true)
+    }
+
+    fn new(core: &Arc<Core>, id: InstanceId, tells_arrivals: bool) -> Self {
+        let (turns, open, unsent) = (Arc::new(Semaphore::new(TURNS)), AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { core: Arc::clone(core), id, load: Arc::new(Load { turns, open, unsent, tells_arrivals }) }
+    }
+
+    /// Takes a message. `within` is the request whose own stream it came on, where there are such streams.
+    pub(crate) fn receive(&self, within: Option<i64>, message: &[u8]) {
+        match Message::read(message) {
+            Ok(message) => self.take(within, message),
+            Err(problem) => {
+                let shown = String::from_utf8_lossy(&message[..message.len().min(SHOWN_BYTES)]);
+                self.skip(&problem, &shown);
+            }
+        }
+    }
+
+    /// Takes what is left of a message that was too long to be kept.
+    pub(crate) fn receive_too_long(&self, within: Option<i64>, remains: Remains, problem: &TooLong) {
+        match Message::too_long(remains, problem) {
+            Ok(message) => self.take(within, message),
+            Err(problem) => self.skip(&problem, ""),
+        }
+    }
+
+    /// An answer of this size has arrived, or never will.
+    pub(crate) fn arrived(&self, bytes: usize) {
+        self.core.shared.with(|pool| {
+            self.load.unsent.fetch_sub(bytes, Ordering::Relaxed);
+            pool.instance(self.id).inspect(|instance| instance.signals.room.notify_waiters());
+        });
+    }
+
+    fn skip(&self, problem: &str, message: &str) {
+        let plugin = &self.core.options.name;
+        tracing::warn!(plugin, %problem, message, "skipped what a worker says that is no message");
+    }
+
+    fn take(&self, within: Option<i64>, message: Message<'_>) {
+        match message {
+            Message::Answer { id, body } => self.core.shared.with(|pool| pool.settle(self.id, id, body)),
+            Message::Request { id, method, params } => {
+                let Some(request) = OpenRequest::new(self, within) else {
+                    let problem = format!("{MAX_OPEN} requests of this worker have no answer yet: make fewer at once");
+                    return self.refuse(within, id.get(), codes::SERVER_ERROR, problem);
+                };
+                let (id, method, params) =
+                    (id.get().to_owned(), method.into_owned(), params.map(|raw| raw.get().to_owned()));
+                tokio::spawn(async move {
+                    let core = &request.caller.core;
+                    let (served, max_message) = (&core.served, core.options.max_message);
+                    let requests = Requests { served, executes: &request, max_message };
+                    let line = requests.answer(&id, &method, params.as_deref()).await;
+                    drop(params);
+                    request.caller.reply(within, line).await;
+                });
+            }
+            Message::Malformed { id, problem } => self.refuse(within, &id, codes::INVALID_REQUEST, problem),
+            Message::Notification { method } => {
+                tracing::debug!(plugin = self.core.options.name, %method, "a notification without meaning");
+            }
+        }
+    }
+
+    fn refuse(&self, within: Option<i64>, id: &str, code: i64, message: String) {
+        let line = connection::refusal(id, &RpcError { code, message, data: None });
+        self.core.shared.with(|pool| self.send(pool, within, line));
+    }
+
+    /// Sends an answer to the worker that asked, once there is room for it.
+    async fn reply(&self, within: Option<i64>, line: Vec<u8>) {
+        let mut line = Some(line);
+        loop {
+            let full = self.core.shared.with(|pool| {
+                let full = self.full(pool);
+                if full.is_none() {
+                    self.send(pool, within, line.take()?);
+                }
+                full
+            });
+            let Some(room) = full else { return };
+            room.await;
+        }
+    }
+
+    /// Comes when there may be room again; `None` when there is, or nobody left to be answered.
+    fn full(&self, pool: &Pool) -> Option<OwnedNotified> {
+        let instance = pool.instance(self.id)?;
+        let has_room = instance.has_room() && self.load.unsent.load(Ordering::Relaxed) < MAX_UNSENT;
+        // Made under the lock, so that no wake-up is missed.
+        (!has_room).then(|| Arc::clone(&instance.signals.room).notified_owned())
+    }
+
+    fn send(&self, pool: &mut Pool, within: Option<i64>, line: Vec<u8>) {
+        let bytes = if self.load.tells_arrivals { line.len() } else { 0 };
+        if pool.tell(self.id, line, Kind::Answer(within)).is_some() {
+            self.load.unsent.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A request that has no answer yet.
+struct OpenRequest {
+    caller: Caller,
+    /// The execute on whose own stream it came.
+    execute: Option<i64>,
+    turn: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+impl OpenRequest {
+    /// `None` when too many are open.
+    fn new(caller: &Caller, execute: Option<i64>) -> Option<Self> {
+        let request = Self { caller: caller.clone(), execute, turn: Mutex::default() };
+        (caller.load.open.fetch_add(1, Ordering::Relaxed) < MAX_OPEN).then_some(request)
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.caller.load.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Executes for OpenRequest {
+    fn open(&self) -> Vec<OpenExecute> {
+        self.caller.core.shared.look(|pool| {
+            let Some(instance) = pool.instance(self.caller.id) else { return Vec::new() };
+            match self.execute {
+                Some(request) => instance.connection.open_at(request).into_iter().map(OpenExecute::from).collect(),
+                None => instance.connection.open().map(OpenExecute::from).collect(),
+            }
+        })
+    }
+
+    fn park(&self, task: TaskRef) {
+        self.caller.core.shared.with(|pool| pool.park(self.caller.id, task));
+    }
+
+    fn unpark(&self, task: TaskRef) {
+        self.caller.core.shared.with(|pool| pool.unpark(self.caller.id, task));
+    }
+
+    fn turn(&self) -> BoxFuture<'_, ()> {
+        async {
+            if self.turn.lock().is_some() {
+                return;
+            }
+            // Nobody closes the semaphore.
+            let turn = Arc::clone(&self.caller.load.turns).acquire_owned().await.ok();
+            *self.turn.lock() = turn;
+            while let Some(room) = self.caller.core.shared.look(|pool| self.caller.full(pool)) {
+                room.await;
+            }
+        }
+        .boxed()
+    }
+}
+
+impl From<&Open> for OpenExecute {
+    fn from(open: &Open) -> Self {
+        Self { task: open.task.task, run_id: open.task.run_id, step_id: open.task.step_id.clone() }
+    }
+}
