@@ -18,6 +18,6 @@ pub use fair::{FairQueue, Lane};
 pub use mock::{Behavior, MockHost, MockOptions, MockOverlay, Mocks};
 pub use router::{Condition, RouteError, Router, Rule};
 pub use worker::{
-    Health, HealthCheck, InstanceState, InstanceStatus, RestartPolicy, StartError, Transport, WorkerHost,
-    WorkerOptions, is_open_to_others, url_problem,
+    Health, HealthCheck, InstanceState, InstanceStatus, RestartPolicy, StartError, Transport, WATCH_WORKERS,
+    WorkerHost, WorkerOptions, is_open_to_others, url_problem, watch_workers,
 };

@@ -16,7 +16,8 @@
 //!
 //! `http` speaks to addresses, and to processes that serve there.
 //! `stdio` knows lines and no protocol, `incarnation` is a process with the tasks around its pipes, `supervisor` keeps
-//! one alive in each of the plugin's slots, and `process` is the only file with platform code.
+//! one alive in each of the plugin's slots, and `process` is the only file with platform code. `watcher` is a process that
+//! ends what workers have started, when the server cannot.
 
 mod broken;
 mod caller;
@@ -35,6 +36,7 @@ mod start_error;
 mod status;
 mod stdio;
 mod supervisor;
+mod watcher;
 mod wire;
 
 pub use host::WorkerHost;
@@ -42,3 +44,4 @@ pub use http::{is_open_to_others, url_problem};
 pub use options::{HealthCheck, RestartPolicy, Transport, WorkerOptions};
 pub use start_error::StartError;
 pub use status::{Health, InstanceState, InstanceStatus};
+pub use watcher::{WATCH_WORKERS, watch_workers};

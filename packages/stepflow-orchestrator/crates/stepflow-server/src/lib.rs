@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-/// The program that this process runs, which is started again to render templates.
+/// The program that this process runs, which is started again to render templates and to watch workers.
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
 /// Reads the command line and does what it says.
@@ -39,7 +39,10 @@ pub fn main() -> ExitCode {
     if words == [stepflow_hosts::RENDER_TEMPLATES] {
         return stepflow_hosts::render_templates();
     }
-    // Without its path this process does all but render templates, and says so then.
+    if words == [stepflow_hosts::WATCH_WORKERS] {
+        return stepflow_hosts::watch_workers();
+    }
+    // Without its path this process renders no templates and watches no workers, and says so then.
     let program = std::env::current_exe().unwrap_or_default();
     run(std::iter::once(program.into_os_string()).chain(words))
 }

@@ -263,6 +263,7 @@ fn worker_options(config: &Config, name: &str, worker: &Worker) -> WorkerOptions
         instances: worker.instances.unwrap_or(usual.instances),
         max_concurrency: worker.max_concurrency,
         cancel_grace: worker.cancel_grace.unwrap_or(usual.cancel_grace),
+        watcher: crate::PROGRAM.get().cloned(),
         max_message: worker.max_message.unwrap_or(usual.max_message),
         validate_outputs: worker.validate_outputs.unwrap_or(config.validate_outputs),
         ..usual

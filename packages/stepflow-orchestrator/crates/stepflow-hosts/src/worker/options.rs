@@ -46,6 +46,9 @@ pub struct WorkerOptions {
     /// How long it may take to end by itself when it is shut down, before it is asked with SIGTERM, and again as long
     /// before it is killed.
     pub shutdown_grace: Duration,
+    /// The program that, started with [`crate::WATCH_WORKERS`], ends what workers have started when this process is
+    /// killed. `None`: nobody does.
+    pub watcher: Option<PathBuf>,
     /// What is done when it dies.
     pub restart: RestartPolicy,
     /// What the environment has put into these options, each with the name to show in its place: it may be secret.
@@ -83,6 +86,7 @@ impl WorkerOptions {
             cancel_grace: Duration::from_secs(4),
             validate_outputs: false,
             shutdown_grace: Duration::from_secs(2),
+            watcher: None,
             restart: RestartPolicy::default(),
         }
     }

@@ -19,6 +19,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::options::WorkerOptions;
 use super::start_error::StartError;
+use super::watcher::{MARK, Watcher};
 
 /// What the names of our own variables begin with: settings of the server, and the variables of flows, which may be secret.
 /// A worker that is itself a client of some server must not find ours by accident.
@@ -64,10 +65,13 @@ impl Process {
             command: options.shown(&program.display().to_string()),
             reason: options.shown(&reason),
         };
-        let mut child = spawn(command(&program, options)).await.map_err(|error| cannot_run(reason(&error, options)))?;
+        let watcher = Watcher::get(options.watcher.as_deref());
+        let mut command = command(&program, options);
+        command.envs(watcher.map(|watcher| (MARK, &watcher.mark)));
+        let mut child = spawn(command).await.map_err(|error| cannot_run(reason(&error, options)))?;
         let pipes = take_pipes(&mut child);
         // From here on the child is killed when something goes wrong.
-        let process = Self::watch(child).map_err(|error| cannot_run(error.to_string()))?;
+        let process = Self::watch(child, watcher).map_err(|error| cannot_run(error.to_string()))?;
         Ok((process, pipes.map_err(|error| cannot_run(error.to_string()))?))
     }
 
@@ -94,15 +98,17 @@ impl Process {
     }
 
     /// Gives the child a thread that waits for its end.
-    fn watch(mut child: Child) -> io::Result<Self> {
+    fn watch(mut child: Child, watcher: Option<&'static Watcher>) -> io::Result<Self> {
         let leader = libc::pid_t::try_from(child.id()).map_err(io::Error::other)?;
         let group = Group { leader, reaped: Arc::default() };
         let (tell, exit) = watch::channel(None);
         let process = Self { group: group.clone(), exit };
+        watcher.inspect(|watcher| watcher.started(leader));
         thread::Builder::new().name(format!("worker {leader}")).stack_size(64 * 1024).spawn(move || {
             group.wait_for_leader();
             let mut reaped = group.reaped.lock();
             group.send(libc::SIGKILL);
+            watcher.inspect(|watcher| watcher.ended(leader));
             let status = child.wait();
             *reaped = true;
             drop(reaped);
