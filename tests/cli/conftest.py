@@ -55,15 +55,21 @@ class Stepflow:
         )
 
     def __call__(
-        self, *arguments: str, stdin: str = "", env: dict[str, str] | None = None
+        self,
+        *arguments: str,
+        stdin: str = "",
+        env: dict[str, str] | None = None,
+        timeout: float = TIMEOUT,
     ) -> Ended:
         """Runs the command to its end, and checks what holds for every end: no panic, nobody left behind."""
-        return self.end(self.start(*arguments, env=env), stdin)
+        return self.end(self.start(*arguments, env=env), stdin, timeout)
 
-    def end(self, process: subprocess.Popen[str], stdin: str = "") -> Ended:
+    def end(
+        self, process: subprocess.Popen[str], stdin: str = "", timeout: float = TIMEOUT
+    ) -> Ended:
         """Waits for the end of a command."""
         try:
-            stdout, stderr = process.communicate(stdin, timeout=TIMEOUT)
+            stdout, stderr = process.communicate(stdin, timeout=timeout)
         finally:
             process.kill()
         assert "panicked" not in stderr, stderr

@@ -76,7 +76,8 @@ def test_a_component_that_ends_its_process_fails_and_the_ten_beside_it_do_not(
     failed = [line["itemIndex"] for line in lines if line["outcome"] == "failed"]
     assert (len(lines), failed) == (11, [0]), ended.stderr
     attempts = [len((stepflow.folder / f"attempts-{n}").read_text()) for n in range(11)]
-    assert attempts == [5, *[2] * 10], "the poison with its budget, the others once more"
+    # Together with ten others, five, two and one at most, then alone with its budget of four.
+    assert 5 <= attempts[0] <= 8 and all(2 <= others <= 5 for others in attempts[1:]), attempts
 
 
 def test_processes_that_are_asked_to_end_one_after_the_other_cost_no_step(

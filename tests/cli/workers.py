@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,3 +53,31 @@ def http_worker(folder: Path, *options: str) -> Iterator[HttpWorker]:
         yield worker
     finally:
         worker.end()
+
+
+class RestartedWorker(HttpWorker):
+    """One that somebody starts again whenever it has crashed."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        super().__init__(folder, *options)
+        self._ending = False
+        self._changing = threading.Lock()
+        self._keeper = threading.Thread(target=self._keep)
+        self._keeper.start()
+
+    def _keep(self) -> None:
+        while True:
+            self._process.communicate()
+            with self._changing:
+                if self._ending:
+                    return
+                self.start()
+
+    def end(self) -> int:
+        """Ends it for good."""
+        with self._changing:
+            self._ending = True
+        try:
+            return super().end()
+        finally:
+            self._keeper.join()

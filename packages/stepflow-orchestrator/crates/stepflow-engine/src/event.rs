@@ -2,6 +2,8 @@
 //!
 //! Whatever is not a function of earlier events (time, ids, jitter, the resolved route) stands in the event.
 
+mod suspects;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -277,9 +279,14 @@ pub struct AttemptEnded {
     /// The worker that had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<Arc<Instance>>,
-    /// Whether it may have been the one that took its worker down: the next attempt runs alone.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub suspect: bool,
+    /// How many attempts shared the crash of its worker, when it may have been the reason; 0: it was not.
+    #[serde(
+        default,
+        alias = "suspect",
+        deserialize_with = "suspects::read",
+        skip_serializing_if = "suspects::are_none"
+    )]
+    pub suspects: u32,
 }
 
 /// See [`Event::RetryScheduled`].

@@ -43,9 +43,10 @@ pub struct TaskEnvelope {
     pub deadline: Option<Timestamp>,
     /// The trace to go on with (W3C `traceparent`).
     pub traceparent: Option<String>,
-    /// Whether it has to run alone in its worker process: the attempt before is suspected of a crash.
+    /// How many attempts shared the crash that the attempt before is suspected of; 0: it is not. A worker process has
+    /// it only together with other suspects, at most half as many (see [`company`]).
     #[serde(default)]
-    pub alone: bool,
+    pub suspects: u32,
 }
 
 /// What a step's component path leads to.
@@ -129,8 +130,15 @@ pub struct Lost {
     pub spends: bool,
     /// Whether to wait before the next attempt: when no connection could be made.
     pub back_off: bool,
-    /// Whether it may have been the one that took its worker down: the next attempt runs alone.
-    pub suspect: bool,
+    /// How many attempts shared the crash, when this one may be the reason of it; 0: it is not.
+    pub suspects: u32,
+}
+
+/// How many suspects of a crash may be in a worker process together, after so many have shared the crash: half of them,
+/// so that the one that crashes is found in few rounds.
+#[must_use]
+pub fn company(suspects: u32) -> u32 {
+    suspects.div_ceil(2)
 }
 
 /// A worker, as attempts remember it.

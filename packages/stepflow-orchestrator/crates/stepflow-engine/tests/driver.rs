@@ -138,7 +138,7 @@ async fn a_lost_attempt_goes_out_again_under_the_same_task_id() {
         error: FlowError::new(ErrorKind::Unreachable, "gone"),
         spends,
         back_off,
-        suspect: false,
+        suspects: 0,
     };
     bench.host.losses.lock().unwrap().extend([lost(true, false), lost(false, false), lost(true, true)]);
     let flow = "{name: l, steps: [{id: a, component: /lossy}], output: {$step: a}}";
@@ -151,19 +151,19 @@ async fn a_lost_attempt_goes_out_again_under_the_same_task_id() {
 }
 
 #[tokio::test]
-async fn the_next_attempt_of_a_suspect_runs_alone_and_the_one_after_it_does_not() {
+async fn the_next_attempt_of_a_suspect_says_how_many_shared_the_crash_and_the_one_after_it_does_not() {
     let bench = bench();
-    let lost = |suspect| Lost {
+    let lost = |suspects| Lost {
         error: FlowError::new(ErrorKind::Unreachable, "gone"),
         spends: false,
         back_off: false,
-        suspect,
+        suspects,
     };
-    bench.host.losses.lock().unwrap().extend([lost(true), lost(false)]);
+    bench.host.losses.lock().unwrap().extend([lost(12), lost(0)]);
     let flow = "{name: l, steps: [{id: a, component: /lossy}], output: {$step: a}}";
     bench.run(submission(flow, &["{}"])).await;
     let offered = bench.host.offered.lock().unwrap();
-    assert_eq!(offered.iter().map(|task| task.alone).collect::<Vec<_>>(), [false, true, false]);
+    assert_eq!(offered.iter().map(|task| task.suspects).collect::<Vec<_>>(), [0, 12, 0]);
 }
 
 #[tokio::test]
@@ -185,7 +185,7 @@ async fn the_journal_says_which_worker_had_an_attempt_and_its_version() {
 async fn a_budget_that_is_spent_makes_the_loss_a_failure() {
     let bench = bench();
     let lost =
-        Lost { error: FlowError::new(ErrorKind::Unreachable, "gone"), spends: true, back_off: false, suspect: false };
+        Lost { error: FlowError::new(ErrorKind::Unreachable, "gone"), spends: true, back_off: false, suspects: 0 };
     bench.host.losses.lock().unwrap().extend(std::iter::repeat_n(lost, 10));
     let flow = "{name: l, steps: [{id: a, component: /lossy}], output: {$step: a}}";
     let run = bench.run(submission(flow, &["{}"])).await;

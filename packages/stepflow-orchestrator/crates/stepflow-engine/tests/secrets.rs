@@ -41,7 +41,7 @@ impl ComponentHost for Talkative {
         let error = quoting(&task.input);
         let answer = match task.route.component.as_str() {
             "/late" => return drop(self.held.lock().unwrap().insert(task.task, task.input)),
-            "/lost" => Answer::Lost(Lost { error, spends: true, back_off: false, suspect: false }),
+            "/lost" => Answer::Lost(Lost { error, spends: true, back_off: false, suspects: 0 }),
             _ => Answer::Failed(error.into()),
         };
         self.inbox.answer(task.task, answer);

@@ -9,16 +9,20 @@ use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::TaskEnvelope;
 use stepflow_protocol::RunId;
 
-/// Tasks that share a bound. All but those of [`Lane::ALONE`] are in the order of their root.
+/// Tasks that share their bounds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Lane(pub u32);
+pub struct Lane {
+    /// The component whose executes a worker limits; 0 where none does.
+    pub component: u32,
+    /// How many suspects of a crash may be in a worker at once, with nobody else; 0 for tasks that are no suspects.
+    /// Suspects come first in their root, in the order of arrival, so that one that crashes again and again lets the
+    /// others pass.
+    pub company: u32,
+}
 
 impl Lane {
-    /// No bound of their own.
-    pub const ANY: Self = Self(0);
-    /// One at a time on a worker. In the order of arrival, so that one that crashes again and again lets the others
-    /// of its root pass.
-    pub const ALONE: Self = Self(1);
+    /// No bounds.
+    pub const ANY: Self = Self { component: 0, company: 0 };
 }
 
 /// Item, step, and the order of arrival, which tells apart the steps of a root's sub-runs.
@@ -56,16 +60,16 @@ impl FairQueue {
         self.places.is_empty()
     }
 
-    /// Whether a task waits in this lane.
+    /// Whether a task waits in such a lane.
     #[must_use]
-    pub fn has(&self, lane: Lane) -> bool {
-        self.lanes.get(&lane).is_some_and(|turns| !turns.is_empty())
+    pub fn has(&self, such: impl Fn(Lane) -> bool) -> bool {
+        self.lanes.keys().any(|lane| such(*lane))
     }
 
     /// Adds a task; a root that had none waits for its turn behind the others.
     pub fn push(&mut self, task: TaskEnvelope, lane: Lane) {
         self.arrivals += 1;
-        let (item, step) = if lane == Lane::ALONE { (0, 0) } else { (task.item, task.step) };
+        let (item, step) = if lane.company > 0 { (0, 0) } else { (task.item, task.step) };
         let (id, place) = (task.root_run_id, (item, step, self.arrivals));
         self.places.insert(task.task, (id, lane, place));
         let turns = &mut self.turns;
@@ -122,6 +126,9 @@ impl FairQueue {
             root.lanes.remove(&lane);
             if let Some(turns) = self.lanes.get_mut(&lane) {
                 turns.remove(&root.turn);
+                if turns.is_empty() {
+                    self.lanes.remove(&lane);
+                }
             }
         }
         if root.lanes.is_empty() {

@@ -189,7 +189,7 @@ async fn a_thousand_tasks_are_done_by_a_worker_that_takes_four() {
     assert_eq!(outputs, tasks);
 }
 
-/// Offers what was lost again, as the engine does: three losses are borne, and suspects run alone.
+/// Offers what was lost again, as the engine does: three losses are borne, and suspects are told apart.
 async fn until_all_have_ended(fixture: &mut Fixture, tasks: &[TaskEnvelope]) -> Vec<bool> {
     let by_id: HashMap<_, _> = tasks.iter().map(|task| (task.task.task_id, task)).collect();
     let (mut spent, mut ended) = (HashMap::new(), HashMap::new());
@@ -205,7 +205,7 @@ async fn until_all_have_ended(fixture: &mut Fixture, tasks: &[TaskEnvelope]) -> 
             ended.insert(task.task_id, false);
         } else {
             let next = TaskRef { attempt: task.attempt + 1, ..task };
-            fixture.host.offer(TaskEnvelope { task: next, alone: lost.suspect, ..by_id[&task.task_id].clone() });
+            fixture.host.offer(TaskEnvelope { task: next, suspects: lost.suspects, ..by_id[&task.task_id].clone() });
         }
     }
     tasks.iter().map(|task| ended[&task.task.task_id]).collect()
@@ -218,4 +218,13 @@ async fn of_eleven_tasks_that_a_crash_took_down_only_the_one_that_crashed_fails(
     tasks.iter().for_each(|task| fixture.host.offer(task.clone()));
     let ended = until_all_have_ended(&mut fixture, &tasks).await;
     assert_eq!(ended, [[true; 10].as_slice(), &[false]].concat());
+}
+
+#[tokio::test]
+async fn however_many_tasks_crash_the_others_succeed() {
+    let mut fixture = worker("poison").start().await;
+    let tasks: Vec<TaskEnvelope> = (0..40).map(|n| odd(if n % 5 == 4 { "poison" } else { "healthy" })).collect();
+    tasks.iter().for_each(|task| fixture.host.offer(task.clone()));
+    let ended = until_all_have_ended(&mut fixture, &tasks).await;
+    assert_eq!(ended, (0..40).map(|n| n % 5 != 4).collect::<Vec<_>>());
 }

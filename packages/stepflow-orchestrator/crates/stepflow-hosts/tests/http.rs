@@ -236,6 +236,21 @@ async fn a_stream_that_ends_at_once_whenever_it_is_asked_for_is_asked_for_in_pea
 }
 
 #[tokio::test]
+async fn what_a_worker_had_that_was_started_again_is_lost_together() {
+    let (mut first, mut fixture) = start_with("http_sessions", &["--resume"]).await;
+    (0..3).for_each(|_| fixture.host.offer(task("/wait", Value::null())));
+    fixture.host.offer(task("/crash", Value::from(3_u64)));
+    first.ended().await;
+    let _second = peer("http_sessions", &["--resume", "--port", &first.port.to_string()]);
+    for _ in 0..4 {
+        let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+        assert_eq!((lost.suspects, lost.spends), (4, false), "{lost:?}");
+    }
+    fixture.host.offer(task("/where", Value::null()));
+    assert_eq!(fixture.words.output().await, Value::string("s1001"));
+}
+
+#[tokio::test]
 async fn a_connection_that_is_no_longer_needed_is_closed() {
     let (_peer, mut fixture) = start_with("http_echo", &[]).await;
     fixture.host.offer(task("/closed", Value::null()));

@@ -70,7 +70,7 @@ async fn the_neighbours_of_a_crash_are_suspects_and_spend_nothing() {
     fixture.host.offer(task("/die", Value::null()));
     for _ in 0..2 {
         let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
-        assert!(lost.suspect && !lost.spends, "{lost:?}");
+        assert!(lost.suspects == 2 && !lost.spends, "{lost:?}");
     }
 }
 

@@ -6,15 +6,16 @@
 mod suite;
 mod worker_fixture;
 
+use std::process::Command;
 use std::time::Duration;
 
 use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::{Answer, ComponentHost as _, TaskEnvelope};
-use stepflow_hosts::{Health, StartError};
+use stepflow_engine::ports::{Answer, ComponentHost as _, Lost, TaskEnvelope};
+use stepflow_hosts::{Health, InstanceState, StartError};
 use stepflow_protocol::{ErrorKind, Value};
 use suite::{PATIENCE, json, task};
 use uuid::Uuid;
-use worker_fixture::{command, processes_marked, worker};
+use worker_fixture::{Fixture, command, processes_marked, worker};
 
 fn next_attempt(task: &TaskEnvelope) -> TaskEnvelope {
     TaskEnvelope { task: TaskRef { attempt: task.task.attempt + 1, ..task.task }, ..task.clone() }
@@ -72,32 +73,66 @@ async fn every_open_attempt_is_lost_with_its_worker_and_what_waits_is_not() {
 }
 
 #[tokio::test]
-async fn five_crashes_without_one_answer_make_a_worker_unhealthy() {
+async fn five_crashes_that_no_task_is_to_blame_for_make_a_worker_unhealthy() {
     let mut fixture = worker("crash").start().await;
-    for _ in 0..5 {
-        fixture.host.offer(task("/echo", json(r#"{"die":1}"#)));
-        assert!(matches!(fixture.words.answer().await.1, Answer::Lost(_)));
-    }
-    let Health::Down(reason) = fixture.host.health() else { panic!("still healthy") };
+    let reason = when_each_is_killed(&fixture).await;
     assert!(reason.contains("5 times"), "{reason}");
     fixture.host.offer(task("/echo", json("{}")));
     let failure = fixture.words.failure().await;
     assert_eq!(failure.kind, ErrorKind::Unreachable);
-    // They may quote the steps that the process had; this one is another.
-    assert_eq!(failure.data.unwrap().field("stderr"), None);
 }
 
 #[tokio::test]
-async fn an_answer_forgives_the_crashes_before_it() {
-    let mut fixture = worker("crash").start().await;
-    for _ in 0..4 {
-        let dying = task("/echo", json(r#"{"die":1}"#));
-        for attempt in [dying.clone(), next_attempt(&dying)] {
-            fixture.host.offer(attempt);
-            fixture.words.answer().await;
+async fn what_the_steps_of_a_process_made_it_write_is_not_shown_with_those_that_are_refused() {
+    let mut fixture = worker("crash").restart(|policy| policy.crashes = 1).start().await;
+    fixture.host.offer(task("/echo", json("{}")));
+    fixture.words.output().await;
+    when_each_is_killed(&fixture).await;
+    fixture.host.offer(task("/echo", json("{}")));
+    assert_eq!(fixture.words.failure().await.data.unwrap().field("stderr"), None);
+}
+
+/// Kills every process that is ready and idle, until no more are started; why that is so.
+async fn when_each_is_killed(fixture: &Fixture) -> String {
+    let mut killed = String::new();
+    let given_up = async {
+        loop {
+            if let Health::Down(reason) = fixture.host.health() {
+                return reason;
+            }
+            let instances = fixture.host.instances();
+            if let Some(ready) = instances.iter().find(|it| it.state == InstanceState::Ready && it.address != killed) {
+                killed.clone_from(&ready.address);
+                let process = killed.trim_start_matches("pid ");
+                assert!(Command::new("kill").args(["-s", "KILL", process]).status().unwrap().success());
+            }
+            tokio::task::yield_now().await;
         }
+    };
+    tokio::time::timeout(PATIENCE, given_up).await.expect("it is started again and again")
+}
+
+#[tokio::test]
+async fn a_crash_is_on_the_account_of_the_task_that_was_alone() {
+    let mut fixture = worker("crash").start().await;
+    for _ in 0..12 {
+        fixture.host.offer(task("/echo", json(r#"{"die":1}"#)));
+        assert!(matches!(fixture.words.answer().await.1, Answer::Lost(Lost { spends: true, .. })));
     }
-    assert_eq!(fixture.host.health(), Health::Ready);
+    fixture.host.offer(task("/echo", json("{}")));
+    assert_eq!(fixture.words.output().await, json(r#"{"attempt":1}"#));
+}
+
+#[tokio::test]
+async fn after_a_crash_of_a_task_that_was_alone_the_next_process_starts_at_once() {
+    let late = |policy: &mut stepflow_hosts::RestartPolicy| {
+        (policy.first_delay, policy.max_delay) = (PATIENCE * 10, PATIENCE * 10);
+    };
+    let mut fixture = worker("crash").restart(late).start().await;
+    fixture.host.offer(task("/echo", json(r#"{"die":1}"#)));
+    assert!(matches!(fixture.words.answer().await.1, Answer::Lost(_)));
+    fixture.host.offer(task("/echo", json("{}")));
+    assert_eq!(fixture.words.output().await, json(r#"{"attempt":1}"#));
 }
 
 #[tokio::test]
@@ -107,8 +142,7 @@ async fn an_unhealthy_worker_is_tried_again_after_its_pause() {
         policy.pause = Duration::from_millis(20);
     };
     let mut fixture = worker("crash").restart(policy).start().await;
-    fixture.host.offer(task("/echo", json(r#"{"die":1}"#)));
-    assert!(matches!(fixture.words.answer().await.1, Answer::Lost(_)));
+    when_each_is_killed(&fixture).await;
     // Refused until the new process has shaken hands.
     let patience = tokio::time::Instant::now() + PATIENCE;
     loop {

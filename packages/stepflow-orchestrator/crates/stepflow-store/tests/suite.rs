@@ -68,7 +68,7 @@ fn ending(run: RunId, output: &str) -> Vec<Record> {
         error: None,
         spends: Budget::None,
         instance: None,
-        suspect: false,
+        suspects: 0,
     };
     let result = Outcome::Success(ValueRef::Row(2));
     let step = StepRef { run, item: 0, step: 0 };

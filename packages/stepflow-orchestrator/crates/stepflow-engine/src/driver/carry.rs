@@ -72,7 +72,7 @@ impl Driver {
             timeout: planned.timeout.or(self.step_timeout),
             deadline: state.runs.get(&step.run).and_then(|run| run.deadline_at),
             traceparent: None,
-            alone: state.step(step).is_some_and(|step| step.suspect),
+            suspects: state.step(step).map_or(0, |step| step.suspects),
         };
         self.offered.insert(task, (root, None));
         self.ports.host.offer(envelope);

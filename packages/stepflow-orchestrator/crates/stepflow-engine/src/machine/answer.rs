@@ -22,6 +22,14 @@ pub(super) fn by(instance: Option<Arc<Instance>>, mut events: Vec<Event>) -> Vec
     events
 }
 
+/// The events with how many attempts shared the crash that this one is suspected of, whichever budget pays for it.
+fn suspected(suspects: u32, mut events: Vec<Event>) -> Vec<Event> {
+    if let Some(Event::AttemptEnded(ended)) = events.first_mut() {
+        ended.suspects = suspects;
+    }
+    events
+}
+
 /// A host's answer.
 ///
 /// # Errors
@@ -53,7 +61,8 @@ pub(super) fn answered(
         }
         Answer::Lost(lost) => {
             let lost = Lost { error: shown(lost.error, given)?, ..lost };
-            lost_with_worker(state, at, step, task, lost, given)
+            let suspects = lost.suspects;
+            suspected(suspects, lost_with_worker(state, at, step, task, lost, given))
         }
         Answer::Cancelled => {
             let error = FlowError::new(ErrorKind::Cancelled, "the attempt was cancelled");
@@ -107,7 +116,7 @@ fn lost_with_worker(
         return failed(state, at, step, task, AttemptOutcome::Lost, lost.error.into(), given);
     }
     let budget = if lost.spends { Budget::Transport } else { Budget::None };
-    let ended = AttemptEnded { suspect: lost.suspect, ..ended(task, AttemptOutcome::Lost, budget) };
+    let ended = ended(task, AttemptOutcome::Lost, budget);
     vec![ended.with_error(lost.error).into(), retry(task, wait, budget, given)]
 }
 
@@ -142,7 +151,7 @@ fn retry(task: TaskRef, wait: Duration, budget: Budget, given: &Given<'_>) -> Ev
 }
 
 fn ended(task: TaskRef, outcome: AttemptOutcome, spends: Budget) -> AttemptEnded {
-    AttemptEnded { task, outcome, payload: None, error: None, spends, instance: None, suspect: false }
+    AttemptEnded { task, outcome, payload: None, error: None, spends, instance: None, suspects: 0 }
 }
 
 impl AttemptEnded {

@@ -104,7 +104,7 @@ fn attempt_ended(state: &mut RunTree, key: OwedKey, ended: &AttemptEnded) {
         Budget::Component => step.component_retries += 1,
     }
     step.owners_lost = 0;
-    step.suspect = ended.suspect;
+    step.suspects = ended.suspects;
     let ended_step = step.phase == Phase::Ended;
     if !ended_step {
         step.failure.clone_from(&ended.error);

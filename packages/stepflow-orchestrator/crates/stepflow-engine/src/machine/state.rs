@@ -142,8 +142,8 @@ pub struct Step {
     pub component_retries: u32,
     /// How many owners in a row were lost while it was open.
     pub owners_lost: u32,
-    /// Whether its last attempt is suspected of a crash: the next one runs alone.
-    pub suspect: bool,
+    /// How many attempts shared the crash that its last attempt is suspected of; 0: it is not.
+    pub suspects: u32,
     /// Why its last attempt, or its last sub-run, failed, for as long as another one follows.
     pub failure: Option<FlowError>,
     /// How many sub-runs it has begun; of control flow, in its newest try.

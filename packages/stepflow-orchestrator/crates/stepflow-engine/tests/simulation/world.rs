@@ -363,7 +363,7 @@ fn answer(component: &str, input: &Value, attempt: u32) -> Answer {
             error: FlowError::new(ErrorKind::Unreachable, "gone"),
             spends: true,
             back_off: false,
-            suspect: false,
+            suspects: 0,
         }),
         _ => wrapped(),
     }

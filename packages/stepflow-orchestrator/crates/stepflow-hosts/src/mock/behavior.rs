@@ -119,7 +119,7 @@ fn error(decoder: &mut Decoder, node: &Node) -> Option<Answer> {
 fn failed(failure: Failure) -> Answer {
     match failure.error.kind {
         ErrorKind::Unreachable => {
-            Answer::Lost(Lost { error: failure.error, spends: true, back_off: false, suspect: false })
+            Answer::Lost(Lost { error: failure.error, spends: true, back_off: false, suspects: 0 })
         }
         _ => Answer::Failed(failure),
     }

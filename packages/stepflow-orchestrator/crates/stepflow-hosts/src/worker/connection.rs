@@ -28,6 +28,8 @@ pub(crate) struct Connection {
     open: HashMap<i64, Open>,
     /// How many of them wait for a sub-run.
     parked: usize,
+    /// How many of those that do not are suspects of a crash.
+    suspects: usize,
     /// A handshake request that waits for its answer.
     call: Option<(i64, Reply)>,
     peer: Peer,
@@ -97,15 +99,33 @@ impl Connection {
         self.open.len() - self.parked
     }
 
-    /// How many of them are of this lane.
-    pub(crate) fn busy_in(&self, lane: Lane) -> usize {
-        self.open.values().filter(|open| open.lane == lane && !open.is_parked()).count()
+    /// How many of them count against the limit of this component.
+    pub(crate) fn busy_at(&self, component: u32) -> usize {
+        self.at_work().filter(|open| open.lane.component == component).count()
+    }
+
+    /// How many of them are suspects of a crash.
+    pub(crate) fn suspects(&self) -> usize {
+        self.suspects
+    }
+
+    /// The fewest that one of these suspects may be together with.
+    pub(crate) fn company(&self) -> Option<u32> {
+        if self.suspects == 0 {
+            return None;
+        }
+        self.at_work().map(|open| open.lane.company).filter(|company| *company > 0).min()
+    }
+
+    fn at_work(&self) -> impl Iterator<Item = &Open> {
+        self.open.values().filter(|open| !open.is_parked())
     }
 
     /// Asks for an execute.
     pub(crate) fn execute(&mut self, task: TaskEnvelope, lane: Lane) -> Asked {
         self.last_id += 1;
         let (id, line) = (self.last_id, execute::request_line(self.last_id, &task));
+        self.suspects += usize::from(lane.company > 0);
         self.open.insert(id, Open { task, lane, waits: 0, cancelled: None });
         Asked { id, line }
     }
@@ -114,8 +134,9 @@ impl Connection {
     pub(crate) fn park(&mut self, task: TaskRef) -> bool {
         let Some(open) = self.find(task) else { return false };
         open.waits += 1;
-        let parked = open.waits == 1;
+        let (parked, suspect) = (open.waits == 1, open.lane.company > 0);
         self.parked += usize::from(parked);
+        self.suspects -= usize::from(parked && suspect);
         parked
     }
 
@@ -124,8 +145,9 @@ impl Connection {
     pub(crate) fn unpark(&mut self, task: TaskRef) -> bool {
         let Some(open) = self.find(task).filter(|open| open.is_parked()) else { return false };
         open.waits -= 1;
-        let unparked = !open.is_parked();
+        let (unparked, suspect) = (!open.is_parked(), open.lane.company > 0);
         self.parked -= usize::from(unparked);
+        self.suspects += usize::from(unparked && suspect);
         unparked
     }
 
@@ -223,6 +245,7 @@ impl Connection {
     pub(crate) fn withdraw(&mut self, id: i64) -> Option<Open> {
         let open = self.open.remove(&id)?;
         self.parked -= usize::from(open.is_parked());
+        self.suspects -= usize::from(!open.is_parked() && open.lane.company > 0);
         Some(open)
     }
 
@@ -244,7 +267,7 @@ impl Connection {
     /// Gives up everything that is open: the worker is gone.
     pub(crate) fn abandon(&mut self) -> Vec<Open> {
         self.call = None;
-        self.parked = 0;
+        (self.parked, self.suspects) = (0, 0);
         let mut open: Vec<(i64, Open)> = self.open.drain().collect();
         open.sort_unstable_by_key(|(id, _)| *id);
         open.into_iter().map(|(_, open)| open).collect()

@@ -279,7 +279,7 @@ impl Incarnation {
 fn replaced() -> Lost {
     let message = "the worker was replaced: another attempt in it was cancelled and did not end";
     let error = FlowError::new(ErrorKind::Unreachable, message);
-    Lost { error, spends: false, back_off: false, suspect: false }
+    Lost { error, spends: false, back_off: false, suspects: 0 }
 }
 
 /// Reads the worker's messages until its stdout ends. One that serves HTTP may write there what it wants.

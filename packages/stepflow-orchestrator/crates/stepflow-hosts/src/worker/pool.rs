@@ -11,9 +11,10 @@ mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::{Answer, Lost, TaskEnvelope};
+use stepflow_engine::ports::{Answer, Lost, TaskEnvelope, company};
 use stepflow_protocol::{ErrorKind, FlowError};
 
 pub(crate) use instance::{Instance, InstanceId, Rupture, Signals};
@@ -30,24 +31,21 @@ use super::wire::{Kind, Outgoing, Wire};
 use crate::components::Components;
 use crate::fair::{FairQueue, Lane};
 
-/// Lanes from this one up are those of components with a limit of their own.
-const FIRST_BOUNDED: u32 = 2;
-
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Pool {
     waiting: FairQueue,
     instances: Vec<Instance>,
     entered: u64,
-    /// The lanes of the components that some instance limits.
-    lanes: HashMap<String, Lane>,
+    /// The numbers, from 1, of the components that some instance limits.
+    bounded: HashMap<String, u32>,
     standing: Standing,
     /// The slots whose last start failed.
     failed_starts: BTreeSet<usize>,
     /// Of the last handshake.
     pub(crate) components: Option<Arc<Components>>,
     pub(crate) last_words: LastWords,
-    /// Since the last answer to an execute.
+    /// Those that no attempt is to blame for, since the last answer to an execute.
     crashes: u32,
     said: Vec<Said>,
     speaking: bool,
@@ -139,14 +137,14 @@ impl Pool {
         let version = instance.connection.capabilities().and_then(|worker| worker.version.clone());
         instance.about = Arc::new(stepflow_engine::ports::Instance { name: instance.about.name.clone(), version });
         let bounds = instance.announced_bounds();
-        let known = self.lanes.len();
+        let known = self.bounded.len();
         for (component, most) in bounds {
-            let new = Lane(FIRST_BOUNDED + u32::try_from(self.lanes.len()).unwrap_or(u32::MAX - FIRST_BOUNDED));
-            instance.bounds.insert(*self.lanes.entry(component).or_insert(new), most);
+            let new = u32::try_from(self.bounded.len()).map_or(u32::MAX, |known| known + 1);
+            instance.bounds.insert(*self.bounded.entry(component).or_insert(new), most);
         }
-        if self.lanes.len() > known {
-            let (lanes, components) = (&self.lanes, self.components.as_deref());
-            self.waiting.sort(|task| lane_of(task, lanes, components));
+        if self.bounded.len() > known {
+            let (bounded, components) = (&self.bounded, self.components.as_deref());
+            self.waiting.sort(|task| lane_of(task, bounded, components));
         }
     }
 
@@ -157,7 +155,7 @@ impl Pool {
             None => {}
             Some((open, Verdict::Ended(answer))) => {
                 instance.answered += 1;
-                instance.closed(open.task.task);
+                instance.closed();
                 self.crashes = 0;
                 self.reopen();
                 self.answer(open, answer);
@@ -201,25 +199,26 @@ impl Pool {
     pub(crate) fn lose(&mut self, id: InstanceId, request: i64, lost: Lost) {
         let Some(instance) = self.instance_mut(id) else { return };
         if let Some(open) = instance.connection.withdraw(request) {
-            instance.closed(open.task.task);
+            instance.closed();
             let answer = if open.cancelled.is_some() { Answer::Cancelled } else { Answer::Lost(lost) };
             self.said.push(Said::Answer(open.task.task, answer));
         }
     }
 
-    /// An instance is gone, and with it every attempt that it had.
-    pub(crate) fn unlink(&mut self, id: InstanceId, loss: &Loss) {
-        let Some(at) = self.instances.iter().position(|instance| instance.id == id) else { return };
+    /// An instance is gone, and with it every attempt that it had; how many of them may be the reason.
+    pub(crate) fn unlink(&mut self, id: InstanceId, loss: &Loss) -> usize {
+        let Some(at) = self.instances.iter().position(|instance| instance.id == id) else { return 0 };
         let mut instance = self.instances.swap_remove(at);
         let open = instance.connection.abandon();
-        let answers = loss::answers(&open, loss, instance.given);
+        let (suspects, answers) = (loss::together(&open), loss::answers(&open, loss, instance.given));
         self.said.extend(open.into_iter().zip(answers).map(|(open, answer)| Said::Answer(open.task.task, answer)));
         instance.signals.room.notify_waiters();
+        suspects
     }
 
     /// An execute of an instance waits for a run, or for one more, which may need its slot.
     pub(crate) fn park(&mut self, id: InstanceId, task: TaskRef) -> bool {
-        self.instance_mut(id).is_some_and(|instance| instance.park(task))
+        self.instance_mut(id).is_some_and(|instance| instance.connection.park(task))
     }
 
     /// It waits for one run less. The execute goes on even when its slot is taken: more is then open than announced,
@@ -236,13 +235,25 @@ impl Pool {
         }
     }
 
-    /// How many crashes there were without an answer, with one more: from some number on tasks fail.
-    pub(crate) fn crashed(&mut self, policy: &RestartPolicy, refusal: impl FnOnce(u32) -> FlowError) -> u32 {
-        self.crashes += 1;
-        if self.crashes >= policy.crashes {
-            self.refuse(refusal(self.crashes));
+    /// An instance has crashed, or its successor has not started; how long its slot stays empty. Crashes that are on
+    /// no attempt's account are counted: after some of them without an answer tasks fail.
+    pub(crate) fn crashed(
+        &mut self,
+        id: Option<InstanceId>,
+        loss: &Loss,
+        policy: &RestartPolicy,
+        refusal: impl FnOnce(u32) -> FlowError,
+    ) -> Duration {
+        match id.map_or(0, |id| self.unlink(id, loss)) {
+            0 => self.crashes += 1,
+            1 => return Duration::ZERO,
+            // Of several, one will be found.
+            _ => return policy.delay(1),
         }
-        self.crashes
+        if self.crashes >= policy.crashes && self.refuse(refusal(self.crashes)) {
+            return policy.pause;
+        }
+        policy.delay(self.crashes)
     }
 
     /// Nothing more goes out; what waits goes back.
@@ -272,14 +283,16 @@ impl Pool {
         }
     }
 
-    fn refuse(&mut self, error: FlowError) {
-        if matches!(self.standing, Standing::ShutDown) {
-            return;
+    /// From now on tasks fail, those that wait first; not while an instance is there that takes them.
+    fn refuse(&mut self, error: FlowError) -> bool {
+        if matches!(self.standing, Standing::ShutDown) || self.instances.iter().any(Instance::is_open) {
+            return false;
         }
         for task in self.waiting.drain() {
             self.said.push(Said::Answer(task.task, Answer::Failed(error.clone().into())));
         }
         self.standing = Standing::Refusing(error);
+        true
     }
 
     fn reopen(&mut self) {
@@ -290,7 +303,7 @@ impl Pool {
 
     fn not_accepted(&mut self, id: InstanceId, open: Open) {
         if let Some(instance) = self.instance_mut(id) {
-            instance.closed(open.task.task);
+            instance.closed();
         }
         if open.cancelled.is_some() {
             self.said.push(Said::Answer(open.task.task, Answer::Cancelled));
@@ -312,7 +325,7 @@ impl Pool {
 
     /// Hands the task out, or has it wait its turn.
     fn place(&mut self, task: TaskEnvelope) {
-        let lane = lane_of(&task, &self.lanes, self.components.as_deref());
+        let lane = lane_of(&task, &self.bounded, self.components.as_deref());
         match self.waiting.is_empty().then(|| roomiest(&self.instances, lane, None)).flatten() {
             Some(at) => self.instances[at].execute(task, lane, &mut self.said),
             None => self.waiting.push(task, lane),
@@ -333,37 +346,34 @@ impl Pool {
         }
     }
 
-    /// The instance that is kept free for a task that has to run alone: the one that will be idle soonest.
+    /// The instance that is kept free for suspects of a crash: the one that the others will have left soonest.
     fn reserved(&self) -> Option<InstanceId> {
-        if !self.waiting.has(Lane::ALONE) {
+        if !self.waiting.has(|lane| lane.company > 0) {
             return None;
         }
         let open = self.instances.iter().filter(|instance| instance.is_open());
-        open.min_by_key(|instance| instance.connection.busy()).map(|instance| instance.id)
+        let soonest = open.min_by_key(|instance| (instance.unsuspected(), instance.connection.busy()));
+        soonest.map(|instance| instance.id)
     }
 }
 
 /// The instance with most free slots of those that take a task of this lane now.
 fn roomiest(instances: &[Instance], lane: Lane, reserved: Option<InstanceId>) -> Option<usize> {
-    let spared = |instance: &Instance| lane != Lane::ALONE && reserved == Some(instance.id);
+    let spared = |instance: &Instance| lane.company == 0 && reserved == Some(instance.id);
     let taking = instances.iter().enumerate().filter(|(_, instance)| instance.takes(lane) && !spared(instance));
     taking.max_by_key(|(_, instance)| instance.free()).map(|(at, _)| at)
 }
 
 /// The lane in which a task waits.
-fn lane_of(task: &TaskEnvelope, lanes: &HashMap<String, Lane>, components: Option<&Components>) -> Lane {
-    if task.alone {
-        return Lane::ALONE;
-    }
-    if lanes.is_empty() {
-        return Lane::ANY;
-    }
-    let component = components.and_then(|components| components.serving(&task.route.component));
-    component.and_then(|component| lanes.get(component)).copied().unwrap_or(Lane::ANY)
+fn lane_of(task: &TaskEnvelope, bounded: &HashMap<String, u32>, components: Option<&Components>) -> Lane {
+    let served = || components?.serving(&task.route.component);
+    let number = || bounded.get(served()?).copied();
+    let component = if bounded.is_empty() { 0 } else { number().unwrap_or_default() };
+    Lane { component, company: company(task.suspects) }
 }
 
 /// What becomes of a task when the host is shut down: it is nobody's fault, and another host may take it.
 pub(crate) fn shut_down() -> Lost {
     let error = FlowError::new(ErrorKind::Unreachable, "the worker was shut down with its server");
-    Lost { error, spends: false, back_off: true, suspect: false }
+    Lost { error, spends: false, back_off: true, suspects: 0 }
 }

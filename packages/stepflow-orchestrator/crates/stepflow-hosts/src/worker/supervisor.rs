@@ -202,12 +202,7 @@ impl Core {
             // The steps that fail of it are others than those that the process had.
             let given = id.and_then(|id| pool.instance(id)).map_or(0, |instance| instance.given);
             let words = if given == 0 { words } else { "" };
-            // First whether tasks are taken: the engine may offer again while it is told.
-            let crashes = pool.crashed(policy, |crashes| refusal(crashes, words));
-            if let Some(id) = id {
-                pool.unlink(id, &loss);
-            }
-            if crashes < policy.crashes { policy.delay(crashes) } else { policy.pause }
+            pool.crashed(id, &loss, policy, |crashes| refusal(crashes, words))
         })
     }
 

@@ -44,6 +44,14 @@ impl Peer {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) {
+        // `wait` would close its stdin, with which it ends.
+        while self.child.try_wait().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

@@ -134,7 +134,7 @@ pub fn task(component: &str, input: Value) -> TaskEnvelope {
         timeout: None,
         deadline: None,
         traceparent: None,
-        alone: false,
+        suspects: 0,
     }
 }
 

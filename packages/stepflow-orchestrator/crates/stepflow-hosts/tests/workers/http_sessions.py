@@ -1,11 +1,13 @@
 """Holds sessions. `/echo` answers its input, `/where` the session of the execute, `/mine` what the server answered to
 the execute's own request, whose id is the same in every session; to `/missed` that answer is lost on its way once, and
-of `/refuses` it is not taken; `/wait` answers when it is cancelled, and `/late` a moment after that. `/leave` ends
+of `/refuses` it is not taken; `/wait` answers when it is cancelled, and `/late` a moment after that;
+`/crash` ends the process once so many wait as its input says. `/leave` ends
 the session's stream and then holds its answer back: with `--resume` until the stream is asked for again, else for ever.
 `--silent` names no session. Of `--reluctant` a lost stream has to be asked for twice, and of `--fickle` it ends again at
 once; `/asked` answers how often that was."""
 
 import itertools
+import os
 import queue
 import sys
 import threading
@@ -14,7 +16,10 @@ import time
 import http_wire
 
 RESUMES, SILENT = "--resume" in sys.argv, "--silent" in sys.argv
-numbers = itertools.count(1)
+PORT = int(sys.argv[sys.argv.index("--port") + 1]) if "--port" in sys.argv else 0
+# No process knows the sessions of another one.
+numbers = itertools.count(1001 if PORT else 1)
+waiting = threading.Semaphore(0)
 sessions = {}
 
 
@@ -75,7 +80,12 @@ def handle(request):
         session.cancelled.put(request.params)
         return request.respond(202)
     match request.params.get("component"):
+        case "/crash":
+            for _ in range(request.params["input"]):
+                waiting.acquire()
+            os._exit(1)
         case "/wait":
+            waiting.release()
             error = {"code": -32005, "message": session.cancelled.get()["reason"]}
             answer = {"id": request.message["id"], "error": error, "jsonrpc": "2.0"}
             request.respond(200, http_wire.text(answer))
@@ -109,9 +119,10 @@ TYPED = {
     "component": "/typed",
     "input_schema": {"type": "object", "properties": {"blob_id": {"type": "string"}}},
 }
-NAMES = ("/echo", "/where", "/mine", "/missed", "/refuses", "/leave", "/wait", "/late", "/asked")
+NAMES = ("/echo", "/where", "/mine", "/missed", "/refuses", "/leave", "/wait", "/late", "/asked", "/crash")
 http_wire.serve(
     handle,
     [*({"component": name} for name in NAMES), TYPED],
     {"max_concurrency": 8, "cancel": True, "resume": RESUMES},
+    PORT,
 )

@@ -11,7 +11,7 @@ use super::conversation::Conversation;
 use super::session::{Session, Trouble};
 use crate::worker::connection::Refusal;
 use crate::worker::core::Core;
-use crate::worker::pool::{InstanceId, Loss, Signals, shut_down};
+use crate::worker::pool::{Instance, InstanceId, Loss, Signals, shut_down};
 use crate::worker::start_error::StartError;
 use crate::worker::status::InstanceState;
 use crate::worker::supervisor::stopped;
@@ -62,9 +62,12 @@ impl Peer {
         Err(core.not_met(url, trouble))
     }
 
-    /// How many executes it has answered.
-    pub(crate) fn answered(&self) -> u64 {
-        self.core.shared.look(|pool| pool.instance(self.id).map_or(0, |instance| instance.answered))
+    /// Whether it has answered an execute, or has crashed with some, which are the reason.
+    pub(crate) fn was_of_use(&self) -> bool {
+        let crashed = |instance: &Instance| matches!(instance.state, InstanceState::Reconnecting | InstanceState::Lost);
+        let of_use =
+            |instance: &Instance| instance.answered > 0 || (crashed(instance) && instance.connection.open().len() > 0);
+        self.core.shared.look(|pool| pool.instance(self.id).is_some_and(of_use))
     }
 
     /// Waits until no more tasks go out.
@@ -90,7 +93,7 @@ impl Peer {
         let message =
             format!("the worker of plugin `{plugin}` at `{}` was lost in the middle of the step: {how}", self.url);
         let error = FlowError::new(ErrorKind::Unreachable, message).with([("plugin", Value::string(plugin))]);
-        self.core.shared.with(|pool| pool.unlink(self.id, &Loss::Crash { error, words: String::new() }));
+        self.core.shared.with(|pool| _ = pool.unlink(self.id, &Loss::Crash { error, words: String::new() }));
     }
 
     /// Waits until the worker is lost or `done` says what it has come to, from its state and how many executes it has.
@@ -138,7 +141,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        self.core.shared.with(|pool| pool.unlink(self.id, &Loss::Ordered(shut_down())));
+        self.core.shared.with(|pool| _ = pool.unlink(self.id, &Loss::Ordered(shut_down())));
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::address::Address;
 use super::client::Client;
@@ -20,7 +20,7 @@ enum End {
     NotBegun(StartError),
     /// The worker is lost or takes no more tasks.
     Over {
-        /// It has answered some.
+        /// It had tasks.
         was_of_use: bool,
     },
     /// We were asked to end.
@@ -37,7 +37,7 @@ pub(crate) async fn supervise(
 ) {
     let client = Address::parse(&url).and_then(|address| Client::new(address, &core.options));
     let client = client.map(Arc::new).map_err(|problem| core.not_met(&url, Trouble::Wrong(problem)));
-    let (mut has_served, mut failures) = (false, 0);
+    let (mut has_served, mut failures, mut lost_at) = (false, 0, Instant::now());
     let mut leaving = JoinSet::new();
     loop {
         let end = match &client {
@@ -47,10 +47,12 @@ pub(crate) async fn supervise(
         failures = if matches!(end, End::Over { was_of_use: true }) { 1 } else { failures + 1 };
         match end {
             End::ShutDown => break,
-            End::Over { .. } => has_served = true,
+            End::Over { .. } => (has_served, lost_at) = (true, Instant::now()),
             End::NotBegun(error) => {
-                // One that has served is waited for as long as a process that crashes is.
-                if !has_served || failures >= core.options.restart.crashes {
+                // One that has served is waited for: somebody may be starting it again.
+                let policy = &core.options.restart;
+                let in_vain = failures >= policy.crashes && lost_at.elapsed() >= policy.max_delay;
+                if !has_served || in_vain {
                     let refusal = error.as_flow_error(&core.options.name);
                     core.shared.with(|pool| pool.start_failed(slot, starts.slots(), refusal));
                 }
@@ -94,7 +96,7 @@ async fn converse(
         parting = peer.parting() => parting,
         () = stopped(stop) => return End::ShutDown,
     };
-    let was_of_use = peer.answered() > 0;
+    let was_of_use = peer.was_of_use();
     match parting {
         Parting::Lost(how) => peer.lost(&how),
         // What it has, it finishes.

@@ -24,7 +24,7 @@ use crate::worker::caller::Caller;
 use crate::worker::connection::Refusal;
 use crate::worker::core::Core;
 use crate::worker::message::Body;
-use crate::worker::pool::{InstanceId, Pool};
+use crate::worker::pool::{InstanceId, Pool, Rupture};
 use crate::worker::wire::{Kind, Outgoing};
 
 /// How long nothing may be taken of a message that nobody answers, nor said about it, before it is sent again.
@@ -69,6 +69,8 @@ enum Failure {
     Strange(String),
     /// Nobody knows what the worker did with it.
     Lost(String),
+    /// The worker that had it is there no more, and all that it had is lost together.
+    Gone(String),
     /// What came was no answer.
     Malformed(String),
     /// It, or its request, is longer than the other side takes.
@@ -216,6 +218,7 @@ impl Roads {
         let (Failure::Unreached(problem)
         | Failure::Strange(problem)
         | Failure::Lost(problem)
+        | Failure::Gone(problem)
         | Failure::Malformed(problem)
         | Failure::TooLong(problem)) = failure;
         let plugin = &self.core.options.name;
@@ -246,10 +249,12 @@ impl Roads {
             problem = match self.ask(request, line.clone()).await {
                 // It had it before.
                 Err(Failure::Lost(problem) | Failure::Unreached(problem)) => problem,
-                Err(Failure::Strange(problem)) => return Err(Failure::Lost(problem)),
+                Err(Failure::Strange(problem)) => return Err(Failure::Gone(problem)),
                 ended => return ended,
             };
         }
+        // The session is given up at the same time, and that says more.
+        sleep(DYING).await;
         Err(Failure::Lost(problem))
     }
 
@@ -342,6 +347,11 @@ impl Roads {
                 pool.unreached(self.id, request);
                 pool.fail_handshake(self.id, Refusal::Unreached(problem));
             }
+            Failure::Gone(why) => {
+                if let Some(instance) = pool.instance_mut(self.id) {
+                    instance.fail(Rupture { why, telling: false });
+                }
+            }
             Failure::Lost(problem) => {
                 pool.lose(self.id, request, self.lost(&problem));
                 pool.fail_handshake(self.id, Refusal::Unreached(problem));
@@ -354,7 +364,7 @@ impl Roads {
         let message =
             format!("the worker of plugin `{plugin}` at `{url}` was lost in the middle of the step: {problem}");
         let error = FlowError::new(ErrorKind::Unreachable, message);
-        Lost { error: error.with([("plugin", Value::string(plugin))]), spends: true, back_off: false, suspect: false }
+        Lost { error: error.with([("plugin", Value::string(plugin))]), spends: true, back_off: false, suspects: 0 }
     }
 }
 

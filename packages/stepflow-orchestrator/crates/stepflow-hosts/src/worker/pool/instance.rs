@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::{Instance as About, TaskEnvelope};
 use stepflow_protocol::ComponentCapabilities;
 use tokio::sync::{Notify, watch};
@@ -28,9 +27,8 @@ pub(crate) struct Instance {
     pub(crate) connection: Connection,
     pub(crate) state: InstanceState,
     pub(crate) capacity: usize,
-    pub(super) bounds: HashMap<Lane, usize>,
-    /// The execute that wanted the worker for itself.
-    lone: Option<TaskRef>,
+    /// The components of which it limits the executes.
+    pub(super) bounds: HashMap<u32, usize>,
     wire: Wire,
     pub(crate) signals: Signals,
     /// How many executes it was given.
@@ -71,7 +69,6 @@ impl Instance {
             state: InstanceState::Starting,
             capacity: 0,
             bounds: HashMap::new(),
-            lone: None,
             wire,
             signals: Signals::default(),
             given: 0,
@@ -81,17 +78,26 @@ impl Instance {
 
     /// Whether a task of this lane can go out now.
     pub(super) fn takes(&self, lane: Lane) -> bool {
-        self.is_free()
-            && match lane {
-                Lane::ALONE => self.connection.busy() == 0,
-                lane => self.bounds.get(&lane).is_none_or(|most| self.connection.busy_in(lane) < *most),
-            }
+        let in_bounds = |most: &usize| self.connection.busy_at(lane.component) < *most;
+        self.is_free() && self.is_company_for(lane) && self.bounds.get(&lane.component).is_none_or(in_bounds)
+    }
+
+    /// Suspects of a crash keep to themselves, and are few.
+    fn is_company_for(&self, lane: Lane) -> bool {
+        let (busy, suspects) = (self.connection.busy(), self.connection.suspects());
+        let few = || lane.company.min(self.connection.company().unwrap_or(u32::MAX));
+        if lane.company == 0 { suspects == 0 } else { busy == suspects && busy < few() as usize }
+    }
+
+    /// How many executes are at work in it that are no suspects.
+    pub(super) fn unsuspected(&self) -> usize {
+        self.connection.busy() - self.connection.suspects()
     }
 
     /// Whether any task can go out now. One goes only when its line can be written at once: what clogs a pipe has no
     /// turn left to lose.
     fn is_free(&self) -> bool {
-        self.is_open() && self.wire.is_idle() && self.free() > 0 && self.lone.is_none()
+        self.is_open() && self.wire.is_idle() && self.free() > 0
     }
 
     /// Whether tasks go out, as far as there are slots.
@@ -108,9 +114,6 @@ impl Instance {
     pub(super) fn execute(&mut self, task: TaskEnvelope, lane: Lane, said: &mut Vec<Said>) {
         self.given += 1;
         let receipt = task.task;
-        if lane == Lane::ALONE {
-            self.lone = Some(receipt);
-        }
         let asked = self.connection.execute(task, lane);
         self.send(Outgoing { line: asked.line, kind: Kind::Execute(asked.id, receipt) }, said);
     }
@@ -149,15 +152,8 @@ impl Instance {
         self.wire.has_room()
     }
 
-    /// An execute waits for a run, which needs a slot: the instance is nobody's own meanwhile.
-    pub(super) fn park(&mut self, task: TaskRef) -> bool {
-        self.lone.take_if(|lone| *lone == task);
-        self.connection.park(task)
-    }
-
     /// An execute is no longer open.
-    pub(super) fn closed(&mut self, task: TaskRef) {
-        self.lone.take_if(|lone| *lone == task);
+    pub(super) fn closed(&mut self) {
         if self.state == InstanceState::Leaving {
             self.signals.attention.notify_one();
         }

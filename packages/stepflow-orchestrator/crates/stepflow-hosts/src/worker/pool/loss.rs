@@ -19,26 +19,37 @@ pub(crate) enum Loss {
     Ordered(Lost),
 }
 
-/// The answer for each attempt. An attempt that was alone in its worker spends its budget; several are suspects of
-/// which each runs alone next, so that the innocent never fail. One that only waited for its sub-run is innocent as
-/// long as another one was at work.
+/// The answer for each attempt. An attempt that was alone in its worker spends its budget. Several are suspects, of
+/// which half as many at most come together next: the innocent never fail, and what crashes is alone after a few rounds.
+/// One that only waited for its sub-run is innocent as long as another one was at work.
 ///
 /// What a process wrote to stderr may quote whatever it was ever `given`. It is shown with an attempt that was the only
 /// one that it had.
 pub(super) fn answers(open: &[Open], loss: &Loss, given: u64) -> Vec<Answer> {
-    let total = open.len();
-    let working = open.iter().filter(|open| !open.is_parked()).count();
+    let idle = open.iter().all(Open::is_parked);
+    let together = u32::try_from(together(open)).unwrap_or(u32::MAX);
     let answer = |open: &Open| match loss {
         _ if open.cancelled.is_some() => Answer::Cancelled,
         Loss::Ordered(lost) => Answer::Lost(lost.clone()),
         Loss::Crash { error, words } => {
-            let suspect = working == 0 || !open.is_parked();
-            let alone = if working == 0 { total == 1 || open.task.alone } else { working == 1 };
+            let suspect = idle || !open.is_parked();
+            // While it waited for its sub-run others came, whom it may not have been together with.
+            let most = if open.lane.company > 0 { open.lane.company } else { u32::MAX };
+            let shared = if idle { together.min(most) } else { together };
             let error = if given == 1 { with_words(error, words) } else { error.clone() };
-            Answer::Lost(Lost { error, spends: suspect && alone, back_off: false, suspect })
+            let (suspects, spends) = if suspect { (together.min(most), shared == 1) } else { (0, false) };
+            Answer::Lost(Lost { error, spends, back_off: false, suspects })
         }
     };
     open.iter().map(answer).collect()
+}
+
+/// How many of these attempts may be the reason of a crash.
+pub(super) fn together(open: &[Open]) -> usize {
+    match open.iter().filter(|open| !open.is_parked()).count() {
+        0 => open.len(),
+        working => working,
+    }
 }
 
 /// The error with a worker's last lines on stderr, where it wrote any.

@@ -3,14 +3,14 @@
 mod bench;
 mod properties;
 
-use stepflow_engine::ports::Answer;
+use stepflow_engine::ports::{Answer, TaskEnvelope};
 
 use super::Loss;
 use bench::{Bench, crash, ordered, task};
 
-fn lost(answer: Option<Answer>) -> (bool, bool) {
+fn lost(answer: Option<Answer>) -> (bool, u32) {
     let Some(Answer::Lost(lost)) = answer else { panic!("not lost: {answer:?}") };
-    (lost.spends, lost.suspect)
+    (lost.spends, lost.suspects)
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn attempts_lost_together_are_suspects_and_spend_nothing() {
     let worker = bench.worker(8);
     let tasks = [bench.offer(task("/echo")), bench.offer(task("/echo"))];
     bench.unlink(worker, &crash());
-    assert_eq!(tasks.map(|task| lost(bench.answer(task))), [(false, true); 2]);
+    assert_eq!(tasks.map(|task| lost(bench.answer(task))), [(false, 2); 2]);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn an_attempt_that_is_lost_alone_spends() {
     let worker = bench.worker(8);
     let task = bench.offer(task("/echo"));
     bench.unlink(worker, &crash());
-    assert_eq!(lost(bench.answer(task)), (true, true));
+    assert_eq!(lost(bench.answer(task)), (true, 1));
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn attempts_lost_in_a_kill_that_was_ordered_are_neither_suspected_nor_charged() 
     let worker = bench.worker(8);
     let task = bench.offer(task("/echo"));
     bench.unlink(worker, &ordered());
-    assert_eq!(lost(bench.answer(task)), (false, false));
+    assert_eq!(lost(bench.answer(task)), (false, 0));
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn an_attempt_that_waits_for_its_sub_run_is_innocent_of_the_crash() {
     assert!(bench.park(parent));
     let child = bench.offer(task("/echo"));
     bench.unlink(worker, &crash());
-    assert_eq!([parent, child].map(|task| lost(bench.answer(task))), [(false, false), (true, true)]);
+    assert_eq!([parent, child].map(|task| lost(bench.answer(task))), [(false, 0), (true, 1)]);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_suspect_runs_alone_and_nothing_joins_it() {
     let mut bench = Bench::new();
     let worker = bench.worker(8);
     let before = bench.offer(task("/echo"));
-    let suspect = bench.offer_alone(task("/echo"));
+    let suspect = bench.suspect(1);
     let after = bench.offer(task("/echo"));
     assert_eq!(bench.open(worker), [before], "the worker is kept free for the suspect");
     bench.succeed(before);
@@ -100,10 +100,59 @@ fn a_suspect_runs_alone_and_nothing_joins_it() {
 }
 
 #[test]
+fn suspects_come_together_by_half_as_many_as_shared_the_crash() {
+    let mut bench = Bench::new();
+    let worker = bench.worker(8);
+    let suspects: Vec<_> = (0..5).map(|_| bench.suspect(5)).collect();
+    let innocent = bench.offer(task("/echo"));
+    assert_eq!(bench.open(worker), suspects[..3]);
+    bench.succeed(suspects[0]);
+    assert_eq!(bench.open(worker), suspects[1..4], "whoever is told free makes room for the next");
+    suspects[1..].iter().for_each(|suspect| bench.succeed(*suspect));
+    assert_eq!(bench.open(worker), [innocent]);
+}
+
+#[test]
+fn a_suspect_is_only_in_such_company_as_all_of_it_may_be_in() {
+    let mut bench = Bench::new();
+    let worker = bench.worker(8);
+    let many = [bench.suspect(8), bench.suspect(8), bench.suspect(8)];
+    let few = bench.suspect(4);
+    assert_eq!(bench.open(worker), many, "of which it may be with one only");
+    bench.succeed(many[0]);
+    bench.succeed(many[1]);
+    let last = bench.suspect(8);
+    assert_eq!(bench.open(worker), [many[2], few]);
+    bench.succeed(few);
+    assert_eq!(bench.open(worker), [many[2], last]);
+}
+
+#[test]
+fn suspects_keep_to_the_limit_of_their_component() {
+    let mut bench = Bench::new();
+    let worker = bench.worker_with(8, &[("/single", 1)]);
+    let single = |_| TaskEnvelope { suspects: 8, ..task("/single") };
+    let suspects = [0, 1].map(single).map(|suspect| bench.offer(suspect));
+    assert_eq!(bench.open(worker), suspects[..1]);
+}
+
+#[test]
+fn nothing_that_waits_is_refused_while_a_worker_is_ready() {
+    let mut bench = Bench::new();
+    let worker = bench.worker(1);
+    let tasks = [bench.offer(task("/echo")), bench.offer(task("/echo"))];
+    (0..9).for_each(|_| bench.crash(None));
+    assert_eq!(bench.answer(tasks[1]), None);
+    bench.unlink(worker, &ordered());
+    bench.crash(None);
+    assert!(matches!(bench.answer(tasks[1]), Some(Answer::Failed(_))));
+}
+
+#[test]
 fn while_a_suspect_has_one_worker_the_others_go_on() {
     let mut bench = Bench::new();
     let (one, other) = (bench.worker(2), bench.worker(2));
-    let suspect = bench.offer_alone(task("/echo"));
+    let suspect = bench.suspect(1);
     let tasks = [bench.offer(task("/echo")), bench.offer(task("/echo"))];
     let (alone, shared) = if bench.open(one) == [suspect] { (one, other) } else { (other, one) };
     assert_eq!(bench.open(alone), [suspect]);
@@ -115,7 +164,7 @@ fn a_suspect_has_its_turn_however_busy_the_workers_are() {
     let mut bench = Bench::new();
     let workers = [bench.worker(2), bench.worker(2)];
     (0..100).for_each(|_| _ = bench.offer(task("/echo")));
-    let suspect = bench.offer_alone(task("/echo"));
+    let suspect = bench.suspect(1);
     // Each worker in its turn ends one of its tasks, and would have the next one.
     for turn in 0..8 {
         let open = bench.open(workers[turn % 2]);
@@ -145,9 +194,9 @@ fn an_execute_that_waits_for_its_sub_run_gives_its_slot_back() {
 fn a_suspect_lets_its_own_sub_run_in() {
     let mut bench = Bench::new();
     let worker = bench.worker(1);
-    let parent = bench.offer_alone(task("/echo"));
+    let parent = bench.suspect(1);
     assert!(bench.park(parent));
-    let child = bench.offer_alone(task("/echo"));
+    let child = bench.suspect(1);
     assert_eq!(bench.open(worker), [parent, child]);
 }
 
@@ -182,7 +231,7 @@ fn one_lost_message_loses_one_attempt() {
     let tasks = [bench.offer(task("/echo")), bench.offer(task("/echo"))];
     let Loss::Ordered(gone) = ordered() else { unreachable!() };
     bench.lose(tasks[0], gone);
-    assert_eq!(lost(bench.answer(tasks[0])), (false, false));
+    assert_eq!(lost(bench.answer(tasks[0])), (false, 0));
     assert_eq!(bench.open(worker), [tasks[1]]);
 }
 

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::components::Components;
 use crate::worker::message::{Body, Handshake};
+use crate::worker::options::RestartPolicy;
 use crate::worker::pool::{InstanceId, Loss, Pool, Shared};
 use crate::worker::wire::{Kind, Outgoing, Wire};
 
@@ -102,8 +103,16 @@ impl Bench {
         offered
     }
 
-    pub(super) fn offer_alone(&mut self, task: TaskEnvelope) -> TaskRef {
-        self.offer(TaskEnvelope { alone: true, ..task })
+    /// Offers a task that is suspected of a crash that so many shared.
+    pub(super) fn suspect(&mut self, suspects: u32) -> TaskRef {
+        self.offer(TaskEnvelope { suspects, ..task("/echo") })
+    }
+
+    /// A process crashes, or one that is about to start.
+    pub(super) fn crash(&mut self, id: Option<InstanceId>) {
+        self.workers.retain(|worker| Some(worker.id) != id);
+        let refusal = |_| FlowError::new(ErrorKind::Unreachable, "it crashes again and again");
+        self.shared.with(|pool| pool.crashed(id, &crash(), &RestartPolicy::default(), refusal));
     }
 
     /// What the workers have now, in the order in which they got it.
@@ -169,7 +178,7 @@ impl Bench {
 
     pub(super) fn unlink(&mut self, id: InstanceId, loss: &Loss) {
         self.workers.retain(|worker| worker.id != id);
-        self.shared.with(|pool| pool.unlink(id, loss));
+        self.shared.with(|pool| _ = pool.unlink(id, loss));
     }
 
     pub(super) fn cancel(&self, task: TaskRef) {
@@ -227,7 +236,7 @@ pub(super) fn task(component: &str) -> TaskEnvelope {
         timeout: None,
         deadline: None,
         traceparent: None,
-        alone: false,
+        suspects: 0,
     }
 }
 
@@ -237,5 +246,5 @@ pub(super) fn crash() -> Loss {
 
 pub(super) fn ordered() -> Loss {
     let error = FlowError::new(ErrorKind::Unreachable, "it was replaced");
-    Loss::Ordered(Lost { error, spends: false, back_off: false, suspect: false })
+    Loss::Ordered(Lost { error, spends: false, back_off: false, suspects: 0 })
 }

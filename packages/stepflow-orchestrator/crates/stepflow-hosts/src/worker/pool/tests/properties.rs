@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::{Answer, TaskEnvelope};
+use stepflow_engine::ports::{Answer, TaskEnvelope, company};
 
 use super::bench::{Bench, crash, ordered, task};
 use crate::worker::pool::InstanceId;
@@ -17,7 +17,7 @@ const BUDGET: u32 = 3;
 /// Something that happens; the number chooses to whom.
 #[derive(Debug, Clone, Copy)]
 enum Happening {
-    Offer { alone: bool, single: bool },
+    Offer { suspects: u32, single: bool },
     Succeed(usize),
     Refuse(usize),
     Unreach(usize),
@@ -33,7 +33,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     use Happening::*;
     let which = 0_usize..64;
     prop_oneof![
-        6 => (prop::bool::weighted(0.2), prop::bool::weighted(0.3)).prop_map(|(alone, single)| Offer { alone, single }),
+        6 => (prop_oneof![4 => Just(0), 1 => 1_u32..8], prop::bool::weighted(0.3)).prop_map(|(suspects, single)| Offer { suspects, single }),
         6 => which.clone().prop_map(Succeed),
         1 => which.clone().prop_map(Refuse),
         1 => which.clone().prop_map(Unreach),
@@ -63,8 +63,8 @@ impl Story {
         let nth = |which: usize| (!tasks.is_empty()).then(|| tasks[which % tasks.len()]);
         let worker = |which: usize| (!workers.is_empty()).then(|| workers[which % workers.len()]);
         match happening {
-            Happening::Offer { alone, single } => {
-                let task = TaskEnvelope { alone, ..task(if single { "/single" } else { "/echo" }) };
+            Happening::Offer { suspects, single } => {
+                let task = TaskEnvelope { suspects, ..task(if single { "/single" } else { "/echo" }) };
                 self.offered.insert(task.task, task.clone());
                 self.bench.offer(task);
             }
@@ -98,9 +98,12 @@ impl Story {
                 tasks.iter().filter(|task| !self.parked.contains(task) && !self.returned.contains(task)).collect();
             assert!(busy.len() <= CAPACITY, "over capacity");
             let of = |task: &TaskRef| &self.offered[task];
-            let single = |task: &&&TaskRef| of(task).route.component == "/single" && !of(task).alone;
+            let single = |task: &&&TaskRef| of(task).route.component == "/single";
             assert!(busy.iter().filter(single).count() <= 1, "over a component's limit");
-            assert!(busy.len() <= 1 || !busy.iter().any(|task| of(task).alone), "a suspect has company");
+            let suspects: Vec<u32> =
+                busy.iter().map(|task| company(of(task).suspects)).filter(|most| *most > 0).collect();
+            assert!(suspects.is_empty() || suspects.len() == busy.len(), "a suspect is among others");
+            assert!(suspects.iter().all(|most| suspects.len() <= *most as usize), "a suspect has too much company");
         }
     }
 }
@@ -130,40 +133,50 @@ proptest! {
 
     /// Poison takes its worker down as soon as the worker comes to it, whoever else is there.
     #[test]
-    fn poison_ends_and_the_innocent_never_fail(
-        poisonous in prop::collection::vec(prop::bool::weighted(0.2), 1..16),
+    fn exactly_the_poison_fails_and_it_is_found_in_few_rounds(
+        poisonous in prop_oneof![
+            prop::collection::vec(prop::bool::weighted(0.2), 1..80),
+            (0_usize..40, 1_usize..40).prop_map(|(before, poison)| [vec![false; before], vec![true; poison]].concat()),
+        ],
+        capacity in 1_u32..40,
         workers in 1_usize..4,
-        choices in prop::collection::vec(0_usize..64, 400),
+        choices in prop::collection::vec(0_usize..64, 64),
     ) {
         let mut bench = Bench::new();
-        (0..workers).for_each(|_| _ = bench.worker(CAPACITY as u32));
+        (0..workers).for_each(|_| _ = bench.worker(capacity));
         let tasks: BTreeMap<_, _> =
             poisonous.iter().map(|poison| (task("/echo"), *poison)).map(|(task, poison)| (task.task.task_id, (task, poison))).collect();
         let mut spent: BTreeMap<_, u32> = BTreeMap::new();
         let mut ended = BTreeMap::new();
         tasks.values().for_each(|(task, _)| _ = bench.offer(task.clone()));
-        for choice in choices {
+        for choice in choices.iter().cycle() {
             let open: Vec<(InstanceId, TaskRef)> =
                 bench.all_open().into_iter().flat_map(|(id, tasks)| tasks.into_iter().map(move |task| (id, task))).collect();
             let Some((id, chosen)) = (!open.is_empty()).then(|| open[choice % open.len()]) else { break };
             if tasks[&chosen.task_id].1 {
-                bench.unlink(id, &crash());
-                bench.worker(CAPACITY as u32);
+                bench.crash(Some(id));
+                bench.worker(capacity);
             } else {
                 bench.succeed(chosen);
             }
             for (answered, answer) in bench.news() {
-                let Answer::Lost(lost) = answer else {
-                    ended.insert(answered.task_id, true);
-                    continue;
+                let lost = match answer {
+                    Answer::Lost(lost) => lost,
+                    answer => {
+                        ended.insert(answered.task_id, matches!(answer, Answer::Success(_)));
+                        continue;
+                    }
                 };
+                prop_assert!(!lost.spends || tasks[&answered.task_id].1, "the innocent has paid");
                 let spent = spent.entry(answered.task_id).or_default();
                 *spent += u32::from(lost.spends);
+                let rounds = capacity.next_power_of_two().ilog2();
+                prop_assert!(answered.attempt - *spent <= rounds, "attempt {}", answered.attempt);
                 if *spent > BUDGET {
                     ended.insert(answered.task_id, false);
                 } else {
                     let next = TaskRef { attempt: answered.attempt + 1, ..answered };
-                    bench.offer(TaskEnvelope { task: next, alone: lost.suspect, ..tasks[&answered.task_id].0.clone() });
+                    bench.offer(TaskEnvelope { task: next, suspects: lost.suspects, ..tasks[&answered.task_id].0.clone() });
                 }
             }
         }
