@@ -144,6 +144,31 @@ async fn a_gateway_that_lost_the_worker_loses_the_attempt() {
 }
 
 #[tokio::test]
+async fn a_worker_that_is_not_available_costs_an_attempt_and_a_wait() {
+    let (_peer, mut fixture) = start_with("http_echo", &[]).await;
+    for (status, said) in [(503_u64, "HTTP 503 Service Unavailable"), (429, "HTTP 429 Too Many Requests")] {
+        let answer = Value::object([("status", Value::from(status)), ("body", Value::string("later"))]);
+        fixture.host.offer(task("/refused", answer));
+        let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+        assert!(lost.spends && lost.back_off && lost.error.kind == ErrorKind::Unreachable, "{lost:?}");
+        assert!(lost.error.message.ends_with(&format!("did not take the step: {said}: later")), "{lost:?}");
+    }
+    fixture.host.offer(task("/echo", Value::from(1_u64)));
+    assert_eq!(fixture.words.output().await, Value::from(1_u64));
+}
+
+#[tokio::test]
+async fn a_worker_that_says_with_a_status_that_it_does_not_accept_costs_nothing() {
+    let (draining, other) = (peer("http_echo", &["--draining"]), peer("http_echo", &[]));
+    let mut fixture = start(at(&[draining.url(), other.url()])).await;
+    fixture.host.all_started().await;
+    for n in 0..4_u64 {
+        fixture.host.offer(task("/echo", Value::from(n)));
+        assert_eq!(fixture.words.output().await, Value::from(n));
+    }
+}
+
+#[tokio::test]
 async fn the_token_is_shown_to_the_worker() {
     let peer = peer("http_echo", &["--token", "secret"]);
     let mut options = at(&[peer.url()]);

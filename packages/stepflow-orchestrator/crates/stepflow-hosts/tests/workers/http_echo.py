@@ -1,7 +1,7 @@
 """Knows no sessions. `/echo` answers its input, `/seen/...` the request's headers and message, `/blob` what it kept and
 got back over its stream, `/error` the error that its input describes, `/refused` a status and a body, `/closed` when the server has closed another
 connection. The others misbehave in the way of their name. `--legacy` announces no capabilities, `--port` names the
-port."""
+port, `--draining` accepts no execute."""
 
 import argparse
 import os
@@ -15,6 +15,7 @@ arguments.add_argument("--legacy", action="store_true")
 arguments.add_argument("--port", type=int, default=0)
 arguments.add_argument("--token")
 arguments.add_argument("--unwell", type=int, default=0, help="how often it is not up when asked")
+arguments.add_argument("--draining", action="store_true")
 arguments.add_argument("--noise", action="store_true", help="write on stdout, and close it at last")
 arguments.add_argument("--accepted", default='""', help="the body of each 202")
 options = arguments.parse_args()
@@ -52,6 +53,10 @@ def handle(request):
         return request.respond(
             400, '{"error":{"code":-32600,"message":"Failed to decode message"}}'
         )
+    if options.draining:
+        error = {"code": -32006, "message": "draining"}
+        body = {"id": None, "error": error, "jsonrpc": "2.0"}
+        return request.respond(503, http_wire.text(body))
     execute(request, request.params["component"], request.params["input"])
 
 

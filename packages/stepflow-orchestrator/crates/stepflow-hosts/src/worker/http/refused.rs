@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hyper::StatusCode;
 use serde::Deserialize;
-use stepflow_protocol::Value;
+use stepflow_protocol::{Value, codes};
 
 /// How much of a text that is no JSON is shown.
 const SHOWN: usize = 200;
@@ -37,8 +37,15 @@ impl Refused {
             .is_ok_and(|body| body.id.is_some_and(|id| !id.is_null()) && body.error.is_some())
     }
 
-    /// Whether the worker certainly has done nothing, and another or a later one may.
+    /// Whether the worker says, in the protocol's word, that it has done nothing and another one may.
     pub(crate) fn is_not_accepted(&self) -> bool {
+        let body = serde_json::from_slice::<Body>(&self.body).ok();
+        let code = body.and_then(|body| body.error?.field("code"));
+        code.is_some_and(|code| code == Value::from(codes::NOT_ACCEPTED))
+    }
+
+    /// Whether the worker, or a server before it, says that it is not there for anybody or has too much to do.
+    pub(crate) fn is_unavailable(&self) -> bool {
         matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
     }
 
@@ -49,7 +56,7 @@ impl Refused {
 
     /// Whether the same message may be taken another time, for what does no harm when it is heard twice.
     pub(crate) fn may_be_repeated(&self) -> bool {
-        self.status.is_server_error() || self.is_not_accepted()
+        self.status.is_server_error() || self.is_unavailable()
     }
 
     /// The status with what the body says about it, and what to do where that is known.

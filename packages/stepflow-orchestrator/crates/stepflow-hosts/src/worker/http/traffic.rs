@@ -69,6 +69,8 @@ enum Failure {
     Strange(String),
     /// Nobody knows what the worker did with it.
     Lost(String),
+    /// The worker cannot take it now.
+    Unavailable(String),
     /// The worker that had it is there no more, and all that it had is lost together.
     Gone(String),
     /// What came was no answer.
@@ -274,6 +276,7 @@ impl Roads {
                     () if refused.status == StatusCode::NOT_FOUND && self.has_session => {
                         Failure::Strange(refused.problem())
                     }
+                    () if refused.is_unavailable() => Failure::Unavailable(refused.problem()),
                     () if refused.is_lost() => Failure::Lost(refused.problem()),
                     () => Failure::Malformed(refused.problem()),
                 });
@@ -352,17 +355,21 @@ impl Roads {
                     instance.fail(Rupture { why, telling: false });
                 }
             }
+            Failure::Unavailable(problem) => {
+                let lost = self.lost(&format!("did not take the step: {problem}"));
+                pool.lose(self.id, request, Lost { back_off: true, ..lost });
+                pool.fail_handshake(self.id, Refusal::Unreached(problem));
+            }
             Failure::Lost(problem) => {
-                pool.lose(self.id, request, self.lost(&problem));
+                pool.lose(self.id, request, self.lost(&format!("was lost in the middle of the step: {problem}")));
                 pool.fail_handshake(self.id, Refusal::Unreached(problem));
             }
         });
     }
 
-    fn lost(&self, problem: &str) -> Lost {
+    fn lost(&self, how: &str) -> Lost {
         let (plugin, url) = (&self.core.options.name, self.client.address.uri());
-        let message =
-            format!("the worker of plugin `{plugin}` at `{url}` was lost in the middle of the step: {problem}");
+        let message = format!("the worker of plugin `{plugin}` at `{url}` {how}");
         let error = FlowError::new(ErrorKind::Unreachable, message);
         Lost { error: error.with([("plugin", Value::string(plugin))]), spends: true, back_off: false, suspects: 0 }
     }
