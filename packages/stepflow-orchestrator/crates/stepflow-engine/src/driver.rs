@@ -9,7 +9,7 @@ mod timers;
 mod tree;
 mod world;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Answer(TaskRef, Answer),
     Durable(RunId, u64, Result<(), StoreError>),
     Loaded(RunId, ValueRef, Result<Value, StoreError>),
+    /// It is known where the component of this path is.
+    Decided(RunId, String),
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -143,6 +145,10 @@ impl Driver {
             Command::Answer(task, answer) => self.answered(task, answer),
             Command::Durable(root, upto, result) => self.appended(root, upto, result),
             Command::Loaded(root, place, value) => self.loaded(root, &place, value),
+            Command::Decided(root, path) => {
+                self.trees.get_mut(&root).map(|tree| tree.undecided.remove(&path));
+                self.feed(root, Input::Continue);
+            }
             Command::Shutdown(_) => {}
         }
     }
@@ -280,8 +286,19 @@ impl Driver {
     /// What a machine decides; `None` while values are on their way to it.
     fn decide(&mut self, root: RunId, input: Input) -> Option<Vec<Record>> {
         let tree = self.trees.get_mut(&root)?;
-        let mut world = World { ports: &self.ports, rules: &self.rules, plans: &mut tree.plans, ids: &mut self.ids };
-        match tree.machine.apply(input, &mut world) {
+        let (ports, rules, ids, undecided) = (&self.ports, &self.rules, &mut self.ids, BTreeSet::new());
+        let mut world = World { ports, rules, plans: &mut tree.plans, ids, undecided };
+        let decided = tree.machine.apply(input, &mut world);
+        for path in world.undecided {
+            if tree.undecided.insert(path.clone()) {
+                let (known, commands) = (self.ports.host.decided(&path), self.commands.clone());
+                tokio::spawn(async move {
+                    known.await;
+                    let _ = commands.send(Command::Decided(root, path));
+                });
+            }
+        }
+        match decided {
             Ok(records) => Some(records),
             Err(Missing(places)) => {
                 self.load(root, places);

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stepflow_flow::Plan;
@@ -63,6 +64,8 @@ pub enum Target {
     SubFlow(Control),
     /// A wait, then the input itself: control flow of the machine.
     Timer,
+    /// Nobody knows yet: it depends on what a worker serves that has not said so. See [`ComponentHost::decided`].
+    Undecided,
 }
 
 /// What running a component does to the world: decides whether it may run ahead of the disk.
@@ -158,6 +161,11 @@ pub trait ComponentHost: Send + Sync {
     /// # Errors
     /// COMPONENT_NOT_FOUND when nothing serves the path, INVALID_INPUT when the input does not fit.
     fn resolve(&self, path: &str, input: &Value) -> Result<Target, FlowError>;
+
+    /// Waits until [`ComponentHost::resolve`] knows where this path leads, or would not know it by waiting longer.
+    fn decided(&self, _path: &str) -> BoxFuture<'static, ()> {
+        ready(()).boxed()
+    }
 
     /// What of its input the component of this path takes as a flow, if it takes one.
     fn takes_flow(&self, _path: &str) -> Option<Takes> {

@@ -8,8 +8,10 @@ mod rule;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, join_all};
 use stepflow_engine::event::{Route, TaskRef};
-use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Target, TaskEnvelope};
+use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Purity, Target, TaskEnvelope};
 use stepflow_flow::subflow::Takes;
 use stepflow_flow::suggest;
 use stepflow_protocol::{ErrorKind, FlowError, Value};
@@ -138,19 +140,27 @@ impl Router {
         rules: impl Iterator<Item = (&'r CompiledRule, Route)>,
     ) -> Result<Target, FlowError> {
         let mut refused = None;
-        for (_, route) in rules {
+        let mut rules = rules.peekable();
+        while let Some((_, route)) = rules.next() {
             let plugin = self.plugins.get(&route.plugin).ok_or_else(|| gone(&route))?;
+            let is_last = rules.peek().is_none();
             match plugin.resolve(&route.component, input) {
                 // A host does not know the name that the config gives it.
                 Ok(Target::Component { purity, .. }) => return Ok(Target::Component { route, purity }),
-                Ok(control) => return Ok(control),
-                Err(error) if error.kind == ErrorKind::ComponentNotFound => {
+                // There is no choice: the task can wait at the plugin.
+                Ok(Target::Undecided) if is_last => {
+                    return Ok(Target::Component { route, purity: Purity::External });
+                }
+                Ok(undecided_or_control) => return Ok(undecided_or_control),
+                // A plugin of which no worker has ever started serves nothing.
+                Err(error) if matches!(error.kind, ErrorKind::ComponentNotFound | ErrorKind::Unreachable) => {
                     refused.get_or_insert((error, route));
                 }
                 Err(error) => return Err(error),
             }
         }
         Err(match refused {
+            Some((error, _)) if error.kind == ErrorKind::Unreachable => error,
             Some((error, route)) => self.reworded(&error, path, &route),
             None => self.no_route(path),
         })
@@ -242,6 +252,12 @@ impl Router {
 }
 
 impl ComponentHost for Router {
+    fn decided(&self, path: &str) -> BoxFuture<'static, ()> {
+        let plugins = self.matching(path).filter_map(|(_, route)| self.plugins.get(&route.plugin));
+        let all = plugins.map(|plugin| plugin.decided(path)).collect::<Vec<_>>();
+        join_all(all).map(drop).boxed()
+    }
+
     /// Where the input decides on the route, only what all of them agree on is known.
     fn takes_flow(&self, path: &str) -> Option<Takes> {
         let mut takes = self.takes(path);

@@ -7,12 +7,13 @@ mod suite;
 mod worker_fixture;
 
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
-use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::{Answer, ComponentHost as _, Lost, TaskEnvelope};
-use stepflow_hosts::{Health, InstanceState, StartError};
-use stepflow_protocol::{ErrorKind, Value};
+use stepflow_engine::event::{Route, TaskRef};
+use stepflow_engine::ports::{Answer, ComponentHost, Lost, Purity, Target, TaskEnvelope};
+use stepflow_hosts::{Health, InstanceState, Router, Rule, StartError};
+use stepflow_protocol::{ErrorKind, FlowError, Value};
 use suite::{PATIENCE, json, task};
 use uuid::Uuid;
 use worker_fixture::{Fixture, command, processes_marked, worker};
@@ -261,6 +262,52 @@ fn wait_until(condition: impl Fn() -> bool) {
         assert!(std::time::Instant::now() < patience, "it does not come to pass");
         std::thread::yield_now();
     }
+}
+
+/// Serves every path.
+struct Anything;
+
+impl ComponentHost for Anything {
+    fn resolve(&self, path: &str, _: &Value) -> Result<Target, FlowError> {
+        let route = Route { plugin: "other".to_owned(), component: path.to_owned() };
+        Ok(Target::Component { route, purity: Purity::Read })
+    }
+
+    fn offer(&self, _: TaskEnvelope) {}
+
+    fn cancel(&self, _: &Route, _: TaskRef, _: &str) {}
+}
+
+/// First to a worker, and what that does not serve to somebody else.
+fn behind(fixture: &Fixture) -> Router {
+    let (inbox, _) = suite::inbox();
+    let plugins = [("w", Arc::clone(&fixture.host) as Arc<dyn ComponentHost>), ("other", Arc::new(Anything) as _)];
+    let plugins = plugins.map(|(name, host)| (name.to_owned(), host)).into_iter().collect();
+    let rules = vec![Rule::to("w"), Rule::to("other")];
+    Router::new(plugins, [("/{*component}".to_owned(), rules)], inbox).unwrap()
+}
+
+fn plugin(router: &Router, path: &str) -> String {
+    let Ok(Target::Component { route, .. }) = router.resolve(path, &Value::null()) else { panic!("no component") };
+    route.plugin
+}
+
+#[tokio::test]
+async fn a_route_that_falls_through_waits_for_the_handshake() {
+    let fixture = worker("echo").build();
+    let router = behind(&fixture);
+    assert_eq!(router.resolve("/elsewhere", &Value::null()), Ok(Target::Undecided));
+    router.decided("/elsewhere").await;
+    assert_eq!(plugin(&router, "/elsewhere"), "other");
+    assert_eq!(plugin(&router, "/echo"), "w");
+}
+
+#[tokio::test]
+async fn a_plugin_that_does_not_start_serves_nothing() {
+    let fixture = worker("silent").start_timeout(Duration::from_millis(50)).build();
+    let router = behind(&fixture);
+    router.decided("/elsewhere").await;
+    assert_eq!(plugin(&router, "/elsewhere"), "other");
 }
 
 #[tokio::test]

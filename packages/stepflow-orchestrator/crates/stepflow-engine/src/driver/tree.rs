@@ -1,6 +1,6 @@
 //! One run tree in the driver's hands: its machine, and how far the world has been told.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub(super) struct Tree {
     pub carried: u64,
     /// How many values are on their way into memory.
     pub loading: usize,
+    /// The paths of components of which it is being found out where they lead.
+    pub undecided: BTreeSet<String>,
     /// Offers that wait for their input to be in memory.
     pub held: Vec<Effect>,
     pub subscribers: Vec<mpsc::UnboundedSender<Notice>>,
@@ -47,6 +49,7 @@ impl Tree {
             durable: 0,
             carried: 0,
             loading: 0,
+            undecided: BTreeSet::new(),
             held: Vec::new(),
             subscribers: Vec::new(),
             started: HashMap::new(),

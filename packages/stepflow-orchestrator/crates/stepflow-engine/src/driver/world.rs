@@ -1,5 +1,6 @@
 //! What the driver lends to its machines: time, ids, chance, routes, plans.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -30,6 +31,8 @@ pub(super) struct World<'a> {
     pub rules: &'a Rules,
     pub plans: &'a mut Plans,
     pub ids: &'a mut Ids,
+    /// The paths that lead nowhere yet.
+    pub undecided: BTreeSet<String>,
 }
 
 impl Surroundings for World<'_> {
@@ -49,8 +52,12 @@ impl Surroundings for World<'_> {
         f64::from(bits) / (f64::from(u32::MAX) + 1.0)
     }
 
-    fn resolve(&self, path: &str, input: &Value) -> Result<Target, FlowError> {
-        self.ports.host.resolve(path, input)
+    fn resolve(&mut self, path: &str, input: &Value) -> Result<Target, FlowError> {
+        let target = self.ports.host.resolve(path, input);
+        if target == Ok(Target::Undecided) {
+            self.undecided.insert(path.to_owned());
+        }
+        target
     }
 
     fn sub_plan(&mut self, document: &Value) -> Result<Arc<Plan>, FlowError> {

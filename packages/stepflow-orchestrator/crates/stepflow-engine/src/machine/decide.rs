@@ -213,6 +213,7 @@ fn begin(state: &RunTree, at: StepRef, ready: Ready, given: &mut Given<'_>) -> R
     let begun = match given.world.resolve(&step.component, &input) {
         Err(error) => refused(state, &plan, at, &ready.input, error, given)?,
         Ok(Target::SubFlow(control)) => nested::begin(state, &plan, at, control, ready.input, given)?,
+        Ok(Target::Undecided) => return Ok(None),
         Ok(Target::Timer) => nested::sleep(state, &plan, at, ready.input, &input, given)?,
         Ok(Target::Component { route, .. }) => {
             let task_id = match before.and_then(|step| step.task) {

@@ -35,11 +35,12 @@ pub trait Surroundings {
     /// A random number from 0 up to 1.
     fn random(&mut self) -> f64;
 
-    /// Where the component of this path is; no I/O.
+    /// Where the component of this path is; no I/O. A step whose target is undecided is asked for again with the next
+    /// input.
     ///
     /// # Errors
     /// When nothing serves it, or when the input does not fit it.
-    fn resolve(&self, path: &str, input: &Value) -> Result<Target, FlowError>;
+    fn resolve(&mut self, path: &str, input: &Value) -> Result<Target, FlowError>;
 
     /// The plan of this document, from now on also known by its id.
     ///

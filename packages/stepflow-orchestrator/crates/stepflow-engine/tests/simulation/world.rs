@@ -37,7 +37,7 @@ impl Surroundings for World {
         0.5
     }
 
-    fn resolve(&self, path: &str, _: &Value) -> Result<Target, FlowError> {
+    fn resolve(&mut self, path: &str, _: &Value) -> Result<Target, FlowError> {
         if path == "/t/nowhere" {
             return Err(FlowError::new(ErrorKind::ComponentNotFound, "nothing serves it"));
         }

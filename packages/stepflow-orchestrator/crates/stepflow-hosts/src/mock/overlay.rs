@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use stepflow_engine::event::{Route, TaskRef};
 use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Purity, Target, TaskEnvelope};
@@ -105,6 +106,10 @@ impl MockOverlay {
 }
 
 impl ComponentHost for MockOverlay {
+    fn decided(&self, path: &str) -> BoxFuture<'static, ()> {
+        self.behind.decided(path)
+    }
+
     fn resolve(&self, path: &str, input: &Value) -> Result<Target, FlowError> {
         if !self.mocks.lock().0.contains_key(path) {
             return self.behind.resolve(path, input);

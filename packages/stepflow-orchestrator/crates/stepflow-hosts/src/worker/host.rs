@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Once};
 
-use futures_util::future::join_all;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
 use stepflow_engine::event::{Route, TaskRef};
 use stepflow_engine::ports::{ComponentHost, Inbox, Purity, Served, Target, TaskEnvelope};
@@ -128,13 +129,10 @@ impl WorkerHost {
 
 impl ComponentHost for WorkerHost {
     fn resolve(&self, path: &str, input: &Value) -> Result<Target, FlowError> {
-        let (plugin, limit) = (&self.core.options.name, self.core.options.max_message);
-        TooLong::check(input.size() + path.len() + ENVELOPE, limit).map_err(|problem| {
-            FlowError::new(
-                ErrorKind::InvalidInput,
-                format!("the message with the input of `{path}` is too long: {problem}"),
-            )
-        })?;
+        if !self.starts.is_known() && !*self.stop.borrow() {
+            return Ok(Target::Undecided);
+        }
+        let plugin = &self.core.options.name;
         let (components, refusal, health) =
             self.core.shared.look(|pool| (pool.components.clone(), pool.refusal().cloned(), pool.health()));
         match (components, refusal, health) {
@@ -147,8 +145,24 @@ impl ComponentHost for WorkerHost {
             // Nobody knows yet what the worker serves: it will say so itself.
             (None, None, _) => {}
         }
+        TooLong::check(input.size() + path.len() + ENVELOPE, self.core.options.max_message).map_err(|problem| {
+            let message = format!("the message with the input of `{path}` is too long: {problem}");
+            FlowError::new(ErrorKind::InvalidInput, message)
+        })?;
         let route = Route { plugin: plugin.clone(), component: path.to_owned() };
         Ok(Target::Component { route, purity: Purity::External })
+    }
+
+    fn decided(&self, _path: &str) -> BoxFuture<'static, ()> {
+        self.supervise();
+        let (starts, mut stop) = (Arc::clone(&self.starts), self.stop.subscribe());
+        async move {
+            tokio::select! {
+                _ = starts.outcome() => {}
+                () = supervisor::stopped(&mut stop) => {}
+            }
+        }
+        .boxed()
     }
 
     fn offer(&self, task: TaskEnvelope) {

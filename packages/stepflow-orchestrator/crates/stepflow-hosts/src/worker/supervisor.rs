@@ -48,11 +48,19 @@ impl Starts {
         self.outcomes.send_modify(|outcomes| _ = outcomes.failed.insert(slot, error));
     }
 
+    /// Whether one worker has answered or none will.
+    pub(crate) fn is_known(&self) -> bool {
+        self.suffice(&self.outcomes.borrow())
+    }
+
+    fn suffice(&self, outcomes: &Outcomes) -> bool {
+        !outcomes.ready.is_empty() || outcomes.failed.len() >= self.slots
+    }
+
     /// Waits until one worker has answered or none will.
     pub(crate) async fn outcome(&self) -> Result<(), StartError> {
         let mut outcomes = self.outcomes.subscribe();
-        let enough = |outcomes: &Outcomes| !outcomes.ready.is_empty() || outcomes.failed.len() >= self.slots;
-        match outcomes.wait_for(enough).await.ok().as_deref() {
+        match outcomes.wait_for(|outcomes| self.suffice(outcomes)).await.ok().as_deref() {
             Some(Outcomes { ready, failed }) if ready.is_empty() => failed.values().next().cloned().map_or(Ok(()), Err),
             _ => Ok(()),
         }

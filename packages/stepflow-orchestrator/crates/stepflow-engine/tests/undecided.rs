@@ -1,0 +1,79 @@
+//! Steps of which nobody knows yet where they lead.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use stepflow_engine::event::{Event, Route, TaskRef};
+use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Journal as _, Purity, SystemClock, Target, TaskEnvelope};
+use stepflow_engine::{Engine, Notice, Options, Ports, Submission, inbox};
+use stepflow_flow::{Plan, Source, load};
+use stepflow_protocol::{FlowError, FlowResult, RunId, Value};
+use stepflow_store::MemoryStore;
+use tokio::sync::watch;
+
+/// Answers with the plugin that a step was routed to; `/late` leads nowhere until that is decided.
+struct Host {
+    inbox: Arc<dyn Inbox>,
+    plugin: watch::Sender<Option<&'static str>>,
+}
+
+impl ComponentHost for Host {
+    fn resolve(&self, path: &str, _: &Value) -> Result<Target, FlowError> {
+        let plugin = if path == "/late" { *self.plugin.borrow() } else { Some("other") };
+        let component = |plugin: &str| Target::Component {
+            route: Route { plugin: plugin.into(), component: path.into() },
+            purity: Purity::External,
+        };
+        Ok(plugin.map_or(Target::Undecided, component))
+    }
+
+    fn decided(&self, _: &str) -> BoxFuture<'static, ()> {
+        let mut plugin = self.plugin.subscribe();
+        async move { drop(plugin.wait_for(Option::is_some).await) }.boxed()
+    }
+
+    fn offer(&self, task: TaskEnvelope) {
+        self.inbox.started(task.task, None);
+        self.inbox.answer(task.task, Answer::Success(Value::string(&task.route.plugin)));
+    }
+
+    fn cancel(&self, _: &Route, task: TaskRef, _: &str) {
+        self.inbox.answer(task, Answer::Cancelled);
+    }
+}
+
+const FLOW: &str = "{name: f, steps: [{id: a, component: /late}, {id: b, component: /there}], \
+                    output: [{$step: a}, {$step: b}]}";
+
+async fn until(engine: &Engine, run: RunId, what: impl Fn(&Event) -> bool) {
+    let mut news = engine.subscribe(run, 0);
+    while let Some(notice) = news.next().await.unwrap() {
+        if matches!(&notice, Notice::Record(record) if what(&record.event)) {
+            return;
+        }
+    }
+    panic!("it did not happen");
+}
+
+#[tokio::test]
+async fn a_step_waits_until_it_is_known_where_it_leads_and_the_others_go_on() {
+    let (inbox, mailbox) = inbox();
+    let host = Arc::new(Host { inbox, plugin: watch::Sender::new(None) });
+    let store = MemoryStore::new(stepflow_store::Options::default());
+    let ports = Ports { journal: store.clone(), host: host.clone(), clock: Arc::new(SystemClock) };
+    let engine = Engine::start(Options::default(), ports, mailbox);
+    let plan = Arc::new(Plan::compile(load(Source::yaml("flow.yaml", FLOW)).flow.unwrap()).unwrap());
+    let inputs = vec![Value::null()];
+    let submission = Submission { plan, inputs, variables: None, overrides: None, max_concurrency: None };
+    let run = engine.submit(submission).await.unwrap();
+    until(&engine, run, |event| matches!(event, Event::StepEnded(ended) if ended.step.step == 1)).await;
+    host.plugin.send_replace(Some("decided"));
+    until(&engine, run, |event| matches!(event, Event::RunEnded(_))).await;
+    let results: Vec<FlowResult> = store.items(run).into_iter().map(|item| item.result.unwrap()).collect();
+    assert_eq!(results, [FlowResult::Success(Value::parse(r#"["decided","other"]"#).unwrap())]);
+    let journal = store.read(run, 0).await.unwrap();
+    let attempts = journal.iter().filter(|record| matches!(record.event, Event::StepScheduled(_))).count();
+    assert_eq!(attempts, 2);
+}
