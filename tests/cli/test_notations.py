@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.cli.conftest import Stepflow
+from tests.cli.flows import BUILTIN
 from tests.cli.serving import serving
 
 DEEP = "[" * 128 + "]" * 128
@@ -32,6 +33,25 @@ def test_a_request_is_refused_in_these_words(stepflow: Stepflow) -> None:
                 body = f'{{"flow": {flow}}}'.encode()
                 answer = server("POST", "/flows", raw=body)
                 assert words in json.dumps(answer.body, ensure_ascii=False), (flow, answer)
+
+
+PLACES = {
+    '{"a": [1, {"b": "x\\ud800"}]}': "a string holds half of a surrogate pair: `$.a[1].b`",
+    '{"a": [1, {"b": 1, "b": 2}]}': "a key stands twice in one object: `$.a[1].b`",
+    f'{{"a": [1, {DEEP}]}}': "nested more than 128 deep: `$.a[1][0][0][0][0]…[0][0]`",
+}
+
+
+def test_a_value_is_refused_with_its_place_wherever_it_comes_from(stepflow: Stepflow) -> None:
+    for text, words in PLACES.items():
+        stepflow.write(flow_yaml=BUILTIN, inputs_jsonl=f"{text}\n", data_json=text)
+        ended = stepflow("run", "flow.yaml", "--inputs", "inputs.jsonl")
+        assert (ended.code, words in ended.stderr) == (1, True), ended.stderr
+        ended = stepflow("run", "flow.yaml", "--set", f"x={text}")
+        assert (ended.code, words in ended.stderr) == (2, True), ended.stderr
+        stepflow.write(flow_yaml=BUILTIN.replace("noop", "load_file"))
+        ended = stepflow("run", "flow.yaml", "--input-json", '{"path": "data.json"}')
+        assert (ended.code, words in ended.stderr) == (1, True), ended.stderr
 
 
 def test_old_sections_mean_the_same_in_a_request(stepflow: Stepflow) -> None:

@@ -56,9 +56,9 @@ async fn an_answer_that_is_not_utf_8_is_the_workers_error() {
 async fn an_output_that_is_no_value_is_the_components_failure_with_its_place() {
     let mut fixture = worker("odd").start().await;
     for (how, problem) in [
-        ("too deep", "nested more than 128 deep at byte 128"),
+        ("too deep", "nested more than 128 deep: `$[0][0][0][0][0][0]…[0][0]`"),
         ("a key twice", "a key stands twice in one object: `$.rows[1][\"1\"]`"),
-        ("half a pair", "the escape at byte 1 is half of a surrogate pair"),
+        ("half a pair", "a string holds half of a surrogate pair: `$`"),
     ] {
         fixture.host.offer(odd(how));
         let failure = fixture.words.failure().await;

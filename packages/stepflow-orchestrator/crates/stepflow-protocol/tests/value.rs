@@ -66,7 +66,29 @@ fn a_key_that_stands_twice_is_refused_with_its_place() {
 fn nesting_is_limited() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert!(Value::parse(nested(MAX_DEPTH)).is_ok());
-    assert!(matches!(Value::parse(nested(MAX_DEPTH + 1)), Err(ValueError::TooDeep(MAX_DEPTH))));
+    let refused = |text: String| match Value::parse(text) {
+        Err(ValueError::TooDeep(path)) => path,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(nested(MAX_DEPTH + 1)), "$[0][0][0][0][0][0]…[0][0]");
+    let inside = format!(r#"{{"a":1,"b":[{{}},{{"c d":{}}}]}}"#, nested(MAX_DEPTH));
+    assert_eq!(refused(inside), r#"$.b[1]["c d"][0][0][0]…[0][0]"#);
+}
+
+#[test]
+fn half_of_a_surrogate_pair_is_refused_with_its_place() {
+    let deep = format!("{}\"\\ud800\"{}", r#"{"a":"#.repeat(20), "}".repeat(20));
+    for (text, place) in [
+        (r#""\ud800x""#, "$"),
+        (r#"[["\"",2],"x\udc00"]"#, "$[1]"),
+        (r#"{"a":{"b":"\ud83d\ude00"},"c":[1,{"d":"\ud800\u0061"}]}"#, "$.c[1].d"),
+        (r#"{"a":[{"b":1,"x\ud800":2}]}"#, r#"$.a[0]["x\ud800"]"#),
+        ("{ \"a\" :\n \"\\udfff\" }", "$.a"),
+        (&deep, "$.a.a.a.a.a.a….a.a"),
+    ] {
+        let error = Value::parse(text).unwrap_err();
+        assert!(matches!(&error, ValueError::LoneSurrogate(path) if path == place), "{text}: {error}");
+    }
 }
 
 #[test]
@@ -84,7 +106,6 @@ fn what_is_not_json_says_where() {
     assert!(matches!(Value::parse(b"\"\xff\"".to_vec()), Err(ValueError::NotUtf8(1))));
     assert!(matches!(Value::parse("{} {}"), Err(ValueError::NotJson(_))));
     assert!(matches!(Value::parse("[1,]"), Err(ValueError::NotJson(_))));
-    assert!(matches!(Value::parse(r#""\ud800x""#), Err(ValueError::LoneSurrogate(1))));
     assert!(Value::parse(r#""\ud83d\ude00""#).is_ok());
 }
 

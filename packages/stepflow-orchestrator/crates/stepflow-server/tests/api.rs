@@ -134,6 +134,23 @@ async fn a_key_that_stands_twice_is_refused_wherever_it_is_in_a_body() {
 }
 
 #[tokio::test]
+async fn a_value_that_is_refused_is_named_by_its_place() {
+    let api = api();
+    let flow = json!(FLOW);
+    let deep = format!("{}{}", "[".repeat(128), "]".repeat(128));
+    for (input, said) in [
+        (format!(r#"{{"a":[1,{deep}]}}"#), "nested more than 128 deep: `$.a[1][0][0][0][0]…[0][0]`"),
+        (r#"{"a":[1,{"b":"x\ud800"}]}"#.to_owned(), "a string holds half of a surrogate pair: `$.a[1].b`"),
+        (r#"{"a":[1,{"b":2,"b":2}]}"#.to_owned(), "a key stands twice in one object: `$.a[1].b`"),
+    ] {
+        let body = format!(r#"{{"flow":{flow},"input":[{input}]}}"#);
+        let (status, answer) = call(&api, Method::POST, "/runs", body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{input}");
+        assert!(answer["message"].as_str().unwrap().contains(said), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_of_another_type_is_refused() {
     let request = Request::post("/api/v1/runs").header("content-type", "text/plain").body("{}".into()).unwrap();
     assert_eq!(send(&api(), request).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);

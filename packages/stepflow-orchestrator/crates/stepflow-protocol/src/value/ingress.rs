@@ -22,13 +22,14 @@ pub enum ValueError {
     /// The text is not JSON.
     #[error("not JSON: {0}")]
     NotJson(#[from] serde_json::Error),
-    /// The text is nested too deeply.
-    #[error("nested more than {MAX_DEPTH} deep at byte {0}")]
-    TooDeep(usize),
-    /// A string holds half of a surrogate pair, which is no character.
-    #[error("the escape at byte {0} is half of a surrogate pair")]
-    LoneSurrogate(usize),
-    /// Two members of an object have the same key. The text is the path of the second.
+    /// The text is nested too deeply. The path is that of the first value below the limit.
+    #[error("nested more than {MAX_DEPTH} deep: `{0}`")]
+    TooDeep(String),
+    /// A string holds half of a surrogate pair, which is no character. The path is that of the string, or of the member
+    /// whose key it is.
+    #[error("a string holds half of a surrogate pair: `{0}`")]
+    LoneSurrogate(String),
+    /// Two members of an object have the same key. The path is that of the second.
     #[error("a key stands twice in one object: `{0}`")]
     DuplicateKey(String),
 }
@@ -67,16 +68,17 @@ fn has_line_breaks(text: &str, most: usize) -> Result<bool, ValueError> {
     let (mut keys, mut breaks, mut at) = (Keys::default(), false, 0_usize);
     while let Some(byte) = bytes.get(at) {
         match byte {
-            b'{' | b'[' if keys.open(*byte == b'{') > most => return Err(ValueError::TooDeep(at)),
+            b'{' | b'[' if keys.open(*byte == b'{') > most => return Err(ValueError::TooDeep(place::of(text, at))),
             b'}' | b']' => {
                 if let Some(twice) = keys.close() {
-                    return Err(ValueError::DuplicateKey(place::of(text, twice)?));
+                    return Err(ValueError::DuplicateKey(place::of(text, twice)));
                 }
             }
             b',' => keys.next(),
             b'\n' | b'\r' => breaks = true,
             b'"' => {
-                let (end, escaped) = string_end(bytes, at)?;
+                let half = || ValueError::LoneSurrogate(place::of(text, at));
+                let (end, escaped) = string_end(bytes, at).ok_or_else(half)?;
                 keys.string(text, at, end, escaped);
                 at = end;
             }
@@ -117,8 +119,9 @@ fn unescaped(quoted: &str) -> Cow<'_, str> {
     serde_json::from_str(quoted).map_or(Cow::Borrowed(quoted), Cow::Owned)
 }
 
-/// The index of the quote that closes the string opened at `open`, and whether there are escapes in it.
-fn string_end(bytes: &[u8], open: usize) -> Result<(usize, bool), ValueError> {
+/// The index of the quote that closes the string opened at `open`, and whether there are escapes in it. `None` when one
+/// of them is half of a surrogate pair.
+fn string_end(bytes: &[u8], open: usize) -> Option<(usize, bool)> {
     let (mut at, mut escaped) = (open + 1, false);
     while let Some(byte) = bytes.get(at) {
         match byte {
@@ -130,17 +133,15 @@ fn string_end(bytes: &[u8], open: usize) -> Result<(usize, bool), ValueError> {
             _ => at += 1,
         }
     }
-    Ok((at, escaped))
+    Some((at, escaped))
 }
-/// The length of the `\u` escape at `at`, both halves for a surrogate pair.
-fn surrogates_checked(bytes: &[u8], at: usize) -> Result<usize, ValueError> {
+
+/// The length of the `\u` escape at `at`, both halves for a surrogate pair; `None` for one half.
+fn surrogates_checked(bytes: &[u8], at: usize) -> Option<usize> {
     match code_unit(bytes, at) {
-        Some(0xD800..=0xDBFF) => match code_unit(bytes, at + 6) {
-            Some(0xDC00..=0xDFFF) => Ok(12),
-            _ => Err(ValueError::LoneSurrogate(at)),
-        },
-        Some(0xDC00..=0xDFFF) => Err(ValueError::LoneSurrogate(at)),
-        _ => Ok(6),
+        Some(0xD800..=0xDBFF) => matches!(code_unit(bytes, at + 6), Some(0xDC00..=0xDFFF)).then_some(12),
+        Some(0xDC00..=0xDFFF) => None,
+        _ => Some(6),
     }
 }
 

@@ -1,46 +1,72 @@
-//! The path of a key, for the error that names it. The text is read a second time for it: errors are rare.
+//! The path of what is refused, for the error that names it. The text is read a second time for it: errors are rare.
 
-use super::{ValueError, string_end, unescaped};
-use crate::value::Segment;
+use super::closing_quote;
 
-/// The path of the member whose key opens at this byte of a text that is valid up to there, as flows write paths.
-pub(super) fn of(text: &str, key_at: usize) -> Result<String, ValueError> {
+/// The most parts of a path that are shown as they are.
+const SHOWN: usize = 12;
+/// Of a longer path: as many parts of its beginning, and of its end.
+const FIRST: usize = 6;
+const LAST: usize = 2;
+
+/// A part of a path.
+enum Part<'a> {
+    Index(u64),
+    /// In its quotes, as the text has it.
+    Key(&'a str),
+}
+
+/// The path of what begins at this byte of a text that is valid JSON, as flows write paths: of a value, or of the member
+/// whose key it is.
+pub(super) fn of(text: &str, wanted: usize) -> String {
     let bytes = text.as_bytes();
     let (mut path, mut key_follows, mut at) = (Vec::new(), false, 0_usize);
-    while at <= key_at {
+    while at < wanted || at == wanted && bytes[at] == b'"' {
         match bytes[at] {
-            b'{' => path.push(Segment::Field(String::new())),
-            b'[' => path.push(Segment::Index(0)),
+            b'{' => path.push(Part::Key("\"\"")),
+            b'[' => path.push(Part::Index(0)),
             b'}' | b']' => drop(path.pop()),
             b',' => {
-                if let Some(Segment::Index(index)) = path.last_mut() {
+                if let Some(Part::Index(index)) = path.last_mut() {
                     *index += 1;
                 }
             }
             b'"' => {
-                let (end, _) = string_end(bytes, at)?;
-                if let (true, Some(Segment::Field(key))) = (key_follows, path.last_mut()) {
-                    *key = unescaped(&text[at..=end]).into_owned();
+                let end = closing_quote(bytes, at);
+                if let (true, Some(Part::Key(key))) = (key_follows, path.last_mut()) {
+                    *key = &text[at..=end];
                 }
                 at = end;
             }
             _ => {}
         }
         key_follows = match bytes[at] {
-            b'{' | b',' => matches!(path.last(), Some(Segment::Field(_))),
+            b'{' | b',' => matches!(path.last(), Some(Part::Key(_))),
             b' ' | b'\t' | b'\n' | b'\r' => key_follows,
             _ => false,
         };
         at += 1;
     }
-    Ok(path.iter().fold("$".to_owned(), |path, segment| path + &written(segment)))
+    if path.len() <= SHOWN {
+        return format!("${}", written(&path));
+    }
+    format!("${}…{}", written(&path[..FIRST]), written(&path[path.len() - LAST..]))
 }
 
-fn written(segment: &Segment) -> String {
-    match segment {
-        Segment::Index(index) => format!("[{index}]"),
-        Segment::Field(key) if is_name(key) => format!(".{key}"),
-        Segment::Field(key) => format!("[{}]", serde_json::Value::from(key.as_str())),
+fn written(path: &[Part<'_>]) -> String {
+    path.iter().map(Part::written).collect()
+}
+
+impl Part<'_> {
+    fn written(&self) -> String {
+        match self {
+            Self::Index(index) => format!("[{index}]"),
+            Self::Key(quoted) => match serde_json::from_str::<String>(quoted) {
+                Ok(key) if is_name(&key) => format!(".{key}"),
+                Ok(key) => format!("[{}]", serde_json::Value::from(key)),
+                // Half of a surrogate pair has no other spelling.
+                Err(_) => format!("[{quoted}]"),
+            },
+        }
     }
 }
 
