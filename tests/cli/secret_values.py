@@ -1,5 +1,6 @@
 """Fifty secrets of many kinds, each marked by another form of reference, and what must not be seen of them."""
 
+import base64
 import json
 import random
 import string
@@ -100,6 +101,14 @@ def _spelled(text: str) -> set[str]:
     as_json, as_ascii = json.dumps(text, ensure_ascii=False)[1:-1], json.dumps(text)[1:-1]
     found = {text, repr(text)[1:-1], as_json, as_ascii}
     found |= {line.strip() for line in text.splitlines() if len(line.strip()) > 20}
+    found |= _in_base64(text)
     found |= {json.dumps(each)[1:-1] for each in found}
     found |= {json.dumps(each, ensure_ascii=False)[1:-1] for each in found}
     return found
+
+
+def _in_base64(text: str) -> set[str]:
+    whole = {
+        encode(text.encode()).decode() for encode in (base64.b64encode, base64.urlsafe_b64encode)
+    }
+    return whole | {each.rstrip("=") for each in whole}

@@ -19,12 +19,20 @@ FIRST = int(os.environ.get("STEPFLOW_SECRETS_SEED") or random.randrange(10**9))
 SEEDS = range(FIRST, FIRST + int(os.environ.get("STEPFLOW_SECRETS_CASES", "1")))
 
 COMPONENTS = (
-    SERVER.replace("from stepflow", "import json, os, sys\nfrom stepflow", 1).replace(
+    SERVER.replace("from stepflow", "import base64, json, os, sys\nfrom stepflow", 1).replace(
         "import StepflowServer", "import ComponentError, StepflowServer"
     )
     + """\
 def raises(input: dict) -> dict:
     raise ValueError(f"{input['all']} {json.dumps(input)} " + " ".join(map(str, leaves(input))))
+
+
+@server.component
+def encodes(input: dict) -> dict:
+    texts = [value if isinstance(value, str) else json.dumps(value) for value in leaves(input)]
+    ways = (base64.b64encode, base64.urlsafe_b64encode)
+    encoded = [way(text.encode()).decode() for way in ways for text in texts if len(text) > 3]
+    raise ValueError(" ".join(encoded + [each.rstrip("=") for each in encoded]))
 
 
 @server.component
@@ -75,6 +83,7 @@ STEPS = {
     "a component raises": "{component: /python/raises, input: GIVEN}",
     "a component attaches data": "{component: /python/attaches, input: GIVEN}",
     "an exception has a cause": "{component: /python/echoes, input: GIVEN}",
+    "a component encodes": "{component: /python/encodes, input: GIVEN}",
     "a worker dies": "{component: /python/dies, input: GIVEN}",
     "an input does not fit": "{component: /python/typed, input: GIVEN}",
     "a step is tried again": (

@@ -147,7 +147,7 @@ fn wrong_with(document: &[u8], other: &[u8]) -> Option<String> {
 /// Does everything that takes a text, and tells how long the longest took. Results do not matter here: whether they are
 /// right is what the tests are for.
 fn longest_use(document: &[u8], other: &[u8], format: Format) -> Duration {
-    let source = |text: &[u8]| Source { name: "document".to_owned(), text: text.to_vec(), format };
+    let source = |text: &[u8]| Source::new("document", text, format);
     let mut longest = Duration::ZERO;
     let loaded = timed(&mut longest, || load(source(document)));
     timed(&mut longest, || drop(loaded.diagnostics.render(&loaded.source, true)));

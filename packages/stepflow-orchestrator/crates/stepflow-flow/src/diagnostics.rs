@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::path::Path;
 use crate::repair::{Fix, Repair};
+use crate::secrets::Mask;
 use crate::source::{Lines, Position, Span};
 
 /// How much a diagnostic stands in the way. Follows from the code: 3xxx, 2xxx, 1xxx.
@@ -354,6 +355,16 @@ impl Diagnostics {
             ..Diagnostic::new(one.code, &Path::root(), one.code.in_any_text())
         });
         Self { kept: kept.collect(), left_out: self.left_out.clone() }
+    }
+
+    /// Takes these texts out of all that is said.
+    pub(crate) fn hide(&mut self, mask: &Mask) {
+        let Some(finder) = mask.finder() else { return };
+        for one in &mut self.kept {
+            one.message = finder.text(&one.message);
+            one.label = one.label.as_deref().map(|label| finder.text(label));
+            one.help = one.help.as_deref().map(|help| finder.text(help));
+        }
     }
 
     /// The diagnostics as data for machines: `{diagnostics, numFatal, numError, numWarning}`.

@@ -51,6 +51,6 @@ pub use plan::{Plan, PlannedStep};
 pub use read::{read_node, read_node_with_any_keys, read_value};
 pub use retry::{Backoff, Exhausted, OnError, RetryPolicy};
 pub use schema::{InvalidSchema, Misfit, Schema};
-pub use secrets::{Mask, REDACTED, Secrets};
+pub use secrets::{Mask, REDACTED, Secrets, WrittenSecrets};
 pub use source::{Format, Position, Source, Span};
 pub use variables::{Variable, Variables};

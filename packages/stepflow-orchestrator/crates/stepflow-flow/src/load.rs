@@ -15,6 +15,7 @@ use crate::document::Flow;
 use crate::node::Node;
 use crate::path::{Path, Segment};
 use crate::read;
+use crate::secrets::WrittenSecrets;
 use crate::source::{Lines, Source, Span};
 use crate::subflow::{self, Takers};
 use crate::suggest;
@@ -57,7 +58,9 @@ pub fn load_routed(source: Source, takers: Takers<'_>) -> Loaded {
     diagnostics.settle(&source.text);
     diagnostics.find_fixes(&source.text);
     let flow = flow.filter(|_| diagnostics.num_fatal() == 0).map(Arc::new);
-    Loaded { flow, diagnostics, source, tree }
+    let mut loaded = Loaded { flow, diagnostics, source, tree };
+    loaded.hide_secrets();
+    loaded
 }
 
 impl Loaded {
@@ -70,8 +73,15 @@ impl Loaded {
             self.diagnostics.push(diagnostic.at(span));
         }
         self.diagnostics.settle(&self.source.text);
+        self.hide_secrets();
         if self.diagnostics.num_fatal() > 0 {
             self.flow = None;
+        }
+    }
+
+    fn hide_secrets(&mut self) {
+        if let Some(tree) = self.tree.as_ref().filter(|_| !self.diagnostics.is_empty()) {
+            WrittenSecrets::in_flow(tree).hide_in(&mut self.diagnostics, &mut self.source);
         }
     }
 

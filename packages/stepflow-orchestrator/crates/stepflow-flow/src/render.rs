@@ -18,7 +18,8 @@ impl Diagnostics {
     /// The diagnostics for people: each with an excerpt of the source in which its place is underlined.
     #[must_use]
     pub fn render(&self, source: &Source, color: bool) -> String {
-        let lines = Lines::of(&source.text);
+        let text = source.shown();
+        let lines = Lines::of(&text);
         let renderer = if color { coloured() } else { Renderer::plain() }.term_width(WIDTH);
         let block = |group: Group<'_>| format!("{}\n", renderer.render(&[group]));
         let shown = self.iter().map(|one| block(told(one, source, &lines)));

@@ -124,12 +124,19 @@ impl Misfit {
             here = here.field(&name).and(element);
             place = format!("{place}/{segment}");
         }
-        if !here.is_all() {
+        let hides_values = !here.is_none() && names_values(&self.expected);
+        if !here.is_all() && !hides_values {
             return self;
         }
         let found = if self.found.starts_with('`') { "others".to_owned() } else { self.found };
-        Self::new(place, self.expected, found)
+        let expected = if hides_values { "a value that the schema names".to_owned() } else { self.expected };
+        Self::new(place, expected, found)
     }
+}
+
+/// Whether this is the value of a `const` or those of an `enum`, and not a type.
+fn names_values(expected: &str) -> bool {
+    expected.starts_with("one of [") || expected != "null" && serde_json::from_str::<Json>(expected).is_ok()
 }
 
 impl fmt::Display for Misfit {

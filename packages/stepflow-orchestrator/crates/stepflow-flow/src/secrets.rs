@@ -6,6 +6,7 @@ mod mask;
 mod reading;
 mod schema;
 mod spelling;
+mod written;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use crate::expression::Expression;
 use crate::path::Path;
 
 pub use mask::Mask;
+pub use written::WrittenSecrets;
 
 /// What stands for a secret.
 pub const REDACTED: &str = "[REDACTED]";
@@ -45,6 +47,11 @@ impl Secrets {
     #[must_use]
     pub fn none() -> Self {
         Self::default()
+    }
+
+    /// The value as a whole.
+    fn all() -> Self {
+        Self::of_document(serde_json::json!({"is_secret": true}))
     }
 
     /// What a JSON Schema marks with `is_secret: true`: values, members of objects, elements of arrays. References

@@ -1,5 +1,6 @@
 //! A document before it is read: its bytes, its name for diagnostics, its format; and where in it a byte is.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 /// The largest document that is read, in bytes.
@@ -18,19 +19,41 @@ pub struct Source {
     pub text: Vec<u8>,
     /// How to read them.
     pub format: Format,
+    /// Parts that no excerpt shows: secrets that are written into the document.
+    pub hidden: Vec<Span>,
 }
 
 impl Source {
+    /// A document that may be shown as a whole.
+    #[must_use]
+    pub fn new(name: impl Into<String>, text: impl Into<Vec<u8>>, format: Format) -> Self {
+        Self { name: name.into(), text: text.into(), format, hidden: Vec::new() }
+    }
+
     /// A document in YAML.
     #[must_use]
     pub fn yaml(name: impl Into<String>, text: impl Into<Vec<u8>>) -> Self {
-        Self { name: name.into(), text: text.into(), format: Format::Yaml }
+        Self::new(name, text, Format::Yaml)
     }
 
     /// A document in JSON.
     #[must_use]
     pub fn json(name: impl Into<String>, text: impl Into<Vec<u8>>) -> Self {
-        Self { name: name.into(), text: text.into(), format: Format::Json }
+        Self::new(name, text, Format::Json)
+    }
+
+    /// The text as excerpts show it: with a `*` for each character of what is hidden. Every line keeps its place.
+    pub(crate) fn shown(&self) -> Cow<'_, [u8]> {
+        if self.hidden.is_empty() {
+            return Cow::Borrowed(&self.text);
+        }
+        let mut shown = self.text.clone();
+        for span in &self.hidden {
+            let end = span.end.min(shown.len());
+            let part = shown.get_mut(span.start..end).unwrap_or_default();
+            part.iter_mut().filter(|byte| !byte.is_ascii_whitespace()).for_each(|byte| *byte = b'*');
+        }
+        Cow::Owned(shown)
     }
 }
 

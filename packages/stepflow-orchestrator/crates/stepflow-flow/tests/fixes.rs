@@ -295,8 +295,7 @@ fn the_flows_of_the_old_shape_keep_their_ids_and_have_no_complaint_left() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "yaml" || extension == "json") {
             let text = std::fs::read(&path).unwrap();
-            let source =
-                Source { name: "flow".to_owned(), text, format: stepflow_flow::source::Format::of_path(&path) };
+            let source = Source::new("flow", text, stepflow_flow::source::Format::of_path(&path));
             let before = load(source.clone());
             let (mended, changes) = fixed(source);
             let after = load(mended);

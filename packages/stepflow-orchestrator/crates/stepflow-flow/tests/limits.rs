@@ -11,7 +11,7 @@ use stepflow_flow::{Diagnostics, Format, Source, load, read_value};
 fn dense(format: Format, before: &str, piece: &str, after: &str) -> Source {
     let room = 16 * 1024 * 1024 - before.len() - after.len();
     let text = format!("{before}{}{after}", piece.repeat(room / piece.len()));
-    Source { name: "flow".to_owned(), text: text.into_bytes(), format }
+    Source::new("flow", text, format)
 }
 
 /// Loads a document within the time that it may take.

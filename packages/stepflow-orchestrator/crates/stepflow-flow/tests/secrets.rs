@@ -249,6 +249,10 @@ fn texts_do_not_quote_secrets() {
         ),
         (r#"{"seventy":"S123"}"#, "seventy: S123", "seventy: [REDACTED]"),
         (r#""p/q w+r""#, "?a=p%2Fq%20w%2Br&b=p%2Fq+w%2Br&c=p/q%20w%2Br", "?a=[REDACTED]&b=[REDACTED]&c=[REDACTED]"),
+        (r#""s?~éx""#, "cz9+w6l4 cz9-w6l4 c3M_", "[REDACTED] [REDACTED] c3M_"),
+        (r#""a>b?""#, "YT5iPw== YT5iPw, k=YT5iPw==;", "[REDACTED] [REDACTED], k=[REDACTED];"),
+        (r#""pass?~>word""#, "Basic dXNlcjpwYXNzP34+d29yZA==", "Basic dXNlcjp[REDACTED]A=="),
+        (r#""pass?~>word""#, "eHBhc3M_fj53b3JkeQ== eHlwYXNzP34-d29yZHk", "eH[REDACTED]eQ== eHl[REDACTED]Hk"),
         (r#""-----BEGIN-----\nMIIEvQIBADANBg\nEND""#, "line 2: MIIEvQIBADANBg", "line 2: [REDACTED]"),
     ];
     for (keys, text, expected) in cases {
@@ -298,9 +302,12 @@ fn a_misfit_says_nothing_of_what_is_inside_a_secret() {
         "schemas: {properties: {input: {properties: {\
          creds: {is_secret: true, additionalProperties: {type: integer}},\
          keys: {type: array, items: {is_secret: true, type: integer}},\
-         none: {is_secret: true, properties: {a: {}}, additionalProperties: false}}}}}\noutput: 1",
+         none: {is_secret: true, properties: {a: {}}, additionalProperties: false},\
+         one: {is_secret: true, const: hunter2}, few: {is_secret: true, enum: [hunter2, 2]},\
+         around: {properties: {a: {is_secret: true}}, const: {a: hunter2}}, open: {const: 3}}}}}\noutput: 1",
     );
-    let input = value(r#"{"creds":{"hunter2":"x"},"keys":[1,"x"],"none":{"hunter2":1}}"#);
+    let input =
+        value(r#"{"creds":{"hunter2":"x"},"keys":[1,"x"],"none":{"hunter2":1},"one":1,"few":1,"around":{},"open":4}"#);
     let told: Vec<String> = plan.check_input(&input).unwrap_err().iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
@@ -308,6 +315,10 @@ fn a_misfit_says_nothing_of_what_is_inside_a_secret() {
             "`/creds`: expected integer, found string",
             "`/keys/1`: expected integer, found string",
             "`/none`: expected only the members that the schema names, found others",
+            "`/one`: expected a value that the schema names, found number",
+            "`/few`: expected a value that the schema names, found number",
+            "`/around`: expected a value that the schema names, found object",
+            "`/open`: expected 3, found number",
         ]
     );
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http_fixture::{Fixture, at, build, peer, start, start_error, start_with};
 use stepflow_engine::ports::{Answer, ComponentHost as _};
-use stepflow_hosts::{Health, StartError};
+use stepflow_hosts::{Health, StartError, WorkerOptions};
 use stepflow_protocol::{ErrorKind, Value};
 use suite::{Subject, json, task};
 
@@ -90,6 +90,17 @@ async fn a_stream_that_ends_before_the_answer_loses_its_attempt_alone() {
     fixture.host.offer(task("/echo", Value::string("release")));
     let outputs = [fixture.words.output().await, fixture.words.output().await];
     assert!(outputs.contains(&Value::string("held")), "{outputs:?}");
+}
+
+#[tokio::test]
+async fn a_lost_attempt_does_not_tell_what_a_variable_has_put_into_the_address() {
+    let peer = peer("http_echo", &[]);
+    let filled_in = vec![("127.0.0.1".to_owned(), "WORKER".to_owned())];
+    let mut fixture = start(WorkerOptions { filled_in, ..at(&[peer.url()]) }).await;
+    fixture.host.offer(task("/cut", Value::null()));
+    let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+    let told = lost.error.message;
+    assert!(told.contains("at `http://${WORKER}:") && !told.contains("127.0.0.1"), "{told}");
 }
 
 #[tokio::test]

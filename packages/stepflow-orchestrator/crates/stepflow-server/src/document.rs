@@ -29,10 +29,10 @@ pub fn read(what: &str, path: &Path) -> Result<Source, Failure> {
         let mut text = Vec::new();
         let read = io::stdin().lock().read_to_end(&mut text);
         read.map_err(|error| Failure::usage(format!("cannot read the {what} from stdin: {error}")))?;
-        return Ok(Source { name: "stdin".to_owned(), text, format: Format::Yaml });
+        return Ok(Source::yaml("stdin", text));
     }
     let text = fs::read(path).map_err(|error| unreadable(what, path, &error))?;
-    Ok(Source { name: path.display().to_string(), text, format: Format::of_path(path) })
+    Ok(Source::new(path.display().to_string(), text, Format::of_path(path)))
 }
 
 /// Whether a path on the command line stands for stdin.

@@ -45,7 +45,7 @@ impl Mask {
             }
             Kind::String | Kind::Number if secrets.is_all() => {
                 self.insert(spelling::unquoted(value.as_str()));
-                self.hide(&value.text().unwrap_or_default());
+                self.hide(value.text().as_deref().unwrap_or(value.as_str()));
             }
             Kind::String | Kind::Number | Kind::Null | Kind::Bool => {}
         }
@@ -87,7 +87,7 @@ impl Mask {
         FlowError { message: finder.text(&error.message), data, ..error }
     }
 
-    fn finder(&self) -> Option<Finder<'_>> {
+    pub(crate) fn finder(&self) -> Option<Finder<'_>> {
         if self.is_empty() {
             return None;
         }
@@ -98,14 +98,14 @@ impl Mask {
 }
 
 /// Finds all of them at once.
-struct Finder<'m> {
+pub(crate) struct Finder<'m> {
     texts: &'m BTreeSet<String>,
     /// `None` where they are too many to be found: then nothing is shown.
     automaton: Option<AhoCorasick>,
 }
 
 impl Finder<'_> {
-    fn text(&self, text: &str) -> String {
+    pub(crate) fn text(&self, text: &str) -> String {
         let Some(automaton) = &self.automaton else { return REDACTED.to_owned() };
         let found = automaton.find_overlapping_iter(text).map(|found| found.range());
         let mut hidden: Vec<Range<usize>> =

@@ -3,7 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{GeneralPurpose, STANDARD, URL_SAFE};
 use stepflow_protocol::Value;
+
+/// From this length on a text is found in base64 as a part of more, too. Of a shorter one too few characters are its own.
+const LONG_PART: usize = 8;
 
 /// The text, and each way of writing it that differs. What is quoted may be quoted once more, as an exception does with
 /// the body of an answer or the message of another.
@@ -13,7 +18,19 @@ pub(super) fn all(text: &str) -> BTreeSet<String> {
     found.extend(once);
     found.extend([text.to_owned(), percent_encoded(text, "/"), percent_encoded(text, "")]);
     found.insert(percent_encoded(text, "").replace("%20", "+"));
+    found.extend([STANDARD, URL_SAFE].iter().flat_map(|alphabet| in_base64(text, alphabet)));
     found
+}
+
+/// In base64, alone and as a part of more, as in `user:password`: wherever it begins among the three bytes that make four
+/// characters, all characters are known that hold nothing but its own bits.
+fn in_base64(text: &str, alphabet: &GeneralPurpose) -> Vec<String> {
+    let alone = alphabet.encode(text);
+    let parts = (0..3).filter(|_| text.len() >= LONG_PART).map(|before| {
+        let encoded = alphabet.encode([&[0; 3][..before], text.as_bytes()].concat());
+        encoded[(before * 8).div_ceil(6)..(before + text.len()) * 8 / 6].to_owned()
+    });
+    parts.chain([alone.trim_end_matches('=').to_owned(), alone.clone()]).collect()
 }
 
 /// What stands between the quotes where languages write a text so.

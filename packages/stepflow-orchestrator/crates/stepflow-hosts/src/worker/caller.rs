@@ -71,8 +71,11 @@ impl Caller {
         match Message::read(message) {
             Ok(message) => self.take(within, message),
             Err(problem) => {
-                let shown = String::from_utf8_lossy(&message[..message.len().min(SHOWN_BYTES)]);
-                self.skip(&problem, &shown);
+                self.skip(&problem);
+                // It may quote what a component was given.
+                let beginning = String::from_utf8_lossy(&message[..message.len().min(SHOWN_BYTES)]);
+                let options = &self.core.options;
+                tracing::debug!(plugin = options.name, message = options.shown(&beginning), "skipped");
             }
         }
     }
@@ -81,7 +84,7 @@ impl Caller {
     pub(crate) fn receive_too_long(&self, within: Option<i64>, remains: Remains, problem: &TooLong) {
         match Message::too_long(remains, problem) {
             Ok(message) => self.take(within, message),
-            Err(problem) => self.skip(&problem, ""),
+            Err(problem) => self.skip(&problem),
         }
     }
 
@@ -93,9 +96,9 @@ impl Caller {
         });
     }
 
-    fn skip(&self, problem: &str, message: &str) {
+    fn skip(&self, problem: &str) {
         let plugin = &self.core.options.name;
-        tracing::warn!(plugin, %problem, message, "skipped what a worker says that is no message");
+        tracing::warn!(plugin, %problem, "skipped what a worker says that is no message");
     }
 
     fn take(&self, within: Option<i64>, message: Message<'_>) {

@@ -31,12 +31,15 @@ pub async fn serve(args: ServeArgs, terminal: Terminal) -> Result<Exit, Failure>
     let config = config::find(&args.components, None)?;
     config.refuse_what_is_not_built()?;
     let host = args.host.as_deref().or(config.server.host.as_deref()).unwrap_or(HOST);
-    let addresses = addresses(host, args.port.or(config.server.port).unwrap_or(PORT)).await?;
-    refuse_to_be_open(host, &addresses, &args, &config)?;
+    let origin = config.server.host_origin.as_ref().filter(|_| args.host.is_none());
+    let shown = origin.map_or_else(|| format!("`{host}`"), |origin| format!("the host that is {origin}"));
+    let unknown = |error| Failure::outside(format!("cannot find the address of {shown}: {error}"));
+    let addresses = addresses(host, args.port.or(config.server.port).unwrap_or(PORT)).await.map_err(unknown)?;
+    refuse_to_be_open(&shown, &addresses, &args, &config)?;
     let mut interrupts =
         Interrupts::listen().map_err(|error| Failure::outside(format!("cannot listen for signals: {error}")))?;
-    let listener = TcpListener::bind(&*addresses).await.map_err(|error| unavailable(host, &addresses, &error))?;
-    let address = listener.local_addr().map_err(|error| unavailable(host, &addresses, &error))?;
+    let listener = TcpListener::bind(&*addresses).await.map_err(|error| unavailable(&shown, &addresses, &error))?;
+    let address = listener.local_addr().map_err(|error| unavailable(&shown, &addresses, &error))?;
 
     let service = Arc::new(Service::new(&config, GRACE).map_err(|error| Failure::outside(error.to_string()))?);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -90,9 +93,8 @@ fn announce(address: SocketAddr, config: &config::Config) {
 }
 
 /// Where the host leads to: IPv4 first, as `localhost` is mostly called by that.
-async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
-    let unknown = |error| Failure::outside(format!("cannot find the address of `{host}`: {error}"));
-    let mut addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await.map_err(unknown)?.collect();
+async fn addresses(host: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+    let mut addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
     addresses.sort_by_key(SocketAddr::is_ipv6);
     Ok(addresses)
 }
@@ -105,7 +107,7 @@ fn access(host: &str, config: &config::Config) -> Access {
 
 /// Everyone who reaches the API can run components, so without tokens only this machine may.
 fn refuse_to_be_open(
-    host: &str,
+    shown: &str,
     addresses: &[SocketAddr],
     args: &ServeArgs,
     config: &config::Config,
@@ -113,17 +115,17 @@ fn refuse_to_be_open(
     if args.insecure || addresses.iter().all(|address| address.ip().is_loopback()) {
         return Ok(());
     }
-    let (asked, remedy) = match args.host {
-        Some(_) => (format!("`--host {host}`"), "leave `--host` out".to_owned()),
-        None => (format!("`server.host: {host}` in {}", config.origin()), "use `127.0.0.1`".to_owned()),
+    let (asked, remedy) = match &args.host {
+        Some(host) => (format!("`--host {host}`"), "leave `--host` out".to_owned()),
+        None => (format!("`server.host` in {}, {shown},", config.origin()), "use `127.0.0.1`".to_owned()),
     };
     let message = format!("{asked} lets other machines run components here, and there are no access tokens yet");
     let failure = if args.host.is_some() { Failure::usage(message) } else { Failure::outside(message) };
     Err(failure.hint(format!("{remedy}, or add `--insecure` on a network that you trust")))
 }
 
-fn unavailable(host: &str, addresses: &[SocketAddr], error: &std::io::Error) -> Failure {
-    let place = addresses.first().map_or_else(|| host.to_owned(), SocketAddr::to_string);
+fn unavailable(shown: &str, addresses: &[SocketAddr], error: &std::io::Error) -> Failure {
+    let place = addresses.first().map_or_else(|| shown.to_owned(), SocketAddr::to_string);
     let failure = Failure::outside(format!("cannot listen on {place}: {error}"));
     match error.kind() {
         std::io::ErrorKind::AddrInUse => failure.hint("is a server running already? `--port 0` takes any free port"),

@@ -142,6 +142,8 @@ pub struct Mock {
 pub struct Server {
     /// The address, or a name that leads to it.
     pub host: Option<String>,
+    /// Says which variables of the environment the host is filled in from.
+    pub host_origin: Option<String>,
     /// The port; 0 lets the system choose.
     pub port: Option<u16>,
     /// The names by which it may be called.

@@ -41,11 +41,11 @@ pub struct Read {
 /// Reads a tree that has the right shape. What `origins` name is not repeated by a mistake.
 pub fn read(tree: &Node, origins: Origins) -> Read {
     let mut read = Read {
-        origins,
         names: members(tree, "plugins").map(|(name, _)| name.to_owned()).collect(),
         working_directory: text(tree, "workingDirectory").map(PathBuf::from),
-        server: server(tree),
+        server: server(tree, &origins),
         store: store(tree),
+        origins,
         ..Read::default()
     };
     read.settings(tree);
@@ -296,10 +296,11 @@ fn condition(node: &Node) -> Option<Condition> {
     Some(Condition { path, value: node.get("value")?.to_value() })
 }
 
-fn server(tree: &Node) -> Server {
+fn server(tree: &Node, origins: &Origins) -> Server {
     let Some(server) = tree.get("server") else { return Server::default() };
     Server {
         host: text(server, "host"),
+        host_origin: server.get("host").and_then(|host| origins.said(host.span)),
         port: whole(server, "port"),
         allowed_hosts: texts(server, "allowedHosts").unwrap_or_default(),
         origins: server.get("cors").and_then(|cors| texts(cors, "origins")).unwrap_or_default(),

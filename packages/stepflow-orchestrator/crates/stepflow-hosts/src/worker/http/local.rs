@@ -19,7 +19,8 @@ use crate::worker::wire::Wire;
 pub(crate) async fn move_to(core: &Arc<Core>, id: InstanceId, port: u16) -> Result<Conversation, Refusal> {
     let address = Address::parse(&format!("http://127.0.0.1:{port}")).map_err(Refusal::Protocol)?;
     let client = Client::new(address, &core.options).map_err(Refusal::Protocol)?;
-    wait_until_up(&client, &core.options.health_check).await.map_err(Refusal::Unreached)?;
+    let up = wait_until_up(&client, &core.options.health_check).await;
+    up.map_err(|problem| Refusal::Unreached(core.options.shown(&problem)))?;
     let client = Arc::new(client);
     let session = Session::open(&client).await.map_err(|trouble| match trouble {
         Trouble::Absent(problem) => Refusal::Unreached(problem),

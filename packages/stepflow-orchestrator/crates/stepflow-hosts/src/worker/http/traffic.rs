@@ -216,15 +216,21 @@ impl Roads {
         }
     }
 
+    /// The worker's address without what the environment has put into it.
+    fn shown_url(&self) -> String {
+        self.core.options.shown(&self.client.address.uri().to_string())
+    }
+
     fn warn_undelivered(&self, failure: &Failure) {
         let (Failure::Unreached(problem)
         | Failure::Strange(problem)
         | Failure::Lost(problem)
         | Failure::Gone(problem)
+        | Failure::Unavailable(problem)
         | Failure::Malformed(problem)
         | Failure::TooLong(problem)) = failure;
         let plugin = &self.core.options.name;
-        tracing::warn!(plugin, url = %self.client.address.uri(), %problem, "a message did not reach the worker");
+        tracing::warn!(plugin, url = self.shown_url(), %problem, "a message did not reach the worker");
     }
 
     /// Sends a request and takes all that comes back. When the answer broke off in a session that can be taken up
@@ -346,7 +352,7 @@ impl Roads {
                 pool.settle(self.id, request, Body::TooLong(problem));
             }
             Failure::Unreached(problem) | Failure::Strange(problem) => {
-                tracing::warn!(plugin = self.core.options.name, url = %self.client.address.uri(), %problem, "a worker is not reached");
+                tracing::warn!(plugin = self.core.options.name, url = self.shown_url(), %problem, "a worker is not reached");
                 pool.unreached(self.id, request);
                 pool.fail_handshake(self.id, Refusal::Unreached(problem));
             }
@@ -368,7 +374,7 @@ impl Roads {
     }
 
     fn lost(&self, how: &str) -> Lost {
-        let (plugin, url) = (&self.core.options.name, self.client.address.uri());
+        let (plugin, url) = (&self.core.options.name, self.shown_url());
         let message = format!("the worker of plugin `{plugin}` at `{url}` {how}");
         let error = FlowError::new(ErrorKind::Unreachable, message);
         Lost { error: error.with([("plugin", Value::string(plugin))]), spends: true, back_off: false, suspects: 0 }

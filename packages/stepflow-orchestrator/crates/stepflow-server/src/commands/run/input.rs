@@ -4,7 +4,7 @@ use std::path::Path;
 
 use stepflow_flow::source::Format;
 use stepflow_flow::{Capped, Misfit, Plan, Secrets, Source, read_value};
-use stepflow_protocol::Value;
+use stepflow_protocol::{Value, ValueError};
 
 use super::assign::assign;
 use crate::cli::InputArgs;
@@ -27,7 +27,7 @@ pub fn read(args: &InputArgs, plan: &Plan) -> Result<Vec<Value>, Failure> {
 
 fn origin(args: &InputArgs, secrets: &Secrets) -> Result<(Vec<Value>, String), Failure> {
     if let Some(path) = &args.inputs {
-        return Ok((lines(path)?, path.display().to_string()));
+        return Ok((lines(path, secrets)?, path.display().to_string()));
     }
     let given = document::of_options(
         "input",
@@ -62,7 +62,7 @@ pub fn document(source: Source, exit: Exit, hint: &str, secrets: &Secrets) -> Re
 }
 
 /// One value for each line that is not blank.
-fn lines(path: &Path) -> Result<Vec<Value>, Failure> {
+fn lines(path: &Path, secrets: &Secrets) -> Result<Vec<Value>, Failure> {
     let source = document::read("inputs", path)?;
     let mut inputs = Vec::new();
     for (index, text) in document::after_mark(&source.text).split(|byte| *byte == b'\n').enumerate() {
@@ -70,11 +70,25 @@ fn lines(path: &Path) -> Result<Vec<Value>, Failure> {
             continue;
         }
         inputs.push(Value::parse(text).map_err(|error| {
-            Failure::document(format!("line {} of `{}` cannot be read: {error}", index + 1, source.name))
+            let problem = problem(&error, secrets);
+            Failure::document(format!("line {} of `{}` cannot be read: {problem}", index + 1, source.name))
                 .hint("each line is one JSON value, the input of one item")
         })?);
     }
     Ok(inputs)
+}
+
+/// Why a text is no value. A path names members, and inside a secret their names are secret.
+fn problem(error: &ValueError, secrets: &Secrets) -> String {
+    let told = error.to_string();
+    match error {
+        ValueError::TooDeep(path) | ValueError::LoneSurrogate(path) | ValueError::DuplicateKey(path)
+            if !secrets.is_none() =>
+        {
+            told.replace(&format!(": `{path}`"), "")
+        }
+        _ => told,
+    }
 }
 
 fn misfit(misfits: &Capped<(usize, Misfit)>, origin: &str, batch: bool) -> Failure {

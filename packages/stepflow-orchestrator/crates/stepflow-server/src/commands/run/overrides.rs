@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stepflow_flow::{Diagnostics, Flow, Level, Overrides, Plan, Secrets};
+use stepflow_flow::{Diagnostics, Flow, Level, Overrides, Plan, Secrets, Source, WrittenSecrets, read_node};
 use stepflow_protocol::Value;
 
 use super::input;
@@ -23,19 +23,30 @@ pub fn plan(args: &OverrideArgs, flow: &Arc<Flow>) -> Result<(Arc<Plan>, Option<
     else {
         return Ok((plan, None));
     };
-    let refused = |wrong: &Diagnostics, exit| Failure::text(exit, wrong.render(&source, stderr::color()));
+    let refused = |wrong: Diagnostics, exit| Failure::text(exit, told(wrong, &source, flow));
     let (overrides, mut warnings) = Overrides::load(&source).map_err(|wrong| {
         // A text on the command line that is no document at all is the command line's mistake.
         let syntax = wrong.iter().any(|one| one.code == stepflow_flow::Code::InvalidSyntax);
-        refused(&wrong, if syntax { exit } else { Exit::Failed })
+        refused(wrong, if syntax { exit } else { Exit::Failed })
             .hint("overrides look like `{\"steps\": {\"<id>\": {\"value\": {\"input\": …}}}}`")
     })?;
-    let (patched, found) = overrides.apply(flow).map_err(|wrong| refused(&wrong, Exit::Failed))?;
+    let (patched, found) = overrides.apply(flow).map_err(|wrong| refused(wrong, Exit::Failed))?;
     warnings.extend(found.into_iter().filter(|one| one.level == Level::Warning));
     if !warnings.is_empty() {
-        stderr::line(warnings.render(&source, stderr::color()).trim_end());
+        stderr::line(told(warnings, &source, flow).trim_end());
     }
-    let plan = plan.patched(patched).map_err(|wrong| refused(&wrong, Exit::Failed))?;
+    let plan = plan.patched(patched).map_err(|wrong| refused(wrong, Exit::Failed))?;
     let record = input::document(source.clone(), exit, "the overrides are one object", &Secrets::none())?;
     Ok((Arc::new(plan), (!overrides.is_empty()).then_some(record)))
+}
+
+/// What is wrong with the overrides, without the secrets that they give to the flow's variables.
+fn told(mut wrong: Diagnostics, source: &Source, flow: &Flow) -> String {
+    let (variables, mut source) = (Secrets::of_flow(&flow.schemas, "variables"), source.clone());
+    match read_node(&source) {
+        Ok(tree) => WrittenSecrets::in_overrides(&tree, &variables).hide_in(&mut wrong, &mut source),
+        Err(_) if !variables.is_none() => wrong = wrong.without_text(),
+        Err(_) => {}
+    }
+    wrong.render(&source, stderr::color())
 }

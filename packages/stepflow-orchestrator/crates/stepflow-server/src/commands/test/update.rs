@@ -171,7 +171,7 @@ fn column(text: &str, byte: usize) -> usize {
 /// The document without the outputs of its cases; `None` when it cannot be read.
 fn without_outputs(file: &Path, text: &str) -> Option<Value> {
     let format = Format::of_path(file);
-    let tree = read_node(&Source { name: String::new(), text: text.as_bytes().to_vec(), format }).ok()?.to_value();
+    let tree = read_node(&Source::new("", text, format)).ok()?.to_value();
     let without = |value: &Value, key: &str, change: &dyn Fn(Value) -> Value| {
         Value::object(value.members().into_iter().map(|(name, member)| match name == key {
             true => (name, change(member)),

@@ -17,7 +17,7 @@ pub fn document(decoder: &mut Decoder, fields: &mut Fields<'_>, name: &str) -> O
         return Some(stepflow_flow::load(Source::json(name, flow.to_value().as_bytes())));
     }
     let text = text.or(bytes).or(repeated)?;
-    Some(stepflow_flow::load(Source { name: name.to_owned(), text, format: format.unwrap_or(Format::Yaml) }))
+    Some(stepflow_flow::load(Source::new(name, text, format.unwrap_or(Format::Yaml))))
 }
 
 /// `{text, times}`
