@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from stepflow.worker._builtins import Builtin, builtin, warn_of, with_installed
-from stepflow.worker._command.imports import importing
+from stepflow.worker._command.importing import importing
 from stepflow.worker._components.component import Component
 from stepflow.worker._components.paths import path_of, shape_of
 from stepflow.worker._executing.bounds import check_options

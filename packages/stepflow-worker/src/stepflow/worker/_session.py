@@ -5,8 +5,9 @@ Knows nothing of pipes or HTTP: each message comes in by `receive` with its own 
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET
@@ -89,6 +90,16 @@ class Served:
     def become(self, other: "Served") -> None:
         """Offer from now on what another one offers."""
         vars(self).update(vars(other))
+
+
+class Serves(Protocol):
+    """A server, as far as transports know it."""
+
+    def served(self) -> Served:
+        """Return what it offers, without the state that the lifespan makes."""
+
+    def started(self) -> AbstractAsyncContextManager[Served]:
+        """Enter the lifespan, and return what is offered with its state."""
 
 
 class _NotServed(Exception):

@@ -119,7 +119,18 @@ TYPED = {
     "component": "/typed",
     "input_schema": {"type": "object", "properties": {"blob_id": {"type": "string"}}},
 }
-NAMES = ("/echo", "/where", "/mine", "/missed", "/refuses", "/leave", "/wait", "/late", "/asked", "/crash")
+NAMES = (
+    "/echo",
+    "/where",
+    "/mine",
+    "/missed",
+    "/refuses",
+    "/leave",
+    "/wait",
+    "/late",
+    "/asked",
+    "/crash",
+)
 http_wire.serve(
     handle,
     [*({"component": name} for name in NAMES), TYPED],

@@ -4,34 +4,23 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
+from stepflow.worker._command.importing import marked
 from stepflow.worker._command.user_modules import INSTALLED
+from stepflow.worker._server import StepflowServer
 from stepflow.worker.errors import NoServerInTarget
 
-if TYPE_CHECKING:
-    from stepflow.worker._server import StepflowServer
 
-_importing: str | None = None
-
-
-def importing() -> str | None:
-    """The target that is being imported right now."""
-    return _importing
-
-
-def server_in(target: str) -> "StepflowServer":
+def server_in(target: str) -> StepflowServer:
     """Return the server that a TARGET names: `file.py`, `module`, or either with `:name`.
 
     Without a name it is the module's `server`, else its only `StepflowServer`.
     Raises `NoServerInTarget`, and whatever the import of the user's code raises.
     """
     place, name = _split(target)
-    with _marked(place):
+    with marked(place):
         module = _imported_file(place) if _is_file(place) else _imported_module(place)
     return _server_of(module, place, name)
 
@@ -50,16 +39,6 @@ def _split(target: str) -> tuple[str, str | None]:
 
 def _is_file(place: str) -> bool:
     return place.endswith(".py") or os.sep in place or "/" in place
-
-
-@contextmanager
-def _marked(place: str) -> Iterator[None]:
-    global _importing
-    _importing = place
-    try:
-        yield
-    finally:
-        _importing = None
 
 
 def _imported_file(place: str) -> ModuleType:
@@ -144,9 +123,7 @@ def _look_in(folder: str) -> None:
         sys.path.insert(0, folder)
 
 
-def _server_of(module: ModuleType, place: str, name: str | None) -> "StepflowServer":
-    from stepflow.worker._server import StepflowServer
-
+def _server_of(module: ModuleType, place: str, name: str | None) -> StepflowServer:
     servers = {
         each: value for each, value in vars(module).items() if isinstance(value, StepflowServer)
     }

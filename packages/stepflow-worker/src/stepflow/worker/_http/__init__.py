@@ -1,21 +1,18 @@
 """The HTTP transport, `stepflow-worker[http]`. Loads its dependencies when it serves, not before."""
 
 import os
-from typing import TYPE_CHECKING
 
 from stepflow.worker._http.listening import Address, refuse_strangers
+from stepflow.worker._session import Serves
 from stepflow.worker._stdio.streams import ProtocolStreams
 from stepflow.worker.errors import CannotListen, ExtraMissing
-
-if TYPE_CHECKING:
-    from stepflow.worker._server import StepflowServer
 
 HOST = "127.0.0.1"
 PORT = "8080"
 
 
 async def serve(
-    server: "StepflowServer",
+    server: Serves,
     streams: ProtocolStreams,
     *,
     host: str | None = None,

@@ -10,7 +10,6 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -26,11 +25,8 @@ from stepflow.worker._http.limits import Limits
 from stepflow.worker._http.listening import Address, listener
 from stepflow.worker._http.sessions import Sessions
 from stepflow.worker._http.worker import Worker
-from stepflow.worker._session import Served
+from stepflow.worker._session import Served, Serves
 from stepflow.worker._stdio.streams import ProtocolStreams
-
-if TYPE_CHECKING:
-    from stepflow.worker._server import StepflowServer
 
 log = logging.getLogger("stepflow.worker")
 
@@ -39,7 +35,7 @@ LAST_WORDS = 5
 
 
 async def serve_http(
-    what: "StepflowServer",
+    what: Serves,
     streams: ProtocolStreams,
     address: Address,
     *,

@@ -6,25 +6,21 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
 
 from stepflow.worker._components.component import Component
 from stepflow.worker._executing.end import End
 from stepflow.worker._executing.entering import entered
 from stepflow.worker._executing.executor import Executor, default_limit
-from stepflow.worker._session import Served, Session
+from stepflow.worker._session import Served, Serves, Session
 from stepflow.worker._stdio.reading import Input, Line, ReadingThreads, read_on_loop
 from stepflow.worker._stdio.streams import LineWriter, ProtocolStreams
-
-if TYPE_CHECKING:
-    from stepflow.worker._server import StepflowServer
 
 EOF_GRACE = 5.0
 """How long open executes may go on after the end of the input, in seconds."""
 
 
 async def serve_stdio(
-    server: "StepflowServer",
+    server: Serves,
     streams: ProtocolStreams,
     *,
     max_concurrency: int | None = None,
