@@ -35,6 +35,14 @@ def terminated(input):
     return [os.getpid(), process.exitcode]
 
 @server.component
+def terminated_at_once(input):
+    process = multiprocessing.get_context("fork").Process(target=signal.pause)
+    process.start()
+    process.terminate()
+    process.join(20)
+    return process.exitcode
+
+@server.component
 def pooled(input):
     with multiprocessing.get_context(input).Pool(2) as pool:  # leaving it terminates the children
         return [os.getpid(), pool.map(abs, [-1, -2])]
@@ -53,6 +61,14 @@ def test_a_signal_to_a_child_ends_the_child_and_not_the_worker(start: "Start", h
     for _ in range(3):
         assert worker.execute("/terminated", how)["result"]["output"] == [pid, -15]
         assert worker.execute("/pooled", how)["result"]["output"] == [pid, [1, 2]]
+    assert worker.process.poll() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+def test_nor_does_a_signal_that_comes_while_the_child_is_being_forked(start: "Start") -> None:
+    worker = start(SOURCE)
+    for _ in range(100):
+        assert worker.output("/terminated_at_once") == -15
     assert worker.process.poll() is None
 
 

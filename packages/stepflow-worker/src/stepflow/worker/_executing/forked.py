@@ -7,9 +7,13 @@ which they wake its event loop: a SIGTERM for the child would end the worker, an
 import contextlib
 import os
 import signal
+import threading
+
+_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 _descriptors: set[int] = set()
 _registered = False
+_masks = threading.local()
 
 
 def keep_from_children(descriptor: int) -> None:
@@ -27,7 +31,18 @@ def _register() -> None:
     global _registered
     if not _registered and hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
         _registered = True
-        os.register_at_fork(after_in_child=_become_a_child)
+        os.register_at_fork(
+            before=_hold_signals, after_in_parent=_let_signals, after_in_child=_become_a_child
+        )
+
+
+def _hold_signals() -> None:
+    # One that reached the child while it has our handlers would be heard here.
+    _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
+def _let_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.before)
 
 
 def _become_a_child() -> None:
@@ -41,3 +56,4 @@ def _become_a_child() -> None:
             # In its place and not closed: what is opened next must not get its number.
             os.dup2(null, descriptor, inheritable=False)
     os.close(null)
+    _let_signals()
