@@ -31,6 +31,16 @@ def three(input):
 def many(input):
     raise ExceptionGroup("all failed", [ValueError("x" * 1000) for _ in range(10)])
 
+@server.component
+async def exits_in_a_task(input):
+    async def child():
+        sys.exit(3)
+    if input == "awaited":
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(child())
+    await asyncio.wait([asyncio.create_task(child())])
+    return "went on"
+
 class Mute(Exception):
     def __str__(self):
         raise ValueError("no text")
@@ -81,6 +91,7 @@ RAISED = {
     "base": lambda: Base("mine"),
     "base_group": lambda: BaseExceptionGroup("g", [Base("mine")]),
     "cancelled": lambda: asyncio.CancelledError("mine"),
+    "generator_exit": lambda: GeneratorExit("mine"),
     "exit_code": lambda: SystemExit(3),
     "exit_0": lambda: SystemExit(0),
     "exit_without": lambda: SystemExit(),
@@ -146,6 +157,7 @@ def test_a_large_group_is_told_shortly(worker: "Worker") -> None:
         ("base", "mine"),
         ("base_group", "mine"),
         ("cancelled", "mine"),
+        ("generator_exit", "mine"),
         ("exit", "mine"),
         ("exit_code", "the component called `sys.exit(3)`"),
         ("exit_0", "the component called `sys.exit(0)`"),
@@ -160,6 +172,13 @@ def test_whatever_is_raised_is_one_answer(
     error = worker.execute(component, raised)["error"]
     assert error["code"] == -32003
     assert error["message"].startswith(message)
+
+
+def test_sys_exit_in_a_task_of_a_component_stops_no_other_component(worker: "Worker") -> None:
+    for _ in range(2):
+        error = worker.execute("/exits_in_a_task", "awaited")["error"]
+        assert error["message"] == "the component called `sys.exit(3)`"
+        assert worker.output("/exits_in_a_task", "left") == "went on"
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 from stepflow.worker._builtins import NAMES
 from stepflow.worker._command.imports import server_in
@@ -28,6 +30,8 @@ from stepflow.worker.errors import (
 )
 
 T = TypeVar("T")
+
+log = logging.getLogger("stepflow.worker")
 
 FAILED = 1
 USAGE = 2
@@ -103,7 +107,7 @@ def _list(server: StepflowServer, streams: ProtocolStreams, form: str) -> int:
 def _serve(server: StepflowServer, streams: ProtocolStreams, options: argparse.Namespace) -> int:
     try:
         with asyncio.Runner(loop_factory=new_loop) as runner:
-            if runner.run(_serving(server, streams, options)):
+            if _run(runner, _serving(server, streams, options)):
                 # What did not end in time would also hold up the interpreter's own end.
                 sys.stdout.flush()
                 sys.stderr.flush()
@@ -116,6 +120,27 @@ def _serve(server: StepflowServer, streams: ProtocolStreams, options: argparse.N
         print_user_traceback(error)
         return _fail("stopped by the error above", FAILED)
     return 0
+
+
+def _run(runner: asyncio.Runner, serving: Coroutine[Any, Any, T]) -> T:
+    """Run to the end, whatever tasks exit meanwhile that a component has started."""
+    loop = runner.get_loop()
+    task = loop.create_task(serving)
+    run: Callable[[], T] = partial(runner.run, _result_of(task))
+    while True:
+        try:
+            return run()
+        except SystemExit:
+            if task.done():
+                raise
+            # asyncio stops its loop for it, which would leave every other component without an answer; whoever awaits
+            # the task has the exception as well.
+            log.warning("a task raised SystemExit: the components go on")
+            run = partial(loop.run_until_complete, task)
+
+
+async def _result_of(task: "asyncio.Task[T]") -> T:
+    return await task
 
 
 async def _serving(

@@ -127,11 +127,18 @@ class Execution:
             if self.ending is None and self._task is not None and self._task.cancelling():
                 raise  # the worker ends: the server counts what was not answered as lost
             line = self._failed(error)
-        except GeneratorExit:
-            raise  # the loop is gone: nobody would hear an answer
-        except BaseException as error:  # noqa: BLE001, as in `run`
+        except BaseException as error:
+            # By its type: what it says of itself is user code.
+            if issubclass(type(error), GeneratorExit) and not self._is_running():
+                raise  # the loop is gone: nobody would hear an answer
             line = self._failed(error)
         self._finish(line)
+
+    def _is_running(self) -> bool:
+        try:
+            return asyncio.current_task() is self._task
+        except RuntimeError:
+            return False  # no loop runs at all
 
     def give_up(self, ending: Ending) -> None:
         """Answer without having called the component."""
