@@ -162,16 +162,28 @@ class Client:
         return answer["result"]["output"]
 
     def begin(
-        self, component: str, input: Json = None, id: Json = 1, attempt: int = 1, task: str = TASK
+        self,
+        component: str,
+        input: Json = None,
+        id: Json = 1,
+        attempt: int = 1,
+        task: str = TASK,
+        **more: Json,
     ) -> Stream:
         """Begin an execute whose answer is a stream."""
-        return Stream(self.begin_unread(component, input, id, attempt, task))
+        return Stream(self.begin_unread(component, input, id, attempt, task, **more))
 
     def begin_unread(
-        self, component: str, input: Json = None, id: Json = 1, attempt: int = 1, task: str = TASK
+        self,
+        component: str,
+        input: Json = None,
+        id: Json = 1,
+        attempt: int = 1,
+        task: str = TASK,
+        **more: Json,
     ) -> http.client.HTTPConnection:
         """Send an execute, and do not wait until its answer begins."""
-        params = execute(component, input, attempt, task)
+        params = {**execute(component, input, attempt, task), **more}
         message = {"jsonrpc": "2.0", "id": id, "method": "components/execute", "params": params}
         headers = {"Content-Type": "application/json", "Accept": BOTH, **self.headers}
         connection = self.connection()
