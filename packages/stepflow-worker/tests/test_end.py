@@ -73,3 +73,26 @@ def test_a_blocked_worker_takes_no_work_after_a_signal(start: "Start") -> None:
     while "error" not in (answer := worker.execute("/echo")):
         pass
     assert answer["error"]["code"] == -32000
+
+
+LEAVES = """
+@server.component
+def a_thread(input):
+    threading.Thread(target=time.sleep, args=(600,), daemon=False).start()
+
+@server.component
+async def a_call_in_a_thread(input):
+    global task
+    task = asyncio.ensure_future(asyncio.to_thread(time.sleep, 600))
+"""
+
+
+@pytest.mark.parametrize("left", ["/a_thread", "/a_call_in_a_thread"])
+def test_a_thread_that_a_component_has_left_behind_does_not_hold_up_the_end(
+    start: "Start", left: str
+) -> None:
+    worker = start(LEAVES)
+    assert worker.output(left) is None
+    worker.close_input()
+    assert worker.wait() == 0
+    assert "ended with threads that components have left behind" in worker.stderr

@@ -15,8 +15,10 @@ from stepflow.worker._executing.bounds import (
     checked_concurrency,
     checked_seconds,
 )
+from stepflow.worker._executing.end import CLEANUP
 from stepflow.worker._executing.failures import print_user_traceback
 from stepflow.worker._executing.new_loop import new_loop
+from stepflow.worker._executing.timers import Timers
 from stepflow.worker._server import StepflowServer
 from stepflow.worker._stdio.serving import serve_stdio
 from stepflow.worker._stdio.streams import ProtocolStreams, take_standard_streams
@@ -112,6 +114,8 @@ def _serve(server: StepflowServer, streams: ProtocolStreams, options: argparse.N
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(0)
+            # asyncio and the interpreter wait for threads, without end.
+            Timers().after(CLEANUP, _leave_threads)
     except KeyboardInterrupt:
         return INTERRUPTED
     except (CannotServe, InvalidLifespan) as error:
@@ -120,6 +124,11 @@ def _serve(server: StepflowServer, streams: ProtocolStreams, options: argparse.N
         print_user_traceback(error)
         return _fail("stopped by the error above", FAILED)
     return 0
+
+
+def _leave_threads() -> None:
+    os.write(2, b"stepflow-worker: ended with threads that components have left behind\n")
+    os._exit(0)
 
 
 def _run(runner: asyncio.Runner, serving: Coroutine[Any, Any, T]) -> T:
