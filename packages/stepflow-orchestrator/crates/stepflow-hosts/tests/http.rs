@@ -6,13 +6,14 @@ mod http_fixture;
 mod suite;
 mod worker_fixture;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use http_fixture::{Fixture, at, build, peer, start, start_error, start_with};
+use http_fixture::{Fixture, at, build, build_with, peer, start, start_error, start_with};
 use stepflow_engine::ports::{Answer, ComponentHost as _};
 use stepflow_hosts::{Health, StartError, WorkerOptions};
 use stepflow_protocol::{ErrorKind, Value};
-use suite::{Subject, json, task};
+use suite::{CountedBlobs, Subject, json, task};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_over_http_passes_the_host_suite() {
@@ -424,4 +425,25 @@ async fn a_cancelled_execute_of_a_worker_that_understands_no_cancel_is_broken_of
     fixture.host.cancel(&held.route, held.task, "enough");
     assert_eq!(fixture.words.answer().await, (held.task, Answer::Cancelled));
     assert_eq!(fixture.host.instances()[0].open, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_takes_no_answers_has_few_of_them_made() {
+    let blobs = Arc::new(CountedBlobs::default());
+    let peer = peer("http_sessions", &[]);
+    let mut fixture = build_with(at(&[peer.url()]), blobs.clone());
+    fixture.host.offer(task("/flood", 200_u64.into()));
+    fixture.host.offer(task("/flooded", Value::null()));
+    assert_eq!(fixture.words.output().await, Value::null());
+    // Without a bound all of them are made, each with its mebibyte.
+    let all = async {
+        while blobs.got() < 200 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(1), all).await.is_err(), "{}", blobs.got());
+    assert!(blobs.got() < 80, "{}", blobs.got());
+    fixture.host.offer(task("/release", Value::null()));
+    assert_eq!(fixture.words.output().await, Value::null());
+    assert_eq!(fixture.words.output().await, 200_u64.into());
 }

@@ -6,10 +6,9 @@ mod worker_fixture;
 
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use stepflow_engine::ports::{Answer, Blob, Blobs, ComponentHost as _, StoreError};
+use stepflow_engine::ports::{Answer, ComponentHost as _};
 use stepflow_hosts::{Health, Transport};
-use stepflow_protocol::{BlobId, ErrorKind, Value};
+use stepflow_protocol::{ErrorKind, Value};
 use suite::{Subject, Word, json, task};
 use worker_fixture::{Fixture, worker};
 
@@ -304,28 +303,12 @@ async fn a_running_worker_is_healthy_and_lists_its_components() {
     assert_eq!(fixture.host.health(), Health::ShutDown);
 }
 
-/// Blobs that count how often one was asked for.
-#[derive(Default)]
-struct CountedBlobs(suite::MemoryBlobs, std::sync::atomic::AtomicUsize);
-
-impl Blobs for CountedBlobs {
-    fn put(&self, blob: Blob) -> BoxFuture<'static, Result<BlobId, StoreError>> {
-        self.0.put(blob)
-    }
-
-    fn get(&self, id: BlobId) -> BoxFuture<'static, Result<Blob, StoreError>> {
-        self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        self.0.get(id)
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_reads_no_answers_has_few_of_them_made() {
     let folder = tempfile::tempdir().unwrap();
     let stop = folder.path().join("stop");
     std::fs::write(&stop, "").unwrap();
-    let blobs = std::sync::Arc::new(CountedBlobs::default());
-    let got = || blobs.1.load(std::sync::atomic::Ordering::Relaxed);
+    let blobs = std::sync::Arc::new(suite::CountedBlobs::default());
     let mut fixture = worker("floods").env("STOP", stop.to_str().unwrap()).build_with(blobs.clone());
     fixture.host.offer(task("/flood", 200_u64.into()));
     let asked = folder.path().join("stop.asked");
@@ -334,12 +317,12 @@ async fn a_worker_that_reads_no_answers_has_few_of_them_made() {
     }
     // Without a bound all of them are made, each with its mebibyte.
     let all = async {
-        while got() < 200 {
+        while blobs.got() < 200 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_secs(1), all).await.is_err(), "{}", got());
-    assert!(got() < 80, "{}", got());
+    assert!(tokio::time::timeout(Duration::from_secs(1), all).await.is_err(), "{}", blobs.got());
+    assert!(blobs.got() < 80, "{}", blobs.got());
     std::fs::remove_file(stop).unwrap();
     assert_eq!(fixture.words.output().await, 200_u64.into());
 }

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use stepflow_engine::ports::{Blobs, Served};
 use stepflow_hosts::{RestartPolicy, StartError, WorkerHost, WorkerOptions};
 use stepflow_protocol::Value;
 
@@ -81,6 +82,12 @@ pub fn at(urls: &[String]) -> WorkerOptions {
 pub fn build(options: WorkerOptions) -> Fixture {
     let (inbox, words) = inbox();
     Fixture { host: Arc::new(WorkerHost::new(options, inbox, served())), words }
+}
+
+/// A host with blobs of the test's own.
+pub fn build_with(options: WorkerOptions, blobs: Arc<dyn Blobs>) -> Fixture {
+    let (inbox, words) = inbox();
+    Fixture { host: Arc::new(WorkerHost::new(options, inbox, Served { blobs, ..served() })), words }
 }
 
 /// A host whose workers have answered.

@@ -4,7 +4,8 @@ of `/refuses` it is not taken; `/wait` answers when it is cancelled, and `/late`
 `/crash` ends the process once so many wait as its input says. `/leave` ends
 the session's stream and then holds its answer back: with `--resume` until the stream is asked for again, else for ever.
 `--silent` names no session. Of `--reluctant` a lost stream has to be asked for twice, and of `--fickle` it ends again at
-once; `/asked` answers how often that was."""
+once; `/asked` answers how often that was. `/flood` asks for one blob as often as its input says and takes no answer until
+`/release` was called; then it answers how many there were."""
 
 import itertools
 import os
@@ -21,6 +22,7 @@ PORT = int(sys.argv[sys.argv.index("--port") + 1]) if "--port" in sys.argv else 
 numbers = itertools.count(1001 if PORT else 1)
 waiting = threading.Semaphore(0)
 sessions = {}
+asked_for_all, released = threading.Event(), threading.Event()
 
 
 class Session:
@@ -74,6 +76,8 @@ def handle(request):
         if request.message["id"] == "missed" and session.misses.empty():
             session.misses.put(request.message)
             return request.cut()
+        if request.message["id"] == "flood":
+            released.wait()
         session.replies.put(request.message)
         return request.respond(202)
     if request.message["method"] == "components/cancel":
@@ -93,6 +97,22 @@ def handle(request):
             session.cancelled.get()
             time.sleep(0.2)
             request.output("late")
+        case "/flood":
+            request.stream()
+            params = {"data": "x" * (1 << 20), "blob_type": "data"}
+            request.event({"jsonrpc": "2.0", "id": "put", "method": "blobs/put", "params": params})
+            blob = session.replies.get()["result"]
+            for _ in range(request.params["input"]):
+                request.event({"id": "flood", "method": "blobs/get", "params": blob})
+            asked_for_all.set()
+            replies = [session.replies.get() for _ in range(request.params["input"])]
+            request.last(sum(reply["result"]["data"][0] == "x" for reply in replies))
+        case "/flooded":
+            asked_for_all.wait()
+            request.output(None)
+        case "/release":
+            released.set()
+            request.output(None)
         case "/asked":
             request.output(session.asked)
         case "/where":
@@ -119,18 +139,8 @@ TYPED = {
     "component": "/typed",
     "input_schema": {"type": "object", "properties": {"blob_id": {"type": "string"}}},
 }
-NAMES = (
-    "/echo",
-    "/where",
-    "/mine",
-    "/missed",
-    "/refuses",
-    "/leave",
-    "/wait",
-    "/late",
-    "/asked",
-    "/crash",
-)
+NAMES = ("/echo", "/where", "/mine", "/missed", "/refuses", "/leave", "/wait", "/late", "/asked")
+NAMES = (*NAMES, "/crash", "/flood", "/flooded", "/release")
 http_wire.serve(
     handle,
     [*({"component": name} for name in NAMES), TYPED],
