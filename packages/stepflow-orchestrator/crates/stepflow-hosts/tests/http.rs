@@ -13,7 +13,8 @@ use http_fixture::{Fixture, at, build, build_with, peer, start, start_error, sta
 use stepflow_engine::ports::{Answer, ComponentHost as _};
 use stepflow_hosts::{Health, StartError, WorkerOptions};
 use stepflow_protocol::{ErrorKind, Value};
-use suite::{CountedBlobs, Subject, json, task};
+use suite::{Subject, json, task};
+use worker_fixture::CountedBlobs;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_over_http_passes_the_host_suite() {

@@ -10,7 +10,7 @@ use stepflow_engine::ports::{Answer, ComponentHost as _};
 use stepflow_hosts::{Health, Transport};
 use stepflow_protocol::{ErrorKind, Value};
 use suite::{Subject, Word, json, task};
-use worker_fixture::{Fixture, worker};
+use worker_fixture::{CountedBlobs, Fixture, worker};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stdio_worker_passes_the_host_suite() {
@@ -308,7 +308,7 @@ async fn a_worker_that_reads_no_answers_has_few_of_them_made() {
     let folder = tempfile::tempdir().unwrap();
     let stop = folder.path().join("stop");
     std::fs::write(&stop, "").unwrap();
-    let blobs = std::sync::Arc::new(suite::CountedBlobs::default());
+    let blobs = std::sync::Arc::new(CountedBlobs::default());
     let mut fixture = worker("floods").env("STOP", stop.to_str().unwrap()).build_with(blobs.clone());
     fixture.host.offer(task("/flood", 200_u64.into()));
     let asked = folder.path().join("stop.asked");

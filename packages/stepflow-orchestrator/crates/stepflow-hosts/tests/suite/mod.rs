@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -111,30 +110,6 @@ impl Blobs for MemoryBlobs {
     fn get(&self, id: BlobId) -> BoxFuture<'static, Result<Blob, StoreError>> {
         let found = self.0.lock().get(&id).cloned();
         ready(found.ok_or_else(|| StoreError::NotFound { what: "blob", id: id.to_string() })).boxed()
-    }
-}
-
-/// Blobs that count how often one was asked for.
-#[derive(Default)]
-pub struct CountedBlobs {
-    blobs: MemoryBlobs,
-    got: AtomicUsize,
-}
-
-impl CountedBlobs {
-    pub fn got(&self) -> usize {
-        self.got.load(Ordering::Relaxed)
-    }
-}
-
-impl Blobs for CountedBlobs {
-    fn put(&self, blob: Blob) -> BoxFuture<'static, Result<BlobId, StoreError>> {
-        self.blobs.put(blob)
-    }
-
-    fn get(&self, id: BlobId) -> BoxFuture<'static, Result<Blob, StoreError>> {
-        self.got.fetch_add(1, Ordering::Relaxed);
-        self.blobs.get(id)
     }
 }
 

@@ -5,15 +5,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::{Blobs, RunRequest, Runs, RunsError, Served};
+use stepflow_engine::ports::{Blob, Blobs, RunRequest, Runs, RunsError, Served, StoreError};
 use stepflow_flow::Plan;
 use stepflow_hosts::{RestartPolicy, StartError, Transport, WorkerHost, WorkerOptions};
-use stepflow_protocol::{FlowId, ResultOrder, RunId, RunStatusProtocol};
+use stepflow_protocol::{BlobId, FlowId, ResultOrder, RunId, RunStatusProtocol};
 use uuid::Uuid;
 
 use crate::suite::{MemoryBlobs, Words, inbox};
@@ -191,6 +192,30 @@ pub fn processes_marked(mark: &str) -> usize {
     // The environment of a zombie is empty: what is dead and not reaped does not count.
     let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     processes.filter(|entry| fs::read(entry.path().join("environ")).is_ok_and(carries)).count()
+}
+
+/// Blobs that count how often one was asked for.
+#[derive(Default)]
+pub struct CountedBlobs {
+    blobs: MemoryBlobs,
+    got: AtomicUsize,
+}
+
+impl CountedBlobs {
+    pub fn got(&self) -> usize {
+        self.got.load(Ordering::Relaxed)
+    }
+}
+
+impl Blobs for CountedBlobs {
+    fn put(&self, blob: Blob) -> BoxFuture<'static, Result<BlobId, StoreError>> {
+        self.blobs.put(blob)
+    }
+
+    fn get(&self, id: BlobId) -> BoxFuture<'static, Result<Blob, StoreError>> {
+        self.got.fetch_add(1, Ordering::Relaxed);
+        self.blobs.get(id)
+    }
 }
 
 /// No flows and no runs.
