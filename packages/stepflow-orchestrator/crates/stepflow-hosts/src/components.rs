@@ -1,6 +1,6 @@
 //! The components of one plugin: which paths it serves, and whether inputs and outputs fit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use stepflow_engine::ports::Answer;
@@ -56,6 +56,23 @@ impl Components {
         components.patterns.sort_by(|(left, _), (right, _)| left.specificity(right));
         components.infos = infos;
         components
+    }
+
+    /// What several workers of a plugin serve together. The first one that has a component describes it.
+    pub(crate) fn union<'c>(lists: impl IntoIterator<Item = &'c Arc<Self>>) -> Self {
+        let mut union = Self::default();
+        for list in lists {
+            let known: HashSet<String> = union.infos.iter().map(|info| info.component.clone()).collect();
+            let is_new = |component: &str| !known.contains(component);
+            union.infos.extend(list.infos.iter().filter(|info| is_new(&info.component)).cloned());
+            union
+                .exact
+                .extend(list.exact.iter().filter(|(path, _)| is_new(path)).map(|(p, s)| (p.clone(), Arc::clone(s))));
+            union.patterns.extend(list.patterns.iter().filter(|(_, schemas)| is_new(&schemas.component)).cloned());
+            union.validate_outputs |= list.validate_outputs;
+        }
+        union.patterns.sort_by(|(left, _), (right, _)| left.specificity(right));
+        union
     }
 
     /// What the plugin says of its components, in its own order.

@@ -18,11 +18,13 @@ pub struct Lane {
     /// Suspects come first in their root, in the order of arrival, so that one that crashes again and again lets the
     /// others pass.
     pub company: u32,
+    /// Which workers serve it, where not all do; 0 where they do.
+    pub by: u32,
 }
 
 impl Lane {
     /// No bounds.
-    pub const ANY: Self = Self { component: 0, company: 0 };
+    pub const ANY: Self = Self { component: 0, company: 0, by: 0 };
 }
 
 /// Item, step, and the order of arrival, which tells apart the steps of a root's sub-runs.
@@ -103,7 +105,7 @@ impl FairQueue {
     }
 
     /// Puts every task into the lane that is now its own. Turns and places stay.
-    pub fn sort(&mut self, lane_of: impl Fn(&TaskEnvelope) -> Lane) {
+    pub fn sort(&mut self, mut lane_of: impl FnMut(&TaskEnvelope) -> Lane) {
         self.lanes.clear();
         for (id, root) in &mut self.roots {
             for (place, task) in std::mem::take(&mut root.lanes).into_values().flatten() {

@@ -365,6 +365,21 @@ async fn of_several_addresses_those_that_answer_do_the_work() {
 }
 
 #[tokio::test]
+async fn of_several_addresses_each_gets_what_it_serves() {
+    let (one, other) = (peer("http_echo", &["--only", "/echo"]), peer("http_echo", &["--only", "/seen/{*rest}"]));
+    let mut fixture = start(at(&[one.url(), other.url()])).await;
+    fixture.host.all_started().await;
+    assert_eq!(fixture.host.components().len(), 2);
+    for path in ["/echo", "/seen/a"].repeat(8) {
+        assert!(fixture.host.resolve(path, &Value::null()).is_ok(), "{path}");
+        fixture.host.offer(task(path, Value::null()));
+    }
+    for _ in 0..16 {
+        fixture.words.output().await;
+    }
+}
+
+#[tokio::test]
 async fn a_task_whose_worker_is_gone_goes_to_another_and_spends_nothing() {
     let (mut first, second) = (peer("http_echo", &[]), peer("http_echo", &[]));
     let mut fixture = start(at(&[first.url(), second.url()])).await;

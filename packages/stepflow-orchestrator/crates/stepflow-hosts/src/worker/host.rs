@@ -77,10 +77,10 @@ impl WorkerHost {
         });
     }
 
-    /// What the workers serve, as said at the last handshake.
+    /// What the workers serve, each as it said at its last handshake.
     #[must_use]
     pub fn components(&self) -> Vec<ComponentInfo> {
-        let components = self.core.shared.look(|pool| pool.components.clone());
+        let components = self.core.shared.look(|pool| pool.components().cloned());
         components.map(|components| components.infos().to_vec()).unwrap_or_default()
     }
 
@@ -134,7 +134,7 @@ impl ComponentHost for WorkerHost {
         }
         let plugin = &self.core.options.name;
         let (components, refusal, health) =
-            self.core.shared.look(|pool| (pool.components.clone(), pool.refusal().cloned(), pool.health()));
+            self.core.shared.look(|pool| (pool.components().cloned(), pool.refusal().cloned(), pool.health()));
         match (components, refusal, health) {
             (Some(components), ..) => components.check(plugin, path, input)?,
             (None, Some(refusal), _) => return Err(refusal),

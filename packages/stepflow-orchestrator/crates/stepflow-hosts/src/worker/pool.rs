@@ -5,20 +5,22 @@
 
 mod instance;
 mod loss;
+mod served;
 mod shared;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::{Answer, Lost, TaskEnvelope, company};
-use stepflow_protocol::{ErrorKind, FlowError};
+use stepflow_protocol::FlowError;
 
 pub(crate) use instance::{Instance, InstanceId, Rupture, Signals};
-pub(crate) use loss::{Loss, with_words};
+pub(crate) use loss::{Loss, shut_down, with_words};
+use served::Served;
 pub(crate) use shared::{Said, Shared};
 
 use super::connection::{Asked, Open, Refusal};
@@ -40,10 +42,7 @@ pub(crate) struct Pool {
     /// The numbers, from 1, of the components that some instance limits.
     bounded: HashMap<String, u32>,
     standing: Standing,
-    /// The slots whose last start failed.
-    failed_starts: BTreeSet<usize>,
-    /// Of the last handshake.
-    pub(crate) components: Option<Arc<Components>>,
+    served: Served,
     pub(crate) last_words: LastWords,
     /// Those that no attempt is to blame for, since the last answer to an execute.
     crashes: u32,
@@ -128,10 +127,10 @@ impl Pool {
 
     /// The instance in this slot has shaken hands: tasks go out.
     pub(crate) fn ready(&mut self, id: InstanceId, slot: usize, components: Arc<Components>, cap: Option<usize>) {
-        self.failed_starts.remove(&slot);
-        self.components = Some(components);
         self.reopen();
+        let mut changed = self.served.learn(slot, Arc::clone(&components));
         let Some(instance) = self.instances.iter_mut().find(|instance| instance.id == id) else { return };
+        (instance.slot, instance.components) = (slot, Some(components));
         instance.capacity = instance.connection.capacity(cap);
         instance.state = InstanceState::Ready;
         let version = instance.connection.capabilities().and_then(|worker| worker.version.clone());
@@ -142,9 +141,10 @@ impl Pool {
             let new = u32::try_from(self.bounded.len()).map_or(u32::MAX, |known| known + 1);
             instance.bounds.insert(*self.bounded.entry(component).or_insert(new), most);
         }
-        if self.bounded.len() > known {
-            let (bounded, components) = (&self.bounded, self.components.as_deref());
-            self.waiting.sort(|task| lane_of(task, bounded, components));
+        changed |= self.bounded.len() > known;
+        if changed {
+            let (bounded, served) = (&self.bounded, &mut self.served);
+            self.waiting.sort(|task| lane_of(task, bounded, served));
         }
     }
 
@@ -157,8 +157,9 @@ impl Pool {
                 instance.answered += 1;
                 instance.closed();
                 self.crashes = 0;
+                let components = instance.components.clone();
                 self.reopen();
-                self.answer(open, answer);
+                self.answer(open, answer, components);
             }
             Some((open, Verdict::NotAccepted)) => {
                 instance.leave();
@@ -227,12 +228,20 @@ impl Pool {
         self.instance_mut(id).is_some_and(|instance| instance.connection.unpark(task))
     }
 
-    /// The slot's start failed. When that is so of all of them, tasks fail, those that wait first.
+    /// The slot's start failed. When that is so of all that serve a task, it fails, also one that waits.
     pub(crate) fn start_failed(&mut self, slot: usize, slots: usize, error: FlowError) {
-        self.failed_starts.insert(slot);
-        if self.failed_starts.len() >= slots {
-            self.refuse(error);
+        if self.served.failed(slot, error.clone()) >= slots && self.refuse(error.clone()) {
+            return;
         }
+        let served = &self.served;
+        while let Some((_, task)) = self.waiting.pop(|lane| served.refusal(lane).is_some()) {
+            self.said.push(Said::Answer(task.task, Answer::Failed(error.clone().into())));
+        }
+    }
+
+    /// What the plugin serves; `None` while no worker has said so.
+    pub(crate) fn components(&self) -> Option<&Arc<Components>> {
+        self.served.all()
     }
 
     /// An instance has crashed, or its successor has not started; how long its slot stays empty. Crashes that are on
@@ -313,11 +322,11 @@ impl Pool {
         }
     }
 
-    fn answer(&mut self, open: Open, answer: Answer) {
+    fn answer(&mut self, open: Open, answer: Answer, components: Option<Arc<Components>>) {
         let task = open.task;
-        self.said.push(match (answer, &self.components) {
+        self.said.push(match (answer, components) {
             (Answer::Success(output), Some(components)) if components.validates_outputs() => {
-                Said::Output(task.task, task.route, output, Arc::clone(components))
+                Said::Output(task.task, task.route, output, components)
             }
             (answer, _) => Said::Answer(task.task, answer),
         });
@@ -325,8 +334,11 @@ impl Pool {
 
     /// Hands the task out, or has it wait its turn.
     fn place(&mut self, task: TaskEnvelope) {
-        let lane = lane_of(&task, &self.bounded, self.components.as_deref());
-        match self.waiting.is_empty().then(|| roomiest(&self.instances, lane, None)).flatten() {
+        let lane = lane_of(&task, &self.bounded, &mut self.served);
+        if let Some(error) = self.served.refusal(lane).cloned() {
+            return self.said.push(Said::Answer(task.task, Answer::Failed(error.into())));
+        }
+        match self.waiting.is_empty().then(|| roomiest(&self.instances, &self.served, lane, None)).flatten() {
             Some(at) => self.instances[at].execute(task, lane, &mut self.said),
             None => self.waiting.push(task, lane),
         }
@@ -339,7 +351,8 @@ impl Pool {
         }
         while !self.waiting.is_empty() {
             let reserved = self.reserved();
-            let room = |lane| roomiest(&self.instances, lane, reserved);
+            let (instances, served) = (&self.instances, &self.served);
+            let room = |lane| roomiest(instances, served, lane, reserved);
             let Some((lane, task)) = self.waiting.pop(|lane| room(lane).is_some()) else { return };
             let Some(at) = room(lane) else { return };
             self.instances[at].execute(task, lane, &mut self.said);
@@ -351,29 +364,27 @@ impl Pool {
         if !self.waiting.has(|lane| lane.company > 0) {
             return None;
         }
-        let open = self.instances.iter().filter(|instance| instance.is_open());
+        let may_have = |instance: &&Instance| {
+            instance.is_open() && self.waiting.has(|lane| lane.company > 0 && self.served.leads(lane, instance.slot))
+        };
+        let open = self.instances.iter().filter(may_have);
         let soonest = open.min_by_key(|instance| (instance.unsuspected(), instance.connection.busy()));
         soonest.map(|instance| instance.id)
     }
 }
 
 /// The instance with most free slots of those that take a task of this lane now.
-fn roomiest(instances: &[Instance], lane: Lane, reserved: Option<InstanceId>) -> Option<usize> {
+fn roomiest(instances: &[Instance], served: &Served, lane: Lane, reserved: Option<InstanceId>) -> Option<usize> {
     let spared = |instance: &Instance| lane.company == 0 && reserved == Some(instance.id);
-    let taking = instances.iter().enumerate().filter(|(_, instance)| instance.takes(lane) && !spared(instance));
+    let takes = |at: &Instance| at.takes(lane) && served.leads(lane, at.slot) && !spared(at);
+    let taking = instances.iter().enumerate().filter(|(_, instance)| takes(instance));
     taking.max_by_key(|(_, instance)| instance.free()).map(|(at, _)| at)
 }
 
 /// The lane in which a task waits.
-fn lane_of(task: &TaskEnvelope, bounded: &HashMap<String, u32>, components: Option<&Components>) -> Lane {
-    let served = || components?.serving(&task.route.component);
-    let number = || bounded.get(served()?).copied();
+fn lane_of(task: &TaskEnvelope, bounded: &HashMap<String, u32>, served: &mut Served) -> Lane {
+    let path = &task.route.component;
+    let number = || bounded.get(served.all()?.serving(path)?).copied();
     let component = if bounded.is_empty() { 0 } else { number().unwrap_or_default() };
-    Lane { component, company: company(task.suspects) }
-}
-
-/// What becomes of a task when the host is shut down: it is nobody's fault, and another host may take it.
-pub(crate) fn shut_down() -> Lost {
-    let error = FlowError::new(ErrorKind::Unreachable, "the worker was shut down with its server");
-    Lost { error, spends: false, back_off: true, suspects: 0 }
+    Lane { component, company: company(task.suspects), by: served.by(path) }
 }

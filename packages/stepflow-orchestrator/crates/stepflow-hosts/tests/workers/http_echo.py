@@ -1,7 +1,7 @@
 """Knows no sessions. `/echo` answers its input, `/seen/...` the request's headers and message, `/blob` what it kept and
 got back over its stream, `/error` the error that its input describes, `/refused` a status and a body, `/closed` when the server has closed another
 connection. The others misbehave in the way of their name. `--legacy` announces no capabilities, `--port` names the
-port, `--draining` accepts no execute."""
+port, `--draining` accepts no execute, `--only` serves one component."""
 
 import argparse
 import os
@@ -15,6 +15,7 @@ arguments.add_argument("--legacy", action="store_true")
 arguments.add_argument("--port", type=int, default=0)
 arguments.add_argument("--token")
 arguments.add_argument("--unwell", type=int, default=0, help="how often it is not up when asked")
+arguments.add_argument("--only", help="the one component that it has")
 arguments.add_argument("--draining", action="store_true")
 arguments.add_argument("--noise", action="store_true", help="write on stdout, and close it at last")
 arguments.add_argument("--accepted", default='""', help="the body of each 202")
@@ -27,6 +28,8 @@ TYPED = {
 NAMES = ("/echo", "/blob", "/error", "/refused", "/split", "/newlines", "/twice", "/cut", "/hold")
 NAMES = (*NAMES, "/half", "/drip", "/die", "/closed", "/seen/{*rest}")
 COMPONENTS = [*({"component": name} for name in NAMES), TYPED]
+if options.only:
+    COMPONENTS = [{"component": options.only}]
 
 replies = queue.Queue()
 released = threading.Event()
@@ -57,6 +60,11 @@ def handle(request):
         error = {"code": -32006, "message": "draining"}
         body = {"id": None, "error": error, "jsonrpc": "2.0"}
         return request.respond(503, http_wire.text(body))
+    prefix = (options.only or "").partition("{")[0]
+    if not request.params["component"].startswith(prefix):
+        error = {"code": -32001, "message": "not here"}
+        answer = {"id": request.message["id"], "error": error, "jsonrpc": "2.0"}
+        return request.respond(200, http_wire.text(answer))
     execute(request, request.params["component"], request.params["input"])
 
 

@@ -8,6 +8,7 @@ use stepflow_protocol::ComponentCapabilities;
 use tokio::sync::{Notify, watch};
 
 use super::Said;
+use crate::components::Components;
 use crate::fair::Lane;
 use crate::worker::connection::Connection;
 use crate::worker::status::InstanceState;
@@ -27,6 +28,9 @@ pub(crate) struct Instance {
     pub(crate) connection: Connection,
     pub(crate) state: InstanceState,
     pub(crate) capacity: usize,
+    pub(super) slot: usize,
+    /// What it serves, once it has shaken hands.
+    pub(super) components: Option<Arc<Components>>,
     /// The components of which it limits the executes.
     pub(super) bounds: HashMap<u32, usize>,
     wire: Wire,
@@ -68,6 +72,8 @@ impl Instance {
             connection: Connection::default(),
             state: InstanceState::Starting,
             capacity: 0,
+            slot: 0,
+            components: None,
             bounds: HashMap::new(),
             wire,
             signals: Signals::default(),

@@ -1,7 +1,7 @@
 //! What becomes of the attempts that were open in a worker that is gone.
 
 use stepflow_engine::ports::{Answer, Lost};
-use stepflow_protocol::{FlowError, Value};
+use stepflow_protocol::{ErrorKind, FlowError, Value};
 
 use crate::worker::connection::Open;
 
@@ -56,4 +56,10 @@ pub(super) fn together(open: &[Open]) -> usize {
 pub(crate) fn with_words(error: &FlowError, words: &str) -> FlowError {
     let words = Some(words).filter(|words| !words.is_empty());
     error.clone().with(words.map(|words| ("stderr", Value::string(words))))
+}
+
+/// What becomes of a task when the host is shut down: it is nobody's fault, and another host may take it.
+pub(crate) fn shut_down() -> Lost {
+    let error = FlowError::new(ErrorKind::Unreachable, "the worker was shut down with its server");
+    Lost { error, spends: false, back_off: true, suspects: 0 }
 }

@@ -249,6 +249,39 @@ fn a_cancelled_attempt_is_cancelled_however_its_worker_goes() {
 }
 
 #[test]
+fn a_task_goes_to_a_worker_that_serves_it() {
+    let mut bench = Bench::new();
+    let old = bench.worker_of(&["/echo", "/old/{*rest}"]);
+    let new = bench.worker_of(&["/echo", "/new/{name}"]);
+    let tasks = ["/new/a", "/new/b", "/old/a/b", "/old/c"].map(|path| bench.offer(task(path)));
+    assert_eq!((bench.open(old), bench.open(new)), (vec![tasks[2]], vec![tasks[0]]));
+    bench.succeed(tasks[0]);
+    bench.succeed(tasks[2]);
+    assert_eq!((bench.open(old), bench.open(new)), (vec![tasks[3]], vec![tasks[1]]));
+    bench.unlink(old, &ordered());
+    let waiting = bench.offer(task("/old/d"));
+    bench.succeed(tasks[1]);
+    assert!(bench.open(new).is_empty(), "it waits for its worker");
+    bench.fails_to_start(0);
+    assert!(matches!(bench.answer(waiting), Some(Answer::Failed(_))));
+    let late = bench.offer(task("/old/e"));
+    assert!(matches!(bench.answer(late), Some(Answer::Failed(_))));
+}
+
+#[test]
+fn a_task_that_came_before_the_handshakes_goes_to_a_worker_that_serves_it() {
+    let mut bench = Bench::new();
+    let early = bench.offer(task("/new"));
+    let waits = bench.offer(task("/old"));
+    let first = bench.worker_of(&["/old", "/new"]);
+    assert_eq!(bench.open(first), [early]);
+    let second = bench.worker_of(&["/new"]);
+    assert!(bench.open(second).is_empty());
+    bench.succeed(early);
+    assert_eq!(bench.open(first), [waits]);
+}
+
+#[test]
 fn an_answer_that_comes_twice_counts_once() {
     let mut bench = Bench::new();
     let worker = bench.worker(8);

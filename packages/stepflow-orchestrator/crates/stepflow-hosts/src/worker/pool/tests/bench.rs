@@ -68,9 +68,6 @@ impl Bench {
 
     /// One that limits the executes of some components.
     pub(super) fn worker_with(&mut self, capacity: u32, bounds: &[(&str, u32)]) -> InstanceId {
-        let (sender, messages) = mpsc::unbounded_channel();
-        let wire = Wire::Messages(Some(sender));
-        let id = self.shared.with(|pool| pool.enter("test".to_owned(), String::new(), wire).id);
         let limit = |most: &u32| ComponentCapabilities { max_concurrency: Some(*most) };
         let capabilities = WorkerCapabilities {
             max_concurrency: Some(capacity),
@@ -78,14 +75,33 @@ impl Bench {
             components: Some(bounds.iter().map(|(path, most)| ((*path).to_owned(), limit(most))).collect()),
             ..WorkerCapabilities::default()
         };
-        let paths = bounds.iter().map(|(path, _)| *path).chain(["/echo"]);
+        let paths: Vec<&str> = bounds.iter().map(|(path, _)| *path).chain(["/echo"]).collect();
+        self.enter(capabilities, &paths)
+    }
+
+    /// One that serves these.
+    pub(super) fn worker_of(&mut self, paths: &[&str]) -> InstanceId {
+        let capabilities = WorkerCapabilities { max_concurrency: Some(1), ..WorkerCapabilities::default() };
+        self.enter(capabilities, paths)
+    }
+
+    /// The worker in this slot does not start.
+    pub(super) fn fails_to_start(&self, slot: usize) {
+        let error = FlowError::new(ErrorKind::Unreachable, "it does not start");
+        self.shared.with(|pool| pool.start_failed(slot, self.slots, error));
+    }
+
+    fn enter(&mut self, capabilities: WorkerCapabilities, paths: &[&str]) -> InstanceId {
+        let (sender, messages) = mpsc::unbounded_channel();
+        let wire = Wire::Messages(Some(sender));
+        let id = self.shared.with(|pool| pool.enter("test".to_owned(), String::new(), wire).id);
         let info = |path: &str| ComponentInfo {
             component: path.to_owned(),
             description: None,
             input_schema: None,
             output_schema: None,
         };
-        let components = Arc::new(Components::new("test", paths.map(info).collect(), false));
+        let components = Arc::new(Components::new("test", paths.iter().map(|path| info(path)).collect(), false));
         let slot = self.slots;
         self.slots += 1;
         self.shared.with(|pool| {

@@ -1,0 +1,81 @@
+//! Which of a plugin's workers serves what: each says so in its handshake, and they may be of different versions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use stepflow_protocol::FlowError;
+
+use crate::components::Components;
+use crate::fair::Lane;
+
+/// What the plugin's workers said last, by their slots.
+#[derive(Debug, Default)]
+pub(super) struct Served {
+    lists: BTreeMap<usize, Arc<Components>>,
+    /// The slots whose last start failed, with the reason.
+    failed: BTreeMap<usize, FlowError>,
+    all: Option<Arc<Components>>,
+    /// Whether one serves what another does not.
+    differ: bool,
+    /// Slots that serve something which others do not. Tasks name them by their number here, from 1.
+    sets: Vec<BTreeSet<usize>>,
+}
+
+impl Served {
+    /// The worker in a slot serves these now. `true` when that may change where tasks go.
+    pub(super) fn learn(&mut self, slot: usize, list: Arc<Components>) -> bool {
+        self.failed.remove(&slot);
+        let same = |known: &Arc<Components>| known.infos() == list.infos();
+        let before = self.differ;
+        self.differ = self.lists.iter().any(|(at, known)| *at != slot && !same(known));
+        // Of a component that several serve the newest description counts.
+        let others = self.lists.iter().filter(|(at, _)| **at != slot).map(|(_, list)| list);
+        let all = self.differ.then(|| Arc::new(Components::union([&list].into_iter().chain(others))));
+        self.all = Some(all.unwrap_or_else(|| Arc::clone(&list)));
+        self.lists.insert(slot, list);
+        before || self.differ
+    }
+
+    /// The start of the worker in a slot failed. How many of them are in that state.
+    pub(super) fn failed(&mut self, slot: usize, error: FlowError) -> usize {
+        self.failed.insert(slot, error);
+        self.failed.len()
+    }
+
+    /// Why tasks of this lane fail: none of the workers that serve them starts.
+    pub(super) fn refusal(&self, lane: Lane) -> Option<&FlowError> {
+        let failed = |slots: &BTreeSet<usize>| slots.iter().all(|slot| self.failed.contains_key(slot));
+        self.set(lane.by).is_some_and(failed).then(|| self.failed.values().next()).flatten()
+    }
+
+    /// What the plugin serves; `None` while no worker has said anything.
+    pub(super) fn all(&self) -> Option<&Arc<Components>> {
+        self.all.as_ref()
+    }
+
+    /// The number of the workers that serve a path; 0 when all do, or none.
+    pub(super) fn by(&mut self, path: &str) -> u32 {
+        if !self.differ {
+            return 0;
+        }
+        let serving = self.lists.iter().filter(|(_, list)| list.serving(path).is_some());
+        let slots: BTreeSet<usize> = serving.map(|(slot, _)| *slot).collect();
+        if slots.is_empty() || slots.len() == self.lists.len() {
+            return 0;
+        }
+        let at = self.sets.iter().position(|set| *set == slots).unwrap_or_else(|| {
+            self.sets.push(slots);
+            self.sets.len() - 1
+        });
+        u32::try_from(at + 1).unwrap_or_default()
+    }
+
+    /// Whether a task of this lane may go to the worker in this slot.
+    pub(super) fn leads(&self, lane: Lane, slot: usize) -> bool {
+        self.set(lane.by).is_none_or(|slots| slots.contains(&slot))
+    }
+
+    fn set(&self, by: u32) -> Option<&BTreeSet<usize>> {
+        self.sets.get((by as usize).checked_sub(1)?)
+    }
+}
