@@ -42,6 +42,8 @@ pub mod codes {
     pub const CANCELLED: i64 = -32005;
     /// The worker is draining; the component was not called.
     pub const NOT_ACCEPTED: i64 = -32006;
+    /// The worker has as much to do as it can, for other servers too; the component was not called.
+    pub const AT_CAPACITY: i64 = -32007;
     /// The flow, run or step that a worker's request names is not there.
     pub const NOT_FOUND: i64 = -32011;
     /// What stands in the place of an id is none.
@@ -175,6 +177,9 @@ pub struct RuntimeCapabilities {
     /// Whether it takes up a lost HTTP session again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<bool>,
+    /// Whether it understands that a worker has no room: it offers the execute again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_capacity: Option<bool>,
 }
 
 /// What one component of a worker allows.

@@ -31,6 +31,8 @@ class ErrorCode(IntEnum):
     """The execute was cancelled."""
     NOT_ACCEPTED = -32006
     """The worker is draining; the component was not called."""
+    AT_CAPACITY = -32007
+    """The worker has as much to do as it can, for other servers too; the component was not called."""
     NOT_FOUND = -32011
     """The flow, run or step that a worker's request names is not there."""
     INVALID_ID = -32012

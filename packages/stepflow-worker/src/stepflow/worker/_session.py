@@ -193,13 +193,16 @@ class Session:
     def closed(self, execution: Execution) -> None:
         """An execution answers now."""
         self._open.pop(execution.id, None)
+        self._executor.capacity.end(execution)
 
     def paused(self, execution: Execution) -> None:
         """An execution waits for a run that it submitted."""
         self._executor.pause(execution)
+        self._executor.capacity.pause(execution)
 
     def resumed(self, execution: Execution) -> None:
         """An execution has waited enough."""
+        self._executor.capacity.resume(execution)
         self._executor.resume(execution)
 
     def _taken(self, message: Envelope, reply: Reply, ask: Reply) -> Execution | None:
@@ -254,6 +257,10 @@ class Session:
             raise _NotServed(
                 ErrorCode.INVALID_REQUEST, f"the id {id!r} names an execute that is open already"
             )
+        refusable = self.server is not None and self.server.at_capacity is True
+        if not self._executor.capacity.let_in(execution, self, refusable=refusable):
+            del self._open[id]
+            raise _NotServed(ErrorCode.AT_CAPACITY, "the worker has no room now; ask again later")
         self._executor.submit(execution)
         return execution
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -11,17 +12,21 @@ use stepflow_engine::event::TaskRef;
 use stepflow_protocol::{RpcError, codes};
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
 
 use super::broken::Remains;
 use super::connection::{self, Open};
 use super::core::Core;
-use super::message::{Message, TooLong};
+use super::message::{Body, Message, TooLong};
 use super::pool::{InstanceId, Pool};
 use super::requests::{Executes, OpenExecute, Requests};
 use super::wire::Kind;
 
 /// How much of a message that is skipped goes into the log.
 const SHOWN_BYTES: usize = 200;
+
+/// How long a worker that has no room is left in peace, unless it ends something of ours before.
+const ROOM_AGAIN: Duration = Duration::from_millis(250);
 
 /// How many answers of any size are being made at once for an instance.
 const TURNS: usize = 4;
@@ -101,9 +106,19 @@ impl Caller {
         tracing::warn!(plugin, %problem, "skipped what a worker says that is no message");
     }
 
+    fn settle(&self, request: i64, body: Body) {
+        if self.core.shared.with(|pool| pool.settle(self.id, request, body)) {
+            let (core, id) = (Arc::clone(&self.core), self.id);
+            tokio::spawn(async move {
+                sleep(ROOM_AGAIN).await;
+                core.shared.with(|pool| pool.retry(id));
+            });
+        }
+    }
+
     fn take(&self, within: Option<i64>, message: Message<'_>) {
         match message {
-            Message::Answer { id, body } => self.core.shared.with(|pool| pool.settle(self.id, id, body)),
+            Message::Answer { id, body } => self.settle(id, body),
             Message::Request { id, method, params } => {
                 let Some(request) = OpenRequest::new(self, within) else {
                     let problem = format!("{MAX_OPEN} requests of this worker have no answer yet: make fewer at once");

@@ -160,7 +160,7 @@ impl Connection {
         let params = InitializeParams {
             runtime_protocol_version: PROTOCOL_VERSION,
             observability: None,
-            capabilities: Some(RuntimeCapabilities { resume: Some(true) }),
+            capabilities: Some(RuntimeCapabilities { resume: Some(true), at_capacity: Some(true) }),
         };
         self.call(Method::Initialize, Value::from_serialize(&params).unwrap_or_else(|_| empty()))
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use stepflow_engine::ports::Served;
+use tokio::sync::watch;
 
 use super::connection::{Answer, Asked, Refusal};
 use super::message::Handshake;
@@ -74,4 +75,10 @@ impl Core {
 
 fn broken_off() -> Refusal {
     Refusal::Protocol("the conversation was broken off".to_owned())
+}
+
+/// Waits until the host is to stop.
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error says that the host was dropped, which is the same.
+    let _ = stop.wait_for(|stop| *stop).await;
 }

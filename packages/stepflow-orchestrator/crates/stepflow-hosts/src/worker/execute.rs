@@ -15,6 +15,8 @@ pub(crate) enum Verdict {
     Ended(Answer),
     /// The worker is draining and has not called the component.
     NotAccepted,
+    /// The worker has no room, and has not called the component.
+    AtCapacity,
 }
 
 /// The line, spliced by hand: the input is copied as the text that it is, not printed from a tree.
@@ -86,6 +88,7 @@ pub(crate) fn verdict(task: &TaskEnvelope, body: Body, legacy: bool) -> Verdict 
         codes::TIMEOUT => failed(of_kind(ErrorKind::Timeout)),
         codes::CANCELLED => Verdict::Ended(Answer::Cancelled),
         codes::NOT_ACCEPTED => Verdict::NotAccepted,
+        codes::AT_CAPACITY => Verdict::AtCapacity,
         _ => failed(of_kind(ErrorKind::WorkerError)),
     }
 }

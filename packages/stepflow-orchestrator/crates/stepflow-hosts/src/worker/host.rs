@@ -11,7 +11,7 @@ use stepflow_protocol::{ComponentInfo, ErrorKind, FlowError, Value};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::core::Core;
+use super::core::{Core, stopped};
 use super::http;
 use super::message::TooLong;
 use super::options::{Transport, WorkerOptions};
@@ -159,7 +159,7 @@ impl ComponentHost for WorkerHost {
         async move {
             tokio::select! {
                 _ = starts.outcome() => {}
-                () = supervisor::stopped(&mut stop) => {}
+                () = stopped(&mut stop) => {}
             }
         }
         .boxed()

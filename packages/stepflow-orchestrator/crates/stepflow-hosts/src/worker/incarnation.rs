@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::caller::Caller;
 use super::connection::Refusal;
-use super::core::Core;
+use super::core::{Core, stopped};
 use super::http::{self, Conversation};
 use super::message::announced_port;
 use super::options::Transport;
@@ -20,7 +20,6 @@ use super::process::{self, Output, Process, Stdin};
 use super::start_error::StartError;
 use super::status::InstanceState;
 use super::stdio::{self, LastWords, Outbox, Written};
-use super::supervisor::stopped;
 use super::wire::Wire;
 
 /// How long the pipes of a dead process are read: a grandchild may hold them open for ever.

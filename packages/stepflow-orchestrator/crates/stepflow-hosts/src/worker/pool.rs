@@ -1,7 +1,5 @@
 //! The workers of one plugin: the tasks that wait, the instances that take them, what is to be told to the engine.
-//! Transport-free: instances speak through a `Wire`, and what they say enters by `settle`.
-//!
-//! Every change hands out what can be handed out, under the one lock of `Shared`. Each offer gets one answer.
+//! Transport-free: instances speak through a `Wire`, and what they say enters by `settle`. Every change hands out what can be handed out, under the one lock of `Shared`. Each offer gets one answer.
 
 mod instance;
 mod loss;
@@ -15,12 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::{Answer, Lost, TaskEnvelope, company};
+use stepflow_engine::ports::{Answer, Lost, TaskEnvelope};
 use stepflow_protocol::FlowError;
 
 pub(crate) use instance::{Instance, InstanceId, Rupture, Signals};
 pub(crate) use loss::{Loss, shut_down, with_words};
-use served::Served;
+use served::{Served, lane_of, roomiest};
 pub(crate) use shared::{Said, Shared};
 
 use super::connection::{Asked, Open, Refusal};
@@ -31,7 +29,7 @@ use super::status::{Health, InstanceState};
 use super::stdio::LastWords;
 use super::wire::{Kind, Outgoing, Wire};
 use crate::components::Components;
-use crate::fair::{FairQueue, Lane};
+use crate::fair::FairQueue;
 
 /// See the module.
 #[derive(Default)]
@@ -148,9 +146,9 @@ impl Pool {
         }
     }
 
-    /// Takes an answer of an instance.
-    pub(crate) fn settle(&mut self, id: InstanceId, request: i64, body: Body) {
-        let Some(instance) = self.instances.iter_mut().find(|instance| instance.id == id) else { return };
+    /// Takes an answer of an instance. `true`: it has no room, which is to be tried again by `retry`.
+    pub(crate) fn settle(&mut self, id: InstanceId, request: i64, body: Body) -> bool {
+        let Some(instance) = self.instances.iter_mut().find(|instance| instance.id == id) else { return false };
         match instance.connection.settle(request, body) {
             None => {}
             Some((open, Verdict::Ended(answer))) => {
@@ -165,6 +163,20 @@ impl Pool {
                 instance.leave();
                 self.not_accepted(id, open);
             }
+            Some((open, Verdict::AtCapacity)) => {
+                instance.closed();
+                instance.is_full = true;
+                self.hand_back(open);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// An instance that had no room may have some again.
+    pub(crate) fn retry(&mut self, id: InstanceId) {
+        if let Some(instance) = self.instance_mut(id) {
+            instance.is_full = false;
         }
     }
 
@@ -314,6 +326,11 @@ impl Pool {
         if let Some(instance) = self.instance_mut(id) {
             instance.closed();
         }
+        self.hand_back(open);
+    }
+
+    /// A task that its worker has not begun with waits for another turn.
+    fn hand_back(&mut self, open: Open) {
         if open.cancelled.is_some() {
             self.said.push(Said::Answer(open.task.task, Answer::Cancelled));
         } else {
@@ -371,20 +388,4 @@ impl Pool {
         let soonest = open.min_by_key(|instance| (instance.unsuspected(), instance.connection.busy()));
         soonest.map(|instance| instance.id)
     }
-}
-
-/// The instance with most free slots of those that take a task of this lane now.
-fn roomiest(instances: &[Instance], served: &Served, lane: Lane, reserved: Option<InstanceId>) -> Option<usize> {
-    let spared = |instance: &Instance| lane.company == 0 && reserved == Some(instance.id);
-    let takes = |at: &Instance| at.takes(lane) && served.leads(lane, at.slot) && !spared(at);
-    let taking = instances.iter().enumerate().filter(|(_, instance)| takes(instance));
-    taking.max_by_key(|(_, instance)| instance.free()).map(|(at, _)| at)
-}
-
-/// The lane in which a task waits.
-fn lane_of(task: &TaskEnvelope, bounded: &HashMap<String, u32>, served: &mut Served) -> Lane {
-    let path = &task.route.component;
-    let number = || bounded.get(served.all()?.serving(path)?).copied();
-    let component = if bounded.is_empty() { 0 } else { number().unwrap_or_default() };
-    Lane { component, company: company(task.suspects), by: served.by(path) }
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::connection::Refusal;
-use super::core::Core;
+use super::core::{Core, stopped};
 use super::incarnation::{Death, Fault, Incarnation};
 use super::pool::{InstanceId, Loss, shut_down, with_words};
 use super::start_error::StartError;
@@ -246,9 +246,4 @@ impl Core {
 /// What is told of the end of a worker, beside the message.
 fn evidence(plugin: &str, how: &str) -> [(&'static str, Value); 2] {
     [("plugin", Value::string(plugin)), ("status", Value::string(how))]
-}
-
-pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error says that the host was dropped, which is the same.
-    let _ = stop.wait_for(|stop| *stop).await;
 }

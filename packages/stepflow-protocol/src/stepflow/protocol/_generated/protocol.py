@@ -364,6 +364,8 @@ class RuntimeCapabilities(Message):
 
     resume: bool | None = None
     """Whether it takes up a lost HTTP session again."""
+    at_capacity: bool | None = None
+    """Whether it understands that a worker has no room: it offers the execute again."""
 
 
 class WorkerCapabilities(Message):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from stepflow.protocol import ErrorCode
 from stepflow.worker._components.component import Component
+from stepflow.worker._executing.capacity import Capacity
 from stepflow.worker._executing.execution import Execution
 from stepflow.worker._executing.failures import Ending
 from stepflow.worker._executing.loops import ComponentLoop
@@ -57,6 +58,7 @@ class Executor:
         `loop` is for async components, and `inline_loop`, by default the same, for plain functions
         that are inline; `threads` are for the rest."""
         self.limit = limit
+        self.capacity = Capacity(limit)
         self.draining = False
         self._loop = ComponentLoop(loop, components, self._followed)
         self._inline_loop = self._loop

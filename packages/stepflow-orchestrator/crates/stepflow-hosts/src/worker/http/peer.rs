@@ -11,10 +11,10 @@ use super::conversation::Conversation;
 use super::session::{Session, Trouble};
 use crate::worker::connection::Refusal;
 use crate::worker::core::Core;
+use crate::worker::core::stopped;
 use crate::worker::pool::{Instance, InstanceId, Loss, Signals, shut_down};
 use crate::worker::start_error::StartError;
 use crate::worker::status::InstanceState;
-use crate::worker::supervisor::stopped;
 use crate::worker::wire::Wire;
 
 /// A worker that has answered. Dropping it gives up what it has.

@@ -11,8 +11,9 @@ use super::client::Client;
 use super::peer::{Parting, Peer};
 use super::session::Trouble;
 use crate::worker::core::Core;
+use crate::worker::core::stopped;
 use crate::worker::start_error::StartError;
-use crate::worker::supervisor::{Starts, stopped};
+use crate::worker::supervisor::Starts;
 
 /// How a conversation ended.
 enum End {

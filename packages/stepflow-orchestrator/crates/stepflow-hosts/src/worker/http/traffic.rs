@@ -342,14 +342,14 @@ impl Roads {
 
     fn fail(&self, request: i64, failure: Failure) {
         self.core.shared.with(|pool| match failure {
-            Failure::Malformed(problem) => pool.settle(self.id, request, Body::Malformed(problem)),
+            Failure::Malformed(problem) => _ = pool.settle(self.id, request, Body::Malformed(problem)),
             Failure::TooLong(problem) => {
                 let open = pool.instance(self.id).and_then(|worker| worker.connection.open_at(request));
                 if let Some(task) = open.map(|open| open.task.task) {
                     // It may be in the middle of it.
                     pool.cancel(task, "its message was too long");
                 }
-                pool.settle(self.id, request, Body::TooLong(problem));
+                _ = pool.settle(self.id, request, Body::TooLong(problem));
             }
             Failure::Unreached(problem) | Failure::Strange(problem) => {
                 tracing::warn!(plugin = self.core.options.name, url = self.shown_url(), %problem, "a worker is not reached");

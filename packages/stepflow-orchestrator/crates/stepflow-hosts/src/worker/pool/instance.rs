@@ -35,6 +35,8 @@ pub(crate) struct Instance {
     pub(super) bounds: HashMap<u32, usize>,
     wire: Wire,
     pub(crate) signals: Signals,
+    /// It has no room for what we count as room: others use it too.
+    pub(super) is_full: bool,
     /// How many executes it was given.
     pub(crate) given: u64,
     /// How many executes it has answered.
@@ -77,6 +79,7 @@ impl Instance {
             bounds: HashMap::new(),
             wire,
             signals: Signals::default(),
+            is_full: false,
             given: 0,
             answered: 0,
         }
@@ -103,7 +106,7 @@ impl Instance {
     /// Whether any task can go out now. One goes only when its line can be written at once: what clogs a pipe has no
     /// turn left to lose.
     fn is_free(&self) -> bool {
-        self.is_open() && self.wire.is_idle() && self.free() > 0
+        self.is_open() && self.wire.is_idle() && self.free() > 0 && !self.is_full
     }
 
     /// Whether tasks go out, as far as there are slots.
@@ -160,6 +163,7 @@ impl Instance {
 
     /// An execute is no longer open.
     pub(super) fn closed(&mut self) {
+        self.is_full = false;
         if self.state == InstanceState::Leaving {
             self.signals.attention.notify_one();
         }

@@ -1,10 +1,12 @@
 //! Which of a plugin's workers serves what: each says so in its handshake, and they may be of different versions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use stepflow_engine::ports::{TaskEnvelope, company};
 use stepflow_protocol::FlowError;
 
+use super::instance::{Instance, InstanceId};
 use crate::components::Components;
 use crate::fair::Lane;
 
@@ -78,4 +80,25 @@ impl Served {
     fn set(&self, by: u32) -> Option<&BTreeSet<usize>> {
         self.sets.get((by as usize).checked_sub(1)?)
     }
+}
+
+/// The instance with most free slots of those that take a task of this lane now.
+pub(super) fn roomiest(
+    instances: &[Instance],
+    served: &Served,
+    lane: Lane,
+    reserved: Option<InstanceId>,
+) -> Option<usize> {
+    let spared = |instance: &Instance| lane.company == 0 && reserved == Some(instance.id);
+    let takes = |at: &Instance| at.takes(lane) && served.leads(lane, at.slot) && !spared(at);
+    let taking = instances.iter().enumerate().filter(|(_, instance)| takes(instance));
+    taking.max_by_key(|(_, instance)| instance.free()).map(|(at, _)| at)
+}
+
+/// The lane in which a task waits.
+pub(super) fn lane_of(task: &TaskEnvelope, bounded: &HashMap<String, u32>, served: &mut Served) -> Lane {
+    let path = &task.route.component;
+    let number = || bounded.get(served.all()?.serving(path)?).copied();
+    let component = if bounded.is_empty() { 0 } else { number().unwrap_or_default() };
+    Lane { component, company: company(task.suspects), by: served.by(path) }
 }

@@ -215,6 +215,23 @@ fn a_task_that_is_not_accepted_goes_elsewhere_and_no_other_follows_it() {
 }
 
 #[test]
+fn a_worker_without_room_is_tried_again_when_it_has_ended_something_or_after_a_while() {
+    let mut bench = Bench::new();
+    let worker = bench.worker(2);
+    let tasks = [0; 3].map(|_| bench.offer(task("/echo")));
+    bench.has_no_room(tasks[1]);
+    assert_eq!(bench.open(worker), tasks[..1]);
+    assert!(!bench.was_started(tasks[1]) && bench.answer(tasks[1]).is_none());
+    bench.succeed(tasks[0]);
+    assert_eq!(bench.open(worker), [tasks[2], tasks[1]]);
+    bench.has_no_room(tasks[2]);
+    bench.has_no_room(tasks[1]);
+    assert!(bench.open(worker).is_empty());
+    bench.retry(worker);
+    assert_eq!(bench.open(worker), [tasks[2], tasks[1]]);
+}
+
+#[test]
 fn a_task_that_nobody_accepts_waits_and_has_not_started() {
     let mut bench = Bench::new();
     bench.worker(8);

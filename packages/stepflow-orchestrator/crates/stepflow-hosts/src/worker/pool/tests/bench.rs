@@ -173,13 +173,26 @@ impl Bench {
     }
 
     pub(super) fn answer_again(&self, id: InstanceId, request: i64) {
-        self.shared.with(|pool| pool.settle(id, request, Body::Output(Value::null())));
+        self.shared.with(|pool| _ = pool.settle(id, request, Body::Output(Value::null())));
     }
 
     pub(super) fn refuse(&mut self, task: TaskRef) {
+        self.answer_with(task, codes::NOT_ACCEPTED);
+    }
+
+    /// Its worker has no room for it.
+    pub(super) fn has_no_room(&mut self, task: TaskRef) {
+        assert!(self.answer_with(task, codes::AT_CAPACITY), "it is not tried again");
+    }
+
+    fn answer_with(&mut self, task: TaskRef, code: i64) -> bool {
         let (id, request) = self.taken(task);
-        let error = RpcError { code: codes::NOT_ACCEPTED, message: "draining".to_owned(), data: None };
-        self.shared.with(|pool| pool.settle(id, request, Body::Error(error)));
+        let error = RpcError { code, message: "not now".to_owned(), data: None };
+        self.shared.with(|pool| pool.settle(id, request, Body::Error(error)))
+    }
+
+    pub(super) fn retry(&self, id: InstanceId) {
+        self.shared.with(|pool| pool.retry(id));
     }
 
     pub(super) fn unreach(&mut self, task: TaskRef) {

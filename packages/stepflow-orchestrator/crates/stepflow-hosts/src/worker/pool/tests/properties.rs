@@ -21,6 +21,7 @@ enum Happening {
     Succeed(usize),
     Refuse(usize),
     Unreach(usize),
+    HaveNoRoom(usize),
     Cancel(usize),
     Park(usize),
     Unpark(usize),
@@ -37,6 +38,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         6 => which.clone().prop_map(Succeed),
         1 => which.clone().prop_map(Refuse),
         1 => which.clone().prop_map(Unreach),
+        1 => which.clone().prop_map(HaveNoRoom),
         2 => which.clone().prop_map(Cancel),
         1 => which.clone().prop_map(Park),
         1 => which.clone().prop_map(Unpark),
@@ -72,6 +74,7 @@ impl Story {
             Happening::Succeed(which) => nth(which).into_iter().for_each(|task| self.bench.succeed(task)),
             Happening::Refuse(which) => nth(which).into_iter().for_each(|task| self.bench.refuse(task)),
             Happening::Unreach(which) => nth(which).into_iter().for_each(|task| self.bench.unreach(task)),
+            Happening::HaveNoRoom(which) => nth(which).into_iter().for_each(|task| self.bench.has_no_room(task)),
             Happening::Cancel(which) => {
                 let all: Vec<TaskRef> = self.offered.keys().copied().collect();
                 all.get(which).into_iter().for_each(|task| self.bench.cancel(*task));
