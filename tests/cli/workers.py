@@ -67,10 +67,13 @@ class RestartedWorker(HttpWorker):
 
     def _keep(self) -> None:
         while True:
-            self._process.communicate()
+            # Not `communicate`: whoever ends it does that, on another thread.
+            self._process.wait()
             with self._changing:
                 if self._ending:
                     return
+                assert self._process.stdout is not None
+                self._process.stdout.close()
                 self.start()
 
     def end(self) -> int:
