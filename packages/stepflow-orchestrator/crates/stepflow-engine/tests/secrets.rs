@@ -55,7 +55,8 @@ impl ComponentHost for Talkative {
 
 const SCHEMAS: &str = "schemas: {properties: {
   input: {properties: {pin: {is_secret: true}}},
-  variables: {properties: {token: {is_secret: true}, spare: {is_secret: true, default: hunter2-spare}}}}}\n";
+  variables: {properties: {
+    token: {is_secret: true}, spare: {is_secret: true, default: hunter2-spare}, absent: {is_secret: true}}}}}\n";
 
 /// Each error in the journal of a run, written as JSON. The run is cancelled when its first attempt has begun, where
 /// that is asked for.
@@ -143,6 +144,8 @@ async fn failures_losses_refusals_retries_and_defaults_are_recorded_without_secr
         "- {id: a, component: /fails, onError: {action: useDefault, defaultValue: 1}, input: {$input: $}}",
         "- {id: a, component: /lost, input: {$input: $.pin}}",
         "- {id: a, component: /refused, input: {$input: $.pin}}",
+        // The secret stands in the step's input alone.
+        "- {id: a, component: /fails, input: {t: {$variable: absent, default: hunter2-inline}}}",
         // The secret is the item's, though the step was not given it as one.
         "- {id: a, component: /fails, input: {$literal: no hunter2-pin hunter2-token}}",
         "- {id: a, component: /map, onError: {action: retry, maxRetries: 1}, input: {on_item_error: fail, \

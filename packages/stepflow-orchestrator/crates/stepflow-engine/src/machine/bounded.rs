@@ -126,6 +126,35 @@ mod tests {
     }
 
     #[test]
+    fn each_text_is_cut_at_its_own_length_and_whatever_the_others_are() {
+        let long = "x".repeat(1 << 17);
+        let cut = |name: &str| {
+            let error = FlowError::new(ErrorKind::ComponentFailed, &long).with([(name, Value::string(&long))]);
+            let cut = bounded(error);
+            (cut.message, cut.data.unwrap().field(name).unwrap().text().unwrap())
+        };
+        let ((message, name), (_, traceback)) = (cut("type"), cut("traceback"));
+        assert_eq!(message, format!("{}… (65536 bytes more)", "x".repeat(65_536)));
+        assert_eq!(name, format!("{}… (130048 bytes more)", "x".repeat(1024)));
+        assert_eq!(traceback, format!("(98303 bytes before) …{}", "x".repeat(32_769)));
+    }
+
+    #[test]
+    fn of_eight_members_the_small_ones_stay_and_all_together_fit() {
+        let member = |place: usize, size: usize| {
+            (format!("{place}{}", "🔑".repeat(TYPE - 1)), Value::string(&"x".repeat(size - 2)))
+        };
+        for size in [122_879, 130_000, 131_000, 139_000] {
+            let sizes = (0..8).map(|place| if place == 0 { 400_000 } else { size });
+            let data = Value::object(sizes.enumerate().map(|(place, size)| member(place, size)));
+            let shown = bounded_data(&data);
+            assert!(shown.size() <= DATA, "{size}: {}", shown.size());
+            let kept = shown.members().into_iter().filter(|(_, value)| value.size() == size).count();
+            assert_eq!((shown.members().len(), kept), (8, if size < 122_880 { 7 } else { 0 }));
+        }
+    }
+
+    #[test]
     fn data_that_is_nested_too_deep_is_left_out_and_says_so() {
         let deep = |depth| (0..depth).fold(Value::null(), |inner, _| Value::array([inner]));
         let error = FlowError::new(ErrorKind::ComponentFailed, "no").with([("a", deep(DEPTH)), ("b", deep(DEPTH - 1))]);
