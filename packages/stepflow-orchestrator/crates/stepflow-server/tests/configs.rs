@@ -52,7 +52,7 @@ fn published_files_load_or_name_exactly_what_is_not_built() {
         let refused = config.not_built().unwrap_or_default();
         let expected = expected.remove(name.as_str()).unwrap_or_else(|| panic!("{name} is not expected"));
         let named: Vec<&str> =
-            refused.lines().filter_map(|line| line.split_once("] ")?.1.strip_suffix(" is not built yet")).collect();
+            refused.lines().filter_map(|line| line.split_once("]: ")?.1.strip_suffix(" is not built yet")).collect();
         assert_eq!(sorted(named), sorted(expected.to_vec()), "{name}: {refused}");
         assert_eq!(config.refuse_what_is_not_built().is_ok(), expected.is_empty(), "{name}");
         config.routing().unwrap();

@@ -129,6 +129,10 @@ impl WorkerHost {
 
 impl ComponentHost for WorkerHost {
     fn resolve(&self, path: &str, input: &Value) -> Result<Target, FlowError> {
+        TooLong::check(input.size() + path.len() + ENVELOPE, self.core.options.max_message).map_err(|problem| {
+            let message = format!("the message with the input of `{path}` is too long: {problem}");
+            FlowError::new(ErrorKind::InvalidInput, message)
+        })?;
         if !self.starts.is_known() && !*self.stop.borrow() {
             return Ok(Target::Undecided);
         }
@@ -145,10 +149,6 @@ impl ComponentHost for WorkerHost {
             // Nobody knows yet what the worker serves: it will say so itself.
             (None, None, _) => {}
         }
-        TooLong::check(input.size() + path.len() + ENVELOPE, self.core.options.max_message).map_err(|problem| {
-            let message = format!("the message with the input of `{path}` is too long: {problem}");
-            FlowError::new(ErrorKind::InvalidInput, message)
-        })?;
         let route = Route { plugin: plugin.clone(), component: path.to_owned() };
         Ok(Target::Component { route, purity: Purity::External })
     }
