@@ -16,10 +16,16 @@ ARROWS = {
 }
 
 # Where the name that is imported is not the name that is installed.
-DISTRIBUTION_OF = {"opentelemetry": "opentelemetry-api", "ruamel": "ruamel-yaml"}
+DISTRIBUTION_OF = {"opentelemetry": "opentelemetry-api"}
 
 # Used where somebody else has installed it, and never asked for.
 WHERE_INSTALLED = {"worker": {"pydantic"}}
+
+# Asked for, and imported by nobody here.
+FOR_OTHERS = {
+    "worker": {"httptools"},  # uvicorn looks for it
+    "orchestrator": {"stepflow-protocol"},  # the typed configuration is to need it
+}
 
 
 def imports(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -75,3 +81,19 @@ def test_nothing_is_imported_that_is_not_declared(distributions: dict[str, Path]
             if not known and distribution not in allowed:
                 undeclared.append(f"{file} imports {module}")
     assert undeclared == []
+
+
+def test_everything_that_is_declared_is_imported(distributions: dict[str, Path]) -> None:
+    unused = []
+    for name, folder in distributions.items():
+        modules = {module for _, module in imports(folder / "src")}
+        for dependency in declared(folder) - FOR_OTHERS.get(name, set()):
+            module = dependency.replace("-", "_")
+            # A namespace's distributions: `opentelemetry-sdk` is `opentelemetry.sdk`.
+            others = (top for top, known in DISTRIBUTION_OF.items() if known == dependency)
+            names = (module, module.replace("_", "."), *others)
+            if not any(
+                each == one or each.startswith(f"{one}.") for each in modules for one in names
+            ):
+                unused.append(f"{name}: {dependency}")
+    assert unused == []

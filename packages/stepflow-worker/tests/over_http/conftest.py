@@ -32,7 +32,7 @@ server = StepflowServer()
 WITH_LIMITS = """
 import asyncio, json, sys
 from components import server
-from stepflow.worker._http.limits import Limits
+from stepflow.worker._http.worker import Limits
 from stepflow.worker._http.listening import Address
 from stepflow.worker._http.serving import serve_http
 from stepflow.worker._stdio.streams import take_standard_streams

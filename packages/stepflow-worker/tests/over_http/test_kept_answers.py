@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepflow.worker._http.executes import TaskRef
-from stepflow.worker._http.kept import OVERHEAD, KeptAnswers
+from stepflow.worker._http.kept_answers import OVERHEAD, KeptAnswers
 
 sent = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4000)))
 

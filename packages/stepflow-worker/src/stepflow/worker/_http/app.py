@@ -10,9 +10,8 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from stepflow.protocol import ComponentsListResult
 from stepflow.worker._http import documentation
-from stepflow.worker._http.asgi import App, Receive, Scope, Send, header
+from stepflow.worker._http.asgi import App, Receive, Refused, Scope, Send, header
 from stepflow.worker._http.hosts import refusal
-from stepflow.worker._http.refusals import Refused
 from stepflow.worker._http.rpc import Rpc
 from stepflow.worker._http.sessions import Sessions
 from stepflow.worker._http.worker import Worker

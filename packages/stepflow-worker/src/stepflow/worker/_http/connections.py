@@ -10,7 +10,7 @@ from typing import Protocol, cast
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from stepflow.worker._executing.forked import forget, keep_from_children
-from stepflow.worker._http.limits import Limits
+from stepflow.worker._http.worker import Limits
 
 
 class _Cycle(Protocol):

@@ -8,8 +8,7 @@ import ipaddress
 import re
 from functools import lru_cache
 
-from stepflow.worker._http.asgi import Scope
-from stepflow.worker._http.refusals import Refused
+from stepflow.worker._http.asgi import Refused, Scope
 
 _WITH_PORT = re.compile(r"(?P<name>\[[^\]]*\]|[^:]*)(:\d{1,5})?")
 

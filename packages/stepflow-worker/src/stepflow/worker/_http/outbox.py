@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from stepflow.protocol import MessageId, decode, frame
-from stepflow.worker._http.refusals import ClientGone
+from stepflow.worker._http.asgi import ClientGone
 from stepflow.worker.errors import ServerNotReading
 
 

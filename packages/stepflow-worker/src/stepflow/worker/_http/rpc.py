@@ -9,15 +9,21 @@ from stepflow.protocol import (
     UnsayableInput,
     decode,
 )
-from stepflow.worker._http.asgi import Header, Receive, Scope, Send, header, respond
-from stepflow.worker._http.body import read_body
-from stepflow.worker._http.events import CONTENT_TYPE, event
+from stepflow.worker._http.answers import CONTENT_TYPE, event, send_answer, send_events
+from stepflow.worker._http.asgi import (
+    ClientGone,
+    Header,
+    Receive,
+    Refused,
+    Scope,
+    Send,
+    header,
+    respond,
+)
 from stepflow.worker._http.executes import Asked, asked
 from stepflow.worker._http.media_types import Accepted, accepted, is_json
-from stepflow.worker._http.refusals import ClientGone, Refused
+from stepflow.worker._http.request import read_body, watched
 from stepflow.worker._http.sessions import HttpSession, Sessionless, Sessions
-from stepflow.worker._http.streams import send_answer, send_events
-from stepflow.worker._http.watching import watched
 from stepflow.worker._http.worker import Worker
 
 NOTHING = b'""'

@@ -21,10 +21,9 @@ from stepflow.worker._http.app import application
 from stepflow.worker._http.asgi import App
 from stepflow.worker._http.component_loop import ComponentThread
 from stepflow.worker._http.connections import protocol_class
-from stepflow.worker._http.limits import Limits
 from stepflow.worker._http.listening import Address, listener
 from stepflow.worker._http.sessions import Sessions
-from stepflow.worker._http.worker import Worker
+from stepflow.worker._http.worker import Limits, Worker
 from stepflow.worker._session import Served, Serves
 from stepflow.worker._stdio.streams import ProtocolStreams
 

@@ -16,9 +16,9 @@ from urllib.parse import parse_qs
 from stepflow.protocol import Envelope
 from stepflow.worker._calls import PendingCalls
 from stepflow.worker._context.context import StepflowStreamingContext
+from stepflow.worker._http.asgi import Refused
 from stepflow.worker._http.executes import Asked, HttpExecute, TaskRef
-from stepflow.worker._http.kept import KeptAnswers
-from stepflow.worker._http.refusals import Refused
+from stepflow.worker._http.kept_answers import KeptAnswers
 from stepflow.worker._http.worker import Worker
 from stepflow.worker._session import Session
 

@@ -1,10 +1,11 @@
-"""Reads a request's body, no longer and no larger than is allowed."""
+"""A request: its body, and the notice that its client has left."""
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from stepflow.worker._http.asgi import Receive, Scope, header
-from stepflow.worker._http.limits import Limits
-from stepflow.worker._http.refusals import ClientGone, Refused
+from stepflow.worker._http.asgi import ClientGone, Receive, Refused, Scope, header
+from stepflow.worker._http.worker import Limits
 
 SLOWEST = 64 << 10  # bytes per second, once the first allowance is used up
 
@@ -42,3 +43,34 @@ def _too_long(limits: Limits) -> Refused:
         closing=True,
         unread=limits.unread_seconds,
     )
+
+
+PATIENCE = 0.05
+"""Seconds before the connection is watched: that takes a task, as dear as a small execute."""
+
+
+@contextmanager
+def watched(receive: Receive, left: Callable[[], None]) -> Iterator[None]:
+    """Call `left` when the client closes its connection before the block ends.
+
+    The request's body must have been read.
+    """
+    loop = asyncio.get_running_loop()
+    task: asyncio.Task[None] | None = None
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left()
+
+    def begin() -> None:
+        nonlocal task
+        task = loop.create_task(watch())
+
+    timer = loop.call_later(PATIENCE, begin)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if task is not None:
+            task.cancel()
