@@ -22,16 +22,16 @@ pub fn start(level: LevelFilter, terminal: &Terminal) {
 struct Lines(Terminal);
 
 impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Line<'a>;
+    type Writer = TerminalWriter<'a>;
 
-    fn make_writer(&'a self) -> Line<'a> {
-        Line(&self.0)
+    fn make_writer(&'a self) -> TerminalWriter<'a> {
+        TerminalWriter(&self.0)
     }
 }
 
-struct Line<'a>(&'a Terminal);
+struct TerminalWriter<'a>(&'a Terminal);
 
-impl Write for Line<'_> {
+impl Write for TerminalWriter<'_> {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         let shown = String::from_utf8_lossy(text);
         self.0.aside(|| io::stderr().lock().write_all(visible(&shown).as_bytes()))?;

@@ -13,7 +13,7 @@ use stepflow_flow::{Diagnostics, Level, Plan, Source, load};
 use stepflow_protocol::{FlowId, ItemResult, ItemStatistics, ResultOrder, RunId, RunStatusProtocol, Value};
 use stepflow_store::{ItemRow, MemoryStore, RunRow};
 
-/// See the module. Cheap to clone.
+/// Answers what workers ask. Cheap to clone.
 #[derive(Clone)]
 pub struct WorkerRuns {
     engine: Engine,

@@ -26,7 +26,7 @@ impl Default for Options {
     }
 }
 
-/// See the module.
+/// A store whose rows are lost with the process.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     options: Options,

@@ -12,7 +12,7 @@ use crate::ports::StoreError;
 /// Where a run's id goes once the run is durable.
 pub(crate) type Made = oneshot::Sender<Result<RunId, Error>>;
 
-/// See the module.
+/// The runs that are open.
 #[derive(Default)]
 pub(super) struct OpenRuns(HashMap<RunId, OpenRun>);
 

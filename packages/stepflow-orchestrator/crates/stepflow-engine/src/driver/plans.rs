@@ -7,7 +7,7 @@ use std::sync::Arc;
 use stepflow_flow::Plan;
 use stepflow_protocol::{FlowId, Value};
 
-/// See the module.
+/// The compiled plans of a tree.
 #[derive(Default)]
 pub(super) struct Plans {
     flows: HashMap<FlowId, Arc<Plan>>,

@@ -16,7 +16,7 @@ use crate::machine::{Input, MAX_DEPTH, chain};
 pub(super) type Calls = HashMap<BlobId, u32>;
 
 /// Where in its tree a sub-run belongs.
-struct Place {
+struct Parentage {
     root: RunId,
     above: RunId,
     /// The attempt that asks, with its step.
@@ -41,18 +41,18 @@ impl Driver {
         }
     }
 
-    fn place(&self, parent: Parent) -> Result<Place, Error> {
+    fn place(&self, parent: Parent) -> Result<Parentage, Error> {
         match parent {
             Parent::Attempt(task) => {
                 let (root, _) = self.offered.get(&task).ok_or(Error::NotOpen)?;
                 let tree = self.trees.get(root).ok_or(Error::NotOpen)?;
                 let step = tree.machine.state().step_of(task).ok_or(Error::NotOpen)?;
-                Ok(Place { root: *root, above: step.run, attempt: Some((task, step)) })
+                Ok(Parentage { root: *root, above: step.run, attempt: Some((task, step)) })
             }
             Parent::Run(above) => {
                 let root = self.runs.root_of(above).ok_or(Error::NotOpen)?;
                 let tree = self.trees.get(&root).filter(|tree| tree.machine.state().is_open(above));
-                tree.map(|_| Place { root, above, attempt: None }).ok_or(Error::NotOpen)
+                tree.map(|_| Parentage { root, above, attempt: None }).ok_or(Error::NotOpen)
             }
         }
     }
@@ -60,7 +60,7 @@ impl Driver {
     /// The run that has the key, if there is one, and the key. A run without a step has none: nobody will look for it.
     fn known(
         &mut self,
-        place: &Place,
+        place: &Parentage,
         key: Option<String>,
         submission: &Submission,
         call: BlobId,
@@ -81,7 +81,7 @@ impl Driver {
         }
     }
 
-    fn make(&mut self, place: &Place, key: Option<String>, submission: Submission, reply: Made) {
+    fn make(&mut self, place: &Parentage, key: Option<String>, submission: Submission, reply: Made) {
         let run = RunId::from_uuid(self.ids.draw(self.ports.clock.now()));
         let variables = self.inherited(place, &submission);
         let Some(tree) = self.trees.get_mut(&place.root) else { return };
@@ -116,7 +116,7 @@ impl Driver {
     }
 
     /// The variables of a run that a step asks for: those of the run above it, unless it has its own.
-    fn inherited(&self, place: &Place, submission: &Submission) -> Option<stepflow_protocol::Value> {
+    fn inherited(&self, place: &Parentage, submission: &Submission) -> Option<stepflow_protocol::Value> {
         let above = || self.trees.get(&place.root)?.machine.state().runs.get(&place.above)?.variables.clone();
         submission.variables.clone().or_else(above)
     }

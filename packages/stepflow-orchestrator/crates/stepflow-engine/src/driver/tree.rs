@@ -15,7 +15,7 @@ use crate::machine::{Effect, Machine};
 use crate::ports::Instance;
 use crate::subscription::Notice;
 
-/// See the module.
+/// A run tree in memory.
 pub(super) struct Tree {
     pub machine: Machine,
     pub plans: Plans,

@@ -16,7 +16,7 @@ use super::state::{Phase, RunTree};
 use super::{Values, Waiting};
 use crate::event::{Event, Outcome, Reason, StepRef, ValueRef};
 
-/// See the module.
+/// What can be scheduled next.
 #[derive(Debug, Default)]
 pub struct Frontier {
     items: BTreeMap<(RunId, u32), ItemFrontier>,

@@ -9,7 +9,7 @@ use stepflow_protocol::RunId;
 use super::state::RunTree;
 use crate::event::TaskRef;
 
-/// See the module.
+/// The steps that wait for results.
 #[derive(Debug, Default)]
 pub struct Waiting {
     tasks: HashMap<TaskRef, Waits>,

@@ -10,12 +10,12 @@ use serde_json::Value as Json;
 /// The schemas of a schema.
 #[derive(Debug, PartialEq, Default)]
 pub(super) struct Graph {
-    pub places: Vec<Place>,
+    pub places: Vec<SchemaNode>,
 }
 
 /// One schema of a schema.
 #[derive(Debug, PartialEq, Default)]
-pub(super) struct Place {
+pub(super) struct SchemaNode {
     pub is_secret: bool,
     /// Whether a mark can be reached from here.
     pub leads_to_a_secret: bool,
@@ -44,7 +44,7 @@ pub(super) struct Pattern {
     validator: Option<Arc<jsonschema::Validator>>,
 }
 
-impl Place {
+impl SchemaNode {
     pub fn member(&self, name: &str) -> Vec<usize> {
         let named = self.members.get(name).copied();
         let by_pattern = self.patterns.iter().filter(|(pattern, _)| pattern.fits(name)).map(|(_, place)| *place);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use referencing::{Draft, Registry, Resolver, uri};
 use serde_json::{Map, Value as Json};
 
-use super::graph::{Graph, Pattern, Place};
+use super::graph::{Graph, Pattern, SchemaNode};
 
 /// The base of references in a schema that has no `$id`.
 const BASE: &str = "json-schema:///";
@@ -44,8 +44,8 @@ fn unresolved() -> Graph {
     Graph { places: vec![secret()] }
 }
 
-fn secret() -> Place {
-    Place { is_secret: true, ..Place::default() }
+fn secret() -> SchemaNode {
+    SchemaNode { is_secret: true, ..SchemaNode::default() }
 }
 
 /// Makes the graph, one place for each schema and each base that its references count from.
@@ -74,23 +74,23 @@ impl<'s> Builder<'s> {
         if let Some(place) = self.known.get(&key) {
             return *place;
         }
-        let place = self.push(Place::default());
+        let place = self.push(SchemaNode::default());
         self.known.insert(key, place);
         self.open.push((place, schema, resolver));
         place
     }
 
-    fn push(&mut self, place: Place) -> usize {
+    fn push(&mut self, place: SchemaNode) -> usize {
         self.graph.places.push(place);
         self.graph.places.len() - 1
     }
 
-    fn read(&mut self, at: usize, schema: &'s Json, resolver: &Resolver<'s>) -> Place {
-        let Json::Object(schema) = schema else { return Place::default() };
+    fn read(&mut self, at: usize, schema: &'s Json, resolver: &Resolver<'s>) -> SchemaNode {
+        let Json::Object(schema) = schema else { return SchemaNode::default() };
         if schema.contains_key("$dynamicAnchor") || schema.contains_key("$recursiveAnchor") {
             self.dynamic_anchors.push(at);
         }
-        let mut place = Place { is_secret: is_marked(schema), ..Place::default() };
+        let mut place = SchemaNode { is_secret: is_marked(schema), ..SchemaNode::default() };
         for (keyword, value) in schema {
             match (keyword.as_str(), value) {
                 ("$ref" | "$dynamicRef" | "$recursiveRef", Json::String(reference)) => {

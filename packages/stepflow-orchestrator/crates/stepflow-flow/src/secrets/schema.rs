@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::graph::{Graph, Place};
+use super::graph::{Graph, SchemaNode};
 use super::reading;
 
 /// Where following a value has got to in a schema: all of these places apply to it.
@@ -47,7 +47,7 @@ impl Marked {
         self.moved(&next.copied().collect::<Vec<_>>())
     }
 
-    fn places(&self) -> impl Iterator<Item = &Place> {
+    fn places(&self) -> impl Iterator<Item = &SchemaNode> {
         self.at.iter().map(|place| &self.graph.places[*place])
     }
 

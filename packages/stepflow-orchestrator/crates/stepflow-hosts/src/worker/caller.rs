@@ -37,7 +37,7 @@ const MAX_UNSENT: usize = 64 << 20;
 /// How many requests of an instance may be open. A worker with more is not going to read the answers.
 const MAX_OPEN: usize = 10_000;
 
-/// See the module.
+/// One instance that asks. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Caller {
     core: Arc<Core>,

@@ -12,7 +12,7 @@ use super::pool::{Instance, InstanceId, Shared, Signals};
 use super::wire::{Kind, Wire};
 use crate::components::Components;
 
-/// See the module.
+/// What a host and its tasks share.
 pub(crate) struct Core {
     pub(crate) options: WorkerOptions,
     pub(crate) shared: Shared,

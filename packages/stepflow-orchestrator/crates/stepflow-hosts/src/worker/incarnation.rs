@@ -34,7 +34,7 @@ const RETIREMENT: Duration = Duration::from_secs(60);
 /// How many lines of stderr go into a message.
 const SHOWN_LINES: usize = 20;
 
-/// See the module.
+/// A process of a worker.
 pub(crate) struct Incarnation {
     pub(crate) id: InstanceId,
     pub(crate) born: Instant,

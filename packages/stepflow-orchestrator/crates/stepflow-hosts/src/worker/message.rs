@@ -78,7 +78,7 @@ pub(crate) struct Handshake {
 
 /// The envelope with all members that any message has.
 #[derive(Deserialize)]
-struct Line<'a> {
+struct Envelope<'a> {
     #[serde(borrow, default)]
     id: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -149,16 +149,18 @@ impl<'a> Message<'a> {
         if !line.trim_ascii_start().starts_with(b"{") {
             return Err("it is not a JSON object".to_owned());
         }
-        let parsed: Line<'a> = match serde_json::from_slice(line) {
+        let parsed: Envelope<'a> = match serde_json::from_slice(line) {
             Ok(parsed) => parsed,
             Err(error) => return Self::stray(line, &error.to_string()),
         };
         match parsed {
-            Line { id: Some(id), method: Some(method), params, result: None, error: None } => {
+            Envelope { id: Some(id), method: Some(method), params, result: None, error: None } => {
                 Ok(Self::Request { id, method, params })
             }
-            Line { id: None, method: Some(method), result: None, error: None, .. } => Ok(Self::Notification { method }),
-            Line { id: Some(id), method: None, result, error, .. } => {
+            Envelope { id: None, method: Some(method), result: None, error: None, .. } => {
+                Ok(Self::Notification { method })
+            }
+            Envelope { id: Some(id), method: None, result, error, .. } => {
                 Ok(Self::Answer { id: number(id)?, body: Body::of(result, error) })
             }
             _ => Self::stray(line, "it is neither a request nor an answer"),

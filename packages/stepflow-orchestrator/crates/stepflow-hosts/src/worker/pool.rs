@@ -31,7 +31,7 @@ use super::wire::{Kind, Outgoing, Wire};
 use crate::components::Components;
 use crate::fair::FairQueue;
 
-/// See the module.
+/// The instances of a plugin, and the tasks that wait for them.
 #[derive(Default)]
 pub(crate) struct Pool {
     waiting: FairQueue,

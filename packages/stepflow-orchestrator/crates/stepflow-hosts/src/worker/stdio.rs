@@ -30,12 +30,12 @@ const MAX_KEPT: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Outbox<T> {
     pipe: Option<Arc<Stdin>>,
-    queue: VecDeque<Line<T>>,
+    queue: VecDeque<Queued<T>>,
     queued: usize,
 }
 
 #[derive(Debug)]
-struct Line<T> {
+struct Queued<T> {
     bytes: Vec<u8>,
     written: usize,
     /// Handed back when the line is written.
@@ -53,7 +53,7 @@ impl<T> Outbox<T> {
             return;
         }
         self.queued += bytes.len();
-        self.queue.push_back(Line { bytes, written: 0, receipt });
+        self.queue.push_back(Queued { bytes, written: 0, receipt });
     }
 
     /// Writes what the pipe takes without waiting, and hands back the receipts of the lines that went out whole.

@@ -95,7 +95,7 @@ enum End {
 /// Runs until `stop` says true or its sender is gone.
 pub(crate) async fn supervise(core: Arc<Core>, slot: usize, mut stop: watch::Receiver<bool>, starts: Arc<Starts>) {
     let mut has_served = false;
-    let (mut failed_starts, mut lives_in_vain) = (0, 0);
+    let (mut failed_starts, mut unused_lives) = (0, 0);
     let mut retired = JoinSet::new();
     loop {
         let delay = match live(&core, slot, &mut stop, &starts, &mut retired).await {
@@ -119,13 +119,13 @@ pub(crate) async fn supervise(core: Arc<Core>, slot: usize, mut stop: watch::Rec
                 delay
             }
             End::Replaced { was_of_use: true } => {
-                (has_served, lives_in_vain) = (true, 0);
+                (has_served, unused_lives) = (true, 0);
                 Duration::ZERO
             }
             // One that accepts nothing from its start on would be replaced for ever.
             End::Replaced { was_of_use: false } => {
-                (has_served, lives_in_vain) = (true, lives_in_vain + 1);
-                core.options.restart.delay(lives_in_vain)
+                (has_served, unused_lives) = (true, unused_lives + 1);
+                core.options.restart.delay(unused_lives)
             }
         };
         while retired.try_join_next().is_some() {}
@@ -162,7 +162,7 @@ async fn live(
     }
     starts.ready(slot);
     tokio::select! {
-        death = incarnation.death() => End::Died(bury(core, incarnation, death).await),
+        death = incarnation.death() => End::Died(record_death(core, incarnation, death).await),
         () = incarnation.dismissal(core) => {
             let was_of_use = incarnation.was_of_use(core);
             retired.spawn(incarnation.retire(Arc::clone(core), stop.clone()));
@@ -176,7 +176,7 @@ async fn live(
 }
 
 /// Gives up a dead process. One that has done its work and left is no crash, and has its successor at once.
-async fn bury(core: &Core, incarnation: Incarnation, death: Death) -> Duration {
+async fn record_death(core: &Core, incarnation: Incarnation, death: Death) -> Duration {
     let (id, age) = (incarnation.id, incarnation.born.elapsed());
     let words = incarnation.drain().await;
     let (idle, answered) = core.shared.look(|pool| {

@@ -27,7 +27,7 @@ const GRACE: std::time::Duration = std::time::Duration::from_millis(500);
 /// Checks flows and says what is wrong with each.
 pub async fn validate(args: ValidateArgs, terminal: Terminal) -> Result<Exit, Failure> {
     let mut interrupts = workers::listen()?;
-    let mut places = Places { args: &args, terminal: &terminal, open: Vec::new(), failed: Vec::new() };
+    let mut places = Projects { args: &args, terminal: &terminal, open: Vec::new(), failed: Vec::new() };
     let checked = check_all(&mut places, &mut interrupts).await;
     let (open, failed) = (places.open, places.failed);
     for place in &open {
@@ -40,7 +40,7 @@ pub async fn validate(args: ValidateArgs, terminal: Terminal) -> Result<Exit, Fa
     Ok(exit)
 }
 
-async fn check_all(places: &mut Places<'_>, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
+async fn check_all(places: &mut Projects<'_>, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
     let args = places.args;
     let mut results = Vec::new();
     let mut exit = Exit::Success;
@@ -76,7 +76,7 @@ fn mended(path: &Path, source: Source, takers: Takers<'_>, terminal: &Terminal) 
 }
 
 /// All that is wrong with a flow; `None` when somebody did not want to wait for it.
-async fn check(path: &Path, places: &mut Places<'_>, interrupts: &mut Interrupts) -> Result<Option<Loaded>, Failure> {
+async fn check(path: &Path, places: &mut Projects<'_>, interrupts: &mut Interrupts) -> Result<Option<Loaded>, Failure> {
     let source = document::read("flow", path)?;
     let config = config::find(&places.args.components, Some(path))?;
     let routing = config.routing().map_err(|error| Failure::outside(error.to_string()))?;
@@ -107,22 +107,22 @@ async fn check(path: &Path, places: &mut Places<'_>, interrupts: &mut Interrupts
 }
 
 /// The configurations of the flows, each with its workers: flows in one folder share them.
-struct Places<'a> {
+struct Projects<'a> {
     args: &'a ValidateArgs,
     terminal: &'a Terminal,
-    open: Vec<Place>,
+    open: Vec<Project>,
     failed: Vec<StartError>,
 }
 
-struct Place {
+struct Project {
     config: Config,
     service: Arc<Service>,
 }
 
-impl Places<'_> {
+impl Projects<'_> {
     /// The service of a configuration; the same one for the same configuration.
     fn service(&mut self, config: Config) -> Result<Arc<Service>, Failure> {
-        let same = |place: &&Place| {
+        let same = |place: &&Project| {
             (&place.config.plugins, &place.config.routes, &place.config.folder)
                 == (&config.plugins, &config.routes, &config.folder)
         };
@@ -132,7 +132,7 @@ impl Places<'_> {
         warn(&config);
         let service = Service::new(&config, GRACE).map_err(|error| Failure::outside(error.to_string()))?;
         let service = Arc::new(service);
-        self.open.push(Place { config, service: Arc::clone(&service) });
+        self.open.push(Project { config, service: Arc::clone(&service) });
         Ok(service)
     }
 

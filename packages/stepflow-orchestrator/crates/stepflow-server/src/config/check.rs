@@ -23,7 +23,7 @@ pub struct Findings {
 pub fn check(tree: &Node, root: &'static Object, origins: &Origins) -> Findings {
     let mut checker = Checker { findings: Findings::default(), unbuilt: false, origins };
     if !tree.is_null() {
-        checker.object(Place { node: tree, path: Path::root(), what: "the configuration".to_owned() }, root, &[]);
+        checker.object(Site { node: tree, path: Path::root(), what: "the configuration".to_owned() }, root, &[]);
     }
     checker.findings
 }
@@ -36,20 +36,20 @@ struct Checker<'o> {
 }
 
 /// A value, and how it is spoken of.
-struct Place<'n> {
+struct Site<'n> {
     node: &'n Node,
     path: Path,
     what: String,
 }
 
-impl Place<'_> {
+impl Site<'_> {
     fn is(&self, kind: Kind) -> bool {
         self.node.kind() == kind
     }
 }
 
 impl Checker<'_> {
-    fn value(&mut self, place: Place<'_>, shape: Shape) {
+    fn value(&mut self, place: Site<'_>, shape: Shape) {
         match shape {
             Shape::Any => {}
             Shape::List { noun, of } => self.list(&place, noun, *of),
@@ -67,7 +67,7 @@ impl Checker<'_> {
         }
     }
 
-    fn time(&mut self, place: &Place<'_>) {
+    fn time(&mut self, place: &Site<'_>) {
         let Err(error) = TimeSpan::from_value(place.node.to_value()) else { return };
         let origin = self.origins.said(place.node.span);
         let problem = origin.map_or_else(|| error.to_string(), |origin| format!("what is {origin} is no time"));
@@ -75,26 +75,26 @@ impl Checker<'_> {
         self.mistake(Code::InvalidDuration, place, format!("{}: {problem}", place.what), Some(help.to_owned()));
     }
 
-    fn list(&mut self, place: &Place<'_>, noun: &str, of: Shape) {
+    fn list(&mut self, place: &Site<'_>, noun: &str, of: Shape) {
         let Content::Array(elements) = &place.node.content else {
             let wanted = if noun == "a rule" { "a list of rules, such as `[{plugin: python}]`" } else { "a list" };
             return self.wrong(place, wanted);
         };
         for (index, node) in elements.iter().enumerate() {
             let path = place.path.clone().index(index);
-            self.value(Place { node, path, what: format!("{noun} of {}", place.what) }, of);
+            self.value(Site { node, path, what: format!("{noun} of {}", place.what) }, of);
         }
     }
 
-    fn map(&mut self, place: &Place<'_>, noun: &str, of: Shape) {
+    fn map(&mut self, place: &Site<'_>, noun: &str, of: Shape) {
         for entry in self.entries(place) {
             let path = place.path.clone().field(&entry.key);
-            self.value(Place { node: &entry.value, path, what: format!("{noun} `{}`", entry.key) }, of);
+            self.value(Site { node: &entry.value, path, what: format!("{noun} `{}`", entry.key) }, of);
         }
     }
 
     /// `others` are members that have been looked at.
-    fn object(&mut self, place: Place<'_>, object: &'static Object, others: &[&str]) {
+    fn object(&mut self, place: Site<'_>, object: &'static Object, others: &[&str]) {
         if !place.is(Kind::Object) {
             return self.wrong(&place, "an object");
         }
@@ -111,9 +111,9 @@ impl Checker<'_> {
         }
     }
 
-    fn member(&mut self, place: &Place<'_>, entry: &Entry, key: &'static Key) {
+    fn member(&mut self, place: &Site<'_>, entry: &Entry, key: &'static Key) {
         let inner =
-            Place { node: &entry.value, path: place.path.clone().field(&entry.key), what: format!("`{}`", entry.key) };
+            Site { node: &entry.value, path: place.path.clone().field(&entry.key), what: format!("`{}`", entry.key) };
         if key.built {
             return self.value(inner, key.shape);
         }
@@ -121,7 +121,7 @@ impl Checker<'_> {
         self.inside_unbuilt(|checker| checker.value(inner, key.shape));
     }
 
-    fn by_type(&mut self, place: Place<'_>, variants: &'static [Variant]) {
+    fn by_type(&mut self, place: Site<'_>, variants: &'static [Variant]) {
         if !place.is(Kind::Object) {
             return self.wrong(&place, "an object with a `type`");
         }
@@ -144,7 +144,7 @@ impl Checker<'_> {
                 (None, Some(text)) => format!("{} has the unknown type `{text}`", place.what),
                 (None, None) => format!("{} has {text} for its `type`, which is a word", place.what),
             };
-            let at = Place { node: kind, path: place.path.clone().field("type"), what: String::new() };
+            let at = Site { node: kind, path: place.path.clone().field("type"), what: String::new() };
             return self.mistake(Code::InvalidType, &at, message, Some(help));
         };
         if variant.built {
@@ -155,7 +155,7 @@ impl Checker<'_> {
         self.inside_unbuilt(|checker| checker.object(place, &variant.object, &["type"]));
     }
 
-    fn word(&mut self, place: &Place<'_>, words: &'static [&'static str]) {
+    fn word(&mut self, place: &Site<'_>, words: &'static [&'static str]) {
         let Some(written) = place.node.as_str() else { return self.wrong(place, "a word") };
         if words.contains(&written) {
             return;
@@ -176,7 +176,7 @@ impl Checker<'_> {
     }
 
     /// The members of an object; `null` is an absent one.
-    fn entries<'n>(&mut self, place: &Place<'n>) -> Vec<&'n Entry> {
+    fn entries<'n>(&mut self, place: &Site<'n>) -> Vec<&'n Entry> {
         match &place.node.content {
             Content::Object(entries) => entries.iter().filter(|entry| !entry.value.is_null()).collect(),
             _ => {
@@ -186,7 +186,7 @@ impl Checker<'_> {
         }
     }
 
-    fn unknown(&mut self, place: &Place<'_>, entry: &Entry, object: &Object, others: &[&str]) {
+    fn unknown(&mut self, place: &Site<'_>, entry: &Entry, object: &Object, others: &[&str]) {
         let names = || object.keys.iter().map(|key| key.name).chain(others.iter().copied());
         let help = match suggest::nearest(&entry.key, names()) {
             Some(near) => format!("did you mean `{near}`?"),
@@ -197,14 +197,14 @@ impl Checker<'_> {
         self.report(Code::MisspeltKey, &path, entry.key_span, message, Some(help));
     }
 
-    fn missing(&mut self, place: &Place<'_>, object: &Object, keys: &[&str]) {
+    fn missing(&mut self, place: &Site<'_>, object: &Object, keys: &[&str]) {
         let names: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
         let about = keys.first().and_then(|key| object.key(key)).map(|key| format!("`{}`: {}", key.name, key.about));
         let message = format!("{} has no {}", place.what, names.join(" and no "));
         self.mistake(Code::MissingKey, place, message, about);
     }
 
-    fn wrong(&mut self, place: &Place<'_>, expected: &str) {
+    fn wrong(&mut self, place: &Site<'_>, expected: &str) {
         let found = match (self.origins.said(place.node.span), place.node.kind()) {
             (Some(origin), Kind::String | Kind::Number | Kind::Bool) => origin,
             (None, Kind::String | Kind::Number | Kind::Bool) if !is_token(&place.path) => {
@@ -223,7 +223,7 @@ impl Checker<'_> {
         }
     }
 
-    fn mistake(&mut self, code: Code, place: &Place<'_>, message: String, help: Option<String>) {
+    fn mistake(&mut self, code: Code, place: &Site<'_>, message: String, help: Option<String>) {
         self.report(code, &place.path, place.node.span, message, help);
     }
 

@@ -36,7 +36,7 @@ pub struct Drawing<'a> {
     pub width: f64,
     pub height: f64,
     pub boxes: Vec<Placed<'a>>,
-    pub lines: Vec<Line<'a>>,
+    pub lines: Vec<Arrow<'a>>,
 }
 
 /// A rectangle.
@@ -83,7 +83,7 @@ pub struct Point {
 
 /// An edge in its place.
 #[derive(Debug)]
-pub struct Line<'a> {
+pub struct Arrow<'a> {
     pub edge: &'a Edge,
     pub points: Vec<Point>,
     pub label: Rect,
@@ -124,7 +124,7 @@ pub fn lay_out(graph: &Graph) -> Drawing<'_> {
         let (width, height) = label_size(&words);
         let label = Rect::around(Point { x: laid.x?, y: laid.y? }, width, height);
         let points = laid.points.iter().map(|point| Point { x: point.x, y: point.y }).collect();
-        Some(Line { edge, points, label, words })
+        Some(Arrow { edge, points, label, words })
     });
     let mut drawing = Drawing { boxes: boxes.collect(), lines: lines.collect(), ..Drawing::default() };
     drawing.spread_ends();

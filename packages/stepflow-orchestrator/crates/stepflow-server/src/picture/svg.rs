@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::layout::{Drawing, HEAD, ID_SIZE, LINE, Line, Look, Placed, Point, Rect, StepLook, TEXT_SIZE};
+use super::layout::{Arrow, Drawing, HEAD, ID_SIZE, LINE, Look, Placed, Point, Rect, StepLook, TEXT_SIZE};
 
 /// Fill, border and dark text for each plugin prefix, in the order in which they appear.
 const COLOURS: [(&str, &str, &str); 8] = [
@@ -92,7 +92,7 @@ fn step(out: &mut String, look: &StepLook<'_>, rect: Rect, corner: Point, middle
     }
 }
 
-fn label(out: &mut String, line: &Line<'_>, corner: Point) {
+fn label(out: &mut String, line: &Arrow<'_>, corner: Point) {
     let rect = line.label;
     let middle = corner.x + rect.middle();
     let class = if line.edge.conditional { "label conditional" } else { "label" };

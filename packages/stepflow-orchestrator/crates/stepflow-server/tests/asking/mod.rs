@@ -32,7 +32,7 @@ pub fn flow(component: &str, input: &str) -> String {
     format!("{{name: one, steps: [{{id: a, component: {component}, input: {input}}}], output: {{$step: a}}}}")
 }
 
-/// See the module.
+/// A server that is asked in this process.
 pub struct Bench {
     service: Arc<Service>,
     api: Router,

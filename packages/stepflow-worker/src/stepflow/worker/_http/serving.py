@@ -15,8 +15,8 @@ import uvicorn
 
 from stepflow.worker._components.component import Component
 from stepflow.worker._executing.end import End
-from stepflow.worker._executing.entering import entered
 from stepflow.worker._executing.executor import Executor, default_limit
+from stepflow.worker._executing.lifespan import entered
 from stepflow.worker._http.app import application
 from stepflow.worker._http.asgi import App
 from stepflow.worker._http.component_loop import ComponentThread

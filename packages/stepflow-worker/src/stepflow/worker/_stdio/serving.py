@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack
 
 from stepflow.worker._components.component import Component
 from stepflow.worker._executing.end import End
-from stepflow.worker._executing.entering import entered
 from stepflow.worker._executing.executor import Executor, default_limit
+from stepflow.worker._executing.lifespan import entered
 from stepflow.worker._session import Served, Serves, Session
 from stepflow.worker._stdio.reading import Input, Line, ReadingThreads, read_on_loop
 from stepflow.worker._stdio.streams import LineWriter, ProtocolStreams

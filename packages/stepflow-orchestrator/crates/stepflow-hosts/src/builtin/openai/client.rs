@@ -26,7 +26,7 @@ const MAX_RETRY_AFTER: u64 = 24 * 60 * 60;
 pub(in crate::builtin) struct Client(OnceCell<reqwest::Client>);
 
 /// What came back, whatever its status.
-pub(super) struct Answer {
+pub(super) struct HttpAnswer {
     pub(super) status: u16,
     /// The header `Retry-After`, where it is a number of seconds.
     pub(super) retry_after: Option<Duration>,
@@ -50,7 +50,7 @@ impl Client {
         bearer: Option<HeaderValue>,
         body: Vec<u8>,
         timeout: Option<Duration>,
-    ) -> Result<Answer, NoAnswer> {
+    ) -> Result<HttpAnswer, NoAnswer> {
         let client = self.0.get_or_try_init(connect).await.map_err(NoAnswer::Unreachable)?;
         let mut request = client.post(url.clone()).header(CONTENT_TYPE, "application/json").body(body);
         if let Some(bearer) = bearer {
@@ -61,7 +61,7 @@ impl Client {
         let status = response.status().as_u16();
         let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         let retry_after = seconds.map(|seconds: u64| Duration::from_secs(seconds.min(MAX_RETRY_AFTER)));
-        Ok(Answer { status, retry_after, body: read(response, timeout).await? })
+        Ok(HttpAnswer { status, retry_after, body: read(response, timeout).await? })
     }
 }
 

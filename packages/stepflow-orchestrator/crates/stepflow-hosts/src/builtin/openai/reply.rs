@@ -4,7 +4,7 @@ use serde::Deserialize;
 use stepflow_engine::ports::Failure;
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
-use super::client::Answer;
+use super::client::HttpAnswer;
 
 /// The longest message, in characters.
 const MESSAGE: usize = 500;
@@ -39,7 +39,7 @@ struct Reason {
 }
 
 /// The output of the component. The key that was sent is in no error, even where the answer repeats it.
-pub(super) fn response(url: &str, key: Option<&str>, answer: &Answer) -> Result<Value, Failure> {
+pub(super) fn response(url: &str, key: Option<&str>, answer: &HttpAnswer) -> Result<Value, Failure> {
     let read = if (200..300).contains(&answer.status) { said(url, answer) } else { Err(refused(url, answer)) };
     read.map_err(|mut failure| {
         let message = match key {
@@ -52,7 +52,7 @@ pub(super) fn response(url: &str, key: Option<&str>, answer: &Answer) -> Result<
     })
 }
 
-fn said(url: &str, answer: &Answer) -> Result<Value, Failure> {
+fn said(url: &str, answer: &HttpAnswer) -> Result<Value, Failure> {
     let completion: Completion = serde_json::from_slice(&answer.body).map_err(|error| {
         let body = String::from_utf8_lossy(&answer.body);
         failed(url, answer, &format!("it is no chat completion: {error}: {}", quoted(&body)))
@@ -67,7 +67,7 @@ fn said(url: &str, answer: &Answer) -> Result<Value, Failure> {
     }
 }
 
-fn refused(url: &str, answer: &Answer) -> Failure {
+fn refused(url: &str, answer: &HttpAnswer) -> Failure {
     let told: Option<Refusal> = serde_json::from_slice(&answer.body).ok();
     let reason =
         told.map_or_else(|| String::from_utf8_lossy(&answer.body).into_owned(), |refusal| refusal.error.message);
@@ -81,12 +81,12 @@ fn refused(url: &str, answer: &Answer) -> Failure {
     Failure { error: FlowError::new(kind, message).with(data(url, answer)), retryable, retry_after: answer.retry_after }
 }
 
-fn failed(url: &str, answer: &Answer, problem: &str) -> Failure {
+fn failed(url: &str, answer: &HttpAnswer, problem: &str) -> Failure {
     let message = format!("the answer of `{url}` cannot be used: {problem}");
     FlowError::new(ErrorKind::ComponentFailed, message).with(data(url, answer)).into()
 }
 
-fn data(url: &str, answer: &Answer) -> [(&'static str, Value); 2] {
+fn data(url: &str, answer: &HttpAnswer) -> [(&'static str, Value); 2] {
     [("url", Value::string(url)), ("status", Value::from(u64::from(answer.status)))]
 }
 

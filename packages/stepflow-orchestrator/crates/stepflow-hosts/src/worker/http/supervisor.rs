@@ -37,7 +37,7 @@ pub(crate) async fn supervise(
     starts: Arc<Starts>,
 ) {
     let client = Address::parse(&url).and_then(|address| Client::new(address, &core.options));
-    let client = client.map(Arc::new).map_err(|problem| core.not_met(&url, Trouble::Wrong(problem)));
+    let client = client.map(Arc::new).map_err(|problem| core.start_error_at(&url, Trouble::Wrong(problem)));
     let (mut has_served, mut failures, mut lost_at) = (false, 0, Instant::now());
     let mut leaving = JoinSet::new();
     loop {

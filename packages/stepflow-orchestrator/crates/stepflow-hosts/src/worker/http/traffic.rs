@@ -39,10 +39,10 @@ const DYING: Duration = Duration::from_secs(1);
 /// The messages under way. Dropping it breaks them off.
 pub(crate) struct Traffic {
     dispatcher: JoinHandle<()>,
-    roads: Arc<Roads>,
+    sender: Arc<Sender>,
 }
 
-struct Roads {
+struct Sender {
     core: Arc<Core>,
     id: InstanceId,
     caller: Caller,
@@ -91,7 +91,7 @@ impl Traffic {
         outgoing: UnboundedReceiver<Outgoing>,
     ) -> Self {
         let has_session = session.stream.is_some();
-        let roads = Arc::new(Roads {
+        let sender = Arc::new(Sender {
             core: Arc::clone(core),
             id,
             caller: caller.clone(),
@@ -101,12 +101,12 @@ impl Traffic {
             watched: owned || has_session,
             open: Mutex::default(),
         });
-        Self { dispatcher: tokio::spawn(dispatch(Arc::clone(&roads), outgoing)), roads }
+        Self { dispatcher: tokio::spawn(dispatch(Arc::clone(&sender), outgoing)), sender }
     }
 
     /// Breaks off a request, for which nobody waits any more.
     pub(crate) fn break_off(&self, request: i64) {
-        if let Some(open) = self.roads.open.lock().remove(&request) {
+        if let Some(open) = self.sender.open.lock().remove(&request) {
             open.task.abort();
         }
     }
@@ -115,44 +115,44 @@ impl Traffic {
 impl Drop for Traffic {
     fn drop(&mut self) {
         self.dispatcher.abort();
-        for (_, open) in self.roads.open.lock().drain() {
+        for (_, open) in self.sender.open.lock().drain() {
             open.task.abort();
         }
     }
 }
 
-async fn dispatch(roads: Arc<Roads>, mut outgoing: UnboundedReceiver<Outgoing>) {
+async fn dispatch(sender: Arc<Sender>, mut outgoing: UnboundedReceiver<Outgoing>) {
     let mut greeted = false;
     while let Some(Outgoing { line, kind }) = outgoing.recv().await {
         let line = Bytes::from(line);
         match kind {
-            Kind::Execute(id, _) | Kind::Call(id) => roads.send(id, line),
+            Kind::Execute(id, _) | Kind::Call(id) => sender.send(id, line),
             // What is asked next comes after it.
-            Kind::Notification if !std::mem::replace(&mut greeted, true) => roads.notify(line).await,
-            Kind::Notification => roads.spawn_notification(line),
-            Kind::Answer(within) => roads.spawn_answer(within, line),
+            Kind::Notification if !std::mem::replace(&mut greeted, true) => sender.notify(line).await,
+            Kind::Notification => sender.spawn_notification(line),
+            Kind::Answer(within) => sender.spawn_answer(within, line),
         }
     }
 }
 
-impl Roads {
+impl Sender {
     fn send(self: &Arc<Self>, request: i64, line: Bytes) {
-        let roads = Arc::clone(self);
+        let sender = Arc::clone(self);
         // The lock is held until the request is known: it cannot end before.
         let mut open = self.open.lock();
         let task = tokio::spawn(async move {
-            let carried = roads.carry(request, line).await;
-            roads.open.lock().remove(&request);
+            let carried = sender.carry(request, line).await;
+            sender.open.lock().remove(&request);
             if let Err(failure) = carried {
-                roads.fail(request, failure);
+                sender.fail(request, failure);
             }
         });
         open.insert(request, Open { task: task.abort_handle(), instance: None });
     }
 
     fn spawn_notification(self: &Arc<Self>, line: Bytes) {
-        let roads = Arc::clone(self);
-        tokio::spawn(async move { roads.notify(line).await });
+        let sender = Arc::clone(self);
+        tokio::spawn(async move { sender.notify(line).await });
     }
 
     async fn notify(&self, line: Bytes) {
@@ -164,19 +164,19 @@ impl Roads {
     /// Answers the worker, whose execute is lost without it: its component may wait for ever.
     fn spawn_answer(self: &Arc<Self>, within: Option<i64>, line: Bytes) {
         let instance = within.and_then(|request| self.open.lock().get(&request)?.instance.clone());
-        let roads = Arc::clone(self);
+        let sender = Arc::clone(self);
         tokio::spawn(async move {
-            let is_awaited = || within.is_none_or(|request| roads.owes(request));
+            let is_awaited = || within.is_none_or(|request| sender.owes(request));
             let bytes = line.len();
-            let delivered = roads.deliver(line, instance.as_ref(), is_awaited).await;
-            roads.caller.arrived(bytes);
+            let delivered = sender.deliver(line, instance.as_ref(), is_awaited).await;
+            sender.caller.arrived(bytes);
             let Err(failure) = delivered else { return };
-            roads.warn_undelivered(&failure);
-            if let Some(open) = within.and_then(|request| roads.open.lock().remove(&request)) {
+            sender.warn_undelivered(&failure);
+            if let Some(open) = within.and_then(|request| sender.open.lock().remove(&request)) {
                 open.task.abort();
             }
-            if let Some(request) = within.filter(|request| roads.owes(*request)) {
-                roads.fail(request, failure);
+            if let Some(request) = within.filter(|request| sender.owes(*request)) {
+                sender.fail(request, failure);
             }
         });
     }

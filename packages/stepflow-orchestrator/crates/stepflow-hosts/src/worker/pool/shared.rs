@@ -10,7 +10,7 @@ use stepflow_protocol::Value;
 use super::Pool;
 use crate::components::Components;
 
-/// See the module.
+/// A pool behind its lock.
 pub(crate) struct Shared {
     pool: Mutex<Pool>,
     inbox: Arc<dyn Inbox>,

@@ -24,7 +24,7 @@ pub struct Results {
 /// A line of a batch's results.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Line<'a> {
+struct ItemResult<'a> {
     item_index: u32,
     #[serde(flatten)]
     result: &'a FlowResult,
@@ -49,7 +49,7 @@ impl Results {
                 Failure::outside(format!("cannot read the result of item {}: {error}", ended.item))
             })?),
         };
-        let line = to_line(&Line { item_index: ended.item, result: &result })?;
+        let line = to_line(&ItemResult { item_index: ended.item, result: &result })?;
         Ok(Some(lay_out(&line, Layout::Compact)))
     }
 

@@ -26,7 +26,7 @@ pub struct Difference {
 
 /// Where a value stands, and what of it is secret.
 #[derive(Debug, Clone, Default)]
-pub struct Place {
+pub struct Location {
     path: Path,
     secrets: Secrets,
 }
@@ -44,7 +44,7 @@ const SHOWN: usize = 400;
 /// What stands for what is not there.
 const NOTHING: &str = "nothing";
 
-impl Place {
+impl Location {
     /// The same place of a value with these secrets.
     pub fn hiding(self, secrets: &Secrets) -> Self {
         Self { secrets: secrets.clone(), ..self }
@@ -85,7 +85,7 @@ impl Comparison {
     }
 
     /// Adds a difference in words.
-    pub fn add(&mut self, place: &Place, expected: &str, found: &str) {
+    pub fn add(&mut self, place: &Location, expected: &str, found: &str) {
         let (expected, found) = (self.text(expected), self.text(found));
         self.found.push(Difference { path: self.mask.text(&place.path.to_string()), expected, found });
     }
@@ -96,7 +96,7 @@ impl Comparison {
     }
 
     /// Adds all places in which `found` is not what is expected.
-    pub fn compare(&mut self, expected: &Value, found: &Value, how: Match, place: &Place) {
+    pub fn compare(&mut self, expected: &Value, found: &Value, how: Match, place: &Location) {
         if place.secrets.is_all() {
             if !matches(expected, found, how) {
                 self.add(place, REDACTED, &format!("another value, {REDACTED} too"));
@@ -111,7 +111,7 @@ impl Comparison {
         }
     }
 
-    fn objects(&mut self, expected: &Value, found: &Value, how: Match, place: &Place) {
+    fn objects(&mut self, expected: &Value, found: &Value, how: Match, place: &Location) {
         let before = self.found.len();
         let (wanted, there) = (expected.members(), found.members());
         for (key, member) in &wanted {
@@ -138,7 +138,7 @@ impl Comparison {
         }
     }
 
-    fn arrays(&mut self, expected: &Value, found: &Value, how: Match, place: &Place) {
+    fn arrays(&mut self, expected: &Value, found: &Value, how: Match, place: &Location) {
         let (wanted, there) = (expected.elements(), found.elements());
         for (index, (element, value)) in wanted.iter().zip(&there).enumerate() {
             self.compare(element, value, how, &place.index(index));
@@ -151,7 +151,7 @@ impl Comparison {
     }
 
     /// Adds two values that differ, of which one may be missing.
-    pub fn values(&mut self, place: &Place, expected: Option<&Value>, found: Option<&Value>) {
+    pub fn values(&mut self, place: &Location, expected: Option<&Value>, found: Option<&Value>) {
         let told = |value: Option<&Value>| {
             value.map_or_else(|| NOTHING.to_owned(), |value| place.secrets.redact(value).as_str().to_owned())
         };
@@ -162,7 +162,7 @@ impl Comparison {
 /// Whether the value is as expected.
 pub fn matches(expected: &Value, found: &Value, how: Match) -> bool {
     let mut comparison = Comparison::default();
-    comparison.compare(expected, found, how, &Place::default());
+    comparison.compare(expected, found, how, &Location::default());
     comparison.found.is_empty()
 }
 
@@ -177,7 +177,7 @@ mod tests {
     fn paths(expected: &str, found: &str, how: Match) -> Vec<String> {
         let mut comparison = Comparison::default();
         let value = |text: &str| Value::parse(text).unwrap();
-        comparison.compare(&value(expected), &value(found), how, &Place::default());
+        comparison.compare(&value(expected), &value(found), how, &Location::default());
         comparison.finish().into_iter().map(|difference| difference.path).collect()
     }
 

@@ -6,7 +6,7 @@ use stepflow_protocol::{FlowError, FlowResult, Kind, Value};
 use stepflow_store::StepRow;
 
 use super::bench::{ItemRun, Observed};
-use super::compare::{Comparison, Match, Place, matches};
+use super::compare::{Comparison, Location, Match, matches};
 use super::report::{Problem, Verdict};
 use super::suite::{Case, Expected, Subject};
 
@@ -44,12 +44,12 @@ fn partial(
 ) {
     let actual = outcomes(observed, "result");
     if let (Some(expected), Some(actual)) = (output, actual.first()) {
-        let place = Place::default().hiding(&secrets.in_member("result"));
+        let place = Location::default().hiding(&secrets.in_member("result"));
         comparison.compare(&with_kind(expected), actual, Match::Subset, &place);
     }
     if let (Some(expected), Observed::Ran(items)) = (steps, observed) {
         for item in items {
-            compare_steps(expected, item, &Place::default().field("expectSteps"), comparison);
+            compare_steps(expected, item, &Location::default().field("expectSteps"), comparison);
         }
     }
 }
@@ -60,10 +60,10 @@ fn exact(items: &[Value], batch: bool, observed: &Observed, secrets: &Secrets, c
     if items.len() != actual.len() {
         let shown = |items: &[Value]| Value::array(items.iter().map(|item| outputs.redact(item)));
         let count = |items: &[Value]| format!("{} items: {}", items.len(), shown(items));
-        return comparison.add(&Place::default(), &count(items), &count(&actual));
+        return comparison.add(&Location::default(), &count(items), &count(&actual));
     }
     for (index, (expected, actual)) in items.iter().zip(&actual).enumerate() {
-        let place = if batch { Place::default().index(index) } else { Place::default() };
+        let place = if batch { Location::default().index(index) } else { Location::default() };
         // A case that expects nothing but diagnostics says so by leaving the outcome out.
         let Some(outcome) = expected.field("outcome") else { continue };
         let actual_outcome = actual.field("outcome").unwrap_or_else(Value::null);
@@ -144,7 +144,7 @@ fn with_kind(expected: &Value) -> Value {
 }
 
 /// `null` stands for a step that never ran.
-fn compare_steps(expected: &Value, item: &ItemRun, place: &Place, comparison: &mut Comparison) {
+fn compare_steps(expected: &Value, item: &ItemRun, place: &Location, comparison: &mut Comparison) {
     for (id, wanted) in expected.members() {
         let step = item.steps.iter().find(|row| row.step_id == id).map_or_else(Value::null, row);
         comparison.compare(&wanted, &step, Match::Subset, &place.field(&id));
@@ -160,7 +160,7 @@ fn row(step: &StepRow) -> Value {
 
 /// Every expected diagnostic has to be there, and no other that is more than a warning.
 fn diagnosed(expected: Option<&Value>, subject: &Subject, observed: &Observed, comparison: &mut Comparison) {
-    let place = Place::default().field("diagnostics");
+    let place = Location::default().field("diagnostics");
     let wanted = expected.map(Value::elements).unwrap_or_default();
     let mut left: Vec<&Diagnostic> = subject.diagnostics.iter().collect();
     if let Observed::Invalid(of_overrides) = observed {
