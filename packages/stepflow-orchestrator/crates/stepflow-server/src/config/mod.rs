@@ -15,6 +15,7 @@ mod passwords;
 mod reader;
 mod routing;
 mod schema;
+mod section;
 mod shape;
 mod size;
 mod substitution;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use stepflow_flow::node::{Content, Node};
-use stepflow_flow::{Code, Decoder, Diagnostic, Diagnostics, Level, Path, Span, TimeSpan, suggest};
+use stepflow_flow::{Code, Decoder, Diagnostic, Diagnostics, Level, Path, Span, suggest};
 use stepflow_hosts::{
     Condition, HealthCheck, MockOptions, RouteError, Rule, Transport, base_url_problem, is_open_to_others, url_problem,
 };
@@ -16,7 +16,8 @@ use super::origins::Origins;
 use super::origins::listed;
 use super::passwords::hidden;
 use super::routing::routing;
-use super::{Builtin, Mock, Plugin, Server, Worker, size};
+use super::section::{Section, scalar};
+use super::{Builtin, Mock, Plugin, Server, Worker, keys};
 
 /// The sizes that the longest message may have, in bytes.
 const MESSAGE_SIZES: RangeInclusive<usize> = 64 << 10..=256 << 20;
@@ -40,38 +41,41 @@ pub struct Read {
 
 /// Reads a tree that has the right shape. What `origins` name is not repeated by a mistake.
 pub fn read(tree: &Node, origins: Origins) -> Read {
+    let root = Section::whole(tree, &keys::ROOT);
     let mut read = Read {
-        names: members(tree, "plugins").map(|(name, _)| name.to_owned()).collect(),
-        working_directory: text(tree, "workingDirectory").map(PathBuf::from),
-        server: server(tree, &origins),
-        store: store(tree),
+        names: root.members("plugins").map(|(name, _)| name.to_owned()).collect(),
+        working_directory: root.text("workingDirectory").map(PathBuf::from),
+        server: root.section("server").map(|server| self::server(server, &origins)).unwrap_or_default(),
+        store: store(root),
         origins,
         ..Read::default()
     };
-    read.settings(tree);
-    for (name, node) in members(tree, "plugins") {
-        if let Some(plugin) = read.plugin(name, node) {
+    read.settings(root);
+    for (name, section) in root.sections("plugins") {
+        if let Some(plugin) = read.plugin(name, section) {
             read.plugins.insert(name.to_owned(), plugin);
         }
     }
-    for (key, rules) in members(tree, "routes") {
-        let rules = rules.elements().iter().enumerate().map(|(index, node)| read.rule(key, index, node)).collect();
+    let rules_of = root.member_shape("routes");
+    for (key, rules) in root.members("routes") {
+        let rules = Section::elements(rules, rules_of).enumerate();
+        let rules = rules.map(|(index, rule)| read.rule(key, index, rule)).collect();
         read.routes.push((key.to_owned(), rules));
     }
     if read.mistakes.is_empty() {
-        read.follow_routes(tree);
+        read.follow_routes(root);
     }
     read
 }
 
 impl Read {
-    fn settings(&mut self, tree: &Node) {
-        if let Some(defaults) = tree.get("defaults") {
-            self.engine.max_concurrency = whole(defaults, "maxConcurrency").unwrap_or(self.engine.max_concurrency);
-            self.engine.step_timeout = time(defaults, "timeout");
+    fn settings(&mut self, root: Section<'_>) {
+        if let Some(defaults) = root.section("defaults") {
+            self.engine.max_concurrency = defaults.number("maxConcurrency").unwrap_or(self.engine.max_concurrency);
+            self.engine.step_timeout = defaults.time("timeout");
         }
-        if let Some(retry) = tree.get("retry") {
-            let retries = whole(retry, "transportMaxRetries");
+        if let Some(retry) = root.section("retry") {
+            let retries = retry.number("transportMaxRetries");
             self.engine.transport_max_retries = retries.unwrap_or(self.engine.transport_max_retries);
             self.decode(&["retry", "backoff"], retry.get("backoff"), |read, decoder, node| {
                 read.engine.backoff = stepflow_flow::backoff(decoder, node).unwrap_or_default();
@@ -79,11 +83,12 @@ impl Read {
         }
     }
 
-    fn plugin(&mut self, name: &str, node: &Node) -> Option<Plugin> {
-        match text(node, "type")?.as_str() {
+    fn plugin(&mut self, name: &str, plugin: Section<'_>) -> Option<Plugin> {
+        match plugin.kind? {
             "builtin" => {
-                let openai_base_urls = self.openai_base_urls(name, node);
-                let allow_paths = texts(node, "allowPaths")
+                let openai_base_urls = self.openai_base_urls(name, plugin);
+                let allow_paths = plugin
+                    .texts("allowPaths")
                     .into_iter()
                     .flatten()
                     .filter(|path| !path.is_empty())
@@ -92,15 +97,15 @@ impl Read {
                 Some(Plugin::Builtin(Builtin { allow_paths, openai_base_urls }))
             }
             "stepflow" => {
-                let worker = worker(node);
-                self.check_address(name, node, &worker);
-                self.check_token(name, node, &worker);
-                self.check_message_size(name, node, &worker);
+                let worker = worker(plugin);
+                self.check_address(name, plugin, &worker);
+                self.check_token(name, plugin, &worker);
+                self.check_message_size(name, plugin, &worker);
                 Some(Plugin::Stepflow(Box::new(worker)))
             }
             "mock" => {
-                let mut mock = Mock { validate_outputs: flag(node, "validateOutputs"), ..Mock::default() };
-                self.decode(&["plugins", name, "components"], node.get("components"), |_, decoder, node| {
+                let mut mock = Mock { validate_outputs: plugin.flag("validateOutputs"), ..Mock::default() };
+                self.decode(&["plugins", name, "components"], plugin.get("components"), |_, decoder, node| {
                     mock.options = MockOptions::decode(decoder, node).unwrap_or_default();
                 });
                 Some(Plugin::Mock(mock))
@@ -110,8 +115,8 @@ impl Read {
     }
 
     /// Where `/openai` may lead, if it is said.
-    fn openai_base_urls(&mut self, name: &str, node: &Node) -> Option<Vec<String>> {
-        let list = node.get("openai")?.get("baseUrls").filter(|list| !list.is_null())?;
+    fn openai_base_urls(&mut self, name: &str, plugin: Section<'_>) -> Option<Vec<String>> {
+        let list = plugin.section("openai")?.get("baseUrls")?;
         let wrong =
             addresses(list).find_map(|(node, url)| Some((node.span, self.shown(node, url), base_url_problem(url)?)));
         if let Some((span, url, problem)) = wrong {
@@ -129,8 +134,8 @@ impl Read {
     }
 
     /// A worker is started or found, not both.
-    fn check_address(&mut self, name: &str, node: &Node, worker: &Worker) {
-        let Some(url) = node.get("url").filter(|url| !url.is_null()) else { return };
+    fn check_address(&mut self, name: &str, plugin: Section<'_>, worker: &Worker) {
+        let Some(url) = plugin.get("url") else { return };
         let problem = if !worker.command.is_empty() {
             Some("a plugin has a `command` or a `url`, not both".to_owned())
         } else if worker.transport == Transport::Stdio {
@@ -150,8 +155,8 @@ impl Read {
     }
 
     /// Whoever reads a token on its way may use it.
-    fn check_token(&mut self, name: &str, node: &Node, worker: &Worker) {
-        let Some(token) = node.get("token").filter(|_| worker.token.is_some()) else { return };
+    fn check_token(&mut self, name: &str, plugin: Section<'_>, worker: &Worker) {
+        let Some(token) = plugin.get("token").filter(|_| worker.token.is_some()) else { return };
         if worker.urls.iter().any(|url| is_open_to_others(url)) {
             let path = Path::root().field("plugins").field(name).field("token");
             let message = format!("the token of the plugin `{name}` is sent to another machine unencrypted");
@@ -161,8 +166,8 @@ impl Read {
     }
 
     /// What is smaller than a handshake reaches no worker, and ours take no more than 256 MiB.
-    fn check_message_size(&mut self, name: &str, node: &Node, worker: &Worker) {
-        let (Some(written), Some(size)) = (node.get("maxMessageSize"), worker.max_message) else { return };
+    fn check_message_size(&mut self, name: &str, plugin: Section<'_>, worker: &Worker) {
+        let (Some(written), Some(size)) = (plugin.get("maxMessageSize"), worker.max_message) else { return };
         if !MESSAGE_SIZES.contains(&size) {
             let path = Path::root().field("plugins").field(name).field("maxMessageSize");
             let message = "a message has at most something between 64KiB and 256MiB".to_owned();
@@ -182,17 +187,16 @@ impl Read {
         }
     }
 
-    fn rule(&mut self, route: &str, index: usize, node: &Node) -> Rule {
-        let plugin = text(node, "plugin").unwrap_or_default();
+    fn rule(&mut self, route: &str, index: usize, rule: Section<'_>) -> Rule {
+        let plugin = rule.text("plugin").unwrap_or_default();
         let path = Path::root().field("routes").field(route).index(index).field("plugin");
-        self.check_plugin(&plugin, &path, node.get("plugin").map_or(node.span, |name| name.span));
-        let conditions = node.get("conditions").map(Node::elements).unwrap_or_default();
+        self.check_plugin(&plugin, &path, rule.get("plugin").map_or(rule.node.span, |name| name.span));
         Rule {
             plugin,
-            component: text(node, "component"),
-            conditions: conditions.iter().filter_map(condition).collect(),
-            component_allow: texts(node, "componentAllow"),
-            component_deny: texts(node, "componentDeny").unwrap_or_default(),
+            component: rule.text("component"),
+            conditions: rule.list("conditions").filter_map(condition).collect(),
+            component_allow: rule.texts("componentAllow"),
+            component_deny: rule.texts("componentDeny").unwrap_or_default(),
         }
     }
 
@@ -215,7 +219,7 @@ impl Read {
     }
 
     /// What is wrong with routes as a whole: patterns, captures, two that match the same paths.
-    fn follow_routes(&mut self, tree: &Node) {
+    fn follow_routes(&mut self, root: Section<'_>) {
         let Err(error) = routing(self.names.iter().map(|name| (name.clone(), false)), &self.routes) else { return };
         let route = match &error {
             RouteError::Pattern { route, .. }
@@ -225,12 +229,12 @@ impl Read {
             RouteError::Duplicate { second, .. } => second,
         };
         let path = Path::root().field("routes").field(route);
-        let entry = tree.get("routes").and_then(|routes| routes.entry(route));
-        let span = entry.map_or(tree.span, |entry| entry.key_span);
+        let entry = root.get("routes").and_then(|routes| routes.entry(route));
+        let span = entry.map_or(root.node.span, |entry| entry.key_span);
         let mut mistake = Diagnostic::new(Code::InvalidRoute, &path, error.to_string()).at(Some(span));
         // The other mistakes repeat nothing but keys, and those are not filled in.
         if let RouteError::Template { .. } = error {
-            mistake = self.origins.without_values(entry.map_or(tree.span, |entry| entry.value.span), mistake);
+            mistake = self.origins.without_values(entry.map_or(root.node.span, |entry| entry.value.span), mistake);
         }
         self.mistakes.push(mistake);
     }
@@ -248,114 +252,68 @@ fn addresses(url: &Node) -> impl Iterator<Item = (&Node, &str)> {
     std::iter::once(url).chain(url.elements()).filter_map(|node| Some((node, node.as_str()?)))
 }
 
-fn worker(node: &Node) -> Worker {
-    let env = members(node, "env").filter_map(|(name, value)| Some((name.to_owned(), scalar(value)?)));
+fn worker(plugin: Section<'_>) -> Worker {
+    let env = plugin.members("env").filter_map(|(name, value)| Some((name.to_owned(), scalar(value)?)));
     Worker {
-        command: text(node, "command").unwrap_or_default(),
-        args: texts(node, "args").unwrap_or_default(),
+        command: plugin.text("command").unwrap_or_default(),
+        args: plugin.texts("args").unwrap_or_default(),
         env: env.collect(),
-        inherit_env: match node.get("inheritEnv").map(|node| &node.content) {
+        inherit_env: match plugin.get("inheritEnv").map(|node| &node.content) {
             Some(Content::Bool(false)) => Some(Vec::new()),
-            Some(Content::Array(_)) => texts(node, "inheritEnv"),
+            Some(Content::Array(_)) => plugin.texts("inheritEnv"),
             _ => None,
         },
-        urls: texts(node, "url")
+        urls: plugin
+            .texts("url")
             .filter(|urls| !urls.is_empty())
-            .or_else(|| text(node, "url").map(|url| vec![url]))
+            .or_else(|| plugin.text("url").map(|url| vec![url]))
             .unwrap_or_default(),
-        transport: match text(node, "transport").as_deref() {
+        transport: match plugin.text("transport").as_deref() {
             Some("stdio") => Transport::Stdio,
             Some("http") => Transport::Http,
             _ => Transport::Announced,
         },
         // As in `${TOKEN:-}`: a worker wants none, or one that is not empty.
-        token: text(node, "token").filter(|token| !token.is_empty()),
-        health_check: node.get("healthCheck").map(health_check).unwrap_or_default(),
-        start_timeout: time(node, "startTimeout"),
-        instances: whole(node, "instances"),
-        max_concurrency: whole(node, "maxConcurrency"),
-        cancel_grace: time(node, "cancelGrace"),
-        max_message: bytes(node, "maxMessageSize"),
-        validate_outputs: flag(node, "validateOutputs"),
+        token: plugin.text("token").filter(|token| !token.is_empty()),
+        health_check: plugin.section("healthCheck").map(health_check).unwrap_or_default(),
+        start_timeout: plugin.time("startTimeout"),
+        instances: plugin.number("instances"),
+        max_concurrency: plugin.number("maxConcurrency"),
+        cancel_grace: plugin.time("cancelGrace"),
+        max_message: plugin.bytes("maxMessageSize"),
+        validate_outputs: plugin.flag("validateOutputs"),
         filled_in: Vec::new(),
     }
 }
 
-fn health_check(node: &Node) -> HealthCheck {
+fn health_check(section: Section<'_>) -> HealthCheck {
     let usual = HealthCheck::default();
-    let milliseconds = |key| whole(node, key).map(Duration::from_millis);
+    let milliseconds = |key: &str| section.number(key).map(Duration::from_millis);
     HealthCheck {
-        path: text(node, "path").unwrap_or(usual.path),
+        path: section.text("path").unwrap_or(usual.path),
         timeout: milliseconds("timeoutMs").unwrap_or(usual.timeout),
         retry_delay: milliseconds("retryDelayMs").unwrap_or(usual.retry_delay),
     }
 }
 
-fn condition(node: &Node) -> Option<Condition> {
-    let path = Path::parse(&text(node, "path")?).ok()?;
-    Some(Condition { path, value: node.get("value")?.to_value() })
+fn condition(condition: Section<'_>) -> Option<Condition> {
+    let path = Path::parse(&condition.text("path")?).ok()?;
+    // A value may be `null`.
+    Some(Condition { path, value: condition.any("value")?.to_value() })
 }
 
-fn server(tree: &Node, origins: &Origins) -> Server {
-    let Some(server) = tree.get("server") else { return Server::default() };
+fn server(server: Section<'_>, origins: &Origins) -> Server {
     Server {
-        host: text(server, "host"),
+        host: server.text("host"),
         host_origin: server.get("host").and_then(|host| origins.said(host.span)),
-        port: whole(server, "port"),
-        allowed_hosts: texts(server, "allowedHosts").unwrap_or_default(),
-        origins: server.get("cors").and_then(|cors| texts(cors, "origins")).unwrap_or_default(),
+        port: server.number("port"),
+        allowed_hosts: server.texts("allowedHosts").unwrap_or_default(),
+        origins: server.section("cors").and_then(|cors| cors.texts("origins")).unwrap_or_default(),
     }
 }
 
-fn store(tree: &Node) -> stepflow_store::Options {
+fn store(root: Section<'_>) -> stepflow_store::Options {
     let default = stepflow_store::Options::default();
-    let keep_finished = tree.get("stateStore").and_then(|store| whole(store, "keepFinished"));
+    let keep_finished = root.section("stateStore").and_then(|store| store.number("keepFinished"));
     stepflow_store::Options { keep_finished: keep_finished.unwrap_or(default.keep_finished) }
-}
-
-/// The members of an object that is a member itself; `null` is an absent one.
-fn members<'n>(node: &'n Node, key: &str) -> impl Iterator<Item = (&'n str, &'n Node)> {
-    let entries = node.get(key).map(Node::entries).unwrap_or_default();
-    entries.iter().filter(|entry| !entry.value.is_null()).map(|entry| (entry.key.as_str(), &entry.value))
-}
-
-fn scalar(node: &Node) -> Option<String> {
-    match &node.content {
-        Content::String(text) => Some(text.clone()),
-        Content::Number(digits) => Some(digits.clone()),
-        Content::Bool(truth) => Some(truth.to_string()),
-        Content::Null | Content::Array(_) | Content::Object(_) => None,
-    }
-}
-
-fn text(node: &Node, key: &str) -> Option<String> {
-    node.get(key).and_then(scalar)
-}
-
-fn texts(node: &Node, key: &str) -> Option<Vec<String>> {
-    let list = node.get(key).filter(|list| !list.is_null())?;
-    Some(list.elements().iter().filter_map(scalar).collect())
-}
-
-fn whole<N: TryFrom<u64>>(node: &Node, key: &str) -> Option<N> {
-    match &node.get(key)?.content {
-        Content::Number(digits) => digits.parse::<u64>().ok().and_then(|number| N::try_from(number).ok()),
-        _ => None,
-    }
-}
-
-fn flag(node: &Node, key: &str) -> Option<bool> {
-    match node.get(key)?.content {
-        Content::Bool(flag) => Some(flag),
-        _ => None,
-    }
-}
-
-fn bytes(node: &Node, key: &str) -> Option<usize> {
-    usize::try_from(size::parse(&text(node, key)?)?).ok()
-}
-
-fn time(node: &Node, key: &str) -> Option<Duration> {
-    let written = node.get(key).filter(|written| !written.is_null())?;
-    TimeSpan::from_value(written.to_value()).ok().map(|span| span.duration())
 }

@@ -123,10 +123,8 @@ class End:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         for each in self._signals:
             signal.signal(each, signal.SIG_DFL)
-        self._signalled = True
-        self.within(
-            SIGNAL_GRACE
-        )  # the thread may not hear of it: whoever sets a wakeup fd takes ours away
+        # The thread may not hear of it: whoever sets a wakeup fd takes ours away.
+        self.within(SIGNAL_GRACE)
 
     def _watch(self) -> None:
         while (left := self._time_left()) > 0:
@@ -189,7 +187,9 @@ def _end_by(number: int) -> NoReturn:
     import ctypes  # seldom needed, and slow to import
 
     ctypes.CDLL(None).signal(number, 0)
-    os.kill(os.getpid(), number)
+    # To this thread: sent to the process, it may arrive after the next line.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+    signal.raise_signal(number)
     os._exit(128 + number)
 
 
