@@ -167,6 +167,13 @@ def _(input: list[str], context: StepflowContext): return plain(input, context)
 @server.component(name="inline_async", inline=True)
 async def _(input: list[str], context: StepflowContext): return await awaited(input, context)
 
+def children_of(task):
+    try:
+        with open(f"{task}/children") as children:
+            return children.read().split()
+    except (FileNotFoundError, ProcessLookupError):  # the thread has ended meanwhile
+        return []
+
 @server.component(inline=True)
 def left(input):
     multiprocessing.active_children()  # which takes leave of those that have ended
@@ -174,7 +181,7 @@ def left(input):
     everything = gc.get_objects()
     [executor] = [each for each in everything if type(each) is Executor]
     pid = os.getpid()
-    children = [open(f"/proc/{pid}/task/{each}/children").read().split() for each in os.listdir(f"/proc/{pid}/task")]
+    children = [children_of(f"/proc/{pid}/task/{each}") for each in os.listdir(f"/proc/{pid}/task")]
     return {
         "variable": mine.get(),
         "executions": sum(isinstance(each, Execution) for each in everything),
