@@ -157,3 +157,15 @@ def test_a_flow_that_is_none_is_not_drawn(stepflow: Stepflow) -> None:
 
 def test_a_flow_that_cannot_be_read_is_a_wrong_command_line(stepflow: Stepflow) -> None:
     assert stepflow("visualize", "nowhere.yaml").code == 2
+
+
+def test_a_flow_that_is_too_large_for_a_picture_is_still_written_for_others(
+    stepflow: Stepflow,
+) -> None:
+    steps = "\n".join(f"- {{id: s{n}, component: /x, input: {{$input: $}}}}" for n in range(1_001))
+    stepflow.write(flow_yaml=f"name: wide\nsteps:\n{steps}\noutput: {{$step: s1}}\n")
+    refused = stepflow("visualize", "flow.yaml")
+    assert (refused.code, refused.stdout) == (2, "")
+    assert "would have 1003 boxes" in refused.stderr
+    assert "--format dot" in refused.stderr
+    assert stepflow("visualize", "flow.yaml", "--format", "dot").code == 0

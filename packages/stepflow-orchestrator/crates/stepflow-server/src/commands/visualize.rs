@@ -7,7 +7,7 @@ use stepflow_flow::{Diagnostics, Level};
 use crate::cli::{PictureFormat, VisualizeArgs};
 use crate::document;
 use crate::exit::{Exit, Failure};
-use crate::picture;
+use crate::picture::{self, TooLarge};
 use crate::stderr;
 use crate::written::Written;
 
@@ -19,7 +19,11 @@ pub fn visualize(args: &VisualizeArgs) -> Result<Exit, Failure> {
         let text = fatal.cloned().collect::<Diagnostics>().render(&loaded.source, stderr::color());
         return Err(Failure::text(Exit::Failed, text).hint("a flow is drawn once nothing in it is fatal"));
     };
-    let text = picture::draw(flow, format(args)?);
+    let text = picture::draw(flow, format(args)?).map_err(|TooLarge(boxes)| {
+        let message = format!("a picture of this flow would have {boxes} boxes, too many to be laid out");
+        Failure::usage(message)
+            .hint("`--format dot` and `--format mermaid` write it for programs that draw large graphs")
+    })?;
     match &args.output {
         None => document::print(text.trim_end())?,
         Some(path) => Written::whole("picture", path, text.as_bytes())?,

@@ -49,6 +49,15 @@ pub struct Edge {
 }
 
 impl Graph {
+    /// How many boxes it has, with those of inner flows.
+    pub fn boxes(&self) -> usize {
+        let inner = self.nodes.iter().filter_map(|node| match node {
+            Node::Step(step) => step.inner.as_ref(),
+            _ => None,
+        });
+        self.nodes.len() + inner.map(Self::boxes).sum::<usize>()
+    }
+
     /// The graph of a flow. An input or variables that nothing refers to are not in it.
     pub fn of(flow: &Flow) -> Self {
         Self::with_colours(flow, &mut Vec::new())

@@ -1,11 +1,9 @@
 //! Where everything is: boxes in layers from top to bottom, labels in places of their own beside them, no two of them
 //! over each other. A step's inner flow is laid out first, and its step made as large as that needs.
 
-use dagre::graph::GraphOptions;
-use dagre::layout::types::LabelPos;
-use dagre::{EdgeLabel, LayoutOptions, NodeLabel};
-
 use super::graph::{Edge, Graph, Node, StepNode};
+pub use super::layers::Point;
+use super::layers::{Connection, Layers, Size};
 use super::text::{shortened, width};
 
 /// The size of a step's id.
@@ -74,13 +72,6 @@ pub struct StepLook<'a> {
     pub inner: Option<(Drawing<'a>, Point)>,
 }
 
-/// A place.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Point {
-    pub x: f64,
-    pub y: f64,
-}
-
 /// An edge in its place.
 #[derive(Debug)]
 pub struct Arrow<'a> {
@@ -91,40 +82,24 @@ pub struct Arrow<'a> {
 }
 
 /// Gives everything its place.
-pub fn lay_out(graph: &Graph) -> Drawing<'_> {
-    let mut layers = dagre::graph::Graph::<NodeLabel, EdgeLabel>::with_options(GraphOptions {
-        directed: true,
-        multigraph: false,
-        compound: false,
-    });
-    let mut looks = Vec::new();
-    for (place, node) in graph.nodes.iter().enumerate() {
-        let (look, width, height) = look(node);
-        layers.set_node(place.to_string(), Some(NodeLabel { width, height, ..NodeLabel::default() }));
-        looks.push((look, width, height));
-    }
+pub fn lay_out<'g>(graph: &'g Graph, layers: &dyn Layers) -> Drawing<'g> {
+    let looks: Vec<(Look<'g>, Size)> = graph.nodes.iter().map(|node| look(node, layers)).collect();
     let words: Vec<Vec<String>> = graph.edges.iter().map(words).collect();
-    for (edge, words) in graph.edges.iter().zip(&words) {
-        let (width, height) = label_size(words);
-        let label = EdgeLabel { width, height, labelpos: LabelPos::Center, ..EdgeLabel::default() };
-        layers.set_edge(edge.from.to_string(), edge.to.to_string(), Some(label), None);
-    }
-    // Steps that could stand in any order stand in that of the document.
-    let options =
-        LayoutOptions { nodesep: 18.0, edgesep: 14.0, ranksep: 48.0, tie_keep_first: true, ..LayoutOptions::default() };
-    dagre::layout(&mut layers, Some(options));
+    let boxes: Vec<Size> = looks.iter().map(|(_, size)| *size).collect();
+    let connections: Vec<Connection> = graph
+        .edges
+        .iter()
+        .zip(&words)
+        .map(|(edge, words)| Connection { from: edge.from, to: edge.to, label: label_size(words) })
+        .collect();
+    let placement = layers.place(&boxes, &connections);
 
-    let boxes = looks.into_iter().enumerate().map(|(place, (look, width, height))| {
-        let node = layers.node(&place.to_string());
-        let (x, y) = node.map_or((0.0, 0.0), |node| (node.x.unwrap_or_default(), node.y.unwrap_or_default()));
-        Placed { rect: Rect::around(Point { x, y }, width, height), look }
-    });
-    let lines = graph.edges.iter().zip(words).filter_map(|(edge, words)| {
-        let laid = layers.edge(&edge.from.to_string(), &edge.to.to_string(), None)?;
-        let (width, height) = label_size(&words);
-        let label = Rect::around(Point { x: laid.x?, y: laid.y? }, width, height);
-        let points = laid.points.iter().map(|point| Point { x: point.x, y: point.y }).collect();
-        Some(Arrow { edge, points, label, words })
+    let boxes = looks.into_iter().zip(placement.boxes);
+    let boxes = boxes.map(|((look, size), middle)| Placed { rect: Rect::around(middle, size), look });
+    let lines = graph.edges.iter().zip(words).zip(placement.paths).filter_map(|((edge, words), path)| {
+        let path = path?;
+        let label = Rect::around(path.label, label_size(&words));
+        Some(Arrow { edge, points: path.points, label, words })
     });
     let mut drawing = Drawing { boxes: boxes.collect(), lines: lines.collect(), ..Drawing::default() };
     drawing.spread_ends();
@@ -133,27 +108,28 @@ pub fn lay_out(graph: &Graph) -> Drawing<'_> {
     drawing
 }
 
-/// What is seen of a node, with the width and height that it needs.
-fn look(node: &Node) -> (Look<'_>, f64, f64) {
+/// What is seen of a node, with the room that it needs.
+fn look<'g>(node: &'g Node, layers: &dyn Layers) -> (Look<'g>, Size) {
     let name = match node {
-        Node::Step(step) => return step_look(step),
+        Node::Step(step) => return step_look(step, layers),
         Node::Input => "input",
         Node::Variables => "variables",
         Node::Output => "output",
     };
-    (Look::Terminal(name), width(name, ID_SIZE) + 2.0 * PADDING, TERMINAL)
+    (Look::Terminal(name), Size { width: width(name, ID_SIZE) + 2.0 * PADDING, height: TERMINAL })
 }
 
-fn step_look(step: &StepNode) -> (Look<'_>, f64, f64) {
+fn step_look<'g>(step: &'g StepNode, layers: &dyn Layers) -> (Look<'g>, Size) {
     let (id, component) = (shortened(&step.id, MOST_ID), shortened(&step.component, MOST_COMPONENT));
     let words = width(&id, ID_SIZE).max(width(&component, TEXT_SIZE)) + 2.0 * PADDING;
     let mut look = StepLook { step, id, component, inner: None };
-    let Some(inner) = step.inner.as_ref().map(lay_out) else { return (Look::Step(Box::new(look)), words, HEAD) };
-    let wide = words.max(inner.width + 2.0 * INSET);
-    let high = HEAD + inner.height + INSET;
-    let corner = Point { x: (wide - inner.width) / 2.0, y: HEAD };
+    let Some(inner) = step.inner.as_ref().map(|inner| lay_out(inner, layers)) else {
+        return (Look::Step(Box::new(look)), Size { width: words, height: HEAD });
+    };
+    let size = Size { width: words.max(inner.width + 2.0 * INSET), height: HEAD + inner.height + INSET };
+    let corner = Point { x: (size.width - inner.width) / 2.0, y: HEAD };
     look.inner = Some((inner, corner));
-    (Look::Step(Box::new(look)), wide, high)
+    (Look::Step(Box::new(look)), size)
 }
 
 /// The lines of an edge's label.
@@ -176,9 +152,9 @@ fn count(number: usize) -> f64 {
     f64::from(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
-fn label_size(words: &[String]) -> (f64, f64) {
+fn label_size(words: &[String]) -> Size {
     let widest = words.iter().map(|word| width(word, TEXT_SIZE)).fold(0.0, f64::max);
-    (widest + 10.0, count(words.len()) * LINE + 3.0)
+    Size { width: widest + 10.0, height: count(words.len()) * LINE + 3.0 }
 }
 
 impl Drawing<'_> {
@@ -262,7 +238,7 @@ impl Drawing<'_> {
 }
 
 impl Rect {
-    fn around(centre: Point, width: f64, height: f64) -> Self {
+    fn around(centre: Point, Size { width, height }: Size) -> Self {
         Self { x: centre.x - width / 2.0, y: centre.y - height / 2.0, width, height }
     }
 
@@ -282,6 +258,7 @@ mod tests {
     use stepflow_flow::Source;
 
     use super::*;
+    use crate::picture::layers::Dagre;
 
     fn graph(yaml: &str) -> Graph {
         Graph::of(&stepflow_flow::load(Source::yaml("flow.yaml", yaml)).flow.unwrap())
@@ -315,7 +292,7 @@ mod tests {
     fn no_box_and_no_label_lies_over_another() {
         for steps in [1, 2, 9, 40] {
             let graph = woven(steps);
-            let drawing = lay_out(&graph);
+            let drawing = lay_out(&graph, &Dagre);
             let rects = rects(&drawing);
             for (place, one) in rects.iter().enumerate() {
                 assert!(rects[place + 1..].iter().all(|other| !meet(one, other)), "{steps} steps: {one:?}");
@@ -328,7 +305,7 @@ mod tests {
     #[test]
     fn a_value_flows_downwards() {
         let graph = woven(20);
-        let drawing = lay_out(&graph);
+        let drawing = lay_out(&graph, &Dagre);
         for line in &drawing.lines {
             let (from, to) = (drawing.boxes[line.edge.from].rect, drawing.boxes[line.edge.to].rect);
             assert!(from.y + from.height < line.label.y && line.label.y + line.label.height < to.y, "{line:?}");
@@ -343,7 +320,7 @@ mod tests {
              component: /python/one}, {id: two, component: /python/two}], output: [{$step: one}, {$step: two}]}}}\n\
              output: {$step: each}\n",
         );
-        let drawing = lay_out(&graph);
+        let drawing = lay_out(&graph, &Dagre);
         let Look::Step(each) = &drawing.boxes[0].look else { panic!("no step") };
         let (inner, corner) = each.inner.as_ref().unwrap();
         assert!(corner.x >= 0.0 && corner.x + inner.width <= drawing.boxes[0].rect.width);
@@ -352,11 +329,11 @@ mod tests {
 
     #[test]
     fn a_flow_without_steps_has_a_picture() {
-        assert_eq!(lay_out(&graph("output: 1\nsteps: []\n")).boxes.len(), 1);
+        assert_eq!(lay_out(&graph("output: 1\nsteps: []\n"), &Dagre).boxes.len(), 1);
     }
 
     #[test]
     fn the_same_graph_is_always_laid_out_in_the_same_way() {
-        assert_eq!(format!("{:?}", lay_out(&woven(30))), format!("{:?}", lay_out(&woven(30))));
+        assert_eq!(format!("{:?}", lay_out(&woven(30), &Dagre)), format!("{:?}", lay_out(&woven(30), &Dagre)));
     }
 }
