@@ -23,6 +23,7 @@ mod broken;
 mod caller;
 mod connection;
 mod core;
+mod crash;
 mod execute;
 mod host;
 mod http;

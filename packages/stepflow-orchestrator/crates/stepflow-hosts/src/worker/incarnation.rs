@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::caller::Caller;
 use super::connection::Refusal;
 use super::core::{Core, stopped};
+use super::crash::lost_in_retirement;
 use super::http::{self, Conversation};
 use super::message::announced_port;
 use super::options::Transport;
@@ -212,7 +213,7 @@ impl Incarnation {
         match death {
             Some(Death { how, clean: false }) => {
                 let (id, words) = (self.id, self.drain().await);
-                core.lost_in_retirement(id, &how, &words);
+                lost_in_retirement(&core, id, &how, &words);
             }
             _ => _ = self.finish(&core, &Loss::Ordered(replaced())).await,
         }

@@ -19,7 +19,7 @@ use stepflow_protocol::FlowError;
 pub(crate) use instance::{Instance, InstanceId, Rupture, Signals};
 pub(crate) use loss::{Loss, shut_down, with_words};
 use served::{Served, lane_of, roomiest};
-pub(crate) use shared::{Said, Shared};
+pub(crate) use shared::{Notice, Shared};
 
 use super::connection::{Asked, Open, Refusal};
 use super::execute::Verdict;
@@ -44,8 +44,8 @@ pub(crate) struct Pool {
     pub(crate) last_words: LastWords,
     /// Those that no attempt is to blame for, since the last answer to an execute.
     crashes: u32,
-    said: Vec<Said>,
-    speaking: bool,
+    notices: Vec<Notice>,
+    is_notifying: bool,
 }
 
 /// Whether tasks are taken.
@@ -65,20 +65,22 @@ impl Pool {
     pub(crate) fn offer(&mut self, task: TaskEnvelope) {
         match &self.standing {
             Standing::Open => self.place(task),
-            Standing::Refusing(error) => self.said.push(Said::Answer(task.task, Answer::Failed(error.clone().into()))),
-            Standing::ShutDown => self.said.push(Said::Answer(task.task, Answer::Lost(shut_down()))),
+            Standing::Refusing(error) => {
+                self.notices.push(Notice::Answer(task.task, Answer::Failed(error.clone().into())))
+            }
+            Standing::ShutDown => self.notices.push(Notice::Answer(task.task, Answer::Lost(shut_down()))),
         }
     }
 
     /// Takes back a task that waits; asks the worker to stop one that runs.
     pub(crate) fn cancel(&mut self, task: TaskRef, reason: &str) {
         if self.waiting.remove(task).is_some() {
-            return self.said.push(Said::Answer(task, Answer::Cancelled));
+            return self.notices.push(Notice::Answer(task, Answer::Cancelled));
         }
         let asked = self.instances.iter_mut().find_map(|at| Some((at.connection.cancel(task, reason)?, at)));
         if let Some((line, instance)) = asked {
             if let Some(line) = line {
-                instance.send(Outgoing { line, kind: Kind::Notification }, &mut self.said);
+                instance.send(Outgoing { line, kind: Kind::Notification }, &mut self.notices);
             }
             instance.signals.attention.notify_one();
         }
@@ -112,14 +114,14 @@ impl Pool {
     pub(crate) fn ask<R>(&mut self, id: InstanceId, ask: impl FnOnce(&mut Instance) -> (Asked, R)) -> Option<R> {
         let instance = self.instances.iter_mut().find(|instance| instance.id == id)?;
         let (asked, answer) = ask(instance);
-        instance.send(Outgoing { line: asked.line, kind: Kind::Call(asked.id) }, &mut self.said);
+        instance.send(Outgoing { line: asked.line, kind: Kind::Call(asked.id) }, &mut self.notices);
         Some(answer)
     }
 
     /// Says something to an instance that nobody answers. `None` when it is gone.
     pub(crate) fn tell(&mut self, id: InstanceId, line: Vec<u8>, kind: Kind) -> Option<()> {
         let instance = self.instances.iter_mut().find(|instance| instance.id == id)?;
-        instance.send(Outgoing { line, kind }, &mut self.said);
+        instance.send(Outgoing { line, kind }, &mut self.notices);
         Some(())
     }
 
@@ -214,7 +216,7 @@ impl Pool {
         if let Some(open) = instance.connection.withdraw(request) {
             instance.closed();
             let answer = if open.cancelled.is_some() { Answer::Cancelled } else { Answer::Lost(lost) };
-            self.said.push(Said::Answer(open.task.task, answer));
+            self.notices.push(Notice::Answer(open.task.task, answer));
         }
     }
 
@@ -224,7 +226,7 @@ impl Pool {
         let mut instance = self.instances.swap_remove(at);
         let open = instance.connection.abandon();
         let (suspects, answers) = (loss::together(&open), loss::answers(&open, loss, instance.given));
-        self.said.extend(open.into_iter().zip(answers).map(|(open, answer)| Said::Answer(open.task.task, answer)));
+        self.notices.extend(open.into_iter().zip(answers).map(|(open, answer)| Notice::Answer(open.task.task, answer)));
         instance.signals.room.notify_waiters();
         suspects
     }
@@ -247,7 +249,7 @@ impl Pool {
         }
         let served = &self.served;
         while let Some((_, task)) = self.waiting.pop(|lane| served.refusal(lane).is_some()) {
-            self.said.push(Said::Answer(task.task, Answer::Failed(error.clone().into())));
+            self.notices.push(Notice::Answer(task.task, Answer::Failed(error.clone().into())));
         }
     }
 
@@ -281,7 +283,7 @@ impl Pool {
     pub(crate) fn shut_down(&mut self) {
         self.standing = Standing::ShutDown;
         for task in self.waiting.drain() {
-            self.said.push(Said::Answer(task.task, Answer::Lost(shut_down())));
+            self.notices.push(Notice::Answer(task.task, Answer::Lost(shut_down())));
         }
         self.instances.iter_mut().for_each(Instance::close);
     }
@@ -310,7 +312,7 @@ impl Pool {
             return false;
         }
         for task in self.waiting.drain() {
-            self.said.push(Said::Answer(task.task, Answer::Failed(error.clone().into())));
+            self.notices.push(Notice::Answer(task.task, Answer::Failed(error.clone().into())));
         }
         self.standing = Standing::Refusing(error);
         true
@@ -332,20 +334,20 @@ impl Pool {
     /// A task that its worker has not begun with waits for another turn.
     fn hand_back(&mut self, open: Open) {
         if open.cancelled.is_some() {
-            self.said.push(Said::Answer(open.task.task, Answer::Cancelled));
+            self.notices.push(Notice::Answer(open.task.task, Answer::Cancelled));
         } else {
-            self.said.push(Said::Waits(open.task.task));
+            self.notices.push(Notice::Waits(open.task.task));
             self.offer(open.task);
         }
     }
 
     fn answer(&mut self, open: Open, answer: Answer, components: Option<Arc<Components>>) {
         let task = open.task;
-        self.said.push(match (answer, components) {
+        self.notices.push(match (answer, components) {
             (Answer::Success(output), Some(components)) if components.validates_outputs() => {
-                Said::Output(task.task, task.route, output, components)
+                Notice::Output(task.task, task.route, output, components)
             }
-            (answer, _) => Said::Answer(task.task, answer),
+            (answer, _) => Notice::Answer(task.task, answer),
         });
     }
 
@@ -353,10 +355,10 @@ impl Pool {
     fn place(&mut self, task: TaskEnvelope) {
         let lane = lane_of(&task, &self.bounded, &mut self.served);
         if let Some(error) = self.served.refusal(lane).cloned() {
-            return self.said.push(Said::Answer(task.task, Answer::Failed(error.into())));
+            return self.notices.push(Notice::Answer(task.task, Answer::Failed(error.into())));
         }
         match self.waiting.is_empty().then(|| roomiest(&self.instances, &self.served, lane, None)).flatten() {
-            Some(at) => self.instances[at].execute(task, lane, &mut self.said),
+            Some(at) => self.instances[at].execute(task, lane, &mut self.notices),
             None => self.waiting.push(task, lane),
         }
     }
@@ -364,7 +366,7 @@ impl Pool {
     /// Says what could not be said before, then hands out tasks while there are slots.
     fn pump(&mut self) {
         for instance in &mut self.instances {
-            instance.flush(&mut self.said);
+            instance.flush(&mut self.notices);
         }
         while !self.waiting.is_empty() {
             let reserved = self.reserved();
@@ -372,7 +374,7 @@ impl Pool {
             let room = |lane| roomiest(instances, served, lane, reserved);
             let Some((lane, task)) = self.waiting.pop(|lane| room(lane).is_some()) else { return };
             let Some(at) = room(lane) else { return };
-            self.instances[at].execute(task, lane, &mut self.said);
+            self.instances[at].execute(task, lane, &mut self.notices);
         }
     }
 

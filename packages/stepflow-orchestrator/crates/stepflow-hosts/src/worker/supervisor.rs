@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use stepflow_protocol::{ErrorKind, FlowError, Value};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::connection::Refusal;
 use super::core::{Core, stopped};
+use super::crash::crashed;
 use super::incarnation::{Death, Fault, Incarnation};
-use super::pool::{InstanceId, Loss, shut_down, with_words};
+use super::pool::{Loss, shut_down};
 use super::start_error::StartError;
 
 /// How the first starts went, for whoever waits for them.
@@ -100,7 +100,7 @@ pub(crate) async fn supervise(core: Arc<Core>, slot: usize, mut stop: watch::Rec
     loop {
         let delay = match live(&core, slot, &mut stop, &starts, &mut retired).await {
             End::ShutDown => break,
-            End::NotStarted(error) if has_served => core.crashed(None, &error.to_string(), ""),
+            End::NotStarted(error) if has_served => crashed(&core, None, &error.to_string(), ""),
             End::NotStarted(error) => {
                 failed_starts += 1;
                 core.shared.with(|pool| {
@@ -158,7 +158,7 @@ async fn live(
     };
     if let Err(fault) = greeted {
         let words = incarnation.finish(core, &Loss::Ordered(shut_down())).await;
-        return End::NotStarted(core.start_error(fault, words));
+        return End::NotStarted(start_error(core, fault, words));
     }
     starts.ready(slot);
     tokio::select! {
@@ -189,61 +189,20 @@ async fn record_death(core: &Core, incarnation: Incarnation, death: Death) -> Du
         core.shared.with(|pool| pool.unlink(id, &Loss::Ordered(shut_down())));
         return Duration::ZERO;
     }
-    core.crashed(Some(id), &death.how, &words)
+    crashed(core, Some(id), &death.how, &words)
 }
 
-impl Core {
-    /// Answers every open attempt, and decides how long the worker stays down.
-    fn crashed(&self, id: Option<InstanceId>, how: &str, words: &str) -> Duration {
-        let (plugin, policy) = (&self.options.name, &self.options.restart);
-        tracing::warn!(plugin, "the worker ended: {how}");
-        let refusal = |crashes, words: &str| {
-            let pause = policy.pause.as_secs_f64();
-            let message = format!(
-                "the worker of plugin `{plugin}` ended {crashes} times without one answer, the last time with {how}: \
-                 it is left alone for {pause} s"
-            );
-            with_words(&FlowError::new(ErrorKind::Unreachable, message).with(evidence(plugin, how)), words)
-        };
-        let loss = self.crash(how, words);
-        self.shared.with(|pool| {
-            // The steps that fail of it are others than those that the process had.
-            let given = id.and_then(|id| pool.instance(id)).map_or(0, |instance| instance.given);
-            let words = if given == 0 { words } else { "" };
-            pool.crashed(id, &loss, policy, |crashes| refusal(crashes, words))
-        })
-    }
-
-    /// A process that had its successor already has crashed.
-    pub(crate) fn lost_in_retirement(&self, id: InstanceId, how: &str, words: &str) {
-        let loss = self.crash(how, words);
-        self.shared.with(|pool| pool.unlink(id, &loss));
-    }
-
-    fn crash(&self, how: &str, words: &str) -> Loss {
-        let plugin = &self.options.name;
-        let message = format!("the worker of plugin `{plugin}` ended in the middle of the step: {how}");
-        let error = FlowError::new(ErrorKind::Unreachable, message).with(evidence(plugin, how));
-        Loss::Crash { error, words: words.to_owned() }
-    }
-
-    fn start_error(&self, fault: Fault, stderr: String) -> StartError {
-        let (plugin, command) = (self.options.name.clone(), self.command_line());
-        match fault {
-            Fault::Ended(status) => StartError::Died { plugin, command, status, stderr },
-            Fault::TimedOut => StartError::Timeout { plugin, command, after: self.options.start_timeout, stderr },
-            Fault::Refused(Refusal::Unreached(problem)) => StartError::NotUp { plugin, command, problem, stderr },
-            Fault::Refused(Refusal::Protocol(problem)) => StartError::Protocol { plugin, command, problem, stderr },
-            // A second one.
-            Fault::Refused(Refusal::Port(port)) => {
-                let problem = format!("it says again that it serves HTTP, now on port {port}");
-                StartError::Protocol { plugin, command, problem, stderr }
-            }
+fn start_error(core: &Core, fault: Fault, stderr: String) -> StartError {
+    let (plugin, command) = (core.options.name.clone(), core.command_line());
+    match fault {
+        Fault::Ended(status) => StartError::Died { plugin, command, status, stderr },
+        Fault::TimedOut => StartError::Timeout { plugin, command, after: core.options.start_timeout, stderr },
+        Fault::Refused(Refusal::Unreached(problem)) => StartError::NotUp { plugin, command, problem, stderr },
+        Fault::Refused(Refusal::Protocol(problem)) => StartError::Protocol { plugin, command, problem, stderr },
+        // A second one.
+        Fault::Refused(Refusal::Port(port)) => {
+            let problem = format!("it says again that it serves HTTP, now on port {port}");
+            StartError::Protocol { plugin, command, problem, stderr }
         }
     }
-}
-
-/// What is told of the end of a worker, beside the message.
-fn evidence(plugin: &str, how: &str) -> [(&'static str, Value); 2] {
-    [("plugin", Value::string(plugin)), ("status", Value::string(how))]
 }

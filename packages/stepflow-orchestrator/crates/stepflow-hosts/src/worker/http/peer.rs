@@ -45,7 +45,7 @@ impl Peer {
         url: &str,
         client: &Arc<Client>,
     ) -> Result<Self, StartError> {
-        let session = Session::open(client).await.map_err(|trouble| core.start_error_at(url, trouble))?;
+        let session = Session::open(client).await.map_err(|trouble| start_error_at(core, url, trouble))?;
         let (sender, outgoing) = mpsc::unbounded_channel();
         let name = format!("{}/{}", core.options.name, client.address.authority());
         let (id, signals) = core.enter(name, core.options.shown(url), Wire::Messages(Some(sender)));
@@ -59,7 +59,7 @@ impl Peer {
             Ok(Err(Refusal::Port(port))) => Trouble::Wrong(format!("it answered with the port {port}")),
             Err(_) => Trouble::Absent(format!("it did not answer the handshake within {} s", limit.as_secs_f64())),
         };
-        Err(core.start_error_at(url, trouble))
+        Err(start_error_at(core, url, trouble))
     }
 
     /// Whether it has answered an execute, or has crashed with some, which are the reason.
@@ -145,13 +145,11 @@ impl Drop for Peer {
     }
 }
 
-impl Core {
-    /// Why there is no conversation with the worker at an address.
-    pub(crate) fn start_error_at(&self, url: &str, trouble: Trouble) -> StartError {
-        let (plugin, url) = (self.options.name.clone(), self.options.shown(url));
-        match trouble {
-            Trouble::Absent(problem) => StartError::Unreached { plugin, url, problem },
-            Trouble::Wrong(problem) => StartError::NotAWorker { plugin, url, problem },
-        }
+/// Why there is no conversation with the worker at an address.
+pub(crate) fn start_error_at(core: &Core, url: &str, trouble: Trouble) -> StartError {
+    let (plugin, url) = (core.options.name.clone(), core.options.shown(url));
+    match trouble {
+        Trouble::Absent(problem) => StartError::Unreached { plugin, url, problem },
+        Trouble::Wrong(problem) => StartError::NotAWorker { plugin, url, problem },
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::address::Address;
 use super::client::Client;
-use super::peer::{Parting, Peer};
+use super::peer::{Parting, Peer, start_error_at};
 use super::session::Trouble;
 use crate::worker::core::Core;
 use crate::worker::core::stopped;
@@ -37,7 +37,7 @@ pub(crate) async fn supervise(
     starts: Arc<Starts>,
 ) {
     let client = Address::parse(&url).and_then(|address| Client::new(address, &core.options));
-    let client = client.map(Arc::new).map_err(|problem| core.start_error_at(&url, Trouble::Wrong(problem)));
+    let client = client.map(Arc::new).map_err(|problem| start_error_at(&core, &url, Trouble::Wrong(problem)));
     let (mut has_served, mut failures, mut lost_at) = (false, 0, Instant::now());
     let mut leaving = JoinSet::new();
     loop {

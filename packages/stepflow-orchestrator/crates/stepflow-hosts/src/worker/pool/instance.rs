@@ -7,7 +7,7 @@ use stepflow_engine::ports::{Instance as About, TaskEnvelope};
 use stepflow_protocol::ComponentCapabilities;
 use tokio::sync::{Notify, watch};
 
-use super::Said;
+use super::Notice;
 use crate::components::Components;
 use crate::fair::Lane;
 use crate::worker::connection::Connection;
@@ -120,25 +120,25 @@ impl Instance {
     }
 
     /// Gives it a task.
-    pub(super) fn execute(&mut self, task: TaskEnvelope, lane: Lane, said: &mut Vec<Said>) {
+    pub(super) fn execute(&mut self, task: TaskEnvelope, lane: Lane, notices: &mut Vec<Notice>) {
         self.given += 1;
         let receipt = task.task;
         let asked = self.connection.execute(task, lane);
-        self.send(Outgoing { line: asked.line, kind: Kind::Execute(asked.id, receipt) }, said);
+        self.send(Outgoing { line: asked.line, kind: Kind::Execute(asked.id, receipt) }, notices);
     }
 
     /// Says something to the worker.
-    pub(super) fn send(&mut self, message: Outgoing, said: &mut Vec<Said>) {
+    pub(super) fn send(&mut self, message: Outgoing, notices: &mut Vec<Notice>) {
         let about = &self.about;
-        let sent = self.wire.send(message, |kind| said.extend(started(kind, about)));
+        let sent = self.wire.send(message, |kind| notices.extend(started(kind, about)));
         self.written(sent);
     }
 
     /// Says what could not be said before.
-    pub(super) fn flush(&mut self, said: &mut Vec<Said>) {
+    pub(super) fn flush(&mut self, notices: &mut Vec<Notice>) {
         if !self.wire.is_idle() {
             let about = &self.about;
-            let sent = self.wire.flush(|kind| said.extend(started(kind, about)));
+            let sent = self.wire.flush(|kind| notices.extend(started(kind, about)));
             self.written(sent);
         }
     }
@@ -205,9 +205,9 @@ impl Instance {
     }
 }
 
-fn started(kind: Kind, about: &Arc<About>) -> Option<Said> {
+fn started(kind: Kind, about: &Arc<About>) -> Option<Notice> {
     match kind {
-        Kind::Execute(_, task) => Some(Said::Started(task, Arc::clone(about))),
+        Kind::Execute(_, task) => Some(Notice::Started(task, Arc::clone(about))),
         Kind::Call(_) | Kind::Notification | Kind::Answer(_) => None,
     }
 }

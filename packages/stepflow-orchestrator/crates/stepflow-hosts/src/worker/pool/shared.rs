@@ -17,7 +17,7 @@ pub(crate) struct Shared {
 }
 
 /// A word for the engine.
-pub(crate) enum Said {
+pub(crate) enum Notice {
     Started(TaskRef, Arc<Instance>),
     /// Its worker did not accept it.
     Waits(TaskRef),
@@ -31,7 +31,7 @@ struct Turn<'a>(MutexGuard<'a, Pool>);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.speaking = false;
+        self.0.is_notifying = false;
     }
 }
 
@@ -45,7 +45,7 @@ impl Shared {
         let mut pool = self.pool.lock();
         let result = change(&mut pool);
         pool.pump();
-        self.speak(pool);
+        self.notify(pool);
         result
     }
 
@@ -56,24 +56,24 @@ impl Shared {
 
     /// Tells the engine, without the lock: it may answer with a new offer, and outputs are checked here. One thread
     /// speaks at a time, so that `started` comes before its answer.
-    fn speak(&self, mut pool: MutexGuard<'_, Pool>) {
-        if pool.speaking {
+    fn notify(&self, mut pool: MutexGuard<'_, Pool>) {
+        if pool.is_notifying {
             return;
         }
-        pool.speaking = true;
+        pool.is_notifying = true;
         let mut turn = Turn(pool);
-        while !turn.0.said.is_empty() {
-            let said = std::mem::take(&mut turn.0.said);
+        while !turn.0.notices.is_empty() {
+            let said = std::mem::take(&mut turn.0.notices);
             MutexGuard::unlocked(&mut turn.0, || said.into_iter().for_each(|word| self.say(word)));
         }
     }
 
-    fn say(&self, word: Said) {
+    fn say(&self, word: Notice) {
         match word {
-            Said::Started(task, instance) => self.inbox.started(task, Some(&instance)),
-            Said::Waits(task) => self.inbox.waits(task),
-            Said::Answer(task, answer) => self.inbox.answer(task, answer),
-            Said::Output(task, route, output, components) => {
+            Notice::Started(task, instance) => self.inbox.started(task, Some(&instance)),
+            Notice::Waits(task) => self.inbox.waits(task),
+            Notice::Answer(task, answer) => self.inbox.answer(task, answer),
+            Notice::Output(task, route, output, components) => {
                 self.inbox.answer(task, components.answer(&route.plugin, &route.component, output));
             }
         }
@@ -109,7 +109,7 @@ mod tests {
         let shared = Shared::new(Arc::clone(&inbox) as Arc<dyn Inbox>);
         let tasks = [1, 2].map(|attempt| TaskRef { task_id: TaskId::from_uuid(Uuid::now_v7()), attempt });
         for task in tasks {
-            let tell = || shared.with(|pool| pool.said.push(Said::Answer(task, Answer::Lost(shut_down()))));
+            let tell = || shared.with(|pool| pool.notices.push(Notice::Answer(task, Answer::Lost(shut_down()))));
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(tell));
         }
         assert_eq!(*inbox.0.lock(), tasks);

@@ -1,0 +1,47 @@
+//! What becomes of a worker's attempts when its process has crashed, and what is said of it.
+
+use std::time::Duration;
+
+use stepflow_protocol::{ErrorKind, FlowError, Value};
+
+use super::core::Core;
+use super::pool::{InstanceId, Loss, with_words};
+
+/// Answers every open attempt, and decides how long the worker stays down.
+pub(crate) fn crashed(core: &Core, id: Option<InstanceId>, how: &str, words: &str) -> Duration {
+    let (plugin, policy) = (&core.options.name, &core.options.restart);
+    tracing::warn!(plugin, "the worker ended: {how}");
+    let refusal = |crashes, words: &str| {
+        let pause = policy.pause.as_secs_f64();
+        let message = format!(
+            "the worker of plugin `{plugin}` ended {crashes} times without one answer, the last time with {how}: \
+             it is left alone for {pause} s"
+        );
+        with_words(&FlowError::new(ErrorKind::Unreachable, message).with(evidence(plugin, how)), words)
+    };
+    let loss = crash(core, how, words);
+    core.shared.with(|pool| {
+        // The steps that fail of it are others than those that the process had.
+        let given = id.and_then(|id| pool.instance(id)).map_or(0, |instance| instance.given);
+        let words = if given == 0 { words } else { "" };
+        pool.crashed(id, &loss, policy, |crashes| refusal(crashes, words))
+    })
+}
+
+/// A process that had its successor already has crashed.
+pub(crate) fn lost_in_retirement(core: &Core, id: InstanceId, how: &str, words: &str) {
+    let loss = crash(core, how, words);
+    core.shared.with(|pool| pool.unlink(id, &loss));
+}
+
+fn crash(core: &Core, how: &str, words: &str) -> Loss {
+    let plugin = &core.options.name;
+    let message = format!("the worker of plugin `{plugin}` ended in the middle of the step: {how}");
+    let error = FlowError::new(ErrorKind::Unreachable, message).with(evidence(plugin, how));
+    Loss::Crash { error, words: words.to_owned() }
+}
+
+/// What is told of the end of a worker, beside the message.
+fn evidence(plugin: &str, how: &str) -> [(&'static str, Value); 2] {
+    [("plugin", Value::string(plugin)), ("status", Value::string(how))]
+}
