@@ -2,6 +2,7 @@
 //!
 //! Whatever is not a function of earlier events (time, ids, jitter, the resolved route) stands in the event.
 
+mod reserved;
 mod suspects;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use stepflow_protocol::{BlobId, ExecutionStatus, FlowError, FlowId, RunId, TaskId, Value};
 
 use crate::ports::Instance;
+pub use reserved::{StepEndedFromOutside, StepReused};
 
 /// The version of the events that this release writes.
 pub const EVENT_VERSION: u32 = 1;
@@ -381,28 +383,4 @@ pub struct RunEnded {
 pub struct OwnerChanged {
     /// The new owner's number, greater than every one before.
     pub epoch: u64,
-}
-
-/// See [`Event::StepReused`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StepReused {
-    /// The step.
-    #[serde(flatten)]
-    pub step: StepRef,
-    /// The run that its result was taken from.
-    pub from_run: RunId,
-    /// The result.
-    pub result: Outcome,
-}
-
-/// See [`Event::StepEndedFromOutside`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StepEndedFromOutside {
-    /// The step.
-    #[serde(flatten)]
-    pub step: StepRef,
-    /// What the outside had to know to end it.
-    pub token: String,
-    /// The result.
-    pub result: Outcome,
 }

@@ -3,6 +3,7 @@
 //! These types are the contract. `stepflow-server schema protocol` prints their schema, and the Python types are
 //! generated from it. Members are snake_case as in the published protocol; everything optional may be absent or null.
 
+mod blobs;
 mod envelope;
 mod runs;
 
@@ -11,10 +12,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use blobs::{BlobType, BlobsGetParams, BlobsGetResult, BlobsPutParams, BlobsPutResult};
 pub use envelope::{Envelope, MessageId, RpcError};
 pub use runs::{ItemResult, ItemStatistics, ResultOrder, RunStatusProtocol, RunsGetParams, RunsSubmitParams};
 
-use crate::{BlobId, Value};
+use crate::Value;
 
 /// The error numbers of the protocol.
 pub mod codes {
@@ -354,67 +356,4 @@ pub struct FailureDetails {
     /// Whatever the component wants to say beyond that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
-}
-
-/// What a blob holds. The type is not part of its id.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum BlobType {
-    /// Any JSON.
-    #[default]
-    Data,
-    /// A flow document.
-    Flow,
-    /// Bytes, in JSON as base64.
-    Binary,
-}
-
-/// Params of `blobs/put`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct BlobsPutParams {
-    /// The content.
-    pub data: Value,
-    /// What the content is.
-    pub blob_type: BlobType,
-    /// Where the request belongs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observability: Option<ObservabilityContext>,
-    /// The task whose execute asks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task_id: Option<String>,
-    /// The attempt whose execute asks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<u32>,
-}
-
-/// Result of `blobs/put`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct BlobsPutResult {
-    /// The content's id.
-    pub blob_id: BlobId,
-}
-
-/// Params of `blobs/get`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct BlobsGetParams {
-    /// The content's id.
-    pub blob_id: BlobId,
-    /// Where the request belongs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observability: Option<ObservabilityContext>,
-    /// The task whose execute asks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task_id: Option<String>,
-    /// The attempt whose execute asks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<u32>,
-}
-
-/// Result of `blobs/get`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct BlobsGetResult {
-    /// The content.
-    pub data: Value,
-    /// What the content is.
-    pub blob_type: BlobType,
 }
