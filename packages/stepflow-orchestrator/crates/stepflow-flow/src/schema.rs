@@ -1,6 +1,7 @@
 //! JSON Schemas, compiled once: is this value what was asked for, and if not, in what place and in which way.
 
 pub mod document;
+mod effort;
 
 use std::fmt;
 
@@ -12,10 +13,12 @@ use stepflow_protocol::{Kind, Value};
 use crate::capped::Capped;
 use crate::document::Schemas;
 use crate::secrets::Secrets;
+use effort::Effort;
 
 /// A compiled JSON Schema. Never fetches anything: a reference that leads out of the document is an error.
 pub struct Schema {
     validator: Validator,
+    effort: Option<Effort>,
 }
 
 /// Raised when a JSON Schema is none.
@@ -78,13 +81,20 @@ impl Schema {
             };
             return Err(std::iter::once_with(misfit).collect());
         };
+        if self.effort.as_ref().is_some_and(|effort| !effort.allows(&json)) {
+            let misfit = || {
+                let expected = "a value that the schema's references check in reasonable time".to_owned();
+                Misfit::new(String::new(), expected, "one for which they branch too often".to_owned())
+            };
+            return Err(std::iter::once_with(misfit).collect());
+        }
         let misfits: Capped<Misfit> = self.validator.iter_errors(&json).map(|error| misfit(&error)).collect();
         if misfits.is_empty() { Ok(()) } else { Err(misfits) }
     }
 
     fn build(schema: &Json) -> Result<Self, InvalidSchema> {
         match jsonschema::options().offline().build(schema) {
-            Ok(validator) => Ok(Self { validator }),
+            Ok(validator) => Ok(Self { validator, effort: Effort::of(schema) }),
             Err(error) => Err(invalid(&error)),
         }
     }

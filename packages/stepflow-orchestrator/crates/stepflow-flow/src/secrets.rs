@@ -17,7 +17,9 @@ use crate::document::Schemas;
 use crate::expression::Expression;
 use crate::path::Path;
 
+pub(crate) use graph::Graph as SchemaGraph;
 pub use mask::Mask;
+pub(crate) use reading::graph as schema_graph;
 pub use written::WrittenSecrets;
 
 /// What stands for a secret.

@@ -9,13 +9,13 @@ use serde_json::Value as Json;
 
 /// The schemas of a schema.
 #[derive(Debug, PartialEq, Default)]
-pub(super) struct Graph {
+pub(crate) struct Graph {
     pub places: Vec<SchemaNode>,
 }
 
 /// One schema of a schema.
 #[derive(Debug, PartialEq, Default)]
-pub(super) struct SchemaNode {
+pub(crate) struct SchemaNode {
     pub is_secret: bool,
     /// Whether a mark can be reached from here.
     pub leads_to_a_secret: bool,
@@ -38,7 +38,7 @@ pub(super) struct SchemaNode {
 
 /// A regular expression as a schema understands it.
 #[derive(Clone)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     text: String,
     /// `None` when it is none: then it stands for every name, and too much is redacted at worst.
     validator: Option<Arc<jsonschema::Validator>>,
@@ -83,6 +83,50 @@ impl fmt::Debug for Pattern {
 }
 
 impl Graph {
+    /// Whether a schema is used in more than one place.
+    pub fn shares(&self) -> bool {
+        let mut used = vec![0_u32; self.places.len()];
+        used[0] = 1;
+        self.places.iter().flat_map(SchemaNode::next).for_each(|next| used[*next] += 1);
+        used.into_iter().any(|times| times > 1)
+    }
+
+    /// The schemas of the same value as this one, and of what of it cannot be followed.
+    pub fn same(&self, schema: usize) -> impl Iterator<Item = usize> {
+        let node = &self.places[schema];
+        node.same.iter().chain(&node.within).copied()
+    }
+
+    /// The schemas of a member.
+    pub fn member(&self, schema: usize, name: &str) -> Vec<usize> {
+        self.places[schema].member(name)
+    }
+
+    /// The schemas of an element.
+    pub fn element(&self, schema: usize, index: usize) -> Vec<usize> {
+        let node = &self.places[schema];
+        node.first_elements.get(index).into_iter().chain(&node.elements).copied().collect()
+    }
+
+    /// All schemas, each after those that lead to it for the same value, as far as that is possible.
+    pub fn in_turn(&self) -> Vec<usize> {
+        let mut seen = vec![false; self.places.len()];
+        let mut turns = Vec::with_capacity(seen.len());
+        for first in 0..seen.len() {
+            let mut open = vec![(first, false)];
+            while let Some((schema, is_done)) = open.pop() {
+                if is_done {
+                    turns.push(schema);
+                } else if !std::mem::replace(&mut seen[schema], true) {
+                    open.push((schema, true));
+                    open.extend(self.same(schema).map(|next| (next, false)));
+                }
+            }
+        }
+        turns.reverse();
+        turns
+    }
+
     /// Finds out from which places a mark can be reached: backwards from the marks.
     pub fn spread(&mut self) {
         let mut before: Vec<Vec<usize>> = vec![Vec::new(); self.places.len()];

@@ -20,7 +20,7 @@ const ELEMENTS: [&str; 4] = ["items", "contains", "additionalItems", "unevaluate
 const OTHER_MEMBERS: [&str; 2] = ["additionalProperties", "unevaluatedProperties"];
 
 /// The schemas of a schema, itself first.
-pub(super) fn graph(schema: &Json) -> Graph {
+pub(crate) fn graph(schema: &Json) -> Graph {
     let base = uri::from_str(BASE);
     let registry = Registry::new().add(BASE, schema).and_then(|registry| registry.prepare());
     let (Ok(base), Ok(registry)) = (base, registry) else { return unresolved() };
