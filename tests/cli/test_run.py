@@ -1,6 +1,7 @@
 """`stepflow run`: the result alone on stdout, everything else on stderr, and an exit code that scripts can trust."""
 
 import json
+import subprocess
 from pathlib import Path
 
 from tests.cli.conftest import Stepflow
@@ -148,3 +149,13 @@ def test_a_field_that_no_component_sees_is_told(stepflow: Stepflow) -> None:
     assert "warning[1006]: `/builtin/map` takes no field `onItemError`" in ended.stderr
     assert "`on_item_error`" in ended.stderr
     assert "1006" not in stepflow("run", "flow.yaml", "--input-json", "{}", "--no-check").stderr
+
+
+def test_an_output_that_is_open_already_is_written_into(stepflow: Stepflow, tmp_path: Path) -> None:
+    stepflow.write(flow_yaml="name: f\nsteps: []\noutput: 1\n")
+    run = (*stepflow.command, "run", "flow.yaml", "-q", "--input-json", "1", "-o", "/dev/stdout")
+    log = tmp_path / "log"
+    with log.open("w") as out:
+        for words in (["echo", "before"], run, ["echo", "after"]):
+            subprocess.run(words, cwd=stepflow.folder, stdout=out, check=True)
+    assert log.read_text() == 'before\n{"outcome":"success","result":1}\nafter\n'

@@ -362,3 +362,39 @@ def test_two_keys_of_one_name_are_refused_with_their_place(
     assert (ended.code, ended.stdout) == (code, "")
     assert "twice" in ended.stderr
     assert place in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (["--var", "count=1", "--var", "count=2"], "`--var count` is given twice"),
+        (["--var", "=3"], "a `--var` has no name"),
+        (["--env-file", "twice.env"], "line 2 of `twice.env` gives `STEPFLOW_VAR_COUNT` again"),
+        (["--env-file", "open.env"], "line 1 of `open.env` has a quote that does not end"),
+    ],
+)
+def test_a_variable_is_given_once_and_whole(
+    stepflow: Stepflow, given: list[str], problem: str
+) -> None:
+    stepflow.write(
+        flow_yaml=VARIABLES,
+        twice_env="STEPFLOW_VAR_COUNT=1\nSTEPFLOW_VAR_COUNT=2\n",
+        open_env='STEPFLOW_VAR_ZIP="1\n',
+    )
+    ended = stepflow("run", "flow.yaml", *given)
+    assert ended.code != 0
+    assert problem in ended.stderr
+
+
+def test_a_comment_behind_a_value_is_no_part_of_it(stepflow: Stepflow) -> None:
+    env = "STEPFLOW_VAR_COUNT=3 # as many\nSTEPFLOW_VAR_ZIP='1 # 2' # quoted\nDEMO_KEY=a#b\n"
+    stepflow.write(flow_yaml=VARIABLES, all_env=env)
+    found = output(stepflow, "--env-file", "all.env")
+    assert found == {"count": 3, "zip": "1 # 2", "key": "a#b"}
+
+
+def test_a_variable_that_the_flow_does_not_declare_is_told(stepflow: Stepflow) -> None:
+    stepflow.write(flow_yaml=VARIABLES)
+    ended = stepflow("run", "flow.yaml", "--var", "nn=3")
+    assert ended.code == 0
+    assert "warning: the flow declares no variable `nn`" in ended.stderr

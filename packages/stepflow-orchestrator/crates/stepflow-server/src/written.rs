@@ -19,7 +19,7 @@ pub struct Written {
 enum To {
     /// A new file in the same folder, to be renamed to this.
     Beside(NamedTempFile, PathBuf),
-    /// What cannot be replaced: a pipe, a terminal, a device.
+    /// What cannot be replaced: a pipe, a terminal, a device, and whatever is open already.
     Itself(File),
 }
 
@@ -76,7 +76,34 @@ impl Written {
     }
 }
 
+/// The open file that a path such as `/dev/stdout` stands for. It may be a regular file, to which others write as well.
+#[cfg(unix)]
+fn opened(path: &Path) -> Option<io::Result<File>> {
+    use std::os::fd::AsFd as _;
+
+    let folder = path.parent()?;
+    let name = path.file_name()?.to_str()?;
+    let of_descriptors = folder == Path::new("/dev/fd") || (folder.starts_with("/proc") && folder.ends_with("fd"));
+    let descriptor = match name {
+        "stdout" if folder == Path::new("/dev") => io::stdout().as_fd().try_clone_to_owned(),
+        "stderr" if folder == Path::new("/dev") => io::stderr().as_fd().try_clone_to_owned(),
+        "1" if of_descriptors => io::stdout().as_fd().try_clone_to_owned(),
+        "2" if of_descriptors => io::stderr().as_fd().try_clone_to_owned(),
+        _ if of_descriptors => return Some(File::options().append(true).open(path)),
+        _ => return None,
+    };
+    Some(descriptor.map(File::from))
+}
+
+#[cfg(not(unix))]
+fn opened(_: &Path) -> Option<io::Result<File>> {
+    None
+}
+
 fn open(path: &Path) -> io::Result<To> {
+    if let Some(opened) = opened(path) {
+        return opened.map(To::Itself);
+    }
     let there = match fs::metadata(path) {
         Ok(there) => Some(there),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,

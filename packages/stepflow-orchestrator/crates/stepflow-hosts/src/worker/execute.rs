@@ -130,9 +130,10 @@ fn component_failure(error: &RpcError) -> Failure {
     let mut failure = FlowError::new(ErrorKind::ComponentFailed, &error.message)
         .with(shown.into_iter().filter_map(|(name, value)| Some((name, value?))));
     failure.code = details.code.unwrap_or(failure.code);
-    Failure {
-        error: failure,
-        retryable: details.retryable,
-        retry_after: details.retry_after.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
-    }
+    Failure { error: failure, retryable: details.retryable, retry_after: details.retry_after.map(wait_of) }
+}
+
+/// A wait of so many seconds; what no clock can count is the longest that one can.
+fn wait_of(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(if seconds > 0.0 { Duration::MAX } else { Duration::ZERO })
 }

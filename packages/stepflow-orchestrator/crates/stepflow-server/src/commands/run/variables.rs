@@ -1,6 +1,6 @@
 //! The variables of a run: from a document, one by one, and from the environment.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use stepflow_flow::{Plan, Secrets, suggest};
@@ -10,17 +10,29 @@ use super::input;
 use crate::cli::VariableArgs;
 use crate::document;
 use crate::exit::{Exit, Failure};
+use crate::stderr::{self, Paint};
 
 /// The variables, an object; `None` when nothing was given.
 pub fn read(args: &VariableArgs, plan: &Plan) -> Result<Option<Value>, Failure> {
     let mut given: Vec<(String, Value)> = document(args, plan.variable_secrets())?;
+    let mut assigned = HashSet::new();
     for assignment in &args.var {
         let (name, text) = assignment.split_once('=').ok_or_else(|| unassigned(assignment, plan))?;
-        let value = value_of(plan, name.trim(), text);
-        let value = value.map_err(|problem| Failure::usage(format!("`--var {}`: {problem}", name.trim())))?;
-        put(&mut given, name.trim(), value);
+        let name = name.trim();
+        if name.is_empty() {
+            return Err(Failure::usage("a `--var` has no name before its `=`").hint("write it as `--var name=value`"));
+        }
+        if !assigned.insert(name) {
+            return Err(Failure::usage(format!("`--var {name}` is given twice")));
+        }
+        let value = value_of(plan, name, text);
+        let value = value.map_err(|problem| Failure::usage(format!("`--var {name}`: {problem}")))?;
+        put(&mut given, name, value);
     }
     refuse_misspelt(&given, plan)?;
+    for name in assigned.iter().filter(|name| plan.variables().declared() && !plan.variables().contains(name)) {
+        stderr::line(format_args!("{} the flow declares no variable `{name}`", Paint::Warning.on("warning:")));
+    }
     if args.env_variables || args.env_file.is_some() {
         let file = args.env_file.as_deref().map(env_file).transpose()?.unwrap_or_default();
         let environment = |name: &str| std::env::var(name).ok().or_else(|| file.get(name).cloned());
@@ -139,21 +151,33 @@ fn env_file(path: &Path) -> Result<HashMap<String, String>, Failure> {
     let source = document::read("environment file", path)?;
     let text = std::str::from_utf8(document::after_mark(&source.text))
         .map_err(|_| Failure::document(format!("the environment file `{}` is not UTF-8", source.name)))?;
-    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
-    lines
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
-        .map(|(number, line)| {
-            let line = line.strip_prefix("export ").unwrap_or(line);
-            let (name, value) = line.split_once('=').ok_or_else(|| {
-                Failure::document(format!("line {number} of `{}` has no `=`", source.name))
-                    .hint("each line is `NAME=VALUE`, or begins with `#`")
-            })?;
-            Ok((name.trim().to_owned(), unquoted(value.trim()).to_owned()))
-        })
-        .collect()
+    let mut variables = HashMap::new();
+    for (number, line) in text.lines().enumerate().map(|(index, line)| (index + 1, line.trim())) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let wrong = |problem: &str| Failure::document(format!("line {number} of `{}` {problem}", source.name));
+        let (name, written) = line
+            .strip_prefix("export ")
+            .unwrap_or(line)
+            .split_once('=')
+            .ok_or_else(|| wrong("has no `=`").hint("each line is `NAME=VALUE`, or begins with `#`"))?;
+        let value = env_value(written.trim()).ok_or_else(|| {
+            wrong("has a quote that does not end").hint("quotes stand around a whole value, or are a part of it")
+        })?;
+        if variables.insert(name.trim().to_owned(), value.to_owned()).is_some() {
+            return Err(wrong(&format!("gives `{}` again", name.trim())));
+        }
+    }
+    Ok(variables)
 }
 
-fn unquoted(value: &str) -> &str {
-    let inside = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
-    inside('"').or_else(|| inside('\'')).unwrap_or(value)
+/// A value without the quotes around it, or without the comment behind it; `None` when its quote does not end.
+fn env_value(written: &str) -> Option<&str> {
+    let Some(quote) = written.chars().next().filter(|first| matches!(first, '"' | '\'')) else {
+        return Some(written.find(" #").map_or(written, |comment| written[..comment].trim_end()));
+    };
+    let (inside, rest) = written[1..].rsplit_once(quote)?;
+    let rest = rest.trim_start();
+    (rest.is_empty() || rest.starts_with('#')).then_some(inside)
 }
