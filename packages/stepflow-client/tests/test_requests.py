@@ -259,3 +259,15 @@ def test_the_async_client_raises_the_same_errors() -> None:
         asyncio.run(ask(refusal(404)))
     with pytest.raises(ConnectionFailed):
         asyncio.run(ask(refused))
+
+
+@pytest.mark.parametrize(
+    "written", ["http://there:1/api/v1", "http://there:1/api/v1/", "http://there:1/", "there:1"]
+)
+def test_an_address_may_be_written_as_the_server_says_it_or_without_its_scheme(
+    written: str,
+) -> None:
+    wire = Wire(200, HEALTH)
+    StepflowClient(written, transport=httpx.MockTransport(wire)).health()
+    assert wire.request is not None
+    assert str(wire.request.url) == "http://there:1/api/v1/health"

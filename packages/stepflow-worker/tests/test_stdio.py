@@ -257,6 +257,28 @@ def test_after_sigterm_no_new_work_is_taken_and_the_open_work_finishes(
     assert worker.wait() == 0
 
 
+def in_tree(root: str) -> dict[str, str]:
+    """What the server says about an execute in the tree of this run."""
+    return {"run_id": root, "root_run_id": root, "flow_id": "f" * 64, "step_id": "s"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+def test_after_sigterm_what_the_open_work_may_wait_for_is_still_done(start: "Start") -> None:
+    worker = start(ENDING + "@server.component\ndef echo(input): return input")
+    worker.request("initialize", {"runtime_protocol_version": 1, "capabilities": {}})
+    ours, others = (in_tree(f"01a201db-08a0-7403-9639-442082c5705{n}") for n in (1, 2))
+    opened = worker.begin_execute("/outlives", "a", observability=ours)
+    request = worker.called("blobs/get")
+    worker.process.send_signal(signal.SIGTERM)
+    while "error" not in worker.answer(worker.begin_execute("/echo", 1, observability=others)):
+        pass
+    nested = worker.answer(worker.begin_execute("/echo", 1, observability=ours))
+    assert nested["result"] == {"output": 1}
+    worker.give_blob(request, "still served")
+    assert worker.answer(opened)["result"] == {"output": "still served"}
+    assert worker.wait() == 0
+
+
 def test_a_users_own_script_serves_over_stdio(start: "Start") -> None:
     worker = start(
         """

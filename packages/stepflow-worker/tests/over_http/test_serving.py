@@ -42,7 +42,8 @@ def refused(folder: Path, *options: str, **env: str) -> "subprocess.CompletedPro
 
 
 @pytest.mark.parametrize(
-    "options", [["--http"], ["--host", "127.0.0.1"], ["--port", "0"], ["--host", "localhost"]]
+    "options",
+    [["--http"], ["--host", "127.0.0.1"], ["--port", "0"], ["--host", "localhost"], ["--insecure"]],
 )
 def test_each_of_the_options_means_http(serve: "Serve", options: list[str]) -> None:
     worker = serve(ECHO, *options, command=("-m", "stepflow.worker", "components.py"))

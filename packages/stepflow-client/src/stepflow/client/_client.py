@@ -11,14 +11,16 @@ from pydantic import JsonValue
 
 from stepflow.client import _api
 from stepflow.client._api import FlowDocument
-from stepflow.client._http import send, send_async
+from stepflow.client._http import PREFIX, send, send_async
 from stepflow.client.models import HealthResponse, Run, StoreFlowResponse
 
 _DEFAULT_URL = "http://127.0.0.1:7840"
 
 
 def _base_url(url: str | None) -> str:
-    return url or os.environ.get("STEPFLOW_URL") or _DEFAULT_URL
+    """Return the server's address, also where it is given as the server says it, or as people write it."""
+    url = (url or os.environ.get("STEPFLOW_URL") or _DEFAULT_URL).rstrip("/").removesuffix(PREFIX)
+    return url if "://" in url else f"http://{url}"
 
 
 def _headers(token: str | None) -> dict[str, str]:

@@ -220,7 +220,10 @@ impl<'a> Walk<'a, '_> {
                 let known = |step: &&Step| !step.id.trim().is_empty();
                 let ids = self.flow.steps.iter().filter(known).map(|step| format!("`{}`", step.id));
                 let ids: IndexSet<String> = ids.collect();
-                finding.help(format!("the steps are {}", ids.into_iter().collect::<Vec<_>>().join(", ")))
+                match ids.into_iter().collect::<Vec<_>>().join(", ") {
+                    ids if ids.is_empty() => finding,
+                    ids => finding.help(format!("the steps are {ids}")),
+                }
             }
             (None, None) => finding,
         });

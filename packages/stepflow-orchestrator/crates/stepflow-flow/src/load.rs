@@ -171,6 +171,11 @@ fn span_of_finding(tree: &Node, code: Code, path: &Path) -> Option<Span> {
             let reference = tree.find(path)?;
             return reference.get("$input").or_else(|| reference.get("$variable")).map(|wanted| wanted.span);
         }
+        Code::MisspeltKey => {
+            let (last, around) = path.segments().split_last()?;
+            let Segment::Field(key) = last else { return None };
+            return tree.find(&Path::from(around.to_vec()))?.entry(key).map(|entry| entry.key_span);
+        }
         Code::UnreachableStep => return tree.find(path)?.get("id").map(|id| id.span),
         _ => return span_of(tree, path),
     };

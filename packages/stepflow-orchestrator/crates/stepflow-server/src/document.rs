@@ -66,14 +66,19 @@ pub fn of_options(
 }
 
 fn unreadable(what: &str, path: &Path, error: &io::Error) -> Failure {
+    // A document in the place of its path may hold what nobody else is to see.
+    if path.to_str().is_some_and(|text| text.trim_start().starts_with(['{', '[', '"'])) {
+        return Failure::usage(format!("cannot read the {what}: a document stands where its path belongs"))
+            .hint("the option whose name ends with `-json` takes the document itself");
+    }
     let failure = Failure::usage(format!("cannot read the {what} `{}`: {}", path.display(), reason(error)));
     match (error.kind(), nearest_file(path)) {
         (io::ErrorKind::NotFound, Some(near)) => failure.hint(format!("did you mean `{near}`?")),
-        (io::ErrorKind::NotFound, None) => failure.hint(format!("give the path of the {what}'s file")),
+        (io::ErrorKind::NotFound, None) => failure.hint("give the path of a file that is there"),
         (io::ErrorKind::PermissionDenied, _) => {
             failure.hint("make the file readable for you, for example with `chmod u+r`")
         }
-        _ => failure.hint(format!("give the path of a file with the {what}")),
+        _ => failure.hint("give the path of a file"),
     }
 }
 

@@ -224,7 +224,11 @@ pub fn unserved(router: &Router, plan: &Plan, advice: Advice) -> Vec<Diagnostic>
         {
             let path = place.clone().field("component");
             let mut diagnostic = Diagnostic::new(Code::UnknownComponent, &path, error.message);
-            diagnostic.help = advice.on(&step.component).map(str::to_owned);
+            let at_builtin = format!("/builtin{}", step.component);
+            diagnostic.help = match router.serves(&at_builtin) {
+                Ok(_) => Some(format!("did you mean `{at_builtin}`?")),
+                Err(_) => advice.on(&step.component).map(str::to_owned),
+            };
             found.push(diagnostic);
         }
     });

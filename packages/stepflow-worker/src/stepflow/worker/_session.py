@@ -247,7 +247,7 @@ class Session:
         found = _found(served, params.component)
         if self._early and (ending := self._early.get((params.task_id, params.attempt))):
             raise _NotServed(*ending)
-        if self._executor.draining:
+        if self._executor.draining and not self._is_awaited(params):
             # A server that negotiates reads this as "give it to another"; an older one cannot.
             code = ErrorCode.SERVER_ERROR if self.server is None else ErrorCode.NOT_ACCEPTED
             raise _NotServed(code, "the worker is shutting down and takes no new work")
@@ -263,6 +263,13 @@ class Session:
             raise _NotServed(ErrorCode.AT_CAPACITY, "the worker has no room now; ask again later")
         self._executor.submit(execution)
         return execution
+
+    def _is_awaited(self, params: ExecuteParams) -> bool:
+        """Whether an execute that is open may wait for this one: both belong to one tree of runs."""
+        root = params.observability.root_run_id
+        return root is not None and any(
+            each.params.observability.root_run_id == root for each in self.executions()
+        )
 
     def _result_of(self, message: Envelope) -> object:
         assert message.method is not None

@@ -117,7 +117,10 @@ fn doomed(state: &RunTree, given: &Given<'_>) -> Result<Vec<Event>, Missing> {
     let failed = |(at, doom): (&StepRef, &super::frontier::Doom)| {
         let mut error = doom.error.clone();
         let plan = plan_of(given.world, state, at.run);
-        if let Some(from) = plan.as_ref().and_then(|plan| plan.steps.get(doom.from?)) {
+        let own = plan.as_ref().and_then(|plan| plan.steps.get(at.step as usize)).filter(|_| doom.from.is_none());
+        if let Some(own) = own {
+            error = replaced(error, "step", Value::string(&own.id));
+        } else if let Some(from) = plan.as_ref().and_then(|plan| plan.steps.get(doom.from?)) {
             let mut via =
                 error.data.as_ref().and_then(|data| data.field("via")).map_or_else(Vec::new, |v| v.elements());
             via.push(Value::string(&from.id));

@@ -13,7 +13,8 @@ use crate::source::Span;
 pub(super) const PARTS: [&str; 4] = ["input", "output", "variables", "steps"];
 
 /// The old keys of a flow that are a part of `schemas` now.
-const TOP: [(&str, &str); 2] = [("inputSchema", "input"), ("outputSchema", "output")];
+const TOP: [(&str, &str); 4] =
+    [("inputSchema", "input"), ("outputSchema", "output"), ("input_schema", "input"), ("output_schema", "output")];
 
 /// The tree of a flow with its old sections where they stand today, each told with 1008. What has no exact translation
 /// stays where it is, and is refused there.

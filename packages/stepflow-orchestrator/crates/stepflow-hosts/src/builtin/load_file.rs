@@ -99,11 +99,11 @@ impl Builtin for LoadFile {
 }
 
 fn load(input: &Input, options: &BuiltinOptions) -> Result<Value, FlowError> {
+    let (file, resolved) = confine::open(&input.path, options)?;
     let format = match input.format {
         Some(format) => format,
         None => Format::of(&input.path)?,
     };
-    let (file, resolved) = confine::open(&input.path, options)?;
     let bytes = content(&file).map_err(|error| unreadable(&input.path, &resolved, &error))?;
     if bytes.len() > MAX_FILE {
         return Err(invalid(&input.path, &format!("it is larger than {} MiB", MAX_FILE / MIB)));

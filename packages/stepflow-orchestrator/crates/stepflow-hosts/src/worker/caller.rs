@@ -25,6 +25,9 @@ use super::wire::Kind;
 /// How much of a message that is skipped goes into the log.
 const SHOWN_BYTES: usize = 200;
 
+/// How many skipped messages are told of, each by itself.
+const TOLD: usize = 10;
+
 /// How long a worker that has no room is left in peace, unless it ends something of ours before.
 const ROOM_AGAIN: Duration = Duration::from_millis(250);
 
@@ -51,6 +54,8 @@ struct Load {
     open: AtomicUsize,
     /// Bytes of answers that were sent and have not arrived. Changed under the lock of the pool.
     unsent: AtomicUsize,
+    /// How many things it said that are no messages.
+    skipped: AtomicUsize,
     /// Whether somebody says when an answer has arrived. A pipe says itself what waits for it.
     tells_arrivals: bool,
 }
@@ -67,8 +72,14 @@ impl Caller {
     }
 
     fn new(core: &Arc<Core>, id: InstanceId, tells_arrivals: bool) -> Self {
-        let (turns, open, unsent) = (Arc::new(Semaphore::new(TURNS)), AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { core: Arc::clone(core), id, load: Arc::new(Load { turns, open, unsent, tells_arrivals }) }
+        let load = Load {
+            turns: Arc::new(Semaphore::new(TURNS)),
+            open: AtomicUsize::default(),
+            unsent: AtomicUsize::default(),
+            skipped: AtomicUsize::default(),
+            tells_arrivals,
+        };
+        Self { core: Arc::clone(core), id, load: Arc::new(load) }
     }
 
     /// Takes a message. `within` is the request whose own stream it came on, where there are such streams.
@@ -101,9 +112,12 @@ impl Caller {
         });
     }
 
+    /// Tells of the first things that are skipped, and then only how many they are: a worker may say nothing else.
     fn skip(&self, problem: &str) {
-        let plugin = &self.core.options.name;
-        tracing::warn!(plugin, %problem, "skipped what a worker says that is no message");
+        let (plugin, skipped) = (&self.core.options.name, self.load.skipped.fetch_add(1, Ordering::Relaxed) + 1);
+        if skipped <= TOLD || skipped.is_power_of_two() {
+            tracing::warn!(plugin, skipped, %problem, "skipped what a worker says that is no message");
+        }
     }
 
     fn settle(&self, request: i64, body: Body) {

@@ -87,7 +87,7 @@ static RETRY: Object = Object {
     name: "Retry",
     about: "How lost workers and failed steps are tried again.",
     keys: &[
-        Key::new("transportMaxRetries", WHOLE, "How often a step goes out again because its worker was lost.")
+        Key::new("transportMaxRetries", WHOLE, "How often a step goes out again because its worker was lost with it alone; one that was lost together with others goes out again besides.")
             .default("3"),
         Key::new("backoff", Shape::ByType(BACKOFF), "The wait before a retry, where a step has no `backoff`.")
             .default("{\"type\":\"exponential\"}"),

@@ -156,7 +156,8 @@ async def _serving(
     server: StepflowServer, streams: ProtocolStreams, options: argparse.Namespace
 ) -> list[str]:
     concurrency, drain = options.max_concurrency, options.drain_timeout
-    if not (options.http or options.host is not None or options.port is not None):
+    of_http = (options.host, options.port, options.token)
+    if not (options.http or options.insecure or any(given is not None for given in of_http)):
         return await serve_stdio(server, streams, max_concurrency=concurrency, drain_timeout=drain)
     from stepflow.worker import _http  # who serves over stdio need not load it
 
@@ -229,7 +230,9 @@ def _add_builtins(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_http(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--http", action="store_true", help="serve over HTTP instead")
+    group.add_argument(
+        "--http", action="store_true", help="serve over HTTP instead; so does each of these"
+    )
     group.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
     group.add_argument(
         "--port",

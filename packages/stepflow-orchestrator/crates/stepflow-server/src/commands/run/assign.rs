@@ -22,9 +22,10 @@ pub fn assign(input: Value, assignments: &[String], secrets: &Secrets) -> Result
 }
 
 fn parse(assignment: &str, secrets: &Secrets) -> Result<(Path, Value), Failure> {
-    let (place, json) = assignment
-        .split_once('=')
-        .ok_or_else(|| Failure::usage(format!("`--set {assignment}` has no `=`")).hint("write it as `--set a.b=1`"))?;
+    let (place, json) = assignment.split_once('=').ok_or_else(|| {
+        let shown = shown(assignment, !secrets.is_none());
+        Failure::usage(format!("`--set {shown}` has no `=`")).hint("write it as `--set a.b=1`")
+    })?;
     let place = place.trim();
     let dotted = if place.starts_with('$') { place.to_owned() } else { format!("$.{place}") };
     let path = Path::parse(&dotted).map_err(|error| {
@@ -47,6 +48,7 @@ fn parse(assignment: &str, secrets: &Secrets) -> Result<(Path, Value), Failure> 
 fn shown(assignment: &str, secret: bool) -> String {
     match assignment.split_once('=') {
         Some((place, _)) if secret => format!("{place}=…"),
+        None if secret => "…".to_owned(),
         _ => assignment.to_owned(),
     }
 }

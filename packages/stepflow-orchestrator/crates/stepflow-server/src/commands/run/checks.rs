@@ -66,9 +66,18 @@ fn refusal(loaded: &Loaded) -> Failure {
     Failure::text(Exit::Failed, errors(loaded).render(&loaded.source, stderr::color()))
 }
 
-/// Without the warnings, which are for `validate`: a flow that runs is not the place to ask for a description.
+/// What may make a run another one than its author wants. The other warnings are for `validate`: a flow that runs is not
+/// the place to ask for a description, or for another spelling.
 fn errors(loaded: &Loaded) -> Diagnostics {
     let mut errors = Diagnostics::default();
-    errors.extend(loaded.diagnostics.iter().filter(|diagnostic| diagnostic.level > Level::Warning).cloned());
+    errors.extend(loaded.diagnostics.iter().filter(|diagnostic| matters(diagnostic)).cloned());
     errors
+}
+
+fn matters(diagnostic: &Diagnostic) -> bool {
+    let changes_runs = matches!(
+        diagnostic.code,
+        Code::UnknownKey | Code::LooksLikeReference | Code::UnusedDefault | Code::UnreachableStep
+    );
+    changes_runs || diagnostic.level > Level::Warning
 }

@@ -157,6 +157,6 @@ fn refused(error: Error) -> Failure {
         more => format!("; and {more} more"),
     };
     Failure::document(format!("the flow's variables do not fit: {}{more}", named.join("; ")))
-        .hint("give them with `--var name=value`, `--variables FILE` or `--env-variables`")
+        .hint("give them with `--var name=value`, `--variables FILE` or `--env-variables`, which looks for `STEPFLOW_VAR_<NAME>` or the `env_var` of each")
         .hint("`schemas.properties.variables` of the flow says what they are")
 }

@@ -46,6 +46,11 @@ fn partial(
     if let (Some(expected), Some(actual)) = (output, actual.first()) {
         let place = Location::default().hiding(&secrets.in_member("result"));
         comparison.compare(&with_kind(expected), actual, Match::Subset, &place);
+        let is_rejected = |value: &Value| value.field("outcome") == Some(Value::string("rejected"));
+        if let (Observed::Refused(misfits), false) = (observed, is_rejected(expected)) {
+            let why: Vec<String> = misfits.iter().map(|found| found.misfit.to_string()).collect();
+            comparison.add(&Location::default().field("error"), "nothing", &why.join("; "));
+        }
     }
     if let (Some(expected), Observed::Ran(items)) = (steps, observed) {
         for item in items {

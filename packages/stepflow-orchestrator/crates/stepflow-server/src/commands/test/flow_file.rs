@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use stepflow_flow::{Decoder, Diagnostics, Node, Source};
+use stepflow_flow::{Code, Decoder, Diagnostics, Node, Source};
 use stepflow_hosts::Mocks;
 
 use super::suite::{Case, Expected, Read, Subject, Suite, line_of};
@@ -28,7 +28,9 @@ pub fn read(file: &Path, source: Source, args: &TestArgs) -> Result<Read, Failur
     if cases.is_empty() && loaded.flow.is_some() {
         return Ok(Read::Nothing);
     }
-    let Some(flow) = &loaded.flow else {
+    // What stops a run stops its tests: nobody knows what the author wants.
+    let is_misspelt = loaded.diagnostics.iter().any(|one| one.code == Code::MisspeltKey);
+    let Some(flow) = loaded.flow.as_ref().filter(|_| !is_misspelt) else {
         return Ok(Read::Broken(loaded.diagnostics.render(&loaded.source, stderr::color())));
     };
     let subject = Subject::of(&loaded);
