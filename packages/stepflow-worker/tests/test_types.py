@@ -615,3 +615,143 @@ def test_what_a_model_has_a_place_for_is_written(pydantic_whole_worker: "Worker"
     assert pydantic_whole_worker.output("/open") == {"x": 0, "q": 1}
     assert pydantic_whole_worker.output("/in_open") == {"held": [], "open": {"x": 0, "q": 1}}
     assert pydantic_whole_worker.output("/computed") == {"x": 2, "secret": "", "twice": 4}
+
+
+KEYS = """
+import dataclasses, datetime, math, typing, uuid
+from decimal import Decimal
+import msgspec
+from stepflow.worker import StepflowServer
+server = StepflowServer(include_builtins=False)
+
+class Struct(msgspec.Struct, rename="camel"):
+    the_rates: dict[float, int]
+@dataclasses.dataclass
+class Dropping:
+    rates: dict[float, int]
+    def __post_init__(self):
+        self.rates = {rate: count for rate, count in self.rates.items() if count}
+class Typed(typing.TypedDict, total=False):
+    rates: dict[int, int]
+
+READ = {
+    "float": dict[float, int], "int": dict[int, int], "decimal": dict[Decimal, int],
+    "uuid": dict[uuid.UUID, int], "time": dict[datetime.datetime, int], "struct": list[Struct],
+    "dropping": Dropping, "typed": dict[str, Typed], "optional": typing.Optional[dict[float, int]],
+    "nested": dict[int, dict[float, int]],
+}
+WRITTEN = {
+    "nan": (dict[float, int], {math.nan: 1, math.inf: 2}), "nan_text": (dict[float, int], {"nan": 1}),
+    "nan_struct": (list[Struct], [Struct({-math.inf: 1})]), "twice": (dict[float, int], {"1.0": 1, "1": 2}),
+    "floats": (dict[float, int], {1.5: 1, 2: 2}),
+}
+"""
+SERVE_KEYS = """
+def serve(name, kind):
+    @server.component(name=f"in/{name}")
+    def reads(input: kind):
+        return repr(input)
+
+def serve_value(name, kind, value):
+    @server.component(name=f"out/{name}")
+    def writes(input) -> kind:
+        return value
+
+for name, kind in READ.items():
+    serve(name, kind)
+for name, case in WRITTEN.items():
+    serve_value(name, *case)
+"""
+PYDANTIC_KEYS = """
+from pydantic import BaseModel, Field, RootModel
+class Model(BaseModel):
+    rates: dict[float, int] = Field(alias="theRates")
+READ |= {
+    "model": list[Model], "root": RootModel[dict[int, int]],
+    "field": typing.Annotated[dict[float, int], Field(min_length=1)],
+}
+WRITTEN |= {
+    "model_nan": (Model, {"theRates": {"nan": 1}}), "model_twice": (Model, {"theRates": {1.0: 1, "1": 2}}),
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def keys_worker(start_once: "Start") -> "Worker":
+    return start_once("", head=KEYS + SERVE_KEYS)
+
+
+@pytest.fixture(scope="module")
+def pydantic_keys_worker(start_once: "Start") -> "Worker":
+    pytest.importorskip("pydantic", reason="pydantic is not installed")
+    return start_once("", head=KEYS + PYDANTIC_KEYS + SERVE_KEYS)
+
+
+ID = "00000000-0000-0000-0000-00000000000a"
+
+
+@pytest.mark.parametrize(
+    ("name", "input", "path", "said"),
+    [
+        ("float", {"1.0": 1, "1": 2}, "$", "it has the keys `1.0` and `1`, which are read as one"),
+        ("float", {"2": 1, "nan": 1}, "$", "it has the key `nan`, which is no finite number"),
+        ("int", {"-0": 1, "0": 2}, "$", "`-0` and `0`"),
+        ("decimal", {"1.0": 1, "1.00": 2}, "$", "`1.0` and `1.00`"),
+        ("decimal", {"Infinity": 1}, "$", "`Infinity`"),
+        ("uuid", {ID: 1, ID.upper(): 2}, "$", f"`{ID}` and `{ID.upper()}`"),
+        ("time", {"2024-01-01T00:00:00Z": 1, "2024-01-01T00:00:00+00:00": 2}, "$", "read as one"),
+        ("struct", [{"theRates": {"1": 1, "1.0": 2}}], "$[0].theRates", "`1` and `1.0`"),
+        ("dropping", {"rates": {"1": 1, "2": 0, "1.0": 1}}, "$.rates", "`1` and `1.0`"),
+        ("typed", {"a": {"rates": {"0": 1, "-0": 2}}}, "$.a.rates", "`0` and `-0`"),
+        ("optional", {"-inf": 1}, "$", "`-inf`"),
+        ("nested", {"7": {"1": 1, "1.0": 2}}, '$["7"]', "`1` and `1.0`"),
+    ],
+)
+def test_keys_that_a_type_reads_as_one_or_as_no_number_are_refused(
+    keys_worker: "Worker", name: str, input: object, path: str, said: str
+) -> None:
+    error = keys_worker.execute(f"/in/{name}", input)["error"]
+    assert (error["code"], error["data"]) == (-32002, {"path": path})
+    assert said in error["message"]
+
+
+def test_keys_that_are_read_as_several_are_taken(keys_worker: "Worker") -> None:
+    assert keys_worker.output("/in/float", {"1.0": 1, "2": 2}) == "{1.0: 1, 2.0: 2}"
+    rates = {"rates": {"1": 1, "2": 0}}
+    assert keys_worker.output("/in/dropping", rates) == "Dropping(rates={1.0: 1})"
+    assert keys_worker.output("/in/typed", {"a": {"other": 1}}) == "{'a': {}}"
+    assert keys_worker.output("/out/floats") == {"1.5": 1, "2.0": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nan", "at `$`: it has the key NaN, which JSON does not have"),
+        ("nan_text", "at `$`: it has the key `nan`, which is no finite number"),
+        ("nan_struct", "at `$[0].theRates`: it has the key -Infinity, which JSON does not have"),
+        ("twice", "at `$`: it has the keys `1.0` and `1`, which are read as one"),
+    ],
+)
+def test_keys_of_an_output_are_finite_and_stay_several(
+    keys_worker: "Worker", name: str, said: str
+) -> None:
+    error = keys_worker.execute(f"/out/{name}")["error"]
+    assert error["code"] == -32003
+    assert said in error["message"]
+
+
+def test_keys_that_pydantic_reads_are_refused_alike(pydantic_keys_worker: "Worker") -> None:
+    for name, input, path, said in (
+        ("model", [{"theRates": {"1": 1, "1.0": 2}}], "$[0].theRates", "`1` and `1.0`"),
+        ("model", [{"theRates": {"nan": 1}}], "$[0].theRates", "`nan`"),
+        ("root", {"-0": 1, "0": 2}, "$", "`-0` and `0`"),
+        ("field", {"1": 1, "1.0": 2}, "$", "`1` and `1.0`"),
+    ):
+        error = pydantic_keys_worker.execute(f"/in/{name}", input)["error"]
+        assert (error["code"], error["data"]) == (-32002, {"path": path})
+        assert said in error["message"]
+    for name, said in (("model_nan", "`nan`"), ("model_twice", "`1.0` and `1`")):
+        error = pydantic_keys_worker.execute(f"/out/{name}")["error"]
+        assert error["code"] == -32003
+        assert "at `$.theRates`: it has the key" in error["message"]
+        assert said in error["message"]

@@ -14,7 +14,7 @@ PROBLEM = "has no place in the declared type, which would leave it out"
 def refuse_losses(plain: Any, read: Any, at: tuple[str | int, ...] = ()) -> None:
     """Raise `NoJsonForm` for the first part of a JSON value that is not in what the type has read from it."""
     if isinstance(plain, list):
-        parts = _elements(read)
+        parts = elements(read)
         if parts is None:
             return
         if len(parts) < len(plain):
@@ -23,12 +23,12 @@ def refuse_losses(plain: Any, read: Any, at: tuple[str | int, ...] = ()) -> None
             for index, (each, part) in enumerate(zip(plain, parts, strict=False)):
                 refuse_losses(each, part, (*at, index))
     elif isinstance(plain, dict):
-        if (members := _members(read, plain)) is None:
+        if (read_for := members(read, plain)) is None:
             return
         for name, each in plain.items():
-            if name not in members:
+            if name not in read_for:
                 raise lost((*at, name))
-            refuse_losses(each, members[name], (*at, name))
+            refuse_losses(each, read_for[name], (*at, name))
 
 
 def lost(at: Iterable[str | int]) -> NoJsonForm:
@@ -36,7 +36,8 @@ def lost(at: Iterable[str | int]) -> NoJsonForm:
     return NoJsonForm(format_path(at), PROBLEM)
 
 
-def _elements(read: Any) -> Any:
+def elements(read: Any) -> Any:
+    """What was read for each element; `None` where nothing can tell."""
     if isinstance(read, list | tuple | set | frozenset):
         return read
     if isinstance(read, msgspec.Struct):  # one that is written as an array
@@ -44,7 +45,7 @@ def _elements(read: Any) -> Any:
     return None
 
 
-def _members(read: Any, plain: dict[str, Any]) -> dict[str, Any] | None:
+def members(read: Any, plain: dict[str, Any]) -> dict[str, Any] | None:
     """What was read for each name. A dict may have read the names as something else, as numbers."""
     if isinstance(read, dict):
         if len(read) == len(plain):

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pydantic
 
+from stepflow.worker._components.keys import reads_keys, refuse_keys
 from stepflow.worker._components.misfits import Undescribable, sayable
 from stepflow.worker._components.pydantic_forms import (
     checked_text,
@@ -37,18 +38,23 @@ class PydanticType:
         self._is_open = _is_open(self.schema)
         # A definition in another may be in itself.
         self._is_flat = "$ref" not in str(self.schema.get("$defs", ""))
-
+        self._reads_keys = reads_keys(annotation)
         self._has_integers = "'integer'" in str(self.schema)
 
     def read(self, text: bytes) -> Any:
         plain = sayable(text)  # refuses `1e999` as well, pydantic's infinity
         try:
-            return self._adapter.validate_json(bytes(text))
+            read = self._adapter.validate_json(bytes(text))
         except pydantic.ValidationError as error:
             raise misfit(error, plain) from None
+        if self._reads_keys:
+            refuse_keys(plain, read)
+        return read
 
     def write(self, value: Any) -> msgspec.Raw:
         checked, extra = self._checked(value)
+        if self._reads_keys:
+            refuse_keys(value, checked)
         serializer = self._adapter.serializer
         text = form_text(self._adapter, checked)
         is_certain = self._is_flat and not self._is_open and not any(e in text for e in _DOUBTFUL)

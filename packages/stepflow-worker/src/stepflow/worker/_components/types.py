@@ -13,6 +13,7 @@ from stepflow.worker._components.annotations import (
     says_all,
 )
 from stepflow.worker._components.encoding import encoded, unchecked
+from stepflow.worker._components.keys import reads_keys, refuse_keys
 from stepflow.worker._components.losses import refuse_losses
 from stepflow.worker._components.misfits import Misfit, Undescribable, sayable
 
@@ -92,6 +93,7 @@ class MsgspecType:
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(annotation)
         self._any = annotation in _ANY
         self._plain = next((kind for each, kind in _PLAIN.items() if each == annotation), None)
+        self._reads_keys = reads_keys(annotation)
         self._says_all = says_all(annotation)
         parts = [*parts_of(annotation)]
         self._has_floats = any(each is float for each in parts)
@@ -101,8 +103,8 @@ class MsgspecType:
         )
 
     def read(self, text: bytes) -> Any:
-        value = sayable(text)
-        return value if self._any else self._decoded(text)
+        plain = sayable(text)
+        return plain if self._any else self._decoded(text, plain)
 
     def write(self, value: Any) -> msgspec.Raw:
         if self._any or type(value) is self._plain:
@@ -111,9 +113,10 @@ class MsgspecType:
         # Instances of Structs and dataclasses are not checked when they are made. Reading them
         # back is the only check that sees every field, and gives what the reader will get.
         try:
-            read = self._decoded(text)
+            read = self._decoded(text, None)
         except Misfit:
-            # NaN has become null, which fits no number; its name is the better reason.
+            # NaN has become null, which fits no number, or a text as a key; its name is the
+            # better reason.
             encoded(value)
             raise
         again = self._text(read)
@@ -126,11 +129,14 @@ class MsgspecType:
             encoded(value)
         return msgspec.Raw(msgspec.json.format(again, indent=-1) if self._has_raw else again)
 
-    def _decoded(self, text: bytes) -> Any:
+    def _decoded(self, text: bytes, plain: Any) -> Any:
         try:
-            return self._decoder.decode(text)
+            read = self._decoder.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _misfit(error) from None
+        if self._reads_keys:
+            refuse_keys(plain or msgspec.json.decode(text), read)
+        return read
 
     def _text(self, value: Any) -> bytes:
         text = unchecked(value)
