@@ -134,6 +134,9 @@ def test_what_is_no_flow_has_no_id(document: str, at: str) -> None:
             '{"steps": [{"id": "a", "component": "/a"}, {"id": "a", "component": "/b"}]}',
             "$.steps[1].id",
         ),
+        ('{"steps": [{"id": "\\t", "component": "/a"}]}', "$.steps[0].id"),
+        ('{"variables": {"a": {}}}', "$.variables"),
+        ('{"steps": [{"id": "a", "component": "/a", "skipIf": true}]}', "$.steps[0].skipIf"),
     ],
 )
 def test_a_flow_that_cannot_run_is_refused_with_its_place(flow: str, at: str) -> None:
@@ -145,4 +148,5 @@ def test_a_flow_that_cannot_run_is_refused_with_its_place(flow: str, at: str) ->
 def test_a_flow_that_refers_to_its_steps_and_holds_anothers_passes() -> None:
     step: dict[str, Any] = {"id": "a", "component": "/a"}
     step["input"] = {"$literal": {"$step": "elsewhere"}}
-    check_flow({"steps": [step], "output": {"$step": "a"}, "timeout": "1h"})
+    step["skip"] = None
+    check_flow({"steps": [step], "output": {"$step": "a"}, "timeout": "1h", "variables": None})

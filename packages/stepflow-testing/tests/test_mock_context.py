@@ -143,6 +143,25 @@ def test_a_key_finds_the_run_that_has_it() -> None:
     assert context.sync.get_run(run.run_id, include_results=True).results is not None
 
 
+@pytest.mark.parametrize("key", ["k", ""])
+def test_a_key_belongs_to_one_flow(key: str) -> None:
+    context = MockContext(run_flow=lambda flow, input: input).sync
+    run = context.submit_run(FLOW, [1], key=key)
+    with pytest.raises(RequestRefused, match=f"to run `{run.run_id}` of another flow") as refused:
+        context.submit_run(FLOW | {"output": 1}, [1], key=key)
+    assert refused.value.code == -32000
+    assert context.submit_run(FLOW, [1], key=key).run_id == run.run_id
+
+
+def test_ids_are_taken_in_capitals() -> None:
+    context = MockContext(run_flow=lambda flow, input: input).sync
+    id = context.put_blob(FLOW, BlobType.flow)
+    assert context.get_blob(id.upper()) == FLOW
+    run = context.submit_run_by_id(id.upper(), [1])
+    assert run.flow_id == id
+    assert context.get_run(run.run_id.upper()).run_id == run.run_id
+
+
 def test_without_a_function_flows_are_refused(stepflow_context: MockContext) -> None:
     with pytest.raises(RequestRefused, match="MockContext\\(run_flow="):
         stepflow_context.sync.evaluate_flow({"steps": []}, 1)
@@ -192,18 +211,27 @@ NO_ID = "0" * 64
         (lambda it: it.submit_run(FLOW, [1], key="k", detached=True), -32602, "no `detached`"),
         (lambda it: it.submit_run(FLOW, [1], wait=1), -32602, r"`\$.wait`"),
         (lambda it: it.get_blob("x"), -32602, "`x` is not the id of a blob"),
-        (lambda it: it.get_blob("A" * 64), -32602, "is not the id of a blob"),
+        (lambda it: it.get_blob("A" * 64), -32000, "no blob"),
+        (lambda it: it.get_blob("g" * 64), -32602, "is not the id of a blob"),
         (lambda it: it.evaluate_run(FLOW, [1], max_concurrency=2**32), -32602, "at most 4,294"),
         (lambda it: it.evaluate_run(FLOW, [1], max_concurrency=2**40), -32602, "at most 4,294"),
         (lambda it: it.evaluate_run(FLOW, [1], max_concurrency=-1), -32602, ">= 0"),
         (lambda it: it.put_blob("not b64!", "binary"), -32602, "not base64"),
         (lambda it: it.put_blob("eA", "binary"), -32602, "not base64"),
         (lambda it: it.put_blob("ä", "binary"), -32602, "not base64"),
+        (lambda it: it.put_blob("YR==", "binary"), -32602, "not base64"),
         (lambda it: it.put_blob(5, "binary"), -32602, "not base64"),
         (lambda it: it.put_blob("x", "flow"), -32602, "no object"),
         (lambda it: it.evaluate_flow(FLOW | {"timeout": "5x"}, 1), -32000, "no span of time"),
         (lambda it: it.evaluate_flow(FLOW | {"output": {"$step": "q"}}, 1), -32000, "no step `q`"),
         (lambda it: it.evaluate_flow({"steps": [STEP, STEP]}, 1), -32000, "another step `a`"),
+        (lambda it: it.evaluate_flow({"steps": [STEP | {"id": " "}]}, 1), -32000, "id is blank"),
+        (lambda it: it.evaluate_flow(FLOW | {"variables": {}}, 1), -32000, "an old spelling"),
+        (
+            lambda it: it.evaluate_flow({"steps": [STEP | {"on_error": {}}]}, 1),
+            -32000,
+            r"an old spelling at `\$.steps\[0\].on_error`",
+        ),
         (
             lambda it: it.evaluate_flow({"steps": [STEP | {"input": {"$step": "a"}}]}, 1),
             -32000,

@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 import msgspec
 
 from stepflow.protocol._canonical import Json, canonical, constant, expression
-from stepflow.protocol._checks import check_references, known_step, written_span
+from stepflow.protocol._checks import check_id, check_references, known_step, written_span
 from stepflow.protocol._paths import Path, format_path
 from stepflow.protocol._texts import checked_text
 from stepflow.protocol._values import Constant, Data, StepHandle
@@ -79,8 +79,7 @@ class FlowBuilder:
         at: Path = ("steps", len(self._steps))
         id = checked_text(id, (*at, "id"))
         component = checked_text(component, (*at, "component"))
-        if not id.strip():
-            raise InvalidFlow(format_path((*at, "id")), "the step's id is blank")
+        check_id(id, (*at, "id"))
         if id in self._steps:
             raise InvalidFlow(format_path((*at, "id")), f"there is another step `{id}` already")
         if not component.startswith("/"):

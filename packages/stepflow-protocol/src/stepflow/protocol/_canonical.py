@@ -39,7 +39,7 @@ def flow_id(flow: Flow | Mapping[str, Constant] | str | bytes) -> str:
 
 def canonical(flow: Flow | Mapping[str, Constant] | str | bytes) -> dict[str, Json]:
     """Return a flow's document in canonical form. Raises `InvalidFlow`."""
-    document = constant(_document(flow), ())
+    document = constant(document_of(flow), ())
     if not isinstance(document, dict):
         raise InvalidFlow("$", f"a flow is an object, not {_named(document)}")
     try:
@@ -50,7 +50,8 @@ def canonical(flow: Flow | Mapping[str, Constant] | str | bytes) -> dict[str, Js
     return _Members(_FLOW)(document, ())
 
 
-def _document(flow: Flow | Mapping[str, Constant] | str | bytes) -> Constant:
+def document_of(flow: Flow | Mapping[str, Constant] | str | bytes) -> Constant:
+    """Return a flow's document as it is written. Raises `InvalidFlow`."""
     try:
         if isinstance(flow, str | bytes):
             return cast(Constant, msgspec.json.decode(flow))

@@ -6,21 +6,33 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from stepflow.protocol._canonical import Json, canonical
+from stepflow.protocol._canonical import Json, canonical, document_of
 from stepflow.protocol._durations import duration_seconds
 from stepflow.protocol._paths import Path, format_path
 from stepflow.protocol._values import Constant
 from stepflow.protocol.errors import InvalidFlow
 from stepflow.protocol.flow import Flow
 
+_STEPS_RUN = "steps run only when needed: choose with `$if` where the result is used"
+_OLD_FLOW_KEYS = {"variables": "declare variables under `schemas.properties.variables`"}
+_OLD_STEP_KEYS = {
+    "skipIf": _STEPS_RUN,
+    "skip": _STEPS_RUN,
+    "on_error": "write `onError`",
+    "onSkip": "nothing is skipped; write `{$coalesce: [<reference>, <default>]}`",
+    "transform": "references are not transformed; use a `path`, or a step that does it",
+}
+
 
 def check_flow(flow: Flow | Mapping[str, Constant] | str | bytes) -> None:
     """Raise `InvalidFlow` for a flow that cannot run, as far as this can be told without a server.
 
-    Looked at are the shape of the document, the ids of its steps, the steps that they refer to, and the timeouts.
-    Only a server checks the rest: its schemas, patches, retries, misspelt keys and components.
+    Looked at are the shape of the document, old spellings of keys of the flow and its steps, the ids of the steps,
+    those that they refer to, and the timeouts. Only a server checks the rest: its schemas, patches, retries, misspelt
+    keys and components.
     """
     document = canonical(flow)
+    _check_spellings(document_of(flow))
     check_span(document.get("timeout"), ("timeout",))
     for place, step in enumerate(_steps(document)):
         check_span(step.get("timeout"), ("steps", place, "timeout"))
@@ -32,6 +44,7 @@ def check_references(document: Mapping[str, Json]) -> None:
     steps = _steps(document)
     needs: dict[str, list[str]] = {}
     for place, step in enumerate(steps):
+        check_id(step["id"], ("steps", place, "id"))
         if step["id"] in needs:
             where = format_path(("steps", place, "id"))
             raise InvalidFlow(where, f"there is another step `{step['id']}` already")
@@ -47,6 +60,12 @@ def check_references(document: Mapping[str, Json]) -> None:
         way = " → ".join(f"`{id}`" for id in reversed(error.args[1]))
         hint = "break the loop, or pass the value through the flow's input"
         raise InvalidFlow("$.steps", f"dependency cycle: {way}", hint) from None
+
+
+def check_id(id: str, at: Path) -> None:
+    """Raise `InvalidFlow` for an id of a step that nobody could see."""
+    if not id.strip():
+        raise InvalidFlow(format_path(at), "the step's id is blank")
 
 
 def known_step(at: Path, id: str, steps: Collection[str]) -> str:
@@ -74,6 +93,19 @@ def written_span(span: str | float | timedelta | None, at: Path) -> Json:
         return span
     seconds = span.total_seconds()
     return int(seconds) if seconds.is_integer() else seconds
+
+
+def _check_spellings(document: Any) -> None:
+    """Raise `InvalidFlow` for the first key of an older language; the canonical form leaves it out."""
+    _check_keys(document, _OLD_FLOW_KEYS, ())
+    for place, step in enumerate(document.get("steps") or ()):
+        _check_keys(step, _OLD_STEP_KEYS, ("steps", place))
+
+
+def _check_keys(written: Mapping[str, Any], old: Mapping[str, str], at: Path) -> None:
+    for key, hint in old.items():
+        if written.get(key) is not None:
+            raise InvalidFlow(format_path((*at, key)), f"`{key}` is an old spelling", hint)
 
 
 def _steps(document: Mapping[str, Json]) -> list[dict[str, Any]]:

@@ -18,9 +18,9 @@ class MockContext(StepflowContext):
     it raises fails the flow. Without it they are refused.
 
     Refused with a server's codes are also: ids that are none, arguments of a wrong type or beyond 32
-    bits, blobs that are not of their type, `key` with `detached`, what `check_flow` of
-    `stepflow.protocol` refuses of a flow, and overrides that do not have their shape or are of steps
-    that the flow does not have. There is no engine behind it: whether inputs fit the flow's schema,
+    bits, blobs that are not of their type, `key` with `detached` or of another flow's run, what
+    `check_flow` of `stepflow.protocol` refuses of a flow, and overrides that do not have their shape
+    or are of steps that the flow does not have. There is no engine behind it: whether inputs fit the flow's schema,
     what a patch makes of a step, and all else of the language only a server checks
     (`stepflow validate` says it of a file).
 

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,14 +11,25 @@ import msgspec
 
 from stepflow.protocol import BlobType, ErrorCode, InvalidFlow, Method, RequestRefused, check_flow
 
-ID = re.compile("[0-9a-f]{64}")
-"""What ids of blobs and flows look like."""
-
+_ID = re.compile("[0-9A-Fa-f]{64}")
 _MOST = 2**32 - 1
 _PATCHES: dict[str, tuple[type, str]] = {
     "merge_patch": (dict, "an object"),
     "json_patch": (list, "an array"),
 }
+
+
+def content_id(text: str) -> str | None:
+    """The id of a blob or flow as it is stored; nothing where the text is none."""
+    return text.lower() if _ID.fullmatch(text) else None
+
+
+def run_id(text: str) -> str | None:
+    """The id of a run as it is stored; nothing where the text is none."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        return None
 
 
 def check_blob(method: Method, text: bytes, blob_type: BlobType) -> None:
@@ -28,12 +40,18 @@ def check_blob(method: Method, text: bytes, blob_type: BlobType) -> None:
     if blob_type is BlobType.flow and not isinstance(data, dict):
         problem = "`data` is no object, and a blob of the type `flow` is a flow document"
         raise RequestRefused(method, ErrorCode.INVALID_PARAMS, problem)
-    if blob_type is BlobType.binary:
-        try:
-            base64.b64decode(data if isinstance(data, str) else "?", validate=True)
-        except (binascii.Error, ValueError):
-            problem = "`data` is not base64, as a blob of the type `binary` is"
-            raise RequestRefused(method, ErrorCode.INVALID_PARAMS, problem) from None
+    if blob_type is BlobType.binary and not _is_base64(data):
+        problem = "`data` is not base64, as a blob of the type `binary` is"
+        raise RequestRefused(method, ErrorCode.INVALID_PARAMS, problem)
+
+
+def _is_base64(data: object) -> bool:
+    """Whether this is what some bytes are written as; Python reads `YR==` as well, the last bits of which are lost."""
+    try:
+        text = str(data) if isinstance(data, str) else "?"
+        return base64.b64encode(base64.b64decode(text, validate=True)).decode() == text
+    except (binascii.Error, ValueError):
+        return False
 
 
 def check_max_concurrency(method: Method, number: int | None) -> None:

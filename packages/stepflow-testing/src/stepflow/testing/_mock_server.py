@@ -32,11 +32,12 @@ from stepflow.protocol import (
     json_text,
 )
 from stepflow.testing._mock_checks import (
-    ID,
     check_blob,
     check_max_concurrency,
     check_overrides,
     check_runs,
+    content_id,
+    run_id,
 )
 from stepflow.worker import Cancelled
 
@@ -60,7 +61,7 @@ class MockServer:
         self.submitted: list[RunsSubmitParams] = []
         self._run_flow = run_flow
         self._runs: dict[str, RunStatusProtocol] = {}
-        self._keys: dict[str, str] = {}
+        self._keys: dict[str, RunStatusProtocol] = {}
         self._watchers: list[Future[None]] = []
 
     def end(self, reason: str) -> None:
@@ -97,13 +98,13 @@ class MockServer:
                 id = blob_id(data)
                 self.stored[id] = (blob_type, bytes(data))
                 return BlobsPutResult(blob_id=id)
-            case BlobsGetParams(blob_id=id):
+            case BlobsGetParams(blob_id=text):
                 _read(method, params)
-                if not ID.fullmatch(id):
-                    problem = f"the params do not fit: `{id}` is not the id of a blob"
+                if (asked_for := content_id(text)) is None:
+                    problem = f"the params do not fit: `{text}` is not the id of a blob"
                     raise RequestRefused(method, ErrorCode.INVALID_PARAMS, problem)
-                blob_type, text = self._blob(method, id)
-                return BlobsGetResult(data=msgspec.json.decode(text), blob_type=blob_type)
+                blob_type, stored = self._blob(method, asked_for)
+                return BlobsGetResult(data=msgspec.json.decode(stored), blob_type=blob_type)
             case RunsSubmitParams():
                 return self._submit(method, _read(method, params))
             case RunsGetParams():
@@ -120,9 +121,9 @@ class MockServer:
         return self.stored[id]
 
     def _run(self, method: Method, params: RunsGetParams) -> RunStatusProtocol:
-        id = params.run_id
-        if not _is_uuid(id):
-            raise RequestRefused(method, ErrorCode.INVALID_ID, f"`runId`: `{id}` is not a run id")
+        if (id := run_id(params.run_id)) is None:
+            problem = f"`runId`: `{params.run_id}` is not a run id"
+            raise RequestRefused(method, ErrorCode.INVALID_ID, problem)
         if id not in self._runs:
             problem = f"no run `{id}` was submitted to this MockContext"
             raise RequestRefused(method, ErrorCode.NOT_FOUND, problem)
@@ -130,25 +131,31 @@ class MockServer:
 
     def _submit(self, method: Method, params: RunsSubmitParams) -> RunStatusProtocol:
         self.submitted.append(params)
-        flow = self._flow(method, params)
+        id, flow = self._flow(method, params)
         if self._run_flow is None:
             hint = "give it a function: `MockContext(run_flow=lambda flow, input: …)`"
             problem = f"this MockContext runs no flows; {hint}"
             raise RequestRefused(method, ErrorCode.SERVER_ERROR, problem)
-        run = self._runs.get(self._keys.get(params.key or "", ""))
+        run = None if params.key is None else self._keys.get(params.key)
         if run is None:
             results = [_result(self._run_flow, flow, each) for each in params.inputs]
-            run = _ended(params.flow_id, results)
+            run = _ended(id, results)
             self._runs[run.run_id] = run
-            if params.key:
-                self._keys[params.key] = run.run_id
+            if params.key is not None:
+                self._keys[params.key] = run
+        elif run.flow_id != id:
+            problem = (
+                f"the step has given this `key` to run `{run.run_id}` of another flow already: "
+                "each sub-run needs one of its own"
+            )
+            raise RequestRefused(method, ErrorCode.SERVER_ERROR, problem)
         return _told(run, with_results=bool(params.wait))
 
-    def _flow(self, method: Method, params: RunsSubmitParams) -> Any:
-        """The document of a flow that is asked for as the server wants it."""
-        id = params.flow_id
-        if not ID.fullmatch(id):
-            raise RequestRefused(method, ErrorCode.INVALID_ID, f"`flowId`: `{id}` is not a flow id")
+    def _flow(self, method: Method, params: RunsSubmitParams) -> tuple[str, Any]:
+        """The id and the document of a flow that is asked for as the server wants it."""
+        if (id := content_id(params.flow_id)) is None:
+            problem = f"`flowId`: `{params.flow_id}` is not a flow id"
+            raise RequestRefused(method, ErrorCode.INVALID_ID, problem)
         if params.key is not None and params.detached:
             problem = "`key` is a step's own name for a sub-run: it takes no `detached`"
             raise RequestRefused(method, ErrorCode.INVALID_PARAMS, problem)
@@ -160,7 +167,7 @@ class MockServer:
         document = msgspec.json.decode(self.stored[id][1])
         check_runs(method, id, document)
         check_overrides(method, params.overrides, document)
-        return document
+        return id, document
 
 
 def _read(method: Method, params: T) -> T:
@@ -171,14 +178,6 @@ def _read(method: Method, params: T) -> T:
     except msgspec.ValidationError as error:
         problem = f"the params do not fit: {error}"
         raise RequestRefused(method, ErrorCode.INVALID_PARAMS, problem) from None
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _told(run: RunStatusProtocol, *, with_results: bool) -> RunStatusProtocol:
