@@ -19,7 +19,7 @@ ARROWS = {
 DISTRIBUTION_OF = {"opentelemetry": "opentelemetry-api"}
 
 # Used where somebody else has installed it, and never asked for.
-WHERE_INSTALLED = {"worker": {"pydantic"}}
+WHERE_INSTALLED = {"worker": {"pydantic", "pydantic-core"}}
 
 # Asked for, and imported by nobody here.
 FOR_OTHERS = {

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypedDict, assert_type
+from typing import Annotated, Any, Protocol, TypedDict, assert_type, cast
 
 import msgspec
 import pytest
@@ -419,6 +419,36 @@ def test_what_cannot_be_served_is_refused_with_the_reason(
     assert not server.components
 
 
+def _add(input: int) -> int:
+    return input
+
+
+@pytest.mark.parametrize(
+    ("register", "said"),
+    [
+        (
+            lambda server: server.component(name=3)(_add),
+            "`_add` .* its name is a `int`, not a text",
+        ),
+        (lambda server: server.component(name=b"a")(_add), "its name is a `bytes`, not a text"),
+        (lambda server: server.component(name=False)(_add), "its name is a `bool`, not a text"),
+        (lambda server: server.include(3), "`include` .* a `int` is no `StepflowServer`"),
+        (lambda server: server.include(Server), "`include` .* a `type` is no `StepflowServer`"),
+        (lambda server: server.include(Server(), prefix=3), "its prefix is a `int`, not a text"),
+        (lambda server: server.include(Server(), prefix=None), "its prefix is a `NoneType`"),
+        (lambda server: server.langchain_component(3), "it is a `int`, no function"),
+        (lambda server: server.add_builtins(3), r"`builtins` .*a `int` .*list of names"),
+        (lambda server: Server(builtins=cast(Any, True)), r"`builtins` .*a `bool` .*list of names"),
+    ],
+)
+def test_what_is_given_in_place_of_something_else_is_refused_by_name(
+    server: Server, register: Callable[[Any], object], said: str
+) -> None:
+    with pytest.raises(RegistrationError, match=f"(?s){said}"):
+        register(server)
+    assert not server.components
+
+
 PYDANTIC_REFUSED = """
 import enum, typing
 import msgspec
@@ -465,6 +495,10 @@ class Silent:
         raise ValueError
 class Plain:
     pass
+class Misfit(pydantic.BaseModel):
+    n: int = pydantic.Field(max_length=3)
+def constrained(kind, **constraint):
+    return typing.Annotated[kind, pydantic.Field(**constraint)]
 """
 WITHOUT_PYDANTIC = """
 import annotated_types
@@ -493,6 +527,35 @@ Base = object
         (WITH_PYDANTIC, "Typed", "it has msgspec's `Meta` and pydantic's"),
         (WITH_PYDANTIC, "NoSchema", "Cannot generate a JsonSchema"),
         (WITH_PYDANTIC, "dict[str, Both]", "it has msgspec's `Meta` and pydantic's `Field"),
+        (
+            WITH_PYDANTIC,
+            "constrained(int, max_length=3)",
+            "the constraint `max_length` does not fit `int`\nhint: leave it out, or",
+        ),
+        (WITH_PYDANTIC, "list[Misfit]", "the constraint `max_length` does not fit `int`"),
+        (
+            WITH_PYDANTIC,
+            "constrained(str, ge=3, min_length=2)",
+            "the constraint `ge` does not fit `str`",
+        ),
+        (
+            WITH_PYDANTIC,
+            "constrained(int, pattern='a')",
+            "the constraint `pattern` does not fit `int`",
+        ),
+        (WITH_PYDANTIC, "constrained(int | str, ge=0)", "the constraint `ge` does not fit `str`"),
+        (WITH_PYDANTIC, "constrained(list[int], gt=0)", "the constraint `gt` does not fit `list`"),
+        (
+            WITH_PYDANTIC,
+            "constrained(typing.Optional[int], max_length=3)",
+            "the constraint `max_length` does not fit `int`",
+        ),
+        (
+            WITH_PYDANTIC,
+            "constrained(str, pattern='(')",
+            'Error building "str" validator: unclosed group\nhint: correct what its `Field`s say',
+        ),
+        (WITH_PYDANTIC, "constrained(str, pattern='(?=a)')", ".*look-around, .* is not supported"),
         (WITHOUT_PYDANTIC, "AtLeast0", r"only pydantic reads `Ge\(ge=0\)`, and it is not imported"),
     ],
 )
@@ -510,6 +573,18 @@ def test_a_type_that_nobody_can_read_whole_is_refused_with_the_reason(
     assert done.returncode != 0
     expected = f"`refused` cannot be a component: its {role} type has no JSON Schema: {reason}"
     assert re.search(expected, done.stderr), done.stderr
+
+
+def test_constraints_on_what_a_validator_makes_are_served(server: Server) -> None:
+    pydantic = pytest.importorskip("pydantic", reason="pydantic is not installed")
+    length = Annotated[str, pydantic.AfterValidator(len), pydantic.Field(ge=3)]
+    multiple = Annotated[bool, pydantic.Field(multiple_of=1)]
+    for index, kind in enumerate((length, multiple, Annotated[int | float, pydantic.Field(ge=0)])):
+
+        def reads(input: kind) -> None: ...  # type: ignore[valid-type]
+
+        server.component(name=f"{index}")(reads)
+    assert len(server.components) == 3
 
 
 @pytest.mark.parametrize("version", [1.4, "\ud800", "1\n2", "\x1b[2J"])

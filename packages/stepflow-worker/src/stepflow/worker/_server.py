@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from stepflow.worker._builtins import Builtin, builtin, warn_of, with_installed
 from stepflow.worker._command.importing import importing
+from stepflow.worker._components.callables import check_callable
 from stepflow.worker._components.component import Component
 from stepflow.worker._components.paths import path_of, shape_of
+from stepflow.worker._components.texts import check_text
 from stepflow.worker._executing.bounds import check_options
 from stepflow.worker._session import Served
 from stepflow.worker._stdio.serving import serve_stdio
@@ -163,6 +165,7 @@ class StepflowServer:
         from stepflow.worker.langchain import runnable_component
 
         def register(made: "MakeRunnable") -> "MakeRunnable":
+            check_callable(made, name)
             self.component(name=name, description=description)(runnable_component(made))
             return made
 
@@ -174,6 +177,10 @@ class StepflowServer:
         Raises `RegistrationError`, and registers none, when a path is taken already or cannot be, or
         when `other` has a lifespan: a process has one, so enter what it needs in this server's.
         """
+        if not isinstance(other, StepflowServer):
+            kind = type(other).__name__
+            raise RegistrationError("include", f"a `{kind}` is no `StepflowServer`; give one")
+        check_text("include", "prefix", prefix)
         if other._lifespan is not None:
             raise RegistrationError(
                 f"include(prefix={prefix!r})",
@@ -192,6 +199,9 @@ class StepflowServer:
 
     def add_builtins(self, names: Iterable[str]) -> None:
         """Serve components that come along, as `StepflowServer(builtins=…)` does; once is enough."""
+        if not isinstance(names, Iterable):
+            kind = type(names).__name__
+            raise RegistrationError("builtins", f"a `{kind}` is given; write a list of names")
         asked_for = {each.path: each for each in map(builtin, names)}
         here = self._components
         self._add(*[e for e in asked_for.values() if not isinstance(here.get(e.path), Builtin)])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
 
+from stepflow.worker._components.texts import check_text
 from stepflow.worker.errors import RegistrationError
 
 
@@ -57,7 +58,10 @@ def name_of(function: Callable[..., Any]) -> str:
 
 def check_callable(function: object, name: str | None) -> None:
     """Raise `RegistrationError` for what cannot give one output to one call."""
-    shown = name or str(getattr(function, "__name__", repr(function)))
+    own_name = str(getattr(function, "__name__", repr(function)))
+    if name is not None:
+        check_text(own_name, "name", name)
+    shown = name or own_name
     if isinstance(function, type):
         raise RegistrationError(shown, "it is a class; register a function, or an instance of it")
     if not callable(function):

@@ -4,9 +4,11 @@ from typing import Any
 
 import msgspec
 import pydantic
+import pydantic_core
 
 from stepflow.worker._components.keys import reads_keys, refuse_keys
 from stepflow.worker._components.misfits import Undescribable, sayable
+from stepflow.worker._components.pydantic_constraints import misfit_constraint
 from stepflow.worker._components.pydantic_forms import (
     checked_text,
     form_text,
@@ -33,8 +35,12 @@ class PydanticType:
             self.schema = self._adapter.json_schema(
                 mode="serialization" if output else "validation"
             )
+        except pydantic_core.SchemaError as error:
+            raise Undescribable(_schema_reason(error), "correct what its `Field`s say") from None
         except Exception as error:  # noqa: BLE001, annotations and the hooks in them are user code
             raise Undescribable(_reason(error)) from None
+        if (problem := misfit_constraint(self._adapter.core_schema)) is not None:
+            raise Undescribable(problem, "leave it out, or declare a type that it is for")
         self._is_open = _is_open(self.schema)
         # A definition in another may be in itself.
         self._is_flat = "$ref" not in str(self.schema.get("$defs", ""))
@@ -85,6 +91,12 @@ def _reason(error: Exception) -> str:
     """What pydantic says first, without its advice, which concerns its own callers."""
     first = (str(error).splitlines() or [""])[0].partition(". Set `arbitrary_types_allowed")[0]
     return first or repr(error)
+
+
+def _schema_reason(error: pydantic_core.SchemaError) -> str:
+    """What cannot be built, and in the last line why."""
+    lines = str(error).splitlines()
+    return f"{lines[0]} {lines[-1].strip().removeprefix('error: ')}" if lines[1:] else lines[0]
 
 
 def _is_open(schema: Any) -> bool:

@@ -6,12 +6,16 @@ from stepflow.protocol import NoJsonForm, json_text
 from stepflow.worker.errors import RegistrationError
 
 
+def check_text(shown: str, what: str, text: object) -> None:
+    """Raise `RegistrationError` for what is no text where one belongs."""
+    if not isinstance(text, str):
+        raise RegistrationError(shown, f"its {what} is a `{type(text).__name__}`, not a text")
+
+
 def check_described(name: str, description: str | None, **schemas: object) -> None:
     """Raise `RegistrationError` for what the handshake could not carry, or a terminal not show."""
     if description is not None:
-        if not isinstance(description, str):
-            kind = type(description).__name__
-            raise RegistrationError(name, f"its description is a `{kind}`, not a text")
+        check_text(name, "description", description)
         for each in description:
             if unicodedata.category(each) in ("Cc", "Cs") and not each.isspace():
                 raise RegistrationError(name, f"its description holds {each!a}; leave it out")
