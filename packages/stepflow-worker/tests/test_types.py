@@ -423,6 +423,9 @@ class Typed(typing.TypedDict, total=False):
     s: S
 class Raws(msgspec.Struct):
     raw: msgspec.Raw
+def lacking(value, name):
+    delattr(value, name)
+    return value
 def changed():
     base = Base(1)
     base.made = 7
@@ -436,6 +439,8 @@ CASES = {
     "floats": (dict[float, S], {1: {"limit": 2}}), "tagged": (Tagged, Tagged([S(1)])),
     "filled": (S, {"limit": 3}), "constant": (Base, Base(1)), "changed": (Base, changed()),
     "constant_in_dict": (dict, {"a": [Base(1)]}), "constant_in_any": (dict[str, typing.Any], {"a": Base(1)}),
+    "lacking": (typing.Any, [lacking(Base(1), "x")]), "lacking_typed": (list[Base], [lacking(Base(1), "parts")]),
+    "lacking_struct": (S, lacking(S(), "limit")), "lacking_dict": (dict, {"a": lacking(Base(1), "x")}),
     "raw": (Raws, Raws(msgspec.Raw(b'{"a":\\n1.0}'))), "raw_twice": (Raws, Raws(msgspec.Raw(b'{"a":1,"a":2}'))),
     "raw_any": (typing.Any, [msgspec.Raw(b'[\\r\\n1]\\n')]), "raw_struct": (S, msgspec.Raw(b'{\\n"limit":3}')),
     "raw_broken": (Raws, Raws(msgspec.Raw(b'1,\\n2'))), "raw_list": (list[msgspec.Raw], [msgspec.Raw(b"[[\\n]]")]),
@@ -503,6 +508,23 @@ def test_what_fits_is_written_whole_and_on_one_line(
     whole_worker: "Worker", name: str, output: object
 ) -> None:
     assert whole_worker.output(f"/{name}") == output
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("lacking", "$[0].x"),
+        ("lacking_typed", "$[0].parts"),
+        ("lacking_struct", "$.limit"),
+        ("lacking_dict", "$.a.x"),
+    ],
+)
+def test_an_object_without_one_of_its_attributes_fails_with_its_place(
+    whole_worker: "Worker", name: str, place: str
+) -> None:
+    error = whole_worker.execute(f"/{name}")["error"]
+    assert error["code"] == -32003
+    assert f"does not fit at `{place}`: it is missing: the `" in error["message"]
 
 
 def test_raw_json_that_is_none_fails_with_its_place(whole_worker: "Worker") -> None:

@@ -15,7 +15,7 @@ from stepflow.protocol._json_fields import complete_fields
 from stepflow.protocol._json_limits import Other
 from stepflow.protocol.errors import NoJsonForm
 
-_FAILURES = (TypeError, ValueError, RecursionError, OverflowError)
+_FAILURES = (TypeError, ValueError, RecursionError, OverflowError, AttributeError)
 _FINITE = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 _QUICK_DEPTH = 7
 """How deep the quick look goes; each level doubles the size of its type."""

@@ -22,7 +22,10 @@ class _Fields(NamedTuple):
 
 
 def complete_fields(value: object) -> bool:
-    """Put such fields into each instance in a value; whether there were any."""
+    """Put such fields into each instance in a value; whether there were any.
+
+    Raises `AttributeError` for an instance that lacks an attribute, which msgspec would leave out.
+    """
     found = False
     waiting: list[Any] = [value]
     while waiting:
@@ -36,7 +39,7 @@ def complete_fields(value: object) -> bool:
             fields = _fields(type(each))
             if fields.of_class:
                 found |= _complete_one(each, fields.of_class)
-            inside = [getattr(each, name, None) for name in fields.names]
+            inside = [getattr(each, name) for name in fields.names]
         waiting += [part for part in inside if type(part) not in _LEAVES]
     return found
 

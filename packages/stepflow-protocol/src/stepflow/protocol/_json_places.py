@@ -49,8 +49,8 @@ def _look(value: object, at: Path, other: Other) -> None:
                 _look(each, (*at, index), other)
         case _ if (members := _members(value)) is not None:
             _check_depth(at)
-            for name, each in members:
-                _look(each, (*at, name), other)
+            for name, field in members:
+                _look(_member(value, field, (*at, name)), (*at, name), other)
         case _:
             _look_at_object(value, at, other)
 
@@ -76,12 +76,10 @@ def _look_at_object(value: object, at: Path, other: Other) -> None:
     _look(written, at, other)
 
 
-def _members(value: object) -> Iterable[tuple[str, object]] | None:
-    """The fields of a Struct, a dataclass or an attrs class, by the names that they have in JSON."""
+def _members(value: object) -> Iterable[tuple[str, str]] | None:
+    """The fields of a Struct, a dataclass or an attrs class, each with the name that it has in JSON before it."""
     if isinstance(value, msgspec.Struct):
-        names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
-        fields = ((name, getattr(value, field)) for name, field in names)
-        return [(name, each) for name, each in fields if each is not msgspec.UNSET]
+        return zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
     if isinstance(value, type):
         return None
     if dataclasses.is_dataclass(value):
@@ -90,7 +88,16 @@ def _members(value: object) -> Iterable[tuple[str, object]] | None:
         own = [field.name for field in attributes]
     else:
         return None
-    return [(name, getattr(value, name)) for name in own if hasattr(value, name)]
+    return zip(own, own, strict=True)
+
+
+def _member(value: object, field: str, at: Path) -> object:
+    try:
+        member = getattr(value, field)
+    except AttributeError:
+        problem = f"is missing: the `{type(value).__qualname__}` has no attribute `{field}`"
+        raise NoJsonForm(format_path(at), problem) from None
+    return None if member is msgspec.UNSET else member  # which is left out
 
 
 def _check_digits(number: int, at: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from stepflow.protocol import json_text
+from stepflow.protocol import complete_fields, json_text
 from stepflow.worker._components.subclasses import base_form
 
 
@@ -17,8 +17,17 @@ def unchecked(value: Any) -> bytes:
     """Return what msgspec writes for a value, even where that loses something. Raises `NoJsonForm`."""
     try:
         return msgspec.json.encode(value, enc_hook=_other)
-    except (TypeError, ValueError, RecursionError, OverflowError):
+    except (TypeError, ValueError, RecursionError, OverflowError, AttributeError):
         return bytes(encoded(value))  # knows the place
+
+
+def completed(value: object) -> bool:
+    """Do what `complete_fields` does. Raises `NoJsonForm` for an object that lacks an attribute."""
+    try:
+        return complete_fields(value)
+    except AttributeError:
+        encoded(value)  # knows the place
+        raise
 
 
 def _other(value: Any) -> object:

@@ -5,14 +5,13 @@ from typing import Any, Protocol
 
 import msgspec
 
-from stepflow.protocol import complete_fields
 from stepflow.worker._components.annotations import (
     is_pydantic_there,
     parts_of,
     pydantic_part,
     says_all,
 )
-from stepflow.worker._components.encoding import encoded, unchecked
+from stepflow.worker._components.encoding import completed, encoded, unchecked
 from stepflow.worker._components.keys import reads_keys, refuse_keys
 from stepflow.worker._components.losses import refuse_losses
 from stepflow.worker._components.misfits import Misfit, Undescribable, sayable
@@ -121,7 +120,7 @@ class MsgspecType:
             raise
         again = self._text(read)
         if text != again:
-            if complete_fields(value):  # a dataclass, where something else is declared
+            if completed(value):  # a dataclass, where something else is declared
                 return self.write(value)
             encoded(value)
             refuse_losses(msgspec.json.decode(text), read)
@@ -140,7 +139,7 @@ class MsgspecType:
 
     def _text(self, value: Any) -> bytes:
         text = unchecked(value)
-        if (self._has_dataclasses or not self._says_all) and complete_fields(value):
+        if (self._has_dataclasses or not self._says_all) and completed(value):
             text = unchecked(value)
         return text
 
