@@ -322,3 +322,35 @@ fn a_misfit_says_nothing_of_what_is_inside_a_secret() {
         ]
     );
 }
+
+#[test]
+fn what_is_wrong_with_a_flow_is_told_without_the_secrets_written_in_it() {
+    let flows = [
+        // Marked where it is used, or on the way.
+        "schemas: {$defs: {key: {type: string, default: hunter2}}, properties: {variables: {properties: {key: {$ref: '#/schemas/$defs/key', is_secret: true}}}}}",
+        "schemas: {$defs: {a b: {default: hunter2}}, properties: {input: {properties: {key: {$ref: '#/$defs/a%20b', is_secret: true}}}}}",
+        "schemas: {$defs: {key: {$anchor: k, default: hunter2}}, properties: {input: {properties: {key: {$ref: '#k', is_secret: true}}}}}",
+        "schemas: {$defs: {a: {$ref: '#/schemas/$defs/b'}, b: {anyOf: [{$ref: '#/schemas/$defs/a'}, {const: hunter2}]}}, properties: {input: {properties: {key: {$ref: '#/schemas/$defs/a', is_secret: true}}}}}",
+        "schemas: {$defs: {a: {default: {key: hunter2}}}, properties: {input: {$ref: '#/schemas/$defs/a', properties: {key: {is_secret: true}}}}}",
+        "schemas: {properties: {input: {properties: {key: {default: hunter2}, all: {is_secret: true, $ref: '#/properties/key'}}}}}",
+        // In the spelling of the rest of the language.
+        "schemas: {properties: {input: {properties: {key: {isSecret: true, default: hunter2}}}}}",
+        "schemas: {$defs: {key: {isSecret: true, default: hunter2}}}",
+        // In the section that is gone.
+        "variables: {key: {is_secret: true, default: hunter2}}",
+        "variables: {key: {is_secret: true}}, steps: [{id: a, component: /x, input: {$variable: key, default: hunter2}}]",
+        // In a test case.
+        "schemas: {properties: {variables: {properties: {key: {is_secret: true}}}}}, test: {cases: [{name: t, inputt: 1, variables: {key: hunter2}}]}",
+        // In a flow inside, wrapped or not.
+        "steps: [{id: a, component: /builtin/map, input: {items: [], workflow: {$literal: {schemas: {properties: {input: {properties: {key: {is_secret: true, default: hunter2}}}}}, steps: [], ouput: 3}}}}]",
+        "steps: [{id: a, component: /builtin/map, input: {items: [], workflow: {$literal: {variables: {key: {is_secret: true, default: hunter2}}, steps: []}}}}]",
+        "steps: [{id: a, component: /builtin/map, input: {items: [], workflow: {schemas: {properties: {input: {is_secret: true, default: hunter2}}}, output: 3}}}]",
+    ];
+    for flow in flows {
+        let text = format!("{{{flow}, ouput: 1}}");
+        let loaded = common::yaml(&text);
+        assert!(!loaded.diagnostics.is_empty(), "{flow}");
+        let is_hidden = loaded.source.hidden.iter().any(|span| text[span.start..span.end].contains("hunter2"));
+        assert!(is_hidden, "{flow}");
+    }
+}

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use referencing::{Draft, Registry, Resolver, uri};
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 use super::graph::{Graph, Pattern, SchemaNode};
 
@@ -90,7 +90,9 @@ impl<'s> Builder<'s> {
         if schema.contains_key("$dynamicAnchor") || schema.contains_key("$recursiveAnchor") {
             self.dynamic_anchors.push(at);
         }
-        let mut place = SchemaNode { is_secret: is_marked(schema), ..SchemaNode::default() };
+        let is_no = |mark: &Json| matches!(mark, Json::Null | Json::Bool(false));
+        let is_secret = is_marked(|keyword| schema.get(keyword), is_no);
+        let mut place = SchemaNode { is_secret, ..SchemaNode::default() };
         for (keyword, value) in schema {
             match (keyword.as_str(), value) {
                 ("$ref" | "$dynamicRef" | "$recursiveRef", Json::String(reference)) => {
@@ -154,8 +156,8 @@ impl<'s> Builder<'s> {
     }
 }
 
-/// Whatever is no clear no is a yes: `"true"`, 1. The rest of the language is in camel case, so its spelling counts, too.
-fn is_marked(schema: &Map<String, Json>) -> bool {
-    let says_so = |keyword| !matches!(schema.get(keyword), None | Some(Json::Null | Json::Bool(false)));
-    says_so("is_secret") || says_so("isSecret")
+/// Whether a schema is marked. Whatever is no clear no is a yes: `"true"`, 1. The rest of the language is in camel case,
+/// so its spelling counts, too.
+pub(super) fn is_marked<V>(keyword: impl Fn(&str) -> Option<V>, is_no: impl Fn(V) -> bool) -> bool {
+    ["is_secret", "isSecret"].into_iter().filter_map(keyword).any(|mark| !is_no(mark))
 }

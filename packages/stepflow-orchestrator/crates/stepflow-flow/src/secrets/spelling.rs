@@ -99,3 +99,22 @@ fn percent_encoded(text: &str, safe: &str) -> String {
         encoded
     })
 }
+
+/// What a text in a URL stands for, and where each of its bytes begins in the text, the end as well.
+pub(super) fn percent_decoded(text: &str) -> (Vec<u8>, Vec<usize>) {
+    let (mut decoded, mut starts) = (Vec::with_capacity(text.len()), Vec::with_capacity(text.len() + 1));
+    let mut at = 0;
+    while let Some(byte) = text.as_bytes().get(at) {
+        let escaped = if *byte == b'%' { hex_byte(text.as_bytes(), at + 1) } else { None };
+        starts.push(at);
+        decoded.push(escaped.unwrap_or(*byte));
+        at += if escaped.is_some() { 3 } else { 1 };
+    }
+    starts.push(at);
+    (decoded, starts)
+}
+
+fn hex_byte(text: &[u8], at: usize) -> Option<u8> {
+    let digit = |at: usize| char::from(*text.get(at)?).to_digit(16);
+    u8::try_from(digit(at)? * 16 + digit(at + 1)?).ok()
+}

@@ -1,12 +1,19 @@
 //! Secrets that are written into a document: the default of a secret variable, the input of a test case. Whoever says
 //! what is wrong with the document does not repeat them.
 
-use super::{Mask, Secrets};
+use std::collections::HashMap;
+
+use serde_json::json;
+
+use super::{Mask, Secrets, reading, spelling};
 use crate::diagnostics::Diagnostics;
 use crate::document::Schemas;
 use crate::node::{Content, Node};
 use crate::path::{Path, Segment};
 use crate::source::{Source, Span};
+
+/// The parts of a flow that have a schema and values.
+const PARTS: [&str; 3] = ["input", "output", "variables"];
 
 /// The secrets in a document.
 #[derive(Debug, Default)]
@@ -16,29 +23,13 @@ pub struct WrittenSecrets {
 }
 
 impl WrittenSecrets {
-    /// Those in a flow: what its schemas mark, in the schemas themselves, in defaults of expressions, examples and test
-    /// cases.
+    /// Those in a flow and in the flows inside it: what their schemas mark, in the schemas themselves, in defaults of
+    /// expressions, examples and test cases.
     #[must_use]
     pub fn in_flow(tree: &Node) -> Self {
         let mut found = Self::default();
-        let Some(section) = tree.get("schemas") else { return found };
-        let schemas = Schemas::new(section.to_value());
-        let of = |part: &str| Secrets::of_flow(&schemas, part);
-        let (input, output, variables) = (of("input"), of("output"), of("variables"));
-        for (part, secrets) in [("input", &input), ("output", &output), ("variables", &variables)] {
-            if let Some(schema) = section.get("properties").and_then(|parts| parts.get(part)) {
-                found.add_schema(schema, secrets);
-            }
-        }
-        found.add_marked(section);
-        found.add_defaults(tree, &variables);
-        let cases = tree.get("test").and_then(|test| test.get("cases"));
-        for example in [tree.get("examples"), cases].into_iter().flatten().flat_map(Node::elements) {
-            found.add_member(example, "input", &input);
-            if let Some(expected) = example.get("output") {
-                found.add_member(expected, "result", &output);
-            }
-        }
+        found.add_flow(tree);
+        found.add_flows_inside(tree);
         found
     }
 
@@ -54,6 +45,41 @@ impl WrittenSecrets {
     pub fn hide_in(self, diagnostics: &mut Diagnostics, source: &mut Source) {
         diagnostics.hide(&self.mask);
         source.hidden = self.spans;
+    }
+
+    /// A flow that stands in a step's input is known by its sections, whether `$literal` says that it is one or not.
+    fn add_flows_inside(&mut self, node: &Node) {
+        let parts = node.entries().iter().map(|entry| &entry.value).chain(node.elements());
+        for part in parts {
+            if part.get("schemas").is_some() || part.get("steps").is_some() {
+                self.add_flow(part);
+            }
+            self.add_flows_inside(part);
+        }
+    }
+
+    fn add_flow(&mut self, tree: &Node) {
+        let section = tree.get("schemas");
+        let schemas = section.map(|section| Schemas::new(section.to_value())).unwrap_or_default();
+        let [input, output, variables] = PARTS.map(|part| Secrets::of_flow(&schemas, part));
+        let variables = variables.and(old_variables(tree));
+        let mut within = InSchemas { section, followed: HashMap::new(), found: self };
+        for (name, secrets) in PARTS.iter().zip([&input, &output, &variables]) {
+            if let Some(schema) = part(section, name) {
+                within.add_schema(schema, secrets);
+            }
+        }
+        let old = ["variables", "inputSchema", "outputSchema"].map(|key| tree.get(key));
+        section.into_iter().chain(old.into_iter().flatten()).for_each(|schemas| within.add_marked(schemas));
+        self.add_defaults(tree, &variables);
+        let cases = tree.get("test").and_then(|test| test.get("cases"));
+        for example in [tree.get("examples"), cases].into_iter().flatten().flat_map(Node::elements) {
+            self.add_member(example, "input", &input);
+            self.add_member(example, "variables", &variables);
+            if let Some(expected) = example.get("output") {
+                self.add_member(expected, "result", &output);
+            }
+        }
     }
 
     fn add(&mut self, node: &Node, secrets: &Secrets) {
@@ -75,39 +101,6 @@ impl WrittenSecrets {
         }
     }
 
-    /// The values that a schema holds, or several schemas of the same value.
-    fn add_schema(&mut self, schema: &Node, secrets: &Secrets) {
-        if secrets.is_none() {
-            return;
-        }
-        schema.elements().iter().for_each(|one| self.add_schema(one, secrets));
-        for entry in schema.entries() {
-            let value = &entry.value;
-            match entry.key.as_str() {
-                "default" | "const" => self.add(value, secrets),
-                "enum" | "examples" if !value.elements().is_empty() => {
-                    value.elements().iter().for_each(|element| self.add(element, secrets));
-                }
-                "enum" | "examples" => self.add(value, secrets),
-                "properties" => {
-                    value.entries().iter().for_each(|one| self.add_schema(&one.value, &secrets.field(&one.key)));
-                }
-                "items" => self.add_schema(value, &secrets.element(usize::MAX)),
-                _ => self.add_schema(value, secrets),
-            }
-        }
-    }
-
-    /// The values of schemas that are marked themselves, wherever they stand.
-    fn add_marked(&mut self, node: &Node) {
-        let mark = node.get("is_secret").map(|mark| &mark.content);
-        if !matches!(mark, None | Some(Content::Null | Content::Bool(false))) {
-            self.add_schema(node, &Secrets::all());
-        }
-        node.entries().iter().for_each(|entry| self.add_marked(&entry.value));
-        node.elements().iter().for_each(|element| self.add_marked(element));
-    }
-
     /// What stands in for a secret variable that is not given.
     fn add_defaults(&mut self, node: &Node, variables: &Secrets) {
         if variables.is_none() {
@@ -123,4 +116,94 @@ impl WrittenSecrets {
         node.entries().iter().for_each(|entry| self.add_defaults(&entry.value, variables));
         node.elements().iter().for_each(|element| self.add_defaults(element, variables));
     }
+}
+
+/// What the schemas of one flow hold.
+struct InSchemas<'t, 'f> {
+    section: Option<&'t Node>,
+    /// Where references have led, and what was secret there.
+    followed: HashMap<Span, Secrets>,
+    found: &'f mut WrittenSecrets,
+}
+
+impl<'t> InSchemas<'t, '_> {
+    /// The values that a schema holds, or several schemas of the same value.
+    fn add_schema(&mut self, schema: &'t Node, secrets: &Secrets) {
+        if secrets.is_none() {
+            return;
+        }
+        schema.elements().iter().for_each(|one| self.add_schema(one, secrets));
+        for entry in schema.entries() {
+            let value = &entry.value;
+            match entry.key.as_str() {
+                "default" | "const" => self.found.add(value, secrets),
+                "enum" | "examples" if !value.elements().is_empty() => {
+                    value.elements().iter().for_each(|element| self.found.add(element, secrets));
+                }
+                "enum" | "examples" => self.found.add(value, secrets),
+                "properties" => {
+                    value.entries().iter().for_each(|one| self.add_schema(&one.value, &secrets.field(&one.key)));
+                }
+                "items" => self.add_schema(value, &secrets.element(usize::MAX)),
+                "$ref" | "$dynamicRef" | "$recursiveRef" => {
+                    value.as_str().iter().for_each(|reference| self.follow(reference, secrets));
+                }
+                _ => self.add_schema(value, secrets),
+            }
+        }
+    }
+
+    /// The values of schemas that are marked themselves, wherever they stand.
+    fn add_marked(&mut self, node: &'t Node) {
+        let is_no = |mark: &Node| matches!(mark.content, Content::Null | Content::Bool(false));
+        if reading::is_marked(|keyword| node.get(keyword), is_no) {
+            self.add_schema(node, &Secrets::all());
+        }
+        node.entries().iter().for_each(|entry| self.add_marked(&entry.value));
+        node.elements().iter().for_each(|element| self.add_marked(element));
+    }
+
+    /// The values that the target of a reference holds. One by anchor or address may lead anywhere in the section.
+    fn follow(&mut self, reference: &str, secrets: &Secrets) {
+        let decoded = |pointer: &str| String::from_utf8(spelling::percent_decoded(pointer).0).ok();
+        let pointer = reference.strip_prefix('#').and_then(decoded);
+        let pointer = pointer.filter(|pointer| pointer.is_empty() || pointer.starts_with('/'));
+        let roots = || self.section.into_iter().chain(PARTS.iter().filter_map(|name| part(self.section, name)));
+        let targets: Vec<&Node> = match pointer.as_deref() {
+            Some(pointer) => roots()
+                .filter_map(|root| pointed(root, pointer))
+                .chain(self.section.and_then(|section| pointed(section, pointer.strip_prefix("/schemas")?)))
+                .collect(),
+            None => self.section.into_iter().collect(),
+        };
+        for target in targets {
+            // Whoever comes back with other secrets hides all of it: so each schema is read twice at most.
+            let secrets = match self.followed.get(&target.span) {
+                Some(before) if before.is_all() || before == secrets => continue,
+                Some(_) => &Secrets::all(),
+                None => secrets,
+            };
+            self.followed.insert(target.span, secrets.clone());
+            self.add_schema(target, secrets);
+        }
+    }
+}
+
+/// The schema of a part of a flow.
+fn part<'t>(section: Option<&'t Node>, name: &str) -> Option<&'t Node> {
+    section?.get("properties")?.get(name)
+}
+
+/// What the variables of the old section mark.
+fn old_variables(tree: &Node) -> Secrets {
+    let old = tree.get("variables").and_then(|section| section.to_value().to_json().ok());
+    old.map(|members| Secrets::of_document(json!({"properties": members}))).unwrap_or_default()
+}
+
+/// Where a JSON Pointer leads.
+fn pointed<'t>(node: &'t Node, pointer: &str) -> Option<&'t Node> {
+    pointer.split('/').skip(1).try_fold(node, |node, token| match &node.content {
+        Content::Array(elements) => elements.get(token.parse::<usize>().ok()?),
+        _ => node.get(&token.replace("~1", "/").replace("~0", "~")),
+    })
 }
