@@ -159,3 +159,17 @@ def test_an_output_that_is_open_already_is_written_into(stepflow: Stepflow, tmp_
         for words in (["echo", "before"], run, ["echo", "after"]):
             subprocess.run(words, cwd=stepflow.folder, stdout=out, check=True)
     assert log.read_text() == 'before\n{"outcome":"success","result":1}\nafter\n'
+
+
+def test_items_that_fail_inside_a_step_that_does_not_are_told(stepflow: Stepflow) -> None:
+    stepflow.write(
+        flow_yaml=(
+            "name: f\nsteps:\n- id: each\n  component: /builtin/map\n  input:\n    items: [1, 2, 3]\n"
+            "    workflow: {$literal: {steps: [{id: a, component: /builtin/get_blob, "
+            "input: {blob_id: none}}], output: {$step: a}}}\noutput: {$step: each}\n"
+        )
+    )
+    ended = stepflow("run", "flow.yaml", "--input-json", "{}")
+    assert ended.code == 0
+    assert json.loads(ended.stdout)["result"]["failed"] == 3
+    assert "3 items of its sub-run failed" in ended.stderr

@@ -1,6 +1,6 @@
 //! How far a run is, as far as its events tell. Knows no terminal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use stepflow_engine::Notice;
@@ -23,6 +23,8 @@ pub struct Board {
     items: usize,
     /// The run that is shown. Its sub-runs show as the steps that wait for them.
     run: RunId,
+    /// The steps that wait for sub-runs, and how many items of those have failed.
+    waiting: HashMap<RunId, (StepRef, usize)>,
     /// What ends after this was asked for ends because of it.
     cancelled: bool,
 }
@@ -58,6 +60,8 @@ pub enum Change {
         failed: Option<String>,
         /// How long it took, with all attempts.
         took: Duration,
+        /// How many items of its sub-run failed, although the step did not.
+        lost: usize,
     },
     /// An item ended.
     ItemEnded {
@@ -76,6 +80,7 @@ impl Board {
             counts: Counts::default(),
             items,
             run,
+            waiting: HashMap::new(),
             cancelled: false,
         }
     }
@@ -111,7 +116,18 @@ impl Board {
                 None
             }
             _ if self.cancelled => None,
-            Event::RunCreated(created) => self.begun(created.parent?, 1, now),
+            Event::RunCreated(created) => {
+                let step = created.parent?;
+                if self.shows(step.run) {
+                    self.waiting.insert(created.run, (step, 0));
+                }
+                self.begun(step, 1, now)
+            }
+            Event::ItemEnded(ended) if self.waiting.contains_key(&ended.run) => {
+                let failed = usize::from(ended.status != ExecutionStatus::Completed);
+                self.waiting.get_mut(&ended.run)?.1 += failed;
+                None
+            }
             Event::TimerStarted(timer) => self.begun(timer.step, 1, now),
             Event::StepRetryScheduled(retry) if self.shows(retry.step.run) => {
                 self.open.get_mut(&(retry.step.item, retry.step.step))?.attempt += 1;
@@ -125,7 +141,8 @@ impl Board {
                 if self.items == 1 {
                     self.counts.add(failed.is_some());
                 }
-                Some(Change::StepEnded { step: ended.step, failed, took })
+                let lost = self.waiting.extract_if(|_, (step, _)| *step == ended.step).map(|(_, (_, lost))| lost).sum();
+                Some(Change::StepEnded { step: ended.step, failed, took, lost })
             }
             Event::ItemEnded(ended) if self.shows(ended.run) => {
                 let failed = message(&ended.result);

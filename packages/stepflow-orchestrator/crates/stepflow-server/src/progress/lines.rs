@@ -23,8 +23,8 @@ impl Lines {
 
     pub fn show(&mut self, board: &Board, change: &Change, now: Instant) {
         match change {
-            Change::StepEnded { step, failed, took } if !self.batch => {
-                line(step_line(board, step.step, failed.is_some(), *took));
+            Change::StepEnded { step, failed, took, lost } if !self.batch => {
+                line(step_line(board, step.step, failed.is_some(), *took, *lost));
             }
             Change::ItemEnded { .. } if self.batch => {
                 self.unsaid = true;
@@ -42,9 +42,15 @@ impl Lines {
     }
 }
 
-/// `done    clean (/python/clean_days) in 0.3 s`
-pub fn step_line(board: &Board, step: u32, failed: bool, took: Duration) -> String {
+/// `done    clean (/python/clean_days) in 0.3 s`; `lost` items of its sub-run failed, although it did not.
+pub fn step_line(board: &Board, step: u32, failed: bool, took: Duration, lost: usize) -> String {
     let (id, component) = board.names(step);
     let word = if failed { Paint::Error.on("failed") } else { Paint::Success.on("done  ") };
-    format!("{word} {id} {}", Paint::Faint.on(format_args!("({component}) in {}", short(took))))
+    let ended = format!("{word} {id} {}", Paint::Faint.on(format_args!("({component}) in {}", short(took))));
+    match lost {
+        _ if failed => ended,
+        0 => ended,
+        1 => format!("{ended}, {}", Paint::Warning.on("1 item of its sub-run failed")),
+        more => format!("{ended}, {}", Paint::Warning.on(format_args!("{more} items of its sub-run failed"))),
+    }
 }

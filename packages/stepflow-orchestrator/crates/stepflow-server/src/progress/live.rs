@@ -41,9 +41,9 @@ impl Live {
 
     pub fn show(&mut self, board: &Board, change: &Change, now: Instant) {
         match change {
-            Change::StepEnded { step, failed, took } if !self.batch => {
+            Change::StepEnded { step, failed, took, lost } if !self.batch => {
                 self.close((step.item, step.step));
-                self.above(step_line(board, step.step, failed.is_some(), *took));
+                self.above(step_line(board, step.step, failed.is_some(), *took, *lost));
             }
             Change::ItemEnded { failed: Some(message) } if self.batch => self.show_failure(message),
             Change::Open(_) | Change::StepEnded { .. } | Change::ItemEnded { .. } => {}
