@@ -37,8 +37,9 @@ NAMESPACE = "tests/layout/test_namespace.py"
 
 def namespace() -> Counts:
     # Without plugins: a stray `stepflow/__init__.py` would already break the start of pytest, by
-    # hiding the plugin of stepflow-testing, instead of failing the guard that explains it.
-    return pytest(NAMESPACE, env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
+    # hiding the plugin of stepflow-testing, instead of failing the guard that explains it. But the
+    # configuration names an option of this one.
+    return pytest("-p", "pytest_timeout", NAMESPACE, env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
 
 
 def clippy() -> Counts:
