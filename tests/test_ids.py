@@ -1,4 +1,4 @@
-"""One flow has one id, whoever computes it and in whatever spelling it comes."""
+"""One flow has one id, in each language and in each spelling."""
 
 import json
 from pathlib import Path

@@ -43,7 +43,7 @@ class Server(NamedTuple):
 
 
 def begin(stepflow: Stepflow, *arguments: str) -> Server:
-    """Starts a server on a free port; whoever begins it ends it."""
+    """Starts a server on a free port; the test that starts it ends it."""
     process = stepflow.start("serve", "--port", "0", *arguments)
     assert process.stdout is not None and process.stderr is not None
     first = process.stdout.readline()

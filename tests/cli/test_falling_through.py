@@ -1,4 +1,4 @@
-"""A route with several plugins goes to the first that has the component, whoever has started when."""
+"""A route with several plugins goes to the first that has the component, in whatever order they start."""
 
 import json
 import os

@@ -67,7 +67,7 @@ class RestartedWorker(HttpWorker):
 
     def _keep(self) -> None:
         while True:
-            # Not `communicate`: whoever ends it does that, on another thread.
+            # Not `communicate`: another thread does that when it ends the process.
             self._process.wait()
             with self._changing:
                 if self._ending:

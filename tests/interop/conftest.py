@@ -34,6 +34,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pair(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Pair]:
-    """A server and a worker that have never been tested together by whoever wrote them."""
+    """A server and a worker that their authors have never tested together."""
     with request.param(tmp_path_factory.mktemp("pair")) as pair:
         yield pair

@@ -1,4 +1,4 @@
-"""What flows may rely on, whoever wrote the server and the worker."""
+"""What flows may rely on, with our server or theirs, and our worker or theirs."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor

@@ -177,7 +177,7 @@ def test_on_a_terminal_it_says_what_it_serves_and_that_it_waits(tmp_path: Path) 
     (tmp_path / "components.py").write_text(
         SERVER + "@server.component\ndef greet(input: str) -> str: return input\n"
     )
-    # Whoever runs the tests in the background has Ctrl-C ignored, and children inherit that.
+    # Tests in the background ignore Ctrl-C, and children inherit that.
     heeding = (
         "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "runpy.run_module('stepflow.worker', run_name='__main__', alter_sys=True)"

@@ -119,7 +119,7 @@ class Runner:
     def let_the_call_end(self) -> None:
         if self._may_end.locked():
             self._may_end.release()
-        self._has_ended.acquire(timeout=0.05)  # in vain where the call waits for who calls this
+        self._has_ended.acquire(timeout=0.05)  # not there when the call waits for this thread
 
     def _run(self) -> None:
         with suppress(Cancelled):

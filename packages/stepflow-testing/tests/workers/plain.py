@@ -226,7 +226,7 @@ class Plain:
         if self.resumes:
             self.kept.append((execution, answer))
         execution.say(answer)
-        # Only now: whoever waits for the last one ends the process.
+        # Only now: the process ends when the last one is gone.
         self.executions.remove(execution)
 
     def limit(self) -> int:

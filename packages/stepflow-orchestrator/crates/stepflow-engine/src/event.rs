@@ -93,7 +93,7 @@ pub enum Reason {
 pub enum AttemptOutcome {
     /// The component returned.
     Success,
-    /// The component, or whoever stands for it, failed.
+    /// The component, or what stands for it, failed.
     ComponentError,
     /// It took longer than allowed.
     Timeout,

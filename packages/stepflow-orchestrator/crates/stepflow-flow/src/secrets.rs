@@ -1,5 +1,5 @@
 //! Which parts of a value are secret: what a schema marks with `is_secret`, followed through the expressions that
-//! build a step's input. Whoever shows a value shows its redacted form.
+//! build a step's input. A value is shown in its redacted form.
 
 mod graph;
 mod mask;

@@ -1,5 +1,5 @@
 //! Flows that are written inside a step's input. Whether a step takes one is known by where its component's route leads,
-//! and what of the input it is, here: checks, pictures and whoever looks for the components of a flow ask this module.
+//! and what of the input it is, here: checks, pictures and the search for a flow's components ask this module.
 
 use std::borrow::Cow;
 

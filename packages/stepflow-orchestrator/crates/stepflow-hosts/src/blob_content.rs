@@ -1,4 +1,4 @@
-//! What is kept as a blob is what its type says: whoever reads it later relies on that.
+//! What is kept as a blob is what its type says: later readers rely on that.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

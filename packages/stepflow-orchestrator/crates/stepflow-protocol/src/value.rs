@@ -14,7 +14,7 @@ pub use ingress::{MAX_DEPTH, ValueError};
 use serde_json::value::RawValue;
 
 /// A JSON value: its text, known to be valid, free of line breaks between tokens and nested at most [`MAX_DEPTH`] deep.
-/// One that is built of others may be nested deeper: whoever builds it of what is not known asks for its
+/// One that is built of others may be nested deeper: code that builds one of unknown parts asks for its
 /// [depth](Value::depth), and fails by name.
 ///
 /// Clones share the text. Equal text is the same value; equal values may have different text (`1.0` and `1e0`).

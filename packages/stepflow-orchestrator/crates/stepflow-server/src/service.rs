@@ -165,7 +165,7 @@ impl Service {
         let reason = |worker: &WorkerHost| match worker.health() {
             Health::Ready => None,
             Health::Starting => Some("it is starting".to_owned()),
-            // What the worker wrote is for its owner, in the log: this is for whoever asks.
+            // What the worker wrote is for its owner, in the log: this is for every client.
             Health::Down(why) => Some(why.lines().next().unwrap_or_default().to_owned()),
             Health::ShutDown => Some("it is shut down".to_owned()),
         };

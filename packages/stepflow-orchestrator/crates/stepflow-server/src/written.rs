@@ -1,4 +1,4 @@
-//! Files that commands write. Each is written beside its place and renamed, so that whoever reads it sees all of it, or
+//! Files that commands write. Each is written beside its place and renamed, so that a reader sees all of it, or
 //! what was there before.
 
 use std::fs::{self, File};

@@ -106,5 +106,5 @@ def _refuse(value: object, other: Other) -> None:
 
     try:
         refuse(value, other)
-    except RecursionError:  # whoever calls us is deep inside of calls already
+    except RecursionError:  # the caller is deep inside calls already
         raise NoJsonForm("$", "is nested too deeply") from None

@@ -48,7 +48,7 @@ class PendingCalls:
         return [each.line for each in list(self._pending.values()) if each.write == write]
 
     def answered(self, envelope: Envelope) -> None:
-        """Hand an answer to whoever waits for it."""
+        """Hand an answer to the request that waits for it."""
         call = self._pending.pop(envelope.id, None) if isinstance(envelope.id, str) else None
         if call is None:
             problem = envelope.error.message if envelope.error else "a result"

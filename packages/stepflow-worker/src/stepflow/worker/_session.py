@@ -141,7 +141,7 @@ class Session:
         """Cancels that found nothing open: over HTTP one may overtake its execute."""
 
     def close(self, *, cancel: bool = False) -> None:
-        """The peer says nothing more: whoever waits for an answer of its gets none.
+        """The peer says nothing more: its open requests get no answer any more.
 
         With `cancel` it does not listen either, and what is open is asked to end.
         """

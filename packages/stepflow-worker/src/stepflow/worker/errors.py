@@ -61,7 +61,7 @@ class ComponentError(StepflowError):
 
     message: what went wrong, for people; it becomes the step's error message.
     code: a number of your own, seen by the flow instead of 500.
-    data: anything that has a JSON form, for whoever handles the error.
+    data: anything that has a JSON form, for the code that handles the error.
     retryable: `False` forbids another attempt, whatever the flow says.
     retry_after: the least time to wait before another attempt, in seconds.
 

@@ -105,7 +105,7 @@ impl OpenRuns {
         true
     }
 
-    /// Lets go of a tree whose events could not be stored; whoever waits for its runs hears that nothing comes.
+    /// Lets go of a tree whose events could not be stored; who waits for its runs is told that nothing comes.
     pub fn abandon(&mut self, root: RunId, error: &StoreError) {
         for (_, run) in self.0.extract_if(|_, run| run.root == root) {
             for reply in run.to_be_made {

@@ -32,7 +32,7 @@ pub(super) struct Tree {
     /// Offers that wait for their input to be in memory.
     pub held: Vec<Effect>,
     pub subscribers: Vec<mpsc::UnboundedSender<Notice>>,
-    /// What workers have now: whoever subscribes later is told, for no journal says so.
+    /// What workers have now: later subscribers are told, because no journal says it.
     pub started: HashMap<TaskRef, Notice>,
     /// How often open attempts have asked for the same sub-run.
     pub calls: HashMap<TaskRef, Calls>,

@@ -219,7 +219,7 @@ impl Simulation {
                 created.expect("the sub-run is durable").elements()[*item as usize].clone()
             }
             ValueRef::Row(seq) => {
-                // Not yet appended rows are in memory; whoever asks for one of them has lost it.
+                // Not yet appended rows are in memory; a machine that asks for one of them has lost it.
                 let record = self.journal().find(|record| record.seq == *seq).expect("the row is durable");
                 match &record.event {
                     Event::AttemptEnded(ended) => match &ended.payload {

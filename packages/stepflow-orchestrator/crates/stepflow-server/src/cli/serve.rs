@@ -14,7 +14,7 @@ pub struct ServeArgs {
     /// Address to listen on, or a name that leads to it [default: the configuration's, else 127.0.0.1]
     #[arg(long, value_name = "ADDRESS", value_parser = host)]
     pub host: Option<String>,
-    /// Listen on an address that others can reach, although there are no access tokens yet: whoever reaches it can
+    /// Listen on an address that others can reach, although there are no access tokens yet: everybody who reaches it can
     /// run components
     #[arg(long)]
     pub insecure: bool,

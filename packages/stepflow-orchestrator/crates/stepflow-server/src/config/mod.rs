@@ -321,7 +321,7 @@ impl Config {
         routing::routing(self.names.iter().map(|name| (name.clone(), builtin(name))), &self.routes)
     }
 
-    /// What may help whoever misses a component.
+    /// Advice for a flow whose component is missing.
     #[must_use]
     pub fn advice(&self) -> Advice {
         Advice { without_worker: self.file.is_none() && self.plugins.len() == 1, in_file: self.file.is_some() }
@@ -334,7 +334,7 @@ impl Config {
     }
 }
 
-/// What may help whoever misses a component.
+/// Advice for a flow whose component is missing.
 #[derive(Debug, Clone, Copy)]
 pub struct Advice {
     /// Neither a file nor a worker was found.

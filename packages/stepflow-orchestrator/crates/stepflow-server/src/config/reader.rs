@@ -154,7 +154,7 @@ impl Read {
         }
     }
 
-    /// Whoever reads a token on its way may use it.
+    /// A token that others can read on its way can be used by them.
     fn check_token(&mut self, name: &str, plugin: Section<'_>, worker: &Worker) {
         let Some(token) = plugin.get("token").filter(|_| worker.token.is_some()) else { return };
         if worker.urls.iter().any(|url| is_open_to_others(url)) {

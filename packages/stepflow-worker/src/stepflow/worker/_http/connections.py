@@ -1,6 +1,6 @@
 """uvicorn's connections, with bounds on what a client may leave undone.
 
-uvicorn times only connections that are idle between two requests. Whoever sends half a head, or
+uvicorn times only connections that are idle between two requests. A client that sends half a head, or
 stops to read, would hold a socket and its buffers for ever.
 """
 

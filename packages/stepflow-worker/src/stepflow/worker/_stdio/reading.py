@@ -1,4 +1,4 @@
-"""Who reads the input: whoever is going to run what it reads, so that a message seldom changes threads.
+"""Who reads the input: the thread that will run what it reads, so that a message seldom changes threads.
 
 A change of threads costs about as much as everything else that happens to a small message. So with
 sync components the threads take turns at reading, and each runs the component that it has read;

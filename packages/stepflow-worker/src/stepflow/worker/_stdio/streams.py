@@ -36,7 +36,7 @@ def take_standard_streams() -> ProtocolStreams:
         keep_from_children(fd)
     if os.name == "posix":
         for fd in streams:
-            os.set_blocking(fd, True)  # whoever shares the file with us may want it otherwise
+            os.set_blocking(fd, True)  # another process that has the file open may need it so
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     try:

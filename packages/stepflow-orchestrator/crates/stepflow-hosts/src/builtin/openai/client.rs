@@ -91,7 +91,7 @@ async fn connect() -> Result<reqwest::Client, String> {
     made.map_err(|error| causes(&error))
 }
 
-/// The address is named by whoever reports it.
+/// Without the address: the caller names it.
 fn reason(error: reqwest::Error, timeout: Duration) -> NoAnswer {
     NoAnswer::Unreachable(match error.is_timeout() && !error.is_connect() {
         true => format!("its answer took longer than {} s", timeout.as_secs_f64()),

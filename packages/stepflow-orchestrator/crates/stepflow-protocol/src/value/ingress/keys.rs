@@ -69,7 +69,7 @@ fn second_of_few(keys: &[Key<'_>]) -> Option<usize> {
     Some(keys[second].at)
 }
 
-/// Not by hashing: whoever writes the keys could choose them so that they collide.
+/// Not by hashing: an attacker could choose keys that collide.
 fn second_of_many(keys: &[Key<'_>]) -> Option<usize> {
     let mut order: Vec<(u64, &Key<'_>)> = keys.iter().map(|key| (key.print, key)).collect();
     order.sort_unstable_by(|(a, one), (b, other)| a.cmp(b).then_with(|| one.text.cmp(&other.text)));

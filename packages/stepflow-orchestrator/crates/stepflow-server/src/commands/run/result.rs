@@ -31,7 +31,7 @@ struct ItemResult<'a> {
 }
 
 impl Results {
-    /// Opens the file, if there is to be one, before anything runs in vain.
+    /// Opens the file, if there is to be one, so that nothing runs for an output that cannot be written.
     pub fn open(args: &RunArgs) -> Result<Self, Failure> {
         let file = args.output.as_deref().map(|path| Written::open("output", path)).transpose()?;
         Ok(Self { file, batch: args.input.inputs.is_some(), output_only: args.output_only })
