@@ -134,6 +134,25 @@ def test_a_function_that_raises_fails_the_flow() -> None:
     assert failed.value.kind == "COMPONENT_FAILED"
 
 
+@pytest.mark.parametrize(
+    ("call", "place"),
+    [
+        (lambda it: it.submit_run(FLOW, [1], key="a\ud800"), "$.key"),
+        (lambda it: it.evaluate_flow(FLOW, 1, key="\ud800"), "$.key"),
+        (lambda it: it.evaluate_flow_by_id("\ud800", 1), "$.flowId"),
+        (lambda it: it.get_blob("\ud800"), "$.blob_id"),
+        (lambda it: it.get_run("\ud800"), "$.runId"),
+    ],
+)
+def test_half_a_character_in_an_argument_is_refused_by_name(
+    call: Callable[[Any], object], place: str
+) -> None:
+    context = MockContext(run_flow=lambda flow, input: input)
+    with pytest.raises(NoJsonForm, match="holds half of a surrogate pair") as refused:
+        call(context.sync)
+    assert refused.value.path == place
+
+
 def test_a_key_finds_the_run_that_has_it() -> None:
     counted = iter(range(9))
     context = MockContext(run_flow=lambda flow, input: next(counted))

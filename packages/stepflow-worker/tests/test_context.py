@@ -157,6 +157,10 @@ async def looks_at_the_failure(input, context: StepflowContext):
         return [failed.kind, failed.code, failed.message, failed.data]
 
 @server.component
+async def half_a_key(input, context: StepflowContext):
+    await context.submit_run_by_id("f" * 64, [1], key="a\\ud800")
+
+@server.component
 async def a_path(input, context: StepflowContext):
     await context.evaluate_flow("flow.yaml", input)
 """
@@ -306,6 +310,12 @@ def test_a_run_without_all_its_results_is_an_answer_that_makes_no_sense(
     running.send(id=running.called("runs/submit")["id"], result={**run, "results": None})
     error = running.answer(execute)["error"]
     assert error["data"]["type"] == "stepflow.worker.errors.UnusableAnswer"
+
+
+def test_half_a_character_in_a_key_fails_before_anything_is_sent(running: "Worker") -> None:
+    error = running.execute("/half_a_key")["error"]
+    assert error["data"]["type"].endswith(".NoJsonForm")
+    assert "`$.key` holds half of a surrogate pair" in error["message"]
 
 
 def test_a_text_for_a_flow_is_explained(running: "Worker") -> None:

@@ -16,6 +16,7 @@ from stepflow.protocol import (
     RunsGetParams,
     RunsSubmitParams,
     RunStatusProtocol,
+    json_text,
 )
 from stepflow.worker._components.encoding import encoded
 from stepflow.worker.errors import FlowFailed, UnusableAnswer
@@ -231,7 +232,11 @@ class Requests:
     async def _ask(
         self, method: Method, params: RequestParams, result: type[T], *, waits: bool = False
     ) -> T:
-        answer = self._execute.send(method, params, result, waits=waits)
+        try:
+            answer = self._execute.send(method, params, result, waits=waits)
+        except (TypeError, ValueError):
+            json_text(params)  # knows the place of what has no JSON form
+            raise
         return await self._answer(answer, method, waits=waits)
 
     async def _stored(self, flow: FlowDocument) -> str:
