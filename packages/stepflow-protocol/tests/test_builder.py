@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stepflow.protocol import FlowBuilder, InvalidFlow, Value
+from stepflow.protocol import FlowBuilder, InvalidFlow, Value, flow_id
 from stepflow.protocol.flow import (
     Backoff,
     BackoffConstant,
@@ -145,7 +145,7 @@ def test_schemas_variables_examples_and_metadata() -> None:
             {"$coalesce": [{"$variable": "$.a", "default": {"$input": "$.b"}}, 0]},
         ),
         ({"a": (1, 2.5, None, True, "x")}, {"a": [1, 2.5, None, True, "x"]}),
-        ({"$input": "x y", "ignored": 1}, {"$input": '$["x y"]'}),
+        ({"$input": "x y"}, {"$input": '$["x y"]'}),
     ],
 )
 def test_a_value_is_its_expression(value: Any, expected: Any) -> None:
@@ -244,7 +244,7 @@ LOOP.append(LOOP)
         ({"$if": True}, "$.steps[0].input", "`then`"),
         ({"$coalesce": 1}, "$.steps[0].input", "takes an array"),
         ({"$step": 1}, "$.steps[0].input", "the id of a step"),
-        ({"$from": {"step": "a"}}, "$.steps[0].input", "old spelling"),
+        ({"$from": {"step": "a"}, "path": "x"}, "$.steps[0].input", "old spelling"),
     ],
 )
 def test_what_cannot_be_in_a_document_is_refused_where_it_is_given(
@@ -318,6 +318,54 @@ def test_a_component_needs_its_slash() -> None:
         InvalidFlow, match=r"\$\.steps\[0\]\.component: .*\nhint: write `/python/a`"
     ):
         FlowBuilder().add_step(id="a", component="python/a")
+
+
+@pytest.mark.parametrize(
+    ("component", "hint"),
+    [
+        (" /a", "write `/a`"),
+        ("\t//a/b ", "write `/a/b`"),
+        ("a", "write `/a`"),
+        (" ", "write a path such as `/python/greet`"),
+        ("", "write a path such as `/python/greet`"),
+    ],
+)
+def test_the_path_that_is_advised_is_one(component: str, hint: str) -> None:
+    with pytest.raises(InvalidFlow, match=rf"\nhint: {hint}$"):
+        FlowBuilder().add_step(id="a", component=component)
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "key"),
+    [
+        ({"$literal": 1, "a": 2}, "$literal", "a"),
+        ({"a": 2, "$literal": 1}, "$literal", "a"),
+        ({"$if": True, "then": 1, "otherwise": 2}, "$if", "otherwise"),
+        ({"$coalesce": [1], "default": 2}, "$coalesce", "default"),
+        ({"$step": "a", "$path": "$.x"}, "$step", "$path"),
+        ({"$input": "$", "path": "$.x"}, "$input", "path"),
+        ({"$variable": "v", "path": None}, "$variable", "path"),
+        ({"$literal": 1, "$input": "$"}, "$literal", "$input"),
+    ],
+)
+def test_a_key_that_a_form_does_not_take_is_refused_where_it_is_given(
+    value: Any, form: str, key: str
+) -> None:
+    builder = FlowBuilder()
+    for give, at in (
+        (lambda: builder.set_output({"x": [value]}), "$.output.x[0]"),
+        (lambda: builder.add_step(id="a", component="/a", input_data=value), "$.steps[0].input"),
+        (lambda: builder.set_output(Value.if_(True, value)), "$.output.then"),
+    ):
+        with pytest.raises(InvalidFlow) as refused:
+            give()
+        assert refused.value.at == at
+        assert f"`{key}` stands beside `{form}`" in refused.value.problem
+    assert flow_id({"output": value}) == flow_id({"output": _without(value, key)})
+
+
+def _without(value: dict[str, object], key: str) -> Any:
+    return {name: each for name, each in value.items() if name != key}
 
 
 def test_two_steps_of_one_id_are_refused_and_a_blank_one() -> None:

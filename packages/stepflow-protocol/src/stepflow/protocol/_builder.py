@@ -73,7 +73,8 @@ class FlowBuilder:
     ) -> StepHandle:
         """Add a call of a component, and return what stands for its result.
 
-        `component` is a path such as `/python/greet`. A `Flow` in `input_data` is passed on as a flow.
+        `component` is a path such as `/python/greet`. A `Flow` in `input_data` is passed on as a flow. A key
+        beside one of the language's own, such as `$step`, that this does not take is refused.
         `timeout` bounds one attempt: a text such as `"30s"`, a number of seconds or a `timedelta`.
         """
         at: Path = ("steps", len(self._steps))
@@ -83,10 +84,11 @@ class FlowBuilder:
         if id in self._steps:
             raise InvalidFlow(format_path((*at, "id")), f"there is another step `{id}` already")
         if not component.startswith("/"):
+            name = component.strip().lstrip("/")
             raise InvalidFlow(
                 format_path((*at, "component")),
                 f"the component `{component}` is not a path: it must start with `/`",
-                f"write `/{component.strip()}`",
+                f"write `/{name}`" if name else "write a path such as `/python/greet`",
             )
         step: dict[str, Json] = {
             "id": id,

@@ -117,7 +117,11 @@ def _named(value: object) -> str:
 
 
 def expression(value: Data, at: Path, builder: object = None) -> Json:
-    """Return an expression in canonical form. Steps that are referred to by handle must be those of `builder`."""
+    """Return an expression in canonical form.
+
+    For a `builder` the steps that are referred to by handle must be its own, and keys beside a reserved one must be
+    those of its form; a document's are left out.
+    """
     match value:
         case Value():
             if isinstance(value, StepReference) and value._owner not in (None, builder):
@@ -130,7 +134,10 @@ def expression(value: Data, at: Path, builder: object = None) -> Json:
             _check_depth(at)
             for key, read in _RESERVED.items():
                 if key in value:  # the first decides; the language ignores what it does not name
-                    return read(value, at, builder)
+                    made = read(value, at, builder)
+                    if builder is not None:
+                        _check_beside(value, key, at)
+                    return made
             return {
                 _key(key, at): expression(each, (*at, key), builder) for key, each in value.items()
             }
@@ -139,6 +146,15 @@ def expression(value: Data, at: Path, builder: object = None) -> Json:
             return [expression(each, (*at, place), builder) for place, each in enumerate(value)]
         case _:
             return constant(cast(Constant, value), at)
+
+
+def _check_beside(value: Mapping[str, Data], reserved: str, at: Path) -> None:
+    takes = _BESIDE.get(reserved, ())
+    for key in value:
+        if key != reserved and key not in takes:
+            problem = f"`{key}` stands beside `{reserved}`, which does not take it"
+            hint = "leave it out; an object in which nothing is computed is `Value.literal`"
+            raise InvalidFlow(format_path(at), problem, hint)
 
 
 def _members(*keys: str) -> "_Read":
@@ -217,6 +233,9 @@ _RESERVED: dict[str, _Read] = {
     "$input": _input,
     "$variable": _variable,
 }
+
+# What they take beside themselves.
+_BESIDE = {"$if": ("then", "else"), "$step": ("path",), "$variable": ("default",)}
 
 
 # The document
