@@ -542,7 +542,7 @@ def test_fields_that_are_not_given_have_their_defaults_when_read(whole_worker: "
 PYDANTIC_WHOLE = """
 import enum, math, typing
 import typing_extensions
-from pydantic import BaseModel, computed_field
+from pydantic import BaseModel, Field, computed_field, field_serializer, model_serializer
 from stepflow.worker import StepflowServer
 server = StepflowServer(include_builtins=False)
 
@@ -571,6 +571,21 @@ class Enums(BaseModel):
     e: Hidden = Hidden.NAN
 class Long(BaseModel):
     n: int = 0
+class Twice(BaseModel):
+    x: int = 0
+    @model_serializer
+    def named_twice(self):
+        return {1: 1, "1": 2}
+class HoldingTwice(BaseModel):
+    held: list[Twice] = [Twice()]
+class TwiceInField(BaseModel):
+    x: int = 0
+    @field_serializer("x")
+    def named_twice(self, value):
+        return {"a": [{1: 1, "1": 2}]}
+class Aliases(BaseModel):
+    a: int = Field(1, serialization_alias="x")
+    b: int = Field(2, serialization_alias="x")
 def assigned(value):
     model = Model(x=1)
     model.secret = value
@@ -586,6 +601,8 @@ CASES = {
     "untyped_enum": (typing.Any, [Enums()]), "long": (Long, Long(n=10**5000)),
     "assigned": (Model, assigned(b"hunter2")), "untyped_assigned": (typing.Any, assigned(b"hunter2")),
     "assigned_int": (Model, assigned(12345678)),
+    "twice": (list[Twice], [Twice()]), "holding_twice": (HoldingTwice, HoldingTwice()),
+    "twice_in_field": (TwiceInField, TwiceInField()), "aliases": (Aliases, Aliases()),
 }
 
 def serve(name, kind, value):
@@ -621,6 +638,10 @@ def pydantic_whole_worker(start_once: "Start") -> "Worker":
         ("assigned", "`$.secret`: it does not fit its type any more"),
         ("untyped_assigned", "`$.secret`: it does not fit its type any more"),
         ("assigned_int", "`$.secret`: it does not fit its type any more"),
+        ("twice", "`$[0]`: it has two keys of the name `1`"),
+        ("holding_twice", "`$.held[0]`: it has two keys of the name `1`"),
+        ("twice_in_field", "`$.x.a[0]`: it has two keys of the name `1`"),
+        ("aliases", "`$`: it has two keys of the name `x`"),
     ],
 )
 def test_what_pydantic_would_leave_out_or_change_fails_with_its_place(

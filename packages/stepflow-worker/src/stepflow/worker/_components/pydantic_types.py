@@ -12,10 +12,10 @@ from stepflow.worker._components.pydantic_constraints import misfit_constraint
 from stepflow.worker._components.pydantic_forms import (
     checked_text,
     form_text,
-    is_readable,
     known,
     misfit,
     place_in,
+    reads_back,
     refuse_extra,
 )
 
@@ -45,7 +45,6 @@ class PydanticType:
         # A definition in another may be in itself.
         self._is_flat = "$ref" not in str(self.schema.get("$defs", ""))
         self._reads_keys = reads_keys(annotation)
-        self._has_integers = "'integer'" in str(self.schema)
 
     def read(self, text: bytes) -> Any:
         plain = sayable(text)  # refuses `1e999` as well, pydantic's infinity
@@ -64,7 +63,7 @@ class PydanticType:
         serializer = self._adapter.serializer
         text = form_text(self._adapter, checked)
         is_certain = self._is_flat and not self._is_open and not any(e in text for e in _DOUBTFUL)
-        if is_certain and (not self._has_integers or is_readable(text)):
+        if is_certain and reads_back(text):
             written = msgspec.Raw(text)
         else:
             written = checked_text(serializer, checked, text)
