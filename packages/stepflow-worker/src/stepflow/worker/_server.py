@@ -109,15 +109,15 @@ class StepflowServer:
         max_concurrency: how many executes of it run at once; the others wait. One that waits for
         a run which it submitted does not count, and goes on at once when that has ended.
         timeout: how long one execute may take, `"500ms"`, `"30s"`, `"1h30m"`, a number of seconds
-        or a `timedelta`; a step's own timeout counts as well.
+        or a `timedelta`; a step's own timeout counts as well. Neither ends the writing of the output.
         inline: run a plain `def` on the transport's event loop, which saves a change of threads.
         Nothing else is read or answered until it ends. An `async def` is no other for it: all run
         on one loop, that of the lifespan.
 
         The function takes one input and, if it wants, a `StepflowContext` (known by its
         annotation, or by the name `context`). `async def` runs on the event loop, `def` in a
-        thread. The types of input and output become the component's JSON Schemas. A float that
-        is NaN or infinite has no JSON form: in an untyped output it becomes null.
+        thread. The types of input and output become the component's JSON Schemas. A value without a
+        JSON form fails the step, as a float does that is NaN or infinite.
 
         Raises `RegistrationError` with the reason when the function cannot be served.
         """
