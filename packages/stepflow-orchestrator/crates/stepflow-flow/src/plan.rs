@@ -187,6 +187,13 @@ impl Plan {
         &self.output_secrets
     }
 
+    /// The same where the run has inherited variables, of which these are secret.
+    #[must_use]
+    pub fn output_secrets_with(&self, inherited: Secrets) -> Secrets {
+        let inherited = Sources { input: Secrets::none(), variables: inherited };
+        self.output_secrets.clone().and(inherited.of(&self.flow.output))
+    }
+
     /// Checks an item's input against `schemas.properties.input`.
     ///
     /// # Errors

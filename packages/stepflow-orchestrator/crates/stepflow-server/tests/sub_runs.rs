@@ -115,6 +115,36 @@ async fn overrides_change_the_sub_run_alone_and_variables_are_inherited() {
     }
 }
 
+/// What the variables and the input of a root mark, and a step of it that is given some of both.
+const SECRETS: &str = "schemas: {properties: {input: {properties: {pin: {is_secret: true}}}, \
+    variables: {properties: {token: {is_secret: true}, flag: {is_secret: true}}}}}";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_shows_the_output_of_a_sub_run_without_the_secrets_around_it() {
+    let bench = Bench::start(&[], 8).await;
+    let inner = "{name: i, output: {token: {$variable: token}, flag: {$variable: flag}, given: {$input: $}, open: 1}}";
+    let inner = bench.store(inner).await;
+    let options = json!({"variables": {"token": "sesame", "flag": true}});
+    let given = "{p: {$input: $.pin}, t: {$variable: token}}";
+    let steps = [
+        format!("component: /builtin/eval, input: {{flow_id: {inner}, input: {given}}}"),
+        format!(
+            "component: /python/ask, input: {{method: runs/submit, params: {{flowId: {inner}, inputs: [{given}], wait: true}}}}"
+        ),
+    ];
+    for step in steps {
+        let flow = format!("{{{SECRETS}, steps: [{{id: a, mustExecute: true, {step}}}], output: 1}}");
+        let run = bench.run_with(&flow, json!({"pin": 123_456}), options.clone()).await;
+        assert_eq!(run["status"], "completed", "{run}");
+        let sub_run = bench.sub_run_of(&run["runId"]).await;
+        let hidden = "[REDACTED]";
+        let expected = json!({"token": hidden, "flag": hidden, "given": {"p": hidden, "t": hidden}, "open": 1});
+        let items = bench.part(&sub_run, "items").await;
+        assert_eq!(items["items"][0]["result"]["result"], expected, "{items}");
+        assert_eq!(bench.show(&sub_run).await["result"]["result"], expected);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn inputs_that_do_not_fit_make_no_run() {
     let bench = Bench::start(&[], 8).await;

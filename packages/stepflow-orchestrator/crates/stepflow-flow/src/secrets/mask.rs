@@ -79,6 +79,12 @@ impl Mask {
         self.finder().map_or_else(|| text.to_owned(), |finder| finder.text(text))
     }
 
+    /// The value with its texts, and the numbers that are secrets, as they may be shown.
+    #[must_use]
+    pub fn value(&self, value: &Value) -> Value {
+        self.finder().map_or_else(|| value.clone(), |finder| finder.value(value))
+    }
+
     /// The error with its message and its data as they may be shown.
     #[must_use]
     pub fn error(&self, error: FlowError) -> FlowError {

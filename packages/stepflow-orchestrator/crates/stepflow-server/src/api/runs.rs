@@ -11,7 +11,7 @@ use serde::Deserialize;
 use stepflow_engine::{CancelError, ItemMisfit, Submission};
 use stepflow_flow::{Diagnostics, Level, Plan};
 use stepflow_protocol::{FlowId, Kind, ResultOrder, RunId, Value};
-use stepflow_store::{ItemRow, RunRow};
+use stepflow_store::RunRow;
 
 use super::Shared;
 use super::envelope::{Body, Id};
@@ -98,7 +98,7 @@ pub async fn create(
         None => Ok((StatusCode::ACCEPTED, Json(Run::summary(row(&service, run)?)))),
         Some(timeout) => {
             service.wait_for(run, timeout).await;
-            Ok((StatusCode::OK, Json(details(&service, run, true)?)))
+            Ok((StatusCode::OK, Json(details(&service, run, true).await?)))
         }
     }
 }
@@ -114,7 +114,7 @@ pub async fn show(
     if waits && !row(&service, run)?.status.is_terminal() {
         service.wait_for(run, timeout(query.timeout_secs)).await;
     }
-    details(&service, run, waits).map(Json)
+    details(&service, run, waits).await.map(Json)
 }
 
 /// `GET /runs/{run_id}/items`
@@ -124,8 +124,10 @@ pub async fn items(
     Query(query): Query<ItemsQuery>,
 ) -> Result<Json<Items>, Error> {
     secrets::refuse(query.secrets)?;
-    let total = row(&service, run)?.items.total;
-    let mut items = stepflow_store::in_order(shown_items(&service, run)?, query.result_order.unwrap_or_default());
+    let row = row(&service, run)?;
+    let total = row.items.total;
+    let items = secrets::shown_items(&service.store, &row).await?;
+    let mut items = stepflow_store::in_order(items, query.result_order.unwrap_or_default());
     if let Some(index) = query.item_index {
         if index >= total {
             return Err(Error::not_found("item", index));
@@ -222,15 +224,10 @@ fn row(service: &Shared, run: RunId) -> Result<RunRow, Error> {
     service.store.run(run).ok_or_else(|| Error::not_found("run", run))
 }
 
-fn details(service: &Shared, run: RunId, waited: bool) -> Result<Run, Error> {
+async fn details(service: &Shared, run: RunId, waited: bool) -> Result<Run, Error> {
     let row = row(service, run)?;
     // Only what is shown is read: a batch may be large.
-    let items = if waited || row.items.total == 1 { shown_items(service, run)? } else { Vec::new() };
+    let shown = waited || row.items.total == 1;
+    let items = if shown { secrets::shown_items(&service.store, &row).await? } else { Vec::new() };
     Ok(Run::with_results(row, items, waited))
-}
-
-/// The items without the secrets in their outputs.
-fn shown_items(service: &Shared, run: RunId) -> Result<Vec<ItemRow>, Error> {
-    let plan = service.store.plan(run).ok_or_else(|| Error::internal("the run's flow is gone"))?;
-    Ok(secrets::redacted(&plan, service.store.items(run)))
 }
