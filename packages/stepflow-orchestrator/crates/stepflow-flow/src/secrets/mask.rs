@@ -116,6 +116,9 @@ impl Finder<'_> {
         let found = automaton.find_overlapping_iter(text).map(|found| found.range());
         let mut hidden: Vec<Range<usize>> =
             found.filter(|range| range.len() >= LONG || is_alone(text, range)).collect();
+        if text.contains('%') {
+            hidden.extend(found_escaped(automaton, text));
+        }
         hidden.sort_by_key(|range| range.start);
         let mut shown = String::with_capacity(text.len());
         let mut upto = 0;
@@ -145,6 +148,21 @@ impl Finder<'_> {
             Kind::Number | Kind::Null | Kind::Bool => value.clone(),
         }
     }
+}
+
+/// Where the percent escapes of a text stand for what is sought.
+fn found_escaped(automaton: &AhoCorasick, text: &str) -> Vec<Range<usize>> {
+    let (decoded, starts) = spelling::percent_decoded(text);
+    let is_word = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
+    let is_alone =
+        |found: &Range<usize>| !is_word(decoded[..found.start].last()) && !is_word(decoded[found.end..].first());
+    let found = automaton.find_overlapping_iter(&decoded).map(|found| found.range());
+    found
+        .filter_map(|range| {
+            let written = starts[range.start]..starts[range.end];
+            (written.len() >= LONG || is_alone(&range)).then_some(written)
+        })
+        .collect()
 }
 
 /// The name, made unlike those before it: two that are hidden must not become one.

@@ -1,7 +1,6 @@
 //! A text as it may stand in another one: an error quotes what it was given as JSON, as `repr` or in a URL.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD, URL_SAFE};
@@ -16,8 +15,8 @@ pub(super) fn all(text: &str) -> BTreeSet<String> {
     let once = quoted(text);
     let mut found: BTreeSet<String> = once.iter().flat_map(|quoted_once| quoted(quoted_once)).collect();
     found.extend(once);
-    found.extend([text.to_owned(), percent_encoded(text, "/"), percent_encoded(text, "")]);
-    found.insert(percent_encoded(text, "").replace("%20", "+"));
+    // In the query of a URL; its percent escapes are read, for there are too many ways to write them.
+    found.extend([text.to_owned(), text.replace(' ', "+")]);
     found.extend([STANDARD, URL_SAFE].iter().flat_map(|alphabet| in_base64(text, alphabet)));
     found
 }
@@ -85,19 +84,6 @@ fn python_escape(character: char) -> String {
 /// `\u20ac`, `\ud83d\udd11`
 fn json_escape(character: char) -> String {
     character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
-}
-
-/// All but what a URL takes as it is, and these.
-fn percent_encoded(text: &str, safe: &str) -> String {
-    text.bytes().fold(String::new(), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || safe.as_bytes().contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing into memory does not fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-        encoded
-    })
 }
 
 /// What a text in a URL stands for, and where each of its bytes begins in the text, the end as well.
