@@ -111,10 +111,13 @@ class End:
 
     async def drained(self, executor: Executor) -> list[str]:
         """Wait for the end, and until nothing is open; the components of what still is when the time is over."""
-        await self.began.wait()
-        executor.drain()
-        executor.when_idle(partial(self._on_loop, self.loops[0], self._settled.set))
-        await self._settled.wait()
+        try:
+            await self.began.wait()
+            executor.drain()
+            executor.when_idle(partial(self._on_loop, self.loops[0], self._settled.set))
+            await self._settled.wait()
+        finally:
+            executor.abandon()
         unfinished = executor.open_components()
         if unfinished:
             log.warning("%s", _said_of(unfinished))

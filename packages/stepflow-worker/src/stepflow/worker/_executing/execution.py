@@ -57,7 +57,7 @@ class Execution:
     """A component with its input. Runs once, and always writes exactly one answer."""
 
     __slots__ = ("_ask", "_calls", "_captures", "_has_ended", "_interruption", "_origin", "_reply", "_task", "_watchers",
-                 "component", "ending", "id", "params", "state", "timers", "variables", "waits")  # fmt: skip
+                 "abandoned", "component", "ending", "id", "params", "state", "timers", "variables", "waits")  # fmt: skip
 
     def __init__(
         self,
@@ -80,6 +80,8 @@ class Execution:
         """Its context variables: what it sets, no other execute sees."""
         self.ending: Ending | None = None
         """Why it should end before it does by itself. Set once, by the executor."""
+        self.abandoned = False
+        """Whether the worker ends without waiting for it: a server counts what was not answered as lost."""
         self.timers: tuple[Timer, ...] = ()
         self.waits = 0
         self._origin = origin
@@ -102,8 +104,11 @@ class Execution:
         return None if self.ending is None else self.ending.reason
 
     def begin(self) -> None:
-        """Run a sync component on this thread, with its own context variables."""
-        self.variables.run(self.run)
+        """Run a sync component on this thread, with its own context variables. Never raises."""
+        try:
+            self.variables.run(self.run)
+        except BaseException as error:  # noqa: BLE001, as in `run`
+            self.ended_by(error)
 
     def run(self) -> None:
         """Call a sync component, and answer."""
@@ -123,22 +128,17 @@ class Execution:
         self._task = asyncio.current_task()
         try:
             line = self._answer(await self._invoke())
-        except asyncio.CancelledError as error:
-            if self.ending is None and self._task is not None and self._task.cancelling():
-                raise  # the worker ends: the server counts what was not answered as lost
-            line = self._failed(error)
         except BaseException as error:
             # By its type: what it says of itself is user code.
-            if issubclass(type(error), GeneratorExit) and not self._is_running():
-                raise  # the loop is gone: nobody would hear an answer
+            if self.abandoned and issubclass(type(error), asyncio.CancelledError | GeneratorExit):
+                raise
             line = self._failed(error)
         self._finish(line)
 
-    def _is_running(self) -> bool:
-        try:
-            return asyncio.current_task() is self._task
-        except RuntimeError:
-            return False  # no loop runs at all
+    def ended_by(self, error: BaseException) -> None:
+        """Answer for what was stopped before it could: a task may be cancelled before it begins."""
+        if not (self._has_ended or self.abandoned):
+            self._finish(self._failed(error))
 
     def give_up(self, ending: Ending) -> None:
         """Answer without having called the component."""

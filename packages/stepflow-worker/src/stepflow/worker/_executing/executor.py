@@ -134,6 +134,13 @@ class Executor:
         """Have sessions refuse new executes; those that are open go on."""
         self.draining = True
 
+    def abandon(self) -> None:
+        """The worker ends now: what is open is not waited for."""
+        with self._lock:
+            self.limit = 0  # nothing follows what ends now
+            for execution in self._open:
+                execution.abandoned = True
+
     def open_components(self) -> list[str]:
         """The components of what is open."""
         with self._lock:

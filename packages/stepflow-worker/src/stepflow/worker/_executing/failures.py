@@ -174,7 +174,7 @@ def _message_of(error: BaseException) -> str:
         return _message(f"{error.message}: {_listed([*_leaves(error)])}")
     if isinstance(error, SystemExit) and not isinstance(error.code, str):
         return _message(f"the component called `sys.exit({_shown_code(error.code)})`")
-    text = _said(error)
+    text = said(error)
     # A key alone, as in `'x'`, says nothing.
     if not text or isinstance(error, KeyError):
         text = _titled(error)
@@ -200,11 +200,12 @@ def _listed(errors: list[BaseException]) -> str:
 
 
 def _titled(error: BaseException) -> str:
-    text = _said(error)
+    text = said(error)
     return f"{type_name(error)}: {text}" if text else type_name(error)
 
 
-def _said(error: BaseException) -> str:
+def said(error: BaseException) -> str:
+    """Return what an exception says; nothing when it cannot be asked."""
     try:
         return str(error)
     except BaseException:  # noqa: BLE001, it is user code

@@ -5,6 +5,7 @@ import sys
 from asyncio import _get_running_loop
 from collections.abc import Callable, Iterable
 from contextvars import Context
+from functools import partial
 
 from stepflow.worker._components.component import Component
 from stepflow.worker._executing.execution import Execution
@@ -23,9 +24,9 @@ class ComponentLoop:
         """`ended` is called after each execution, and returns how to start what follows it."""
         self._loop = loop
         self._ended = ended
-        self._running = 0
+        self._running: set[Execution] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.watchdog = LoopWatchdog(loop, components, lambda: self._running > 0)
+        self.watchdog = LoopWatchdog(loop, components, lambda: bool(self._running))
 
     def submit(self, execution: Execution) -> None:
         """Run an execution: at once on the loop's own thread, else as soon as the loop is free."""
@@ -45,7 +46,7 @@ class ComponentLoop:
             pass  # the loop is closed: the worker has ended
 
     def _start(self, execution: Execution) -> None:
-        self._running += 1
+        self._running.add(execution)
         self.watchdog.watch()
         if not execution.component.is_async:
             execution.begin()
@@ -54,18 +55,23 @@ class ComponentLoop:
         task = _started(self._loop, self._run_async(execution), execution.variables)
         if not task.done():
             self._tasks.add(task)  # the loop itself holds tasks only weakly
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(partial(self._task_has_ended, execution))
 
     async def _run_async(self, execution: Execution) -> None:
         try:
             await execution.run_async()
-        except BaseException:
-            self._running -= 1  # the loop ends
-            raise
-        self._has_run(execution)
+        finally:
+            # Not at the end of the task: one whose coroutine somebody closes waits for ever.
+            self._has_run(execution)
+
+    def _task_has_ended(self, execution: Execution, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if execution in self._running:  # it was cancelled before it began
+            execution.ended_by(asyncio.CancelledError())
+            self._has_run(execution)
 
     def _has_run(self, execution: Execution) -> None:
-        self._running -= 1
+        self._running.discard(execution)
         following = self._ended(execution)
         if following is not None:
             # Not from here: what starts at once and ends at once would nest without bound.

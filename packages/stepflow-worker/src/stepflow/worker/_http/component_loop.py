@@ -1,6 +1,7 @@
 """The event loop of async components: another than the transport's, so that none can stop that."""
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import AsyncIterator
@@ -50,7 +51,10 @@ class ComponentThread:
             task = asyncio.current_task()
             async with context as entered:
                 value.set_result(entered)
-                await asyncio.wrap_future(leave)
+                left = asyncio.wrap_future(leave)
+                while not left.done():
+                    with contextlib.suppress(asyncio.CancelledError):  # a component's, of all tasks
+                        await asyncio.wait((left,))
 
         async def interrupt() -> None:
             if value.done():

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import msgspec
@@ -15,6 +15,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status,
 from stepflow.protocol import Method, ObservabilityContext
 from stepflow.worker._context.requests import RequestParams
 from stepflow.worker._executing.execution import Execution
+from stepflow.worker._executing.failures import said
 
 T = TypeVar("T")
 
@@ -81,8 +82,10 @@ class TracedExecution(Execution):
             yield
 
     def _failed(self, error: BaseException) -> bytes:
-        self._span.record_exception(error)
-        self._span.set_status(Status(StatusCode.ERROR, str(error)))
+        if (span := getattr(self, "_span", None)) is not None:
+            span.set_status(Status(StatusCode.ERROR, said(error)))
+            with suppress(BaseException):  # what an exception says of itself is user code
+                span.record_exception(error)
         return super()._failed(error)
 
     def _finish(self, line: bytes) -> None:
