@@ -136,6 +136,11 @@ def test_what_is_no_flow_has_no_id(document: str, at: str) -> None:
         ),
         ('{"steps": [{"id": "\\t", "component": "/a"}]}', "$.steps[0].id"),
         ('{"variables": {"a": {}}}', "$.variables"),
+        ('{"output": {"x": [{"$input": "$", "onSkip": 1}]}}', "$.output.x[0].onSkip"),
+        (
+            '{"steps": [{"id": "a", "component": "/a", "input": {"$variable": "v", "transform": "x"}}]}',
+            "$.steps[0].input.transform",
+        ),
         ('{"steps": [{"id": "a", "component": "/a", "skipIf": true}]}', "$.steps[0].skipIf"),
     ],
 )
@@ -147,6 +152,7 @@ def test_a_flow_that_cannot_run_is_refused_with_its_place(flow: str, at: str) ->
 
 def test_a_flow_that_refers_to_its_steps_and_holds_anothers_passes() -> None:
     step: dict[str, Any] = {"id": "a", "component": "/a"}
-    step["input"] = {"$literal": {"$step": "elsewhere"}}
+    elsewhere = {"$step": "elsewhere", "onSkip": 1}
+    step["input"] = {"a": {"$literal": elsewhere}, "onSkip": {"transform": 1}}
     step["skip"] = None
     check_flow({"steps": [step], "output": {"$step": "a"}, "timeout": "1h", "variables": None})

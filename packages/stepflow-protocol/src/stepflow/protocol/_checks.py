@@ -13,23 +13,26 @@ from stepflow.protocol._values import Constant
 from stepflow.protocol.errors import InvalidFlow
 from stepflow.protocol.flow import Flow
 
+_OLD_REFERENCE_KEYS = {
+    "onSkip": "nothing is skipped; write `{$coalesce: [<reference>, <default>]}`",
+    "transform": "references are not transformed; use a `path`, or a step that does it",
+}
 _STEPS_RUN = "steps run only when needed: choose with `$if` where the result is used"
 _OLD_FLOW_KEYS = {"variables": "declare variables under `schemas.properties.variables`"}
 _OLD_STEP_KEYS = {
     "skipIf": _STEPS_RUN,
     "skip": _STEPS_RUN,
     "on_error": "write `onError`",
-    "onSkip": "nothing is skipped; write `{$coalesce: [<reference>, <default>]}`",
-    "transform": "references are not transformed; use a `path`, or a step that does it",
+    **_OLD_REFERENCE_KEYS,
 }
 
 
 def check_flow(flow: Flow | Mapping[str, Constant] | str | bytes) -> None:
     """Raise `InvalidFlow` for a flow that cannot run, as far as this can be told without a server.
 
-    Looked at are the shape of the document, old spellings of keys of the flow and its steps, the ids of the steps,
-    those that they refer to, and the timeouts. Only a server checks the rest: its schemas, patches, retries, misspelt
-    keys and components.
+    Looked at are the shape of the document, old spellings of keys, the ids of the steps, those that they
+    refer to, and the timeouts. Only a server checks the rest: its schemas, patches, retries, misspelt keys and
+    components.
     """
     document = canonical(flow)
     _check_spellings(document_of(flow))
@@ -100,6 +103,22 @@ def _check_spellings(document: Any) -> None:
     _check_keys(document, _OLD_FLOW_KEYS, ())
     for place, step in enumerate(document.get("steps") or ()):
         _check_keys(step, _OLD_STEP_KEYS, ("steps", place))
+        _check_references_in(step.get("input"), ("steps", place, "input"))
+    _check_references_in(document.get("output"), ("output",))
+
+
+def _check_references_in(expression: Any, at: Path) -> None:
+    match expression:
+        case {"$literal": _}:
+            return
+        case Mapping():
+            if any(key in expression for key in ("$step", "$input", "$variable")):
+                _check_keys(expression, _OLD_REFERENCE_KEYS, at)
+            for key, member in expression.items():
+                _check_references_in(member, (*at, key))
+        case list() | tuple():
+            for place, element in enumerate(expression):
+                _check_references_in(element, (*at, place))
 
 
 def _check_keys(written: Mapping[str, Any], old: Mapping[str, str], at: Path) -> None:

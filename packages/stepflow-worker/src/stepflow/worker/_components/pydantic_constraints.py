@@ -66,7 +66,7 @@ def _is_constraint(node: Any) -> bool:
     match node:
         case {"function": {"function": function}}:
             function = getattr(function, "func", function)
-            return str(getattr(function, "__module__", "")).startswith("pydantic.")
+            return str(getattr(function, "__module__", "")).startswith("pydantic._internal.")
     return False
 
 
