@@ -1,6 +1,7 @@
 //! Which parts of a value are secret: what a schema marks with `is_secret`, followed through the expressions that
 //! build a step's input. A value is shown in its redacted form.
 
+mod cut;
 mod graph;
 mod mask;
 mod reading;

@@ -261,6 +261,17 @@ fn texts_do_not_quote_secrets() {
         (r#""a>b?""#, "YT5iPw== YT5iPw, k=YT5iPw==;", "[REDACTED] [REDACTED], k=[REDACTED];"),
         (r#""pass?~>word""#, "Basic dXNlcjpwYXNzP34+d29yZA==", "Basic dXNlcjp[REDACTED]A=="),
         (r#""pass?~>word""#, "eHBhc3M_fj53b3JkeQ== eHlwYXNzP34-d29yZHk", "eH[REDACTED]eQ== eHl[REDACTED]Hk"),
+        // What is left of one where a text was cut.
+        (r#""sesame street""#, "no sesame… (20 characters more)", "no [REDACTED]… (20 characters more)"),
+        (
+            r#""sesame street""#,
+            "sesa… (20 bytes more)\nses… (3 bytes more)",
+            "[REDACTED]… (20 bytes more)\nses… (3 bytes more)",
+        ),
+        (r#""sesame street""#, "(20 bytes before) …street: no", "(20 bytes before) …[REDACTED]: no"),
+        (r#""sesame""#, "the sesa… and …same stay", "the sesa… and …same stay"),
+        (r#""pä:ss:wörd""#, "?k=p%C3%A4%3Ass%3… (9 characters more)", "?k=[REDACTED]… (9 characters more)"),
+        (r#""wörd wörd""#, "(9 bytes before) …%B6rd%20w%C3%B6rd", "(9 bytes before) …[REDACTED]"),
         (r#""-----BEGIN-----\nMIIEvQIBADANBg\nEND""#, "line 2: MIIEvQIBADANBg", "line 2: [REDACTED]"),
     ];
     for (keys, text, expected) in cases {

@@ -28,6 +28,7 @@ mod execute;
 mod host;
 mod http;
 mod incarnation;
+mod last_words;
 mod message;
 mod options;
 mod pool;

@@ -6,10 +6,10 @@ use std::ops::Range;
 use aho_corasick::AhoCorasick;
 use stepflow_protocol::{FlowError, Kind, Value};
 
-use super::{REDACTED, Secrets, spelling};
+use super::{REDACTED, Secrets, cut, spelling};
 
 /// From this length on a secret is hidden inside words as well. Shorter ones would hide half of every text.
-const LONG: usize = 4;
+pub(super) const LONG: usize = 4;
 
 /// From this length on a line of a secret is hidden by itself: tracebacks quote keys and certificates by line.
 const LONG_LINE: usize = 8;
@@ -116,8 +116,11 @@ impl Finder<'_> {
         let found = automaton.find_overlapping_iter(text).map(|found| found.range());
         let mut hidden: Vec<Range<usize>> =
             found.filter(|range| range.len() >= LONG || is_alone(text, range)).collect();
+        hidden.extend(cut::parts(self.texts, text.as_bytes()));
         if text.contains('%') {
-            hidden.extend(found_escaped(automaton, text));
+            let (decoded, starts) = spelling::percent_decoded(text);
+            let escaped = found_escaped(automaton, &decoded, &starts).chain(cut::parts(self.texts, &decoded));
+            hidden.extend(escaped.map(|range| starts[range.start]..starts[range.end]));
         }
         hidden.sort_by_key(|range| range.start);
         let mut shown = String::with_capacity(text.len());
@@ -150,19 +153,17 @@ impl Finder<'_> {
     }
 }
 
-/// Where the percent escapes of a text stand for what is sought.
-fn found_escaped(automaton: &AhoCorasick, text: &str) -> Vec<Range<usize>> {
-    let (decoded, starts) = spelling::percent_decoded(text);
+/// Where the text that percent escapes stand for has what is sought; of each byte it is known where it is written.
+fn found_escaped<'f>(
+    automaton: &'f AhoCorasick,
+    decoded: &'f [u8],
+    starts: &'f [usize],
+) -> impl Iterator<Item = Range<usize>> + 'f {
     let is_word = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
-    let is_alone =
-        |found: &Range<usize>| !is_word(decoded[..found.start].last()) && !is_word(decoded[found.end..].first());
-    let found = automaton.find_overlapping_iter(&decoded).map(|found| found.range());
-    found
-        .filter_map(|range| {
-            let written = starts[range.start]..starts[range.end];
-            (written.len() >= LONG || is_alone(&range)).then_some(written)
-        })
-        .collect()
+    automaton.find_overlapping_iter(decoded).map(|found| found.range()).filter(move |range| {
+        let is_long = starts[range.end] - starts[range.start] >= LONG;
+        is_long || !is_word(decoded[..range.start].last()) && !is_word(decoded[range.end..].first())
+    })
 }
 
 /// The name, made unlike those before it: two that are hidden must not become one.

@@ -14,13 +14,14 @@ use super::connection::Refusal;
 use super::core::{Core, stopped};
 use super::crash::lost_in_retirement;
 use super::http::{self, Conversation};
+use super::last_words::LastWords;
 use super::message::announced_port;
 use super::options::Transport;
 use super::pool::{InstanceId, Loss, Pool, Rupture, Signals, shut_down};
 use super::process::{self, Output, Process, Stdin};
 use super::start_error::StartError;
 use super::status::InstanceState;
-use super::stdio::{self, LastWords, Outbox, Written};
+use super::stdio::{self, Outbox, Written};
 use super::wire::Wire;
 
 /// How long the pipes of a dead process are read: a grandchild may hold them open for ever.

@@ -23,10 +23,10 @@ pub(crate) use shared::{Notice, Shared};
 
 use super::connection::{Asked, Open, Refusal};
 use super::execute::Verdict;
+use super::last_words::LastWords;
 use super::message::Body;
 use super::options::RestartPolicy;
 use super::status::{Health, InstanceState};
-use super::stdio::LastWords;
 use super::wire::{Kind, Outgoing, Wire};
 use crate::components::Components;
 use crate::fair::FairQueue;

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::broken::{Outline, Remains, remains};
@@ -22,9 +21,6 @@ const CHUNK: usize = 64 * 1024;
 
 /// How much may be queued before those who can wait have to.
 const MAX_QUEUED: usize = 64 * 1024 * 1024;
-
-/// How much of what a process wrote to stderr is kept.
-const MAX_KEPT: usize = 64 * 1024;
 
 /// Lines on their way into a pipe. Writes at once what the pipe takes; the rest waits for the pipe to be writable.
 #[derive(Debug)]
@@ -226,33 +222,6 @@ pub(crate) async fn read_text(mut pipe: impl AsyncRead + Unpin, mut each: impl F
         each(&buffer);
     }
     Ok(())
-}
-
-/// The end of what a process wrote to stderr.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct LastWords(Arc<Mutex<VecDeque<u8>>>);
-
-impl LastWords {
-    pub(crate) fn push(&self, line: &[u8]) {
-        let mut kept = self.0.lock();
-        kept.extend(line);
-        kept.push_back(b'\n');
-        let surplus = kept.len().saturating_sub(MAX_KEPT);
-        kept.drain(..surplus);
-    }
-
-    /// All that is kept.
-    pub(crate) fn all(&self) -> String {
-        let kept: Vec<u8> = self.0.lock().iter().copied().collect();
-        String::from_utf8_lossy(&kept).trim_end().to_owned()
-    }
-
-    /// The last lines, for a message.
-    pub(crate) fn last_lines(&self, count: usize) -> String {
-        let all = self.all();
-        let lines: Vec<&str> = all.lines().collect();
-        lines[lines.len().saturating_sub(count)..].join("\n")
-    }
 }
 
 #[cfg(test)]
