@@ -49,6 +49,59 @@ async def cancels_all(input):
     for each in asyncio.all_tasks():
         each.cancel()
     await asyncio.sleep(600)
+
+@server.component
+async def stops_its_loop(input):
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(0.01)
+    return input
+
+class Refuses(type):
+    def __getattribute__(cls, name):
+        if name in ("__qualname__", "__module__", "__name__"):
+            raise RuntimeError("no name")
+        return super().__getattribute__(name)
+
+class Lies(type):
+    def __getattribute__(cls, name):
+        return 7 if name in ("__qualname__", "__module__", "__name__") else super().__getattribute__(name)
+
+class Nameless(Exception, metaclass=Refuses):
+    pass
+
+class Misnamed(Exception, metaclass=Lies):
+    pass
+
+class Untold(Exception):
+    def __getattribute__(self, name):
+        raise Nameless
+
+@server.component
+async def raises(input):
+    raise {"refused": Nameless, "no text": Misnamed, "untold": Untold}[input]
+
+@server.component
+def raises_in_a_thread(input):
+    raise {"refused": Nameless, "no text": Misnamed, "untold": Untold}[input]
+
+@server.component
+async def exits_in_a_task(input):
+    class Exit(SystemExit, metaclass=Refuses):
+        pass
+    async def exits():
+        raise Exit
+    try:
+        await asyncio.create_task(exits())
+    except SystemExit:
+        return input
+
+@server.component
+async def sets_a_task_factory(input):
+    def old(loop, coroutine):
+        return asyncio.Task(coroutine, loop=loop)
+    def broken(loop, coroutine, **more):
+        raise RuntimeError("no tasks today")
+    asyncio.get_running_loop().set_task_factory({"old": old, "broken": broken}[input])
 """
 
 
@@ -122,3 +175,37 @@ def test_over_http_a_task_that_is_cancelled_before_it_begins_is_a_failure(serve:
     worker.output("/ends_that")
     assert cancels.getresponse().status == 200
     assert worker.output("/echo", 1) == 1
+
+
+def test_a_loop_that_a_component_stops_goes_on(worker: "AnyWorker") -> None:
+    for _ in range(3):
+        assert worker.output("/stops_its_loop", 5) == 5
+    assert worker.output("/echo", 1) == 1
+    worker.process.terminate()
+    assert worker.wait() == 0
+
+
+@pytest.mark.parametrize("component", ["/raises", "/raises_in_a_thread"])
+def test_an_exception_that_refuses_its_name_is_a_failure(
+    worker: "AnyWorker", component: str
+) -> None:
+    for how, name in [("refused", "Nameless"), ("no text", "Misnamed"), ("untold", "Untold")]:
+        error = worker.execute(component, how)["error"]
+        assert (error["code"], error["data"]["type"].split(".")[-1]) == (-32003, name)
+    assert worker.output("/echo", 1) == 1
+
+
+def test_an_exit_that_refuses_its_name_does_not_end_the_loop(worker: "AnyWorker") -> None:
+    assert worker.output("/exits_in_a_task", 5) == 5
+    assert worker.output("/echo", 1) == 1
+
+
+@pytest.mark.parametrize("factory", ["old", "broken"])
+def test_a_task_factory_of_the_components_is_not_for_executes(
+    worker: "AnyWorker", factory: str
+) -> None:
+    worker.output("/sets_a_task_factory", factory)
+    for _ in range(3):
+        assert worker.output("/echo", 1) == 1
+    worker.process.terminate()
+    assert worker.wait() == 0

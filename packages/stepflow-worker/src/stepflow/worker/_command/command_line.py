@@ -145,7 +145,14 @@ def _run(runner: asyncio.Runner, serving: Coroutine[Any, Any, T]) -> T:
             # asyncio stops its loop for it, which would leave every other component without an answer; whoever awaits
             # the task has the exception as well.
             log.warning("a task raised SystemExit: the components go on")
-            run = partial(loop.run_until_complete, task)
+        except RuntimeError:
+            if task.done():
+                raise
+            log.warning("something has stopped the event loop: the components go on")
+        finally:
+            if task.done():
+                loop.set_task_factory(None)  # a component's: the loop itself needs tasks to end
+        run = partial(loop.run_until_complete, task)
 
 
 async def _result_of(task: "asyncio.Task[T]") -> T:

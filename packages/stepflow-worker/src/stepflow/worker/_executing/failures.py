@@ -85,7 +85,8 @@ def _bare_line(
     id: MessageId, code: ErrorCode, error: BaseException, second: BaseException
 ) -> bytes:
     """Return the answer for an exception that cannot be asked what it says. Calls no code of its class."""
-    names = [_text(type(each).__qualname__[:TYPE_LIMIT]) for each in (error, second)]
+    kinds = (type(error), type(second))
+    names = [_text(_own_text(each, "__qualname__")[:TYPE_LIMIT]) for each in kinds]
     message = f"{names[0]}, which cannot be told: {names[1]} was raised by what it holds"
     return frame(ErrorAnswer(id, ErrorObject(code, message, FailureDetails(type=names[0]))))
 
@@ -148,11 +149,19 @@ def _copy_advice(error: ComponentError, details: FailureDetails) -> None:
 
 
 def type_name(error: BaseException) -> str:
-    """Return an exception's type as it is written in code: bare when builtin or of the script."""
-    kind = type(error)
-    bare = kind.__module__ in ("builtins", "__main__")
-    name = kind.__qualname__ if bare else f"{kind.__module__}.{kind.__qualname__}"
-    return _beginning(name, TYPE_LIMIT)
+    """Return an exception's type as it is written in code: bare when builtin or of the script. Never raises."""
+    module, name = (_own_text(type(error), each) for each in ("__module__", "__qualname__"))
+    bare = module in ("", "builtins", "__main__")
+    return _beginning(name if bare else f"{module}.{name}", TYPE_LIMIT)
+
+
+def _own_text(kind: type, attribute: str) -> str:
+    # By the attribute of `type` itself: that of a metaclass is user code.
+    try:
+        text = type.__dict__[attribute].__get__(kind)
+    except AttributeError:
+        return ""
+    return str.__str__(text) if issubclass(type(text), str) else ""
 
 
 def user_frames(where: TracebackType | None) -> TracebackType | None:

@@ -78,21 +78,13 @@ class ComponentLoop:
             self._loop.call_soon(following)
 
 
-if sys.version_info >= (3, 12):
-
-    def _started(
-        loop: asyncio.AbstractEventLoop,
-        coroutine: "asyncio._CoroutineLike[None]",
-        variables: Context,
-    ) -> "asyncio.Task[None]":
+def _started(
+    loop: asyncio.AbstractEventLoop,
+    coroutine: "asyncio._CoroutineLike[None]",
+    variables: Context,
+) -> "asyncio.Task[None]":
+    # Not by `create_task`, whose factory a component may have set.
+    if sys.version_info >= (3, 12):
         # Eager: a component that never really waits is answered without another turn of the loop.
         return asyncio.Task(coroutine, loop=loop, context=variables, eager_start=True)
-
-else:
-
-    def _started(
-        loop: asyncio.AbstractEventLoop,
-        coroutine: "asyncio._CoroutineLike[None]",
-        variables: Context,
-    ) -> "asyncio.Task[None]":
-        return loop.create_task(coroutine, context=variables)
+    return asyncio.Task(coroutine, loop=loop, context=variables)

@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
+from stepflow.worker._executing.failures import type_name
 from stepflow.worker._executing.new_loop import new_loop
 
 log = logging.getLogger("stepflow.worker")
@@ -24,6 +25,7 @@ class ComponentThread:
         self.loop = new_loop()
         # A daemon: a component that never returns must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name="stepflow-components", daemon=True)
+        self._is_over = False
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -35,7 +37,7 @@ class ComponentThread:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.loop.call_soon_threadsafe(self._leave)
         # A component that blocks the loop keeps us here until the time of the end is over.
         self._thread.join()
 
@@ -82,25 +84,35 @@ class ComponentThread:
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         try:
-            self._run_until_stopped()
-            self.loop.run_until_complete(self._left_in_order())
+            while not self._is_over:
+                self._run_once()
         finally:
             self.loop.close()
 
+    def _leave(self) -> None:
+        # Not by `create_task`, whose factory a component may have set.
+        self._leaving = asyncio.Task(self._left_in_order(), loop=self.loop)
+
     async def _left_in_order(self) -> None:
         """End what components have started and left behind, as `asyncio.run` does."""
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self.loop.shutdown_asyncgens()
-        await self.loop.shutdown_default_executor()
+        try:
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.loop.shutdown_asyncgens()
+            await self.loop.shutdown_default_executor()
+        finally:
+            self._is_over = True
+            self.loop.stop()
 
-    def _run_until_stopped(self) -> None:
-        while True:
-            try:
-                return self.loop.run_forever()
-            except (SystemExit, KeyboardInterrupt) as error:
-                # Of a task that a component has started. asyncio stops its loop for them, which would leave every
-                # other component without an answer; whoever awaits the task has the exception as well.
-                log.warning("a task raised %s: the components go on", type(error).__name__)
+    def _run_once(self) -> None:
+        try:
+            self.loop.run_forever()
+        except (SystemExit, KeyboardInterrupt) as error:
+            # Of a task that a component has started. asyncio stops its loop for them, which would leave every
+            # other component without an answer; whoever awaits the task has the exception as well.
+            log.warning("a task raised %s: the components go on", type_name(error))
+        else:
+            if not self._is_over:
+                log.warning("something has stopped the event loop: the components go on")
