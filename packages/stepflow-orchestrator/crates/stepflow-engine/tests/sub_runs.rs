@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use stepflow_engine::event::{Route, TaskRef};
-use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Purity, SystemClock, Target, TaskEnvelope};
+use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Lost, Purity, SystemClock, Target, TaskEnvelope};
 use stepflow_engine::{CancelError, Engine, Error, Options, Origin, Parent, Ports, Submission, inbox};
 use stepflow_flow::{Plan, Source, load};
 use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, RunId, Value};
@@ -58,6 +58,7 @@ fn submission(flow: &str, limit: Option<u32>) -> Submission {
 
 const STEP: &str = "{name: s, steps: [{id: a, component: /a, onError: {action: retry, backoff: {type: constant, delay: 0s}}}], \
     output: {$step: a}}";
+const ONCE: &str = "{name: s, steps: [{id: a, component: /a}], output: {$step: a}}";
 const SUB: &str = "{name: sub, steps: [{id: b, component: /b}], output: {$step: b}}";
 const OTHER: &str = "{name: other, steps: [{id: c, component: /c}], output: {$step: c}}";
 
@@ -83,6 +84,12 @@ impl Bench {
     fn fail(&self, task: &TaskEnvelope) {
         let error = FlowError::new(ErrorKind::ComponentFailed, "not yet");
         self.inbox.answer(task.task, Answer::Failed(error.into()));
+    }
+
+    /// As with a worker that another attempt has brought down.
+    fn lose(&self, task: &TaskEnvelope) {
+        let error = FlowError::new(ErrorKind::Unreachable, "the worker is gone");
+        self.inbox.answer(task.task, Answer::Lost(Lost { error, spends: false, back_off: false, suspects: 0 }));
     }
 
     fn status(&self, run: RunId) -> ExecutionStatus {
@@ -127,6 +134,44 @@ async fn a_run_that_failed_is_made_anew_for_the_next_attempt() {
     assert_ne!(made, failed);
     let again = bench.engine.submit_from(by(&second, Some("k")), submission(SUB, None)).await.unwrap();
     assert_eq!(again, made, "the key is the newer run's");
+}
+
+#[tokio::test]
+async fn a_run_that_failed_is_found_by_the_attempt_after_those_that_never_heard_of_it() {
+    let mut bench = bench();
+    let (_, first) = bench.open(None).await;
+    let failed = bench.engine.submit_from(by(&first, Some("k")), submission(SUB, None)).await.unwrap();
+    let below = bench.offer().await;
+    bench.lose(&first);
+    let second = bench.offer().await;
+    bench.fail(&below);
+    bench.engine.ended(failed, None).await;
+    bench.lose(&second);
+    let third = bench.offer().await;
+    let found = bench.engine.submit_from(by(&third, Some("k")), submission(SUB, None)).await.unwrap();
+    assert_eq!(found, failed);
+    bench.fail(&third);
+    let fourth = bench.offer().await;
+    let made = bench.engine.submit_from(by(&fourth, Some("k")), submission(SUB, None)).await.unwrap();
+    assert_ne!(made, failed, "the third attempt heard of it");
+}
+
+#[tokio::test]
+async fn a_step_that_asks_for_a_new_run_and_is_lost_each_time_fails_in_the_end() {
+    let mut bench = bench();
+    let root = bench.engine.submit(submission(ONCE, None)).await.unwrap();
+    for round in 0..100 {
+        let attempt = tokio::select! {
+            attempt = bench.offers.recv() => attempt.unwrap(),
+            _ = bench.engine.ended(root, None) => break,
+        };
+        let key = round.to_string();
+        bench.engine.submit_from(by(&attempt, Some(&key)), submission(SUB, None)).await.unwrap();
+        let below = bench.offer().await;
+        bench.fail(&below);
+        bench.lose(&attempt);
+    }
+    assert_eq!(bench.status(root), ExecutionStatus::Failed);
 }
 
 #[tokio::test]

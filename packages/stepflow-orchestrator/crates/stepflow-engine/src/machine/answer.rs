@@ -14,6 +14,10 @@ use crate::event::{
 };
 use crate::ports::{Answer, Failure, Instance, Lost};
 
+/// How many attempts of a step may be lost for nothing when each asks for a new sub-run. As long as they find the ones
+/// that exist, these end; one that makes them anew may be what they, and so it, are lost by.
+const MOST_LOST_AFRESH: u32 = 20;
+
 /// The events with the worker that had the attempt.
 pub(super) fn by(instance: Option<Arc<Instance>>, mut events: Vec<Event>) -> Vec<Event> {
     if let Some(Event::AttemptEnded(ended)) = events.first_mut() {
@@ -110,12 +114,13 @@ fn lost_with_worker(
     } else {
         Duration::ZERO
     };
-    let paid = !lost.spends || step.transport_retries < given.world.rules().transport_max_retries;
+    let spends = lost.spends || step.lost_afresh >= MOST_LOST_AFRESH;
+    let paid = !spends || step.transport_retries < given.world.rules().transport_max_retries;
     let wanted = step.phase != Phase::Ended && task.attempt == step.newest();
     if !paid || !wanted || !policy::in_time(state, at.run, wait, given) {
         return failed(state, at, step, task, AttemptOutcome::Lost, lost.error.into(), given);
     }
-    let budget = if lost.spends { Budget::Transport } else { Budget::None };
+    let budget = if spends { Budget::Transport } else { Budget::None };
     let ended = ended(task, AttemptOutcome::Lost, budget);
     vec![ended.with_error(lost.error).into(), retry(task, wait, budget, given)]
 }

@@ -43,6 +43,7 @@ fn run_created(state: &mut RunTree, key: OwedKey, created: &RunCreated) {
         above: created.above(),
         below: 0,
         key: created.key.clone(),
+        made_in: created.parent.and_then(|parent| state.step(parent)).map_or(0, Step::newest),
         nested: created.nested.clone(),
         limit: created.limit,
         open: 0,
@@ -64,6 +65,7 @@ fn run_created(state: &mut RunTree, key: OwedKey, created: &RunCreated) {
     }
     let Some(step) = step_mut(state, parent) else { return };
     step.sub_runs += 1;
+    step.asked_in = step.newest();
     if let Some(nested) = &created.nested {
         step.input = Some(nested.step_input.clone());
         let before = std::mem::replace(&mut step.phase, Phase::Nested(created.run));
@@ -99,6 +101,9 @@ fn attempt_ended(state: &mut RunTree, key: OwedKey, ended: &AttemptEnded) {
     let Some(at) = state.tasks.get(&ended.task.task_id).copied() else { return };
     let Some(step) = step_mut(state, at) else { return };
     match ended.spends {
+        Budget::None if ended.outcome == AttemptOutcome::Lost && step.asked_in == ended.task.attempt => {
+            step.lost_afresh += 1;
+        }
         Budget::None => {}
         Budget::Transport => step.transport_retries += 1,
         Budget::Component => step.component_retries += 1,

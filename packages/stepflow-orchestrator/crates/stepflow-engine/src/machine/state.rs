@@ -85,6 +85,8 @@ pub struct Run {
     pub below: u32,
     /// The name under which its parent's next attempt finds it.
     pub key: Option<String>,
+    /// Its parent's newest attempt when it was made.
+    pub made_in: u32,
     /// What its parent wants of it.
     pub nested: Option<Nested>,
     /// How many of its attempts may be open at once.
@@ -146,6 +148,10 @@ pub struct Step {
     pub suspects: u32,
     /// Why its last attempt, or its last sub-run, failed, for as long as another one follows.
     pub failure: Option<FlowError>,
+    /// Its last attempt that asked for a new sub-run.
+    pub asked_in: u32,
+    /// How many of its attempts asked for a new sub-run, were lost, and spent nothing.
+    pub lost_afresh: u32,
     /// How many sub-runs it has begun; of control flow, in its newest try.
     pub sub_runs: u32,
     /// Whether the time that it waits for is its timeout.
@@ -239,12 +245,13 @@ impl RunTree {
     }
 
     /// The sub-run that an attempt of the step finds under this key. One that failed or was cancelled is to be made
-    /// anew, or no attempt could do better than the one before.
+    /// anew, or no attempt could do better than the one before; but not when all who could hear of it were lost.
     #[must_use]
     pub fn found(&self, step: StepRef, key: &str) -> Option<RunId> {
-        let run = *self.keyed.get(&(step, key.to_owned()))?;
-        let status = self.runs.get(&run)?.status;
-        matches!(status, ExecutionStatus::Running | ExecutionStatus::Completed).then_some(run)
+        let id = *self.keyed.get(&(step, key.to_owned()))?;
+        let run = self.runs.get(&id)?;
+        let good = matches!(run.status, ExecutionStatus::Running | ExecutionStatus::Completed);
+        (good || self.step(step)?.is_unheard(run.made_in)).then_some(id)
     }
 
     /// The step of which this attempt is open, and wanted.
@@ -303,6 +310,14 @@ impl Step {
     #[must_use]
     pub fn attempt(&self, number: u32) -> Option<&Attempt> {
         self.attempts.get((number as usize).checked_sub(1)?)
+    }
+
+    /// Whether this attempt and all others before the newest one were lost.
+    fn is_unheard(&self, since: u32) -> bool {
+        let lost = |attempt: &Attempt| {
+            matches!(attempt.state, AttemptState::Displaced | AttemptState::Ended(AttemptOutcome::Lost))
+        };
+        since < self.newest() && (since..self.newest()).all(|number| self.attempt(number).is_some_and(lost))
     }
 
     /// Whether an attempt is open.
