@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stepflow_flow::Plan;
 use stepflow_flow::subflow::Takes;
-use stepflow_protocol::{BlobId, BlobType, FlowError, FlowId, ResultOrder, RunId, RunStatusProtocol, Value};
+use stepflow_protocol::{BlobId, BlobType, FlowError, FlowId, ResultOrder, RunId, RunStatusProtocol, TaskId, Value};
 
 use crate::engine::Origin;
 use crate::event::{Control, Record, Route, TaskRef, ValueRef};
@@ -24,6 +24,9 @@ pub struct TaskEnvelope {
     pub root_run_id: RunId,
     /// The run.
     pub run_id: RunId,
+    /// The tasks that asked for the run and for those above it, the nearest first: each may be waiting for this one.
+    #[serde(default)]
+    pub above: Vec<TaskId>,
     /// The flow.
     pub flow_id: FlowId,
     /// The item: inside a root, tasks are taken by item, then step.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::TaskEnvelope;
-use stepflow_protocol::RunId;
+use stepflow_protocol::{RunId, TaskId};
 
 /// Tasks that share their bounds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +37,8 @@ pub struct FairQueue {
     /// The roots that have tasks in a lane, by their turn.
     lanes: BTreeMap<Lane, BTreeMap<u64, RunId>>,
     places: HashMap<TaskRef, (RunId, Lane, Place)>,
+    /// The tasks below another one, in the order of their arrival.
+    below: HashMap<TaskId, BTreeMap<u64, TaskRef>>,
     turns: u64,
     arrivals: u64,
 }
@@ -74,6 +76,9 @@ impl FairQueue {
         let (item, step) = if lane.company > 0 { (0, 0) } else { (task.item, task.step) };
         let (id, place) = (task.root_run_id, (item, step, self.arrivals));
         self.places.insert(task.task, (id, lane, place));
+        for above in &task.above {
+            self.below.entry(*above).or_default().insert(self.arrivals, task.task);
+        }
         let turns = &mut self.turns;
         let root = self.roots.entry(id).or_insert_with(|| Root { turn: next(turns), lanes: BTreeMap::new() });
         self.lanes.entry(lane).or_default().insert(root.turn, id);
@@ -93,10 +98,18 @@ impl FairQueue {
         Some((lane, task))
     }
 
-    /// Takes out a task that nobody wants any more.
+    /// Takes out a task, whosever turn it is.
     pub fn remove(&mut self, task: TaskRef) -> Option<TaskEnvelope> {
         let (root, lane, place) = self.places.get(&task).copied()?;
         self.take(root, lane, place)
+    }
+
+    /// The tasks that wait below this one, with their lanes, in the order of their arrival.
+    pub fn below(&self, task: TaskId) -> impl Iterator<Item = (Lane, &TaskEnvelope)> {
+        self.below.get(&task).into_iter().flat_map(BTreeMap::values).filter_map(|task| {
+            let (root, lane, place) = self.places.get(task)?;
+            Some((*lane, self.roots.get(root)?.lanes.get(lane)?.get(place)?))
+        })
     }
 
     /// Takes out everything, in the order of [`FairQueue::pop`].
@@ -124,6 +137,14 @@ impl FairQueue {
         let tasks = root.lanes.get_mut(&lane)?;
         let task = tasks.remove(&place)?;
         self.places.remove(&task.task);
+        for above in &task.above {
+            if let Some(below) = self.below.get_mut(above) {
+                below.remove(&place.2);
+                if below.is_empty() {
+                    self.below.remove(above);
+                }
+            }
+        }
         if tasks.is_empty() {
             root.lanes.remove(&lane);
             if let Some(turns) = self.lanes.get_mut(&lane) {

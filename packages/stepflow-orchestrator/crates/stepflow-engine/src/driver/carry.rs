@@ -62,6 +62,7 @@ impl Driver {
             task,
             root_run_id: root,
             run_id: step.run,
+            above: state.tasks_above(step.run),
             flow_id: plan.flow_id,
             item: step.item,
             step: step.step,

@@ -292,6 +292,13 @@ impl RunTree {
         self.runs.get(&run)?.items.iter().find_map(|item| self.cause(item))
     }
 
+    /// The tasks whose attempts asked for this run and for those above it, the nearest first.
+    #[must_use]
+    pub fn tasks_above(&self, run: RunId) -> Vec<TaskId> {
+        let runs = std::iter::successors(Some(run), |run| self.runs.get(run)?.above);
+        runs.filter_map(|run| self.step(self.runs.get(&run)?.parent?)?.task).collect()
+    }
+
     /// How many runs there are above this one.
     #[must_use]
     pub fn depth(&self, run: RunId) -> usize {

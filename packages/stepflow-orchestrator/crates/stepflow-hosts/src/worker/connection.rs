@@ -117,7 +117,8 @@ impl Connection {
         self.at_work().map(|open| open.lane.company).filter(|company| *company > 0).min()
     }
 
-    fn at_work(&self) -> impl Iterator<Item = &Open> {
+    /// The executes that count against the worker's capacity.
+    pub(crate) fn at_work(&self) -> impl Iterator<Item = &Open> {
         self.open.values().filter(|open| !open.is_parked())
     }
 

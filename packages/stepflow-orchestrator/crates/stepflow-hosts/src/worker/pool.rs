@@ -18,7 +18,7 @@ use stepflow_protocol::FlowError;
 
 pub(crate) use instance::{Instance, InstanceId, Rupture, Signals};
 pub(crate) use loss::{Loss, shut_down, with_words};
-use served::{Served, lane_of, roomiest};
+use served::{Served, awaited, lane_of, reserved, roomiest};
 pub(crate) use shared::{Notice, Shared};
 
 use super::connection::{Asked, Open, Refusal};
@@ -29,7 +29,7 @@ use super::options::RestartPolicy;
 use super::status::{Health, InstanceState};
 use super::wire::{Kind, Outgoing, Wire};
 use crate::components::Components;
-use crate::fair::FairQueue;
+use crate::fair::{FairQueue, Lane};
 
 /// The instances of a plugin, and the tasks that wait for them.
 #[derive(Default)]
@@ -368,26 +368,23 @@ impl Pool {
         for instance in &mut self.instances {
             instance.flush(&mut self.notices);
         }
-        while !self.waiting.is_empty() {
-            let reserved = self.reserved();
-            let (instances, served) = (&self.instances, &self.served);
-            let room = |lane| roomiest(instances, served, lane, reserved);
-            let Some((lane, task)) = self.waiting.pop(|lane| room(lane).is_some()) else { return };
-            let Some(at) = room(lane) else { return };
+        while let Some((at, lane, task)) = self.next() {
             self.instances[at].execute(task, lane, &mut self.notices);
         }
     }
 
-    /// The instance that is kept free for suspects of a crash: the one that the others will have left soonest.
-    fn reserved(&self) -> Option<InstanceId> {
-        if !self.waiting.has(|lane| lane.company > 0) {
+    /// The next task that can go out, with its instance.
+    fn next(&mut self) -> Option<(usize, Lane, TaskEnvelope)> {
+        if self.waiting.is_empty() {
             return None;
         }
-        let may_have = |instance: &&Instance| {
-            instance.is_open() && self.waiting.has(|lane| lane.company > 0 && self.served.leads(lane, instance.slot))
-        };
-        let open = self.instances.iter().filter(may_have);
-        let soonest = open.min_by_key(|instance| (instance.unsuspected(), instance.connection.busy()));
-        soonest.map(|instance| instance.id)
+        let (instances, served) = (&self.instances, &self.served);
+        let reserved = reserved(instances, served, &self.waiting);
+        let room = |lane| roomiest(instances, served, lane, reserved);
+        if let Some((lane, task)) = self.waiting.pop(|lane| room(lane).is_some()) {
+            return Some((room(lane)?, lane, task));
+        }
+        let (at, lane, task) = awaited(instances, served, &self.waiting, reserved)?;
+        Some((at, lane, self.waiting.remove(task)?))
     }
 }

@@ -124,6 +124,7 @@ pub fn task(component: &str, input: Value) -> TaskEnvelope {
         task: TaskRef { task_id: TaskId::from_uuid(Uuid::now_v7()), attempt: 1 },
         root_run_id: run,
         run_id: run,
+        above: Vec::new(),
         flow_id: content_id(b"flow"),
         item: 0,
         step: 0,

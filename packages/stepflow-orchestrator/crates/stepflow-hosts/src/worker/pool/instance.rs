@@ -87,8 +87,21 @@ impl Instance {
 
     /// Whether a task of this lane can go out now.
     pub(super) fn takes(&self, lane: Lane) -> bool {
-        let in_bounds = |most: &usize| self.connection.busy_at(lane.component) < *most;
-        self.is_free() && self.is_company_for(lane) && self.bounds.get(&lane.component).is_none_or(in_bounds)
+        self.is_free() && self.is_company_for(lane) && self.is_in_bounds(lane)
+    }
+
+    /// Whether a task can go out now for which executes here may be waiting: those are no company.
+    pub(super) fn takes_below(&self, lane: Lane, task: &TaskEnvelope) -> bool {
+        let others = || self.connection.at_work().filter(|open| !task.above.contains(&open.task.task.task_id));
+        let companies = || others().map(|open| open.lane.company).filter(|company| *company > 0);
+        let few = || companies().min().unwrap_or(u32::MAX).min(lane.company) as usize;
+        let (busy, suspects) = (others().count(), companies().count());
+        let is_company = if lane.company == 0 { suspects == 0 } else { busy == suspects && busy < few() };
+        is_company && self.is_free() && self.is_in_bounds(lane)
+    }
+
+    fn is_in_bounds(&self, lane: Lane) -> bool {
+        self.bounds.get(&lane.component).is_none_or(|most| self.connection.busy_at(lane.component) < *most)
     }
 
     /// Suspects of a crash keep to themselves, and are few.

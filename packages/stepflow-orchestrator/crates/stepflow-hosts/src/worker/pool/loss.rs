@@ -26,13 +26,14 @@ pub(crate) enum Loss {
 /// What a process wrote to stderr may quote whatever it was ever `given`. It is shown with an attempt that was the only
 /// one that it had.
 pub(super) fn answers(open: &[Open], loss: &Loss, given: u64) -> Vec<Answer> {
-    let idle = open.iter().all(Open::is_parked);
+    let idle = open.iter().all(|task| waits(task, open));
+    let all = open;
     let together = u32::try_from(together(open)).unwrap_or(u32::MAX);
     let answer = |open: &Open| match loss {
         _ if open.cancelled.is_some() => Answer::Cancelled,
         Loss::Ordered(lost) => Answer::Lost(lost.clone()),
         Loss::Crash { error, words } => {
-            let suspect = idle || !open.is_parked();
+            let suspect = idle || !waits(open, all);
             // While it waited for its sub-run others came, whom it may not have been together with.
             let most = if open.lane.company > 0 { open.lane.company } else { u32::MAX };
             let shared = if idle { together.min(most) } else { together };
@@ -44,9 +45,14 @@ pub(super) fn answers(open: &[Open], loss: &Loss, given: u64) -> Vec<Answer> {
     open.iter().map(answer).collect()
 }
 
+/// Whether an attempt waits for its sub-run, or may do so by asking for it again and again: a task below it is open.
+fn waits(open: &Open, all: &[Open]) -> bool {
+    open.is_parked() || all.iter().any(|other| other.task.above.contains(&open.task.task.task_id))
+}
+
 /// How many of these attempts may be the reason of a crash.
 pub(super) fn together(open: &[Open]) -> usize {
-    match open.iter().filter(|open| !open.is_parked()).count() {
+    match open.iter().filter(|task| !waits(task, open)).count() {
         0 => open.len(),
         working => working,
     }

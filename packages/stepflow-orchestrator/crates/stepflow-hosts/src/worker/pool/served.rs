@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::{TaskEnvelope, company};
 use stepflow_protocol::FlowError;
 
 use super::instance::{Instance, InstanceId};
 use crate::components::Components;
-use crate::fair::Lane;
+use crate::fair::{FairQueue, Lane};
 
 /// What the plugin's workers said last, by their slots.
 #[derive(Debug, Default)]
@@ -93,6 +94,36 @@ pub(super) fn roomiest(
     let takes = |at: &Instance| at.takes(lane) && served.leads(lane, at.slot) && !spared(at);
     let taking = instances.iter().enumerate().filter(|(_, instance)| takes(instance));
     taking.max_by_key(|(_, instance)| instance.free()).map(|(at, _)| at)
+}
+
+/// The instance that is kept free for suspects of a crash: the one that the others will have left soonest.
+pub(super) fn reserved(instances: &[Instance], served: &Served, waiting: &FairQueue) -> Option<InstanceId> {
+    if !waiting.has(|lane| lane.company > 0) {
+        return None;
+    }
+    let may_have = |instance: &&Instance| {
+        instance.is_open() && waiting.has(|lane| lane.company > 0 && served.leads(lane, instance.slot))
+    };
+    let open = instances.iter().filter(may_have);
+    let soonest = open.min_by_key(|instance| (instance.unsuspected(), instance.connection.busy()));
+    soonest.map(|instance| instance.id)
+}
+
+/// A task that suspects of a crash keep out of an instance which has an execute above it. That one may ask again and
+/// again whether it has ended: nobody would ever go on.
+pub(super) fn awaited(
+    instances: &[Instance],
+    served: &Served,
+    waiting: &FairQueue,
+    reserved: Option<InstanceId>,
+) -> Option<(usize, Lane, TaskRef)> {
+    let kept = |at: &Instance| reserved == Some(at.id) || at.connection.suspects() > 0;
+    instances.iter().enumerate().filter(|(_, instance)| kept(instance)).find_map(|(at, instance)| {
+        let below = instance.connection.at_work().flat_map(|open| waiting.below(open.task.task.task_id));
+        let mut fitting =
+            below.filter(|(lane, task)| served.leads(*lane, instance.slot) && instance.takes_below(*lane, task));
+        fitting.next().map(|(lane, task)| (at, lane, task.task))
+    })
 }
 
 /// The lane in which a task waits.

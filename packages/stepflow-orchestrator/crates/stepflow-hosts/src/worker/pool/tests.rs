@@ -201,6 +201,46 @@ fn a_suspect_lets_its_own_sub_run_in() {
 }
 
 #[test]
+fn whoever_waits_for_an_empty_worker_lets_in_what_its_executes_wait_for() {
+    let mut bench = Bench::new();
+    let worker = bench.worker(8);
+    let asks = bench.offer(task("/echo"));
+    let suspect = bench.suspect(1);
+    let (child, neighbour) = (bench.below(asks, 0), bench.offer(task("/echo")));
+    assert_eq!(bench.open(worker), [asks, child]);
+    bench.succeed(child);
+    let crashed_once = bench.below(asks, 1);
+    assert_eq!(bench.open(worker), [asks, crashed_once]);
+    bench.succeed(crashed_once);
+    bench.succeed(asks);
+    assert_eq!(bench.open(worker), [suspect]);
+    bench.succeed(suspect);
+    assert_eq!(bench.open(worker), [neighbour]);
+}
+
+#[test]
+fn a_suspect_that_asks_for_a_run_again_and_again_is_not_kept_from_its_end() {
+    let mut bench = Bench::new();
+    let worker = bench.worker(8);
+    let asks = bench.suspect(2);
+    let neighbour = bench.offer(task("/echo"));
+    let children = [bench.below(asks, 0), bench.below(asks, 0)];
+    assert_eq!(bench.open(worker), [asks, children[0], children[1]]);
+    children.into_iter().chain([asks]).for_each(|task| bench.succeed(task));
+    assert_eq!(bench.open(worker), [neighbour]);
+}
+
+#[test]
+fn an_attempt_above_another_one_is_innocent_of_the_crash() {
+    let mut bench = Bench::new();
+    let worker = bench.worker(8);
+    let asks = bench.offer(task("/echo"));
+    let child = bench.below(asks, 0);
+    bench.unlink(worker, &crash());
+    assert_eq!([asks, child].map(|task| lost(bench.answer(task))), [(false, 0), (true, 1)]);
+}
+
+#[test]
 fn a_task_that_is_not_accepted_goes_elsewhere_and_no_other_follows_it() {
     let mut bench = Bench::new();
     let draining = bench.worker(8);

@@ -124,6 +124,11 @@ impl Bench {
         self.offer(TaskEnvelope { suspects, ..task("/echo") })
     }
 
+    /// Offers a task of a run that another one asked for.
+    pub(super) fn below(&mut self, above: TaskRef, suspects: u32) -> TaskRef {
+        self.offer(TaskEnvelope { above: vec![above.task_id], suspects, ..task("/echo") })
+    }
+
     /// A process crashes, or one that is about to start.
     pub(super) fn crash(&mut self, id: Option<InstanceId>) {
         self.workers.retain(|worker| Some(worker.id) != id);
@@ -255,6 +260,7 @@ pub(super) fn task(component: &str) -> TaskEnvelope {
         task: TaskRef { task_id: TaskId::from_uuid(Uuid::now_v7()), attempt: 1 },
         root_run_id: run,
         run_id: run,
+        above: Vec::new(),
         flow_id: content_id(b"flow"),
         item: 0,
         step: 0,
