@@ -18,7 +18,12 @@ from types import FrameType, TracebackType
 from typing import NoReturn, Self
 
 from stepflow.worker._executing.executor import Executor
-from stepflow.worker._executing.forked import forget, keep_from_children
+from stepflow.worker._executing.forked import (
+    forget,
+    forget_loop,
+    keep_from_children,
+    keep_loop_from_children,
+)
 
 log = logging.getLogger("stepflow.worker")
 
@@ -65,6 +70,7 @@ class End:
         self._mouth.setblocking(False)
         for each in (self._ear, self._mouth):
             keep_from_children(each.fileno())
+        keep_loop_from_children(self.loops[0])
         self._handlers = {each: signal.signal(each, self._handle) for each in self._signals}
         if self._signals:
             # Python's own handlers wait until the main thread is out of the C code that it is in; what is written here
@@ -80,6 +86,7 @@ class End:
         traceback: TracebackType | None,
     ) -> None:
         self._left.set()
+        forget_loop(self.loops[0])
         if self._signals:
             if (current := signal.set_wakeup_fd(self._woken)) != self._mouth.fileno():
                 signal.set_wakeup_fd(current)  # somebody else's by now

@@ -1,6 +1,7 @@
 """One open `components/execute`: from its params to the answer that it writes itself."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextvars import Context, copy_context
@@ -23,6 +24,7 @@ from stepflow.worker._components.routing import Found
 from stepflow.worker._context.context import StepflowContext
 from stepflow.worker._context.requests import RequestParams
 from stepflow.worker._executing.failures import Ending, ended_line, failure_line
+from stepflow.worker._executing.forked import end_child
 from stepflow.worker._executing.interruption import Interruption
 from stepflow.worker._executing.timers import Timer
 from stepflow.worker.errors import Cancelled, ExecuteEnded, InvalidInput, InvalidOutput, NoCapacity
@@ -56,7 +58,7 @@ class Origin(Protocol):
 class Execution:
     """A component with its input. Runs once, and always writes exactly one answer."""
 
-    __slots__ = ("_ask", "_calls", "_captures", "_has_ended", "_interruption", "_origin", "_reply", "_task", "_watchers",
+    __slots__ = ("_ask", "_calls", "_captures", "_has_ended", "_interruption", "_origin", "_pid", "_reply", "_task", "_watchers",
                  "abandoned", "component", "ending", "id", "params", "state", "timers", "variables", "waits")  # fmt: skip
 
     def __init__(
@@ -87,6 +89,7 @@ class Execution:
         self._origin = origin
         self._reply = reply
         self._ask = ask
+        self._pid = os.getpid()
         self._has_ended = False
         self._interruption: Interruption | None = None
         self._task: asyncio.Task[None] | None = None
@@ -214,6 +217,8 @@ class Execution:
         return component.invoke(value, context, **self._captures)
 
     def _answer(self, output: Any) -> bytes:
+        if os.getpid() != self._pid:
+            end_child()
         path = self.component.path
         if type(output) is CoroutineType:
             output.close()
@@ -229,6 +234,8 @@ class Execution:
         return frame(Answer(self.id, {"output": written}))
 
     def _failed(self, error: BaseException) -> bytes:
+        if os.getpid() != self._pid:
+            end_child(error)
         if self.ending is not None:
             return ended_line(self.id, self.ending, error)
         return failure_line(self.id, error)

@@ -1,17 +1,27 @@
 """Keeps a forked child of the worker from being taken for it, and from keeping its connections open.
 
 A component may use `multiprocessing`. A child that is forked has the worker's signal handlers, and the descriptor by
-which they wake its event loop: a SIGTERM for the child would end the worker, and not the child.
+which they wake its event loop: a SIGTERM for the child would end the worker, and not the child. It shares the loop's
+epoll, so that what it removes there the worker hears of no more. And where `os.fork` returns in it, it is in the midst
+of the worker's own code, which must not go on in it.
 """
 
+import asyncio
 import contextlib
 import os
+import select
 import signal
+import socket
+import sys
 import threading
+import traceback
+from collections import deque
+from typing import NoReturn
 
 _SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 _descriptors: set[int] = set()
+_loops: set[asyncio.AbstractEventLoop] = set()
 _registered = False
 _masks = threading.local()
 
@@ -27,6 +37,39 @@ def forget(descriptor: int) -> None:
     _descriptors.discard(descriptor)
 
 
+def keep_loop_from_children(loop: asyncio.AbstractEventLoop) -> None:
+    """Have children that are forked from now on neither share what a loop waits by, nor go on in it."""
+    _register()
+    _loops.add(loop)
+
+
+def forget_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """A loop is about to be closed."""
+    _loops.discard(loop)
+
+
+def end_child(error: BaseException | None = None) -> NoReturn:
+    """End this process, a forked child whose component has ended: what follows is for its parent."""
+    code = 1
+    try:
+        code = _exit_code(error)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def _exit_code(error: BaseException | None) -> int:
+    if error is None:
+        return 0
+    if issubclass(type(error), SystemExit):
+        code = error.code  # type: ignore[attr-defined]
+        if code is None or isinstance(code, int):
+            return (code or 0) & 0xFF
+    traceback.print_exception(error)
+    return 1
+
+
 def _register() -> None:
     global _registered
     if not _registered and hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
@@ -38,6 +81,7 @@ def _register() -> None:
 
 def _hold_signals() -> None:
     # One that reached the child while it has our handlers would be heard here.
+    _masks.loop = asyncio._get_running_loop()  # which is asked here: it knows none in a child
     _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
@@ -50,10 +94,44 @@ def _become_a_child() -> None:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    sockets = [each.fileno() for loop in _loops for each in _own_sockets(loop)]
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    for descriptor in _descriptors:
+    for descriptor in (*_descriptors, *sockets):
         with contextlib.suppress(OSError):
             # In its place and not closed: what is opened next must not get its number.
             os.dup2(null, descriptor, inheritable=False)
     os.close(null)
+    for loop in _loops:
+        _give_own_epoll(loop)
+    if _masks.loop in _loops:
+        _end_at_next_turn(_masks.loop)
     _let_signals()
+
+
+def _own_sockets(loop: asyncio.AbstractEventLoop) -> list[socket.socket]:
+    """Return those by which asyncio wakes a loop from other threads."""
+    found = [getattr(loop, name, None) for name in ("_ssock", "_csock")]
+    return [each for each in found if isinstance(each, socket.socket)]
+
+
+def _give_own_epoll(loop: asyncio.AbstractEventLoop) -> None:
+    of_asyncio = getattr(getattr(loop, "_selector", None), "fileno", None)
+    descriptor = of_asyncio or getattr(loop, "_get_backend_id", None)  # uvloop's
+    if descriptor is None or not hasattr(select, "epoll"):  # a kqueue is not inherited
+        return
+    with contextlib.suppress(OSError, ValueError), select.epoll() as own:
+        # An empty one: uvloop aborts where it can wait by none.
+        os.dup2(own.fileno(), descriptor(), inheritable=False)
+
+
+def _end_at_next_turn(loop: asyncio.AbstractEventLoop) -> None:
+    ready = getattr(loop, "_ready", None)
+    if isinstance(ready, deque):
+        # Before what is ready already, such as the components that run beside.
+        ready.appendleft(asyncio.Handle(_end_in_loop, (), loop))
+    else:
+        loop.call_soon(_end_in_loop)
+
+
+def _end_in_loop() -> None:
+    end_child(RuntimeError("a forked child cannot await: the event loop is its parent's"))

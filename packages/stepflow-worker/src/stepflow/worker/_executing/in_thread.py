@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
 from typing import Generic, TypeVar
 
 from stepflow.worker._executing.executor import INTERRUPT_AFTER
+from stepflow.worker._executing.forked import end_child
 from stepflow.worker._executing.interruption import Interruption
 from stepflow.worker._executing.threads import Threads
 from stepflow.worker.errors import NoCapacity
@@ -43,6 +45,7 @@ class _Call(Generic[T]):
         self._loop = asyncio.get_running_loop()
         self._values: list[T] = []
         self._error: BaseException | None = None
+        self._pid = os.getpid()
         self.interruption = Interruption()
         self.ended = asyncio.Event()
 
@@ -51,6 +54,8 @@ class _Call(Generic[T]):
             self._values.append(self.interruption.call(self._function))
         except BaseException as error:  # noqa: BLE001, it is user code
             self._error = error
+        if os.getpid() != self._pid:
+            end_child(self._error)
         self._end()
 
     def refuse(self, problem: NoCapacity) -> None:

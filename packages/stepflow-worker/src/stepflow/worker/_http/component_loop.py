@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from stepflow.worker._executing.failures import type_name
+from stepflow.worker._executing.forked import forget_loop, keep_loop_from_children
 from stepflow.worker._executing.new_loop import new_loop
 
 log = logging.getLogger("stepflow.worker")
@@ -83,10 +84,12 @@ class ComponentThread:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
+        keep_loop_from_children(self.loop)
         try:
             while not self._is_over:
                 self._run_once()
         finally:
+            forget_loop(self.loop)
             self.loop.close()
 
     def _leave(self) -> None:
