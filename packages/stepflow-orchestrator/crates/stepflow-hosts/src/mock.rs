@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use stepflow_engine::event::{Route, TaskRef};
 use stepflow_engine::ports::{ComponentHost, Inbox, Purity, Target, TaskEnvelope};
-use stepflow_flow::{Code, Decoder, Entry, Node};
+use stepflow_flow::{Code, Decoder, Entry, Node, Schema};
 use stepflow_protocol::{ComponentInfo, ErrorKind, FlowError, Kind, Value, ValueError};
 
 pub use behavior::Behavior;
@@ -53,8 +53,8 @@ impl MockOptions {
 
 fn component(decoder: &mut Decoder, entry: &Entry) -> Option<MockComponent> {
     let mut fields = decoder.fields(&entry.value)?;
-    let input_schema = fields.optional(decoder, "input_schema", Decoder::value);
-    let output_schema = fields.optional(decoder, "output_schema", Decoder::value);
+    let input_schema = fields.optional(decoder, "input_schema", schema);
+    let output_schema = fields.optional(decoder, "output_schema", schema);
     let behaviors = fields
         .optional(decoder, "behaviors", |decoder, node| {
             decoder.each_member(node, |decoder, entry| {
@@ -65,6 +65,14 @@ fn component(decoder: &mut Decoder, entry: &Entry) -> Option<MockComponent> {
     fields.close(decoder);
     let info = ComponentInfo { component: entry.key.clone(), description: None, input_schema, output_schema };
     Some(MockComponent { info, behaviors: behaviors.into_iter().map(|(_, behavior)| behavior).collect() })
+}
+
+fn schema(decoder: &mut Decoder, node: &Node) -> Option<Value> {
+    let schema = decoder.value(node)?;
+    if let Err(error) = Schema::compile(&schema) {
+        decoder.report(Code::InvalidSchema, node.span, format!("the schema is not a JSON Schema: {error}"));
+    }
+    Some(schema)
 }
 
 /// The input that the key of a behavior is. JSON that is refused was meant as JSON.

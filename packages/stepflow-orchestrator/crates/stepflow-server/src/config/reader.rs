@@ -104,6 +104,7 @@ impl Read {
                 Some(Plugin::Stepflow(Box::new(worker)))
             }
             "mock" => {
+                self.check_schemas(name, plugin);
                 let mut mock = Mock { validate_outputs: plugin.flag("validateOutputs"), ..Mock::default() };
                 self.decode(&["plugins", name, "components"], plugin.get("components"), |_, decoder, node| {
                     mock.options = MockOptions::decode(decoder, node).unwrap_or_default();
@@ -172,6 +173,22 @@ impl Read {
             let path = Path::root().field("plugins").field(name).field("maxMessageSize");
             let message = "a message has at most something between 64KiB and 256MiB".to_owned();
             self.mistakes.push(Diagnostic::new(Code::InvalidType, &path, message).at(Some(written.span)));
+        }
+    }
+
+    /// What a component takes and gives is shown to everybody who asks, and by each misfit.
+    fn check_schemas(&mut self, name: &str, plugin: Section<'_>) {
+        for (component, described) in plugin.members("components") {
+            for key in ["input_schema", "output_schema"] {
+                let Some(schema) = described.get(key) else { continue };
+                if let Some(origin) = self.origins.said(schema.span) {
+                    let path =
+                        Path::root().field("plugins").field(name).field("components").field(component).field(key);
+                    let message = format!("a schema is shown to everybody, and this one is {origin}");
+                    let mistake = Diagnostic::new(Code::InvalidSchema, &path, message).at(Some(schema.span));
+                    self.mistakes.push(mistake.help("write it without a variable"));
+                }
+            }
         }
     }
 
