@@ -136,6 +136,7 @@ def test_a_group_of_several_errors_lists_them(worker: "Worker") -> None:
 
 def test_a_large_group_is_told_shortly(worker: "Worker") -> None:
     message = worker.execute("/many")["error"]["message"]
+    assert "x… (" in message and " characters more); " in message
     assert message.startswith("all failed: ValueError: xxx")
     assert message.endswith("; and 7 more") and len(message) < 1000
 

@@ -26,6 +26,9 @@ pub use written::WrittenSecrets;
 /// What stands for a secret.
 pub const REDACTED: &str = "[REDACTED]";
 
+/// From this length on a secret is hidden inside words as well. Shorter ones would hide half of every text.
+const LONG: usize = 4;
+
 /// The secret parts of values of one shape. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Secrets(Tree);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::mask::LONG;
+use super::LONG;
 
 const CUT: &[u8] = "…".as_bytes();
 

@@ -6,10 +6,7 @@ use std::ops::Range;
 use aho_corasick::AhoCorasick;
 use stepflow_protocol::{FlowError, Kind, Value};
 
-use super::{REDACTED, Secrets, cut, spelling};
-
-/// From this length on a secret is hidden inside words as well. Shorter ones would hide half of every text.
-pub(super) const LONG: usize = 4;
+use super::{LONG, REDACTED, Secrets, cut, spelling};
 
 /// From this length on a line of a secret is hidden by itself: tracebacks quote keys and certificates by line.
 const LONG_LINE: usize = 8;

@@ -86,7 +86,7 @@ def _bare_line(
 ) -> bytes:
     """Return the answer for an exception that cannot be asked what it says. Calls no code of its class."""
     kinds = (type(error), type(second))
-    names = [_text(_own_text(each, "__qualname__")[:TYPE_LIMIT]) for each in kinds]
+    names = [_text(_beginning(_own_text(each, "__qualname__"), TYPE_LIMIT)) for each in kinds]
     message = f"{names[0]}, which cannot be told: {names[1]} was raised by what it holds"
     return frame(ErrorAnswer(id, ErrorObject(code, message, FailureDetails(type=names[0]))))
 
@@ -204,7 +204,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 def _listed(errors: list[BaseException]) -> str:
     more = len(errors) - LISTED
-    shown = [_titled(each)[:LISTED_LIMIT] for each in errors[:LISTED]]
+    shown = [_beginning(_titled(each), LISTED_LIMIT) for each in errors[:LISTED]]
     return "; ".join([*shown, f"and {more} more"] if more > 0 else shown)
 
 
@@ -234,7 +234,7 @@ def _beginning(text: str, limit: int) -> str:
     """Return what is sent of a text, up to a space: half a password would not be found."""
     if len(text) <= limit:
         return text
-    space = text.rfind(" ", limit - _LONGEST_WORD, limit)
+    space = text.rfind(" ", limit - min(_LONGEST_WORD, limit // 2), limit)
     kept = text[: space if space > 0 else limit]
     return f"{kept}… ({len(text) - len(kept)} characters more)"
 
