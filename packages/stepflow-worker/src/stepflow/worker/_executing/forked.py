@@ -18,6 +18,9 @@ import traceback
 from collections import deque
 from typing import NoReturn
 
+FLUSH = 1.0
+"""How long a forked child may take to write what it has printed, in seconds."""
+
 _SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 _descriptors: set[int] = set()
@@ -53,8 +56,10 @@ def end_child(error: BaseException | None = None) -> NoReturn:
     code = 1
     try:
         code = _exit_code(error)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        # Another thread of the parent may have written when this was forked, and holds a lock here for ever.
+        flushing = threading.Thread(target=_flush, daemon=True)
+        flushing.start()
+        flushing.join(FLUSH)
     finally:
         os._exit(code)
 
@@ -66,8 +71,14 @@ def _exit_code(error: BaseException | None) -> int:
         code = error.code  # type: ignore[attr-defined]
         if code is None or isinstance(code, int):
             return (code or 0) & 0xFF
-    traceback.print_exception(error)
+    # Not by `sys.stderr`, which has such a lock.
+    os.write(2, "".join(traceback.format_exception(error)).encode(errors="backslashreplace"))
     return 1
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
 
 
 def _register() -> None:
