@@ -36,11 +36,14 @@ COMPONENTS = [
     "/inline",
     "/inline_async",
 ]
-STEPS = ["set", "sleep", "ask", "run", "fork", "terminate", "leave", "exit in a task"]
+STEPS = [
+    "set", "sleep", "ask", "run", "fork", "terminate", "leave", "exit in a task", "stop", "fork and return",
+    "fork and raise",
+]  # fmt: skip
 ENDS = [
     "return", "no JSON", "a coroutine", "ValueError", "ComponentError", "KeyError", "StopIteration",
     "StopAsyncIteration", "MemoryError", "RecursionError", "Untold", "Base", "SystemExit", "KeyboardInterrupt",
-    "GeneratorExit", "CancelledError", "group", "base group",
+    "GeneratorExit", "CancelledError", "group", "base group", "Nameless", "own cancel", "cancel by a child",
 ]  # fmt: skip
 
 SOURCE = """
@@ -62,10 +65,23 @@ class Untold(Exception):
 class Base(BaseException):
     pass
 
+class Refuses(type):
+    def __getattribute__(cls, name):
+        if name in ("__qualname__", "__module__", "__name__"):
+            raise RuntimeError("no name")
+        return super().__getattribute__(name)
+
+class Nameless(Exception, metaclass=Refuses):
+    pass
+
+class InTheChild(BaseException):
+    pass
+
 ERRORS = {  # made anew each time: an exception keeps the frames that it came through
     "ComponentError": lambda: ComponentError("x", code=7, data={"a": 1}),
     "Untold": Untold,
     "Base": Base,
+    "Nameless": Nameless,
     "CancelledError": asyncio.CancelledError,
     "group": lambda: ExceptionGroup("g", [ValueError("x"), Untold()]),
     "base group": lambda: BaseExceptionGroup("g", [SystemExit(1), Base()]),
@@ -81,7 +97,7 @@ def end(name):
         return object()
     if name == "a coroutine":
         return nothing()
-    raise (ERRORS.get(name) or getattr(builtins, name))()
+    raise (ERRORS.get(name) or getattr(builtins, name, asyncio.CancelledError))()
 
 def child(target, *given):
     process = fork(target=target, args=given, daemon=True)
@@ -104,11 +120,27 @@ def common(step):
         child(os._exit, 3)
     elif step == "terminate":
         child(time.sleep, 600)
+    elif step == "fork and return":
+        return returns_in_child(0)
+    elif step == "fork and raise":
+        return returns_in_child(1)
+    return False
+
+def returns_in_child(code):
+    # Whether this is the child, which is to end its component: by an exception when the code is 1.
+    if pid := os.fork():
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == code
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # for its traceback
+    if code:
+        raise InTheChild
+    return True
 
 def plain(steps, context):
     assert mine.get() == "fresh"
     for step in steps[:-1]:
-        common(step)
+        if common(step):
+            return "the child"
         if step == "ask":
             context.sync.put_blob(1)
         elif step == "run":
@@ -127,7 +159,8 @@ def asks_later(context):
 async def awaited(steps, context):
     assert mine.get() == "fresh"
     for step in steps[:-1]:
-        common(step)
+        if common(step):
+            return "the child"
         if step == "ask":
             await context.put_blob(1)
         elif step == "run":
@@ -136,7 +169,19 @@ async def awaited(steps, context):
             leave(asks_later_async(context))
         elif step == "exit in a task":
             await leave(exits())
+        elif step == "stop":
+            asyncio.get_running_loop().stop()
+            await asyncio.sleep(0)
+    if steps[-1] == "own cancel":
+        asyncio.current_task().cancel()
+        await asyncio.sleep(20)
+    elif steps[-1] == "cancel by a child":
+        await leave(cancels(asyncio.current_task()))
+        await asyncio.sleep(20)
     return end(steps[-1])
+
+async def cancels(task):
+    task.cancel()
 
 def leave(coroutine):
     task = asyncio.ensure_future(coroutine)
@@ -254,7 +299,7 @@ def ended_run() -> Json:
 def cases(seed: int, count: int, first: int = 0) -> "Iterator[Case]":
     dice = random.Random(seed)
     for number in range(first, first + count):
-        steps = dice.choices(STEPS, weights=[4, 4, 4, 4, 1, 1, 2, 1], k=dice.randrange(4))
+        steps = dice.choices(STEPS, weights=[4, 4, 4, 4, 1, 1, 2, 1, 1, 1, 1], k=dice.randrange(4))
         ended = dice.random()
         yield Case(
             number,
