@@ -238,6 +238,20 @@ async fn a_worker_that_always_leaves_before_it_was_of_use_is_unhealthy_in_the_en
 }
 
 #[tokio::test]
+async fn steps_fail_when_one_worker_after_the_other_accepts_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let lives = folder.path().join("lives");
+    let soon = |policy: &mut stepflow_hosts::RestartPolicy| {
+        policy.max_delay = std::time::Duration::from_millis(1);
+        (policy.crashes, policy.pause) = (3, suite::PATIENCE * 10);
+    };
+    let mut fixture = worker("draining").args(&[lives.to_str().unwrap(), "--always"]).restart(soon).start().await;
+    fixture.host.offer(task("/echo", Value::null()));
+    let error = fixture.words.failure().await;
+    assert!(error.message.contains("started 3 times and accepted no execute"), "{}", error.message);
+}
+
+#[tokio::test]
 async fn a_worker_that_accepts_nothing_is_not_started_again_and_again() {
     let folder = tempfile::tempdir().unwrap();
     let lives = folder.path().join("lives");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
 use super::core::Core;
-use super::pool::{InstanceId, Loss, with_words};
+use super::pool::{InstanceId, Loss, shut_down, with_words};
 
 /// Answers every open attempt, and decides how long the worker stays down.
 pub(crate) fn crashed(core: &Core, id: Option<InstanceId>, how: &str, words: &str) -> Duration {
@@ -26,6 +26,22 @@ pub(crate) fn crashed(core: &Core, id: Option<InstanceId>, how: &str, words: &st
         let words = if given == 0 { words } else { "" };
         pool.crashed(id, &loss, policy, |crashes| refusal(crashes, words))
     })
+}
+
+/// A process has accepted no execute from its start on, and is being replaced; how long until that.
+pub(crate) fn unused(core: &Core) -> Duration {
+    let (plugin, policy) = (&core.options.name, &core.options.restart);
+    tracing::warn!(plugin, "the worker accepts no execute, as one that is about to end: another one is started");
+    let refusal = |lives| {
+        let pause = policy.pause.as_secs_f64();
+        let message = format!(
+            "the worker of plugin `{plugin}` was started {lives} times and accepted no execute (NOT_ACCEPTED): it is left \
+             alone for {pause} s"
+        );
+        FlowError::new(ErrorKind::Unreachable, message).with([("plugin", Value::string(plugin))])
+    };
+    let loss = Loss::Ordered(shut_down());
+    core.shared.with(|pool| pool.crashed(None, &loss, policy, refusal))
 }
 
 /// A process that had its successor already has crashed.

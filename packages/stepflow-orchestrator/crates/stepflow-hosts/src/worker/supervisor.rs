@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::connection::Refusal;
 use super::core::{Core, stopped};
-use super::crash::crashed;
+use super::crash::{crashed, unused};
 use super::incarnation::{Death, Fault, Incarnation};
 use super::pool::{Loss, shut_down};
 use super::start_error::StartError;
@@ -95,7 +95,7 @@ enum End {
 /// Runs until `stop` says true or its sender is gone.
 pub(crate) async fn supervise(core: Arc<Core>, slot: usize, mut stop: watch::Receiver<bool>, starts: Arc<Starts>) {
     let mut has_served = false;
-    let (mut failed_starts, mut unused_lives) = (0, 0);
+    let mut failed_starts = 0;
     let mut retired = JoinSet::new();
     loop {
         let delay = match live(&core, slot, &mut stop, &starts, &mut retired).await {
@@ -119,13 +119,13 @@ pub(crate) async fn supervise(core: Arc<Core>, slot: usize, mut stop: watch::Rec
                 delay
             }
             End::Replaced { was_of_use: true } => {
-                (has_served, unused_lives) = (true, 0);
+                has_served = true;
                 Duration::ZERO
             }
             // One that accepts nothing from its start on would be replaced for ever.
             End::Replaced { was_of_use: false } => {
-                (has_served, unused_lives) = (true, unused_lives + 1);
-                core.options.restart.delay(unused_lives)
+                has_served = true;
+                unused(&core)
             }
         };
         while retired.try_join_next().is_some() {}
