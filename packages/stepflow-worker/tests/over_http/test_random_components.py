@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 Json: TypeAlias = Any
 
 SEED = int(os.environ.get("STEPFLOW_COMPONENTS_SEED") or random.randrange(10**9))
-CASES = int(os.environ.get("STEPFLOW_COMPONENTS_CASES", "1000"))
+CASES = int(os.environ.get("STEPFLOW_COMPONENTS_CASES", "3000"))
 AT_ONCE = 16
 PATIENCE = 30.0
 

@@ -137,3 +137,14 @@ fn component_failure(error: &RpcError) -> Failure {
 fn wait_of(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(if seconds > 0.0 { Duration::MAX } else { Duration::ZERO })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_that_no_clock_counts_is_the_longest_and_none_is_negative() {
+        let waits = [0.5, 1e300, f64::INFINITY, -1.0, f64::NAN].map(wait_of);
+        assert_eq!(waits, [Duration::from_millis(500), Duration::MAX, Duration::MAX, Duration::ZERO, Duration::ZERO]);
+    }
+}
