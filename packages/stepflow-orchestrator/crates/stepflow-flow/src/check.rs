@@ -4,7 +4,6 @@ mod access;
 mod cycles;
 mod findings;
 mod schemas;
-mod subflows;
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,7 +19,7 @@ use crate::node::Node;
 use crate::path::Path;
 use crate::repair::Repair;
 use crate::schema::document::Document;
-use crate::subflow::{self, Takers};
+use crate::subflow::{self, Subflow, Takers};
 use crate::suggest;
 use crate::variables::Variables;
 
@@ -49,12 +48,9 @@ pub(crate) fn check(flow: &Flow, tree: Option<&Node>, takers: Takers<'_>) -> Fin
     findings.extend(cycles::find(flow, &needs));
     check_reachable(flow, &mentioned, &mut findings);
     schemas::check(flow, &mut findings);
-    subflows::check_all(flow, tree, takers, &mut findings);
+    check_subflows(flow, tree, takers, &mut findings);
     findings
 }
-
-/// The checks of a flow that is about to run: its sub-flows, which were checked when it was read, fail for themselves.
-pub(crate) const WITHOUT_SUBFLOWS: Takers<'static> = &|_| None;
 
 /// The path of a step's member.
 fn step_path(step: StepIndex, member: &str) -> Path {
@@ -107,6 +103,23 @@ fn check_reachable(flow: &Flow, mentioned: &[bool], findings: &mut Findings) {
                 Finding::new(Code::UnreachableStep, Path::root().field("steps").index(place), message)
                     .help("use its result in the output or in a step's input, or set `mustExecute: true`"),
             );
+        }
+    }
+}
+
+/// Checks the sub-flows like the flow around them, so that a mistake in one shows before its step runs.
+fn check_subflows(flow: &Flow, tree: Option<&Node>, takers: Takers<'_>, findings: &mut Findings) {
+    for (index, step) in flow.steps.iter().enumerate() {
+        let at = Path::root().field("steps").index(index);
+        let Some(mut subflow) = Subflow::of(step, takers, &at, tree) else { continue };
+        findings.extend(subflow.take_diagnostics().into_iter().map(Finding::of));
+        let Subflow { path, flow: Some(inner), node, in_text, .. } = subflow else { continue };
+        let inside = check(&inner, Some(&node), takers);
+        let left_out = inside.left_out();
+        let applies = |one: &Finding| !subflow::NOT_FOR_SUBFLOWS.contains(&one.diagnostic.code);
+        findings.extend(inside.into_kept().into_iter().filter(applies).map(|one| one.inside(&path, in_text)));
+        for (code, count) in left_out {
+            findings.leave_out(code, count);
         }
     }
 }

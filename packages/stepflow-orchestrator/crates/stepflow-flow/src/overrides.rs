@@ -19,6 +19,7 @@ use crate::node::{Content, Node};
 use crate::path::Path;
 use crate::read;
 use crate::source::{MAX_BYTES, MAX_NODES, Source, Span};
+use crate::subflow;
 use crate::suggest;
 
 /// What one run changes in the steps of its flow: `{"steps": {"<id>": {"$type": "merge_patch", "value": …}}}`.
@@ -129,7 +130,7 @@ impl Overrides {
             }
         }
         if !stops(&diagnostics) {
-            let findings = check::check(&patched, None, check::WITHOUT_SUBFLOWS);
+            let findings = check::check(&patched, None, subflow::NO_TAKERS);
             let left_out = findings.left_out();
             let found = findings.into_kept().into_iter().map(|finding| finding.diagnostic);
             diagnostics.extend(found.filter(|diagnostic| diagnostic.level == Level::Fatal));

@@ -18,6 +18,7 @@ use crate::path::Path;
 use crate::retry::OnError;
 use crate::schema::{Misfit, Schema};
 use crate::secrets::{Mask, Secrets, Sources};
+use crate::subflow;
 use crate::variables::Variables;
 
 /// A flow that is ready to run.
@@ -101,10 +102,8 @@ impl Plan {
     }
 
     fn compile_as(flow_id: FlowId, flow: Arc<Flow>) -> Result<Self, Diagnostics> {
-        let found = check::check(&flow, None, check::WITHOUT_SUBFLOWS)
-            .into_kept()
-            .into_iter()
-            .map(|finding| finding.diagnostic);
+        let found =
+            check::check(&flow, None, subflow::NO_TAKERS).into_kept().into_iter().map(|finding| finding.diagnostic);
         let fatal: Diagnostics = found.filter(|diagnostic| diagnostic.level == Level::Fatal).collect();
         if !fatal.is_empty() {
             return Err(fatal);

@@ -19,6 +19,12 @@ impl Finding {
         Self { diagnostic: Diagnostic::new(code, &path, message), path, related: None }
     }
 
+    /// A diagnostic that already says its path.
+    pub(super) fn of(diagnostic: Diagnostic) -> Self {
+        let path = Path::parse(&diagnostic.path).unwrap_or_default();
+        Self { diagnostic, path, related: None }
+    }
+
     /// The same about a flow that stands at this place of another one.
     pub(super) fn inside(mut self, around: &Path, in_text: bool) -> Self {
         self.path = around.clone().join(&self.path);
