@@ -1,12 +1,12 @@
-//! What is kept as a blob is what its type says: later readers rely on that.
+//! Checks that a blob's content is what its type says: later readers rely on that.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use stepflow_engine::ports::Blob;
 use stepflow_protocol::{BlobType, Kind, Value};
 
-/// The content with its type; else the reason why it is not of that type. Whether a flow can run is said where it is
-/// to run.
+/// The content with its type, or the reason why it is not of that type. Whether a flow can run is checked when it is to
+/// run.
 pub(crate) fn blob(data: Value, blob_type: BlobType) -> Result<Blob, String> {
     match blob_type {
         BlobType::Flow if data.kind() != Kind::Object => {

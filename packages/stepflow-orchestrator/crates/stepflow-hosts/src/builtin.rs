@@ -31,7 +31,7 @@ use crate::components::Components;
 pub use openai::{OpenAiOptions, base_url_problem};
 pub use template::{RENDER_TEMPLATES, render_templates};
 
-/// The name under which builtins take tasks, where nobody gave them another.
+/// The instance name of the builtins where the config gives no other.
 const INSTANCE: &str = "builtin";
 
 const ALL: [&dyn Builtin; 7] = [
@@ -61,16 +61,16 @@ pub(crate) trait Builtin: Send + Sync {
     /// JSON Schema of its output.
     fn output_schema(&self) -> Json;
 
-    /// Whether it waits for somebody else: then it can be stopped in between.
+    /// Whether it waits for something outside the server, so that it can be stopped while it waits.
     fn waits(&self) -> bool {
         false
     }
 
-    /// Runs it on an input that fits the schema. Where it waits, dropping the future ends it.
+    /// Runs it on an input that fits the schema. If it waits, dropping the future ends it.
     fn run(&self, input: Value, world: Arc<World>) -> BoxFuture<'static, Result<Value, Failure>>;
 }
 
-/// What the builtins may touch.
+/// What the builtins have access to.
 pub(crate) struct World {
     options: BuiltinOptions,
     blobs: Arc<dyn Blobs>,
@@ -81,9 +81,9 @@ pub(crate) struct World {
 /// What the config says of the plugin.
 #[derive(Debug, Clone, Default)]
 pub struct BuiltinOptions {
-    /// Relative paths start here, and nothing outside is read, nor what begins with a dot. Absolute.
+    /// Relative paths start here. Nothing outside is read, and nothing whose name begins with a dot. Absolute.
     pub working_dir: PathBuf,
-    /// Folders and files that may be read in any case; relative ones start at `working_dir`.
+    /// Folders and files that may always be read; relative ones start at `working_dir`.
     pub allow_paths: Vec<PathBuf>,
     /// Files with configurations of servers, which are not read unless `allow_paths` lists them; relative ones start at
     /// `working_dir`.
@@ -102,7 +102,7 @@ pub struct BuiltinHost {
     world: Arc<World>,
     inbox: Arc<dyn Inbox>,
     runtime: Handle,
-    /// Those that wait, each with the bell that stops it.
+    /// The tasks of builtins that wait, each with the sender that stops it.
     waiting: Arc<Mutex<HashMap<TaskRef, oneshot::Sender<()>>>>,
 }
 
@@ -114,7 +114,7 @@ impl BuiltinHost {
         let infos = ALL.into_iter().map(describe).chain(control_flow::infos()).collect();
         Self {
             builtins: ALL.into_iter().map(|builtin| (builtin.path(), builtin)).collect(),
-            // They are tested here: nobody has to check what they give.
+            // The tests of this crate check the builtins' outputs, so they are not checked again at run time.
             components: Components::new(INSTANCE, infos, false),
             world: Arc::new(World { options, blobs, openai: openai::Client::default(), renderers }),
             inbox,
@@ -123,7 +123,7 @@ impl BuiltinHost {
         }
     }
 
-    /// What there is, by path.
+    /// The builtins, by path.
     #[must_use]
     pub fn components(&self) -> Vec<ComponentInfo> {
         self.components.infos().to_vec()
@@ -147,7 +147,7 @@ impl ComponentHost for BuiltinHost {
 
     fn offer(&self, task: TaskEnvelope) {
         let Some(builtin) = self.builtins.get(task.route.component.as_str()).copied() else {
-            // A run begun under another release.
+            // The run was begun by another release.
             let message = format!("this release has no builtin `{}`", task.route.component);
             return self
                 .inbox
@@ -178,7 +178,7 @@ impl ComponentHost for BuiltinHost {
         });
     }
 
-    /// Those that wait are stopped; the others are short, run to their end and answer.
+    /// Stops a builtin that waits. The others are short: they run to their end and answer.
     fn cancel(&self, _route: &Route, task: TaskRef, _reason: &str) {
         if let Some(bell) = self.waiting.lock().remove(&task) {
             let _ = bell.send(());
@@ -187,7 +187,7 @@ impl ComponentHost for BuiltinHost {
 }
 
 impl BuiltinHost {
-    /// Ready when the task is cancelled. Forgets the task when it is dropped.
+    /// Ready when the task is cancelled. Dropping it takes the task out of the list.
     fn bell(&self, task: TaskRef) -> impl Future<Output = ()> + Send + use<> {
         let (bell, rung) = oneshot::channel();
         self.waiting.lock().insert(task, bell);
@@ -199,7 +199,7 @@ impl BuiltinHost {
     }
 }
 
-/// Takes a task from those that wait, however its wait ends.
+/// Takes a task out of the list of those that wait, however its wait ends.
 struct Forget {
     task: TaskRef,
     waiting: Arc<Mutex<HashMap<TaskRef, oneshot::Sender<()>>>>,
@@ -227,7 +227,7 @@ fn read<T: DeserializeOwned>(input: &Value) -> Result<T, Failure> {
         .map_err(|error| FlowError::new(ErrorKind::InvalidInput, format!("the input does not fit: {error}")).into())
 }
 
-/// What holds a value may be nested deeper than one may be.
+/// The error for an output that is nested too deeply: it has a value inside it that is itself at the limit.
 fn too_deep() -> FlowError {
     FlowError::new(ErrorKind::ComponentFailed, format!("the output would be nested more than {MAX_DEPTH} deep"))
 }

@@ -19,7 +19,7 @@ pub(crate) struct Components {
     validate_outputs: bool,
 }
 
-/// What a component takes and gives, as far as that is to be checked.
+/// The compiled schemas of one component, as far as they are checked.
 #[derive(Debug)]
 struct Schemas {
     /// The component's path or pattern.
@@ -29,8 +29,8 @@ struct Schemas {
 }
 
 impl Components {
-    /// Compiles what a plugin says of itself. A schema that is none is logged, and nothing is checked against it; the
-    /// output schemas count with `validate_outputs` only.
+    /// Compiles what a plugin says about its components. An invalid schema is logged, and nothing is checked against
+    /// it. The output schemas are used only with `validate_outputs`.
     pub(crate) fn new(plugin: &str, infos: Vec<ComponentInfo>, validate_outputs: bool) -> Self {
         let mut components = Self { validate_outputs, ..Self::default() };
         for info in &infos {
@@ -58,7 +58,7 @@ impl Components {
         components
     }
 
-    /// What several workers of a plugin serve together. The first one that has a component describes it.
+    /// The components of several workers of one plugin. The first list that has a component describes it.
     pub(crate) fn union<'c>(lists: impl IntoIterator<Item = &'c Arc<Self>>) -> Self {
         let mut union = Self::default();
         for list in lists {
@@ -75,7 +75,7 @@ impl Components {
         union
     }
 
-    /// What the plugin says of its components, in its own order.
+    /// What the plugin says about its components, in its own order.
     pub(crate) fn infos(&self) -> &[ComponentInfo] {
         &self.infos
     }
@@ -83,6 +83,7 @@ impl Components {
     /// Whether the plugin serves the path and the input fits.
     ///
     /// # Errors
+    ///
     /// COMPONENT_NOT_FOUND (`data.nearest` holds the path that was probably meant) or INVALID_INPUT.
     pub(crate) fn check(&self, plugin: &str, path: &str, input: &Value) -> Result<(), FlowError> {
         let schemas = self.find(path).ok_or_else(|| self.not_found(plugin, path))?;
@@ -98,12 +99,12 @@ impl Components {
         Some(self.find(path)?.component.as_str())
     }
 
-    /// Whether an output may become something else than an answer.
+    /// Whether outputs are checked, so that one may become a failure.
     pub(crate) fn validates_outputs(&self) -> bool {
         self.validate_outputs
     }
 
-    /// The answer that an output is: a failure when it is checked and does not fit.
+    /// The answer for an output: a failure when outputs are checked and this one does not fit.
     pub(crate) fn answer(&self, plugin: &str, path: &str, output: Value) -> Answer {
         let schema = self.find(path).and_then(|schemas| schemas.output.as_ref());
         match schema.and_then(|schema| output_misfit(schema, path, &output)) {
@@ -140,12 +141,12 @@ fn compile(plugin: &str, component: &str, part: &str, schema: &Value) -> Option<
         .ok()
 }
 
-/// Why an output is not the one that the component declares: a failure of the component like any other.
+/// Why an output does not fit the component's declared schema. It is a failure of the component like any other.
 pub(crate) fn output_misfit(schema: &Schema, path: &str, output: &Value) -> Option<FlowError> {
     misfit(ErrorKind::ComponentFailed, schema, path, "output", output)
 }
 
-/// The first place that does not fit. Says nothing about the value but its type.
+/// The first place that does not fit. Tells the value's type, never the value.
 fn misfit(kind: ErrorKind, schema: &Schema, path: &str, part: &str, value: &Value) -> Option<FlowError> {
     let misfits = schema.check(value).err()?;
     let first = misfits.first()?;

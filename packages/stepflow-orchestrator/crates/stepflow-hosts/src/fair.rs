@@ -1,7 +1,7 @@
-//! The queue of tasks that wait for a slot: taken in turns over root runs, so that a batch of 100 000 items does not
-//! starve its neighbour; inside a root by item, then step, so that the order is a function of the input.
+//! The queue of tasks that wait for a slot. Root runs take turns, so that a batch of 100 000 items does not block its
+//! neighbour. Inside a root the order is by item, then step, so that it depends on the input only.
 //!
-//! Tasks wait in lanes, and a lane that is full now is passed over without a look at its tasks.
+//! Tasks wait in lanes. A lane that is full now is skipped without a look at its tasks.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,35 +9,35 @@ use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::TaskEnvelope;
 use stepflow_protocol::{RunId, TaskId};
 
-/// Tasks that share their bounds.
+/// Tasks that have the same limits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lane {
-    /// The component whose executes a worker limits; 0 where none does.
+    /// The number of the component, where workers limit its executes; 0 where none does.
     pub component: u32,
-    /// How many suspects of a crash may be in a worker at once, with nobody else; 0 for tasks that are no suspects.
-    /// Suspects come first in their root, in the order of arrival, so that one that crashes again and again lets the
-    /// others pass.
+    /// How many suspects of a crash may be in a worker at once, without other tasks; 0 for tasks that are not suspects.
+    /// In their root, suspects come first, in the order of arrival. So one that crashes again and again lets the others
+    /// pass.
     pub company: u32,
-    /// Which workers serve it, where not all do; 0 where they do.
+    /// The number of the set of workers that serve it; 0 where all do.
     pub by: u32,
 }
 
 impl Lane {
-    /// No bounds.
+    /// No limits.
     pub const ANY: Self = Self { component: 0, company: 0, by: 0 };
 }
 
-/// Item, step, and the order of arrival, which tells apart the steps of a root's sub-runs.
+/// Item, step, and the number of the arrival, which tells apart the steps of a root's sub-runs.
 type Place = (u32, u32, u64);
 
-/// Tasks that wait, each root run in its turn.
+/// Tasks that wait. Root runs take turns.
 #[derive(Debug, Default)]
 pub struct FairQueue {
     roots: HashMap<RunId, Root>,
     /// The roots that have tasks in a lane, by their turn.
     lanes: BTreeMap<Lane, BTreeMap<u64, RunId>>,
     places: HashMap<TaskRef, (RunId, Lane, Place)>,
-    /// The tasks below another one, in the order of their arrival.
+    /// The tasks below another task, in the order of their arrival.
     below: HashMap<TaskId, BTreeMap<u64, TaskRef>>,
     turns: u64,
     arrivals: u64,
@@ -46,7 +46,7 @@ pub struct FairQueue {
 /// The tasks of a root run.
 #[derive(Debug)]
 struct Root {
-    /// Its place in the line of roots. It keeps it while its lanes are full.
+    /// Its position among the roots. It keeps it while its lanes are full.
     turn: u64,
     lanes: BTreeMap<Lane, BTreeMap<Place, TaskEnvelope>>,
 }
@@ -58,19 +58,19 @@ impl FairQueue {
         self.places.len()
     }
 
-    /// Whether none waits.
+    /// Whether no task waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
 
-    /// Whether a task waits in such a lane.
+    /// Whether a task waits in a lane that `such` accepts.
     #[must_use]
     pub fn has(&self, such: impl Fn(Lane) -> bool) -> bool {
         self.lanes.keys().any(|lane| such(*lane))
     }
 
-    /// Adds a task; a root that had none waits for its turn behind the others.
+    /// Adds a task. A root that had none goes behind the others.
     pub fn push(&mut self, task: TaskEnvelope, lane: Lane) {
         self.arrivals += 1;
         let (item, step) = if lane.company > 0 { (0, 0) } else { (task.item, task.step) };
@@ -85,7 +85,7 @@ impl FairQueue {
         root.lanes.entry(lane).or_default().insert(place, task);
     }
 
-    /// Takes the first task, in an open lane, of the root whose turn it is; a root without one keeps its turn.
+    /// Takes the first task in an open lane, from the first root that has one. The roots before it keep their turn.
     pub fn pop(&mut self, open: impl Fn(Lane) -> bool) -> Option<(Lane, TaskEnvelope)> {
         let firsts = self.lanes.iter().filter_map(|(lane, turns)| Some((turns.first_key_value()?, *lane)));
         let ((_, id), _) = firsts.filter(|(_, lane)| open(*lane)).min()?;
@@ -98,7 +98,7 @@ impl FairQueue {
         Some((lane, task))
     }
 
-    /// Takes out a task, whosever turn it is.
+    /// Removes a task, whatever its turn.
     pub fn remove(&mut self, task: TaskRef) -> Option<TaskEnvelope> {
         let (root, lane, place) = self.places.get(&task).copied()?;
         self.take(root, lane, place)
@@ -112,12 +112,12 @@ impl FairQueue {
         })
     }
 
-    /// Takes out everything, in the order of [`FairQueue::pop`].
+    /// Removes all tasks, in the order of [`FairQueue::pop`].
     pub fn drain(&mut self) -> Vec<TaskEnvelope> {
         std::iter::from_fn(|| self.pop(|_| true)).map(|(_, task)| task).collect()
     }
 
-    /// Puts every task into the lane that is now its own. Turns and places stay.
+    /// Moves every task into the lane that it belongs to now. Turns and positions stay.
     pub fn sort(&mut self, mut lane_of: impl FnMut(&TaskEnvelope) -> Lane) {
         self.lanes.clear();
         for (id, root) in &mut self.roots {

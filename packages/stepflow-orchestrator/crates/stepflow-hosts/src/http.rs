@@ -1,10 +1,10 @@
-//! How addresses are reached, by workers' connections and by whatever else calls out.
+//! How the server connects to addresses: for workers and for everything else that it calls.
 
 mod connector;
 
 pub(crate) use connector::{Connector, connector, plain, refusal};
 
-/// An error with its causes: the outermost says least.
+/// An error with its causes: the outermost one says least.
 pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,5 +1,5 @@
-//! Where components run: in this process (`builtin`), in a worker process (`worker`) or nowhere (`mock`),
-//! found by path (`router`).
+//! Where components run: in this process (`builtin`), in a worker process (`worker`) or nowhere (`mock`). `router`
+//! finds the host of a component by its path.
 //!
 //! Every host implements the engine's `ComponentHost`: tasks are offered, answers come back through the `Inbox`.
 

@@ -1,5 +1,5 @@
-//! Components that answer from a list instead of doing anything: the plugin `mock` of a configuration, whose answers
-//! depend on the input, and the mocks of a test case, which stand before the components of the same path.
+//! Components that answer from a list and do nothing else. There are two kinds: the plugin `mock` of a configuration,
+//! whose answers depend on the input, and the mocks of a test case, which replace the components of the same path.
 
 mod behavior;
 mod overlay;
@@ -19,13 +19,13 @@ pub use overlay::{MockOverlay, Mocks};
 use crate::components::Components;
 use stage::Stage;
 
-/// The name under which mocks take tasks.
+/// The instance name of mocks.
 const INSTANCE: &str = "mock";
 
-/// How many known inputs an error names.
+/// How many known inputs an error lists.
 const NAMED: usize = 5;
 
-/// What the config says of the plugin: its components, and what each answers to which input.
+/// The plugin's config: its components, and what each answers to which input.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MockOptions {
     /// Whether outputs have to fit their `output_schema`.
@@ -75,7 +75,7 @@ fn schema(decoder: &mut Decoder, node: &Node) -> Option<Value> {
     Some(schema)
 }
 
-/// The input that the key of a behavior is. JSON that is refused was meant as JSON.
+/// The input that the key of a behavior stands for. A key that is JSON but not a valid value is an error, not a string.
 fn input_of(decoder: &mut Decoder, entry: &Entry) -> Option<Value> {
     match Value::parse(entry.key.as_str()) {
         Ok(input) => Some(input),
@@ -115,7 +115,7 @@ impl MockHost {
         Self { behaviors: behaviors.collect(), components, stage: Stage::new(inbox) }
     }
 
-    /// What there is, by path.
+    /// The mocked components, by path.
     #[must_use]
     pub fn components(&self) -> Vec<ComponentInfo> {
         self.components.infos().to_vec()
@@ -141,7 +141,7 @@ impl ComponentHost for MockHost {
         let path = &task.route.component;
         let behavior = match self.behavior(path, &task.input) {
             Ok(behavior) => behavior.clone().map(|output| self.components.answer(INSTANCE, path, output)),
-            // A run begun under another config.
+            // The run was begun under another config.
             Err(error) => error.into(),
         };
         self.stage.perform(task.task, behavior);

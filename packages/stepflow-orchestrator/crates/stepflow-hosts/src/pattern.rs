@@ -82,7 +82,7 @@ impl Pattern {
         rest.is_none().then_some(captures)
     }
 
-    /// Compares by what is matched, not by how names are spelled: two equal patterns match the same paths.
+    /// Compares what is matched, not how names are spelled: two equal patterns match the same paths.
     pub(crate) fn specificity(&self, other: &Self) -> Ordering {
         self.segments.iter().map(Segment::rank).cmp(other.segments.iter().map(Segment::rank))
     }

@@ -1,7 +1,7 @@
 //! Finds the host of a component: path pattern → plugin, as the config's `routes` say.
 //!
-//! Of all rules whose pattern matches, the most specific pattern's first, the first one counts that applies to the
-//! input and whose plugin has the component.
+//! The patterns that match are tried from the most specific one. The first rule counts that applies to the input and
+//! whose plugin has the component.
 
 mod rule;
 
@@ -65,7 +65,7 @@ pub enum RouteError {
     },
 }
 
-/// The component host that the engine sees: hands each path to the plugin whose route fits.
+/// The component host that the engine sees: passes each task to the plugin that its path's route names.
 pub struct Router {
     plugins: BTreeMap<String, Arc<dyn ComponentHost>>,
     /// Most specific first.
@@ -81,9 +81,10 @@ struct CompiledRoute {
 }
 
 impl Router {
-    /// Compiles routes over these plugins. `inbox` hears of tasks whose plugin is gone.
+    /// Compiles routes over these plugins. `inbox` gets the answer for a task whose plugin is gone.
     ///
     /// # Errors
+    ///
     /// The first route that cannot be followed.
     pub fn new(
         plugins: BTreeMap<String, Arc<dyn ComponentHost>>,
@@ -107,16 +108,17 @@ impl Router {
         self.matching(path).find(|(rule, _)| rule.applies_to(input)).map(|(_, route)| route)
     }
 
-    /// Everywhere a component's path may lead, the first choice first: which one it is depends on the input.
+    /// All targets that a component's path may have, the first choice first: the input decides between them.
     #[must_use]
     pub fn routes(&self, path: &str) -> Vec<Route> {
         self.matching(path).map(|(_, route)| route).collect()
     }
 
-    /// Whether some input of this path would find a component.
+    /// Whether the path leads to a component for some input.
     ///
     /// # Errors
-    /// COMPONENT_NOT_FOUND, in the words of the flow.
+    ///
+    /// COMPONENT_NOT_FOUND, with the path as the flow writes it.
     pub fn serves(&self, path: &str) -> Result<(), FlowError> {
         match self.first(path, &Value::null(), self.matching(path)) {
             Err(error) if error.kind == ErrorKind::ComponentNotFound => Err(error),
@@ -124,7 +126,7 @@ impl Router {
         }
     }
 
-    /// The rules whose pattern matches and whose lists allow the component, with where each leads.
+    /// The rules whose pattern matches and whose lists allow the component, each with its target.
     fn matching(&self, path: &str) -> impl Iterator<Item = (&CompiledRule, Route)> {
         let captured = self.routes.iter().filter_map(move |route| Some((route, route.pattern.captures(path)?)));
         captured.flat_map(|(route, captures)| {
@@ -132,7 +134,7 @@ impl Router {
         })
     }
 
-    /// The first of these rules whose plugin has the component; the refusal of the first one when none has it.
+    /// The first of these rules whose plugin has the component. When none has it, the error of the first rule.
     fn first<'r>(
         &self,
         path: &str,
@@ -145,14 +147,14 @@ impl Router {
             let plugin = self.plugins.get(&route.plugin).ok_or_else(|| gone(&route))?;
             let is_last = rules.peek().is_none();
             match plugin.resolve(&route.component, input) {
-                // A host does not know the name that the config gives it.
+                // A host does not know its plugin's name in the config.
                 Ok(Target::Component { purity, .. }) => return Ok(Target::Component { route, purity }),
-                // There is no choice: the task can wait at the plugin.
+                // There is no other choice: the task can wait at the plugin.
                 Ok(Target::Undecided) if is_last => {
                     return Ok(Target::Component { route, purity: Purity::External });
                 }
                 Ok(undecided_or_control) => return Ok(undecided_or_control),
-                // A plugin of which no worker has ever started serves nothing.
+                // A plugin whose workers have never started serves nothing.
                 Err(error) if matches!(error.kind, ErrorKind::ComponentNotFound | ErrorKind::Unreachable) => {
                     refused.get_or_insert((error, route));
                 }
@@ -199,7 +201,7 @@ impl Router {
         ))
     }
 
-    /// A path that some route matches, near the one that was written.
+    /// A path near the written one that some route matches.
     fn nearest(&self, path: &str) -> Option<String> {
         let with_slash = format!("/{path}");
         if !path.starts_with('/') && self.matching(&with_slash).next().is_some() {
@@ -219,12 +221,12 @@ impl Router {
         suggest::nearest(path, candidates.iter().map(String::as_str)).map(str::to_owned)
     }
 
-    /// The plugin's own refusal, in the words of the flow: its paths are not the plugin's.
+    /// The plugin's error, with the path as the flow writes it.
     fn reworded(&self, error: &FlowError, path: &str, route: &Route) -> FlowError {
         let nearest = error.data.as_ref().and_then(|data| data.field("nearest")?.text());
         let meant = nearest
             .and_then(|component| self.path_to(&Route { plugin: route.plugin.clone(), component }))
-            // A route for everything swallows the misspelled prefix of another one.
+            // A route for everything also matches a misspelled prefix of another route.
             .or_else(|| self.nearest(path));
         let message =
             format!("`{path}` leads to the plugin `{}`, which has no component `{}`", route.plugin, route.component);
@@ -258,7 +260,7 @@ impl ComponentHost for Router {
         join_all(all).map(drop).boxed()
     }
 
-    /// Where the input decides on the route, only what all of them agree on is known.
+    /// Where the input decides between targets, the answer is known only if all targets agree.
     fn takes_flow(&self, path: &str) -> Option<Takes> {
         let mut takes = self.takes(path);
         let first = takes.next()?;
@@ -272,7 +274,7 @@ impl ComponentHost for Router {
     fn offer(&self, task: TaskEnvelope) {
         match self.plugins.get(&task.route.plugin) {
             Some(plugin) => plugin.offer(task),
-            // A run begun under another config.
+            // The run was begun under another config.
             None => self.inbox.answer(task.task, Answer::Failed(gone(&task.route).into())),
         }
     }
@@ -315,7 +317,7 @@ impl CompiledRoute {
     }
 }
 
-/// `/` and a single literal segment stand for all that is below them, unless every rule names its component.
+/// `/` and a single literal segment also match everything below them, unless every rule names its component.
 fn is_prefix(key: &str, rules: &[Rule]) -> bool {
     let single = key.strip_prefix('/').is_some_and(|rest| !rest.contains(['/', '{', '}']));
     let below = |rule: &Rule| rule.component.as_ref().is_none_or(|template| template.contains('{'));

@@ -1,23 +1,23 @@
-//! Components that workers serve, over JSON-RPC: processes that the server starts, spoken to on their pipes or over HTTP,
-//! and workers that somebody else has started, at their addresses.
+//! Components that workers serve, over JSON-RPC. The server starts worker processes and speaks to them on their pipes or
+//! over HTTP, or it speaks to workers that somebody else has started, at their addresses.
 //!
 //! A plugin is a `host` over a `pool` of instances. The pool knows tasks and instances and no transport; `connection`
-//! is the server's end of one conversation, and `wire` its way out. A transport
+//! is the server's end of one conversation, and `wire` sends its messages. A transport
 //!
-//! - enters an instance with `Core::enter`, which takes a `Wire` and gives an `InstanceId`,
-//! - hands every message of the worker to `Caller::receive`, with the execute whose own way it came by, if it has one:
-//!   that tells who asks,
-//! - shakes hands with `Core::greet`; then tasks go out,
-//! - says `Pool::unreached` or `Pool::lose` when one message did not arrive or its answer will not, and
+//! - adds an instance with `Core::enter`, which takes a `Wire` and returns an `InstanceId`,
+//! - passes every message of the worker to `Caller::receive`, with the execute on whose stream it came, if it came on
+//!   one: that tells which execute sent it,
+//! - does the handshake with `Core::greet`, after which the instance gets tasks,
+//! - calls `Pool::unreached` or `Pool::lose` when one message did not arrive or its answer will not, and
 //!   `Pool::unlink` when the worker is gone,
 //! - replaces an instance that is `Leaving`, and one whose cancelled execute does not end.
 //!
 //! What workers ask of the server is served by `requests`.
 //!
-//! `http` speaks to addresses, and to processes that serve there.
-//! `stdio` knows lines and no protocol, `incarnation` is a process with the tasks around its pipes, `supervisor` keeps
-//! one alive in each of the plugin's slots, and `process` is the only file with platform code. `watcher` is a process that
-//! ends what workers have started, when the server cannot.
+//! `http` speaks to addresses, and to processes that serve there. `stdio` reads and writes lines and knows no protocol,
+//! `incarnation` is a process with the tasks around its pipes, `supervisor` keeps one running in each of the plugin's
+//! slots, and `process` has all platform code. `watcher` is a process that ends what workers have started, when the
+//! server cannot.
 
 mod broken;
 mod caller;

@@ -1,4 +1,4 @@
-//! Builtins that are control flow of the machine: described and checked here, carried out by the engine.
+//! Builtins that are control flow: described and checked here, carried out by the engine.
 
 use serde_json::{Value as Json, json};
 use stepflow_engine::event::Control;
@@ -16,7 +16,8 @@ pub(super) fn target(path: &str) -> Option<Target> {
     }
 }
 
-/// Refuses `code` for `/eval`, which people take for a place to run some: a schema could only say that it is unknown.
+/// Refuses `code` for `/eval`, because people expect that `/eval` runs code. The schema's error would only say that the
+/// member is unknown.
 ///
 /// # Errors
 /// INVALID_INPUT with the path that runs code.
@@ -28,7 +29,7 @@ pub(super) fn refuse_code(path: &str, input: &Value) -> Result<(), FlowError> {
     Err(FlowError::new(ErrorKind::InvalidInput, message).with([("nearest", Value::string("/python/udf"))]))
 }
 
-/// What there is, for lists and for the check of inputs.
+/// The descriptions, for lists and for the check of inputs.
 pub(super) fn infos() -> [ComponentInfo; 4] {
     let flow = json!({"type": "object", "description": "A flow document, as a `$literal`"});
     let limit =

@@ -59,7 +59,7 @@ fn failure(id: BlobId, error: &StoreError) -> Failure {
     match error {
         StoreError::NotFound { .. } => Failure {
             error: FlowError::new(ErrorKind::ComponentFailed, format!("there is no blob `{id}`")).with(data),
-            // It will not appear by itself.
+            // A blob that is missing now will not appear later.
             retryable: Some(false),
             retry_after: None,
         },

@@ -124,21 +124,22 @@ fn load(input: &Input, options: &BuiltinOptions) -> Result<Value, FlowError> {
     Ok(Value::object([("data", data), ("metadata", metadata)]))
 }
 
-/// The file's bytes; one more than allowed when there are too many.
+/// The file's bytes. When there are too many, one byte more than allowed.
 fn content(file: &File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The text without the mark that some editors put before UTF-8. The marks of UTF-16 tell what to do about it.
+/// The text without the byte order mark that some editors put before UTF-8. A mark of UTF-16 is an error that says what
+/// to do.
 fn without_mark(mut bytes: Vec<u8>, path: &Path) -> Result<Vec<u8>, FlowError> {
     if bytes.starts_with(b"\xef\xbb\xbf") {
         bytes.drain(..3);
     }
     let is_utf16 = match bytes[..] {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
-        // Without a mark: every other byte of Latin letters is zero.
+        // There is no mark: in UTF-16, every other byte of Latin letters is zero.
         [a, b, c, d, ..] => (a == 0) != (b == 0) && (a == 0) == (c == 0) && (b == 0) == (d == 0),
         _ => false,
     };

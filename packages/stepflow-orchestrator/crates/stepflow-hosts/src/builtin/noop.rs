@@ -1,4 +1,4 @@
-//! `/noop`: hands its input on. For tests, and to give a value a name.
+//! `/noop`: returns its input. For tests, and to give a value a name.
 
 use std::sync::Arc;
 

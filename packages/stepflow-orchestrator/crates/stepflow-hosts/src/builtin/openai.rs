@@ -25,18 +25,18 @@ use client::{MAX_ANSWER, NoAnswer};
 /// Where OpenAI itself is.
 const OPENAI: &str = "https://api.openai.com/v1";
 
-/// The model of the published component.
+/// The default model, the same as in the published component.
 const MODEL: &str = "gpt-3.5-turbo";
 
 /// What the config and the environment say of OpenAI.
 #[derive(Clone, Default)]
 pub struct OpenAiOptions {
-    /// The server's own key. It goes to the server's own `base_url` and nowhere else: a flow may come from somebody
-    /// else, and could send it to any address.
+    /// The server's own key. It goes to the server's own `base_url` and nowhere else: a flow may come from a stranger,
+    /// who could send it to any address.
     pub api_key: Option<String>,
-    /// Where requests go that name no `base_url`; OpenAI itself when absent.
+    /// Where requests without a `base_url` go; OpenAI itself when absent.
     pub base_url: Option<String>,
-    /// What the `base_url` of a step may be, or begin with, besides `base_url`; OpenAI itself when absent.
+    /// What a step's `base_url` may be, or begin with, besides `base_url`; OpenAI itself when absent.
     pub base_urls: Option<Vec<String>>,
     /// How long a question and its whole answer may take; 10 min when absent.
     pub timeout: Option<Duration>,
@@ -183,7 +183,7 @@ fn no_key() -> Failure {
     Failure { error: FlowError::new(ErrorKind::InvalidInput, message), retryable: Some(false), retry_after: None }
 }
 
-/// The header that carries the key; the key is not repeated where it is none.
+/// The header that carries the key. The error for a bad key does not repeat it.
 fn bearer(key: &str) -> Result<HeaderValue, FlowError> {
     let mut header = HeaderValue::from_str(&format!("Bearer {key}"))
         .map_err(|_| FlowError::new(ErrorKind::InvalidInput, "the key for the model is not one line of ASCII"))?;
@@ -191,7 +191,7 @@ fn bearer(key: &str) -> Result<HeaderValue, FlowError> {
     Ok(header)
 }
 
-/// The failure of a step that has no answer.
+/// The failure of a step that got no answer.
 fn without(url: &str, why: NoAnswer) -> Failure {
     let (kind, message, retryable) = match why {
         NoAnswer::Unreachable(reason) => (ErrorKind::Unreachable, format!("`{url}` cannot be reached: {reason}"), None),

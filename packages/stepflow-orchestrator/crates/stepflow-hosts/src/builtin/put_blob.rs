@@ -1,4 +1,4 @@
-//! `/put_blob`: keeps a content and gives its id.
+//! `/put_blob`: stores a content and returns its id.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ impl Builtin for PutBlob {
     }
 
     fn purity(&self) -> Purity {
-        // The same content has the same id and is kept once.
+        // The same content has the same id and is stored once.
         Purity::Pure
     }
 

@@ -1,9 +1,10 @@
-//! `/template`: fills a Jinja template in.
+//! `/template`: fills in a Jinja template.
 //!
-//! Jinja is a programming language, and a template may come from somebody else. Its engine counts instructions; but forty
-//! of them double a string until no memory is left, a list that holds itself twice forty times over is compared for ever,
-//! and a list nested a million times deep ends the process when it is dropped. Nothing inside a process can stop that, so
-//! templates are rendered in processes of their own (`renderers`), which bound themselves (`serve`) and may die.
+//! Jinja is a programming language, and a template may come from a stranger. Its engine counts instructions, but that
+//! is not enough. Forty instructions can double a string until no memory is left. Comparing a list that contains itself
+//! twice, forty levels deep, does not end. A list nested a million levels deep ends the process when it is dropped.
+//! Nothing inside a process can stop that. So templates are rendered in separate processes (`renderers`), which limit
+//! themselves (`serve`) and may die.
 
 mod fill;
 mod renderers;
@@ -22,7 +23,7 @@ use super::{Builtin, World};
 pub(super) use renderers::Renderers;
 pub use serve::{RENDER_TEMPLATES, render_templates};
 
-/// What a renderer answers: the output of the step, or why there is none.
+/// What a renderer answers: the step's output, or an error.
 type Reply = Result<Value, FlowError>;
 
 /// The longest text that a template may make.
@@ -31,7 +32,7 @@ const MAX_TEXT: usize = 16 * MIB;
 /// The most memory that a renderer may map.
 const MAX_MEMORY: usize = 256 * MIB;
 
-/// The longest that a template may keep a processor busy, in seconds.
+/// The most processor time that one template may use, in seconds.
 const MAX_SECONDS: u64 = 5;
 
 const MIB: usize = 1024 * 1024;

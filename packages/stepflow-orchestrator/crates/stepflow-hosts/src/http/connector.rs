@@ -1,14 +1,14 @@
-//! How addresses are reached: TCP, and for `https://` rustls with ring and the certificates that the machine trusts.
+//! How the server connects: TCP, and for `https://` rustls with ring and the certificates that the machine trusts.
 
 use std::time::Duration;
 
 use hyper_util::client::legacy::connect::HttpConnector;
 
-/// How long an address may take to be reached. The system's own patience is minutes.
+/// How long connecting may take. The system's own limit is minutes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// After how long a silence the other end is asked whether it is still there, how often, and how many times before the
-/// connection is given up. A machine that loses its power closes nothing, and the steps on it would wait for ever.
+/// TCP keep-alive: the silence before the first probe, the time between probes, and how many may fail. A machine that
+/// loses its power closes nothing, and the steps on it would wait for ever.
 const PROBES: (Duration, Duration, u32) = (Duration::from_secs(15), Duration::from_secs(5), 3);
 
 #[cfg(feature = "https")]
@@ -30,6 +30,7 @@ pub(crate) fn plain() -> HttpConnector {
 /// For every address that this build can reach. Reading the machine's certificates takes a while.
 ///
 /// # Errors
+///
 /// When the certificates cannot be read.
 #[cfg(feature = "https")]
 pub(crate) async fn connector() -> Result<Connector, String> {
@@ -50,7 +51,7 @@ pub(crate) async fn connector() -> Result<Connector, String> {
     Ok(plain())
 }
 
-/// Why an address cannot be reached by this build whatever happens, if so.
+/// Why this build can never reach an address with this scheme, or `None` if it can.
 pub(crate) fn refusal(scheme: Option<&str>) -> Option<&'static str> {
     match scheme {
         Some("http") => None,

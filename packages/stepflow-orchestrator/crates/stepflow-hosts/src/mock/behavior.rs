@@ -8,7 +8,7 @@ use stepflow_flow::node::Content;
 use stepflow_flow::{Decoder, Fields, Node};
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
-/// What a mock answers, and how long it takes for it.
+/// What a mock answers, and after which delay.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Behavior {
     pub(super) answer: Answer,
@@ -40,7 +40,7 @@ impl Behavior {
         behavior
     }
 
-    /// The same, of an object that may have other members.
+    /// The same for an object that may have other members.
     pub(super) fn of(decoder: &mut Decoder, fields: &mut Fields<'_>) -> Option<Self> {
         let delay = fields.optional(decoder, "delay", Decoder::time_span).map(|span| span.duration());
         let answer = if fields.node().get("outcome").is_some() {
@@ -51,7 +51,7 @@ impl Behavior {
         Some(Self { answer: answer?, delay: delay.unwrap_or_default() })
     }
 
-    /// With another answer in the place of its output, if it has one.
+    /// The same with its output, if it has one, turned into another answer.
     pub(super) fn map(self, answer: impl FnOnce(Value) -> Answer) -> Self {
         match self.answer {
             Answer::Success(output) => Self { answer: answer(output), delay: self.delay },
@@ -115,7 +115,7 @@ fn error(decoder: &mut Decoder, node: &Node) -> Option<Answer> {
     Some(failed(Failure { error, retryable, retry_after }))
 }
 
-/// A failure whose kind says that the worker was lost is the loss of the worker: it draws on the transport's budget.
+/// A failure of the kind "unreachable" counts as the loss of the worker: it uses the retries for transport errors.
 fn failed(failure: Failure) -> Answer {
     match failure.error.kind {
         ErrorKind::Unreachable => {

@@ -1,4 +1,4 @@
-//! The mocks of a test case: they stand before whatever else serves their paths.
+//! The mocks of a test case: they replace whatever else serves their paths.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::Behavior;
 use super::stage::Stage;
 use crate::components::output_misfit;
 
-/// No plugin of a configuration is called so.
+/// The plugin's name: no plugin of a configuration can have it.
 const PLUGIN: &str = "(mocks of the case)";
 
 /// What the mocked components answer, by path.
@@ -32,8 +32,8 @@ enum Answers {
 }
 
 impl Mocks {
-    /// Reads `{"/path": <answer>}`. `outputs: [value, …]`, and a list of answers, hold one for each call. An
-    /// `output_schema` beside them makes failures of the outputs that do not fit.
+    /// Reads `{"/path": <answer>}`. `outputs: [value, …]`, or a list of answers, has one for each call. With an
+    /// `output_schema`, outputs that do not fit become failures.
     pub fn decode(decoder: &mut Decoder, node: &Node) -> Option<Self> {
         let mocks = decoder.each_member(node, |decoder, entry| answers(decoder, &entry.key, &entry.value))?;
         Some(Self(mocks.into_iter().collect()))
@@ -47,7 +47,7 @@ fn answers(decoder: &mut Decoder, path: &str, node: &Node) -> Option<Answers> {
     }
     let mut fields = decoder.fields(node)?;
     let schema = fields.optional(decoder, "output_schema", schema);
-    // Nothing that an answer depends on is known later.
+    // Checked now: the answer depends on nothing that is known later.
     let checked = |behavior: Behavior| behavior.map(|output| answer(schema.as_ref(), path, output));
     let answers = if node.get("outputs").is_some() {
         let output = |_: &mut Decoder, output: &Node| Some(checked(Behavior::output(output.to_value())));
@@ -71,7 +71,7 @@ fn answer(schema: Option<&Schema>, path: &str, output: Value) -> Answer {
     }
 }
 
-/// The component host of a test: the mocks of its case, and behind them the hosts of the configuration.
+/// The component host of a test: first the mocks of its case, then the hosts of the configuration.
 pub struct MockOverlay {
     behind: Arc<dyn ComponentHost>,
     mocks: Mutex<Mocks>,
@@ -85,7 +85,7 @@ impl MockOverlay {
         Self { behind, mocks: Mutex::default(), stage: Stage::new(inbox) }
     }
 
-    /// From now on these mocks, with none of their answers given.
+    /// Replaces the mocks. The calls are counted from the first again.
     pub fn set(&self, mocks: Mocks) {
         *self.mocks.lock() = mocks;
     }

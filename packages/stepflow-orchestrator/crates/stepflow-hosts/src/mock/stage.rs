@@ -1,4 +1,4 @@
-//! Where behaviors become answers: at once, or after a while that a cancellation cuts short.
+//! Turns behaviors into answers: at once, or after a delay that a cancellation ends early.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ impl Stage {
     }
 
     pub fn cancel(&self, task: TaskRef) {
-        // The sleeping task hears that its sender is gone.
+        // Dropping the sender wakes the task that sleeps.
         drop(self.waiting.lock().remove(&task));
     }
 }

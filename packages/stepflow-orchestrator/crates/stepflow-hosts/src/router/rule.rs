@@ -13,20 +13,20 @@ pub struct Rule {
     pub plugin: String,
     /// The component's path at the plugin, with the pattern's names in braces; `/{component}` when absent.
     pub component: Option<String>,
-    /// What the step's input must be like, all of it.
+    /// Conditions on the step's input. All must hold.
     pub conditions: Vec<Condition>,
-    /// The only components that it leads to, as the plugin calls them; every one when absent.
+    /// The only components that it leads to, by the plugin's names; all when absent.
     pub component_allow: Option<Vec<String>>,
-    /// Components that it does not lead to. Stronger than `component_allow`.
+    /// Components that it does not lead to, even if `component_allow` lists them.
     pub component_deny: Vec<String>,
 }
 
-/// What a place of a step's input must be.
+/// A condition on a part of a step's input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
-    /// The place. Where the input has none, the condition does not hold.
+    /// The path of the part. Where the input has none, the condition does not hold.
     pub path: Path,
-    /// What must be there: the same JSON, whatever the order of its keys.
+    /// The value that it must have: the same JSON, in any order of its keys.
     pub value: Value,
 }
 
@@ -38,7 +38,7 @@ impl Rule {
     }
 }
 
-/// A rule whose template is read.
+/// A rule whose template has been parsed.
 pub(super) struct CompiledRule {
     rule: Rule,
     template: Template,
@@ -51,17 +51,17 @@ impl CompiledRule {
         Ok(Self { rule, template })
     }
 
-    /// Where the rule leads; `None` when its lists do not allow that component.
+    /// The rule's target; `None` when its lists do not allow that component.
     pub(super) fn lead(&self, captures: &[(&str, &str)]) -> Option<Route> {
         let component = self.template.fill(captures);
-        // Published configs write components in both ways, `udf` and `/udf`.
+        // Published configs write components both ways, `udf` and `/udf`.
         let names_it = |listed: &String| listed.trim_start_matches('/') == component.trim_start_matches('/');
         let allowed = self.rule.component_allow.as_ref().is_none_or(|allow| allow.iter().any(names_it));
         let denied = self.rule.component_deny.iter().any(names_it);
         (allowed && !denied).then(|| Route { plugin: self.rule.plugin.clone(), component })
     }
 
-    /// Whether the input is what the conditions ask for.
+    /// Whether the input meets all conditions.
     pub(super) fn applies_to(&self, input: &Value) -> bool {
         self.rule.conditions.iter().all(|condition| condition.holds(input))
     }
@@ -78,7 +78,7 @@ fn same_json(left: &Value, right: &Value) -> bool {
     left == right || matches!((left.to_json(), right.to_json()), (Ok(left), Ok(right)) if left == right)
 }
 
-/// The component's path at the plugin: literal text and captured names in turns.
+/// The component's path at the plugin: literal text and captured names, in their order.
 struct Template(Vec<Piece>);
 
 enum Piece {

@@ -1,21 +1,21 @@
-//! Whose message it is that cannot be read: one with a `NaN` in it, or a raw control character in a text, as other
-//! languages write them, or one that is too long to be kept. Whoever waits for it must not wait for ever.
+//! Finds out which request a message belongs to that cannot be read: one with a `NaN` in it, one with a raw control
+//! character in a string, or one that is too long to be kept. The side that waits for it must not wait for ever.
 
 /// The longest key or id that is kept.
 const MAX_TOKEN: usize = 1024;
 
-/// What can be told of such a message.
+/// What is known of such a message.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Remains {
-    /// The text of its `id`.
+    /// Its `id`, as JSON text.
     pub(crate) id: Option<String>,
-    /// Whether it has a `method`.
+    /// Whether it has a `method`: then it is a request or a notification.
     pub(crate) asks: bool,
-    /// Whether it has a `result`.
+    /// Whether it has a `result`: then it is an answer.
     pub(crate) tells: bool,
 }
 
-/// Looks at the keys of the outermost object, whatever stands in their values, without keeping the message.
+/// Reads the keys of the outermost object, whatever their values are, without keeping the message.
 #[derive(Debug, Default)]
 pub(crate) struct Outline {
     found: Remains,
@@ -60,13 +60,13 @@ impl Outline {
         }
     }
 
-    /// What is told by the whole message. Half a line is all that a worker said before it died: its attempt is lost
-    /// with it.
+    /// For a message that was read to its end. A line that broke off counts for nothing: the worker died while it wrote
+    /// it, and its attempt is lost anyway.
     pub(crate) fn ended(self) -> Remains {
         if self.depth == 0 && !self.in_text { self.found } else { Remains::default() }
     }
 
-    /// What is told by the beginning of a message.
+    /// For a message of which only the beginning was read.
     pub(crate) fn begun(self) -> Remains {
         self.found
     }
@@ -87,7 +87,7 @@ impl Outline {
     fn end_value(&mut self) {
         if self.depth == 1 && std::mem::take(&mut self.at_id) {
             let token = std::str::from_utf8(&self.token).ok().filter(|token| token.len() < MAX_TOKEN);
-            // It is echoed: only what is JSON itself.
+            // The id is copied into the answer, so it must be valid JSON.
             let scalar = token.filter(|token| serde_json::from_str::<serde::de::IgnoredAny>(token).is_ok());
             self.found.id = scalar.map(str::to_owned);
         }
@@ -97,7 +97,7 @@ impl Outline {
     }
 }
 
-/// What is told by a whole message.
+/// What is known of a message that is held whole.
 pub(crate) fn remains(line: &[u8]) -> Remains {
     let mut outline = Outline::default();
     outline.feed(line);

@@ -1,5 +1,5 @@
-//! An instance as one who says and asks something: the way in for all its messages, on every transport. What it asks is
-//! served beside its reader, which never waits; what that may take in memory is bounded here.
+//! Receives all messages of one instance, on every transport. The worker's requests are served in tasks of their own,
+//! so that the reader never waits; the memory that they may take is limited here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,25 +22,25 @@ use super::pool::{InstanceId, Pool};
 use super::requests::{Executes, OpenExecute, Requests};
 use super::wire::Kind;
 
-/// How much of a message that is skipped goes into the log.
+/// How much of a skipped message goes into the log.
 const SHOWN_BYTES: usize = 200;
 
-/// How many skipped messages are told of, each by itself.
+/// How many skipped messages are logged one by one.
 const TOLD: usize = 10;
 
-/// How long a worker that has no room is left in peace, unless it ends something of ours before.
+/// How long a worker that said it is full gets no task, unless an execute of ours ends before.
 const ROOM_AGAIN: Duration = Duration::from_millis(250);
 
-/// How many answers of any size are being made at once for an instance.
+/// How many answers of any size are made at once for an instance.
 const TURNS: usize = 4;
 
-/// How many bytes of answers may be on their way over HTTP before no more are made.
+/// How many bytes of answers may be on their way over HTTP before the next one has to wait.
 const MAX_UNSENT: usize = 64 << 20;
 
-/// How many requests of an instance may be open. A worker with more is not going to read the answers.
+/// How many requests of an instance may be open. A worker with more does not read the answers.
 const MAX_OPEN: usize = 10_000;
 
-/// One instance that asks. Cheap to clone.
+/// Receives messages for one instance. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Caller {
     core: Arc<Core>,
@@ -48,25 +48,25 @@ pub(crate) struct Caller {
     load: Arc<Load>,
 }
 
-/// What its requests and their answers take.
+/// The memory that its requests and their answers take.
 struct Load {
     turns: Arc<Semaphore>,
     open: AtomicUsize,
-    /// Bytes of answers that were sent and have not arrived. Changed under the lock of the pool.
+    /// Bytes of answers that were sent and have not arrived. Changed under the pool's lock.
     unsent: AtomicUsize,
-    /// How many things it said that are no messages.
+    /// How many of its messages were skipped.
     skipped: AtomicUsize,
-    /// Whether somebody says when an answer has arrived. A pipe says itself what waits for it.
+    /// Whether [`Caller::arrived`] is called for each answer. A pipe knows itself how much waits in it.
     tells_arrivals: bool,
 }
 
 impl Caller {
-    /// One that is spoken to on its pipe.
+    /// For a worker on a pipe.
     pub(crate) fn on_pipe(core: &Arc<Core>, id: InstanceId) -> Self {
         Self::new(core, id, false)
     }
 
-    /// One to which each message goes by itself; whoever carries them calls [`Caller::arrived`].
+    /// For a worker over HTTP: the task that sends a message calls [`Caller::arrived`].
     pub(crate) fn by_messages(core: &Arc<Core>, id: InstanceId) -> Self {
         Self::new(core, id, true)
     }
@@ -82,13 +82,13 @@ impl Caller {
         Self { core: Arc::clone(core), id, load: Arc::new(load) }
     }
 
-    /// Takes a message. `within` is the request whose own stream it came on, where there are such streams.
+    /// Takes a message. `within` is the request on whose stream it came, where requests have streams of their own.
     pub(crate) fn receive(&self, within: Option<i64>, message: &[u8]) {
         match Message::read(message) {
             Ok(message) => self.take(within, message),
             Err(problem) => {
                 self.skip(&problem);
-                // It may quote what a component was given.
+                // Shortened: it may quote what a component was given.
                 let beginning = String::from_utf8_lossy(&message[..message.len().min(SHOWN_BYTES)]);
                 let options = &self.core.options;
                 tracing::debug!(plugin = options.name, message = options.shown(&beginning), "skipped");
@@ -96,7 +96,7 @@ impl Caller {
         }
     }
 
-    /// Takes what is left of a message that was too long to be kept.
+    /// Takes what is known of a message that was too long to be kept.
     pub(crate) fn receive_too_long(&self, within: Option<i64>, remains: Remains, problem: &TooLong) {
         match Message::too_long(remains, problem) {
             Ok(message) => self.take(within, message),
@@ -112,7 +112,7 @@ impl Caller {
         });
     }
 
-    /// Tells of the first things that are skipped, and then only how many they are: a worker may say nothing else.
+    /// Logs the first skipped messages one by one, and after that only their number: a worker may write nothing else.
     fn skip(&self, problem: &str) {
         let (plugin, skipped) = (&self.core.options.name, self.load.skipped.fetch_add(1, Ordering::Relaxed) + 1);
         if skipped <= TOLD || skipped.is_power_of_two() {
@@ -161,7 +161,7 @@ impl Caller {
         self.core.shared.with(|pool| self.send(pool, within, line));
     }
 
-    /// Sends an answer to the worker that asked, once there is room for it.
+    /// Sends an answer to the worker that asked, when there is room for it.
     async fn reply(&self, within: Option<i64>, line: Vec<u8>) {
         let mut line = Some(line);
         loop {
@@ -177,7 +177,7 @@ impl Caller {
         }
     }
 
-    /// Comes when there may be room again; `None` when there is, or nobody left to be answered.
+    /// A future that is ready when there may be room again. `None` when there is room now, or when the worker is gone.
     fn full(&self, pool: &Pool) -> Option<OwnedNotified> {
         let instance = pool.instance(self.id)?;
         let has_room = instance.has_room() && self.load.unsent.load(Ordering::Relaxed) < MAX_UNSENT;
@@ -193,10 +193,10 @@ impl Caller {
     }
 }
 
-/// A request that has no answer yet.
+/// A request of the worker that has no answer yet.
 struct OpenRequest {
     caller: Caller,
-    /// The execute on whose own stream it came.
+    /// The execute on whose stream it came.
     execute: Option<i64>,
     turn: Mutex<Option<OwnedSemaphorePermit>>,
 }
@@ -239,7 +239,7 @@ impl Executes for OpenRequest {
             if self.turn.lock().is_some() {
                 return;
             }
-            // Nobody closes the semaphore.
+            // The semaphore is never closed.
             let turn = Arc::clone(&self.caller.load.turns).acquire_owned().await.ok();
             *self.turn.lock() = turn;
             while let Some(room) = self.caller.core.shared.look(|pool| self.caller.full(pool)) {

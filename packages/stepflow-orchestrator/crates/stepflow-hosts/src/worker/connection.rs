@@ -1,5 +1,5 @@
-//! The server's end of one conversation with a worker: what was asked, what is still owed. Transport-free: lines go
-//! out as bytes and come in as messages.
+//! The server's end of one conversation with a worker: which requests are open. Knows no transport: it gives lines to
+//! send, and takes messages.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use super::execute::{self, Verdict};
 use super::message::{Body, Handshake};
 use crate::fair::Lane;
 
-/// How many executes a worker gets at once that announces nothing.
+/// How many executes a worker gets at once when it announces no limit.
 const LEGACY_CONCURRENCY: usize = 16;
 
 /// The version of the protocol, the same since its beginning.
@@ -24,13 +24,13 @@ const PROTOCOL_VERSION: u32 = 1;
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
     last_id: i64,
-    /// Executes that wait for their answer. A slot is freed by its answer or with the connection, never by a timeout.
+    /// Executes that wait for their answer. A slot is freed by the answer or with the connection, never by a timeout.
     open: HashMap<i64, Open>,
     /// How many of them wait for a sub-run.
     parked: usize,
-    /// How many of those that do not are suspects of a crash.
+    /// How many of those that wait for no sub-run are suspects of a crash.
     suspects: usize,
-    /// A handshake request that waits for its answer.
+    /// The handshake request that waits for its answer.
     call: Option<(i64, Reply)>,
     peer: Peer,
 }
@@ -40,40 +40,40 @@ pub(crate) struct Connection {
 pub(crate) struct Open {
     pub(crate) task: TaskEnvelope,
     pub(crate) lane: Lane,
-    /// How many runs it waits for, which may need its slot.
+    /// How many runs it waits for. They may need its slot.
     waits: u32,
-    /// When it was asked to end.
+    /// When the worker was asked to end it.
     pub(crate) cancelled: Option<Instant>,
 }
 
 impl Open {
-    /// Whether it waits for a run, and so does not count.
+    /// Whether it waits for a run: then it does not count against the capacity.
     pub(crate) fn is_parked(&self) -> bool {
         self.waits > 0
     }
 }
 
-/// A request with its number.
+/// The line of a request, and its number.
 pub(crate) struct Asked {
     pub(crate) id: i64,
     pub(crate) line: Vec<u8>,
 }
 
-/// Why a handshake was broken off.
+/// Why a handshake failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// What the worker says is not the protocol.
+    /// The worker said something that is not the protocol.
     Protocol(String),
-    /// A process that was spoken to on its pipes serves HTTP on this port.
+    /// The process serves HTTP on this port, and was spoken to on its pipes.
     Port(u16),
-    /// The worker was not reached, or lost.
+    /// The worker was not reached, or was lost.
     Unreached(String),
 }
 
-/// Where the answer to a handshake request goes.
+/// Where the result of a handshake request is sent.
 type Reply = oneshot::Sender<Result<Handshake, Refusal>>;
 
-/// Where it comes from.
+/// Where the result of a handshake request is received.
 pub(crate) type Answer = oneshot::Receiver<Result<Handshake, Refusal>>;
 
 /// What the worker said it can do.
@@ -109,7 +109,7 @@ impl Connection {
         self.suspects
     }
 
-    /// The fewest that one of these suspects may be together with.
+    /// The smallest limit on company among these suspects: no more of them may be here at once.
     pub(crate) fn company(&self) -> Option<u32> {
         if self.suspects == 0 {
             return None;
@@ -122,7 +122,7 @@ impl Connection {
         self.open.values().filter(|open| !open.is_parked())
     }
 
-    /// Asks for an execute.
+    /// Makes the request of an execute.
     pub(crate) fn execute(&mut self, task: TaskEnvelope, lane: Lane) -> Asked {
         self.last_id += 1;
         let (id, line) = (self.last_id, execute::request_line(self.last_id, &task));
@@ -131,7 +131,7 @@ impl Connection {
         Asked { id, line }
     }
 
-    /// An execute waits for a run, or for one more: it does not count. `true` when it did before.
+    /// An execute waits for a run, or for one more, and does not count while it does. `true` when it counted before.
     pub(crate) fn park(&mut self, task: TaskRef) -> bool {
         let Some(open) = self.find(task) else { return false };
         open.waits += 1;
@@ -141,8 +141,8 @@ impl Connection {
         parked
     }
 
-    /// It waits for one run less. `true` when that was the last one: it counts again. Its slot may be taken meanwhile;
-    /// it goes on all the same.
+    /// It waits for one run less. `true` when that was the last one, so that it counts again. Its slot may be taken by
+    /// now: it goes on all the same.
     pub(crate) fn unpark(&mut self, task: TaskRef) -> bool {
         let Some(open) = self.find(task).filter(|open| open.is_parked()) else { return false };
         open.waits -= 1;
@@ -156,7 +156,7 @@ impl Connection {
         self.open.values_mut().find(|open| open.task.task == task)
     }
 
-    /// Asks who the worker is.
+    /// Makes the request `initialize`.
     pub(crate) fn initialize(&mut self) -> (Asked, Answer) {
         let params = InitializeParams {
             runtime_protocol_version: PROTOCOL_VERSION,
@@ -166,13 +166,13 @@ impl Connection {
         self.call(Method::Initialize, Value::from_serialize(&params).unwrap_or_else(|_| empty()))
     }
 
-    /// Notes what the worker can do, and tells it that work follows.
+    /// Stores what the worker can do, and gives the notification `initialized`.
     pub(crate) fn initialized(&mut self, worker: Handshake) -> Vec<u8> {
         self.peer.capabilities = worker.capabilities;
         notification(Method::Initialized.name(), &empty())
     }
 
-    /// Asks what the worker serves.
+    /// Makes the request `components/list`.
     pub(crate) fn list(&mut self) -> (Asked, Answer) {
         self.call(Method::ComponentsList, empty())
     }
@@ -192,13 +192,13 @@ impl Connection {
         self.peer.capabilities.as_ref().is_some_and(|worker| worker.cancel == Some(true))
     }
 
-    /// The executes that were asked to end, each with the time of that.
+    /// The executes that the worker was asked to end, each with the time of that.
     pub(crate) fn cancelled(&self) -> impl Iterator<Item = (i64, Instant)> {
         self.open.iter().filter_map(|(id, open)| Some((*id, open.cancelled?)))
     }
 
-    /// Notes that an execute is to end. `None` when it is not open, or was told before; else the line that asks the
-    /// worker, if it understands that.
+    /// Marks an execute as cancelled. `None` when it is not open or was cancelled before; else the line for the worker,
+    /// if the worker understands cancels.
     pub(crate) fn cancel(&mut self, task: TaskRef, reason: &str) -> Option<Option<Vec<u8>>> {
         let understands = self.understands_cancels();
         let open = self.find(task).filter(|open| open.cancelled.is_none())?;
@@ -223,26 +223,26 @@ impl Connection {
         }
     }
 
-    /// Takes an answer. `None` when it ends no execute.
+    /// Takes an answer. `None` when it does not end an execute.
     pub(crate) fn settle(&mut self, id: i64, body: Body) -> Option<(Open, Verdict)> {
         if let Some(open) = self.withdraw(id) {
             let verdict = execute::verdict(&open.task, body, self.peer.capabilities.is_none());
             return Some((open, verdict));
         }
         match self.call.take_if(|(call, _)| *call == id) {
-            // Whoever asked may have gone meanwhile.
+            // The receiver may be gone by now.
             Some((_, waiting)) => _ = waiting.send(handshake(body)),
             None => tracing::warn!(id, "a worker answers a request that is not open"),
         }
         None
     }
 
-    /// Whether the answer to this request has not come.
+    /// Whether this request still waits for its answer.
     pub(crate) fn owes(&self, id: i64) -> bool {
         self.open.contains_key(&id) || self.call.as_ref().is_some_and(|(call, _)| *call == id)
     }
 
-    /// Takes back an execute that will not be answered.
+    /// Removes an execute that will not be answered.
     pub(crate) fn withdraw(&mut self, id: i64) -> Option<Open> {
         let open = self.open.remove(&id)?;
         self.parked -= usize::from(open.is_parked());
@@ -250,22 +250,22 @@ impl Connection {
         Some(open)
     }
 
-    /// Ends the handshake for a reason that came by other means than an answer. `false` when there is none.
+    /// Ends the handshake without an answer of the worker. `false` when no handshake request is open.
     pub(crate) fn fail_handshake(&mut self, refusal: Refusal) -> bool {
         let Some((_, waiting)) = self.call.take() else { return false };
-        // Whoever asked may have gone meanwhile.
+        // The receiver may be gone by now.
         let _ = waiting.send(Err(refusal));
         true
     }
 
-    /// Waits for the port on which the worker serves HTTP: the answer is a `Refusal::Port`.
+    /// Waits for the port on which the worker serves HTTP: the result is a `HandshakeError::Port`.
     pub(crate) fn await_port(&mut self) -> Answer {
         let (sender, receiver) = oneshot::channel();
         self.call = Some((0, sender));
         receiver
     }
 
-    /// Gives up everything that is open: the worker is gone.
+    /// Removes everything that is open: the worker is gone.
     pub(crate) fn abandon(&mut self) -> Vec<Open> {
         self.call = None;
         (self.parked, self.suspects) = (0, 0);
@@ -299,12 +299,12 @@ fn notification(method: &str, params: &Value) -> Vec<u8> {
     framed(format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#))
 }
 
-/// The answer to a request of the worker, whose id is echoed as it came.
+/// The answer to a request of the worker, with its id as it came.
 pub(crate) fn answer(id: &str, result: &RawValue) -> Vec<u8> {
     framed(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#))
 }
 
-/// The refusal of a request of the worker.
+/// The error for a request of the worker.
 pub(crate) fn refusal(id: &str, error: &RpcError) -> Vec<u8> {
     let (code, message) = (error.code, Value::string(&error.message));
     let data = error.data.as_ref().map_or_else(String::new, |data| format!(r#","data":{data}"#));

@@ -26,7 +26,7 @@ impl Core {
         self.options.shown(&line)
     }
 
-    /// Lets a worker in: from now on what it says is heard. `address` is for people.
+    /// Adds an instance. Its messages are accepted from now on. `address` is for people.
     pub(crate) fn enter(&self, name: String, address: String, wire: Wire) -> (InstanceId, Signals) {
         self.shared.with(|pool| {
             let instance = pool.enter(name, address, wire);
@@ -34,7 +34,7 @@ impl Core {
         })
     }
 
-    /// `initialize`, `initialized`, `components/list`; then tasks go out.
+    /// The handshake: `initialize`, `initialized`, `components/list`. After it the instance gets tasks.
     pub(crate) async fn greet(&self, id: InstanceId, slot: usize) -> Result<(), Refusal> {
         let worker = self.ask(id, |instance| instance.connection.initialize()).await?;
         let initialized = self.shared.with(|pool| {
@@ -79,6 +79,6 @@ fn broken_off() -> Refusal {
 
 /// Waits until the host is to stop.
 pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error says that the host was dropped, which is the same.
+    // An error means that the host was dropped, which is the same.
     let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -1,4 +1,4 @@
-//! What becomes of a worker's attempts when its process has crashed, and what is said of it.
+//! What happens to a worker's attempts when its process has crashed, and what their errors say.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use stepflow_protocol::{ErrorKind, FlowError, Value};
 use super::core::Core;
 use super::pool::{InstanceId, Loss, shut_down, with_words};
 
-/// Answers every open attempt, and decides how long the worker stays down.
+/// Answers every open attempt, and returns how long the worker stays down.
 pub(crate) fn crashed(core: &Core, id: Option<InstanceId>, how: &str, words: &str) -> Duration {
     let (plugin, policy) = (&core.options.name, &core.options.restart);
     tracing::warn!(plugin, "the worker ended: {how}");
@@ -21,14 +21,14 @@ pub(crate) fn crashed(core: &Core, id: Option<InstanceId>, how: &str, words: &st
     };
     let loss = crash(core, how, words);
     core.shared.with(|pool| {
-        // The steps that fail of it are others than those that the process had.
+        // When no attempt is to blame, the steps that fail are not those that the process had.
         let given = id.and_then(|id| pool.instance(id)).map_or(0, |instance| instance.given);
         let words = if given == 0 { words } else { "" };
         pool.crashed(id, &loss, policy, |crashes| refusal(crashes, words))
     })
 }
 
-/// A process has accepted no execute from its start on, and is being replaced; how long until that.
+/// A process has never accepted an execute, and is being replaced. Returns how long to wait before that.
 pub(crate) fn unused(core: &Core) -> Duration {
     let (plugin, policy) = (&core.options.name, &core.options.restart);
     tracing::warn!(plugin, "the worker accepts no execute, as one that is about to end: another one is started");
@@ -44,7 +44,7 @@ pub(crate) fn unused(core: &Core) -> Duration {
     core.shared.with(|pool| pool.crashed(None, &loss, policy, refusal))
 }
 
-/// A process that had its successor already has crashed.
+/// A process crashed that already had a successor.
 pub(crate) fn lost_in_retirement(core: &Core, id: InstanceId, how: &str, words: &str) {
     let loss = crash(core, how, words);
     core.shared.with(|pool| pool.unlink(id, &loss));
@@ -57,7 +57,7 @@ fn crash(core: &Core, how: &str, words: &str) -> Loss {
     Loss::Crash { error, words: words.to_owned() }
 }
 
-/// What is told of the end of a worker, beside the message.
+/// What the error's `data` says about the end of a worker.
 fn evidence(plugin: &str, how: &str) -> [(&'static str, Value); 2] {
     [("plugin", Value::string(plugin)), ("status", Value::string(how))]
 }

@@ -19,7 +19,7 @@ pub(crate) enum Verdict {
     AtCapacity,
 }
 
-/// The line, spliced by hand: the input is copied as the text that it is, not printed from a tree.
+/// The line, joined by hand: the input's text is copied, and not parsed and printed again.
 pub(crate) fn request_line(id: i64, task: &TaskEnvelope) -> Vec<u8> {
     let mut line = Vec::with_capacity(task.input.size() + 512);
     // Writing into memory does not fail.
@@ -65,8 +65,8 @@ fn trace_and_span(traceparent: &str) -> Option<(&str, &str)> {
     Some((parts.next().filter(|trace| hex(trace, 32))?, parts.next().filter(|span| hex(span, 16))?))
 }
 
-/// What the answer means. `legacy` workers announced nothing: of their numbers only COMPONENT_NOT_FOUND can be relied
-/// on.
+/// What the answer means. `legacy` workers announced nothing: of their error numbers only COMPONENT_NOT_FOUND can be
+/// relied on.
 pub(crate) fn verdict(task: &TaskEnvelope, body: Body, legacy: bool) -> Verdict {
     let error = match body {
         Body::Output(output) => return Verdict::Ended(Answer::Success(output)),
@@ -102,7 +102,7 @@ fn no_value(task: &TaskEnvelope, problem: &str) -> FlowError {
     FlowError::new(ErrorKind::ComponentFailed, message)
 }
 
-/// Another attempt would have as much to say.
+/// The failure for an answer that is too long. Another attempt would give the same answer.
 fn too_long(task: &TaskEnvelope, problem: &str) -> Failure {
     let message = format!("a message to or from `{}` is too long: {problem}", task.route.component);
     Failure { retryable: Some(false), ..FlowError::new(ErrorKind::ComponentFailed, message).into() }
@@ -115,10 +115,10 @@ fn worker_error(task: &TaskEnvelope, problem: &str) -> FlowError {
     FlowError::new(ErrorKind::WorkerError, message)
 }
 
-/// A component's own words, and what it wants to happen next.
+/// The component's own error, and what it says about another attempt.
 fn component_failure(error: &RpcError) -> Failure {
     let data = error.data.clone().filter(|data| !data.is_null());
-    // Details of another shape are shown as they are.
+    // Details of another shape are passed on as they are.
     let Some(details) = data.as_ref().and_then(|data| data.deserialize::<FailureDetails>().ok()) else {
         return FlowError { data, ..FlowError::new(ErrorKind::ComponentFailed, &error.message) }.into();
     };
@@ -133,7 +133,7 @@ fn component_failure(error: &RpcError) -> Failure {
     Failure { error: failure, retryable: details.retryable, retry_after: details.retry_after.map(wait_of) }
 }
 
-/// A wait of so many seconds; what no clock can count is the longest that one can.
+/// A duration of so many seconds; the longest one if there are too many.
 fn wait_of(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(if seconds > 0.0 { Duration::MAX } else { Duration::ZERO })
 }

@@ -20,11 +20,11 @@ use super::start_error::StartError;
 use super::status::{Health, InstanceStatus};
 use super::supervisor::{self, Starts};
 
-/// The most that an execute has besides its input and its component's path.
+/// The most bytes that an execute has besides its input and its component's path.
 const ENVELOPE: usize = 4096;
 
-/// A plugin whose components workers serve. This host starts the processes, or finds the addresses; it feeds the
-/// workers, and replaces those that are lost.
+/// A plugin whose components workers serve. It starts the processes, or connects to the addresses; it gives tasks to
+/// the workers and replaces those that are lost.
 pub struct WorkerHost {
     core: Arc<Core>,
     stop: watch::Sender<bool>,
@@ -34,7 +34,7 @@ pub struct WorkerHost {
 }
 
 impl WorkerHost {
-    /// Workers that are not started yet: the first task that is offered does it, if nobody has before.
+    /// A host whose workers are not started yet: [`WorkerHost::start`] or the first offered task starts them.
     #[must_use]
     pub fn new(options: WorkerOptions, inbox: Arc<dyn Inbox>, served: Served) -> Self {
         let starts = Arc::new(Starts::new(options.slots()));
@@ -42,11 +42,12 @@ impl WorkerHost {
         Self { core, stop: watch::Sender::new(false), starts, begun: Once::new(), supervisors: Mutex::default() }
     }
 
-    /// Starts the workers and waits until one has answered the handshake or all have failed to. One that fails is
-    /// tried again in the background until [`WorkerHost::shutdown`]; while all fail, tasks are refused.
+    /// Starts the workers and waits until one has answered the handshake or all have failed to. A worker that fails is
+    /// started again in the background until [`WorkerHost::shutdown`]; while all fail, tasks are refused.
     ///
     /// # Errors
-    /// Why the first process did not come to answer.
+    ///
+    /// Why the first process did not answer.
     pub async fn start(&self) -> Result<(), StartError> {
         self.supervise();
         let mut stop = self.stop.subscribe();
@@ -58,12 +59,12 @@ impl WorkerHost {
     }
 
     /// Waits until every process has answered the handshake or failed to once. To be called after
-    /// [`WorkerHost::start`]; does not come back when the host is shut down before.
+    /// [`WorkerHost::start`]; does not return if the host is shut down before.
     pub async fn all_started(&self) {
         self.starts.all().await;
     }
 
-    /// Fills the plugin's slots, once.
+    /// Starts the supervisors of the plugin's slots, once.
     fn supervise(&self) {
         self.begun.call_once(|| {
             let supervisor = |slot: usize| {
@@ -77,20 +78,20 @@ impl WorkerHost {
         });
     }
 
-    /// What the workers serve, each as it said at its last handshake.
+    /// What the workers serve, as each said at its last handshake.
     #[must_use]
     pub fn components(&self) -> Vec<ComponentInfo> {
         let components = self.core.shared.look(|pool| pool.components().cloned());
         components.map(|components| components.infos().to_vec()).unwrap_or_default()
     }
 
-    /// Whether tasks go out.
+    /// Whether the plugin's workers take tasks.
     #[must_use]
     pub fn health(&self) -> Health {
         self.core.shared.look(Pool::health)
     }
 
-    /// How its workers are spoken with, `stdio` or `http`: a process may turn out to serve HTTP.
+    /// The transport of its workers, `stdio` or `http`. A process may turn out to serve HTTP.
     #[must_use]
     pub fn transport(&self) -> &'static str {
         let by_messages = |pool: &Pool| pool.instances().iter().any(Instance::takes_messages);
@@ -99,7 +100,7 @@ impl WorkerHost {
         if configured || self.core.shared.look(by_messages) { "http" } else { "stdio" }
     }
 
-    /// The workers that there are now, the oldest first.
+    /// The present workers, the oldest first.
     #[must_use]
     pub fn instances(&self) -> Vec<InstanceStatus> {
         let mut instances: Vec<_> = self
@@ -110,18 +111,18 @@ impl WorkerHost {
         instances.into_iter().map(|(_, status)| status).collect()
     }
 
-    /// What the process that was started last wrote to stderr, its last 64 KiB.
+    /// What the process that was started last wrote to stderr: the last 64 KiB.
     #[must_use]
     pub fn last_words(&self) -> String {
         self.core.shared.look(|pool| pool.last_words.clone()).all()
     }
 
-    /// Ends the workers, with their grandchildren, and waits until they are gone. Open attempts are answered as lost
-    /// without spending anything.
+    /// Ends the workers with all processes that they have started, and waits until they are gone. Open attempts are
+    /// answered as lost, and none uses up a retry.
     pub async fn shutdown(&self) {
         self.stop.send_replace(true);
         let supervisors = std::mem::take(&mut *self.supervisors.lock());
-        // They end in a few seconds: every wait in them is bounded or ends with `stop`.
+        // They end in a few seconds: every wait in them has a limit or ends with `stop`.
         join_all(supervisors).await;
         self.core.shared.with(Pool::shut_down);
     }
@@ -146,7 +147,7 @@ impl ComponentHost for WorkerHost {
                 let message = format!("the plugin `{plugin}` is shut down");
                 return Err(FlowError::new(ErrorKind::Unreachable, message));
             }
-            // Nobody knows yet what the worker serves: it will say so itself.
+            // What the worker serves is not known yet: it will say so itself.
             (None, None, _) => {}
         }
         let route = Route { plugin: plugin.clone(), component: path.to_owned() };
@@ -166,7 +167,7 @@ impl ComponentHost for WorkerHost {
     }
 
     fn offer(&self, task: TaskEnvelope) {
-        // A flow that a component runs may lead to workers that nobody knew to be needed.
+        // A sub-run may need workers that the server had no reason to start before.
         self.supervise();
         self.core.shared.with(|pool| pool.offer(task));
     }

@@ -1,9 +1,10 @@
-//! Workers over HTTP: each message is a POST of its own, its answer one message or a stream of them.
+//! Workers over HTTP: each message is a POST of its own, and its answer is one message or a stream of them.
 //!
-//! `sse` reads streams and `address` URLs; `connections` keeps connections open, `client` is what is said over them and
-//! `refused` what servers say instead of an answer; `upload` is a message on its way. `session` is how messages reach a worker, `traffic` the messages
-//! under way, `conversation` the two together. A `peer` is a worker that somebody else has started, and
-//! `supervisor` keeps to it; `local` is a process of ours that serves HTTP.
+//! `sse` reads streams and `address` URLs. `connections` keeps connections open, `client` sends requests over them,
+//! `refused` reads the answers of a server that did not take a message, and `upload` is the body of a request.
+//! `session` says how messages reach a worker, `traffic` holds the open messages, and `conversation` is the two
+//! together. A `peer` is a worker that somebody else has started, and `supervisor` keeps the connection to it; `local`
+//! is a process of ours that serves HTTP.
 
 mod address;
 mod client;
@@ -22,13 +23,13 @@ pub(crate) use conversation::Conversation;
 pub(crate) use local::move_to;
 pub(crate) use supervisor::supervise;
 
-/// Why a URL cannot be that of a worker, if so.
+/// Why a URL cannot be that of a worker, or `None` if it can.
 #[must_use]
 pub fn url_problem(url: &str) -> Option<String> {
     address::Address::parse(url).err()
 }
 
-/// Whether others may read what is sent to a worker at this URL: it leaves this machine unencrypted.
+/// Whether others could read what is sent to a worker at this URL: it leaves this machine unencrypted.
 #[must_use]
 pub fn is_open_to_others(url: &str) -> bool {
     address::Address::parse(url).is_ok_and(|address| address.is_open_to_others())

@@ -1,4 +1,4 @@
-//! One process of a worker with the tasks that serve its pipes: from its start to the last line that it left behind.
+//! One process of a worker with the tasks that serve its pipes, from its start until its pipes are read to the end.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -24,16 +24,16 @@ use super::status::InstanceState;
 use super::stdio::{self, Outbox, Written};
 use super::wire::Wire;
 
-/// How long the pipes of a dead process are read: a grandchild may hold them open for ever.
+/// How long the pipes of a dead process are read: a process that it started may keep them open for ever.
 const DRAIN: Duration = Duration::from_millis(500);
 
 /// How long a process whose pipes broke may take to end by itself.
 const DYING: Duration = Duration::from_secs(1);
 
-/// How long a process that is to be replaced is kept for what it still has to do.
+/// How long a process that is to be replaced may take to finish its tasks.
 const RETIREMENT: Duration = Duration::from_secs(60);
 
-/// How many lines of stderr go into a message.
+/// How many lines of stderr an error shows.
 const SHOWN_LINES: usize = 20;
 
 /// A process of a worker.
@@ -46,7 +46,7 @@ pub(crate) struct Incarnation {
     reader: JoinHandle<()>,
     stderr: JoinHandle<()>,
     writer: JoinHandle<()>,
-    /// When it serves HTTP.
+    /// Set when it serves HTTP.
     http: OnceLock<Conversation>,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Incarnation {
 pub(crate) struct Death {
     /// For people.
     pub(crate) how: String,
-    /// It said by its exit status that all was well.
+    /// Its exit status says that all was well.
     pub(crate) clean: bool,
 }
 
@@ -74,7 +74,7 @@ impl Incarnation {
         let wire = Wire::Pipe(Outbox::new(Arc::clone(&stdin)));
         let (id, signals) = core.enter(name, format!("pid {}", process.id()), wire);
         let words = LastWords::default();
-        // While tasks are refused, what counts is what the one said that was the reason.
+        // While tasks are refused, the stderr that explains why is kept.
         core.shared.with(|pool| {
             if pool.refusal().is_none() {
                 pool.last_words = words.clone();
@@ -93,7 +93,7 @@ impl Incarnation {
         })
     }
 
-    /// Shakes hands and opens the worker for tasks.
+    /// Does the handshake. After it the worker gets tasks.
     pub(crate) async fn greet(&self, core: &Arc<Core>, slot: usize) -> Result<(), Fault> {
         tokio::select! {
             greeted = timeout(core.options.start_timeout, self.shake_hands(core, slot)) => match greeted {
@@ -116,17 +116,17 @@ impl Incarnation {
             },
         };
         let conversation = http::move_to(core, self.id, port).await?;
-        // It is moved once.
+        // Set only once.
         let _ = self.http.set(conversation);
         core.greet(self.id, slot).await
     }
 
-    /// Waits until the process has ended, or can be of no more use.
+    /// Waits until the process has ended or cannot be used any more.
     pub(crate) async fn death(&self) -> Death {
         let ruptured = async {
             let mut rupture = self.signals.rupture.subscribe();
             let _ = rupture.wait_for(Option::is_some).await;
-            // Mostly it is just dying, and its exit status says more.
+            // Usually the process is ending, and its exit status says more.
             sleep(DYING).await;
         };
         let ended = tokio::select! {
@@ -145,7 +145,7 @@ impl Incarnation {
         }
     }
 
-    /// Waits until the process is to be replaced: it accepts nothing any more, or an execute goes on after its cancel.
+    /// Waits until the process is to be replaced: it accepts no more executes, or a cancelled one does not end.
     pub(crate) async fn dismissal(&self, core: &Core) {
         loop {
             let due = core.shared.look(|pool| {
@@ -168,7 +168,7 @@ impl Incarnation {
         }
     }
 
-    /// Whether it has answered an execute, or is at one that does not end.
+    /// Whether it has answered an execute, or has one that does not end.
     pub(crate) fn was_of_use(&self, core: &Core) -> bool {
         let of_use = |pool: &Pool| {
             let instance = pool.instance(self.id)?;
@@ -177,7 +177,7 @@ impl Incarnation {
         core.shared.look(of_use).unwrap_or(false)
     }
 
-    /// Waits until the process has nothing left to do but what was cancelled and does not end.
+    /// Waits until the process has no executes but those that were cancelled and do not end.
     async fn rest(&self, core: &Core) {
         loop {
             let ends: Vec<Option<Instant>> = core.shared.look(|pool| {
@@ -186,7 +186,7 @@ impl Incarnation {
             });
             let attention = self.signals.attention.notified();
             match ends.into_iter().collect::<Option<Vec<Instant>>>().map(|ends| ends.into_iter().max()) {
-                // Somebody is still at work.
+                // There are still executes that may end.
                 None => attention.await,
                 Some(Some(end)) if end > Instant::now() => tokio::select! {
                     () = sleep_until(end) => {}
@@ -197,7 +197,7 @@ impl Incarnation {
         }
     }
 
-    /// Ends a process that gets no more tasks, once its attempts have ended, in a minute at most.
+    /// Ends a process that gets no more tasks, when its attempts have ended, or after a minute.
     pub(crate) async fn retire(self, core: Arc<Core>, mut stop: watch::Receiver<bool>) {
         let death = tokio::select! {
             _ = timeout(RETIREMENT, self.rest(&core)) => None,
@@ -206,7 +206,7 @@ impl Incarnation {
         };
         let open = core.shared.look(|pool| pool.instance(self.id).is_some_and(|it| it.connection.open().len() > 0));
         if death.is_none() && !open {
-            // It has nothing to do but to end by itself.
+            // All its attempts have ended: the end of its input tells it to end.
             core.shared.with(|pool| pool.instance_mut(self.id).map(|instance| instance.close()));
             self.ask_to_end();
             let _ = timeout(core.options.shutdown_grace, self.process.ended()).await;
@@ -220,7 +220,7 @@ impl Incarnation {
         }
     }
 
-    /// Makes sure that the process is dead, and reads what it left in its pipes. Gives its last lines on stderr.
+    /// Makes sure that the process is dead, and reads what is left in its pipes. Returns its last lines on stderr.
     pub(crate) async fn drain(mut self) -> String {
         self.process.kill();
         self.process.ended().await;
@@ -232,7 +232,7 @@ impl Incarnation {
         for task in [&mut self.reader, &mut self.stderr, &mut self.writer] {
             task.abort();
         }
-        // A task that ran while it was aborted must have ended before the next process gets its own.
+        // Wait until the aborted tasks have ended, before the next process gets its own.
         for task in [self.reader, self.stderr, self.writer] {
             if !task.is_finished() {
                 let _ = task.await;
@@ -241,7 +241,7 @@ impl Incarnation {
         self.words.last_lines(SHOWN_LINES)
     }
 
-    /// Drains and gives up what is open.
+    /// Drains the pipes and answers the open attempts.
     pub(crate) async fn finish(self, core: &Core, loss: &Loss) -> String {
         let (id, last_words) = (self.id, self.words.clone());
         let words = self.drain().await;
@@ -254,7 +254,7 @@ impl Incarnation {
         words
     }
 
-    /// Ends the process: first by the end of its input, then by SIGTERM, then by force.
+    /// Ends the process: first by the end of its input, then by SIGTERM, then by SIGKILL.
     pub(crate) async fn shut_down(self, core: &Core) {
         core.shared.with(Pool::shut_down);
         self.ask_to_end();
@@ -266,9 +266,9 @@ impl Incarnation {
         self.finish(core, &Loss::Ordered(shut_down())).await;
     }
 
-    /// On its pipes a worker ends with its input; one that serves HTTP knows only the signal.
+    /// On pipes a worker ends with its input; one that serves HTTP understands only the signal.
     fn ask_to_end(&self) {
-        // It holds the pipe as well.
+        // The writer holds the pipe as well.
         self.writer.abort();
         if self.http.get().is_some() {
             self.process.terminate();
@@ -276,14 +276,14 @@ impl Incarnation {
     }
 }
 
-/// What becomes of an attempt whose process we ended for the sake of another one.
+/// The result of an attempt whose process we ended because of another attempt.
 fn replaced() -> Lost {
     let message = "the worker was replaced: another attempt in it was cancelled and did not end";
     let error = FlowError::new(ErrorKind::Unreachable, message);
     Lost { error, spends: false, back_off: false, suspects: 0 }
 }
 
-/// Reads the worker's messages until its stdout ends. One that serves HTTP may write there what it wants.
+/// Reads the worker's messages until its stdout ends. A worker that serves HTTP may write anything there.
 async fn read(core: Arc<Core>, id: InstanceId, stdout: Output) {
     let caller = Caller::on_pipe(&core, id);
     let (transport, mut is_first, mut has_moved) = (core.options.transport, true, false);
@@ -318,14 +318,14 @@ async fn read(core: Arc<Core>, id: InstanceId, stdout: Output) {
     core.shared.with(|pool| pool.instance_mut(id).map(|instance| instance.fail(rupture)));
 }
 
-/// Writes what the pipe did not take at once, whenever it takes more.
+/// Writes what the pipe did not take at once, when the pipe can take more.
 async fn write(core: Arc<Core>, stdin: Arc<Stdin>, signals: Signals) {
     loop {
         signals.unwritten.notified().await;
         if stdin.writable().await.is_err() {
             return;
         }
-        // Every change writes; what is left then wakes this task again.
+        // Every change of the pool writes; if something is left, this task is woken again.
         core.shared.with(|_| ());
         signals.room.notify_waiters();
     }

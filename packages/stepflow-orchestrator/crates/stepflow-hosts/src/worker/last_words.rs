@@ -15,7 +15,7 @@ pub(crate) struct LastWords(Arc<Mutex<Kept>>);
 #[derive(Debug, Default)]
 struct Kept {
     end: VecDeque<u8>,
-    /// How many bytes stood before it.
+    /// How many bytes were dropped before it.
     before: usize,
 }
 
@@ -29,13 +29,14 @@ impl LastWords {
         kept.before += surplus;
     }
 
-    /// All that is kept, and that more stood before it: what hides secrets looks for parts of them there.
+    /// All that is kept, after a note if something was dropped. The code that hides secrets then looks for parts of
+    /// them at the beginning.
     pub(crate) fn all(&self) -> String {
         let (kept, before) = {
             let kept = self.0.lock();
             (kept.end.iter().copied().collect::<Vec<u8>>(), kept.before)
         };
-        // The rest of a character that was cut is none.
+        // If the cut split a character, its remaining bytes are dropped.
         let rest = kept.iter().take(3).take_while(|byte| before > 0 && **byte & 0xc0 == 0x80).count();
         let text = String::from_utf8_lossy(&kept[rest..]);
         let text = text.trim_end();

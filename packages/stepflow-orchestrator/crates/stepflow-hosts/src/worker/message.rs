@@ -1,4 +1,4 @@
-//! One message of a worker, read in one pass: outputs and params stay the text that they are.
+//! One message of a worker, read in one pass. Outputs and params are kept as text.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,13 +14,13 @@ use super::broken::{self, Remains};
 /// What a line from a worker says.
 #[derive(Debug)]
 pub(crate) enum Message<'a> {
-    /// The worker asks; the id is to be echoed as it came.
+    /// A request of the worker; its id is copied into the answer as it came.
     Request { id: &'a RawValue, method: Cow<'a, str>, params: Option<&'a RawValue> },
-    /// The worker asks in a way that is not the protocol's.
+    /// A request that breaks the protocol.
     Malformed { id: String, problem: String },
-    /// The worker tells.
+    /// A notification of the worker.
     Notification { method: Cow<'a, str> },
-    /// The worker answers the request of this number.
+    /// The worker's answer to the request of this number.
     Answer { id: i64, body: Body },
 }
 
@@ -29,7 +29,7 @@ pub(crate) enum Message<'a> {
 pub(crate) enum Body {
     /// Of an execute.
     Output(Value),
-    /// Of an execute whose component returned what is no value; the text says why.
+    /// Of an execute whose output is not a valid value; the text says why.
     Refused(String),
     /// Of the handshake.
     Handshake(Handshake),
@@ -41,18 +41,18 @@ pub(crate) enum Body {
     Malformed(String),
 }
 
-/// How much longer a message is than it may be.
+/// How much longer a message is than allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooLong {
-    /// What was seen of it.
+    /// How many bytes of it were read.
     pub(crate) size: usize,
-    /// Whether that was all.
+    /// Whether that was the whole message.
     pub(crate) is_whole: bool,
     pub(crate) limit: usize,
 }
 
 impl TooLong {
-    /// If a message of this size is too long.
+    /// An error when a message of this size is too long.
     pub(crate) fn check(size: usize, limit: usize) -> Result<(), Self> {
         if size > limit { Err(Self { size, is_whole: true, limit }) } else { Ok(()) }
     }
@@ -67,12 +67,13 @@ impl fmt::Display for TooLong {
     }
 }
 
-/// The results that the server asks for once.
+/// The results that the server asks for once, in the handshake.
 #[derive(Debug, Default)]
 pub(crate) struct Handshake {
     pub(crate) capabilities: Option<WorkerCapabilities>,
     pub(crate) components: Option<Vec<ComponentInfo>>,
-    /// What is wrong with those that are left out, as no JSON says them: each alone, for the others can be called.
+    /// The components that are left out because their description is not valid JSON, and why. The others can still be
+    /// called.
     pub(crate) left_out: Vec<String>,
 }
 
@@ -100,7 +101,7 @@ struct Failure<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// All members that any result has: reading them together is what makes one pass enough.
+/// All members that any result has: reading them together is why one pass is enough.
 #[derive(Deserialize)]
 struct Outcome<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
@@ -111,7 +112,7 @@ struct Outcome<'a> {
     components: Option<Vec<&'a RawValue>>,
 }
 
-/// What can still be told of a message whose members have the wrong types.
+/// What can still be read of a message whose members have wrong types.
 #[derive(Deserialize)]
 struct Stray<'a> {
     #[serde(borrow, default)]
@@ -120,7 +121,7 @@ struct Stray<'a> {
     method: Option<&'a RawValue>,
 }
 
-/// What a process writes that serves HTTP.
+/// The first line of a process that serves HTTP.
 #[derive(Deserialize)]
 struct Announcement {
     port: u16,
@@ -167,7 +168,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// An answer of the wrong shape still ends its request; anything else is noise.
+    /// An answer of the wrong shape still ends its request; anything else is skipped.
     fn stray(line: &'a [u8], problem: &str) -> Result<Self, String> {
         match serde_json::from_slice::<Stray<'a>>(line) {
             Ok(Stray { id: Some(id), method: None, .. }) => {
@@ -181,13 +182,13 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// So does an answer that is not JSON, and who asks so is told.
+    /// The same for a message that is not JSON: an answer ends its request, and a request gets an error.
     fn broken(line: &[u8], problem: &str) -> Result<Self, String> {
         let refused = |problem, tells| if tells { Body::Refused(problem) } else { Body::Malformed(problem) };
         Self::of_remains(broken::remains(line), format!("not JSON: {problem}"), refused)
     }
 
-    /// What is left of a message that is too long to be read.
+    /// A message that is too long to be read, from what is known of it.
     pub(crate) fn too_long(remains: Remains, problem: &TooLong) -> Result<Self, String> {
         Self::of_remains(remains, problem.to_string(), |problem, _| Body::TooLong(problem))
     }
@@ -242,8 +243,8 @@ impl Handshake {
     }
 }
 
-/// The data of an error. Where it is no value its members are kept as far as they are: a failure stays the failure that
-/// it is.
+/// The data of an error. If it is not a valid value, those of its members are kept that are: the failure itself must
+/// not be lost.
 fn details(raw: &RawValue) -> Value {
     let refused = |problem: ValueError| Value::string(&format!("refused: {problem}"));
     Value::of_raw(raw.to_owned()).unwrap_or_else(|problem| {
@@ -256,7 +257,7 @@ fn details(raw: &RawValue) -> Value {
     })
 }
 
-/// The server numbers its requests; every other id is nobody's.
+/// The server numbers its requests: an id that is not a number belongs to none of them.
 fn number(id: &RawValue) -> Result<i64, String> {
     id.get().parse().map_err(|_| format!("it answers `{}`, which was never asked", id.get()))
 }

@@ -4,38 +4,37 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The workers of a plugin: where they are, their limits, what is done when one is lost.
+/// The workers of a plugin: where they are, their limits, and what to do when one is lost.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
     /// The plugin's name in the config.
     pub name: String,
-    /// The program. Without a slash it is looked for in `PATH`, then beside the server's own binary; a relative path
-    /// with a slash starts at `cwd`.
+    /// The program. Without a slash it is searched in `PATH`, then beside the server's own binary; a relative path with
+    /// a slash starts at `cwd`.
     pub command: String,
     /// Its arguments.
     pub args: Vec<String>,
-    /// Variables that it gets on top of the inherited ones.
+    /// Variables that it gets in addition to the inherited ones.
     pub env: BTreeMap<String, String>,
     /// `None`: it inherits every variable but those that begin with `STEPFLOW_`. `Some`: it inherits these only.
     pub inherit_env: Option<Vec<String>>,
-    /// More variables that it does not inherit: those in which the config keeps the server's secrets.
+    /// More variables that it does not inherit: those from which the config takes the server's secrets.
     pub withheld_env: Vec<String>,
     /// Where it runs. Absolute.
     pub cwd: PathBuf,
     /// How the process is spoken to.
     pub transport: Transport,
-    /// The addresses of workers over HTTP that somebody else has started. When there are any, no process is.
+    /// The addresses of workers over HTTP that somebody else has started. If there are any, no process is started.
     pub urls: Vec<String>,
-    /// What workers over HTTP want to see as a bearer token. A process that is started gets it as
-    /// `STEPFLOW_WORKER_TOKEN`.
+    /// The bearer token that workers over HTTP expect. A process that is started gets it as `STEPFLOW_WORKER_TOKEN`.
     pub token: Option<String>,
-    /// How a process that serves HTTP is asked whether it is up.
+    /// How to find out whether a process that serves HTTP is up.
     pub health_check: HealthCheck,
-    /// How long it may take until it has answered the handshake.
+    /// How long it may take to answer the handshake.
     pub start_timeout: Duration,
     /// How many processes are started.
     pub instances: usize,
-    /// Caps what each process announces; stands for it when it announces nothing.
+    /// The upper limit of what each process announces, and the value for one that announces nothing.
     pub max_concurrency: Option<usize>,
     /// The longest message that is sent or taken, in bytes.
     pub max_message: usize,
@@ -43,20 +42,21 @@ pub struct WorkerOptions {
     pub cancel_grace: Duration,
     /// Whether outputs have to fit the schemas that its components declare for them.
     pub validate_outputs: bool,
-    /// How long it may take to end by itself when it is shut down, before it is asked with SIGTERM, and again as long
-    /// before it is killed.
+    /// How long it may take to end by itself at shutdown. Then it gets SIGTERM and as much time again, and then it is
+    /// killed.
     pub shutdown_grace: Duration,
-    /// The program that, started with [`crate::WATCH_WORKERS`], ends what workers have started when this process is
-    /// killed. `None`: nobody does.
+    /// The program that ends the workers' child processes when this process is killed; it is started with
+    /// [`crate::WATCH_WORKERS`]. `None`: they are not ended then.
     pub watcher: Option<PathBuf>,
-    /// What is done when it dies.
+    /// What to do when a worker dies.
     pub restart: RestartPolicy,
-    /// What the environment has put into these options, each with the name to show in its place: it may be secret.
+    /// The values in these options that came from environment variables, each with the name to show in its place: a
+    /// value may be secret.
     pub filled_in: Vec<(String, String)>,
 }
 
 impl WorkerOptions {
-    /// A text about the worker as it may be shown: without what the environment has put into these options.
+    /// A text about the worker that may be shown: without the values that came from environment variables.
     #[must_use]
     pub fn shown(&self, text: &str) -> String {
         let hide = |text: String, (value, name): &(String, String)| text.replace(value, &format!("${{{name}}}"));
@@ -109,7 +109,7 @@ pub enum Transport {
     /// On its pipes, unless the first line of its stdout names a port: then it serves HTTP there.
     #[default]
     Announced,
-    /// On its pipes, whatever it writes.
+    /// On its pipes, whatever its first line says.
     Stdio,
     /// Over HTTP, on the port that a line of its stdout names.
     Http,
@@ -118,11 +118,11 @@ pub enum Transport {
 /// How a worker over HTTP is asked whether it is up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthCheck {
-    /// The path that answers with success then.
+    /// The path that answers with a success when the worker is up.
     pub path: String,
-    /// How long that may take from when the port is known.
+    /// How long that may take after the port is known.
     pub timeout: Duration,
-    /// The wait between two questions.
+    /// The wait between two requests.
     pub retry_delay: Duration,
 }
 
@@ -140,9 +140,9 @@ pub struct RestartPolicy {
     pub first_delay: Duration,
     /// The longest wait.
     pub max_delay: Duration,
-    /// After so many crashes without one answer in between, steps are refused.
+    /// After this many crashes without one answer in between, steps are refused.
     pub crashes: u32,
-    /// How long it is left alone then.
+    /// How long the worker is not started after that.
     pub pause: Duration,
 }
 

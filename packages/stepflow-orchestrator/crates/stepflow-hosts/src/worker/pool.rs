@@ -1,5 +1,6 @@
-//! The workers of one plugin: the tasks that wait, the instances that take them, what is to be told to the engine.
-//! Transport-free: instances speak through a `Wire`, and what they say enters by `settle`. Every change hands out what can be handed out, under the one lock of `Shared`. Each offer gets one answer.
+//! The workers of one plugin: the tasks that wait, the instances that take them, and what the engine must be told.
+//! Knows no transport: instances send through a `Wire`, and their messages enter by `settle`. After every change, under
+//! the one lock of `Shared`, all tasks that can go out do. Each offer gets one answer.
 
 mod instance;
 mod loss;
@@ -37,12 +38,12 @@ pub(crate) struct Pool {
     waiting: FairQueue,
     instances: Vec<Instance>,
     entered: u64,
-    /// The numbers, from 1, of the components that some instance limits.
+    /// The components that some instance limits, with their numbers from 1.
     bounded: HashMap<String, u32>,
     standing: Standing,
     served: Served,
     pub(crate) last_words: LastWords,
-    /// Those that no attempt is to blame for, since the last answer to an execute.
+    /// The crashes since the last answer to an execute for which no attempt is to blame.
     crashes: u32,
     notices: Vec<Notice>,
     is_notifying: bool,
@@ -51,12 +52,12 @@ pub(crate) struct Pool {
 /// Whether tasks are taken.
 #[derive(Debug, Clone, Default)]
 enum Standing {
-    /// They are; they wait while no instance is ready.
+    /// Tasks are taken; they wait while no instance is ready.
     #[default]
     Open,
-    /// No worker starts, or they have crashed too often: tasks fail at once with this.
+    /// No worker starts, or workers have crashed too often: tasks fail at once with this error.
     Refusing(FlowError),
-    /// The end.
+    /// The plugin was shut down.
     ShutDown,
 }
 
@@ -72,7 +73,7 @@ impl Pool {
         }
     }
 
-    /// Takes back a task that waits; asks the worker to stop one that runs.
+    /// Removes a task that waits; asks the worker to end one that runs.
     pub(crate) fn cancel(&mut self, task: TaskRef, reason: &str) {
         if self.waiting.remove(task).is_some() {
             return self.notices.push(Notice::Answer(task, Answer::Cancelled));
@@ -86,7 +87,7 @@ impl Pool {
         }
     }
 
-    /// A worker that is to be greeted.
+    /// Adds a worker that has not shaken hands yet.
     pub(crate) fn enter(&mut self, name: String, address: String, wire: Wire) -> &Instance {
         self.entered += 1;
         let id = InstanceId(self.entered);
@@ -110,7 +111,7 @@ impl Pool {
         self.instances.iter_mut().find(|instance| instance.id == id)
     }
 
-    /// Says something of the handshake to an instance. `None` when it is gone.
+    /// Sends a handshake request to an instance. `None` when it is gone.
     pub(crate) fn ask<R>(&mut self, id: InstanceId, ask: impl FnOnce(&mut Instance) -> (Asked, R)) -> Option<R> {
         let instance = self.instances.iter_mut().find(|instance| instance.id == id)?;
         let (asked, answer) = ask(instance);
@@ -118,14 +119,14 @@ impl Pool {
         Some(answer)
     }
 
-    /// Says something to an instance that nobody answers. `None` when it is gone.
+    /// Sends an instance a message that has no answer. `None` when it is gone.
     pub(crate) fn tell(&mut self, id: InstanceId, line: Vec<u8>, kind: Kind) -> Option<()> {
         let instance = self.instances.iter_mut().find(|instance| instance.id == id)?;
         instance.send(Outgoing { line, kind }, &mut self.notices);
         Some(())
     }
 
-    /// The instance in this slot has shaken hands: tasks go out.
+    /// The instance in this slot has answered the handshake: it gets tasks from now on.
     pub(crate) fn ready(&mut self, id: InstanceId, slot: usize, components: Arc<Components>, cap: Option<usize>) {
         self.reopen();
         let mut changed = self.served.learn(slot, Arc::clone(&components));
@@ -148,7 +149,7 @@ impl Pool {
         }
     }
 
-    /// Takes an answer of an instance. `true`: it has no room, which is to be tried again by `retry`.
+    /// Takes an answer of an instance. `true` when the instance is full: the caller has to call `retry` after a while.
     pub(crate) fn settle(&mut self, id: InstanceId, request: i64, body: Body) -> bool {
         let Some(instance) = self.instances.iter_mut().find(|instance| instance.id == id) else { return false };
         match instance.connection.settle(request, body) {
@@ -175,14 +176,14 @@ impl Pool {
         false
     }
 
-    /// An instance that had no room may have some again.
+    /// Tries an instance again that was full.
     pub(crate) fn retry(&mut self, id: InstanceId) {
         if let Some(instance) = self.instance_mut(id) {
             instance.is_full = false;
         }
     }
 
-    /// An execute never reached its worker, which is to get no more until its next handshake.
+    /// An execute never reached its worker. The worker gets no more until its next handshake.
     pub(crate) fn unreached(&mut self, id: InstanceId, request: i64) {
         self.leave(id);
         if let Some(open) = self.instance_mut(id).and_then(|instance| instance.connection.withdraw(request)) {
@@ -190,27 +191,26 @@ impl Pool {
         }
     }
 
-    /// From now on an instance gets no task.
+    /// The instance gets no more tasks.
     pub(crate) fn leave(&mut self, id: InstanceId) {
         if let Some(instance) = self.instance_mut(id) {
             instance.leave();
         }
     }
 
-    /// Ends the handshake of an instance for a reason that came by other means than an answer.
-    /// `false` when there is none.
+    /// Ends the handshake of an instance without its answer. `false` when there is no open handshake request.
     pub(crate) fn fail_handshake(&mut self, id: InstanceId, refusal: Refusal) -> bool {
         self.instance_mut(id).is_some_and(|instance| instance.connection.fail_handshake(refusal))
     }
 
-    /// From now on an instance is spoken to over HTTP, on a port of its own.
+    /// From now on, messages to an instance go over HTTP, to a port of its own.
     pub(crate) fn rewire(&mut self, id: InstanceId, wire: Wire, port: u16) {
         if let Some(instance) = self.instance_mut(id) {
             instance.rewire(wire, port);
         }
     }
 
-    /// An execute was lost on its way to its worker or back, and nothing else with it.
+    /// An execute was lost on its way to the worker or back; nothing else was lost with it.
     pub(crate) fn lose(&mut self, id: InstanceId, request: i64, lost: Lost) {
         let Some(instance) = self.instance_mut(id) else { return };
         if let Some(open) = instance.connection.withdraw(request) {
@@ -220,7 +220,7 @@ impl Pool {
         }
     }
 
-    /// An instance is gone, and with it every attempt that it had; how many of them may be the reason.
+    /// An instance is gone, and all its attempts with it. Returns how many of them may be the reason.
     pub(crate) fn unlink(&mut self, id: InstanceId, loss: &Loss) -> usize {
         let Some(at) = self.instances.iter().position(|instance| instance.id == id) else { return 0 };
         let mut instance = self.instances.swap_remove(at);
@@ -236,13 +236,13 @@ impl Pool {
         self.instance_mut(id).is_some_and(|instance| instance.connection.park(task))
     }
 
-    /// It waits for one run less. The execute goes on even when its slot is taken: more is then open than announced,
-    /// and nobody waits for ever.
+    /// It waits for one run less. The execute goes on even when its slot is taken: more executes are open then than the
+    /// worker announced, but nothing waits for ever.
     pub(crate) fn unpark(&mut self, id: InstanceId, task: TaskRef) -> bool {
         self.instance_mut(id).is_some_and(|instance| instance.connection.unpark(task))
     }
 
-    /// The slot's start failed. When that is so of all that serve a task, it fails, also one that waits.
+    /// The start in this slot failed. A task fails when that is true of all workers that serve it, even if it waits.
     pub(crate) fn start_failed(&mut self, slot: usize, slots: usize, error: FlowError) {
         if self.served.failed(slot, error.clone()) >= slots && self.refuse(error.clone()) {
             return;
@@ -253,13 +253,13 @@ impl Pool {
         }
     }
 
-    /// What the plugin serves; `None` while no worker has said so.
+    /// What the plugin serves; `None` until a worker has said so.
     pub(crate) fn components(&self) -> Option<&Arc<Components>> {
         self.served.all()
     }
 
-    /// An instance has crashed, or its successor has not started; how long its slot stays empty. Crashes that are on
-    /// no attempt's account are counted: after some of them without an answer tasks fail.
+    /// An instance has crashed, or its successor has not started. Returns how long its slot stays empty. Crashes for
+    /// which no attempt is to blame are counted: after some of them without an answer, tasks fail.
     pub(crate) fn crashed(
         &mut self,
         id: Option<InstanceId>,
@@ -270,7 +270,7 @@ impl Pool {
         match id.map_or(0, |id| self.unlink(id, loss)) {
             0 => self.crashes += 1,
             1 => return Duration::ZERO,
-            // Of several, one will be found.
+            // If there are several suspects, the one to blame will be found later.
             _ => return policy.delay(1),
         }
         if self.crashes >= policy.crashes && self.refuse(refusal(self.crashes)) {
@@ -279,7 +279,7 @@ impl Pool {
         policy.delay(self.crashes)
     }
 
-    /// Nothing more goes out; what waits goes back.
+    /// No task goes out any more; those that wait are given back.
     pub(crate) fn shut_down(&mut self) {
         self.standing = Standing::ShutDown;
         for task in self.waiting.drain() {
@@ -298,7 +298,7 @@ impl Pool {
         }
     }
 
-    /// Why tasks fail at once, when they do.
+    /// The error with which tasks fail at once, if they do.
     pub(crate) fn refusal(&self) -> Option<&FlowError> {
         match &self.standing {
             Standing::Refusing(error) => Some(error),
@@ -306,7 +306,7 @@ impl Pool {
         }
     }
 
-    /// From now on tasks fail, those that wait first; not while an instance is there that takes them.
+    /// From now on tasks fail, also those that wait. Does nothing while an instance takes tasks.
     fn refuse(&mut self, error: FlowError) -> bool {
         if matches!(self.standing, Standing::ShutDown) || self.instances.iter().any(Instance::is_open) {
             return false;
@@ -331,7 +331,7 @@ impl Pool {
         self.hand_back(open);
     }
 
-    /// A task that its worker has not begun with waits for another turn.
+    /// Puts a task back that its worker has not begun.
     fn hand_back(&mut self, open: Open) {
         if open.cancelled.is_some() {
             self.notices.push(Notice::Answer(open.task.task, Answer::Cancelled));
@@ -351,7 +351,7 @@ impl Pool {
         });
     }
 
-    /// Hands the task out, or has it wait its turn.
+    /// Gives the task to an instance, or lets it wait.
     fn place(&mut self, task: TaskEnvelope) {
         let lane = lane_of(&task, &self.bounded, &mut self.served);
         if let Some(error) = self.served.refusal(lane).cloned() {
@@ -363,7 +363,7 @@ impl Pool {
         }
     }
 
-    /// Says what could not be said before, then hands out tasks while there are slots.
+    /// Sends what could not be sent before, then gives out tasks while there are slots.
     fn pump(&mut self) {
         for instance in &mut self.instances {
             instance.flush(&mut self.notices);

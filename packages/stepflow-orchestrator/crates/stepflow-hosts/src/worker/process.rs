@@ -1,4 +1,4 @@
-//! The worker's process: started, watched, killed with its grandchildren. All platform code is here.
+//! The worker's process: it is started, watched, and killed with its child processes. All platform code is here.
 
 #![allow(unsafe_code)]
 
@@ -21,8 +21,8 @@ use super::options::WorkerOptions;
 use super::start_error::StartError;
 use super::watcher::{MARK, Watcher};
 
-/// What the names of our own variables begin with: settings of the server, and the variables of flows, which may be secret.
-/// A worker that is itself a client of some server must not find ours by accident.
+/// The prefix of our own variables: settings of the server, and the variables of flows, which may be secret. A worker
+/// may itself be a client of another server and must not use our settings by accident.
 const OURS: &[u8] = b"STEPFLOW_";
 
 /// A running process, leader of a group of its own. Dropping it kills the group.
@@ -32,7 +32,7 @@ pub(crate) struct Process {
     exit: watch::Receiver<Option<Exit>>,
 }
 
-/// How a process ended: unknown when the system has thrown it away, as it does where SIGCHLD is ignored.
+/// How a process ended; `None` when the system has not kept it, as where SIGCHLD is ignored.
 pub(crate) type Exit = Option<ExitStatus>;
 
 /// Our end of a process's stdin.
@@ -41,7 +41,7 @@ pub(crate) type Stdin = pipe::Sender;
 /// Our end of a process's stdout or stderr.
 pub(crate) type Output = pipe::Receiver;
 
-/// The ends of a process's pipes that are ours.
+/// Our ends of a process's pipes.
 #[derive(Debug)]
 pub(crate) struct Pipes {
     pub(crate) stdin: Stdin,
@@ -49,7 +49,7 @@ pub(crate) struct Pipes {
     pub(crate) stderr: Output,
 }
 
-/// A process group whose leader has not been reaped yet: until then nobody else can get its number.
+/// A process group whose leader has not been reaped yet: until then no other process can get its number.
 #[derive(Debug, Clone)]
 struct Group {
     leader: libc::pid_t,
@@ -83,21 +83,21 @@ impl Process {
     /// Waits for the process to end. Its group is dead by then.
     pub(crate) async fn ended(&self) -> Exit {
         let mut exit = self.exit.clone();
-        // The watching thread ends only after it has told.
+        // The watching thread ends only after it has sent the exit.
         exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.flatten())
     }
 
-    /// Asks the process, with its grandchildren, to end.
+    /// Asks the process and its children to end.
     pub(crate) fn terminate(&self) {
         self.group.signal(libc::SIGTERM);
     }
 
-    /// Ends the process with its grandchildren.
+    /// Kills the process and its children.
     pub(crate) fn kill(&self) {
         self.group.signal(libc::SIGKILL);
     }
 
-    /// Gives the child a thread that waits for its end.
+    /// Starts a thread that waits for the child's end.
     fn watch(mut child: Child, watcher: Option<&'static Watcher>) -> io::Result<Self> {
         let leader = libc::pid_t::try_from(child.id()).map_err(io::Error::other)?;
         let group = Group { leader, reaped: Arc::default() };
@@ -125,8 +125,8 @@ impl Drop for Process {
 }
 
 impl Group {
-    /// Blocks until the leader has ended, and leaves it to be reaped: its grandchildren are killed before its number
-    /// is free again.
+    /// Blocks until the leader has ended, and does not reap it: its children are killed before its number is free
+    /// again.
     fn wait_for_leader(&self) {
         loop {
             // SAFETY: an all-zero `siginfo_t` is a valid value of that plain C struct.
@@ -164,14 +164,14 @@ pub(crate) fn describe(exit: Exit) -> String {
     }
 }
 
-/// Whether a process ended because it wanted to.
+/// Whether a process ended with status 0.
 pub(crate) fn is_clean(exit: Exit) -> bool {
     exit.is_some_and(|status| status.success())
 }
 
 type Spawned = oneshot::Sender<io::Result<Child>>;
 
-/// Spawns on one thread that lives as long as the server: Linux sends the parent-death signal when the *thread* that
+/// Spawns on one thread that lives as long as the server. Linux sends the parent-death signal when the *thread* that
 /// spawned ends, and threads of the runtime come and go.
 async fn spawn(command: Command) -> io::Result<Child> {
     static SPAWNER: OnceLock<io::Result<mpsc::Sender<(Command, Spawned)>>> = OnceLock::new();
@@ -179,7 +179,7 @@ async fn spawn(command: Command) -> io::Result<Child> {
         let (jobs, queue) = mpsc::channel::<(Command, Spawned)>();
         thread::Builder::new().name("spawner".to_owned()).spawn(move || {
             for (mut command, reply) in queue {
-                // Nobody waits for a child whose host was dropped meanwhile.
+                // The host was dropped by now: nothing waits for this child.
                 if let Err(Ok(mut orphan)) = reply.send(command.spawn()) {
                     let _ = orphan.kill();
                     let _ = orphan.wait();
@@ -199,7 +199,7 @@ fn command(program: &Path, options: &WorkerOptions) -> Command {
     command.args(&options.args).current_dir(&options.cwd).process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| inherits(options, name)));
-    // A worker that serves HTTP is to choose a free port.
+    // Tells a worker that serves HTTP to choose a free port.
     command.env("STEPFLOW_WORKER_PORT", "0");
     command.envs(options.token.iter().map(|token| ("STEPFLOW_WORKER_TOKEN", token)));
     command.envs(&options.env);
@@ -207,7 +207,7 @@ fn command(program: &Path, options: &WorkerOptions) -> Command {
     command
 }
 
-/// Whether a worker gets this variable of the server's.
+/// Whether a worker inherits this variable of the server.
 fn inherits(options: &WorkerOptions, name: &OsStr) -> bool {
     let in_list = |names: &[String]| names.iter().any(|listed| name == listed.as_str());
     let wanted = match &options.inherit_env {
@@ -237,7 +237,7 @@ fn die_with_parent(command: &mut Command) {
     unsafe { command.pre_exec(arm) };
 }
 
-/// Elsewhere the worker notices the end of its stdin.
+/// On other systems the worker notices the end of its stdin.
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent(_command: &mut Command) {}
 
@@ -253,7 +253,7 @@ fn take_pipes(child: &mut Child) -> io::Result<Pipes> {
     })
 }
 
-/// The system's words, and what it means by them where it says less than it knows.
+/// The system's error text, with an explanation where the text alone is misleading.
 fn reason(error: &io::Error, options: &WorkerOptions) -> String {
     if error.kind() != io::ErrorKind::NotFound {
         error.to_string()
@@ -264,7 +264,7 @@ fn reason(error: &io::Error, options: &WorkerOptions) -> String {
     }
 }
 
-/// The program's path: as written when there is a slash in it, else from `PATH`, else beside the server's binary.
+/// The program's path: as written if there is a slash in it, else from `PATH`, else beside the server's binary.
 fn find_program(options: &WorkerOptions) -> Result<PathBuf, StartError> {
     let not_found = |searched: String| StartError::CommandNotFound {
         plugin: options.name.clone(),
@@ -289,7 +289,7 @@ fn find_program(options: &WorkerOptions) -> Result<PathBuf, StartError> {
 }
 
 fn folders(path: &OsStr) -> impl Iterator<Item = PathBuf> {
-    // An empty entry means the current folder; nobody means that.
+    // An empty entry means the current folder, which is never intended here.
     std::env::split_paths(path).filter(|folder| !folder.as_os_str().is_empty())
 }
 

@@ -1,7 +1,7 @@
-//! The requests that a worker makes of the server, whatever the transport: contents, runs, flows.
+//! The requests that a worker sends to the server, on any transport: blobs, runs, flows.
 //!
-//! `blobs` and `runs` serve today's methods, `legacy` those of the published workers up to 0.7. Who asks is told by
-//! `asker`: the open execute that a run becomes a sub-run of.
+//! `blobs` and `runs` serve today's methods, `legacy` those of the published workers up to 0.7. `asker` finds the open
+//! execute that a request comes from: a run becomes a sub-run of it.
 
 mod asker;
 mod blobs;
@@ -19,22 +19,23 @@ use stepflow_protocol::{Method, RpcError, RunId, Value, codes};
 use super::connection::{answer, refusal};
 use super::message::TooLong;
 
-/// The open executes of the connection by which a request came.
+/// The open executes of the connection on which a request came.
 pub(crate) trait Executes: Send + Sync {
-    /// Those that may have made a request that names none: all of a connection, or the one whose stream it came by.
+    /// The executes from which a request may come that names none: all of a connection, or the one on whose stream it
+    /// came.
     fn open(&self) -> Vec<OpenExecute>;
 
-    /// The execute waits for a run: its slot is free until as many calls of [`Executes::unpark`].
+    /// The execute waits for a run. Its slot is free until [`Executes::unpark`] has been called as many times.
     fn park(&self, task: TaskRef);
 
     /// It waits for one run less.
     fn unpark(&self, task: TaskRef);
 
-    /// Waits until an answer of any size may be made, while it is needed: so many are in memory, and no more.
+    /// Waits until an answer of any size may be made: only a few are in memory at once.
     fn turn(&self) -> BoxFuture<'_, ()>;
 }
 
-/// An open execute, by what a legacy worker may tell of it.
+/// An open execute, with what a legacy worker may say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OpenExecute {
     pub(crate) task: TaskRef,
@@ -51,7 +52,7 @@ pub(crate) struct Requests<'a> {
 }
 
 impl Requests<'_> {
-    /// The line that answers a request. `id` is echoed as it came.
+    /// The line that answers a request. `id` is copied as it came.
     pub(crate) async fn answer(&self, id: &str, method: &str, params: Option<&str>) -> Vec<u8> {
         let params = Value::parse_params(params.unwrap_or("{}"));
         let served = match (Method::named(method), params) {
@@ -93,7 +94,7 @@ impl Requests<'_> {
     }
 }
 
-/// The params of a request. What stands in the place of an id and is none has an error of its own.
+/// The params of a request. An invalid id has an error of its own.
 fn read<T: DeserializeOwned>(params: &Value) -> Result<T, RpcError> {
     params.deserialize_object().map_err(|error| invalid(format!("the params do not fit: {error}")))
 }
@@ -104,7 +105,7 @@ fn id_in<T: std::str::FromStr<Err: std::fmt::Display>>(params: &Value, member: &
     text.parse().map(Some).map_err(|error: T::Err| refused(codes::INVALID_ID, format!("`{member}`: {error}")))
 }
 
-/// Not as a value: what it puts around the values in it does not count as their levels.
+/// Not as a `Value`: the levels around the values in it do not count as their own.
 fn result<T: Serialize>(result: &T) -> Result<Box<RawValue>, RpcError> {
     to_raw_value(result).map_err(|error| refused(codes::INTERNAL_ERROR, error.to_string()))
 }

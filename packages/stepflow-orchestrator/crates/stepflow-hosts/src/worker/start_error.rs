@@ -1,13 +1,13 @@
-//! Why a worker did not start, in words that a person who has just written it can act on.
+//! Why a worker did not start, in words that help the person who has just written it.
 
 use std::time::Duration;
 
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
-/// Raised when a worker process did not come to answer the handshake.
+/// Raised when a worker process did not answer the handshake.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
-    /// Nothing of that name can be run.
+    /// There is no program of this name.
     #[error(
         "plugin `{plugin}`: there is no command `{command}` ({searched})\n\
          hint: install it, or name the file with its path in the plugin's `command`"
@@ -17,17 +17,17 @@ pub enum StartError {
         plugin: String,
         /// The `command` of its config.
         command: String,
-        /// Where it was looked for.
+        /// Where it was searched.
         searched: String,
     },
-    /// The system would not run it.
+    /// The system could not run it.
     #[error("plugin `{plugin}`: `{command}` cannot be run: {reason}")]
     CannotRun {
         /// The plugin's name.
         plugin: String,
         /// The program's path.
         command: String,
-        /// The system's words.
+        /// The system's error text.
         reason: String,
     },
     /// The process ended before it had answered.
@@ -46,7 +46,7 @@ pub enum StartError {
         /// Its last lines on stderr.
         stderr: String,
     },
-    /// The process runs, and says nothing.
+    /// The process runs, and does not answer.
     #[error(
         "plugin `{plugin}`: `{command}` did not answer within {} s{}\n\
          hint: is it a stepflow worker on stdio? a slow start is allowed for by the plugin's `startTimeout`",
@@ -57,7 +57,7 @@ pub enum StartError {
         plugin: String,
         /// The command line.
         command: String,
-        /// How long it had.
+        /// How long the server waited.
         after: Duration,
         /// Its last lines on stderr.
         stderr: String,
@@ -74,7 +74,7 @@ pub enum StartError {
         /// Its last lines on stderr.
         stderr: String,
     },
-    /// The process said that it serves HTTP, and does not.
+    /// The process said that it serves HTTP, and it does not.
     #[error("plugin `{plugin}`: `{command}` serves HTTP, but is not reached: {problem}{}", last_words(.stderr))]
     NotUp {
         /// The plugin's name.
@@ -99,17 +99,17 @@ pub enum StartError {
         /// What went wrong.
         problem: String,
     },
-    /// What answers at the address is not a worker, or not for us.
+    /// The server at the address is not a worker, or not one that accepts us.
     #[error("plugin `{plugin}`: what listens at `{url}` cannot be used as a worker: {problem}")]
     NotAWorker {
         /// The plugin's name.
         plugin: String,
         /// The address.
         url: String,
-        /// What it said.
+        /// What it answered.
         problem: String,
     },
-    /// The host was shut down meanwhile.
+    /// The host was shut down while the worker started.
     #[error("plugin `{plugin}` was shut down before it had started")]
     ShutDown {
         /// The plugin's name.

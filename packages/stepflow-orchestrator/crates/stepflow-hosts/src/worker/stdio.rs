@@ -1,4 +1,4 @@
-//! Lines over pipes. The reader never waits for the writer, nor the writer for the reader.
+//! Lines over pipes. The reader never waits for the writer, and the writer never for the reader.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,7 +10,7 @@ use super::broken::{Outline, Remains, remains};
 use super::message::TooLong;
 use super::process::Stdin;
 
-/// So many times as long as it may be, a line is read to its end only to tell how long it is.
+/// A line that is too long is read to its end, to tell its length; but no more than this many times the limit.
 const PATIENCE: usize = 4;
 
 /// The longest line of text that is kept together.
@@ -19,10 +19,10 @@ const MAX_TEXT: usize = 64 * 1024;
 /// How much is read at once.
 const CHUNK: usize = 64 * 1024;
 
-/// How much may be queued before those who can wait have to.
+/// How many bytes may be queued before answers to the worker have to wait.
 const MAX_QUEUED: usize = 64 * 1024 * 1024;
 
-/// Lines on their way into a pipe. Writes at once what the pipe takes; the rest waits for the pipe to be writable.
+/// The lines that go into a pipe. Writes at once what the pipe takes; the rest waits until the pipe can take more.
 #[derive(Debug)]
 pub(crate) struct Outbox<T> {
     pipe: Option<Arc<Stdin>>,
@@ -34,7 +34,7 @@ pub(crate) struct Outbox<T> {
 struct Queued<T> {
     bytes: Vec<u8>,
     written: usize,
-    /// Handed back when the line is written.
+    /// Given back when the line is written.
     receipt: T,
 }
 
@@ -52,10 +52,11 @@ impl<T> Outbox<T> {
         self.queue.push_back(Queued { bytes, written: 0, receipt });
     }
 
-    /// Writes what the pipe takes without waiting, and hands back the receipts of the lines that went out whole.
+    /// Writes what the pipe takes without waiting, and gives back the receipts of the lines that were written whole.
     ///
     /// # Errors
-    /// When nobody reads the pipe any more.
+    ///
+    /// When nothing reads the pipe any more.
     pub(crate) fn flush(&mut self, mut written: impl FnMut(T)) -> io::Result<()> {
         while let (Some(pipe), Some(line)) = (&self.pipe, self.queue.front_mut()) {
             match pipe.try_write(&line.bytes[line.written..]) {
@@ -79,7 +80,7 @@ impl<T> Outbox<T> {
         self.queue.is_empty()
     }
 
-    /// Whether those who can wait need not.
+    /// Whether a message that may wait can be queued now.
     pub(crate) fn has_room(&self) -> bool {
         self.queued < MAX_QUEUED
     }
@@ -96,30 +97,31 @@ impl<T> Outbox<T> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Written<'a> {
     Line(&'a [u8]),
-    /// One that was not kept, and what can be told of it.
+    /// A line that was not kept, and what is known of it.
     TooLong(TooLong, Remains),
 }
 
 /// A line that is too long to be kept.
 #[derive(Debug)]
 struct Skipped {
-    /// `None` once it was handed on.
+    /// `None` after it was used.
     outline: Option<Outline>,
     size: usize,
     limit: usize,
 }
 
-/// Hands every line to `each` until the pipe ends. One of more than `limit` bytes is not kept in memory.
+/// Passes every line to `each` until the pipe ends. A line of more than `limit` bytes is not kept in memory.
 ///
 /// # Errors
-/// When the pipe cannot be read, or a line does not come to an end and it cannot be told whose it is.
+///
+/// When the pipe cannot be read, or when a line is far too long and has no id that says which request it belongs to.
 pub(crate) async fn read_lines(
     mut pipe: impl AsyncRead + Unpin,
     limit: usize,
     mut each: impl FnMut(Written<'_>),
 ) -> io::Result<()> {
     let mut buffer: Vec<u8> = Vec::with_capacity(CHUNK);
-    // Up to here the buffer holds no line end.
+    // The part of the buffer that has no line end.
     let mut searched = 0;
     let mut skipped: Option<Skipped> = None;
     loop {
@@ -145,7 +147,7 @@ pub(crate) async fn read_lines(
         }
         searched = buffer.len();
         if buffer.is_empty() && buffer.capacity() > 16 * CHUNK {
-            // A large value has passed; its room is not kept.
+            // Give the memory of a large value back.
             buffer = Vec::with_capacity(CHUNK);
         }
     }
@@ -192,10 +194,11 @@ impl Skipped {
     }
 }
 
-/// Hands the lines of a text to `each` until the pipe ends, in pieces of 64 KiB at most. A CR ends a line as well: what
-/// shows progress writes nothing else for hours.
+/// Passes the lines of a text to `each` until the pipe ends, in pieces of 64 KiB at most. A CR ends a line as well: a
+/// progress bar may write nothing else for hours.
 ///
 /// # Errors
+///
 /// When the pipe cannot be read.
 pub(crate) async fn read_text(mut pipe: impl AsyncRead + Unpin, mut each: impl FnMut(&[u8])) -> io::Result<()> {
     let mut buffer: Vec<u8> = Vec::with_capacity(MAX_TEXT);
@@ -235,7 +238,7 @@ mod tests {
 
     use super::*;
 
-    /// A pipe that gives its content in these pieces.
+    /// A pipe whose content comes in these pieces.
     struct Pieces(VecDeque<Vec<u8>>);
 
     impl AsyncRead for Pieces {
@@ -260,7 +263,7 @@ mod tests {
         lines
     }
 
-    /// Bytes among which line ends are frequent.
+    /// Bytes with many line ends.
     fn content() -> impl Strategy<Value = Vec<u8>> {
         let byte = prop_oneof![4 => Just(b'a'), 2 => Just(b'\n'), 1 => Just(b'\r'), 1 => any::<u8>()];
         prop::collection::vec(byte, 0..200)
@@ -270,7 +273,7 @@ mod tests {
         #[test]
         fn the_lines_are_the_same_however_the_pipe_cuts_them(content in content(), cuts in prop::collection::vec(1_usize..9, 0..200)) {
             let mut expected: Vec<&[u8]> = content.split(|byte| *byte == b'\n').collect();
-            // What follows the last line end is a line only when there is something.
+            // There is a last line only if something follows the last line end.
             expected.pop_if(|last| last.is_empty());
             let ended = content.ends_with(b"\n");
             let count = expected.len();
@@ -290,7 +293,7 @@ mod tests {
         }
     }
 
-    /// The lines of at most 16 bytes, and how long the others are, with their ids.
+    /// The lines of at most 16 bytes, and the lengths and ids of the others.
     fn bounded(pieces: &[&[u8]]) -> io::Result<Vec<String>> {
         let mut told = Vec::new();
         let pieces = Pieces(pieces.iter().map(|piece| piece.to_vec()).collect());

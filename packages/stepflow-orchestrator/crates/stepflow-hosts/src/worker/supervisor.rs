@@ -1,5 +1,5 @@
-//! Keeps a worker process alive in a slot of its plugin: starts it, notices its death or what makes it useless, starts
-//! it again.
+//! Keeps a worker process running in a slot of its plugin: starts it, notices when it ends or cannot be used any more,
+//! and starts it again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::incarnation::{Death, Fault, Incarnation};
 use super::pool::{Loss, shut_down};
 use super::start_error::StartError;
 
-/// How the first starts went, for whoever waits for them.
+/// How the first starts went, for the callers that wait for them.
 pub(crate) struct Starts {
     slots: usize,
     outcomes: watch::Sender<Outcomes>,
@@ -48,7 +48,7 @@ impl Starts {
         self.outcomes.send_modify(|outcomes| _ = outcomes.failed.insert(slot, error));
     }
 
-    /// Whether one worker has answered or none will.
+    /// Whether one worker has answered, or none will.
     pub(crate) fn is_known(&self) -> bool {
         self.suffice(&self.outcomes.borrow())
     }
@@ -77,7 +77,7 @@ impl Starts {
     }
 }
 
-/// How the life of a process ended.
+/// How a process ended.
 enum End {
     /// It never answered the handshake.
     NotStarted(StartError),
@@ -85,7 +85,7 @@ enum End {
     Died(Duration),
     /// It is to be replaced.
     Replaced {
-        /// It has done something before that.
+        /// It had answered an execute, or had one that did not end.
         was_of_use: bool,
     },
     /// We were asked to end.
@@ -107,7 +107,7 @@ pub(crate) async fn supervise(core: Arc<Core>, slot: usize, mut stop: watch::Rec
                     pool.start_failed(slot, starts.slots(), error.as_flow_error(&core.options.name));
                 });
                 if failed_starts == 1 {
-                    // The answer of `start`, and its caller's to report.
+                    // Returned by `start`, whose caller reports it.
                     starts.failed(slot, error);
                 } else {
                     tracing::warn!(plugin = core.options.name, "{error}");
@@ -122,7 +122,7 @@ pub(crate) async fn supervise(core: Arc<Core>, slot: usize, mut stop: watch::Rec
                 has_served = true;
                 Duration::ZERO
             }
-            // One that accepts nothing from its start on would be replaced for ever.
+            // A process that never accepts anything would be replaced for ever.
             End::Replaced { was_of_use: false } => {
                 has_served = true;
                 unused(&core)
@@ -137,7 +137,7 @@ pub(crate) async fn supervise(core: Arc<Core>, slot: usize, mut stop: watch::Rec
     while retired.join_next().await.is_some() {}
 }
 
-/// The life of one process.
+/// One process, from its start to its end.
 async fn live(
     core: &Arc<Core>,
     slot: usize,
@@ -175,7 +175,8 @@ async fn live(
     }
 }
 
-/// Gives up a dead process. One that has done its work and left is no crash, and has its successor at once.
+/// Answers the attempts of a dead process. A process that has done work and ended with status 0 is not a crash: its
+/// successor starts at once.
 async fn record_death(core: &Core, incarnation: Incarnation, death: Death) -> Duration {
     let (id, age) = (incarnation.id, incarnation.born.elapsed());
     let words = incarnation.drain().await;
@@ -183,7 +184,7 @@ async fn record_death(core: &Core, incarnation: Incarnation, death: Death) -> Du
         let instance = pool.instance(id);
         instance.map_or((true, 0), |instance| (instance.connection.open().len() == 0, instance.answered))
     });
-    // A worker that ends as soon as it has started would be started for ever.
+    // A worker that always ends right after its start would be started for ever.
     let was_of_use = answered > 0 || age >= core.options.restart.max_delay;
     if death.clean && idle && was_of_use {
         core.shared.with(|pool| pool.unlink(id, &Loss::Ordered(shut_down())));
@@ -199,7 +200,7 @@ fn start_error(core: &Core, fault: Fault, stderr: String) -> StartError {
         Fault::TimedOut => StartError::Timeout { plugin, command, after: core.options.start_timeout, stderr },
         Fault::Refused(Refusal::Unreached(problem)) => StartError::NotUp { plugin, command, problem, stderr },
         Fault::Refused(Refusal::Protocol(problem)) => StartError::Protocol { plugin, command, problem, stderr },
-        // A second one.
+        // A second port.
         Fault::Refused(Refusal::Port(port)) => {
             let problem = format!("it says again that it serves HTTP, now on port {port}");
             StartError::Protocol { plugin, command, problem, stderr }

@@ -1,8 +1,9 @@
-//! Ends what workers have started when their server is killed. A worker dies with its server, but not what it has
-//! started, and nobody is left to end that: so a process of our own waits for the end of a pipe from the server.
+//! Ends the processes that workers have started, when their server is killed. A worker dies with its server, but its
+//! child processes do not, and the server can no longer end them. So a process of our own waits for the end of a pipe
+//! from the server.
 //!
-//! It knows the workers' process groups, as the server tells them; and what has left its group, by a variable that all
-//! of it has inherited. What has neither goes on.
+//! The server tells it the workers' process groups. Processes that have left their group are found by a variable that
+//! all of them have inherited. A process with neither is not ended.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,10 +22,10 @@ pub const WATCH_WORKERS: &str = "watch-workers";
 /// The variable that tells which server a process belongs to.
 pub(super) const MARK: &str = "STEPFLOW_WORKER_MARK";
 
-/// How often it is looked for processes at most: each time some may have been started since the last.
+/// How many times processes are searched: each time, new ones may have been started since the last.
 const MAX_LOOKS: usize = 1000;
 
-/// The server's end.
+/// The server's end of the pipe.
 #[derive(Debug)]
 pub(super) struct Watcher {
     pub(super) mark: String,
@@ -32,7 +33,7 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    /// The one of this process, which is started when it is needed first. `None` where it cannot be.
+    /// The watcher of this process; started by the first call. `None` when it cannot be started.
     pub(super) fn get(program: Option<&Path>) -> Option<&'static Self> {
         static WATCHER: OnceLock<Option<Watcher>> = OnceLock::new();
         let start = |program| {
@@ -42,7 +43,7 @@ impl Watcher {
         program.and_then(|program| WATCHER.get_or_init(|| start(program)).as_ref())
     }
 
-    /// It gets nothing of the server's environment, and no Ctrl-C.
+    /// The process gets none of the server's variables and no Ctrl-C.
     fn start(program: &Path) -> io::Result<Self> {
         let mut command = Command::new(program);
         command.arg(WATCH_WORKERS).env_clear().process_group(0);
@@ -54,23 +55,23 @@ impl Watcher {
         Ok(watcher)
     }
 
-    /// A worker has started, the leader of a group of this number.
+    /// A worker has started: the leader of the group with this number.
     pub(super) fn started(&self, leader: i32) {
         self.tell("+", &leader.to_string());
     }
 
-    /// The group is gone, and its number somebody else's.
+    /// The group is gone, and its number may be used again.
     pub(super) fn ended(&self, leader: i32) {
         self.tell("-", &leader.to_string());
     }
 
     fn tell(&self, sign: &str, what: &str) {
-        // In one piece, whatever thread it is. Where nobody watches any more, that is all that is lost.
+        // One write, so that lines of several threads do not mix. Without a watcher only this protection is lost.
         let _ = (&self.pipe).write_all(format!("{sign}{what}\n").as_bytes());
     }
 }
 
-/// Waits until stdin ends, and ends what was told there. For a process that does nothing else.
+/// Waits until stdin ends, and then ends the groups that it was told. For a process that does nothing else.
 #[must_use]
 pub fn watch_workers() -> ExitCode {
     let (mut mark, mut groups) = (String::new(), BTreeSet::new());
@@ -88,7 +89,7 @@ pub fn watch_workers() -> ExitCode {
     }
     if !mark.is_empty() {
         let marked = format!("{MARK}={mark}");
-        // What is killed is still there for a moment, until its parent knows.
+        // A killed process is still there for a moment, until its parent has reaped it.
         for _ in 0..MAX_LOOKS {
             if kill_marked(marked.as_bytes()) == 0 {
                 break;
@@ -98,7 +99,7 @@ pub fn watch_workers() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Kills every process with this in its environment; how many there were. The environment of a dead one is empty.
+/// Kills every process with this in its environment; returns how many. The environment of a dead process is empty.
 fn kill_marked(marked: &[u8]) -> usize {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let ours = processes.filter_map(|entry| {

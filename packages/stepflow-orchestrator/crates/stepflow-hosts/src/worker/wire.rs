@@ -1,4 +1,4 @@
-//! The way out to a worker. What comes back enters the host by `Caller::receive`, whatever the transport.
+//! Sends messages to a worker. What the worker sends enters the host by `Caller::receive`, on every transport.
 
 use std::io;
 
@@ -15,33 +15,34 @@ pub(crate) struct Outgoing {
     pub(crate) kind: Kind,
 }
 
-/// What a message is, as far as a transport has to know.
+/// What a transport has to know about a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// `components/execute`; its answer has this id.
     Execute(i64, TaskRef),
     /// A request of the handshake; its answer has this id.
     Call(i64),
-    /// Nobody answers it.
+    /// It has no answer.
     Notification,
-    /// The answer to a request of the worker, with the request on whose stream that came.
+    /// The answer to a request of the worker, with the execute on whose stream the request came.
     Answer(Option<i64>),
 }
 
-/// How messages leave.
+/// How messages are sent.
 #[derive(Debug)]
 pub(crate) enum Wire {
-    /// As lines, into the stdin of a process. What the pipe does not take at once waits for it to be writable.
+    /// As lines, into the stdin of a process. What the pipe does not take at once waits until it can take more.
     Pipe(Outbox<Kind>),
     /// Each by itself, to a task that sends it.
     Messages(Option<mpsc::UnboundedSender<Outgoing>>),
 }
 
 impl Wire {
-    /// Sends a message, now or when there is room. `sent` hears of every one that has left.
+    /// Sends a message, now or when there is room. `sent` is called for every message that has been sent.
     ///
     /// # Errors
-    /// When nobody takes messages any more.
+    ///
+    /// When nothing takes messages any more.
     pub(crate) fn send(&mut self, message: Outgoing, sent: impl FnMut(Kind)) -> io::Result<()> {
         match self {
             Self::Pipe(outbox) => {
@@ -50,7 +51,7 @@ impl Wire {
             }
             Self::Messages(sender) => {
                 let (mut sent, kind) = (sent, message.kind);
-                // After the close nobody expects anything.
+                // After the close nothing is sent.
                 let Some(sender) = sender else { return Ok(()) };
                 sender.send(message).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
                 sent(kind);
@@ -59,10 +60,11 @@ impl Wire {
         }
     }
 
-    /// Sends what waits for room.
+    /// Sends the messages that wait for room.
     ///
     /// # Errors
-    /// When nobody takes messages any more.
+    ///
+    /// When nothing takes messages any more.
     pub(crate) fn flush(&mut self, sent: impl FnMut(Kind)) -> io::Result<()> {
         match self {
             Self::Pipe(outbox) => outbox.flush(sent),
@@ -70,7 +72,7 @@ impl Wire {
         }
     }
 
-    /// Whether nothing waits for room.
+    /// Whether no message waits for room.
     pub(crate) fn is_idle(&self) -> bool {
         match self {
             Self::Pipe(outbox) => outbox.is_idle(),
@@ -78,7 +80,7 @@ impl Wire {
         }
     }
 
-    /// Whether those who can wait need not.
+    /// Whether a message that may wait can be queued now.
     pub(crate) fn has_room(&self) -> bool {
         match self {
             Self::Pipe(outbox) => outbox.has_room(),
@@ -86,7 +88,7 @@ impl Wire {
         }
     }
 
-    /// Says no more; what has not left is dropped. A process reads the end of its input.
+    /// Closes the way to the worker and drops what was not sent. A process reads the end of its input.
     pub(crate) fn close(&mut self) {
         match self {
             Self::Pipe(outbox) => outbox.close(),

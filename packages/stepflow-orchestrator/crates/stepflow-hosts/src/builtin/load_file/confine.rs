@@ -1,5 +1,5 @@
-//! Keeps `/load_file` inside the folders that the config allows, and away from what lies there for the server alone: a
-//! flow may come from somebody else.
+//! Keeps `/load_file` inside the folders that the config allows, and away from the server's own files in them: a flow
+//! may come from a stranger.
 
 use std::fs::File;
 use std::io;
@@ -11,13 +11,13 @@ use stepflow_protocol::FlowError;
 
 use super::{BuiltinOptions, invalid, unreadable};
 
-/// A folder is opened to look inside, not to list it: that needs no right to read it.
+/// A folder is opened to look inside, not to list it: that works without the right to read it.
 #[cfg(target_os = "linux")]
 const LOOK_INSIDE: OFlags = OFlags::PATH;
 #[cfg(not(target_os = "linux"))]
 const LOOK_INSIDE: OFlags = OFlags::RDONLY;
 
-/// Where the system shows itself as files: the server's own memory and variables are among them.
+/// Where the system shows its state as files: the server's own memory and variables are among them.
 const SYSTEM: [&str; 3] = ["/dev", "/proc", "/sys"];
 
 /// A file that may be read, and its real path.
@@ -25,16 +25,16 @@ pub(super) fn open(path: &Path, options: &BuiltinOptions) -> Result<(File, PathB
     let real = real_path(&without_dots(&options.working_dir.join(path)));
     let is_listed = is_listed(&real, options);
     if !is_listed {
-        // What is refused is refused before it is known whether it exists: that, too, is nobody's business.
+        // Checked before the file is opened: whether a forbidden file exists must not be seen either.
         check_place(path, &real, options)?;
     }
     let file = open_without_links(&real).map_err(|error| unreadable(path, &real, &error))?;
     let found = file.metadata().map_err(|error| unreadable(path, &real, &error))?;
     if !found.is_file() {
-        // A pipe or a device might be read for ever.
+        // Reading a pipe or a device might never end.
         return Err(invalid(path, "it is not a file"));
     }
-    // By what it is, because the same file may have several names, and a name several spellings.
+    // Compared by inode: the same file may have several names.
     let mut configs = options.config_files.iter().filter_map(|file| options.working_dir.join(file).metadata().ok());
     if !is_listed && configs.any(|config| (config.dev(), config.ino()) == (found.dev(), found.ino())) {
         return Err(invalid(path, &format!("it is the configuration of a server: {}", list("it"))));
@@ -78,8 +78,8 @@ fn real_path(path: &Path) -> PathBuf {
     }
 }
 
-/// Opens a real path folder by folder and follows no link, so that what is opened is what was checked, whatever has been
-/// put in its place meanwhile. Does not wait for the other end of a pipe.
+/// Opens a real path folder by folder and follows no link: what is opened is what was checked, even if somebody has
+/// replaced a folder since then. Does not wait for the other end of a pipe.
 fn open_without_links(real: &Path) -> io::Result<File> {
     let (Some(folder), Some(name)) = (real.parent(), real.file_name()) else {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -92,7 +92,7 @@ fn open_without_links(real: &Path) -> io::Result<File> {
     Ok(openat(&inside, name, flags | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty())?.into())
 }
 
-/// The path with `.` and `..` taken out by their text alone.
+/// The path without `.` and `..`, resolved in the text alone.
 fn without_dots(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {

@@ -1,4 +1,4 @@
-//! CSV with a header row as a list of objects. Every cell is a string: what a cell means, its reader knows.
+//! CSV with a header row as a list of objects. Every cell is a string: only its reader knows what it means.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -9,10 +9,10 @@ use stepflow_protocol::{ErrorKind, FlowError, Value};
 
 use super::{MIB, at, invalid};
 
-/// The most that the rows may come to as JSON, where each of them repeats the names of the columns.
+/// The largest size of the rows as JSON, where each row repeats the names of the columns.
 const MAX_ROWS: usize = 256 * MIB;
 
-/// How many rows are looked at where the header leaves open what separates cells.
+/// How many rows are read to find the delimiter when the header does not decide it.
 const LOOKED_AT: usize = 100;
 
 /// What separates the cells of a row.
@@ -31,7 +31,8 @@ pub(super) enum Delimiter {
 impl Delimiter {
     const ALL: [Self; 4] = [Self::Comma, Self::Semicolon, Self::Tab, Self::Bar];
 
-    /// The only one that separates anything in the header; of several, the only one that gives all rows the same length.
+    /// The only delimiter that separates anything in the header. If there are several, the only one that gives all rows
+    /// the same length.
     fn of(bytes: &[u8], path: &Path) -> Result<Self, FlowError> {
         let mut possible: Vec<_> = Self::ALL.into_iter().filter(|delimiter| delimiter.splits_header(bytes)).collect();
         if possible.len() > 1 {
@@ -92,8 +93,8 @@ pub(super) fn read(bytes: &[u8], delimiter: Option<Delimiter>, path: &Path) -> R
     Value::parse(rows).map_err(|error| invalid(path, &error.to_string()))
 }
 
-/// The first quote that does not stand around a whole cell, and what is wrong with it: the reader would make one cell of
-/// all that follows, or put a cell together of two parts.
+/// The first quote that is not around a whole cell, and what is wrong with it. The reader would put all that follows
+/// into one cell, or join two parts to one cell.
 fn misquoted(bytes: &[u8], delimiter: u8) -> Option<(usize, &'static str)> {
     let ends_cell = |byte: &u8| *byte == delimiter || matches!(byte, b'\r' | b'\n');
     let mut at = 0;
@@ -104,7 +105,7 @@ fn misquoted(bytes: &[u8], delimiter: u8) -> Option<(usize, &'static str)> {
                 at += 1 + bytes[at + 1..].iter().position(|byte| *byte == b'"').unwrap_or(bytes.len());
                 match (bytes.get(at), bytes.get(at + 1)) {
                     (None, _) => return Some((open, "the quote that begins in this line is never closed")),
-                    // Two quotes are one of the text.
+                    // Two quotes in a row stand for one quote.
                     (Some(_), Some(b'"')) => at += 1,
                     (Some(_), next) if next.is_none_or(ends_cell) => break,
                     (Some(_), _) => return Some((at, "text follows the quote that ends a cell")),
@@ -132,7 +133,7 @@ fn check_header(bytes: &[u8], header: &StringRecord, path: &Path) -> Result<(), 
     }
 }
 
-/// The beginning of a text, long enough to know it again.
+/// The beginning of a text, long enough to recognise it.
 fn start_of(text: &str) -> String {
     text.chars().take(80).collect()
 }
@@ -150,7 +151,7 @@ fn misread(bytes: &[u8], path: &Path, error: &csv::Error) -> FlowError {
     }
 }
 
-/// The line in which a row begins. The reader's own count knows no CRLF, and places a row before the line breaks above it.
+/// The line in which a row begins. The reader's own count ignores CRLF, and counts empty lines above a row as its own.
 fn line_of(bytes: &[u8], row: Option<&csv::Position>) -> u64 {
     let begin = row.and_then(|row| usize::try_from(row.byte()).ok()).unwrap_or(0).min(bytes.len());
     let breaks = bytes[begin..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();

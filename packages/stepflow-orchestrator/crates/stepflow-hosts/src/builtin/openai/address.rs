@@ -1,4 +1,4 @@
-//! Where requests may go: a flow may come from somebody else, and the server stands in a network that they do not reach.
+//! Where requests may go. A flow may come from a stranger, and the server can reach addresses that the stranger cannot.
 
 use reqwest::Url;
 use stepflow_protocol::{ErrorKind, FlowError, Value};
@@ -6,7 +6,7 @@ use stepflow_protocol::{ErrorKind, FlowError, Value};
 use super::{OPENAI, OpenAiOptions};
 use crate::http::refusal;
 
-/// Why this cannot be a base url, if so.
+/// Why this cannot be a base URL, or `None` if it can.
 #[must_use]
 pub fn base_url_problem(text: &str) -> Option<String> {
     parse(text).err()
@@ -16,14 +16,14 @@ pub fn base_url_problem(text: &str) -> Option<String> {
 #[derive(Debug)]
 pub(super) struct Address {
     pub(super) url: Url,
-    /// Whether it is where the server's own key belongs.
+    /// Whether the server's own key may be sent there.
     pub(super) is_own: bool,
-    /// Whether nobody is asked there without a key.
+    /// Whether requests there need a key.
     pub(super) needs_key: bool,
 }
 
 impl Address {
-    /// Of a step with this `base_url`, if it has one.
+    /// The address for a step with this `base_url`, if it has one.
     pub(super) fn of(base_url: Option<&str>, options: &OpenAiOptions) -> Result<Self, FlowError> {
         let own = options.base_url.as_deref().unwrap_or(OPENAI);
         let own_base =
@@ -45,7 +45,7 @@ impl Address {
     }
 }
 
-/// What the config lists, else OpenAI; and what the environment says in any case.
+/// The allowed addresses: those of the config, or OpenAI; and always the one of the environment.
 fn listed(options: &OpenAiOptions) -> impl Iterator<Item = &str> {
     let usual = options.base_urls.is_none().then_some(OPENAI);
     options.base_urls.iter().flatten().map(String::as_str).chain(usual).chain(options.base_url.as_deref())
@@ -60,7 +60,7 @@ fn contains(allowed: &Url, base: &Url) -> bool {
     origin(allowed) == origin(base) && is_below
 }
 
-/// The URL, without a `/` at its end. Whatever could hide where a request goes is refused.
+/// The URL, without a `/` at its end. A URL that could hide where a request goes is refused.
 fn parse(text: &str) -> Result<Url, String> {
     let mut url = Url::parse(text).map_err(|error| error.to_string())?;
     let problem = match &url {
@@ -86,7 +86,7 @@ fn refused(url: &str, problem: &str) -> FlowError {
     FlowError::new(ErrorKind::InvalidInput, message).with([("url", Value::string(&url))])
 }
 
-/// As much of it as tells it from others, and no password.
+/// The part of the URL that may be shown: enough to recognise it, and no password.
 fn shown(text: &str) -> String {
     let text = match Url::parse(text) {
         Ok(mut url) if url.has_authority() => {

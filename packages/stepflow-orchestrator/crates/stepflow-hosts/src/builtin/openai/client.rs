@@ -1,5 +1,5 @@
-//! The HTTP client: made when it is first needed, because reading the machine's certificates takes a while. Proxies are
-//! those of the environment: HTTP_PROXY, HTTPS_PROXY, NO_PROXY.
+//! The HTTP client: made when it is first needed, because reading the machine's certificates takes a while. It uses the
+//! proxies of the environment: HTTP_PROXY, HTTPS_PROXY, NO_PROXY.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::http::causes;
 /// The longest answer that is read.
 pub(super) const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
-/// How long an address may take to be reached. The system's own patience is minutes.
+/// How long connecting may take. The system's own limit is minutes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a question and its whole answer may take, when nobody says otherwise.
+/// How long a question and its whole answer may take when the config does not say.
 const TIMEOUT: Duration = Duration::from_mins(10);
 
 /// The longest wait that an answer may ask for.
@@ -25,7 +25,7 @@ const MAX_RETRY_AFTER: u64 = 24 * 60 * 60;
 #[derive(Default)]
 pub(in crate::builtin) struct Client(OnceCell<reqwest::Client>);
 
-/// What came back, whatever its status.
+/// The server's answer, with any status.
 pub(super) struct HttpAnswer {
     pub(super) status: u16,
     /// The header `Retry-After`, where it is a number of seconds.
@@ -35,15 +35,15 @@ pub(super) struct HttpAnswer {
 
 /// Why there is no answer.
 pub(super) enum NoAnswer {
-    /// In words why it did not come. Another try may bring one.
+    /// It did not come; the text says why. Another try may bring one.
     Unreachable(String),
-    /// It is longer than [`MAX_ANSWER`]: another try would cost as much and end in the same way.
+    /// It is longer than [`MAX_ANSWER`]. Another try would end in the same way.
     TooLong,
 }
 
 impl Client {
-    /// Posts JSON and reads the whole answer. Follows no redirects: the address is what was
-    /// allowed, and the key is for it alone.
+    /// Posts JSON and reads the whole answer. Follows no redirects: only this address was allowed, and only it may see
+    /// the key.
     pub(super) async fn post(
         &self,
         url: &Url,
@@ -78,7 +78,7 @@ async fn read(mut response: Response, timeout: Duration) -> Result<Vec<u8>, NoAn
 
 async fn connect() -> Result<reqwest::Client, String> {
     let making = tokio::task::spawn_blocking(|| {
-        // An error says that it is there already.
+        // An error means that a provider is already installed.
         #[cfg(feature = "https")]
         let _ = rustls::crypto::ring::default_provider().install_default();
         reqwest::Client::builder()
@@ -91,7 +91,7 @@ async fn connect() -> Result<reqwest::Client, String> {
     made.map_err(|error| causes(&error))
 }
 
-/// Without the address: the caller names it.
+/// Does not name the address: the caller does.
 fn reason(error: reqwest::Error, timeout: Duration) -> NoAnswer {
     NoAnswer::Unreachable(match error.is_timeout() && !error.is_connect() {
         true => format!("its answer took longer than {} s", timeout.as_secs_f64()),

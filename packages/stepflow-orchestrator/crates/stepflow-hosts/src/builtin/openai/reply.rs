@@ -9,7 +9,7 @@ use super::client::HttpAnswer;
 /// The longest message, in characters.
 const MESSAGE: usize = 500;
 
-/// The most of an answer that is looked at for a message, in characters: longer than a message with a key in it.
+/// How much of an answer is searched for a message, in characters: more than a message with a key in it.
 const QUOTED: usize = 4096;
 
 #[derive(Deserialize)]
@@ -38,7 +38,7 @@ struct Reason {
     message: String,
 }
 
-/// The output of the component. The key that was sent is in no error, even where the answer repeats it.
+/// The output of the component. No error contains the key that was sent, even where the answer repeats it.
 pub(super) fn response(url: &str, key: Option<&str>, answer: &HttpAnswer) -> Result<Value, Failure> {
     let read = if (200..300).contains(&answer.status) { said(url, answer) } else { Err(refused(url, answer)) };
     read.map_err(|mut failure| {
@@ -46,7 +46,7 @@ pub(super) fn response(url: &str, key: Option<&str>, answer: &HttpAnswer) -> Res
             Some(key) if !key.is_empty() => failure.error.message.replace(key, "(the key)"),
             _ => failure.error.message,
         };
-        // Cut last: half a key is no longer found.
+        // Cut after the key is hidden: half a key would not be found.
         failure.error.message = message.chars().take(MESSAGE).collect();
         failure
     })

@@ -1,4 +1,5 @@
-//! Fills one template in, with the bounds that the template's engine knows itself: steps, recursion, and the text made.
+//! Fills in one template, with the limits that the template engine has itself: steps, recursion, and the length of the
+//! text.
 
 use std::io::{self, Write};
 
@@ -8,10 +9,10 @@ use stepflow_protocol::{ErrorKind, FlowError, Value};
 
 use super::{MAX_TEXT, MIB, Reply, values};
 
-/// The work that a template may cause, in steps of its engine.
+/// How many steps of its engine a template may use.
 const FUEL: u64 = 10_000_000;
 
-/// The most that a message says of what is wrong, in characters: the engine may quote a part of the template.
+/// How much of the engine's error is shown, in characters: it may quote a part of the template.
 const QUOTED: usize = 300;
 
 #[derive(Deserialize)]
@@ -30,7 +31,7 @@ pub(super) fn fill(input: &[u8]) -> Reply {
         .template_from_str(&input.template)
         .and_then(|template| template.render_captured_to(values, &mut text).map(drop));
     match filled {
-        // Before the engine's own words: it only knows that it could not write.
+        // Checked first: the engine itself only knows that it could not write.
         _ if text.is_too_long => Err(too_long()),
         Err(error) => Err(failure(&error)),
         Ok(()) => {
@@ -50,7 +51,7 @@ fn environment() -> Environment<'static> {
     environment
 }
 
-/// What a template has made so far.
+/// The text that a template has made so far.
 #[derive(Default)]
 struct Text {
     bytes: Vec<u8>,
@@ -93,7 +94,7 @@ fn failure(error: &Error) -> FlowError {
 fn named(error: &Error) -> Option<String> {
     let (template, range) = (error.template_source()?, error.range()?);
     let found = template.get(range.clone())?.trim();
-    // Of `a.b.c` the range may be `.c` alone.
+    // For `a.b.c` the range may be `.c` alone.
     let before = template.get(..range.start)?;
     let is_part = |next: char| next.is_alphanumeric() || next == '_' || next == '.';
     let start = if found.starts_with('.') { before.trim_end_matches(is_part).len() } else { range.start };

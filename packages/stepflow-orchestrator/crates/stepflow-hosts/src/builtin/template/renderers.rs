@@ -1,5 +1,5 @@
-//! The renderers of a server: as many processes as there are processors, started when they are needed, kept for the next
-//! template, and thrown away when a template has broken a bound.
+//! The renderers of a server: at most one process for each processor. A renderer is started when it is needed, kept for
+//! the next template, and ended when a template has broken a limit.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::{MAX_MEMORY, MAX_SECONDS, MIB, RENDER_TEMPLATES, Reply};
 
-/// The most that is read of a dead renderer's last words.
+/// How much is read of what a dead renderer wrote to stderr.
 const LAST_WORDS: u64 = 4096;
 
 /// The renderers that are idle, and how many more may run.
@@ -26,7 +26,7 @@ pub(in crate::builtin) struct Renderers {
     free: Semaphore,
 }
 
-/// A process that waits for a template. Dropping it kills it.
+/// A process that waits for a template. Dropping it kills the process.
 struct Renderer {
     process: Child,
     stdin: ChildStdin,
@@ -40,7 +40,7 @@ impl Renderers {
         Self { program, idle: Mutex::default(), free: Semaphore::new(most) }
     }
 
-    /// The output of a step for its input.
+    /// The step's output for its input.
     pub(in crate::builtin) async fn render(&self, input: &Value) -> Reply {
         let _turn = self.free.acquire().await.map_err(|error| broken(&error.to_string()))?;
         let mut renderer = self.take()?;
@@ -53,7 +53,7 @@ impl Renderers {
         }
     }
 
-    /// An idle renderer that still lives, or a new one.
+    /// An idle renderer that is still alive, or a new one.
     fn take(&self) -> Result<Renderer, FlowError> {
         let mut idle = self.idle.lock();
         while let Some(mut renderer) = idle.pop() {
@@ -68,7 +68,7 @@ impl Renderers {
 }
 
 impl Renderer {
-    /// It gets nothing of the server's environment, and no Ctrl-C: it ends with the server.
+    /// The process gets none of the server's variables and no Ctrl-C: it ends with the server.
     fn start(program: &Path) -> io::Result<Self> {
         let mut process = Command::new(program)
             .arg(RENDER_TEMPLATES)
@@ -93,12 +93,12 @@ impl Renderer {
         if (answer.len() as u64) < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(answer) }
     }
 
-    /// Why there was no answer: most often, which bound the template broke.
+    /// Why there was no answer: usually which limit the template broke.
     async fn cause_of_death(mut self, lost: &io::Error) -> FlowError {
-        // It closes its stdout only by ending, so neither waits for long.
+        // A renderer closes its stdout only when it ends, so neither wait is long.
         let status = self.process.wait().await;
         let mut words = Vec::new();
-        // Without them the status has to do.
+        // Without it, the exit status has to be enough.
         let _ = self.stderr.take(LAST_WORDS).read_to_end(&mut words).await;
         let words = String::from_utf8_lossy(&words);
         match status {
@@ -117,8 +117,8 @@ fn ended(status: ExitStatus, words: &str) -> FlowError {
     }
 }
 
-/// What a renderer died of, if it was its template: the system ends what takes too long, the run-time what asks for memory
-/// that there is not.
+/// Which limit killed the renderer, if one did. The system ends a process that takes too long, and the Rust run-time
+/// ends one that gets no more memory.
 fn broken_bound(status: ExitStatus, words: &str) -> Option<String> {
     let signal = status.signal()?;
     if signal == Signal::XCPU.as_raw() {

@@ -1,5 +1,6 @@
-//! The inside of a renderer: a process that fills templates in, one after the other, under limits that the system keeps.
-//! A frame is its length, eight bytes, the lowest first, and then JSON: a step's input one way, a `Reply` the other.
+//! The main function of a renderer: a process that fills in templates, one after the other, under limits that the
+//! system enforces. A frame is its length as eight bytes, lowest first, and then JSON: a step's input one way, the
+//! result the other.
 
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
@@ -13,7 +14,8 @@ use super::{MAX_MEMORY, MAX_SECONDS};
 /// The only argument with which a renderer is started.
 pub const RENDER_TEMPLATES: &str = "render-templates";
 
-/// Renders templates from stdin to stdout until stdin ends. For a process that does nothing else: it limits itself.
+/// Renders templates from stdin to stdout until stdin ends. For a process that does nothing else: it sets limits on
+/// itself.
 #[must_use]
 pub fn render_templates() -> ExitCode {
     match serve() {
@@ -52,14 +54,14 @@ fn read_frame(from: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(frame))
 }
 
-/// From now on at most this much, and less where the system allows less.
+/// Sets a limit for this process, or a lower one where the system allows only less.
 fn limit(resource: Resource, most: u64) -> io::Result<()> {
     let least = |now: Option<u64>| Some(now.map_or(most, |now| now.min(most)));
     let now = getrlimit(resource);
     Ok(setrlimit(resource, Rlimit { current: least(now.current), maximum: least(now.maximum) })?)
 }
 
-/// The limit counts the time of the whole process, so it moves on with each template.
+/// Moves the limit on for the next template: it counts the time of the whole process.
 fn limit_processor_time() -> io::Result<()> {
     let used = u64::try_from(clock_gettime(ClockId::ProcessCPUTime).tv_sec).unwrap_or_default();
     let now = getrlimit(Resource::Cpu);

@@ -1,4 +1,5 @@
-//! A step's values as the template's engine has them. Integers keep all their digits: what it cannot hold is refused.
+//! A step's values in the types of the template engine. Integers keep all their digits: a number that the engine cannot
+//! hold is refused.
 
 use minijinja::Value as Jinja;
 use stepflow_flow::Path;
@@ -7,7 +8,8 @@ use stepflow_protocol::{ErrorKind, FlowError, Kind, Value};
 /// The values of a template.
 ///
 /// # Errors
-/// INVALID_INPUT with the place of a number that the engine would change.
+///
+/// INVALID_INPUT with the path of a number that the engine would change.
 pub(super) fn of(values: &Value) -> Result<Jinja, FlowError> {
     convert(values, &Path::root().field("values"))
 }

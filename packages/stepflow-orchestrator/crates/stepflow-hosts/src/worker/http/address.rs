@@ -1,5 +1,5 @@
-//! The URL of a worker, and the places below it. Behind a proxy a worker does not know under which path it is reached,
-//! so every place is looked for below the URL's own path, and with its own query.
+//! The URL of a worker, and the paths below it. Behind a proxy a worker does not know under which path it is reached.
+//! So every path is taken as below the URL's own path, with the URL's own query.
 
 use std::net::IpAddr;
 
@@ -18,7 +18,8 @@ pub(crate) struct Address {
 
 impl Address {
     /// # Errors
-    /// Why this is not an address that can be asked.
+    ///
+    /// Why this cannot be the address of a worker.
     pub(crate) fn parse(url: &str) -> Result<Self, String> {
         let uri: Uri = url.parse().map_err(|error| format!("it is no URL ({error})"))?;
         if let Some(problem) = refusal(uri.scheme_str()) {
@@ -34,7 +35,7 @@ impl Address {
         Ok(Self { uri, host })
     }
 
-    /// Whether others may read what is sent there: it leaves this machine, and nothing encrypts it.
+    /// Whether others could read what is sent there: it leaves this machine unencrypted.
     pub(crate) fn is_open_to_others(&self) -> bool {
         let host = self.uri.host().unwrap_or_default();
         let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
@@ -57,15 +58,16 @@ impl Address {
         &self.host
     }
 
-    /// Where messages go that belong to no session: exactly what was configured.
+    /// Where messages without a session go: exactly the configured URL.
     pub(crate) fn root(&self) -> PathAndQuery {
         self.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"))
     }
 
-    /// A place below: `/health`, `/runtime/events?sessionId=…`.
+    /// A path below: `/health`, `/runtime/events?sessionId=…`.
     ///
     /// # Errors
-    /// When it is no path.
+    ///
+    /// When it is not a path.
     pub(crate) fn below(&self, place: &str) -> Result<PathAndQuery, String> {
         let (path, query) = place.split_once('?').unwrap_or((place, ""));
         let queries: Vec<&str> =
@@ -78,7 +80,8 @@ impl Address {
     /// Where a session's messages go, as the worker names it: a path below, or a whole URL of the same server.
     ///
     /// # Errors
-    /// When it leads elsewhere: the token is for one server.
+    ///
+    /// When it is on another server: the token is only for this one.
     pub(crate) fn endpoint(&self, named: &str) -> Result<PathAndQuery, String> {
         if named.starts_with('/') && !named.starts_with("//") {
             return self.below(named);

@@ -1,5 +1,5 @@
-//! What is said to one worker over HTTP: messages by POST, streams and health by GET; and what its server, or a proxy
-//! before it, made of that.
+//! Requests to one worker over HTTP: messages by POST, streams and health by GET; and how its server, or a proxy before
+//! it, answered.
 
 use std::collections::VecDeque;
 
@@ -20,16 +20,16 @@ use crate::http::causes;
 use crate::worker::message::TooLong;
 use crate::worker::options::WorkerOptions;
 
-/// Which process behind an address holds a stream: echoed with the answers to its requests, so that a load balancer
-/// leads them there.
+/// Names the process behind an address that holds a stream. Sent back with the answers to its requests, so that a load
+/// balancer sends them to the same process.
 const INSTANCE: HeaderName = HeaderName::from_static("stepflow-instance-id");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
-/// Published workers want both, literally.
+/// Published workers require exactly this text.
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
-/// The way to one worker.
+/// Sends requests to one worker.
 pub(crate) struct Client {
     pub(crate) address: Address,
     connections: Connections,
@@ -38,9 +38,9 @@ pub(crate) struct Client {
     max_message: usize,
 }
 
-/// What came of a message.
+/// How a message was received.
 pub(crate) enum Reply {
-    /// It was taken, and there is nothing to say.
+    /// It was taken, and there is no answer.
     Accepted,
     /// One message.
     Message(Bytes),
@@ -61,6 +61,7 @@ pub(crate) struct Events {
 
 impl Client {
     /// # Errors
+    ///
     /// When the token is not one line of ASCII.
     pub(crate) fn new(address: Address, options: &WorkerOptions) -> Result<Self, String> {
         let bearer = |token: &String| HeaderValue::try_from(format!("Bearer {token}"));
@@ -71,7 +72,7 @@ impl Client {
         Ok(Self { address, connections, token, max_message: options.max_message })
     }
 
-    /// Sends a message. `instance` is the process that is to have it.
+    /// Sends a message. `instance` is the process that should get it.
     pub(crate) async fn post(
         &self,
         to: &PathAndQuery,
@@ -90,7 +91,7 @@ impl Client {
         let body = self.whole(answer, connection).await?;
         Ok(match () {
             () if !status.is_success() => Reply::Refused(Refused::new(status, body)),
-            // Published workers say `""` where there is nothing to say.
+            // Published workers answer `""` when there is no answer.
             () if body.is_empty() || status == StatusCode::ACCEPTED => Reply::Accepted,
             () => Reply::Message(body),
         })
@@ -110,7 +111,7 @@ impl Client {
         Ok(Reply::Refused(Refused::new(status, self.whole(answer, connection).await?)))
     }
 
-    /// How a place answers.
+    /// The status with which a path answers.
     pub(crate) async fn status(&self, place: &PathAndQuery) -> Result<StatusCode, Fault> {
         let request = self.request(Method::GET, place).header(ACCEPT, "*/*");
         let (answer, connection) = self.send(request, Upload::new(Bytes::new())).await?;
@@ -119,7 +120,7 @@ impl Client {
         Ok(status)
     }
 
-    /// Gives back the connection of a stream that has ended.
+    /// Puts the connection of a stream that has ended back to the idle ones.
     pub(crate) fn ended(&self, events: Box<Events>) {
         self.connections.keep(events.connection);
     }
@@ -161,12 +162,12 @@ impl Events {
         Box::new(Self { body, parser, read, instance, connection })
     }
 
-    /// The process that holds the stream, where it says so.
+    /// The process that holds the stream, if it names itself.
     pub(crate) fn instance(&self) -> Option<&HeaderValue> {
         self.instance.as_ref()
     }
 
-    /// What the stream says about how it may be taken up again.
+    /// The parser, which knows how the stream can be resumed.
     pub(crate) fn parser(&self) -> &Parser {
         &self.parser
     }
@@ -181,7 +182,7 @@ impl Events {
                 return Ok(Some(event));
             }
             let Some(frame) = self.body.frame().await else { return Ok(None) };
-            // Trailers say nothing.
+            // Trailers are ignored.
             if let Ok(bytes) = frame.map_err(|error| Fault::Broken(causes(&error)))?.into_data() {
                 self.parser.feed(&bytes, |event| self.read.push_back(event)).map_err(Fault::TooLong)?;
             }
@@ -189,7 +190,7 @@ impl Events {
     }
 }
 
-/// The media type, without its parameters, where it is one of those that matter.
+/// The media type without its parameters, if it is one that is handled here.
 fn content_type(headers: &HeaderMap) -> Option<&'static str> {
     let named = headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').next()?.trim().to_ascii_lowercase();
     ["application/json", "text/event-stream"].into_iter().find(|known| *known == named)

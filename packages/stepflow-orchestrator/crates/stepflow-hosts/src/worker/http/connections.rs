@@ -1,4 +1,5 @@
-//! Connections to one worker: kept open between requests, and each request is known to have been sent or not.
+//! Connections to one worker. They stay open between requests, and for each failed request it is known whether it was
+//! sent.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,8 +22,8 @@ use super::upload::Upload;
 use crate::http::{Connector, causes, connector, plain};
 use crate::worker::message::TooLong;
 
-/// How long a connection is used again after its last answer. Servers close idle ones, uvicorn after 5 s, and a request
-/// that meets the end of its connection may have been carried out or not.
+/// How long a connection may be idle and still be used. Servers close idle ones, uvicorn after 5 s. When that happens
+/// during a request, nobody knows whether it was carried out.
 const MAX_IDLE: Duration = Duration::from_secs(3);
 
 /// The connections to one address.
@@ -32,19 +33,19 @@ pub(crate) struct Connections {
     idle: Arc<Mutex<Idle>>,
 }
 
-/// The connections that nobody uses.
+/// The connections that are not in use.
 #[derive(Default)]
 struct Idle {
     /// The one that was used last is at the back.
     connections: VecDeque<(Instant, Connection)>,
-    /// Whether a task closes those that grow too old.
+    /// Whether a task is running that closes those that are idle for too long.
     is_swept: bool,
 }
 
-/// Our end of a connection that has no request open; its other half is a task that ends with the connection.
+/// A connection without an open request. Its other half is a task that ends with the connection.
 pub(crate) struct Connection {
     sender: SendRequest<Upload>,
-    /// The same socket. `None` where there is TLS.
+    /// The same socket; `None` with TLS.
     socket: Option<TcpStream>,
 }
 
@@ -55,7 +56,7 @@ pub(crate) enum Fault {
     NotSent(String),
     /// The worker may have seen the request.
     Broken(String),
-    /// It answered with more than is read.
+    /// The worker answered with more than is read.
     TooLong(TooLong),
 }
 
@@ -73,8 +74,7 @@ impl Connections {
         Self { address, secure: OnceCell::new(), idle: Arc::default() }
     }
 
-    /// Sends a request. The connection is to be kept with [`Connections::keep`] when the answer has been read to its
-    /// end.
+    /// Sends a request. When the answer has been read to its end, give the connection back with [`Connections::keep`].
     pub(crate) async fn send(&self, mut request: Request<Upload>) -> Result<(Response<Incoming>, Connection), Fault> {
         loop {
             let (mut connection, fresh) = match self.idle().await {
@@ -84,7 +84,7 @@ impl Connections {
             match connection.sender.try_send_request(request).await {
                 Ok(answer) => return Ok((answer, connection)),
                 Err(mut error) => match error.take_message() {
-                    // The worker closed it while it was idle.
+                    // The worker closed the connection while it was idle.
                     Some(unsent) if !fresh => request = unsent,
                     Some(_) => return Err(Fault::NotSent(causes(error.error()))),
                     None => return Err(Fault::Broken(causes(error.error()))),
@@ -102,7 +102,7 @@ impl Connections {
         }
     }
 
-    /// An open connection that can be used at once.
+    /// An idle connection that can be used at once.
     async fn idle(&self) -> Option<Connection> {
         loop {
             let mut connection = self.idle.lock().take()?;
@@ -138,7 +138,7 @@ impl Idle {
     }
 }
 
-/// Closes what has been idle for too long, until nothing is.
+/// Closes connections that have been idle for too long, until none is left.
 async fn sweep(idle: Weak<Mutex<Idle>>) {
     loop {
         sleep(MAX_IDLE).await;
@@ -153,7 +153,7 @@ async fn sweep(idle: Weak<Mutex<Idle>>) {
 }
 
 impl Connection {
-    /// Whether the worker has closed it. Its task learns that too, but maybe after a request was lost in it.
+    /// Whether the worker has closed it. Its task notices that too, but maybe only after a request was lost.
     fn was_closed(&self) -> bool {
         let waits = |error: std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
         self.socket.as_ref().is_some_and(|socket| !socket.peek(&mut [0]).is_err_and(waits))
@@ -166,7 +166,7 @@ fn why(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> String {
 
 async fn greet(stream: impl Read + Write + Unpin + Send + 'static) -> Result<SendRequest<Upload>, String> {
     let (sender, connection) = http1::handshake(stream).await.map_err(|error| causes(&error))?;
-    // How it ended is told to whoever waits for an answer.
+    // The caller that waits for an answer learns how it ended.
     tokio::spawn(async move { _ = connection.await });
     Ok(sender)
 }

@@ -1,4 +1,4 @@
-//! A worker over HTTP from its handshake to its end: its session, and the messages under way.
+//! A worker over HTTP from its handshake to its end: its session and its open messages.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::worker::pool::{InstanceId, Rupture};
 use crate::worker::status::InstanceState;
 use crate::worker::wire::Outgoing;
 
-/// A conversation with an instance. Dropping it breaks off what is under way.
+/// A conversation with an instance. Dropping it stops its open messages.
 pub(crate) struct Conversation {
     traffic: Traffic,
     /// `None`: there is no session.
@@ -23,8 +23,8 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// Carries what the pool says to an instance, and keeps its session: when that is lost, the instance has failed.
-    /// `owned`: it is a process of ours, whose death is noticed.
+    /// Sends the pool's messages to an instance and keeps its session: when the session is lost, the instance has
+    /// failed. `owned`: it is a process of ours, whose end is noticed elsewhere.
     pub(crate) fn start(
         core: &Arc<Core>,
         id: InstanceId,
@@ -40,7 +40,7 @@ impl Conversation {
         Self { traffic, keeper: kept.map(|kept| tokio::spawn(kept).abort_handle()) }
     }
 
-    /// Breaks off an execute for which nobody waits any more.
+    /// Stops an execute whose answer is not needed any more.
     pub(crate) fn break_off(&self, request: i64) {
         self.traffic.break_off(request);
     }
@@ -54,8 +54,8 @@ impl Drop for Conversation {
     }
 }
 
-/// Keeps a session, and takes it up again as often as the worker allows. While a worker is not reached it gets no more
-/// tasks, but for a process of ours, of which it is known when it ends.
+/// Keeps a session, and resumes it as often as the worker allows. While a worker cannot be reached it gets no tasks. A
+/// process of ours still gets some: its end is noticed elsewhere.
 async fn keep(core: Arc<Core>, id: InstanceId, caller: Caller, client: Arc<Client>, mut session: Session, owned: bool) {
     let becomes = |now, next| {
         core.shared.with(|pool| {
@@ -71,7 +71,7 @@ async fn keep(core: Arc<Core>, id: InstanceId, caller: Caller, client: Arc<Clien
             break why;
         }
         if since.elapsed() < RESUME_DELAYS.1 {
-            // It might end as soon as it is there, for ever.
+            // The stream might end each time as soon as it is there.
             sleep(pause).await;
             pause = (pause * 2).min(RESUME_DELAYS.1);
         } else {
@@ -86,8 +86,8 @@ async fn keep(core: Arc<Core>, id: InstanceId, caller: Caller, client: Arc<Clien
     core.shared.with(|pool| pool.instance_mut(id).map(|instance| instance.fail(Rupture { why, telling: false })));
 }
 
-/// Reads the session's stream to its end; says how that was. Workers of the first published line with sessions make
-/// their requests there.
+/// Reads the session's stream to its end; returns how it ended. The first published workers with sessions send their
+/// requests there.
 async fn read(caller: &Caller, session: &mut Session) -> String {
     while let Some(stream) = &mut session.stream {
         match stream.next().await {

@@ -1,4 +1,4 @@
-//! A process of ours that serves HTTP on a port: it is waited for until it is up, and spoken to there from then on.
+//! A process of ours that serves HTTP on a port: the server waits until it is up and then uses HTTP.
 
 use std::sync::Arc;
 

@@ -17,7 +17,7 @@ use crate::worker::start_error::StartError;
 use crate::worker::status::InstanceState;
 use crate::worker::wire::Wire;
 
-/// A worker that has answered. Dropping it gives up what it has.
+/// A worker that has answered. Dropping it gives up its attempts.
 pub(crate) struct Peer {
     core: Arc<Core>,
     id: InstanceId,
@@ -26,19 +26,19 @@ pub(crate) struct Peer {
     conversation: Conversation,
 }
 
-/// What became of a worker.
+/// How the state of a worker has changed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Parting {
-    /// It is gone; how, for people.
+    /// It is gone; the text says how, for people.
     Lost(String),
     /// It takes no more tasks.
     Leaving,
-    /// And has none left.
+    /// It takes no more tasks and has none left.
     Idle,
 }
 
 impl Peer {
-    /// Begins a conversation and shakes hands; then tasks go out.
+    /// Begins a conversation and does the handshake. After it the worker gets tasks.
     pub(crate) async fn begin(
         core: &Arc<Core>,
         slot: usize,
@@ -62,7 +62,7 @@ impl Peer {
         Err(start_error_at(core, url, trouble))
     }
 
-    /// Whether it has answered an execute, or has crashed with some, which are the reason.
+    /// Whether it has answered an execute, or has crashed with some that may be the reason.
     pub(crate) fn was_of_use(&self) -> bool {
         let crashed = |instance: &Instance| matches!(instance.state, InstanceState::Reconnecting | InstanceState::Lost);
         let of_use =
@@ -70,12 +70,12 @@ impl Peer {
         self.core.shared.look(|pool| pool.instance(self.id).is_some_and(of_use))
     }
 
-    /// Waits until no more tasks go out.
+    /// Waits until the worker gets no more tasks.
     pub(crate) async fn parting(&self) -> Parting {
         self.watch(|state, _| (state == InstanceState::Leaving).then_some(Parting::Leaving)).await
     }
 
-    /// Waits until a worker that gets no more tasks has none left, and lets it go.
+    /// Waits until a worker that gets no more tasks has none left, and then removes it.
     pub(crate) async fn retire(self, mut stop: watch::Receiver<bool>) {
         let parting = tokio::select! {
             parting = self.watch(|_, open| (open == 0).then_some(Parting::Idle)) => parting,
@@ -96,9 +96,10 @@ impl Peer {
         self.core.shared.with(|pool| _ = pool.unlink(self.id, &Loss::Crash { error, words: String::new() }));
     }
 
-    /// Waits until the worker is lost or `done` says what it has come to, from its state and how many executes it has.
-    /// Nobody can replace it when a cancelled execute does not end. A worker that understands cancels will say when it
-    /// does, and its slot is taken until then; to any other the only word for it is to break the request off.
+    /// Waits until the worker is lost or until `done`, from its state and its number of executes, gives a change. This
+    /// worker cannot be replaced when a cancelled execute does not end. A worker that understands cancels will say when
+    /// the execute ends, and its slot is taken until then. For any other worker the only way is to break off the
+    /// request.
     async fn watch(&self, done: impl Fn(InstanceState, usize) -> Option<Parting>) -> Parting {
         let mut rupture = self.signals.rupture.subscribe();
         loop {
@@ -145,7 +146,7 @@ impl Drop for Peer {
     }
 }
 
-/// Why there is no conversation with the worker at an address.
+/// The error when no conversation with the worker at an address could begin.
 pub(crate) fn start_error_at(core: &Core, url: &str, trouble: Trouble) -> StartError {
     let (plugin, url) = (core.options.name.clone(), core.options.shown(url));
     match trouble {

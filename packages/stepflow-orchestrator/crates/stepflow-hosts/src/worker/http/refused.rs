@@ -1,14 +1,14 @@
-//! A message that a worker's HTTP server, or a proxy before it, did not take, in words for people.
+//! A message that a worker's HTTP server, or a proxy before it, did not take, and how to tell people about it.
 
 use bytes::Bytes;
 use hyper::StatusCode;
 use serde::Deserialize;
 use stepflow_protocol::{Value, codes};
 
-/// How much of a text that is no JSON is shown.
+/// How much is shown of a text that is not JSON.
 const SHOWN: usize = 200;
 
-/// An answer with a status of failure.
+/// An answer with a status that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) status: StatusCode,
@@ -31,20 +31,20 @@ impl Refused {
         Self { status, body }
     }
 
-    /// Whether the body is the answer to a request, and says more than the status.
+    /// Whether the body is the answer to a request, and so says more than the status.
     pub(crate) fn is_answer(&self) -> bool {
         serde_json::from_slice::<Body>(&self.body)
             .is_ok_and(|body| body.id.is_some_and(|id| !id.is_null()) && body.error.is_some())
     }
 
-    /// Whether the worker says, in the protocol's word, that it has done nothing and another one may.
+    /// Whether the worker says, as the protocol does, that it has done nothing and another one may.
     pub(crate) fn is_not_accepted(&self) -> bool {
         let body = serde_json::from_slice::<Body>(&self.body).ok();
         let code = body.and_then(|body| body.error?.field("code"));
         code.is_some_and(|code| code == Value::from(codes::NOT_ACCEPTED))
     }
 
-    /// Whether the worker, or a server before it, says that it is not there for anybody or has too much to do.
+    /// Whether the worker, or a server before it, says that it is not available or has too much to do.
     pub(crate) fn is_unavailable(&self) -> bool {
         matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
     }
@@ -54,12 +54,12 @@ impl Refused {
         matches!(self.status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)
     }
 
-    /// Whether the same message may be taken another time, for what does no harm when it is heard twice.
+    /// Whether the same message may be sent again, if it does no harm to receive it twice.
     pub(crate) fn may_be_repeated(&self) -> bool {
         self.status.is_server_error() || self.is_unavailable()
     }
 
-    /// The status with what the body says about it, and what to do where that is known.
+    /// The status, what the body says about it, and what to do about it where that is known.
     pub(crate) fn problem(&self) -> String {
         let said = self.said();
         let colon = if said.is_empty() { "" } else { ": " };

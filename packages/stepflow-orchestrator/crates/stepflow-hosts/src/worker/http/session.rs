@@ -1,5 +1,5 @@
-//! A session with a worker: a stream of events that stays open, and the URL that it names for all messages. Workers of
-//! the published lines know none; to them every message is for itself.
+//! A session with a worker: a stream of events that stays open, and the URL for all messages, which the stream names.
+//! The first published workers have no sessions: to them every message is independent.
 
 use std::time::Duration;
 
@@ -13,29 +13,29 @@ use super::sse::Event;
 
 const EVENTS: &str = "/runtime/events";
 
-/// How long a worker may be silent before it is taken for one without sessions.
+/// How long the stream may send no event before the worker is treated as one without sessions.
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// How long a worker keeps a session whose stream was lost.
 pub(super) const KEPT: Duration = Duration::from_secs(30);
 
-/// The first wait before a lost stream is asked for again, and the longest.
+/// The first wait before a lost stream is requested again, and the longest.
 pub(super) const RESUME_DELAYS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// How messages reach a worker.
 pub(crate) struct Session {
-    /// Where they go.
+    /// The path for messages.
     pub(crate) endpoint: PathAndQuery,
     /// `None`: there is no session.
     pub(crate) stream: Option<Box<Events>>,
 }
 
-/// Why it is not known how messages reach a worker.
+/// Why it could not be found out how messages reach a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trouble {
     /// Nothing listens there, or it is not ready yet.
     Absent(String),
-    /// What listens there is not the worker that was meant.
+    /// What listens there is not a worker that we can use.
     Wrong(String),
 }
 
@@ -46,7 +46,7 @@ struct Endpoint {
 }
 
 impl Session {
-    /// Asks a worker once for a session.
+    /// Requests a session from a worker, once.
     pub(crate) async fn open(client: &Client) -> Result<Self, Trouble> {
         let deadline = Instant::now() + SILENCE;
         let from = client.address.below(EVENTS).map_err(Trouble::Wrong)?;
@@ -73,10 +73,11 @@ impl Session {
         Self { endpoint: client.address.root(), stream: None }
     }
 
-    /// Takes the session up again after its stream was lost. `missed` is called whenever that did not succeed yet.
+    /// Resumes the session after its stream was lost. `missed` is called after each try that failed.
     ///
     /// # Errors
-    /// When the worker does not have it any more, or is not reached in the time for which it would.
+    ///
+    /// When the worker no longer has the session, or is not reached while it would still have it.
     pub(crate) async fn resume(&mut self, client: &Client, missed: impl Fn() + Send) -> Result<(), String> {
         let mut query = self.endpoint.query().unwrap_or_default().split('&');
         let id = query.find(|pair| pair.starts_with("sessionId=")).ok_or("its `endpoint` has no `sessionId`")?;

@@ -1,4 +1,4 @@
-//! Reads a stream of server-sent events from bytes that come in any pieces, as the WHATWG standard says.
+//! Reads a stream of server-sent events, as the WHATWG standard defines them, from bytes in pieces of any size.
 
 use std::time::Duration;
 
@@ -6,34 +6,34 @@ use memchr::memchr2;
 
 use crate::worker::message::TooLong;
 
-/// An event with a line of data, if only an empty one.
+/// An event with at least one line of data, even an empty one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Event {
-    /// What it is; `message` where the stream does not say.
+    /// The event's type; `message` if the stream does not say.
     pub(crate) kind: String,
-    /// The lines of its data, with `\n` between them. Not decoded: what is not UTF-8 is for its reader to refuse.
+    /// The lines of its data, with `\n` between them. Not decoded: its reader refuses what is not UTF-8.
     pub(crate) data: Vec<u8>,
 }
 
 /// What has been read of a stream.
 #[derive(Debug)]
 pub(crate) struct Parser {
-    /// The part of a line that has come.
+    /// The part of a line that has come so far.
     line: Vec<u8>,
-    /// The lines of data of the event that has not ended, each with its end.
+    /// The data lines of the event that has not ended, each with its line end.
     data: Vec<u8>,
     kind: String,
     last_id: Option<String>,
     retry: Option<Duration>,
-    /// The line ended with CR: a LF that follows belongs to it.
+    /// The line ended with CR: an LF that follows belongs to it.
     after_cr: bool,
-    /// No line has ended yet: a byte order mark may stand before the first.
+    /// No line has ended yet: a byte order mark may come before the first.
     at_start: bool,
     max_event: usize,
 }
 
 impl Parser {
-    /// For events of at most so many bytes.
+    /// For events of at most this many bytes.
     pub(crate) fn new(max_event: usize) -> Self {
         Self {
             line: Vec::new(),
@@ -47,10 +47,12 @@ impl Parser {
         }
     }
 
-    /// Takes the next bytes and hands out each event that they end. What follows the last end of a stream is no event.
+    /// Takes the next bytes and calls `each` for each event that ends in them. What follows the last event of a stream
+    /// is ignored.
     ///
     /// # Errors
-    /// When an event grows too long; the stream is of no more use then.
+    ///
+    /// When an event is too long; the stream cannot be used after that.
     pub(crate) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(Event)) -> Result<(), TooLong> {
         while !bytes.is_empty() {
             if std::mem::take(&mut self.after_cr) && bytes[0] == b'\n' {
@@ -76,7 +78,7 @@ impl Parser {
         Ok(())
     }
 
-    /// The id of the last event that had one: what a client names when it asks for the rest of a stream.
+    /// The id of the last event that had one. A client sends it to get the rest of a stream.
     pub(crate) fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
     }
@@ -125,7 +127,7 @@ impl Parser {
     fn end_event(&mut self, each: &mut impl FnMut(Event)) {
         let kind = std::mem::take(&mut self.kind);
         let mut data = std::mem::take(&mut self.data);
-        // Every line of data left its end; the last one is not the event's.
+        // Each line of data added a line end; the last one does not belong to the event.
         if data.pop().is_some() {
             each(Event { kind: if kind.is_empty() { "message".to_owned() } else { kind }, data });
         }
@@ -219,7 +221,7 @@ mod tests {
         assert_eq!(events, [b"\xff"]);
     }
 
-    /// Streams in which every rule has something to do.
+    /// Streams in which every rule is used.
     fn streams() -> impl Strategy<Value = String> {
         let part = prop_oneof![
             Just("data"),

@@ -1,4 +1,4 @@
-//! Keeps a conversation with the worker at one address: begins it, notices its end, begins it again.
+//! Keeps a conversation with the worker at one address: begins it, notices its end, and begins it again.
 
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ use crate::worker::supervisor::Starts;
 
 /// How a conversation ended.
 enum End {
-    /// It had not begun.
+    /// It could not begin.
     NotBegun(StartError),
     /// The worker is lost or takes no more tasks.
     Over {
-        /// It had tasks.
+        /// It had answered executes, or had some when it was lost.
         was_of_use: bool,
     },
     /// We were asked to end.
@@ -50,7 +50,7 @@ pub(crate) async fn supervise(
             End::ShutDown => break,
             End::Over { .. } => (has_served, lost_at) = (true, Instant::now()),
             End::NotBegun(error) => {
-                // One that has served is waited for: somebody may be starting it again.
+                // A worker that has served before is waited for: it may be in a restart.
                 let policy = &core.options.restart;
                 let in_vain = failures >= policy.crashes && lost_at.elapsed() >= policy.max_delay;
                 if !has_served || in_vain {
@@ -60,7 +60,7 @@ pub(crate) async fn supervise(
                 if has_served || failures > 1 {
                     tracing::warn!(plugin = core.options.name, "{error}");
                 } else {
-                    // The answer of `start`, and its caller's to report.
+                    // Returned by `start`, whose caller reports it.
                     starts.failed(slot, error);
                 }
             }
@@ -74,7 +74,7 @@ pub(crate) async fn supervise(
     while leaving.join_next().await.is_some() {}
 }
 
-/// One conversation, as long as tasks go out.
+/// One conversation, as long as the worker gets tasks.
 async fn converse(
     core: &Arc<Core>,
     slot: usize,
@@ -100,7 +100,7 @@ async fn converse(
     let was_of_use = peer.was_of_use();
     match parting {
         Parting::Lost(how) => peer.lost(&how),
-        // What it has, it finishes.
+        // It finishes the tasks that it has.
         Parting::Leaving | Parting::Idle => _ = leaving.spawn(peer.retire(stop.clone())),
     }
     End::Over { was_of_use }

@@ -1,4 +1,4 @@
-//! Carries the messages of one instance: each is a POST of its own, and whatever comes back enters the host.
+//! Sends the messages of one instance, each as a POST of its own, and passes on everything that comes back.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,16 +27,17 @@ use crate::worker::message::Body;
 use crate::worker::pool::{InstanceId, Pool, Rupture};
 use crate::worker::wire::{Kind, Outgoing};
 
-/// How long nothing may be taken of a message that nobody answers, nor said about it, before it is sent again.
+/// For a message that has no answer: how long the worker may take no bytes and send no status before the message is
+/// sent again.
 const DELIVERY: Duration = Duration::from_secs(10);
 
-/// How long a stream is read on after its answer. What ends in time gives its connection back.
+/// How long a stream is still read after its answer. If it ends in this time, its connection can be used again.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// How long a broken connection waits for the news that its worker is gone, which says more.
+/// How long a broken connection waits for the news that the whole worker is gone, which says more.
 const DYING: Duration = Duration::from_secs(1);
 
-/// The messages under way. Dropping it breaks them off.
+/// The open messages. Dropping it breaks them off.
 pub(crate) struct Traffic {
     dispatcher: JoinHandle<()>,
     sender: Arc<Sender>,
@@ -49,38 +50,38 @@ struct Sender {
     client: Arc<Client>,
     endpoint: PathAndQuery,
     has_session: bool,
-    /// Whether somebody else notices when the worker is gone.
+    /// Whether the end of the worker is noticed elsewhere.
     watched: bool,
     open: Mutex<HashMap<i64, Open>>,
 }
 
-/// A request under way.
+/// A request that has no answer yet.
 struct Open {
     task: AbortHandle,
     /// The process that holds its stream.
     instance: Option<HeaderValue>,
 }
 
-/// How the answer to a request did not come.
+/// Why the answer to a request did not come.
 enum Failure {
-    /// The worker has not had it.
+    /// The worker has not received it.
     Unreached(String),
     /// The worker does not know the session.
     Strange(String),
-    /// Nobody knows what the worker did with it.
+    /// It is not known what the worker did with it.
     Lost(String),
     /// The worker cannot take it now.
     Unavailable(String),
-    /// The worker that had it is there no more, and all that it had is lost together.
+    /// The worker that had it is gone, and everything that it had is lost together.
     Gone(String),
-    /// What came was no answer.
+    /// The answer was not a message.
     Malformed(String),
-    /// It, or its request, is longer than the other side takes.
+    /// The request or its answer is longer than the other side takes.
     TooLong(String),
 }
 
 impl Traffic {
-    /// Carries what the pool says to an instance. `owned`: it is a process of ours, whose death is noticed.
+    /// Sends the pool's messages to an instance. `owned`: it is a process of ours, whose end is noticed elsewhere.
     pub(crate) fn start(
         core: &Arc<Core>,
         id: InstanceId,
@@ -104,7 +105,7 @@ impl Traffic {
         Self { dispatcher: tokio::spawn(dispatch(Arc::clone(&sender), outgoing)), sender }
     }
 
-    /// Breaks off a request, for which nobody waits any more.
+    /// Stops a request whose answer is not needed any more.
     pub(crate) fn break_off(&self, request: i64) {
         if let Some(open) = self.sender.open.lock().remove(&request) {
             open.task.abort();
@@ -127,7 +128,7 @@ async fn dispatch(sender: Arc<Sender>, mut outgoing: UnboundedReceiver<Outgoing>
         let line = Bytes::from(line);
         match kind {
             Kind::Execute(id, _) | Kind::Call(id) => sender.send(id, line),
-            // What is asked next comes after it.
+            // Awaited here: the next request must come after it.
             Kind::Notification if !std::mem::replace(&mut greeted, true) => sender.notify(line).await,
             Kind::Notification => sender.spawn_notification(line),
             Kind::Answer(within) => sender.spawn_answer(within, line),
@@ -138,7 +139,7 @@ async fn dispatch(sender: Arc<Sender>, mut outgoing: UnboundedReceiver<Outgoing>
 impl Sender {
     fn send(self: &Arc<Self>, request: i64, line: Bytes) {
         let sender = Arc::clone(self);
-        // The lock is held until the request is known: it cannot end before.
+        // The lock is held until the request is in the list, so that it cannot end before.
         let mut open = self.open.lock();
         let task = tokio::spawn(async move {
             let carried = sender.carry(request, line).await;
@@ -161,7 +162,7 @@ impl Sender {
         }
     }
 
-    /// Answers the worker, whose execute is lost without it: its component may wait for ever.
+    /// Sends an answer to the worker. If it cannot, the execute that asked is lost: its component may wait for ever.
     fn spawn_answer(self: &Arc<Self>, within: Option<i64>, line: Bytes) {
         let instance = within.and_then(|request| self.open.lock().get(&request)?.instance.clone());
         let sender = Arc::clone(self);
@@ -181,7 +182,8 @@ impl Sender {
         });
     }
 
-    /// Sends what nobody answers, again when it may not have arrived: heard twice it does no harm.
+    /// Sends a message that has no answer, and sends it again when it may not have arrived: it does no harm to receive
+    /// it twice.
     async fn deliver(
         &self,
         line: Bytes,
@@ -206,7 +208,7 @@ impl Sender {
                 Some(Err(fault)) => fault.to_string(),
                 None => format!("it took nothing for {} s", DELIVERY.as_secs()),
             };
-            // Counted from the first failure: a long message may have taken longer until then.
+            // Counted from the first failure: a long message may have taken longer before that.
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + KEPT);
             if Instant::now() + delay >= deadline || !is_awaited() || !self.is_here() {
                 return Err(lost(problem));
@@ -216,7 +218,7 @@ impl Sender {
         }
     }
 
-    /// The worker's address without what the environment has put into it.
+    /// The worker's address without the values that came from environment variables.
     fn shown_url(&self) -> String {
         self.core.options.shown(&self.client.address.uri().to_string())
     }
@@ -233,8 +235,8 @@ impl Sender {
         tracing::warn!(plugin, url = self.shown_url(), %problem, "a message did not reach the worker");
     }
 
-    /// Sends a request and takes all that comes back. When the answer broke off in a session that can be taken up
-    /// again, the worker keeps it for whoever asks once more.
+    /// Sends a request and takes everything that comes back. When the answer breaks off in a session that can be
+    /// resumed, the worker keeps the answer and gives it to a request that asks again.
     async fn carry(&self, request: i64, line: Bytes) -> Result<(), Failure> {
         let problem = match self.ask(request, line.clone()).await {
             Err(Failure::Lost(problem)) => problem,
@@ -255,13 +257,13 @@ impl Sender {
             sleep(delay).await;
             delay = (delay * 2).min(RESUME_DELAYS.1);
             problem = match self.ask(request, line.clone()).await {
-                // It had it before.
+                // The worker already had the request.
                 Err(Failure::Lost(problem) | Failure::Unreached(problem)) => problem,
                 Err(Failure::Strange(problem)) => return Err(Failure::Gone(problem)),
                 ended => return ended,
             };
         }
-        // The session is given up at the same time, and that says more.
+        // The session is given up at the same time, and its error says more.
         sleep(DYING).await;
         Err(Failure::Lost(problem))
     }
@@ -297,7 +299,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Takes the worker's requests, and the answer after which the stream ends.
+    /// Takes the requests on the stream, and the answer, after which the stream ends.
     async fn listen(&self, request: i64, mut stream: Box<Events>) -> Result<(), Failure> {
         if let Some(open) = self.open.lock().get_mut(&request) {
             open.instance = stream.instance().cloned();
@@ -346,7 +348,7 @@ impl Sender {
             Failure::TooLong(problem) => {
                 let open = pool.instance(self.id).and_then(|worker| worker.connection.open_at(request));
                 if let Some(task) = open.map(|open| open.task.task) {
-                    // It may be in the middle of it.
+                    // The worker may be carrying it out.
                     pool.cancel(task, "its message was too long");
                 }
                 _ = pool.settle(self.id, request, Body::TooLong(problem));
@@ -381,7 +383,7 @@ impl Sender {
     }
 }
 
-/// Whether a message of this size was refused for its size: by the worker, or by a proxy before it.
+/// The failure when a message of this size was refused as too large, by the worker or by a proxy before it.
 fn too_large(refused: &Refused, size: usize) -> Option<Failure> {
     let problem = || format!("it has {size} bytes, and the worker's server answered {}", refused.problem());
     (refused.status == StatusCode::PAYLOAD_TOO_LARGE).then(problem).map(Failure::TooLong)

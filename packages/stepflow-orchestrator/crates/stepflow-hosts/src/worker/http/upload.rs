@@ -1,5 +1,5 @@
-//! A message on its way to a worker. It is handed over in pieces, so that it can be seen whether somebody takes them:
-//! what is long takes its time on a slow line, and only silence tells that nobody is there.
+//! The body of a request to a worker. It is handed over in pieces, to see whether the worker takes them: a long message
+//! takes time on a slow line, and only when no piece is taken is the worker not there.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,10 +14,10 @@ use tokio::time::{Instant, sleep_until};
 
 const PIECE: usize = 64 * 1024;
 
-/// How much may be taken and still wait, in the buffers of two systems.
+/// How many bytes may be taken and still not have arrived, in the buffers of both systems.
 const BUFFERED: usize = 8 << 20;
 
-/// What the slowest line carries in a second, in bytes.
+/// The slowest line that is supported, in bytes per second.
 const SLOWEST: usize = 64 * 1024;
 
 /// The body of a request.
@@ -26,7 +26,7 @@ pub(crate) struct Upload {
     progress: Progress,
 }
 
-/// How far a message has come.
+/// How much of a message has been taken.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress(Arc<Mutex<Taken>>);
 
@@ -48,7 +48,8 @@ impl Upload {
 }
 
 impl Progress {
-    /// Waits until nothing has been taken for so long, beyond the time that what was taken may need to arrive.
+    /// Waits until nothing has been taken for this long, plus the time that the bytes in the buffers may need to
+    /// arrive.
     pub(crate) async fn silence(&self, limit: Duration) {
         loop {
             let due = {
@@ -101,8 +102,8 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(10);
 
-    /// Sends this much to somebody who takes 64 KiB in a second, and nothing more after `most`; whether it arrives
-    /// before there is silence.
+    /// Sends this much to a reader that takes 64 KiB a second and stops after `most`. Returns whether it arrived before
+    /// `silence` was over.
     async fn arrives(length: usize, most: usize) -> bool {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! One worker of a plugin, as the pool sees it: what was said to it, what it takes.
+//! One worker of a plugin, as the pool sees it: what was sent to it and what it can take.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,28 +14,28 @@ use crate::worker::connection::Connection;
 use crate::worker::status::InstanceState;
 use crate::worker::wire::{Kind, Outgoing, Wire};
 
-/// Names an instance as long as its host lives.
+/// The id of an instance, unique in its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct InstanceId(pub(super) u64);
 
 /// A worker with its conversation.
 pub(crate) struct Instance {
     pub(crate) id: InstanceId,
-    /// As `started` names it.
+    /// What `started` tells the engine about it.
     pub(crate) about: Arc<About>,
-    /// The process's number, or the address.
+    /// The process id, or the address.
     pub(crate) address: String,
     pub(crate) connection: Connection,
     pub(crate) state: InstanceState,
     pub(crate) capacity: usize,
     pub(super) slot: usize,
-    /// What it serves, once it has shaken hands.
+    /// What it serves; set by the handshake.
     pub(super) components: Option<Arc<Components>>,
-    /// The components of which it limits the executes.
+    /// The components whose executes it limits.
     pub(super) bounds: HashMap<u32, usize>,
     wire: Wire,
     pub(crate) signals: Signals,
-    /// It has no room for what we count as room: others use it too.
+    /// It said that it is full, although we count free slots: other servers use it too.
     pub(super) is_full: bool,
     /// How many executes it was given.
     pub(crate) given: u64,
@@ -43,25 +43,25 @@ pub(crate) struct Instance {
     pub(crate) answered: u64,
 }
 
-/// What wakes the tasks around an instance.
+/// Wakes the tasks around an instance.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Signals {
     /// The pipe did not take everything.
     pub(crate) unwritten: Arc<Notify>,
-    /// There may be room again for those who wait to answer the worker.
+    /// There may be room again for answers to the worker.
     pub(crate) room: Arc<Notify>,
-    /// It is to be looked at whether the instance has to be replaced: an execute was cancelled, or not accepted, or
-    /// one was answered by an instance that is leaving.
+    /// Check whether the instance must be replaced: an execute was cancelled or not accepted, or one was answered by an
+    /// instance that gets no more tasks.
     pub(crate) attention: Arc<Notify>,
     /// Why nothing more can be said to the worker, or heard from it.
     pub(crate) rupture: watch::Sender<Option<Rupture>>,
 }
 
-/// Why a conversation broke off.
+/// Why a connection broke.
 #[derive(Debug, Clone)]
 pub(crate) struct Rupture {
     pub(crate) why: String,
-    /// Whether that says more than the exit status of the process that ends of it.
+    /// Whether it says more than the exit status of the process.
     pub(crate) telling: bool,
 }
 
@@ -90,7 +90,7 @@ impl Instance {
         self.is_free() && self.is_company_for(lane) && self.is_in_bounds(lane)
     }
 
-    /// Whether a task can go out now for which executes here may be waiting: those are no company.
+    /// Whether a task can go out now that executes here may be waiting for. Those executes are not counted as company.
     pub(super) fn takes_below(&self, lane: Lane, task: &TaskEnvelope) -> bool {
         let others = || self.connection.at_work().filter(|open| !task.above.contains(&open.task.task.task_id));
         let companies = || others().map(|open| open.lane.company).filter(|company| *company > 0);
@@ -104,25 +104,25 @@ impl Instance {
         self.bounds.get(&lane.component).is_none_or(|most| self.connection.busy_at(lane.component) < *most)
     }
 
-    /// Suspects of a crash keep to themselves, and are few.
+    /// Suspects of a crash share an instance only with each other, and only a few at once.
     fn is_company_for(&self, lane: Lane) -> bool {
         let (busy, suspects) = (self.connection.busy(), self.connection.suspects());
         let few = || lane.company.min(self.connection.company().unwrap_or(u32::MAX));
         if lane.company == 0 { suspects == 0 } else { busy == suspects && busy < few() as usize }
     }
 
-    /// How many executes are at work in it that are no suspects.
+    /// How many executes are running in it that are not suspects.
     pub(super) fn unsuspected(&self) -> usize {
         self.connection.busy() - self.connection.suspects()
     }
 
-    /// Whether any task can go out now. One goes only when its line can be written at once: what clogs a pipe has no
-    /// turn left to lose.
+    /// Whether any task can go out now. Its line must be written at once: a task that is in a full pipe can no longer
+    /// go elsewhere.
     fn is_free(&self) -> bool {
         self.is_open() && self.wire.is_idle() && self.free() > 0 && !self.is_full
     }
 
-    /// Whether tasks go out, as far as there are slots.
+    /// Whether it gets tasks, as far as it has slots.
     pub(super) fn is_open(&self) -> bool {
         self.state == InstanceState::Ready
     }
@@ -140,14 +140,14 @@ impl Instance {
         self.send(Outgoing { line: asked.line, kind: Kind::Execute(asked.id, receipt) }, notices);
     }
 
-    /// Says something to the worker.
+    /// Sends a message to the worker.
     pub(super) fn send(&mut self, message: Outgoing, notices: &mut Vec<Notice>) {
         let about = &self.about;
         let sent = self.wire.send(message, |kind| notices.extend(started(kind, about)));
         self.written(sent);
     }
 
-    /// Says what could not be said before.
+    /// Sends what could not be sent before.
     pub(super) fn flush(&mut self, notices: &mut Vec<Notice>) {
         if !self.wire.is_idle() {
             let about = &self.about;
@@ -164,12 +164,12 @@ impl Instance {
         }
     }
 
-    /// Whether each message goes to the worker by itself.
+    /// Whether each message goes to the worker by itself, over HTTP.
     pub(crate) fn takes_messages(&self) -> bool {
         matches!(self.wire, Wire::Messages(_))
     }
 
-    /// Whether those who answer the worker need not wait.
+    /// Whether an answer to the worker can be sent now.
     pub(crate) fn has_room(&self) -> bool {
         self.wire.has_room()
     }
@@ -182,7 +182,7 @@ impl Instance {
         }
     }
 
-    /// From now on it gets no task; it is to be replaced.
+    /// It gets no more tasks: it is to be replaced.
     pub(super) fn leave(&mut self) {
         if matches!(self.state, InstanceState::Starting | InstanceState::Ready) {
             self.state = InstanceState::Leaving;
@@ -190,25 +190,25 @@ impl Instance {
         self.signals.attention.notify_one();
     }
 
-    /// From now on the worker is spoken to over HTTP, on a port of its own.
+    /// From now on, messages to the worker go over HTTP, to a port of its own.
     pub(super) fn rewire(&mut self, wire: Wire, port: u16) {
         self.wire = wire;
         self.address = format!("{}, port {port}", self.address);
     }
 
-    /// Says no more to the worker.
+    /// Sends nothing more to the worker.
     pub(crate) fn close(&mut self) {
         self.wire.close();
     }
 
-    /// Nothing more can be said or heard; the first reason counts.
+    /// The connection is broken; the first reason is kept.
     pub(crate) fn fail(&mut self, rupture: Rupture) {
         self.state = InstanceState::Lost;
         self.wire.close();
         self.signals.rupture.send_if_modified(|known| known.is_none() && known.replace(rupture).is_none());
     }
 
-    /// The components of which the worker limits the executes, each with its limit.
+    /// The components whose executes the worker limits, each with its limit.
     pub(super) fn announced_bounds(&self) -> Vec<(String, usize)> {
         let components = self.connection.capabilities().and_then(|worker| worker.components.as_ref());
         let bound = |(path, component): (&String, &ComponentCapabilities)| {

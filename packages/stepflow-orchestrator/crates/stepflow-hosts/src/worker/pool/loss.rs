@@ -1,30 +1,30 @@
-//! What becomes of the attempts that were open in a worker that is gone.
+//! What happens to the attempts that were open in a worker that is gone.
 
 use stepflow_engine::ports::{Answer, Lost};
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
 use crate::worker::connection::Open;
 
-/// How a worker went.
+/// Why a worker is gone.
 #[derive(Debug, Clone)]
 pub(crate) enum Loss {
-    /// By itself, and one of its attempts may be the reason.
+    /// It crashed, and one of its attempts may be the reason.
     Crash {
         /// What happened.
         error: FlowError,
-        /// Its last lines on stderr; empty where nobody heard it.
+        /// Its last lines on stderr; empty for a worker whose stderr we do not read.
         words: String,
     },
-    /// Because we ended it: no attempt is to blame, and none spends anything.
+    /// We ended it: no attempt is to blame, and none uses up a retry.
     Ordered(Lost),
 }
 
-/// The answer for each attempt. An attempt that was alone in its worker spends its budget. Several are suspects, of
-/// which half as many at most come together next: the innocent never fail, and what crashes is alone after a few rounds.
-/// One that only waited for its sub-run is innocent as long as another one was at work.
+/// The answer for each attempt. An attempt that was alone in its worker uses up a retry. Several are suspects: next
+/// time at most half as many may be together. So an innocent attempt never fails, and after a few rounds the one that
+/// crashes is alone. An attempt that only waited for its sub-run is innocent if another one was running.
 ///
-/// What a process wrote to stderr may quote whatever it was ever `given`. It is shown with an attempt that was the only
-/// one that it had.
+/// A process may write anything to stderr that it was ever `given`. So its stderr is shown only with an attempt that
+/// was the only one it ever had.
 pub(super) fn answers(open: &[Open], loss: &Loss, given: u64) -> Vec<Answer> {
     let idle = open.iter().all(|task| waits(task, open));
     let all = open;
@@ -34,7 +34,7 @@ pub(super) fn answers(open: &[Open], loss: &Loss, given: u64) -> Vec<Answer> {
         Loss::Ordered(lost) => Answer::Lost(lost.clone()),
         Loss::Crash { error, words } => {
             let suspect = idle || !waits(open, all);
-            // While it waited for its sub-run others came, whom it may not have been together with.
+            // While it waited for its sub-run, others were let in that may exceed its own limit.
             let most = if open.lane.company > 0 { open.lane.company } else { u32::MAX };
             let shared = if idle { together.min(most) } else { together };
             let error = if given == 1 { with_words(error, words) } else { error.clone() };
@@ -45,7 +45,8 @@ pub(super) fn answers(open: &[Open], loss: &Loss, given: u64) -> Vec<Answer> {
     open.iter().map(answer).collect()
 }
 
-/// Whether an attempt waits for its sub-run, or may do so by asking for it again and again: a task below it is open.
+/// Whether an attempt waits for its sub-run, or may do so by asking for its state again and again: a task below it is
+/// open.
 fn waits(open: &Open, all: &[Open]) -> bool {
     open.is_parked() || all.iter().any(|other| other.task.above.contains(&open.task.task.task_id))
 }
@@ -64,7 +65,7 @@ pub(crate) fn with_words(error: &FlowError, words: &str) -> FlowError {
     error.clone().with(words.map(|words| ("stderr", Value::string(words))))
 }
 
-/// What becomes of a task when the host is shut down: it is nobody's fault, and another host may take it.
+/// The result of a task when the host is shut down: no attempt is to blame, and another host may take it.
 pub(crate) fn shut_down() -> Lost {
     let error = FlowError::new(ErrorKind::Unreachable, "the worker was shut down with its server");
     Lost { error, spends: false, back_off: true, suspects: 0 }

@@ -1,4 +1,5 @@
-//! Which of a plugin's workers serves what: each says so in its handshake, and they may be of different versions.
+//! Which workers of a plugin serve which components: each says so in its handshake, and they may have different
+//! versions.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,27 +12,27 @@ use super::instance::{Instance, InstanceId};
 use crate::components::Components;
 use crate::fair::{FairQueue, Lane};
 
-/// What the plugin's workers said last, by their slots.
+/// What the plugin's workers said last, by slot.
 #[derive(Debug, Default)]
 pub(super) struct Served {
     lists: BTreeMap<usize, Arc<Components>>,
     /// The slots whose last start failed, with the reason.
     failed: BTreeMap<usize, FlowError>,
     all: Option<Arc<Components>>,
-    /// Whether one serves what another does not.
+    /// Whether some worker serves a component that another does not.
     differ: bool,
-    /// Slots that serve something which others do not. Tasks name them by their number here, from 1.
+    /// The sets of slots that serve something which others do not. A task's lane has the number of its set, from 1.
     sets: Vec<BTreeSet<usize>>,
 }
 
 impl Served {
-    /// The worker in a slot serves these now. `true` when that may change where tasks go.
+    /// Stores what the worker in a slot serves now. `true` when that may change where tasks go.
     pub(super) fn learn(&mut self, slot: usize, list: Arc<Components>) -> bool {
         self.failed.remove(&slot);
         let same = |known: &Arc<Components>| known.infos() == list.infos();
         let before = self.differ;
         self.differ = self.lists.iter().any(|(at, known)| *at != slot && !same(known));
-        // Of a component that several serve the newest description counts.
+        // If several serve a component, the newest description is used.
         let others = self.lists.iter().filter(|(at, _)| **at != slot).map(|(_, list)| list);
         let all = self.differ.then(|| Arc::new(Components::union([&list].into_iter().chain(others))));
         self.all = Some(all.unwrap_or_else(|| Arc::clone(&list)));
@@ -39,24 +40,24 @@ impl Served {
         before || self.differ
     }
 
-    /// The start of the worker in a slot failed. How many of them are in that state.
+    /// The start of the worker in a slot failed. Returns how many slots are in that state.
     pub(super) fn failed(&mut self, slot: usize, error: FlowError) -> usize {
         self.failed.insert(slot, error);
         self.failed.len()
     }
 
-    /// Why tasks of this lane fail: none of the workers that serve them starts.
+    /// The error with which tasks of this lane fail: no worker that serves them starts.
     pub(super) fn refusal(&self, lane: Lane) -> Option<&FlowError> {
         let failed = |slots: &BTreeSet<usize>| slots.iter().all(|slot| self.failed.contains_key(slot));
         self.set(lane.by).is_some_and(failed).then(|| self.failed.values().next()).flatten()
     }
 
-    /// What the plugin serves; `None` while no worker has said anything.
+    /// What the plugin serves; `None` until a worker has said so.
     pub(super) fn all(&self) -> Option<&Arc<Components>> {
         self.all.as_ref()
     }
 
-    /// The number of the workers that serve a path; 0 when all do, or none.
+    /// The number of the set of workers that serve a path; 0 when all do, or none.
     pub(super) fn by(&mut self, path: &str) -> u32 {
         if !self.differ {
             return 0;
@@ -83,7 +84,7 @@ impl Served {
     }
 }
 
-/// The instance with most free slots of those that take a task of this lane now.
+/// The instance with the most free slots among those that take a task of this lane now.
 pub(super) fn roomiest(
     instances: &[Instance],
     served: &Served,
@@ -96,7 +97,7 @@ pub(super) fn roomiest(
     taking.max_by_key(|(_, instance)| instance.free()).map(|(at, _)| at)
 }
 
-/// The instance that is kept free for suspects of a crash: the one that the others will have left soonest.
+/// The instance that is kept free for suspects of a crash: the one that other tasks will leave soonest.
 pub(super) fn reserved(instances: &[Instance], served: &Served, waiting: &FairQueue) -> Option<InstanceId> {
     if !waiting.has(|lane| lane.company > 0) {
         return None;
@@ -109,8 +110,8 @@ pub(super) fn reserved(instances: &[Instance], served: &Served, waiting: &FairQu
     soonest.map(|instance| instance.id)
 }
 
-/// A task that suspects of a crash keep out of an instance which has an execute above it. That one may ask again and
-/// again whether it has ended: nobody would ever go on.
+/// A task that must go out although suspects of a crash are in its instance: an execute there waits for it, and may do
+/// so by asking again and again whether it has ended. Without this, neither would ever go on.
 pub(super) fn awaited(
     instances: &[Instance],
     served: &Served,

@@ -1,4 +1,4 @@
-//! The pool behind its lock, and the door through which it speaks to the engine.
+//! The pool behind its lock, and the way in which it tells the engine what happened.
 
 use std::sync::Arc;
 
@@ -16,17 +16,18 @@ pub(crate) struct Shared {
     inbox: Arc<dyn Inbox>,
 }
 
-/// A word for the engine.
+/// Something that the engine must be told.
 pub(crate) enum Notice {
     Started(TaskRef, Arc<Instance>),
-    /// Its worker did not accept it.
+    /// The task waits again: its worker did not accept it.
     Waits(TaskRef),
     Answer(TaskRef, Answer),
-    /// An output that is the answer when it fits.
+    /// An output; it becomes the answer if it fits the schema.
     Output(TaskRef, Route, Value, Arc<Components>),
 }
 
-/// The turn of the thread that speaks. It ends with this, also when the engine panics: others have to be heard after it.
+/// Held by the one thread that tells the engine. It is given back even when the engine panics, so that the next thread
+/// can.
 struct Turn<'a>(MutexGuard<'a, Pool>);
 
 impl Drop for Turn<'_> {
@@ -40,7 +41,7 @@ impl Shared {
         Self { pool: Mutex::default(), inbox }
     }
 
-    /// Changes the pool, hands out what can be handed out, and tells the engine what there is to tell.
+    /// Changes the pool, gives out the tasks that can go out, and tells the engine what happened.
     pub(crate) fn with<R>(&self, change: impl FnOnce(&mut Pool) -> R) -> R {
         let mut pool = self.pool.lock();
         let result = change(&mut pool);
@@ -54,8 +55,8 @@ impl Shared {
         read(&self.pool.lock())
     }
 
-    /// Tells the engine, without the lock: it may answer with a new offer, and outputs are checked here. One thread
-    /// speaks at a time, so that `started` comes before its answer.
+    /// Tells the engine what happened, without holding the lock: the engine may offer a task in return, and outputs are
+    /// checked here. One thread does this at a time, so that `started` comes before its answer.
     fn notify(&self, mut pool: MutexGuard<'_, Pool>) {
         if pool.is_notifying {
             return;
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
     use crate::worker::pool::shut_down;
 
-    /// Panics at the first word.
+    /// Panics when it is told something for the first time.
     #[derive(Default)]
     struct Broken(Mutex<Vec<TaskRef>>);
 

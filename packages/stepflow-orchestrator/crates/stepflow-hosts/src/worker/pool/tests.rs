@@ -1,4 +1,4 @@
-//! The pool without processes: workers are channels, and the tests say what happens in them.
+//! The pool without processes: workers are channels, and each test decides what happens in them.
 
 mod bench;
 mod properties;
@@ -165,7 +165,7 @@ fn a_suspect_has_its_turn_however_busy_the_workers_are() {
     let workers = [bench.worker(2), bench.worker(2)];
     (0..100).for_each(|_| _ = bench.offer(task("/echo")));
     let suspect = bench.suspect(1);
-    // Each worker in its turn ends one of its tasks, and would have the next one.
+    // Each worker in turn ends one of its tasks, and could take the next one.
     for turn in 0..8 {
         let open = bench.open(workers[turn % 2]);
         open.first().into_iter().for_each(|task| bench.succeed(*task));

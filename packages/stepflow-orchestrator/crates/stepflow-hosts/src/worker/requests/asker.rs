@@ -1,4 +1,4 @@
-//! Which of a worker's open executes makes a request.
+//! Finds which of a worker's open executes sent a request.
 
 use stepflow_engine::event::TaskRef;
 use stepflow_engine::{Origin, Parent};
@@ -6,14 +6,14 @@ use stepflow_protocol::{ObservabilityContext, RpcError, RunId, TaskId, Value};
 
 use super::{Requests, id_in, invalid};
 
-/// As much of it as can be told.
+/// The execute that sent a request, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Asker {
     parent: Option<Parent>,
 }
 
 impl Asker {
-    /// Where a run comes from that it asks for.
+    /// The origin of a run that it asks for.
     pub(super) fn origin(self, key: Option<String>, detached: bool) -> Option<Origin> {
         self.parent.map(|parent| Origin { parent, key, detached })
     }
@@ -28,8 +28,8 @@ impl Asker {
 }
 
 impl Requests<'_> {
-    /// Who asks: by the task and attempt that the params name, else by what a legacy worker tells of where it is. What
-    /// fits several executes of one run is asked by that run.
+    /// Finds the execute that sent a request: by the task and attempt in the params, else by what a legacy worker says
+    /// about its place. If several executes of one run fit, only the run is known.
     pub(super) fn asker(
         &self,
         params: &Value,

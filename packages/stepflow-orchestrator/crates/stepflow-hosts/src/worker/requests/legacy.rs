@@ -1,5 +1,5 @@
-//! What published workers up to 0.7 ask about flows: `flows/evaluate`, `flows/get_metadata`, `flows/submit_batch`,
-//! `flows/get_batch`. Their members are snake_case; a batch is a run.
+//! The requests of published workers up to 0.7 about flows: `flows/evaluate`, `flows/get_metadata`,
+//! `flows/submit_batch`, `flows/get_batch`. Their members are snake_case; a batch is a run.
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -87,7 +87,7 @@ struct BatchDetails {
     #[serde(skip_serializing_if = "Option::is_none")]
     flow_name: Option<String>,
     total_runs: u32,
-    /// `running` also when all have ended, as those workers know it: `completed_at` says that.
+    /// Always `running`, as those workers expect; `completed_at` says whether all have ended.
     status: &'static str,
     created_at: Timestamp,
     completed_runs: u32,

@@ -9,7 +9,7 @@ use stepflow_protocol::{
 
 use super::{Executes, Requests, id_in, invalid, of_runs, read, refused, result};
 
-/// An execute that waits for a run, as long as this lives: its slot of the worker is free.
+/// An execute that waits for a run as long as this exists: its slot of the worker is free.
 struct Parked<'a> {
     executes: &'a dyn Executes,
     task: TaskRef,
@@ -76,14 +76,14 @@ impl Requests<'_> {
         self.served.runs.status(run, results).await.map_err(of_runs)
     }
 
-    /// How a run ended. The execute that waits for it holds no slot of its worker, nor of its tree.
+    /// How a run ended. The execute that waits for it holds no slot of its worker or of its tree.
     pub(super) async fn ended(
         &self,
         run: RunId,
         by: Option<TaskRef>,
         results: Option<ResultOrder>,
     ) -> Result<RunStatusProtocol, RpcError> {
-        // Without results: they are not to be held by one who waits.
+        // Without results, so that the waiting request does not keep them in memory.
         if !self.status(run, None).await?.status.is_terminal() {
             let _parked = by.map(|task| Parked::new(self.executes, task));
             self.served.runs.ended(run, by).await;

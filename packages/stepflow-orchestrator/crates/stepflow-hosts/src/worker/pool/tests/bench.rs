@@ -1,4 +1,4 @@
-//! A pool whose workers are channels, and an engine that listens.
+//! A pool whose workers are channels, and an engine that records what it is told.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use crate::worker::options::RestartPolicy;
 use crate::worker::pool::{InstanceId, Loss, Pool, Shared};
 use crate::worker::wire::{Kind, Outgoing, Wire};
 
-/// What the engine hears.
+/// What the engine was told.
 #[derive(Default)]
 struct Ear {
-    /// Each attempt that a worker has now.
+    /// The attempts that workers have now.
     started: Mutex<Vec<TaskRef>>,
     answers: Mutex<Vec<(TaskRef, Answer)>>,
 }
@@ -41,7 +41,7 @@ impl Inbox for Ear {
     }
 }
 
-/// A worker: what it was sent, and what of that it has not answered.
+/// A worker: what it was sent, and which executes it has not answered.
 struct Worker {
     id: InstanceId,
     messages: mpsc::UnboundedReceiver<Outgoing>,
@@ -79,7 +79,7 @@ impl Bench {
         self.enter(capabilities, &paths)
     }
 
-    /// One that serves these.
+    /// One that serves these paths.
     pub(super) fn worker_of(&mut self, paths: &[&str]) -> InstanceId {
         let capabilities = WorkerCapabilities { max_concurrency: Some(1), ..WorkerCapabilities::default() };
         self.enter(capabilities, paths)
@@ -119,24 +119,24 @@ impl Bench {
         offered
     }
 
-    /// Offers a task that is suspected of a crash that so many shared.
+    /// Offers a task that is one of this many suspects of a crash.
     pub(super) fn suspect(&mut self, suspects: u32) -> TaskRef {
         self.offer(TaskEnvelope { suspects, ..task("/echo") })
     }
 
-    /// Offers a task of a run that another one asked for.
+    /// Offers a task of a sub-run of another task.
     pub(super) fn below(&mut self, above: TaskRef, suspects: u32) -> TaskRef {
         self.offer(TaskEnvelope { above: vec![above.task_id], suspects, ..task("/echo") })
     }
 
-    /// A process crashes, or one that is about to start.
+    /// A process crashes: one that has started, or one that has not.
     pub(super) fn crash(&mut self, id: Option<InstanceId>) {
         self.workers.retain(|worker| Some(worker.id) != id);
         let refusal = |_| FlowError::new(ErrorKind::Unreachable, "it crashes again and again");
         self.shared.with(|pool| pool.crashed(id, &crash(), &RestartPolicy::default(), refusal));
     }
 
-    /// What the workers have now, in the order in which they got it.
+    /// The open executes of the workers, in the order in which they got them.
     pub(super) fn all_open(&mut self) -> BTreeMap<InstanceId, Vec<TaskRef>> {
         for worker in &mut self.workers {
             while let Ok(message) = worker.messages.try_recv() {
@@ -165,7 +165,7 @@ impl Bench {
         self.holder(task).1
     }
 
-    /// Who has the task, which it is about to have no more.
+    /// The worker that has the task. The task is taken from it.
     fn taken(&mut self, task: TaskRef) -> (InstanceId, i64) {
         let holder = self.holder(task);
         self.workers.iter_mut().for_each(|worker| worker.open.retain(|(_, open)| *open != task));
@@ -185,7 +185,7 @@ impl Bench {
         self.answer_with(task, codes::NOT_ACCEPTED);
     }
 
-    /// Its worker has no room for it.
+    /// The worker says that it has no room for the task.
     pub(super) fn has_no_room(&mut self, task: TaskRef) {
         assert!(self.answer_with(task, codes::AT_CAPACITY), "it is not tried again");
     }
@@ -238,12 +238,12 @@ impl Bench {
         self.ear.answers.lock().iter().find(|(answered, _)| *answered == task).map(|(_, answer)| answer.clone())
     }
 
-    /// How many it got.
+    /// How many answers the engine got for an attempt.
     pub(super) fn answers(&self, task: TaskRef) -> usize {
         self.ear.answers.lock().iter().filter(|(answered, _)| *answered == task).count()
     }
 
-    /// The answers since the last time.
+    /// The answers since the last call.
     pub(super) fn news(&self) -> Vec<(TaskRef, Answer)> {
         std::mem::take(&mut *self.ear.answers.lock())
     }

@@ -11,10 +11,10 @@ use crate::worker::pool::InstanceId;
 
 const CAPACITY: usize = 3;
 
-/// How often the engine lets an attempt be lost that spends.
+/// How often an attempt may be lost before it fails.
 const BUDGET: u32 = 3;
 
-/// Something that happens; the number chooses to whom.
+/// Something that happens; the number chooses to which task or worker.
 #[derive(Debug, Clone, Copy)]
 enum Happening {
     Offer { suspects: u32, single: bool },
@@ -48,12 +48,12 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-/// The pool with what the test knows of it.
+/// The pool, and what the test knows about it.
 struct Story {
     bench: Bench,
     offered: BTreeMap<TaskRef, TaskEnvelope>,
     parked: BTreeSet<TaskRef>,
-    /// Those whose slot may have been taken while they were parked.
+    /// The tasks whose slot may have been taken while they were parked.
     returned: BTreeSet<TaskRef>,
 }
 
@@ -94,7 +94,7 @@ impl Story {
         }
     }
 
-    /// Nobody has more than it takes, but for those that came back from a sub-run.
+    /// No worker has more executes than it takes, except those that came back from a sub-run.
     fn check_bounds(&mut self) {
         for tasks in self.bench.all_open().values() {
             let busy: Vec<&TaskRef> =
@@ -134,7 +134,7 @@ proptest! {
         }
     }
 
-    /// Poison takes its worker down as soon as the worker comes to it, whoever else is there.
+    /// A poison task crashes its worker as soon as the worker runs it, whatever else is there.
     #[test]
     fn exactly_the_poison_fails_and_it_is_found_in_few_rounds(
         poisonous in prop_oneof![
