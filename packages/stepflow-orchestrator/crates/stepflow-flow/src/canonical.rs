@@ -1,8 +1,8 @@
-//! The canonical form of a flow, whose SHA-256 is the flow id. What it is, is told in the language's documentation:
-//! a change here renames every flow that exists.
+//! The canonical form of a flow. Its SHA-256 is the flow id, so a change here changes the id of every flow that exists.
+//! The language's documentation defines the form.
 //!
-//! Left out are members that are absent or `null`, and collections of ours that are empty (`steps`, `examples`, `cases`,
-//! `metadata`, `schemas`, `test`). Required members stay, so the form reads back as the same flow.
+//! It leaves out members that are absent or `null`, and our own collections when they are empty (`steps`, `examples`,
+//! `cases`, `metadata`, `schemas`, `test`). Required members stay, so that the form can be read back as the same flow.
 
 use serde::{Serialize, Serializer, ser};
 use stepflow_protocol::{FlowId, Value, content_id};
@@ -11,14 +11,14 @@ use crate::document::{ExampleInput, Flow, Step, TestCase, TestConfig};
 use crate::expression::Expression;
 
 impl Flow {
-    /// The flow's name among all flows: the SHA-256 of its canonical form.
+    /// The flow's id: the SHA-256 of its canonical form.
     #[must_use]
     pub fn id(&self) -> FlowId {
         content_id(self.canonical().as_bytes())
     }
 
-    /// The one text that stands for this flow, however it was written: compact JSON with our keys in a fixed order
-    /// and everything else in the author's.
+    /// The same text for a flow however it was written: compact JSON with our keys in a fixed order and everything else
+    /// in the author's order.
     #[must_use]
     pub fn canonical(&self) -> String {
         flow(self)
@@ -91,7 +91,8 @@ fn example(example: &ExampleInput) -> String {
     object.close()
 }
 
-/// An expression in the author's order, with paths in their one spelling and without the members that it ignores.
+/// An expression in the author's order: each path is written in its one form, and members without a meaning are left
+/// out.
 pub(crate) fn expression(expression: &Expression) -> Value {
     let text = |path: &crate::path::Path| Value::string(&path.to_string());
     match expression {

@@ -1,8 +1,8 @@
-//! Lists of what is wrong with a value: a large value may be wrong in a million places, and nobody reads them all.
+//! Lists of what is wrong with a value. A large value may be wrong in a million places, and nobody reads them all.
 
 use std::ops::Deref;
 
-/// The first hundred of what may be very many, and how many there are in all.
+/// The first hundred elements of a list that may be very long, and how many there are in all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capped<T> {
     kept: Vec<T>,
@@ -26,7 +26,7 @@ impl<T> Capped<T> {
         self.kept.extend(other.kept.into_iter().map(map).take(room));
     }
 
-    /// The same list of something made of each.
+    /// The same list with each element changed.
     pub fn map<U>(self, map: impl FnMut(T) -> U) -> Capped<U> {
         Capped { kept: self.kept.into_iter().map(map).collect(), total: self.total }
     }
@@ -38,7 +38,7 @@ impl<T> Default for Capped<T> {
     }
 }
 
-/// Keeps the first ones, and counts the others without making anything of them.
+/// Keeps the first elements, and counts the others without making anything of them.
 impl<T> FromIterator<T> for Capped<T> {
     fn from_iter<I: IntoIterator<Item = T>>(all: I) -> Self {
         let mut all = all.into_iter();
@@ -48,7 +48,7 @@ impl<T> FromIterator<T> for Capped<T> {
     }
 }
 
-/// Those that are kept.
+/// The elements that are kept.
 impl<T> Deref for Capped<T> {
     type Target = [T];
 

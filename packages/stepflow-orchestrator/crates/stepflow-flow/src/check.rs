@@ -23,8 +23,8 @@ use crate::subflow::{self, Subflow, Takers};
 use crate::suggest;
 use crate::variables::Variables;
 
-/// Everything that is wrong with the flow. Takes time in proportion to its size. The document's tree, where there is
-/// one, gives mistakes inside literal sub-flows their place; `takers` says which steps have one.
+/// Everything that is wrong with the flow. Takes time in proportion to its size. `tree` is the document's tree, if
+/// there is one: mistakes inside literal sub-flows get their place from it. `takers` says which steps have a sub-flow.
 pub(crate) fn check(flow: &Flow, tree: Option<&Node>, takers: Takers<'_>) -> Findings {
     let mut findings = Findings::default();
     check_names(flow, &mut findings);
@@ -67,7 +67,7 @@ fn check_names(flow: &Flow, findings: &mut Findings) {
     }
 }
 
-/// The steps by id; of two with the same id the first.
+/// The steps by id. Of two with the same id, the first one.
 fn check_ids<'a>(flow: &'a Flow, findings: &mut Findings) -> HashMap<&'a str, StepIndex> {
     let mut index = HashMap::with_capacity(flow.steps.len());
     for (place, step) in flow.steps.iter().enumerate() {
@@ -124,7 +124,7 @@ fn check_subflows(flow: &Flow, tree: Option<&Node>, takers: Takers<'_>, findings
     }
 }
 
-/// The schema of a part of the flow, for paths to be compared with.
+/// The schema of a part of the flow, to compare paths with.
 fn contract(flow: &Flow, part: &str) -> Option<Document> {
     Document::of(flow.schemas.around(&flow.schemas.part(part)?).to_json().ok()?)
 }
@@ -135,10 +135,10 @@ struct Need {
     path: Path,
 }
 
-/// How many undefined steps get a near name looked up: each look takes time in proportion to the number of steps.
+/// How many undefined steps get a suggestion: each search takes time in proportion to the number of steps.
 const MAX_GUESSES: usize = 100;
 
-/// Replaces the advice about references in a sub-flow that was meant to be a literal: none of them is misspelt.
+/// Replaces the advice about references in a sub-flow that should be a literal: none of them is misspelt.
 fn advise_wrapping(subflow: &Path, findings: &mut [Finding]) {
     const OF_REFERENCES: [Code; 3] = [Code::UndefinedStepReference, Code::SelfReference, Code::UnvalidatedAccess];
     let inside = |finding: &&mut Finding| finding.path.segments().starts_with(subflow.segments());
@@ -156,19 +156,19 @@ struct Walk<'a, 'f> {
     index: &'a HashMap<&'a str, StepIndex>,
     variables: Variables,
     mentioned: Vec<bool>,
-    /// Variables that were reported as used without any declaration: each once.
+    /// Variables that were reported because the flow declares none: each is reported once.
     undeclared: HashSet<&'a str>,
     /// The schemas of the input and of the variables.
     input: Option<Document>,
     contents: Option<Document>,
-    /// Paths that were reported as leading nowhere: each once.
+    /// Paths that were reported because they lead nowhere: each is reported once.
     doubtful: HashSet<(&'static str, Path)>,
     guesses: usize,
     findings: &'f mut Findings,
 }
 
 impl<'a> Walk<'a, '_> {
-    /// Checks the references, and returns for each step what its input needs: each step once.
+    /// Checks the references. Returns for each step the other steps that its input needs, each once.
     fn references(&mut self) -> Vec<Vec<Need>> {
         let flow = self.flow;
         let needs = flow.steps.iter().enumerate().map(|(place, step)| {
@@ -242,7 +242,7 @@ impl<'a> Walk<'a, '_> {
         });
     }
 
-    /// Reports a path that the schema of what it leads into contradicts.
+    /// Reports a path that cannot exist, by the schema of what it leads into.
     fn access(&mut self, reference: &'static str, wanted: &[Segment], path: &Path) {
         let contract = if reference == "$input" { &self.input } else { &self.contents };
         let Some(contract) = contract.as_ref().filter(|_| self.doubtful.len() < MAX_GUESSES) else { return };
@@ -258,7 +258,7 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// Reports an inline default that never stands in, because the variable always has a value.
+    /// Reports an inline default that is never used, because the variable always has a value.
     fn unused_default(&mut self, name: &str, path: &Path) {
         let Some(variable) = self.variables.get(name) else { return };
         let why = match variable.default {

@@ -18,7 +18,7 @@ use crate::document::{ExampleInput, Flow, Schemas, Step, TestCase, TestConfig};
 use crate::expression::Expression;
 use crate::node::{Content, Node};
 
-/// The flow that a [`modern`] tree holds, as far as it holds one.
+/// The flow of a [`modern`] tree, as far as it can be read.
 pub(crate) fn flow(decoder: &mut Decoder, root: &Node) -> Option<Flow> {
     let Content::Object(_) = root.content else {
         let help = if root.is_null() { "the document is empty; " } else { "" };
@@ -40,7 +40,7 @@ pub(crate) fn flow(decoder: &mut Decoder, root: &Node) -> Option<Flow> {
     };
     fields.ignore("$schema");
     if root.get("schema").is_some_and(|schema| schema.as_str().is_some()) {
-        // Names the language; published flows carry it.
+        // Names the language. Published flows have it.
         fields.ignore("schema");
     }
     fields.close(decoder);
@@ -54,7 +54,7 @@ fn steps(decoder: &mut Decoder, node: &Node) -> Option<Vec<Step>> {
     }
 }
 
-/// A step. One without an id or a component stays as a step with a blank one, so that the others keep their places.
+/// A step. If its id or component is missing, it is kept with a blank one, so that the steps after it keep their index.
 pub(crate) fn step(decoder: &mut Decoder, node: &Node) -> Option<Step> {
     let blank = || Step {
         id: String::new(),
@@ -139,7 +139,7 @@ fn example(decoder: &mut Decoder, node: &Node) -> Option<ExampleInput> {
     Some(example)
 }
 
-/// A run's input: any JSON, `null` too, but it must be there.
+/// A run's input: any JSON, also `null`, but the key must be there.
 fn plain_input(decoder: &mut Decoder, fields: &mut Fields<'_>) -> Value {
     match fields.get_or_null("input") {
         Some(input) => input.to_value(),

@@ -1,4 +1,4 @@
-//! Reads typed things out of a document's tree and goes on after a mistake, so that one reading names all of them.
+//! Reads typed values from a document's tree. It goes on after a mistake, so that one reading reports all of them.
 //! Flows and configurations are decoded with it.
 
 use indexmap::IndexSet;
@@ -12,16 +12,16 @@ use crate::repair::Repair;
 use crate::source::Span;
 use crate::suggest;
 
-/// Where decoding is in the tree, and what it found wrong.
+/// The present place in the tree, and the mistakes so far.
 ///
-/// Every reading method answers `None` after it has reported a mistake.
+/// Every reading method returns `None` after it has reported a mistake.
 #[derive(Debug, Default)]
 pub struct Decoder {
     path: Path,
     diagnostics: Diagnostics,
 }
 
-/// Words that older YAML took for booleans.
+/// Words that older YAML read as booleans.
 const OLD_BOOLEANS: [&str; 4] = ["yes", "no", "on", "off"];
 
 impl Decoder {
@@ -49,12 +49,12 @@ impl Decoder {
         &self.diagnostics
     }
 
-    /// Reports a mistake here; what it returns takes a help line.
+    /// Reports a mistake at the present place; advice can be added to the result.
     pub fn report(&mut self, code: Code, span: Span, message: impl Into<String>) -> Reported<'_> {
         Reported(self.diagnostics.keep(Diagnostic::new(code, &self.path, message).at(Some(span))))
     }
 
-    /// Decodes something that lies inside a member.
+    /// Decodes something inside a member.
     pub fn inside<T>(&mut self, key: &str, read: impl FnOnce(&mut Self) -> T) -> T {
         self.path.push(Segment::Field(key.to_owned()));
         let decoded = read(self);
@@ -74,7 +74,7 @@ impl Decoder {
         Some(decoded)
     }
 
-    /// Decodes each member of an object whose keys are the author's; those with a mistake are left out.
+    /// Decodes each member of an object whose keys the author chooses; those with a mistake are left out.
     pub fn each_member<T>(
         &mut self,
         node: &Node,
@@ -89,7 +89,7 @@ impl Decoder {
         Some(decoded)
     }
 
-    /// An object with keys of ours, to be asked for one after the other.
+    /// An object with keys that we define; they are read one after the other.
     pub fn fields<'n>(&mut self, node: &'n Node) -> Option<Fields<'n>> {
         match &node.content {
             Content::Object(entries) => Some(Fields { node, entries, known: Vec::new(), old: Vec::new() }),
@@ -112,7 +112,7 @@ impl Decoder {
         }
     }
 
-    /// A truth value.
+    /// A boolean.
     pub fn boolean(&mut self, node: &Node) -> Option<bool> {
         match node.content {
             Content::Bool(truth) => Some(truth),
@@ -190,7 +190,7 @@ impl Decoder {
         }
     }
 
-    /// Reports that a value is not of the type that is wanted here.
+    /// Reports that a value does not have the expected type.
     pub fn mismatch<T>(&mut self, node: &Node, wanted: &str) -> Option<T> {
         self.mismatch_reported(node, wanted);
         None
@@ -228,7 +228,7 @@ impl Decoder {
 pub struct Reported<'d>(Option<&'d mut Diagnostic>);
 
 impl Reported<'_> {
-    /// Adds how it can be mended, where one answer is right.
+    /// Adds a repair, where only one is right.
     pub(crate) fn repair(mut self, repair: Option<Repair>) -> Self {
         if let Some(diagnostic) = &mut self.0 {
             diagnostic.repair = repair;
@@ -247,16 +247,16 @@ impl Reported<'_> {
 /// How many unknown keys of one object are reported one by one.
 const MAX_UNKNOWN: usize = 100;
 
-/// How many known keys are listed where an unknown one is like none of them.
+/// How many known keys are listed when an unknown one is not near any of them.
 const MAX_LISTED: usize = 8;
 
-/// An object that is being decoded: hands out members, and at the end reports those that nobody asked for.
+/// An object that is being decoded. It gives out members, and at the end it reports those that were not read.
 #[derive(Debug)]
 pub struct Fields<'n> {
     node: &'n Node,
     entries: &'n [Entry],
     known: Vec<&'static str>,
-    /// Keys of older languages, told of elsewhere: nothing is to be written so.
+    /// Keys of older languages that are reported elsewhere, so that no advice suggests them.
     old: Vec<&'static str>,
 }
 
@@ -305,7 +305,7 @@ impl<'n> Fields<'n> {
         }
     }
 
-    /// Reports that a member which must be there is not.
+    /// Reports that a required member is missing.
     pub fn report_missing(&self, decoder: &mut Decoder, key: &str) {
         let span = self.entries.first().map_or(self.node.span, |entry| entry.key_span);
         decoder.inside(key, |decoder| {
@@ -313,12 +313,12 @@ impl<'n> Fields<'n> {
         });
     }
 
-    /// Says that a member with this key is known, though nothing is read from it.
+    /// Marks a key as known, although nothing is read from it.
     pub fn ignore(&mut self, key: &'static str) {
         self.known.push(key);
     }
 
-    /// Says that a member with this key has been told of as an old spelling.
+    /// Marks a key as an old spelling that was reported already.
     pub(crate) fn ignore_old(&mut self, key: &'static str) {
         self.old.push(key);
     }
@@ -327,13 +327,14 @@ impl<'n> Fields<'n> {
         self.known.contains(&key) || self.old.contains(&key)
     }
 
-    /// The known keys in their order, when they are few enough to be read.
+    /// The known keys in their order, if they are not too many to list.
     fn listed(&self) -> Option<String> {
         let keys: IndexSet<String> = self.known.iter().map(|key| format!("`{key}`")).collect();
         (2..=MAX_LISTED).contains(&keys.len()).then(|| keys.into_iter().collect::<Vec<_>>().join(", "))
     }
 
-    /// The key that a misspelt one must be: the only one that is near, not here yet, and not meant by another member.
+    /// The key that a misspelt one must be: the only one that is near, not in the object yet, and not meant by another
+    /// member.
     fn right_key(&self, written: &str) -> Option<Repair> {
         let right = suggest::only(written, self.known.iter().copied())?;
         let is_meant = |entry: &Entry| entry.key == right || suggest::only(&entry.key, [right]).is_some();
@@ -343,7 +344,7 @@ impl<'n> Fields<'n> {
         free.then(|| Repair::Rename(right.to_owned()))
     }
 
-    /// Reports members under keys that nobody asked for: an error when one is nearly a key of ours, else a warning.
+    /// Reports members that were not read: an error if the key is near one of ours, else a warning.
     pub fn close(self, decoder: &mut Decoder) {
         let keys = self.listed();
         let mut unknown = self.entries.iter().filter(|entry| !self.knows(&entry.key));

@@ -19,7 +19,7 @@ pub use codes::{Code, Level};
 pub struct Diagnostic {
     /// What kind of thing.
     pub code: Code,
-    /// How much it stands in the way.
+    /// How serious it is.
     pub level: Level,
     /// What is wrong, in one sentence.
     pub message: String,
@@ -29,13 +29,13 @@ pub struct Diagnostic {
     pub span: Option<Span>,
     /// The same as line and column, once the text is known.
     pub position: Option<Position>,
-    /// What stands beside the underlined text, where that says more than the message.
+    /// A text beside the underlined place, where it says more than the message.
     pub label: Option<String>,
     /// What to do about it.
     pub help: Option<String>,
-    /// The changes to the text that mend it, where one answer is right.
+    /// The changes to the text that repair it, where only one repair is right.
     pub fix: Option<Fix>,
-    /// How it can be mended, before the text is looked at.
+    /// The repair, before the text is known.
     pub(crate) repair: Option<Repair>,
 }
 
@@ -57,7 +57,7 @@ impl Diagnostic {
         }
     }
 
-    /// The same at this place in the text.
+    /// The same with this place in the text.
     #[must_use]
     pub fn at(mut self, span: Option<Span>) -> Self {
         self.span = span;
@@ -71,14 +71,14 @@ impl Diagnostic {
         self
     }
 
-    /// The same with a word beside the underlined text.
+    /// The same with a text beside the underlined place.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// The diagnostic as data for machines.
+    /// The diagnostic as JSON.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         let mut json = json!({
@@ -112,16 +112,16 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// All that is wrong with a document, in the order of its text. Of the same kind the first hundred are kept, the others
-/// counted.
+/// Everything that is wrong with a document, in the order of its text. Of each kind the first hundred are kept, and the
+/// others are counted.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Diagnostics {
     kept: Vec<Diagnostic>,
-    /// How many of a kind are not kept, because there are too many of it.
+    /// How many of a kind are not kept, because there are too many.
     left_out: BTreeMap<Code, usize>,
 }
 
-/// The most diagnostics of one kind that are kept: a document may have millions of mistakes, a reader has not.
+/// The most diagnostics of one kind that are kept: a document may have millions of mistakes, and nobody reads them all.
 const MOST_OF_A_KIND: usize = 100;
 
 impl Diagnostics {
@@ -130,7 +130,7 @@ impl Diagnostics {
         self.keep(diagnostic);
     }
 
-    /// Adds a diagnostic, and returns it when there are not too many of its kind.
+    /// Adds a diagnostic, and returns it if it is kept.
     pub(crate) fn keep(&mut self, diagnostic: Diagnostic) -> Option<&mut Diagnostic> {
         let code = diagnostic.code;
         if let Some(left_out) = self.left_out.get_mut(&code) {
@@ -145,12 +145,12 @@ impl Diagnostics {
         self.kept.last_mut()
     }
 
-    /// Counts diagnostics that were not kept elsewhere.
+    /// Counts diagnostics that another list has not kept.
     pub(crate) fn leave_out(&mut self, code: Code, count: usize) {
         *self.left_out.entry(code).or_default() += count;
     }
 
-    /// Adds all of another part of the document.
+    /// Adds all diagnostics of another part of the document.
     pub(crate) fn append(&mut self, other: Self) {
         for (code, count) in other.left_out {
             self.leave_out(code, count);
@@ -198,7 +198,7 @@ impl Diagnostics {
         self.count(Level::Warning)
     }
 
-    /// The same without a word of the document, for one that may hold secrets: what kind of mistake, and where.
+    /// The same without any text of the document, which may hold secrets: only the kind of each mistake and its place.
     #[must_use]
     pub fn without_text(&self) -> Self {
         let kept = self.kept.iter().map(|one| Diagnostic {
@@ -210,7 +210,7 @@ impl Diagnostics {
         Self { kept: kept.collect(), left_out: self.left_out.clone() }
     }
 
-    /// Takes these texts out of all that is said.
+    /// Removes these texts from all messages.
     pub(crate) fn hide(&mut self, mask: &Mask) {
         let Some(finder) = mask.finder() else { return };
         for one in &mut self.kept {
@@ -231,7 +231,7 @@ impl Diagnostics {
         })
     }
 
-    /// Puts the diagnostics into the order of the text, and gives each its line and column.
+    /// Puts the diagnostics into the order of the text, and sets the line and column of each.
     pub(crate) fn settle(&mut self, text: &[u8]) {
         self.kept
             .sort_by_key(|diagnostic| (diagnostic.span.map(|span| span.start), std::cmp::Reverse(diagnostic.level)));
@@ -245,7 +245,7 @@ impl Diagnostics {
         }
     }
 
-    /// Finds the changes to the text that mend what can be mended in one way.
+    /// Finds the changes to the text that repair mistakes, where only one repair is right.
     pub(crate) fn find_fixes(&mut self, text: &[u8]) {
         let Ok(text) = std::str::from_utf8(text) else { return };
         for diagnostic in &mut self.kept {
@@ -254,7 +254,8 @@ impl Diagnostics {
         }
     }
 
-    /// The level of those of a kind that are not kept: that of the kept ones, which may have been raised.
+    /// The level of the diagnostics of a kind that are not kept: the level of the kept ones, which may have been
+    /// raised.
     pub(crate) fn level_of(&self, code: Code) -> Level {
         let kept = self.kept.iter().filter(|kept| kept.code == code).map(|kept| kept.level).max();
         kept.unwrap_or_else(|| code.level())

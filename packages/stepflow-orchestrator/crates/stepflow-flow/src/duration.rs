@@ -21,7 +21,7 @@ pub struct DurationError {
     problem: &'static str,
 }
 
-/// The longest time that can be written: a hundred years keeps every deadline a valid date.
+/// The longest duration: with a hundred years, every deadline is still a valid date.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Units and their length in milliseconds, longest first: `1h30m`, never `30m1h`.

@@ -1,7 +1,7 @@
-//! Compiled expressions and their value: what an expression needs next, then what it is.
+//! Compiled expressions: what an expression needs next, and then its value.
 //!
-//! Asking goes before building. [`Expr::evaluate`] first finds the unfinished steps that are needed next (an `$if`
-//! and a `$coalesce` reveal them one after the other), and builds the value only when there is none.
+//! [`Expr::evaluate`] first looks for the unfinished steps that are needed next (an `$if` and a `$coalesce` show them
+//! one after the other), and builds the value only when there are none.
 
 mod build;
 mod survey;
@@ -12,10 +12,10 @@ use stepflow_protocol::{FlowError, Value};
 
 use crate::path::Path;
 
-/// The place of a step in its flow, counted from 0.
+/// The index of a step in its flow, counted from 0.
 pub type StepIndex = usize;
 
-/// An expression whose constants are built, whose paths are read and whose steps are numbers.
+/// An expression whose constants are built, whose paths are parsed and whose steps are indices.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expr(pub(crate) Node);
 
@@ -35,7 +35,7 @@ pub(crate) enum Node {
 pub(crate) struct Variable {
     pub name: String,
     pub path: Path,
-    /// The default that the flow's variable schema gives; it goes before the inline one.
+    /// The default in the flow's variable schema; it is used before the inline one.
     pub declared: Option<Value>,
     pub default: Option<Expr>,
 }
@@ -51,9 +51,9 @@ pub(crate) struct Choice {
 pub trait Scope {
     /// The item's input.
     fn input(&self) -> Found;
-    /// How far a step is, and its result.
+    /// The state of a step, and its result.
     fn step(&self, step: StepIndex) -> StepState;
-    /// A variable that was given to the run; `None` when it was not (defaults are the expression's business).
+    /// A variable that was given to the run; `None` when it was not (the expression knows the defaults).
     fn variable(&self, name: &str) -> Option<Found>;
 }
 
@@ -66,7 +66,7 @@ pub enum Found {
     Away,
 }
 
-/// How far a step of an item is.
+/// The state of a step of an item.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepState {
     /// Not finished.
@@ -90,7 +90,7 @@ pub enum Place {
     Variable(String),
 }
 
-/// What has become of an expression.
+/// The result of evaluating an expression.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Evaluated {
     /// Its value.
@@ -99,7 +99,7 @@ pub enum Evaluated {
     Failed {
         /// Why; the error of `step` unchanged when it comes from there.
         error: FlowError,
-        /// The step whose failure this is; `None` when the expression itself went wrong.
+        /// The step that failed; `None` when the error is in the expression itself.
         step: Option<StepIndex>,
     },
     /// These unfinished steps are needed next: sorted, each once. More may follow when they are finished.
@@ -109,7 +109,7 @@ pub enum Evaluated {
 }
 
 impl Expr {
-    /// The value of this expression, or what stands in its way. Pure: equal scopes give equal answers.
+    /// The value of this expression, or why there is none yet. Pure: equal scopes give equal results.
     #[must_use]
     pub fn evaluate(&self, scope: &dyn Scope) -> Evaluated {
         let needs = survey::survey(self, scope);
@@ -129,7 +129,7 @@ impl Expr {
         }
     }
 
-    /// The constant that this expression is, when it is one.
+    /// The constant, if this expression is one.
     #[must_use]
     pub fn literal(&self) -> Option<&Value> {
         match &self.0 {

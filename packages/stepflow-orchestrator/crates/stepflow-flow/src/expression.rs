@@ -1,5 +1,4 @@
-//! Expressions as an author writes them: what a flow document holds, with steps by name and paths read.
-//! [`crate::Expr`] is the compiled form.
+//! Expressions as an author writes them: steps by name, and paths parsed. [`crate::Expr`] is the compiled form.
 
 use std::borrow::Cow;
 
@@ -30,12 +29,12 @@ pub enum Expression {
         name: String,
         /// Where to look in the variable.
         path: Path,
-        /// What stands for a variable that has no value there.
+        /// The value when the variable has none there.
         default: Option<Box<Expression>>,
     },
     /// `{$if: …, then: …, else: …}`
     If {
-        /// What decides: everything but `null`, `false` and a failure is true.
+        /// The condition: everything except `null`, `false` and a failure is true.
         condition: Box<Expression>,
         /// The value when it is true.
         then: Box<Expression>,
@@ -63,8 +62,7 @@ impl Expression {
         matches!(self, Self::Literal(value) if value.is_null())
     }
 
-    /// Calls `visit` for every reference in this expression, with the path at which it
-    /// stands. The path is `at` and then the way to it.
+    /// Calls `visit` for every reference in this expression, with its path. The path begins with `at`.
     pub(crate) fn references<'a>(&'a self, at: &mut Path, visit: &mut dyn FnMut(&Path, Reference<'a>)) {
         match self {
             Self::Literal(_) | Self::Escaped(_) => {}
@@ -129,7 +127,7 @@ impl JsonSchema for Expression {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        // Any JSON value is an expression: constants stand for themselves.
+        // Any JSON value is an expression: a constant is its own value.
         json_schema!(true)
     }
 }

@@ -1,5 +1,5 @@
-//! Mends the text of a flow where one answer is right: names that are nearly a known one, and spellings of older
-//! languages. Everything else stays byte for byte, and so does what the flow means.
+//! Repairs the text of a flow where only one repair is right: names that are near a known one, and spellings of older
+//! languages. Every other byte stays, and so does the meaning of the flow.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -12,16 +12,16 @@ pub use crate::repair::{Edit, Fix};
 use crate::source::{Lines, Source};
 use crate::subflow::Takers;
 
-/// Something that was mended.
+/// A repair that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Where, in the text as it was.
+    /// The line in the original text.
     pub line: usize,
-    /// What was done.
+    /// What was changed.
     pub summary: String,
 }
 
-/// The document with everything mended that can be, and what that was. A text with broken syntax stays as it is.
+/// The document with all repairs, and a list of them. A text with broken syntax stays as it is.
 #[must_use]
 pub fn fixed(source: Source, takers: Takers<'_>) -> (Source, Vec<Change>) {
     let original = source.text.clone();
@@ -52,8 +52,8 @@ fn next<'l>(loaded: &'l Loaded, refused: &HashSet<(Code, String)>) -> Option<(&'
     unrefused.filter_map(|diagnostic| Some((diagnostic, diagnostic.fix.as_ref()?))).next()
 }
 
-/// Whether a fix did what it was to do and nothing else. A text may have more to it than its layout tells: an alias
-/// repeats what it stands for, and what is repeated elsewhere may be data.
+/// Whether a fix did what it should and nothing else. The layout does not show everything in a text: an alias repeats
+/// another part, and the repeated part may be data there.
 fn is_better(before: &Loaded, after: &Loaded, fixed: &Diagnostic) -> bool {
     let (Some(old), Some(new)) = (before.tree(), after.tree()) else { return false };
     let same = |one: &&Diagnostic| (one.code, one.span) == (fixed.code, fixed.span);
@@ -64,7 +64,7 @@ fn is_better(before: &Loaded, after: &Loaded, fixed: &Diagnostic) -> bool {
     }
 }
 
-/// How many keys and scalars differ between trees of one shape; `None` for trees of two.
+/// How many keys and scalars differ between trees of the same shape; `None` for different shapes.
 fn names_changed(old: &Node, new: &Node) -> Option<usize> {
     let all = |pairs: &mut dyn Iterator<Item = Option<usize>>| pairs.sum::<Option<usize>>();
     match (&old.content, &new.content) {
@@ -82,12 +82,12 @@ fn names_changed(old: &Node, new: &Node) -> Option<usize> {
     }
 }
 
-/// The members of a flow; in which order they stand means nothing.
+/// The members of a flow, without their order, which has no meaning.
 fn meaning(flow: &Value) -> BTreeMap<String, Value> {
     flow.members().into_iter().collect()
 }
 
-/// Where in the original text the bytes of a mended one come from.
+/// Maps the bytes of a repaired text to those of the original.
 #[derive(Default)]
 struct Moved {
     passes: Vec<Vec<Edit>>,
@@ -99,7 +99,7 @@ impl Moved {
     }
 }
 
-/// The place before these edits of a byte after them; what an edit wrote comes from its start.
+/// The place before these edits of a byte after them. A byte that an edit wrote comes from the start of the edit.
 fn before(byte: usize, edits: &[Edit]) -> usize {
     let (mut old, mut new) = (0, 0);
     for edit in edits {

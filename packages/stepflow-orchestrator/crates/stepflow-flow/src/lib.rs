@@ -1,8 +1,8 @@
 //! The flow language: documents with positions, expressions, plans and diagnostics.
 //!
-//! A document's way: a [`Source`] is read into a tree of [`node::Node`]s that know their place in the text, decoded
-//! into a typed [`Flow`], checked, and compiled into a [`Plan`] whose [`Expr`]essions an engine evaluates. Nothing
-//! here does I/O or knows an executor; nothing panics on any text.
+//! A [`Source`] is read into a tree of [`node::Node`]s that know their place in the text. The tree is decoded into a
+//! typed [`Flow`], which is checked and compiled into a [`Plan`]; an engine evaluates the plan's [`Expr`]essions. This
+//! crate does no I/O and knows no executor, and no text makes it panic.
 
 mod canonical;
 mod capped;

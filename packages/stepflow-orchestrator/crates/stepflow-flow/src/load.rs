@@ -1,4 +1,4 @@
-//! From a document's text to a flow: reading, decoding, checking, with one list of everything that is wrong.
+//! From a document's text to a flow: reads, decodes and checks it, and makes one list of everything that is wrong.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -27,18 +27,18 @@ pub struct Loaded {
     pub flow: Option<Arc<Flow>>,
     /// What is wrong, in the order of the text.
     pub diagnostics: Diagnostics,
-    /// What was read.
+    /// The document.
     pub source: Source,
     tree: Option<Node>,
 }
 
-/// Reads a flow document and checks it, the builtins under their usual paths. Never panics, whatever the bytes.
+/// Reads a flow document and checks it, with the builtins under their usual paths. Never panics, whatever the bytes.
 #[must_use]
 pub fn load(source: Source) -> Loaded {
     load_routed(source, &subflow::by_default)
 }
 
-/// The same where routes say which steps take a flow.
+/// The same with routes that say which steps take a flow.
 #[must_use]
 pub fn load_routed(source: Source, takers: Takers<'_>) -> Loaded {
     let mut diagnostics = Diagnostics::default();
@@ -48,7 +48,8 @@ pub fn load_routed(source: Source, takers: Takers<'_>) -> Loaded {
     let flow = tree.as_ref().and_then(|tree| {
         let flow = decode::flow(&mut decoder, tree);
         diagnostics.append(decoder.finish());
-        // What only follows from mistakes can be told by their places, and some of these were not kept.
+        // Findings that only follow from reported mistakes are recognised by their place. If some mistakes were not
+        // kept, that is not possible.
         let overflown = diagnostics.left_out().any(|(code, _)| code.level() == Level::Fatal);
         if let Some(flow) = flow.as_ref().filter(|_| !overflown) {
             add_findings(&mut diagnostics, check::check(flow, Some(tree), takers), &source, tree);
@@ -64,8 +65,8 @@ pub fn load_routed(source: Source, takers: Takers<'_>) -> Loaded {
 }
 
 impl Loaded {
-    /// Adds what was found out about the flow later, such as components that nothing serves. Those without a place in
-    /// the text get the one of their path.
+    /// Adds diagnostics that were found later, such as components that nothing serves. One without a place in the text
+    /// gets the place of its path.
     pub fn add(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
         for diagnostic in diagnostics {
             let place = || span_of(self.tree.as_ref()?, &Path::parse(&diagnostic.path).ok()?);
@@ -91,14 +92,14 @@ impl Loaded {
         span_of(self.tree.as_ref()?, path)
     }
 
-    /// The document's tree, old sections in today's places; `None` when its syntax is broken.
+    /// The document's tree, with old sections moved to today's places; `None` when its syntax is broken.
     #[must_use]
     pub fn tree(&self) -> Option<&Node> {
         self.tree.as_ref()
     }
 }
 
-/// Reads a flow with all checks; fatal diagnostics become the error's text. [`load`] says more.
+/// Reads a flow with all checks; fatal diagnostics become the text of the error. See [`load`].
 impl<'de> Deserialize<'de> for Flow {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let document = <Value as Deserialize>::deserialize(deserializer)?;
@@ -108,7 +109,7 @@ impl<'de> Deserialize<'de> for Flow {
     }
 }
 
-/// Adds what checking found, without what only follows from a mistake that decoding has reported at the same place.
+/// Adds findings, but not those that only follow from a mistake that decoding has reported at the same place.
 fn add_findings(diagnostics: &mut Diagnostics, findings: Findings, source: &Source, tree: &Node) {
     let known: HashSet<String> = diagnostics.iter().map(|diagnostic| diagnostic.path.clone()).collect();
     let untyped = |one: &&Diagnostic| one.code == Code::InvalidType;
@@ -116,7 +117,7 @@ fn add_findings(diagnostics: &mut Diagnostics, findings: Findings, source: &Sour
     let incomplete = diagnostics.num_fatal() > 0;
     let undeclared = diagnostics.iter().any(refuses_schemas);
     let lines = Lines::of(&source.text);
-    // What could not be read may have been the reference that is missing, or the step.
+    // The reference or the step that seems to be missing may be in a part that could not be read.
     let doubtful = |code: Code| match code {
         Code::UnreachableStep => incomplete,
         Code::UndefinedStepReference => unread.contains("$.steps"),
@@ -142,7 +143,7 @@ fn add_findings(diagnostics: &mut Diagnostics, findings: Findings, source: &Sour
     }
 }
 
-/// Whether a mistake keeps the flow's `schemas` from being read as its author means them.
+/// Whether, because of this mistake, the flow's `schemas` were not read as its author meant them.
 fn refuses_schemas(diagnostic: &Diagnostic) -> bool {
     let path = Path::parse(&diagnostic.path).unwrap_or_default();
     let Some(Segment::Field(section)) = path.segments().first() else { return false };
@@ -161,7 +162,7 @@ fn lies_inside(path: &Path, places: &HashSet<String>) -> bool {
         && (1..segments.len()).any(|length| places.contains(&Path::from(segments[..length].to_vec()).to_string()))
 }
 
-/// The part of the text that a finding is about: of a reference its decisive member, of a step its id.
+/// The part of the text that a finding is about: for a reference its main member, for a step its id.
 fn span_of_finding(tree: &Node, code: Code, path: &Path) -> Option<Span> {
     let key = match code {
         Code::SelfReference | Code::UndefinedStepReference | Code::DependencyCycle => "$step",
@@ -182,8 +183,7 @@ fn span_of_finding(tree: &Node, code: Code, path: &Path) -> Option<Span> {
     tree.find(path)?.entry(key).map(crate::node::Entry::span)
 }
 
-/// The value at this path; when there is none, the nearest thing around it: for a missing member the start of its
-/// object.
+/// The value at this path. If there is none, the nearest place around it: for a missing member the start of its object.
 fn span_of(tree: &Node, path: &Path) -> Option<Span> {
     if let Some(node) = tree.find(path) {
         return Some(node.span);

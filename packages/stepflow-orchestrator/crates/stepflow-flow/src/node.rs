@@ -1,12 +1,12 @@
-//! The tree of a document: JSON values that know their place in the text. Everything that reads documents, flows and
-//! configurations alike, reads this tree, so that every mistake has a line and a column.
+//! The tree of a document: JSON values that know their place in the text. Flows and configurations are both read from
+//! this tree, so that every mistake has a line and a column.
 
 use stepflow_protocol::{Kind, Value};
 
 use crate::path::{Path, Segment};
 use crate::source::Span;
 
-/// A value and its place.
+/// A value and its place in the text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     /// Where it is written.
@@ -46,15 +46,15 @@ pub struct Entry {
 /// How large a value is.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
-    /// Its values, with itself.
+    /// How many values, with itself.
     pub nodes: usize,
-    /// Its text in bytes, the places counted too.
+    /// The bytes of its text, plus a part for the places.
     pub weight: usize,
-    /// How deep it is nested; a scalar is not.
+    /// How deep it is nested; 0 for a scalar.
     pub depth: usize,
 }
 
-/// What a value weighs beside its text.
+/// What each value weighs in addition to its text.
 const WEIGHT_OF_NODE: usize = 16;
 
 impl Entry {
@@ -124,8 +124,8 @@ impl Node {
         self.entry(key).map(|entry| &entry.value)
     }
 
-    /// The value that the path leads to, as diagnostics write paths: the branches of an `$if` are `condition`, `then`
-    /// and `else`, the entries of a `$coalesce` its indices.
+    /// The value that the path leads to. The path is written as in diagnostics: the branches of an `$if` are
+    /// `condition`, `then` and `else`, the entries of a `$coalesce` are its indices.
     #[must_use]
     pub fn find(&self, path: &Path) -> Option<&Node> {
         path.segments().iter().try_fold(self, |node, segment| node.child(segment))
@@ -138,7 +138,7 @@ impl Node {
         self.write(&mut text);
         match Value::parse(text) {
             Ok(value) => value,
-            // The readers bound the depth, and `write` makes nothing but JSON.
+            // The readers limit the depth, and `write` makes only JSON.
             Err(error) => unreachable!("a document's tree is always a value: {error}"),
         }
     }

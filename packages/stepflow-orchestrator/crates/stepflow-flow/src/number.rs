@@ -1,5 +1,5 @@
-//! The one text of a number. Integers stay digits, however many; everything else is a double in its shortest form:
-//! `1.0`, `0.25`, `1e16`, `1e-7`.
+//! The one text of a number. Integers keep their digits, however many; every other number is a double in its shortest
+//! form: `1.0`, `0.25`, `1e16`, `1e-7`.
 
 /// Raised when a number cannot be held, even as a double.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(crate) fn canonical(text: &str) -> Result<String, TooLarge> {
     }
     let number: f64 = text.parse().map_err(|_| TooLarge)?;
     let shortest = serde_json::Number::from_f64(number).ok_or(TooLarge)?.to_string();
-    // Versions of `serde_json` differ in the plus of an exponent; ids must not.
+    // Versions of `serde_json` write the plus of an exponent or not; ids must not depend on that.
     Ok(shortest.replace('+', ""))
 }
 
@@ -31,7 +31,7 @@ fn integer(digits: &str, negative: bool) -> Result<String, TooLarge> {
     }
 }
 
-/// What a plain YAML scalar is by the core schema, when it is a number.
+/// The number that a plain YAML scalar stands for by the core schema; `None` if it is not a number.
 pub(crate) fn of_yaml(text: &str) -> Option<Result<String, TooLarge>> {
     if let Some(digits) = text.strip_prefix("0x").filter(|digits| is_all(digits, |byte| byte.is_ascii_hexdigit())) {
         return Some(radix(digits, 16));

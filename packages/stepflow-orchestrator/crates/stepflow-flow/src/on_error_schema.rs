@@ -1,5 +1,5 @@
-//! The JSON Schema of `onError`. Where [`crate::retry`] keeps what an author wrote, the types here only describe it;
-//! nothing is ever read into them.
+//! The JSON Schema of `onError`. [`crate::retry`] has what is read; the types here only describe what an author may
+//! write.
 
 use schemars::JsonSchema;
 use serde_json::Value as Json;

@@ -1,5 +1,5 @@
-//! Overrides: patches to a flow's steps for one run. They are read like every document, applied to the steps as these
-//! are written, and what comes out is decoded and checked like any flow.
+//! Overrides: patches to a flow's steps for one run. They are read like every document and applied to the steps as
+//! these are written. The result is decoded and checked like any flow.
 
 mod json_patch;
 mod merge;
@@ -26,15 +26,15 @@ use crate::suggest;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Overrides {
     steps: Vec<Override>,
-    /// What they were read from, for the lines and columns of what is found later.
+    /// The text that they were read from, for the lines and columns of later mistakes.
     text: Option<Arc<[u8]>>,
 }
 
-/// What is changed in one step.
+/// The change of one step.
 #[derive(Debug, Clone, PartialEq)]
 struct Override {
     step: String,
-    /// Where the step is named.
+    /// Where the step's id is written.
     span: Span,
     patch: Patch,
 }
@@ -55,10 +55,10 @@ enum PatchType {
 
 const TYPES: [(&str, PatchType); 2] = [("merge_patch", PatchType::Merge), ("json_patch", PatchType::Json)];
 
-/// A step is the third thing in a flow: `$.steps[0]`.
+/// A step is nested two levels deep in its flow: `$.steps[0]`.
 const STEP_DEPTH: usize = MAX_DEPTH - 2;
 
-/// The place of what the overrides did not write.
+/// The place of everything that was not written by the overrides.
 const ELSEWHERE: Span = Span { start: usize::MAX, end: usize::MAX };
 
 impl Overrides {
@@ -79,10 +79,11 @@ impl Overrides {
         }
     }
 
-    /// Reads overrides from a value, such as a part of a request, with the warnings about them. Positions are those in
-    /// the value's text.
+    /// Reads overrides from a value, such as a part of a request, with the warnings about them. Positions are positions
+    /// in the value's text.
     ///
     /// # Errors
+    ///
     /// What is wrong with them.
     pub fn from_value(value: &Value) -> Result<(Self, Diagnostics), Diagnostics> {
         Self::load(&Source::json("overrides", value.as_bytes()))
@@ -91,7 +92,9 @@ impl Overrides {
     /// Reads overrides from a document's tree, with the warnings about them. `null` overrides nothing.
     ///
     /// # Errors
-    /// What is wrong with them; a misspelt key, too: what it was to change would silently stay.
+    ///
+    /// What is wrong with them. A misspelt key is an error too: otherwise what it should change would stay, and nobody
+    /// would notice.
     pub fn read(node: &Node) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut decoder = Decoder::new();
         let steps = if node.is_null() { Some(Vec::new()) } else { steps(&mut decoder, node) };
@@ -149,7 +152,7 @@ fn stops(diagnostics: &Diagnostics) -> bool {
     diagnostics.num_fatal() + diagnostics.num_error() > 0
 }
 
-/// The overrides by step: under `steps`, or, as older servers took them, the map itself.
+/// The overrides by step: under `steps`, or the object itself, as older servers took them.
 fn steps(decoder: &mut Decoder, node: &Node) -> Option<Vec<Override>> {
     let wrapped = node.get("steps").is_some_and(|steps| steps.get("$type").is_none());
     if wrapped {
@@ -262,7 +265,7 @@ fn place_elsewhere(node: &mut Node) {
     }
 }
 
-/// Which limit of documents a value does not keep.
+/// The limit of documents that a value exceeds, if it does.
 fn beyond_limits(node: &Node) -> Option<&'static str> {
     let size = node.measure();
     match (size.weight > MAX_BYTES || size.nodes > MAX_NODES, size.depth > STEP_DEPTH) {

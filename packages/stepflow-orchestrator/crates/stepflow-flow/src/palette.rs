@@ -1,4 +1,4 @@
-//! The colours of what is said to people, for diagnostics and for everything else.
+//! The colours of messages to people, for diagnostics and for everything else.
 
 use annotate_snippets::renderer::{AnsiColor, Effects, Style};
 
@@ -14,16 +14,16 @@ pub const HINT: Style = AnsiColor::Cyan.on_default().effects(Effects::BOLD);
 /// Something went well.
 pub const SUCCESS: Style = AnsiColor::Green.on_default();
 
-/// Where in a document.
+/// A place in a document.
 pub const PLACE: Style = AnsiColor::Blue.on_default().effects(Effects::BOLD);
 
-/// Less important than what stands around it.
+/// Less important than the text around it.
 pub const FAINT: Style = Style::new().effects(Effects::DIMMED);
 
 /// What a diagnostic says.
 pub const MESSAGE: Style = Style::new().effects(Effects::BOLD);
 
-/// The control sequences that these colours are made of.
+/// The control sequences for these colours.
 pub const SEQUENCES: [&str; 8] =
     ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[34m", "\x1b[36m"];
 

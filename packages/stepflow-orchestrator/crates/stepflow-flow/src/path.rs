@@ -1,11 +1,11 @@
-//! Paths into JSON values (`$.a["b c"][0]`), in the small JSONPath subset of the language. The same type says where
-//! in a document a diagnostic belongs.
+//! Paths into JSON values (`$.a["b c"][0]`), in the small JSONPath subset of the language. Diagnostics use the same
+//! type for their place in a document.
 
 use std::fmt;
 
 pub use stepflow_protocol::Segment;
 
-/// Where to look inside a value; empty for the value itself.
+/// The place of a part inside a value; empty for the value itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Path(Vec<Segment>);
 
@@ -29,7 +29,8 @@ impl Path {
     /// Reads a path as authors write it. A text that does not start with `$` is one key, whatever is in it.
     ///
     /// # Errors
-    /// When a text that starts with `$` goes on with something that is no member and no index.
+    ///
+    /// When a text that starts with `$` goes on with something that is neither a member nor an index.
     pub fn parse(text: &str) -> Result<Self, PathError> {
         let trimmed = text.trim();
         let Some(rest) = trimmed.strip_prefix('$') else {
@@ -43,7 +44,7 @@ impl Path {
         Ok(Self(segments))
     }
 
-    /// The path's steps, from the outside in.
+    /// The path's segments, from the outside in.
     #[must_use]
     pub fn segments(&self) -> &[Segment] {
         &self.0
@@ -113,7 +114,7 @@ fn is_plain(name: &str) -> bool {
         && characters.all(|next| next.is_ascii_alphanumeric() || next == '_' || next == '-')
 }
 
-/// Reads one segment after the other from what is left of a path.
+/// Reads the segments of a path, one after the other.
 struct Reader<'a> {
     whole: &'a str,
     rest: &'a str,

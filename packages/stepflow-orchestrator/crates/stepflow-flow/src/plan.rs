@@ -1,5 +1,5 @@
-//! A flow made ready to run: expressions compiled, references resolved to places, schemas compiled. Made once for
-//! each flow and shared by all of its runs.
+//! A flow that is ready to run: its expressions and schemas are compiled, and its references are step indices. It is
+//! made once for each flow, and all its runs share it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,9 +24,9 @@ use crate::variables::Variables;
 /// A flow that is ready to run.
 #[derive(Debug)]
 pub struct Plan {
-    /// The flow's id; with overrides the one of the flow before them.
+    /// The flow's id; with overrides, the id of the flow without them.
     pub flow_id: FlowId,
-    /// The flow that this is the plan of.
+    /// The flow that this plan was made from.
     pub flow: Arc<Flow>,
     /// The steps, in the order of the document.
     pub steps: Vec<PlannedStep>,
@@ -40,7 +40,7 @@ pub struct Plan {
     variables: Variables,
     secrets: Sources,
     output_secrets: Secrets,
-    /// Without overrides, when this one has some.
+    /// The plan without the overrides, if this one has some.
     base: Option<Arc<Plan>>,
 }
 
@@ -59,8 +59,8 @@ pub struct PlannedStep {
     pub must_execute: bool,
     /// How long one attempt may take.
     pub timeout: Option<Duration>,
-    /// The secrets in its input, known from the expression: what comes from a secret part of the flow's input or
-    /// variables.
+    /// The secrets in its input, known from the expression: the parts that come from secret parts of the flow's input
+    /// or variables.
     pub secrets: Secrets,
 }
 
@@ -74,10 +74,11 @@ impl Plan {
         Self::compile_as(id, flow)
     }
 
-    /// The plan of the same flow with changes to its steps. The flow id stays, which is what the run was asked for and
-    /// what its record says: the plan of a record is [`Plan::with_overrides`] of the flow's.
+    /// The plan of the same flow with changes to its steps. It keeps the flow id, because that is the flow that was
+    /// asked for and that the run's record names: [`Plan::with_overrides`] makes the same plan from a record.
     ///
     /// # Errors
+    ///
     /// The patched flow's fatal diagnostics. A flow that [`crate::Overrides::apply`] has returned has none.
     pub fn patched(self: &Arc<Self>, patched: Flow) -> Result<Self, Diagnostics> {
         let base = self.without_overrides();
@@ -141,7 +142,7 @@ impl Plan {
         })
     }
 
-    /// The place of the step with this id.
+    /// The index of the step with this id.
     #[must_use]
     pub fn step_index(&self, id: &str) -> Option<StepIndex> {
         self.index.get(id).copied()
@@ -170,7 +171,7 @@ impl Plan {
         &self.secrets.variables
     }
 
-    /// Hides the secrets of a run's variables: of those that were given, and of the declared defaults.
+    /// Hides the secrets of a run's variables: of the given ones, and of the declared defaults.
     pub fn hide_variables(&self, given: Option<&Value>, mask: &mut Mask) {
         let secrets = self.variable_secrets();
         given.iter().for_each(|given| mask.add(secrets, given));
@@ -179,14 +180,14 @@ impl Plan {
         }
     }
 
-    /// The secrets in an item's output: what it takes from those of the input and the variables without a component in
-    /// between, and what the flow's output schema marks.
+    /// The secrets in an item's output: the secret parts of the input and the variables that it contains without a
+    /// component in between, and the parts that the flow's output schema marks.
     #[must_use]
     pub fn output_secrets(&self) -> &Secrets {
         &self.output_secrets
     }
 
-    /// The same where the run has inherited variables, of which these are secret.
+    /// The same for a run that has inherited variables with these secrets.
     #[must_use]
     pub fn output_secrets_with(&self, inherited: Secrets) -> Secrets {
         let inherited = Sources { input: Secrets::none(), variables: inherited };

@@ -1,5 +1,5 @@
-//! From text to the tree: what YAML and JSON have in common. Mistakes that leave the tree readable are collected, so
-//! that one reading names as many as it can.
+//! From text to the tree: the parts that YAML and JSON have in common. After a mistake the reader goes on if it can, so
+//! that one reading reports as many as possible.
 
 mod json;
 mod yaml;
@@ -21,15 +21,16 @@ pub fn read_node(source: &Source) -> Result<Node, Diagnostics> {
     whole(source, Keys::Strings, usize::MAX)
 }
 
-/// The same for a document that is about a flow and keeps the limits of one.
+/// The same for a document about a flow, with the limits of one.
 pub(crate) fn read_flow_node(source: &Source) -> Result<Node, Diagnostics> {
     whole(source, Keys::Strings, MAX_NODES)
 }
 
-/// The same for a document whose YAML keys may be arrays and objects, such as the inputs of a mock: such a key becomes
+/// The same for a document whose YAML keys may be arrays and objects, such as the inputs of a mock. Such a key becomes
 /// its JSON text.
 ///
 /// # Errors
+///
 /// Everything that is wrong with its syntax, each with its place.
 pub fn read_node_with_any_keys(source: &Source) -> Result<Node, Diagnostics> {
     whole(source, Keys::Any, usize::MAX)
@@ -38,7 +39,7 @@ pub fn read_node_with_any_keys(source: &Source) -> Result<Node, Diagnostics> {
 /// What a key of a YAML document may be.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Keys {
-    /// A string, or a scalar that stands for its text.
+    /// A string, or a scalar that is read as its text.
     Strings,
     /// Arrays and objects as well.
     Any,
@@ -62,7 +63,7 @@ pub fn read_value(source: &Source) -> Result<Value, Diagnostics> {
     read_node(source).map(|node| node.to_value())
 }
 
-/// The tree of a flow, as far as there is one, and what is wrong with the text.
+/// The tree of a flow, if there is one; what is wrong with the text is added to `diagnostics`.
 pub(crate) fn read(source: &Source, diagnostics: &mut Diagnostics) -> Option<Node> {
     tree(source, Keys::Strings, MAX_NODES, diagnostics)
 }
@@ -96,18 +97,18 @@ fn tree(source: &Source, keys: Keys, max_nodes: usize, diagnostics: &mut Diagnos
     }
 }
 
-/// Where the text begins, after the mark that some editors put before it.
+/// Where the text begins, after the byte order mark that some editors write.
 fn after_mark(text: &str) -> usize {
     if text.as_bytes().starts_with(BOM) { BOM.len() } else { 0 }
 }
 
-/// What is said of `"\ud800"` in every notation.
+/// The message for `"\ud800"`, the same in every notation.
 const HALF_A_PAIR: &str = "the string has half of a surrogate pair, which is no character";
 
-/// The text cannot be read further; why is in the diagnostics.
+/// The text cannot be read any further; the diagnostics say why.
 struct Stop;
 
-/// What both readers report, with the same words, and the values that they count.
+/// Used by both readers: reports mistakes with the same words, and counts values.
 struct Reporter<'d> {
     diagnostics: &'d mut Diagnostics,
     max_nodes: usize,
@@ -132,7 +133,7 @@ impl Reporter<'_> {
         self.report(Code::LimitExceeded, path, span, format!("the number `{shown}` is too large for any number type"));
     }
 
-    /// Counts values before they are kept, so that no document takes more memory than its limit allows.
+    /// Counts values before they are kept, so that no document takes more memory than the limit allows.
     fn count(&mut self, nodes: usize, path: impl FnOnce() -> Path, span: Span) -> Result<(), Stop> {
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes <= self.max_nodes {
@@ -149,14 +150,14 @@ impl Reporter<'_> {
     }
 }
 
-/// The members of an object while it is read: keeps the first of two with the same key.
+/// The members of an object while it is read. Of two with the same key it keeps the first.
 #[derive(Default)]
 struct Members {
     entries: Vec<Entry>,
     seen: HashSet<String>,
 }
 
-/// Below this number of members looking at each is faster than hashing.
+/// Below this number of members, looking at each is faster than hashing.
 const FEW: usize = 12;
 
 impl Members {

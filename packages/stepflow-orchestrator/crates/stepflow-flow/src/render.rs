@@ -1,4 +1,4 @@
-//! Diagnostics for people: the message, the place, the line with the place underlined, and what to do.
+//! Diagnostics as text for people: the message, the place, the line with the place underlined, and what to do.
 
 use std::ops::Range;
 
@@ -8,14 +8,14 @@ use crate::diagnostics::{Code, Diagnostic, Diagnostics, Level};
 use crate::palette;
 use crate::source::{Lines, Position, Source, Span};
 
-/// The most columns of a line that are shown; a minified document is one long line.
+/// How many columns of a line are shown; a minified document is one long line.
 const WIDTH: usize = 120;
 
-/// The most bytes on each side of a place that are looked at: four are the longest character.
+/// How many bytes on each side of a place are looked at: a character has at most four.
 const NEIGHBOURHOOD: usize = 4 * WIDTH;
 
 impl Diagnostics {
-    /// The diagnostics for people: each with an excerpt of the source in which its place is underlined.
+    /// The diagnostics as text for people, each with a part of the source in which its place is underlined.
     #[must_use]
     pub fn render(&self, source: &Source, color: bool) -> String {
         let text = source.shown();
@@ -63,11 +63,11 @@ fn told<'d>(diagnostic: &'d Diagnostic, source: &'d Source, lines: &Lines<'_>) -
     title.element(Origin::path(name).line(position.line).char_column(position.column)).element(snippet).elements(help)
 }
 
-/// The neighbourhood of a place in its line.
+/// The part of a line around a place.
 struct Excerpt {
     text: String,
     marked: Range<usize>,
-    /// Whether the line is there from its start.
+    /// Whether it begins at the start of the line.
     is_whole: bool,
 }
 
@@ -85,7 +85,7 @@ impl Excerpt {
     }
 }
 
-/// The library shows most control characters as pictures, and lets others through.
+/// The rendering library shows most control characters as pictures; this replaces the others.
 fn visible(character: char) -> char {
     if character.is_control() && character != '\t' { '\u{fffd}' } else { character }
 }

@@ -1,4 +1,4 @@
-//! How a mistake is mended, told by the places of the document's parts; the text itself is looked at later.
+//! How to repair a mistake, from the places of the document's parts. The layout of the text is looked at later.
 
 mod layout;
 
@@ -17,43 +17,43 @@ pub struct Fix {
     pub summary: String,
 }
 
-/// A part of a text, and what is to stand there instead.
+/// A part of a text, and its replacement.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Edit {
-    /// The part, in bytes; an empty one is a place between two.
+    /// The part, in bytes; an empty one is a place between two bytes.
     pub span: Span,
-    /// What is to stand there.
+    /// The new text.
     pub replacement: String,
 }
 
-/// A way to mend a mistake, which stands at the place of its diagnostic.
+/// A way to repair a mistake at the place of its diagnostic.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Repair {
-    /// The key or the word becomes this one.
+    /// The key or the word is replaced by this one.
     Rename(String),
-    /// The member becomes a part of new objects: these keys, from the outside in.
+    /// The member is put into new objects under these keys, from the outside in.
     Nest { value: Span, keys: Vec<&'static str> },
-    /// These members, which stand together, become the members of a new object under this key.
+    /// These members, which follow each other, become the members of a new object under this key.
     Gather { first: Span, last: Span, key: &'static str },
-    /// The member goes behind the last one of another object, under these keys.
+    /// The member is moved after the last one of another object, under these keys.
     Move { member: Member, behind: (Span, Span), keys: Vec<&'static str> },
-    /// `$from: {…}` becomes this reference, and the `path` beside it goes when the reference has it.
+    /// `$from: {…}` becomes this reference. The `path` beside it is removed when it becomes a part of the reference.
     Reference { from: Span, key: &'static str, value: Option<Span>, path: Option<Member> },
 }
 
-/// A member and its surroundings.
+/// A member and the text around it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Member {
     pub key: Span,
     pub value: Span,
-    /// With the comma that goes with it, between braces.
+    /// With the comma that belongs to it, in an object with braces.
     pub with_comma: Span,
     /// The object that it is a member of.
     pub object: Span,
 }
 
 impl Member {
-    /// The member at this place of an object; `None` when its value is a copy from elsewhere.
+    /// The member at this index of an object; `None` when its value is a copy of an alias.
     pub fn of(object: &Node, place: usize) -> Option<Self> {
         let entries = object.entries();
         let entry = entries.get(place).filter(|entry| stands(entry))?;
@@ -67,7 +67,7 @@ impl Member {
     }
 }
 
-/// Whether the value is written behind its key, and not a copy that an alias made.
+/// Whether the value is written after its key, and is not the copy of an alias.
 fn stands(entry: &Entry) -> bool {
     entry.value.span.start >= entry.key_span.end
 }
@@ -88,7 +88,7 @@ impl Repair {
         Some(Self::Move { member, behind: (last.key_span, last.value.span), keys: keys.to_vec() })
     }
 
-    /// What `{$from: …}` is today, when it is a plain reference.
+    /// The present form of `{$from: …}`, if it is a plain reference.
     pub fn reference(node: &Node) -> Option<Self> {
         let place = node.entries().iter().position(|entry| entry.key == "$from")?;
         let from = node.entries().get(place).filter(|from| stands(from))?;
@@ -164,7 +164,7 @@ impl Fix {
     }
 }
 
-/// The way inside `schemas`.
+/// The keys inside `schemas`, joined to a path.
 fn keys_within(keys: &[&str]) -> String {
     let within = if keys.len() == 1 { "properties." } else { "" };
     format!("{within}{}", keys.join("."))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stepflow_protocol::{ErrorKind, Value};
 
-/// The retries of a step that asks for some without saying how many.
+/// The number of retries when a step asks for retries and does not say how many.
 pub const DEFAULT_MAX_RETRIES: u32 = 3;
 
 /// The kinds of failure that a step retries when it does not say which.
@@ -123,7 +123,7 @@ fn scaled(time: Duration, factor: f64, max: Duration) -> Duration {
     if seconds < max.as_secs_f64() { Duration::from_secs_f64(seconds) } else { max }
 }
 
-/// The nth Fibonacci number, counted from 1; beyond the 90th it only has to be large.
+/// The nth Fibonacci number, counted from 1. Beyond the 90th it only has to be large.
 fn fibonacci(n: u32) -> f64 {
     let (mut current, mut next) = (1.0, 1.0);
     for _ in 1..n.min(90) {

@@ -1,4 +1,4 @@
-//! JSON Schemas, compiled once: is this value what was asked for, and if not, in what place and in which way.
+//! JSON Schemas, compiled once. They tell whether a value fits, and if not, where and why.
 
 pub mod document;
 mod effort;
@@ -15,13 +15,13 @@ use crate::document::Schemas;
 use crate::secrets::Secrets;
 use effort::Effort;
 
-/// A compiled JSON Schema. Never fetches anything: a reference that leads out of the document is an error.
+/// A compiled JSON Schema. Never fetches anything: a reference to another document is an error.
 pub struct Schema {
     validator: Validator,
     effort: Option<Effort>,
 }
 
-/// Raised when a JSON Schema is none.
+/// Raised when a schema is not a JSON Schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct InvalidSchema {
@@ -31,8 +31,8 @@ pub struct InvalidSchema {
     pub message: String,
 }
 
-/// One place in which a value is not what its schema asks for. Says nothing about the value but its type: it may be
-/// a secret.
+/// One place in which a value does not fit its schema. Says nothing about the value except its type: it may be a
+/// secret.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Misfit {
     /// Where in the value, as a JSON pointer; empty for the value as a whole.
@@ -46,9 +46,10 @@ pub struct Misfit {
 }
 
 impl Schema {
-    /// Compiles a schema of its own, such as a component's input schema.
+    /// Compiles a schema that stands alone, such as a component's input schema.
     ///
     /// # Errors
+    ///
     /// When it is not a JSON Schema, or refers to another document.
     pub fn compile(schema: &Value) -> Result<Self, InvalidSchema> {
         Self::build(&tree(schema)?)
@@ -121,7 +122,7 @@ impl Misfit {
         self.message.strip_prefix(&format!("`{}`: ", self.pointer)).unwrap_or(&self.message)
     }
 
-    /// The same without what stands in a secret: its place is that of the secret, and names of members are left out.
+    /// The same without secrets: the place is the one of the secret, and names of members are left out.
     pub(crate) fn without(self, secrets: &Secrets) -> Self {
         let mut here = secrets.clone();
         let mut place = String::new();
@@ -144,7 +145,7 @@ impl Misfit {
     }
 }
 
-/// Whether this is the value of a `const` or those of an `enum`, and not a type.
+/// Whether the schema asks for the values of a `const` or an `enum`, and not for a type.
 fn names_values(expected: &str) -> bool {
     expected.starts_with("one of [") || expected != "null" && serde_json::from_str::<Json>(expected).is_ok()
 }

@@ -1,5 +1,5 @@
-//! Which parts of a value are secret: what a schema marks with `is_secret`, followed through the expressions that
-//! build a step's input. A value is shown in its redacted form.
+//! Which parts of a value are secret: the parts that a schema marks with `is_secret`, followed through the expressions
+//! that build a step's input. A value is shown only in its redacted form.
 
 mod cut;
 mod graph;
@@ -23,10 +23,10 @@ pub use mask::Mask;
 pub(crate) use reading::graph as schema_graph;
 pub use written::WrittenSecrets;
 
-/// What stands for a secret.
+/// The text in the place of a secret.
 pub const REDACTED: &str = "[REDACTED]";
 
-/// From this length on a secret is hidden inside words as well. Shorter ones would hide half of every text.
+/// From this length on, a secret is hidden inside words as well. Shorter ones would hide half of every text.
 const LONG: usize = 4;
 
 /// The secret parts of values of one shape. Cheap to clone.
@@ -44,7 +44,7 @@ enum Tree {
     Members(Arc<[(String, Secrets)]>),
     /// An array with these elements.
     Elements(Arc<[Secrets]>),
-    /// Everything that one of these says.
+    /// The secrets of all of these.
     Either(Arc<[Secrets]>),
 }
 
@@ -94,7 +94,7 @@ impl Secrets {
         }
     }
 
-    /// Whether the value as a whole is one.
+    /// Whether the whole value is secret.
     #[must_use]
     pub fn is_all(&self) -> bool {
         match &self.0 {
@@ -189,7 +189,7 @@ impl Secrets {
     }
 }
 
-/// The secrets of a run: where expressions get them from.
+/// The secrets of a run's input and variables: expressions get them from there.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Sources {
     pub input: Secrets,
@@ -197,7 +197,7 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// The secrets in what an expression makes. What a component returns is not secret.
+    /// The secrets in the value of an expression. What a component returns is not secret.
     pub fn of(&self, expression: &Expression) -> Secrets {
         if self.input.is_none() && self.variables.is_none() {
             return Secrets::none();

@@ -1,4 +1,4 @@
-//! A document before it is read: its bytes, its name for diagnostics, its format; and where in it a byte is.
+//! A document before it is read: its bytes, its name for diagnostics, its format; and the line and column of each byte.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::path::Path;
 /// The largest document that is read, in bytes.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// The most values that a flow document has, each scalar, array and object counted: 10 000 steps of 40. Data, such as a
-/// run's input, is bounded by its bytes alone.
+/// The most values of a flow document; each scalar, array and object counts: 10 000 steps of 40. Data, such as a run's
+/// input, is limited only by its bytes.
 pub const MAX_NODES: usize = 400_000;
 
 /// A document as it came from a file or a request.
@@ -19,7 +19,7 @@ pub struct Source {
     pub text: Vec<u8>,
     /// How to read them.
     pub format: Format,
-    /// Parts that no excerpt shows: secrets that are written into the document.
+    /// Parts that are never shown: secrets that are written into the document.
     pub hidden: Vec<Span>,
 }
 
@@ -42,7 +42,7 @@ impl Source {
         Self::new(name, text, Format::Json)
     }
 
-    /// The text as excerpts show it: with a `*` for each character of what is hidden. Every line keeps its place.
+    /// The text as it may be shown: with a `*` for each hidden character. Every line keeps its place.
     pub(crate) fn shown(&self) -> Cow<'_, [u8]> {
         if self.hidden.is_empty() {
             return Cow::Borrowed(&self.text);
@@ -67,7 +67,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that a file's name promises: JSON for `.json`, YAML for everything else (JSON is YAML, nearly).
+    /// The format by the name of a file: JSON for `.json`, YAML for everything else (almost all JSON is YAML).
     #[must_use]
     pub fn of_path(path: &Path) -> Self {
         match path.extension().and_then(|extension| extension.to_str()) {
@@ -87,7 +87,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// From one byte to before another one.
+    /// From the first byte to before the second.
     #[must_use]
     pub fn new(start: usize, end: usize) -> Self {
         Self { start, end: end.max(start) }
@@ -131,8 +131,8 @@ impl<'a> Lines<'a> {
         self.position_after(byte, None).1
     }
 
-    /// The position of a byte, with the byte. An earlier answer for the same line saves counting from its start: a
-    /// minified document is one long line.
+    /// The position of a byte, together with the byte. The result for an earlier byte of the same line makes counting
+    /// shorter: a minified document is one long line.
     pub fn position_after(&self, byte: usize, before: Option<(usize, Position)>) -> (usize, Position) {
         let byte = byte.min(self.text.len());
         let line = self.starts.partition_point(|start| *start <= byte).max(1);
@@ -159,5 +159,5 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// The mark that some editors put before UTF-8 text.
+/// The byte order mark that some editors put before UTF-8 text.
 pub(crate) const BOM: &[u8] = b"\xef\xbb\xbf";

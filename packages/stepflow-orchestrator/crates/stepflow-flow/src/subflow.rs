@@ -17,12 +17,12 @@ use crate::path::Path;
 use crate::read;
 use crate::source::Source;
 
-/// What a component takes a flow as.
+/// How a component takes a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
     /// A member of its input, which it runs.
     Member(&'static str),
-    /// A member of its input, when another one has this value; it keeps the flow.
+    /// A member of its input, when another member has this value. The component keeps the flow and does not run it.
     MemberIf {
         /// The member that may be a flow.
         member: &'static str,

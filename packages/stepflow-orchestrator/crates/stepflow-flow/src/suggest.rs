@@ -1,20 +1,20 @@
-//! Finds the name that somebody probably meant.
+//! Finds the name that was probably meant.
 
 use std::collections::BTreeSet;
 
-/// The candidate nearest to `written`, when it is near enough to be meant: the same in another case, or at most two
-/// edits away, and fewer than half of the name.
+/// The candidate nearest to `written`, if it is near enough: the same in another case, or at most two edits away and
+/// fewer edits than half of the name.
 pub fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     near(written, candidates).min().map(|(_, candidate)| candidate)
 }
 
-/// The same when it is the only one that is near enough.
+/// The same, if only one candidate is near enough.
 pub fn only<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near: BTreeSet<&str> = near(written, candidates).map(|(_, candidate)| candidate).collect();
     near.first().copied().filter(|_| near.len() == 1)
 }
 
-/// The candidates that are near enough, each with its edits.
+/// The candidates that are near enough, each with its number of edits.
 fn near<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = (usize, &'a str)> {
     candidates
         .into_iter()
@@ -36,7 +36,7 @@ pub fn distance_within(a: &str, b: &str, limit: usize) -> Option<usize> {
         return None;
     }
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    // Three rows of the table of distances between beginnings of the names.
+    // Three rows of the table of distances between prefixes of the names.
     let mut before = vec![0; b.len() + 1];
     let mut last: Vec<usize> = (0..=b.len()).collect();
     let mut row = vec![0; b.len() + 1];

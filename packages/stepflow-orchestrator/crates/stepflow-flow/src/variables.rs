@@ -1,4 +1,4 @@
-//! The variables that a flow declares, and the values they have when nobody gives them one.
+//! The variables that a flow declares, and their values when a run is not given any.
 
 use std::collections::HashMap;
 
@@ -19,13 +19,13 @@ pub struct Variables {
 /// A declared variable.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variable {
-    /// Its value when it was not given: its `default`, else one that its type implies unless it is required.
+    /// Its value when it was not given: its `default`, or, unless it is required, one that its type implies.
     pub default: Option<Value>,
-    /// The environment variable that its author wants it taken from.
+    /// The environment variable that its author names for it.
     pub env_var: Option<String>,
     /// Whether a run must be given it, unless it has a default.
     pub required: bool,
-    /// Whether it is a secret, or has one in it.
+    /// Whether it is a secret, or contains one.
     pub is_secret: bool,
     /// The types that its schema names; none for any.
     pub types: Vec<String>,
@@ -43,14 +43,13 @@ impl Variable {
         }
     }
 
-    /// Whether values of this type are among those that its schema names.
+    /// Whether values of this type are allowed by its schema.
     #[must_use]
     pub fn takes(&self, r#type: &str) -> bool {
         self.types.iter().any(|one| one == r#type)
     }
 
-    /// The environment variable that it is taken from when the environment is asked: its `env_var`, else
-    /// `STEPFLOW_VAR_` and its name in capitals.
+    /// The environment variable that it may be taken from: its `env_var`, or `STEPFLOW_VAR_` and its name in capitals.
     #[must_use]
     pub fn environment_name(&self, name: &str) -> String {
         self.env_var.clone().unwrap_or_else(|| format!("STEPFLOW_VAR_{}", name.to_uppercase()))
@@ -109,7 +108,7 @@ impl Variables {
         self.iter().map(|(name, _)| name)
     }
 
-    /// These variables, and the required ones that are not among them but have a default.
+    /// The given variables, and the required ones that were not given but have a default.
     pub(crate) fn with_required_defaults(&self, given: &Value) -> Value {
         let added: Vec<(String, Value)> = self
             .iter()
@@ -129,7 +128,7 @@ impl Variables {
     }
 }
 
-/// The schema as its author wrote it: what was read for following references has lost the digits of large numbers.
+/// The schema as its author wrote it: the copy for following references has lost digits of large numbers.
 struct Written {
     whole: Value,
     pointers: HashMap<*const Json, String>,
@@ -150,7 +149,7 @@ fn types(written: Option<&Json>) -> Vec<String> {
     written.and_then(Json::as_str).into_iter().chain(several).map(str::to_owned).collect()
 }
 
-/// The default of an optional variable that states none.
+/// The default of an optional variable without a `default`.
 fn implied_default(kind: &Json) -> Option<Value> {
     match kind {
         Json::Array(kinds) => kinds.iter().any(|one| one == "null").then(Value::null),

@@ -78,7 +78,7 @@ pub struct FlowError {
     pub kind: ErrorKind,
     /// What went wrong, in one sentence; a component's own words when it raised.
     pub message: String,
-    /// Step, component, attempt, exception type, traceback: whatever helps to mend it.
+    /// Details that help to find the cause: step, component, attempt, exception type, traceback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
 }
@@ -90,7 +90,7 @@ impl FlowError {
         Self { code: kind.code(), kind, message: message.into(), data: None }
     }
 
-    /// The same failure with these fields in `data`, after those that are there. A field that is there already stays.
+    /// The same failure with these fields added to `data`. A field that is there already stays.
     #[must_use]
     pub fn with<K: AsRef<str>>(mut self, fields: impl IntoIterator<Item = (K, Value)>) -> Self {
         let mut members = self.data.as_ref().map(Value::members).unwrap_or_default();

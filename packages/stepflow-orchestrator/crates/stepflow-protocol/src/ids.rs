@@ -1,4 +1,4 @@
-//! Names of things: UUIDv7 for what happens, SHA-256 for what is content.
+//! Ids: a UUIDv7 for things that happen, a SHA-256 for content.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// Raised when a text is not the id it should be.
+/// Raised when a text is not an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a {what}")]
 pub struct InvalidId {
@@ -24,7 +24,7 @@ macro_rules! uuid_id {
         pub struct $name(#[schemars(with = "String")] Uuid);
 
         impl $name {
-            /// Wraps a UUID that was drawn elsewhere: ids come from one supply (the engine's), never from here.
+            /// The id with this UUID. Only the engine makes new ids.
             #[must_use]
             pub fn from_uuid(uuid: Uuid) -> Self {
                 Self(uuid)
@@ -54,21 +54,21 @@ macro_rules! uuid_id {
 }
 
 uuid_id!(
-    /// Names a run: one flow over one or more items. A root run's id also names its tree and its journal.
+    /// The id of a run: one flow over one or more items. A root run's id is also the id of its tree and of its journal.
     RunId,
     "run id (a UUID)"
 );
 uuid_id!(
-    /// Names the step of one item, the same for all of its attempts: an idempotency key for user code.
+    /// The id of one item's step, the same for all its attempts: an idempotency key for user code.
     TaskId,
     "task id (a UUID)"
 );
 
-/// Names a content: the SHA-256 of its bytes, written as 64 lower-case hex digits.
+/// The id of a content: the SHA-256 of its bytes, written as 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlobId([u8; 32]);
 
-/// Names a flow: the content id of its canonical form.
+/// The id of a flow: the content id of its canonical form.
 pub type FlowId = BlobId;
 
 /// The id of these bytes.

@@ -1,7 +1,7 @@
-//! The leaf of the server: what every other crate speaks of. Values, ids, outcomes, error kinds, statuses
-//! and the messages between server and worker; the twin of the Python distribution `stepflow-protocol`.
+//! The types that every other crate of the server uses: values, ids, outcomes, error kinds, statuses and the messages
+//! between server and worker. The Python distribution `stepflow-protocol` has the same.
 //!
-//! Nothing here does I/O, keeps time or knows an executor.
+//! Nothing here does I/O, reads a clock or knows an executor.
 
 mod error;
 mod ids;

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use crate::messages as m;
 
-/// JSON Schema (2020-12) with one definition per message type. The root itself accepts anything: the envelope is
+/// JSON Schema (2020-12) with one definition for each message type. The root itself accepts anything: the envelope is
 /// written by hand on both sides.
 #[must_use]
 pub fn protocol_schema() -> Json {

@@ -1,4 +1,4 @@
-//! How far a run, an item or a step is, in the words of the HTTP API.
+//! The status of a run, an item or a step, in the words of the HTTP API.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ pub enum ExecutionStatus {
 }
 
 impl ExecutionStatus {
-    /// Whether nothing can follow.
+    /// Whether it never changes any more.
     #[must_use]
     pub fn is_terminal(self) -> bool {
         self != Self::Running

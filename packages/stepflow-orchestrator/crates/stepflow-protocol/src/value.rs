@@ -1,5 +1,5 @@
-//! JSON as it came: the bytes are checked once, where they enter, and after that shared, sliced and passed on
-//! unparsed. So integers, key order and number spelling survive every hop.
+//! JSON as it came. The bytes are checked once, where they enter; after that they are shared, sliced and passed on
+//! without parsing. So integers, the order of keys and the spelling of numbers never change.
 
 mod access;
 mod canonical;
@@ -13,9 +13,9 @@ pub use access::Segment;
 pub use ingress::{MAX_DEPTH, ValueError};
 use serde_json::value::RawValue;
 
-/// A JSON value: its text, known to be valid, free of line breaks between tokens and nested at most [`MAX_DEPTH`] deep.
-/// One that is built of others may be nested deeper: code that builds one of unknown parts asks for its
-/// [depth](Value::depth), and fails by name.
+/// A JSON value: its text, known to be valid, without line breaks between tokens and nested at most [`MAX_DEPTH`] deep.
+/// A value that is built from others may be nested deeper: code that builds one from unknown parts has to check its
+/// [depth](Value::depth).
 ///
 /// Clones share the text. Equal text is the same value; equal values may have different text (`1.0` and `1e0`).
 #[derive(Clone)]
@@ -58,28 +58,31 @@ impl Kind {
 }
 
 impl Value {
-    /// Checks a text that comes from outside and takes it as a value.
+    /// Checks a text that comes from outside and makes a value of it.
     ///
     /// # Errors
-    /// When the text is not UTF-8, not exactly one JSON value, nested deeper than [`MAX_DEPTH`], or when a key stands
-    /// twice in an object.
+    ///
+    /// When the text is not UTF-8, not exactly one JSON value, nested deeper than [`MAX_DEPTH`], or when an object has
+    /// the same key twice.
     pub fn parse(text: impl Into<Vec<u8>>) -> Result<Self, ValueError> {
         ingress::check(text.into()).map(Self::trusted)
     }
 
-    /// Checks the params of a message. The levels that they put around the values in them do not count as the values'
-    /// own; each of those is checked for itself when it is read out.
+    /// Checks the params of a message. The levels around the values in them do not count; each of those values is
+    /// checked when it is read.
     ///
     /// # Errors
+    ///
     /// As [`Value::parse`].
     pub fn parse_params(text: impl Into<Vec<u8>>) -> Result<Self, ValueError> {
         ingress::check_params(text.into()).map(Self::trusted)
     }
 
-    /// Takes a text of which serde has checked that it is JSON.
+    /// Makes a value of a text that serde has checked to be JSON.
     ///
     /// # Errors
-    /// When a key stands twice in an object, the text is nested deeper than [`MAX_DEPTH`], or a string holds half of a
+    ///
+    /// When an object has the same key twice, the text is nested deeper than [`MAX_DEPTH`], or a string holds half of a
     /// surrogate pair.
     pub fn of_raw(raw: Box<RawValue>) -> Result<Self, ValueError> {
         let packed = ingress::check_raw(raw.get())?;
@@ -148,7 +151,8 @@ impl Value {
         self.end - self.start
     }
 
-    /// How deep arrays and objects are nested in it. More than [`MAX_DEPTH`] only where one was built of others.
+    /// How deep arrays and objects are nested in it. More than [`MAX_DEPTH`] only in a value that was built from
+    /// others.
     #[must_use]
     pub fn depth(&self) -> usize {
         ingress::depth(self.as_bytes())
@@ -183,14 +187,14 @@ impl Value {
         }
     }
 
-    /// Takes a text that is known to be a valid value: built here, or checked at ingress.
+    /// Makes a value of a text that is known to be valid: it was built here, or checked before.
     fn trusted(text: String) -> Self {
         let end = text.len();
         Self { buffer: Arc::new(text), start: 0, end }
     }
 
-    /// The part of this value's text that is `part`, which must borrow from it. Shares the buffer when that does
-    /// not keep more than twice the part alive, else copies.
+    /// A value from a part of this value's text, which `part` must borrow from. Shares the buffer when that keeps no
+    /// more than twice the part in memory, else copies.
     fn part(&self, part: &str) -> Self {
         let start = (part.as_ptr() as usize).wrapping_sub(self.buffer.as_ptr() as usize);
         let end = start.wrapping_add(part.len());

@@ -1,5 +1,5 @@
-//! Whether a path can lead anywhere in values of a schema. Only what the schema contradicts is reported: it may leave
-//! open more than it names.
+//! Whether a path can lead anywhere in a value of a schema. A path is reported only if the schema contradicts it: a
+//! value may have more members than its schema names.
 
 use serde_json::{Map, Value as Json};
 use stepflow_protocol::Segment;
@@ -14,11 +14,11 @@ pub(super) struct Contradiction {
     pub near: Option<String>,
 }
 
-/// Keywords that make what a schema says depend on more than one place: nothing is concluded from them.
+/// Keywords whose meaning depends on more than one place in the schema: nothing is concluded when one is there.
 const OPEN: [&str; 8] =
     ["allOf", "anyOf", "oneOf", "not", "if", "patternProperties", "unevaluatedProperties", "$dynamicRef"];
 
-/// What in the schema contradicts the path, when something does.
+/// What in the schema contradicts the path, if anything does.
 pub(super) fn contradiction(schema: &Document, path: &[Segment]) -> Option<Contradiction> {
     let mut here = schema.root()?.followed()?;
     for (depth, segment) in path.iter().enumerate() {
@@ -55,7 +55,7 @@ fn member<'s>(schema: &Subschema<'s>, object: &Map<String, Json>, name: &str, at
     match object.get("additionalProperties") {
         Some(Json::Bool(false)) => Err(Contradiction { problem: problem(), near: near() }),
         Some(_) => Ok(schema.keyword("additionalProperties").filter(|next| next.contents().is_object())),
-        // An object may have more than its schema names; a near name tells that this was meant.
+        // An object may have more members than its schema names; but if a name is near, that one was probably meant.
         None => near().map_or(Ok(None), |near| Err(Contradiction { problem: problem(), near: Some(near) })),
     }
 }

@@ -1,4 +1,4 @@
-//! Finds steps that wait for each other. Follows no call stack: a flow may be a chain of many thousand steps.
+//! Finds steps that wait for each other. Does not recurse: a flow may be a chain of many thousand steps.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -8,7 +8,7 @@ use crate::diagnostics::Code;
 use crate::document::Flow;
 use crate::evaluate::StepIndex;
 
-/// One finding for each group of steps that wait for each other, with a shortest loop through its first step.
+/// One finding for each group of steps that wait for each other: a shortest loop through its first step.
 pub(super) fn find(flow: &Flow, needs: &[Vec<Need>]) -> Vec<Finding> {
     let group = groups(needs);
     let mut size: HashMap<usize, usize> = HashMap::new();
@@ -46,7 +46,7 @@ fn finding(flow: &Flow, needs: &[Vec<Need>], group: &[usize], first: StepIndex) 
     Some(finding)
 }
 
-/// The steps of a shortest way from `first` back to itself, `first` at both ends.
+/// The steps of a shortest loop from `first` back to itself, with `first` at both ends.
 fn shortest_loop(needs: &[Vec<Need>], group: &[usize], first: StepIndex) -> Option<Vec<StepIndex>> {
     let mut came_from: HashMap<StepIndex, StepIndex> = HashMap::new();
     let mut queue = VecDeque::from([first]);
@@ -70,7 +70,7 @@ fn shortest_loop(needs: &[Vec<Need>], group: &[usize], first: StepIndex) -> Opti
     None
 }
 
-/// A step on the way of the search: which of its needs comes next.
+/// A step on the path of the search, and which of its needs comes next.
 struct Visit {
     step: StepIndex,
     next: usize,

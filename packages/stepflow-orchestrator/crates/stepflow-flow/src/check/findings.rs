@@ -1,4 +1,4 @@
-//! What checking finds: as much as somebody may want to read, however much is wrong.
+//! What the checks find. Limited, so that the list stays readable however much is wrong.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::path::Path;
 use crate::repair::Repair;
 
-/// A diagnostic that still has to be placed in a text.
+/// A diagnostic whose place in the text is not known yet.
 pub(crate) struct Finding {
     pub diagnostic: Diagnostic,
     pub path: Path,
-    /// The path of the step that the diagnostic's label speaks of.
+    /// The path of the step that the diagnostic's label is about.
     pub related: Option<Path>,
 }
 
@@ -25,7 +25,7 @@ impl Finding {
         Self { diagnostic, path, related: None }
     }
 
-    /// The same about a flow that stands at this place of another one.
+    /// The same for a flow that is written inside another one, at this path.
     pub(super) fn inside(mut self, around: &Path, in_text: bool) -> Self {
         self.path = around.clone().join(&self.path);
         self.related = self.related.map(|related| around.clone().join(&related));
@@ -46,11 +46,11 @@ impl Finding {
     }
 }
 
-/// The most findings of one kind that are kept. Some of them only follow from mistakes that were told already, so that
-/// they are more than the diagnostics that come of them.
+/// The most findings of one kind that are kept. More than the diagnostics that are kept, because some findings are
+/// dropped later: they only follow from mistakes that were reported already.
 const MOST_OF_A_KIND: usize = 1_000;
 
-/// The findings of a flow. Of the same kind the first thousand are kept, the others counted.
+/// The findings of a flow. Of each kind the first thousand are kept, and the others are counted.
 #[derive(Default)]
 pub(crate) struct Findings {
     kept: Vec<Finding>,
@@ -71,7 +71,7 @@ impl Findings {
         findings.into_iter().for_each(|finding| self.push(finding));
     }
 
-    /// Counts findings that were not kept elsewhere.
+    /// Counts findings that another list has not kept.
     pub(super) fn leave_out(&mut self, code: Code, count: usize) {
         *self.found.entry(code).or_insert(MOST_OF_A_KIND) += count;
     }

@@ -9,13 +9,13 @@ use crate::path::Path;
 use crate::schema::{InvalidSchema, Schema};
 use crate::suggest;
 
-/// The marks of secrets.
+/// The keywords that mark a secret.
 const MARKS: [&str; 2] = ["is_secret", "isSecret"];
 
-/// Keywords whose value is schemas by names of the author's.
+/// Keywords whose value is an object of schemas, with names that the author has chosen.
 const BY_NAME: [&str; 5] = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
 
-/// Keywords whose value is data.
+/// Keywords whose value is data and not a schema.
 const DATA: [&str; 4] = ["const", "enum", "default", "examples"];
 
 pub(super) fn check(flow: &Flow, findings: &mut Findings) {
@@ -34,7 +34,7 @@ pub(super) fn check(flow: &Flow, findings: &mut Findings) {
     }
 }
 
-/// Reports what was meant to mark a secret and marks none: nothing else would ever tell.
+/// Reports a keyword that was meant to mark a secret and does not: nothing else would show it.
 fn misspelt_marks(schema: &Value, at: &Path, findings: &mut Findings) {
     for (place, element) in schema.elements().iter().enumerate() {
         misspelt_marks(element, &at.clone().index(place), findings);

@@ -1,4 +1,4 @@
-//! Expressions out of a document's tree.
+//! Reads expressions from a document's tree.
 
 use super::{lookalike, old};
 use crate::decoder::{Decoder, Fields};
@@ -7,12 +7,12 @@ use crate::expression::Expression;
 use crate::node::{Content, Node};
 use crate::path::{Path, Segment};
 
-/// The expression that a value is; after a mistake, which is reported, `null`.
+/// The expression that a value stands for; `null` after a mistake, which is reported.
 pub(super) fn expression(decoder: &mut Decoder, node: &Node) -> Expression {
     parse(decoder, node).unwrap_or_else(|| Expression::Literal(node.to_value()))
 }
 
-/// The expression that a value is; `None` for a constant. So the largest constants are found from the inside out,
+/// The expression that a value stands for; `None` for a constant. So constants are joined to the largest possible ones,
 /// and each is made into a value only once.
 fn parse(decoder: &mut Decoder, node: &Node) -> Option<Expression> {
     match &node.content {
@@ -38,7 +38,7 @@ fn parse(decoder: &mut Decoder, node: &Node) -> Option<Expression> {
     }
 }
 
-/// All members as expressions, when at least one is more than a constant.
+/// All members as expressions, if at least one is more than a constant.
 fn mixed<'n>(parsed: Vec<Option<Expression>>, nodes: impl Iterator<Item = &'n Node>) -> Option<Vec<Expression>> {
     parsed.iter().any(Option::is_some).then(|| {
         let or_literal = |(parsed, node): (Option<Expression>, &Node)| {
@@ -50,7 +50,7 @@ fn mixed<'n>(parsed: Vec<Option<Expression>>, nodes: impl Iterator<Item = &'n No
 
 type Read = fn(&mut Decoder, &mut Fields<'_>) -> Option<Expression>;
 
-/// The keys that make an object an expression. The first that is there decides.
+/// The keys that make an object an expression. If there are several, the first in this list decides.
 const RESERVED: [(&str, Read); 7] = [
     ("$literal", literal),
     ("$if", choice),
@@ -92,7 +92,7 @@ fn choice(decoder: &mut Decoder, fields: &mut Fields<'_>) -> Option<Expression> 
     Some(Expression::If { condition: Box::new(condition), then: Box::new(then?), otherwise: otherwise.map(Box::new) })
 }
 
-/// A member that is an expression; `null` is one.
+/// A member that is an expression; `null` is an expression.
 fn member(decoder: &mut Decoder, fields: &mut Fields<'_>, key: &'static str, shown: &str) -> Option<Expression> {
     let node = fields.get_or_null(key)?;
     Some(decoder.inside(shown, |decoder| expression(decoder, node)))

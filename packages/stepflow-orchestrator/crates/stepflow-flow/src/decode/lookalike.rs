@@ -1,4 +1,4 @@
-//! What is legal and still hardly meant: texts and keys that look like references and are none.
+//! Reports what is allowed but probably a mistake: texts and keys that look like references and are not.
 
 use crate::decoder::Decoder;
 use crate::diagnostics::Code;
@@ -9,7 +9,7 @@ use crate::suggest::distance_within;
 /// Words that a key may be a misspelling of. `$if` is too short: `$id` is a key of JSON Schema.
 const WORDS: [&str; 5] = ["$literal", "$coalesce", "$step", "$input", "$variable"];
 
-/// Reports keys of an ordinary object that are one edit from a reserved word.
+/// Reports keys of an ordinary object that differ from a reserved word by one edit.
 pub(super) fn report_keys(decoder: &mut Decoder, entries: &[Entry]) {
     for entry in entries.iter().filter(|entry| entry.key.starts_with('$')) {
         let Some(word) = WORDS.iter().find(|word| distance_within(&entry.key, word, 1).is_some()) else { continue };
@@ -21,7 +21,7 @@ pub(super) fn report_keys(decoder: &mut Decoder, entries: &[Entry]) {
     }
 }
 
-/// Reports a text such as `$input.name` or `${steps.a.name}`: nothing is put into texts.
+/// Reports a text such as `$input.name` or `${steps.a.name}`: texts have no placeholders.
 pub(super) fn report_text(decoder: &mut Decoder, node: &Node) {
     let Some(advice) = node.as_str().and_then(reference_meant) else { return };
     decoder
@@ -29,7 +29,7 @@ pub(super) fn report_text(decoder: &mut Decoder, node: &Node) {
         .help(format!("write `{advice}`, or wrap the text in `$literal`"));
 }
 
-/// The reference that a text was meant to be.
+/// The reference that a text was probably meant to be.
 fn reference_meant(text: &str) -> Option<String> {
     let bare = text.strip_prefix('$')?;
     let bare = bare.strip_prefix('{').and_then(|inside| inside.strip_suffix('}')).unwrap_or(bare).trim();
@@ -46,7 +46,7 @@ fn reference_meant(text: &str) -> Option<String> {
     }
 }
 
-/// Reports a path such as `user.name`, which is one key with a dot in it.
+/// Reports a path such as `user.name`: it is one key with a dot in it.
 pub(super) fn report_path(decoder: &mut Decoder, node: &Node, text: &str, key: &str) {
     let text = text.trim();
     if text.starts_with('$') || !text.contains(['.', '[']) {

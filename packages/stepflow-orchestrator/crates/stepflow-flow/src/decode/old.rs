@@ -1,4 +1,4 @@
-//! Spellings of older languages. Ignoring them would change what runs, so they are fatal and name the new spelling.
+//! Spellings of older languages. They are errors that name the new spelling: to ignore them would change what runs.
 
 use super::sections::PARTS;
 use crate::decoder::{Decoder, Fields};
@@ -26,13 +26,13 @@ const STEP_KEYS: [(&str, &str); 5] = [
     TRANSFORM,
 ];
 
-/// Old keys that are a new one under another name.
+/// Old keys that have only another name now.
 const RENAMED: [(&str, &str); 1] = [("on_error", "onError")];
 
 const ON_SKIP: (&str, &str) = ("onSkip", "nothing is skipped; write `{$coalesce: [<reference>, <default>]}`");
 const TRANSFORM: (&str, &str) = ("transform", "references are not transformed; use a `path`, or a step that does it");
 
-/// Actions that are gone, and what is written instead.
+/// Actions that no longer exist, and what to write instead.
 pub(super) const ACTIONS: [(&str, &str); 2] = [
     ("skip", "write `action: useDefault`: the step's result is then `null`"),
     ("continue", "write `action: useDefault` with a `defaultValue`"),
@@ -50,7 +50,7 @@ pub(super) fn report_reference_keys(decoder: &mut Decoder, fields: &mut Fields<'
     report(decoder, fields, &[ON_SKIP, TRANSFORM]);
 }
 
-/// Parts of a `schemas` section that are not under `properties`, and for which there is no exact translation.
+/// Reports parts of a `schemas` section that are not under `properties` and cannot be moved there exactly.
 pub(super) fn report_bare_schemas(decoder: &mut Decoder, schemas: &Node) {
     let beside = schemas.get("properties").is_some_and(|properties| !properties.is_null());
     let bare = |entry: &&Entry| PARTS.contains(&&*entry.key) && !entry.value.is_null();
@@ -70,7 +70,7 @@ pub(super) fn report_bare_schemas(decoder: &mut Decoder, schemas: &Node) {
     }
 }
 
-/// `{$from: …}`, the reference of the oldest language.
+/// Reports `{$from: …}`, the reference of the oldest language.
 pub(super) fn report_from(decoder: &mut Decoder, node: &Node) {
     let Some(entry) = node.entry("$from") else { return };
     let source = &entry.value;

@@ -1,4 +1,4 @@
-//! `onError`, and the backoffs that configurations have, too.
+//! Reads `onError`, and the backoffs in configurations.
 
 use std::time::Duration;
 
@@ -123,15 +123,15 @@ const TYPES: [(&str, BackoffType); 3] = [
 const BACKOFF_MEMBERS: [&str; 8] =
     ["delay", "delayMs", "initial", "minDelayMs", "max", "maxDelayMs", "factor", "jitter"];
 
-/// Reads a backoff, of a step or of a configuration. The published spellings in milliseconds (`minDelayMs`,
-/// `maxDelayMs`, `delayMs`) are read, too.
+/// Reads a backoff of a step or of a configuration, also with the published keys in milliseconds (`minDelayMs`,
+/// `maxDelayMs`, `delayMs`).
 pub fn backoff(decoder: &mut Decoder, node: &Node) -> Option<Backoff> {
     let mut fields = decoder.fields(node)?;
     let one = Duration::from_secs(1);
     let ten = Duration::from_secs(10);
     let kind = fields.required(decoder, "type", |decoder, node| decoder.word(node, &TYPES));
     let Some(kind) = kind else {
-        // Of which type it is decides which keys there are.
+        // The type decides which keys are allowed, and it could not be read.
         BACKOFF_MEMBERS.iter().for_each(|key| fields.ignore(key));
         fields.close(decoder);
         return None;

@@ -1,5 +1,6 @@
-//! Sections of older flows that mean exactly one thing today: `inputSchema` and `outputSchema` at the top, and `schemas`
-//! with its parts not under `properties`. The tree is put into today's shape before anything is read from it.
+//! Sections of older flows that have exactly one meaning today: `inputSchema` and `outputSchema` at the top, and
+//! `schemas` with its parts not under `properties`. The tree is brought into today's shape before anything is read from
+//! it.
 
 use std::borrow::Cow;
 
@@ -12,19 +13,20 @@ use crate::source::Span;
 /// The parts of `schemas`.
 pub(super) const PARTS: [&str; 4] = ["input", "output", "variables", "steps"];
 
-/// The old keys of a flow that are a part of `schemas` now.
+/// The old keys of a flow that are parts of `schemas` now.
 const TOP: [(&str, &str); 4] =
     [("inputSchema", "input"), ("outputSchema", "output"), ("input_schema", "input"), ("output_schema", "output")];
 
-/// The tree of a flow with its old sections where they stand today, each told with 1008. What has no exact translation
-/// stays where it is, and is refused there.
+/// The tree of a flow with its old sections moved to where they are today; each move is reported as 1008. What cannot
+/// be moved exactly stays where it is and is refused there.
 pub(crate) fn modern<'n>(decoder: &mut Decoder, root: Cow<'n, Node>) -> Cow<'n, Node> {
     let bare = root.get("schemas").is_some_and(|schemas| PARTS.iter().any(|part| schemas.get(part).is_some()));
     if !bare && TOP.iter().all(|(key, _)| root.get(key).is_none_or(Node::is_null)) {
         return root;
     }
     let mut root = root.into_owned();
-    // The text of a second move begins where the first has left it: it is known in the next reading.
+    // A second move would change text that the first has changed already. Its fix is found when the fixed text is read
+    // again.
     let mut untouched = !gather(decoder, &mut root);
     let mut keys = TOP;
     keys.sort_by_key(|(key, _)| root.entries().iter().position(|entry| entry.key == *key));
@@ -34,7 +36,7 @@ pub(crate) fn modern<'n>(decoder: &mut Decoder, root: Cow<'n, Node>) -> Cow<'n, 
     Cow::Owned(root)
 }
 
-/// Puts parts that stand in `schemas` itself under its `properties`, and says whether there were any.
+/// Moves parts that are directly in `schemas` under its `properties`. Returns whether there were any.
 fn gather(decoder: &mut Decoder, root: &mut Node) -> bool {
     let Some(schemas) = member(root, "schemas") else { return false };
     let is_part = |entry: &Entry| PARTS.contains(&entry.key.as_str());
@@ -63,13 +65,13 @@ fn gather(decoder: &mut Decoder, root: &mut Node) -> bool {
     true
 }
 
-/// A schema, rather than a map with a schema for each step.
+/// Whether this is a schema, and not an object with a schema for each step.
 fn is_schema_of_steps(steps: &Node) -> bool {
     let has_members = steps.get("properties").is_some_and(|members| matches!(members.content, Content::Object(_)));
     has_members || steps.entries().is_empty()
 }
 
-/// Puts a key of the flow under `schemas.properties`, when nothing stands there, and says whether it did.
+/// Moves a key of the flow under `schemas.properties`, if that place is free. Returns whether it did.
 fn move_into_schemas(decoder: &mut Decoder, root: &mut Node, key: &str, part: &str, untouched: bool) -> bool {
     let place = root.entries().iter().position(|entry| entry.key == key && !entry.value.is_null());
     let Some((place, repair)) = place.and_then(|place| Some((place, repair_of_move(root, place, part)?))) else {
@@ -90,7 +92,7 @@ fn move_into_schemas(decoder: &mut Decoder, root: &mut Node, key: &str, part: &s
     true
 }
 
-/// How the text is mended, if it can be; the outer `None` when the move is not exact.
+/// The repair of the text, if there is one; the outer `None` when the move is not exact.
 #[expect(clippy::option_option, reason = "whether it may move, and whether the text of that is known")]
 fn repair_of_move(root: &Node, place: usize, part: &str) -> Option<Option<Repair>> {
     let old = &root.entries()[place];

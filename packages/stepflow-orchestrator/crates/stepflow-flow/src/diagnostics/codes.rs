@@ -1,11 +1,11 @@
 //! The kinds of things that can be wrong, with the number and the level of each.
 
-/// How much a diagnostic stands in the way. Follows from the code: 3xxx, 2xxx, 1xxx.
+/// How serious a diagnostic is. It follows from the code: 3xxx, 2xxx, 1xxx.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Level {
     /// Worth knowing.
     Warning,
-    /// Wrong; it shows at the latest when the flow runs.
+    /// Wrong; the flow will fail there when it runs, if not before.
     Error,
     /// The document cannot be used.
     Fatal,
@@ -22,7 +22,7 @@ impl Level {
         }
     }
 
-    /// The word for it in messages to people, who care less for what an error blocks.
+    /// The word for it in messages to people: a fatal diagnostic is an "error" there as well.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Warning => "warning",
@@ -69,9 +69,9 @@ codes! {
     UnknownKey = 1005, "unknownKey";
     /// A literal input object has a field that the component's schema does not name.
     UnknownInputField = 1006, "unknownInputField";
-    /// A text that looks like a reference or a way through objects, and is a text or one key.
+    /// A text that looks like a reference, or a path that is only one key.
     LooksLikeReference = 1007, "looksLikeReference";
-    /// A section of an older language that means exactly one thing today, and is read as that.
+    /// A section of an older language that has exactly one meaning today, and is read so.
     OldSection = 1008, "oldSection";
     /// An inline default of a variable that always has a value.
     UnusedDefault = 1009, "unusedDefault";
@@ -79,13 +79,13 @@ codes! {
     NotBuilt = 1900, "notBuilt";
     /// The configuration sends a token to another machine unencrypted.
     UnencryptedToken = 1901, "unencryptedToken";
-    /// A literal that is to be a flow and is none.
+    /// A literal that should be a flow and is not.
     InvalidSubflow = 2003, "invalidSubflowLiteral";
-    /// A variable that is not declared; its inline default stands in.
+    /// A variable that is not declared; its inline default is used.
     UndefinedVariable = 2004, "undefinedVariable";
     /// A variable that is not declared and has no default.
     UndefinedRequiredVariable = 2005, "undefinedRequiredVariable";
-    /// A key that means nothing here and is nearly one that does.
+    /// A key that means nothing here and is near one that does.
     MisspeltKey = 2007, "unknownKey";
     /// A route of the configuration cannot be followed, or leads to a plugin that is not there.
     InvalidRoute = 2200, "invalidRouteReference";
@@ -105,11 +105,11 @@ codes! {
     DependencyCycle = 3005, "dependencyCycle";
     /// An expression or a path that cannot be read.
     InvalidExpression = 3006, "invalidExpression";
-    /// A text that is no length of time.
+    /// A text that is not a duration.
     InvalidDuration = 3007, "invalidDuration";
-    /// A spelling of an older language whose neglect would change what runs.
+    /// A spelling of an older language; to ignore it would change what runs.
     OldSpelling = 3008, "oldSpelling";
-    /// A JSON Schema that is none.
+    /// A schema that is not a JSON Schema.
     InvalidSchema = 3009, "invalidSchema";
     /// The document is not YAML or not JSON.
     InvalidSyntax = 3010, "invalidSyntax";
@@ -130,7 +130,7 @@ impl Code {
         self as u16
     }
 
-    /// What is wrong with a document that is data, whatever it holds.
+    /// The message for a document whose text may be secret.
     pub(super) fn in_any_text(self) -> &'static str {
         match self {
             Self::InvalidSyntax => "the text cannot be read here",

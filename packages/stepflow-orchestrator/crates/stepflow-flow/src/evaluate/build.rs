@@ -7,8 +7,8 @@ use stepflow_protocol::{ErrorKind, FlowError, Kind, MAX_DEPTH, Segment, Value};
 use super::{Choice, Expr, Found, Node, Place, Scope, StepIndex, StepState, Variable};
 use crate::path::Path;
 
-/// The most that is put together, in bytes of JSON: as much as a message to a worker may have. A flow that doubles a value
-/// forty times would otherwise take all memory.
+/// The largest value that is built, in bytes of JSON: the same as the largest message to a worker. A flow that doubles
+/// a value forty times would otherwise use up all memory.
 const MAX_SIZE: usize = 256 << 20;
 
 pub(super) enum Built {
@@ -38,7 +38,7 @@ pub(super) fn build(expr: &Expr, scope: &dyn Scope) -> Built {
     }
 }
 
-/// Why a value that is built of others is none: it is nested too deep. Names the part that is.
+/// The error when a value that is built from others is nested too deep. Names the part that is.
 pub(super) fn too_deep(expr: &Expr, value: &Value) -> Option<FlowError> {
     if !matches!(expr.0, Node::Array(_) | Node::Object(_) | Node::If(_) | Node::Coalesce(_)) || fits(value, 0) {
         return None;
@@ -69,12 +69,13 @@ pub(super) fn too_deep(expr: &Expr, value: &Value) -> Option<FlowError> {
     Some(FlowError::new(ErrorKind::ExpressionFailure, message))
 }
 
-/// Whether a value may stand in as many arrays and objects.
+/// Whether a value may be inside this many arrays and objects.
 fn fits(value: &Value, outer: usize) -> bool {
     value.depth() + outer <= MAX_DEPTH
 }
 
-/// Whether a condition holds: not for `null`, `false` and a failure. The places when it cannot be said yet.
+/// Whether a condition holds: it does not for `null`, `false` and a failure. The places to load when it is not known
+/// yet.
 pub(super) fn condition(expr: &Expr, scope: &dyn Scope) -> Result<bool, BTreeSet<Place>> {
     match build(expr, scope) {
         Built::Value(value) => Ok(!value.is_null() && value.as_bool() != Some(false)),
@@ -85,7 +86,7 @@ pub(super) fn condition(expr: &Expr, scope: &dyn Scope) -> Result<bool, BTreeSet
 
 fn build_step(step: StepIndex, id: &str, path: &Path, scope: &dyn Scope) -> Built {
     match scope.step(step) {
-        // A null result stands for "nothing came of this step": everything in it is null too.
+        // A null result means that the step has no result: everything in it is null too.
         StepState::Value(result) if result.is_null() => Built::Value(result),
         StepState::Value(result) => look(&result, path, &format!("the result of step `{id}`")),
         StepState::Away => away(Place::Step(step)),
@@ -132,8 +133,8 @@ fn build_coalesce(items: &[Expr], scope: &dyn Scope) -> Built {
     Built::Value(Value::null())
 }
 
-/// The values of all members. The first failure is the result, unless something before it is not in memory: what
-/// fails must not depend on what happens to be loaded.
+/// The values of all members. The first failure is the result, unless something before it is not in memory: which
+/// failure it is must not depend on what is loaded.
 fn gather<'a>(members: impl Iterator<Item = &'a Expr>, scope: &dyn Scope) -> Result<Vec<Value>, Built> {
     let mut values = Vec::with_capacity(members.size_hint().0);
     let mut missing = BTreeSet::new();
@@ -174,7 +175,7 @@ fn failed(kind: ErrorKind, message: String) -> Built {
     Built::Failed { error: FlowError::new(kind, message), step: None }
 }
 
-/// Says how far the path leads and what is there instead.
+/// Says how far the path leads, and what is there.
 fn nothing_there(value: &Value, path: &Path, whose: &str) -> String {
     let segments = path.segments();
     let reached = (0..segments.len()).rev().find(|length| value.lookup(&segments[..*length]).is_some()).unwrap_or(0);
@@ -188,7 +189,7 @@ fn nothing_there(value: &Value, path: &Path, whose: &str) -> String {
     format!("{whose} has nothing at `{path}`: `{so_far}` {problem}")
 }
 
-/// Names a few of the keys, so that a misspelt one is seen.
+/// Lists a few of the keys, to make a misspelt one visible.
 fn keys_there(object: &Value) -> String {
     const SHOWN: usize = 8;
     let members = object.members();

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::build::{self, Built};
 use super::{Expr, Found, Node, Place, Scope, StepIndex, StepState, Variable};
 
-/// What stands in the way of a value. `missing` holds only values that *decide* what else is needed; those that
-/// are merely part of the result are asked for when it is built.
+/// What is needed before there can be a value. `missing` has only values that *decide* what else is needed; values that
+/// are only a part of the result are requested when it is built.
 #[derive(Default)]
 pub(super) struct Needs {
     pub pending: BTreeSet<StepIndex>,
@@ -69,7 +69,7 @@ fn survey_coalesce(items: &[Expr], scope: &dyn Scope) -> Needs {
     Needs::default()
 }
 
-/// The inline default counts only when the variable has no value of its own.
+/// The inline default is used only when the variable has no value.
 fn survey_variable(variable: &Variable, scope: &dyn Scope) -> Needs {
     let Some(default) = &variable.default else { return Needs::default() };
     match scope.variable(&variable.name) {

@@ -39,7 +39,7 @@ const OPERATIONS: [(&str, &str); 6] = [
     ("test", "test"),
 ];
 
-/// The most operations on one step. Each may go through the whole step, and copies of copies double it.
+/// The most operations on one step. Each may go through the whole step, and each copy may double it.
 const MAX_OPERATIONS: usize = 1_000;
 
 /// Reads the operations of a patch.
@@ -65,14 +65,14 @@ fn operation(decoder: &mut Decoder, node: &Node) -> Option<Operation> {
         "copy" => Some(Action::Copy { from: fields.required(decoder, "from", pointer)?, to: path }),
         _ => Some(Action::Test(path, value(decoder, &mut fields)?)),
     });
-    // The standard lets every operation carry members that it does not read.
+    // The standard allows members that an operation does not use.
     fields.ignore("from");
     fields.ignore("value");
     fields.close(decoder);
     Some(Operation { name: name?, span: node.span, action: action? })
 }
 
-/// The operation's value; `null` is one.
+/// The operation's value; `null` is a value.
 fn value(decoder: &mut Decoder, fields: &mut Fields<'_>) -> Option<Node> {
     let value = fields.get_or_null("value").cloned();
     if value.is_none() {
@@ -95,7 +95,8 @@ fn pointer(decoder: &mut Decoder, node: &Node) -> Option<Pointer> {
 /// Applies the operations one after the other. `at` is where they stand in the overrides.
 ///
 /// # Errors
-/// The first that cannot be applied; the target is then of no use.
+///
+/// The first operation that cannot be applied; the target must not be used then.
 pub(super) fn apply(target: &mut Node, operations: &[Operation], at: &Path) -> Result<(), Box<Diagnostic>> {
     for (index, operation) in operations.iter().enumerate() {
         operation.apply(target).and_then(|()| check_limits(target)).map_err(|(code, problem)| {
@@ -204,13 +205,13 @@ impl std::fmt::Display for Pointer {
     }
 }
 
-/// An index as the standard wants it: digits without a leading zero.
+/// An index as the standard requires it: digits without a leading zero.
 fn index(part: &str) -> Option<usize> {
     let plain = part.bytes().all(|byte| byte.is_ascii_digit()) && (part == "0" || !part.starts_with('0'));
     part.parse().ok().filter(|_| plain)
 }
 
-/// Whether two values are the same: members in any order, numbers by value.
+/// Whether two values are equal: members in any order, numbers by value.
 fn equal(a: &Node, b: &Node) -> bool {
     match (&a.content, &b.content) {
         (Content::Number(a), Content::Number(b)) => a == b || equal_numbers(a, b),
@@ -223,7 +224,7 @@ fn equal(a: &Node, b: &Node) -> bool {
     }
 }
 
-/// Integers are compared by their digits, which a float could not tell apart.
+/// Integers are compared by their digits, because two large ones may be equal as floats.
 fn equal_numbers(a: &str, b: &str) -> bool {
     let is_integer = |text: &str| text.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit());
     !(is_integer(a) && is_integer(b)) && a.parse::<f64>().ok() == b.parse::<f64>().ok()

@@ -1,5 +1,5 @@
-//! JSON merge patches (RFC 7396) of steps. One rule is ours: an expression is replaced as a whole, because a reference
-//! with the members of two references would be neither.
+//! JSON merge patches (RFC 7396) of steps. One rule is our own: an expression is replaced as a whole, because a
+//! reference with the members of two would be invalid.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ pub(super) fn step(step: &mut Node, patch: &Node) {
     merge(step, patch, &|key| key == "input");
 }
 
-/// Merges a patch into a value. `is_input` says of which members of this value the values are expressions.
+/// Merges a patch into a value. `is_input` says for a member of this value whether its value is an expression.
 fn merge(target: &mut Node, patch: &Node, is_input: &dyn Fn(&str) -> bool) {
     let Content::Object(changes) = &patch.content else {
         target.clone_from(patch);
@@ -42,15 +42,15 @@ fn merge(target: &mut Node, patch: &Node, is_input: &dyn Fn(&str) -> bool) {
     entries.retain(|_| place.next().is_none_or(|place| !removed.contains(&place)));
 }
 
-/// The place of a new member, which is `null` until it is given its value.
+/// The index of a new member, which is `null` until its value is set.
 fn added(entries: &mut Vec<Entry>, change: &Entry) -> usize {
     let value = Node { span: change.value.span, content: Content::Null };
     entries.push(Entry { key: change.key.clone(), key_span: change.key_span, value });
     entries.len() - 1
 }
 
-/// Merges a patch into an expression. A constant object is merged member by member; every other expression, old or
-/// new, is replaced as it is.
+/// Merges a patch into an expression. A constant object is merged member by member; every other expression, in the step
+/// or in the patch, is replaced as a whole.
 fn merge_expression(target: &mut Node, patch: &Node) {
     if is_expression(patch) {
         *target = without_emptied(patch);
@@ -62,8 +62,8 @@ fn merge_expression(target: &mut Node, patch: &Node) {
     merge(target, patch, &|_| true);
 }
 
-/// A replacing expression without the members that the published servers want set to `null` in order to remove the
-/// old expression (`{"$input": "q", "$step": null, "path": null}`).
+/// A new expression without the members that published servers expect to be `null`, to remove the old expression
+/// (`{"$input": "q", "$step": null, "path": null}`).
 fn without_emptied(patch: &Node) -> Node {
     let reference = |key: &str| ["$step", "$input", "$variable"].contains(&key);
     let named = patch.entries().iter().filter(|entry| entry.key.starts_with('$') && !entry.value.is_null()).count();

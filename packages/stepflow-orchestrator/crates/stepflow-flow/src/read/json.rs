@@ -1,4 +1,4 @@
-//! JSON, strictly, with the place of every value and key.
+//! Reads strict JSON, with the place of every value and key.
 
 use stepflow_protocol::MAX_DEPTH;
 
@@ -112,7 +112,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Whether the collection ends here rather than going on with a comma.
+    /// Whether the collection ends here, and does not go on with a comma.
     fn closes(&mut self, bracket: u8) -> Result<bool, Stop> {
         self.skip_space();
         if self.took(bracket) {
@@ -150,7 +150,7 @@ impl Reader<'_, '_> {
             }
         }
         self.at = end + 1;
-        // The bytes looked at are ASCII, so both ends lie between characters.
+        // These bytes are ASCII, so both ends are between characters.
         let quoted = &self.text[start..self.at];
         let inner = &quoted[1..quoted.len() - 1];
         if !inner.bytes().any(|byte| byte == b'\\' || byte < b' ') {
@@ -206,7 +206,7 @@ impl Reader<'_, '_> {
         there
     }
 
-    /// Reports that the text here is not what it should be.
+    /// Reports that something else is expected here.
     fn stop<T>(&mut self, message: &str) -> Result<T, Stop> {
         let length = self.text[self.at..].chars().next().map_or(0, char::len_utf8);
         let span = Span::new(self.at, self.at + length);

@@ -1,5 +1,5 @@
-//! YAML 1.2 with the core schema, with the place of every value and key. The parser's events become nodes here;
-//! everything beyond JSON's data (anchors, tags, styles) ends here.
+//! Reads YAML 1.2 with the core schema, with the place of every value and key. The parser's events become nodes here,
+//! and everything that JSON does not have (anchors, tags, styles) is resolved.
 
 mod scalar;
 
@@ -36,7 +36,7 @@ pub(super) fn read(text: &str, keys: Keys, report: Reporter<'_>) -> Option<Node>
     Some(builder.root.unwrap_or(Node { span: Span::new(start, start), content: Content::Null }))
 }
 
-/// What copies made by aliases may add to a document, counted like text: as much again as a document may have.
+/// How much copies of aliases may add to a document, counted like text: as much again as a document may have.
 const COPY_BUDGET: usize = MAX_BYTES;
 
 struct Builder<'t, 'd> {
@@ -50,13 +50,13 @@ struct Builder<'t, 'd> {
     documents: usize,
 }
 
-/// A finished value that has a name.
+/// A finished value that has an anchor.
 struct Anchored {
     node: Node,
     size: Size,
 }
 
-/// A collection whose end has not come yet.
+/// A collection that has not ended yet.
 struct Collection {
     span: Span,
     anchor: usize,
@@ -140,7 +140,8 @@ impl Builder<'_, '_> {
             Parts::Array(elements) => Content::Array(elements),
             Parts::Object(members, _) => Content::Object(members.entries),
         };
-        // A block collection's end event stands where the next thing begins; it ends with its last part.
+        // The parser's end event of a block collection is where the next thing begins. So its end is the end of its
+        // last part.
         let last = match &content {
             Content::Array(elements) => elements.last().map(|element| element.span),
             Content::Object(entries) => entries.last().map(|entry| entry.value.span),
@@ -150,7 +151,7 @@ impl Builder<'_, '_> {
         self.finished(Node { span: Span::new(collection.span.start, end), content }, collection.anchor);
     }
 
-    /// Puts a finished value where it belongs.
+    /// Adds a finished value to the collection around it.
     fn finished(&mut self, node: Node, anchor: usize) {
         self.remember(anchor, &node);
         match self.open.last_mut().map(|collection| &mut collection.parts) {
@@ -172,7 +173,7 @@ impl Builder<'_, '_> {
         }
     }
 
-    /// Something for a value that could not be read, so that reading can go on.
+    /// Adds a null for a value that could not be read, so that reading can go on.
     fn stand_in(&mut self, span: Span) -> Result<(), Stop> {
         if self.awaits_key() {
             self.set_key(String::new(), span);
@@ -230,7 +231,7 @@ impl Builder<'_, '_> {
         Ok(())
     }
 
-    /// Keeps a copy of a value that has an anchor. The copy counts, too: anchors inside anchors would double it.
+    /// Keeps a copy of a value that has an anchor. The copy is counted too: anchors inside anchors would double it.
     fn remember(&mut self, anchor: usize, node: &Node) {
         if anchor == 0 {
             return;
@@ -295,7 +296,7 @@ impl Builder<'_, '_> {
         self.report.count(nodes, || path_of(&self.open), span)
     }
 
-    /// Where the next value will stand.
+    /// The path of the next value.
     fn path(&self) -> Path {
         path_of(&self.open)
     }
@@ -317,7 +318,7 @@ fn place(span: granit_parser::Span) -> Span {
     span.byte_range().map_or(Span::default(), |range| Span::new(range.start, range.end))
 }
 
-/// The first tab at the start of a line from here on; the parser points to the value before it.
+/// The first tab at the start of a line from here on; the parser points to the value before the tab.
 fn tab_near(text: &str, at: usize) -> usize {
     let line = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     let mut start = line;

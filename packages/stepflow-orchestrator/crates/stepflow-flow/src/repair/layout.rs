@@ -1,4 +1,4 @@
-//! The layout of a text: which edits move its parts without changing how the rest is written.
+//! The layout of a text: which edits move its parts and leave the rest as it is written.
 
 use super::{Edit, Member};
 use crate::source::Span;
@@ -9,7 +9,7 @@ pub(super) struct Layout<'t> {
     pub text: &'t str,
 }
 
-/// By how much the members of a new object are indented.
+/// How far the members of a new object are indented.
 const INDENT: usize = 2;
 
 pub(super) fn edit(span: Span, replacement: String) -> Edit {
@@ -27,7 +27,7 @@ impl Layout<'_> {
         Some(written.trim_matches(['"', '\'']).to_owned())
     }
 
-    /// A name, quoted as what stands here is.
+    /// A name, quoted in the same way as what stands here.
     pub fn like(self, at: Span, name: &str) -> Option<String> {
         let written = self.text.get(at.start..at.end)?;
         Some(match written.chars().next()? {
@@ -62,7 +62,7 @@ impl Layout<'_> {
         Some(edits)
     }
 
-    /// The edits that put a member behind the last one (key and value) of another object.
+    /// The edits that move a member after the last one (key and value) of another object.
     pub fn moved(self, member: &Member, behind: (Span, Span), keys: &[&str]) -> Option<Vec<Edit>> {
         let (key, value) = behind;
         let names = keys.iter().map(|name| self.like(key, name)).collect::<Option<Vec<String>>>()?;
@@ -101,7 +101,7 @@ impl Layout<'_> {
         Some(edit(lines, String::new()))
     }
 
-    /// The keys of objects inside each other, one on each line; the first begins in this column.
+    /// The keys of nested objects, one on each line; the first begins in this column.
     fn on_lines(self, names: &[String], column: usize, line_break: &str) -> String {
         let mut text = String::new();
         for (depth, name) in names.iter().enumerate() {
@@ -126,19 +126,19 @@ impl Layout<'_> {
         edits
     }
 
-    /// Whether the last member of an object stands between braces: then something closes them behind it.
+    /// Whether the last member of an object is inside braces: then a closing brace follows it.
     fn between_braces(self, key: Span, value: Span) -> bool {
         let begins_line = self.column(key).is_some();
         let next = self.text[value.end..].trim_start().chars().next();
         self.is_braced() || !begins_line || matches!(next, Some('}' | ','))
     }
 
-    /// Whether the document as a whole stands between braces.
+    /// Whether the whole document is inside braces.
     fn is_braced(self) -> bool {
         self.text.trim_start_matches('\u{feff}').trim_start().starts_with('{')
     }
 
-    /// Where a key stands in its line, when it is the first thing there.
+    /// The column of a key that is the first thing in its line.
     fn column(self, key: Span) -> Option<usize> {
         let before = self.text.get(self.line_of(key.start)..key.start)?;
         before.bytes().all(|byte| byte == b' ').then_some(before.len())
@@ -149,12 +149,12 @@ impl Layout<'_> {
         self.text[..at].rfind('\n').map_or(0, |line_break| line_break + 1)
     }
 
-    /// Where the line of a value's end is over. A text of several lines ends where the next line begins.
+    /// Where the line ends in which a value ends. A text of several lines ends where the next line begins.
     fn end_of_line(self, at: usize) -> usize {
         if self.text[..at].ends_with('\n') { at } else { self.line_after(at) }
     }
 
-    /// Where the line after that of this byte begins.
+    /// Where the line after this byte begins.
     fn line_after(self, at: usize) -> usize {
         self.text[at..].find('\n').map_or(self.text.len(), |line_break| at + line_break + 1)
     }

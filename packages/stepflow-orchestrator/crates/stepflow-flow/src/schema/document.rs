@@ -1,5 +1,5 @@
-//! What a JSON Schema declares, its references followed: which members a value has, and what is said of each. Checking
-//! values is `jsonschema`'s work, and the references here lead where they lead there: by pointer, `$anchor` or `$id`.
+//! What a JSON Schema declares, with its references followed: which members a value has, and what is declared of each.
+//! `jsonschema` checks values; references are followed here as they are there: by pointer, `$anchor` or `$id`.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -7,26 +7,26 @@ use indexmap::IndexSet;
 use referencing::{Draft, Registry, Resolver, Resource};
 use serde_json::Value as Json;
 
-/// A schema with everything that its references can lead to.
+/// A schema with everything that it refers to.
 pub struct Document {
     registry: Registry<'static>,
 }
 
-/// Where a document stands that has no `$id` of its own.
+/// The address of a document that has no `$id`.
 const BASE: &str = "json-schema:///";
 
-/// The most schemas that are looked at for one value.
+/// The most schemas that are followed for one value.
 const MOST: usize = 64;
 
 impl Document {
-    /// `None` when a reference leads out of the document: such a schema is refused where it is compiled.
+    /// `None` when a reference leads out of the document: such a schema is refused when it is compiled.
     #[must_use]
     pub fn of(schema: Json) -> Option<Self> {
         let registry = Registry::new().add(BASE, Resource::from_contents(schema)).ok()?.prepare().ok()?;
         Some(Self { registry })
     }
 
-    /// The schema of a value as a whole.
+    /// The schema of the whole value.
     #[must_use]
     pub fn root(&self) -> Option<Subschema<'_>> {
         let base = referencing::uri::from_str(BASE).ok()?;
@@ -70,7 +70,8 @@ impl<'d> Subschema<'d> {
         self.contents
     }
 
-    /// The schema at the end of a chain of references; itself when it is none. `None` for a chain without an end.
+    /// The schema at the end of a chain of references; itself when it is not a reference. `None` for a chain without an
+    /// end.
     #[must_use]
     pub fn followed(&self) -> Option<Self> {
         let mut here = self.clone();
@@ -99,7 +100,7 @@ impl<'d> Subschema<'d> {
         self.contents.get("prefixItems")?.get(index).map(|schema| self.inside(schema))
     }
 
-    /// Everything that certainly counts for the same value.
+    /// All schemas that always apply to the same value.
     #[must_use]
     pub fn declared(&self) -> Declared<'d> {
         Declared::by([self.clone()])
@@ -107,7 +108,7 @@ impl<'d> Subschema<'d> {
 
     fn inside(&self, contents: &'d Json) -> Self {
         let resource = Draft::default().create_resource_ref(contents);
-        // An `$id` that is no address: the schema is refused elsewhere.
+        // An `$id` that is not an address: the schema is refused elsewhere.
         let resolver = self.resolver.in_subresource(resource).unwrap_or_else(|_| self.resolver.clone());
         Self { contents, resolver }
     }
@@ -126,8 +127,8 @@ impl<'d> Subschema<'d> {
     }
 }
 
-/// All schemas that certainly count for one value, the nearest first: what is written beside a `$ref` goes before what
-/// it leads to. Alternatives (`anyOf`, `if`) are not among them.
+/// All schemas that always apply to one value, the nearest first: what is written beside a `$ref` comes before its
+/// target. Alternatives (`anyOf`, `if`) are not among them.
 pub struct Declared<'d>(Vec<Subschema<'d>>);
 
 impl<'d> Declared<'d> {
@@ -143,12 +144,12 @@ impl<'d> Declared<'d> {
         Self(found)
     }
 
-    /// What is said under this keyword, the nearest first.
+    /// The values of this keyword, the nearest first.
     pub fn all<'k>(&'k self, keyword: &'k str) -> impl Iterator<Item = &'d Json> + 'k {
         self.0.iter().filter_map(move |schema| schema.contents.get(keyword))
     }
 
-    /// The nearest that is said under this keyword.
+    /// The nearest value of this keyword.
     #[must_use]
     pub fn get(&self, keyword: &str) -> Option<&'d Json> {
         self.all(keyword).next()

@@ -1,6 +1,6 @@
-//! How much work it is to check a value, counted before it is done. Each schema that is used in two places may be
-//! checked twice as often as the one around it, and forty of them inside each other a million million times: such a
-//! schema is small, and nothing inside the validator stops it.
+//! How much work it is to check a value, counted before it is done. A schema that is used in two places may be checked
+//! twice as often as the one around it. Forty of them inside each other make 2⁴⁰ checks: such a schema is small, and
+//! nothing inside the validator stops it.
 
 use std::collections::BTreeMap;
 
@@ -8,21 +8,21 @@ use serde_json::Value as Json;
 
 use crate::secrets::{SchemaGraph, schema_graph};
 
-/// How many schemas one part of a value may be checked against, as often as each is checked.
+/// The most checks of one part of a value, where each schema counts as often as it is checked.
 const MOST_AT_ONE_PLACE: u64 = 10_000;
 
-/// How many that may be on an average, beside the first millions.
+/// The most checks for each part of a value on average, after the first millions.
 const MOST_ON_AVERAGE: u64 = 256;
 
 const FIRST: u64 = 5_000_000;
 
-/// The schemas that a check goes through. Only for a schema of which a part is used more than once: for every other the
-/// work grows with the value alone.
+/// The schemas that a check goes through. Only for a schema in which a part is used more than once: for every other,
+/// the work grows only with the value.
 pub(super) struct Effort {
     graph: SchemaGraph,
-    /// For each schema its turn: after those that lead to it for the same value.
+    /// The position of each schema in the order: after those that lead to it for the same value.
     turns: Vec<usize>,
-    /// The schema of each turn.
+    /// The schemas in this order.
     schemas: Vec<usize>,
 }
 
@@ -50,8 +50,8 @@ impl Effort {
         self.spend(value, [(0, 1)], &mut Spent::default())
     }
 
-    /// Counts the checks of a value against these schemas, each with how often it is checked; `false` when they are too
-    /// many.
+    /// Counts the checks of a value against these schemas, each with how often it is checked. `false` when there are
+    /// too many.
     fn spend(&self, value: &Json, start: impl IntoIterator<Item = (usize, u64)>, spent: &mut Spent) -> bool {
         let Some(here) = self.at_one_place(start) else { return false };
         spent.values += 1;
@@ -74,8 +74,8 @@ impl Effort {
         }
     }
 
-    /// The schemas that a part of a value is checked against when it is checked against these; `None` when they are too
-    /// many.
+    /// The schemas against which a part of a value is checked when it is checked against these. `None` when there are
+    /// too many.
     fn at_one_place(&self, start: impl IntoIterator<Item = (usize, u64)>) -> Option<Vec<(usize, u64)>> {
         let mut open: BTreeMap<usize, u64> = BTreeMap::new();
         for (schema, times) in start {
@@ -89,7 +89,7 @@ impl Effort {
             if total > MOST_AT_ONE_PLACE {
                 return None;
             }
-            // What leads back to an earlier one would be followed for ever: the validator refuses that itself.
+            // A schema that leads back to an earlier one would be followed for ever: the validator itself refuses that.
             let next = self.graph.same(schema).map(|next| self.turns[next]).filter(|next| *next > turn);
             next.for_each(|next| *open.entry(next).or_default() += times);
         }

@@ -1,4 +1,5 @@
-//! What is left of a secret where a text was cut. Whoever cuts says so: `… (9 characters more)`, `(9 bytes before) …`.
+//! Finds what is left of a secret where a text was cut. The cut is marked: `… (9 characters more)`, `(9 bytes before)
+//! …`.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -7,7 +8,7 @@ use super::LONG;
 
 const CUT: &[u8] = "…".as_bytes();
 
-/// The parts of these texts, long enough to be told from words, that touch a place where the text was cut.
+/// The parts of these texts that touch a place where the text was cut, and that are too long to be ordinary words.
 pub(super) fn parts(texts: &BTreeSet<String>, text: &[u8]) -> Vec<Range<usize>> {
     let places = text.windows(CUT.len()).enumerate().filter(|(_, window)| *window == CUT).map(|(place, _)| place);
     places
@@ -21,7 +22,7 @@ pub(super) fn parts(texts: &BTreeSet<String>, text: &[u8]) -> Vec<Range<usize>> 
         .collect()
 }
 
-/// Where the longest beginning of one of these begins that the text ends with.
+/// Where the text ends with the beginning of one of these: the start of the longest one.
 fn beginning_of_one(texts: &BTreeSet<String>, text: &[u8]) -> Option<usize> {
     // An escape of a URL may be cut itself.
     let ends =

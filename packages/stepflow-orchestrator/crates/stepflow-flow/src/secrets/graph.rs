@@ -1,4 +1,4 @@
-//! The schemas of a schema, and what of a value each of them is about. Schemas may refer to themselves, so they are a
+//! The schemas inside a schema, and which part of a value each is about. Schemas may refer to themselves, so they are a
 //! graph.
 
 use std::collections::HashMap;
@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-/// The schemas of a schema.
+/// The schemas inside a schema.
 #[derive(Debug, PartialEq, Default)]
 pub(crate) struct Graph {
     pub places: Vec<SchemaNode>,
 }
 
-/// One schema of a schema.
+/// One schema inside a schema.
 #[derive(Debug, PartialEq, Default)]
 pub(crate) struct SchemaNode {
     pub is_secret: bool,
@@ -21,18 +21,18 @@ pub(crate) struct SchemaNode {
     pub leads_to_a_secret: bool,
     /// Schemas of the same value.
     pub same: Vec<usize>,
-    /// Schemas of what cannot be followed: the names of members, the document in a text. A mark in there makes the
-    /// value secret as a whole.
+    /// Schemas of parts that cannot be followed: the names of members, the document in a text. A mark there makes the
+    /// whole value secret.
     pub within: Vec<usize>,
     /// Schemas of members by name.
     pub members: HashMap<String, usize>,
     /// Schemas of members whose name has this pattern.
     pub patterns: Vec<(Pattern, usize)>,
-    /// Schemas of members that have neither.
+    /// Schemas of the other members.
     pub other_members: Vec<usize>,
     /// Schemas of the first elements.
     pub first_elements: Vec<usize>,
-    /// Schemas of elements, wherever they stand.
+    /// Schemas of elements at every index.
     pub elements: Vec<usize>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct SchemaNode {
 #[derive(Clone)]
 pub(crate) struct Pattern {
     text: String,
-    /// `None` when it is none: then it stands for every name, and too much is redacted at worst.
+    /// `None` when it is invalid: then it matches every name, and at worst too much is redacted.
     validator: Option<Arc<jsonschema::Validator>>,
 }
 
@@ -91,7 +91,7 @@ impl Graph {
         used.into_iter().any(|times| times > 1)
     }
 
-    /// The schemas of the same value as this one, and of what of it cannot be followed.
+    /// The schemas of the same value as this one, and of its parts that cannot be followed.
     pub fn same(&self, schema: usize) -> impl Iterator<Item = usize> {
         let node = &self.places[schema];
         node.same.iter().chain(&node.within).copied()
@@ -127,7 +127,7 @@ impl Graph {
         turns
     }
 
-    /// Finds out from which places a mark can be reached: backwards from the marks.
+    /// Finds the schemas from which a mark can be reached, backwards from the marks.
     pub fn spread(&mut self) {
         let mut before: Vec<Vec<usize>> = vec![Vec::new(); self.places.len()];
         for (from, place) in self.places.iter().enumerate() {

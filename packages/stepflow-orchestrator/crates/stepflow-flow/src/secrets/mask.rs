@@ -1,4 +1,4 @@
-//! Secrets in texts: a component's message, a traceback, a worker's last words may quote what they were given.
+//! Hides secrets in texts: a component's message, a traceback or a worker's stderr may quote what they were given.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -8,14 +8,14 @@ use stepflow_protocol::{FlowError, Kind, Value};
 
 use super::{LONG, REDACTED, Secrets, cut, spelling};
 
-/// From this length on a line of a secret is hidden by itself: tracebacks quote keys and certificates by line.
+/// From this length on, a line of a secret is hidden by itself: tracebacks quote keys and certificates line by line.
 const LONG_LINE: usize = 8;
 
-/// From this length on the name of a member inside a secret is hidden. Shorter ones are words that say what stands
-/// there: `id`, `name`, `token`.
+/// From this length on, the name of a member inside a secret is hidden. Shorter ones are usually words that say what
+/// the value is: `id`, `name`, `token`.
 const LONG_NAME: usize = 8;
 
-/// The texts that must not be shown. Made of values and their secrets.
+/// The texts that must not be shown. Made from values and their secrets.
 #[derive(Debug, Clone, Default)]
 pub struct Mask {
     texts: BTreeSet<String>,
@@ -70,19 +70,20 @@ impl Mask {
         self.texts.is_empty()
     }
 
-    /// The text with `[REDACTED]` in the place of each secret. One of fewer than four bytes is found as a word only.
+    /// The text with `[REDACTED]` in the place of each secret. A secret of fewer than four bytes is found only as a
+    /// word.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
         self.finder().map_or_else(|| text.to_owned(), |finder| finder.text(text))
     }
 
-    /// The value with its texts, and the numbers that are secrets, as they may be shown.
+    /// The value as it may be shown: secrets in its texts are hidden, and so are secret numbers.
     #[must_use]
     pub fn value(&self, value: &Value) -> Value {
         self.finder().map_or_else(|| value.clone(), |finder| finder.value(value))
     }
 
-    /// The error with its message and its data as they may be shown.
+    /// The error as it may be shown: secrets in its message and its data are hidden.
     #[must_use]
     pub fn error(&self, error: FlowError) -> FlowError {
         let Some(finder) = self.finder() else { return error };
@@ -94,16 +95,16 @@ impl Mask {
         if self.is_empty() {
             return None;
         }
-        // What is hidden already stays as it is, whatever secret is a part of that word.
+        // The word `[REDACTED]` stays as it is, even if a secret is a part of it.
         let sought = || self.texts.iter().map(String::as_str).chain([REDACTED]);
         Some(Finder { texts: &self.texts, automaton: AhoCorasick::new(sought()).ok() })
     }
 }
 
-/// Finds all of them at once.
+/// Finds all secrets at once.
 pub(crate) struct Finder<'m> {
     texts: &'m BTreeSet<String>,
-    /// `None` where they are too many to be found: then nothing is shown.
+    /// `None` when there are too many: then nothing is shown.
     automaton: Option<AhoCorasick>,
 }
 
@@ -123,7 +124,7 @@ impl Finder<'_> {
         let mut shown = String::with_capacity(text.len());
         let mut upto = 0;
         for range in hidden {
-            // Secrets that overlap become one: of neither is a rest left over. Those side by side stay two.
+            // Secrets that overlap are hidden as one, so that no part is left over. Those side by side stay two.
             if range.start >= upto {
                 shown.push_str(&text[upto..range.start]);
                 shown.push_str(REDACTED);
@@ -134,7 +135,7 @@ impl Finder<'_> {
         shown
     }
 
-    /// The value with its texts, and the numbers that are secrets, replaced.
+    /// The value with secrets hidden in its texts, and with secret numbers hidden.
     fn value(&self, value: &Value) -> Value {
         match value.kind() {
             Kind::Object => {
@@ -150,7 +151,8 @@ impl Finder<'_> {
     }
 }
 
-/// Where the text that percent escapes stand for has what is sought; of each byte it is known where it is written.
+/// Finds secrets in a text with percent escapes: the decoded text is searched, and each byte's place in the original is
+/// known.
 fn found_escaped<'f>(
     automaton: &'f AhoCorasick,
     decoded: &'f [u8],
@@ -163,7 +165,7 @@ fn found_escaped<'f>(
     })
 }
 
-/// The name, made unlike those before it: two that are hidden must not become one.
+/// The name, changed until it differs from those before it: two hidden names must not become one.
 fn unlike(names: &mut BTreeSet<String>, name: String) -> String {
     let mut others = (2_u32..).map(|number| format!("{name} {number}"));
     let free = if names.contains(&name) { others.find(|other| !names.contains(other)) } else { None };
@@ -172,7 +174,7 @@ fn unlike(names: &mut BTreeSet<String>, name: String) -> String {
     unlike
 }
 
-/// Whether this part of a text is no part of a longer word.
+/// Whether this part of a text is not a part of a longer word.
 fn is_alone(text: &str, range: &Range<usize>) -> bool {
     let is_word = |character: Option<char>| character.is_some_and(char::is_alphanumeric);
     !is_word(text[..range.start].chars().next_back()) && !is_word(text[range.end..].chars().next())

@@ -1,5 +1,5 @@
-//! Reads a JSON Schema as the graph of its schemas. Where a reference leads, the library says that validates by it;
-//! one that leads nowhere, or anywhere, makes secret what it stands for: better too much is redacted than too little.
+//! Reads a JSON Schema as the graph of its schemas. References are resolved by the library that also validates. One
+//! that leads nowhere, or anywhere, makes its whole value secret: it is better to redact too much than too little.
 
 use std::collections::HashMap;
 
@@ -13,13 +13,13 @@ const BASE: &str = "json-schema:///";
 
 /// Keywords whose value is a schema of the same value.
 const SAME: [&str; 4] = ["if", "then", "else", "not"];
-/// Keywords whose value is a list of such schemas, or holds them by name.
+/// Keywords whose value is a list or an object of schemas of the same value.
 const SAME_SEVERAL: [&str; 5] = ["allOf", "anyOf", "oneOf", "dependentSchemas", "dependencies"];
 const WITHIN: [&str; 2] = ["propertyNames", "contentSchema"];
 const ELEMENTS: [&str; 4] = ["items", "contains", "additionalItems", "unevaluatedItems"];
 const OTHER_MEMBERS: [&str; 2] = ["additionalProperties", "unevaluatedProperties"];
 
-/// The schemas of a schema, itself first.
+/// The graph of a schema; the schema itself is the first.
 pub(crate) fn graph(schema: &Json) -> Graph {
     let base = uri::from_str(BASE);
     let registry = Registry::new().add(BASE, schema).and_then(|registry| registry.prepare());
@@ -39,7 +39,7 @@ pub(crate) fn graph(schema: &Json) -> Graph {
     builder.linked()
 }
 
-/// A schema that nobody can validate by: another check says why.
+/// For an invalid schema: another check says why.
 fn unresolved() -> Graph {
     Graph { places: vec![secret()] }
 }
@@ -48,20 +48,20 @@ fn secret() -> SchemaNode {
     SchemaNode { is_secret: true, ..SchemaNode::default() }
 }
 
-/// Makes the graph, one place for each schema and each base that its references count from.
+/// Makes the graph. It has one node for each pair of a schema and the base of its references.
 struct Builder<'s> {
     draft: Draft,
     graph: Graph,
     known: HashMap<(*const Json, String), usize>,
     open: Vec<(usize, &'s Json, Resolver<'s>)>,
-    /// The places with a `$dynamicRef` or a `$recursiveRef`.
+    /// The nodes with a `$dynamicRef` or a `$recursiveRef`.
     dynamic_references: Vec<usize>,
-    /// What they may lead to: which of these depends on the way there, so each counts.
+    /// The possible targets of dynamic references. Which one it is depends on the way there, so all count.
     dynamic_anchors: Vec<usize>,
 }
 
 impl<'s> Builder<'s> {
-    /// The place of a schema inside the one that this resolver is for. An `$id` moves the base of its references.
+    /// The node of a schema inside the one that this resolver is for. An `$id` changes the base of its references.
     fn inside(&mut self, schema: &'s Json, around: &Resolver<'s>) -> usize {
         match around.in_subresource(self.draft.create_resource_ref(schema)) {
             Ok(resolver) => self.place(schema, resolver),
@@ -101,7 +101,7 @@ impl<'s> Builder<'s> {
                         self.dynamic_references.push(at);
                     }
                 }
-                // Read for the sake of their dynamic anchors; what is used of them is referred to.
+                // Read only for their dynamic anchors; the ones that are used are referred to.
                 ("$defs" | "definitions", Json::Object(schemas)) => {
                     schemas.values().for_each(|schema| _ = self.inside(schema, resolver));
                 }
@@ -156,8 +156,8 @@ impl<'s> Builder<'s> {
     }
 }
 
-/// Whether a schema is marked. Whatever is no clear no is a yes: `"true"`, 1. The rest of the language is in camel case,
-/// so its spelling counts, too.
+/// Whether a schema is marked. Everything that is not clearly "no" is a "yes": `"true"`, 1. The rest of the language is
+/// in camel case, so that spelling counts, too.
 pub(super) fn is_marked<V>(keyword: impl Fn(&str) -> Option<V>, is_no: impl Fn(V) -> bool) -> bool {
     ["is_secret", "isSecret"].into_iter().filter_map(keyword).any(|mark| !is_no(mark))
 }

@@ -1,4 +1,4 @@
-//! The marks that a JSON Schema sets: a value is followed through the graph of its schemas.
+//! The secrets that a JSON Schema marks: a value is followed through the graph of its schemas.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::graph::{Graph, SchemaNode};
 use super::reading;
 
-/// Where following a value has got to in a schema: all of these places apply to it.
+/// The schemas that apply to a part of a value: all of these nodes.
 #[derive(Clone, PartialEq)]
 pub(super) struct Marked {
     graph: Arc<Graph>,
@@ -29,7 +29,7 @@ impl Marked {
         self.places().any(|place| place.is_secret) || self.hides_names()
     }
 
-    /// Whether the names of members are secret, or something that cannot be told from them.
+    /// Whether the names of members are secret, or something that cannot be told apart from them.
     pub fn hides_names(&self) -> bool {
         self.places().flat_map(|place| &place.within).any(|inside| self.graph.places[*inside].leads_to_a_secret)
     }
@@ -51,7 +51,7 @@ impl Marked {
         self.at.iter().map(|place| &self.graph.places[*place])
     }
 
-    /// At these places, and at all that apply to the same value.
+    /// At these nodes, and at all that apply to the same value.
     fn moved(&self, to: &[usize]) -> Self {
         let mut at = BTreeSet::new();
         let mut open = to.to_vec();

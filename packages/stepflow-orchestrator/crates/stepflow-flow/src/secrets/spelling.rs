@@ -1,4 +1,5 @@
-//! A text as it may stand in another one: an error quotes what it was given as JSON, as `repr` or in a URL.
+//! The ways in which a text may be written inside another one: an error quotes its input as JSON, as `repr` or in a
+//! URL.
 
 use std::collections::BTreeSet;
 
@@ -6,23 +7,24 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD, URL_SAFE};
 use stepflow_protocol::Value;
 
-/// From this length on a text is found in base64 as a part of more, too. Of a shorter one too few characters are its own.
+/// From this length on, a text is also found in base64 as a part of more. A shorter one has too few characters of its
+/// own there.
 const LONG_PART: usize = 8;
 
-/// The text, and each way of writing it that differs. What is quoted may be quoted once more, as an exception does with
-/// the body of an answer or the message of another.
+/// The text, and each different way of writing it. A quoted text may be quoted again, as when an exception quotes the
+/// body of an answer or another exception.
 pub(super) fn all(text: &str) -> BTreeSet<String> {
     let once = quoted(text);
     let mut found: BTreeSet<String> = once.iter().flat_map(|quoted_once| quoted(quoted_once)).collect();
     found.extend(once);
-    // In the query of a URL; its percent escapes are read, for there are too many ways to write them.
+    // In the query of a URL. Percent escapes are decoded elsewhere: there are too many ways to write them.
     found.extend([text.to_owned(), text.replace(' ', "+")]);
     found.extend([STANDARD, URL_SAFE].iter().flat_map(|alphabet| in_base64(text, alphabet)));
     found
 }
 
-/// In base64, alone and as a part of more, as in `user:password`: wherever it begins among the three bytes that make four
-/// characters, all characters are known that hold nothing but its own bits.
+/// The text in base64, alone and as a part of more, as in `user:password`. Three bytes make four characters; for each
+/// of the three positions, these are the characters that depend only on the text.
 fn in_base64(text: &str, alphabet: &GeneralPurpose) -> Vec<String> {
     let alone = alphabet.encode(text);
     let parts = (0..3).filter(|_| text.len() >= LONG_PART).map(|before| {
@@ -32,7 +34,7 @@ fn in_base64(text: &str, alphabet: &GeneralPurpose) -> Vec<String> {
     parts.chain([alone.trim_end_matches('=').to_owned(), alone.clone()]).collect()
 }
 
-/// What stands between the quotes where languages write a text so.
+/// What stands between the quotes in different languages.
 fn quoted(text: &str) -> BTreeSet<String> {
     let json = Value::string(text);
     let json = unquoted(json.as_str());
@@ -44,7 +46,7 @@ fn quoted(text: &str) -> BTreeSet<String> {
     json.chain(repr.into_iter().flat_map(|repr| [repr.replace('\'', "\\'"), repr])).collect()
 }
 
-/// What stands between the quotes of a JSON string; another value as it is.
+/// The text between the quotes of a JSON string; another value as it is.
 pub(super) fn unquoted(json: &str) -> &str {
     json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(json)
 }
@@ -53,7 +55,7 @@ fn spelled(text: &str, special: impl Fn(char) -> bool, escape: impl Fn(char) -> 
     text.chars().map(|c| if special(c) { escape(c) } else { c.to_string() }).collect()
 }
 
-/// Of the bytes of a text: `caf\xc3\xa9`.
+/// The text as bytes: `caf\xc3\xa9`.
 fn bytes_repr(escaped: &str) -> String {
     spelled(
         escaped,
@@ -62,9 +64,9 @@ fn bytes_repr(escaped: &str) -> String {
     )
 }
 
-/// Whether `repr` escapes it: control characters, spaces of other kinds, what has no form.
+/// Whether `repr` escapes it: control characters, unusual spaces, characters without a form.
 fn is_unprintable(character: char) -> bool {
-    // Not as the first character, where a combining one would be escaped, too.
+    // Not as the first character: there a combining one would be escaped too.
     character.is_control() || is_foreign(character) && format!("x{character}").escape_debug().count() > 2
 }
 
@@ -86,7 +88,7 @@ fn json_escape(character: char) -> String {
     character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
 }
 
-/// What a text in a URL stands for, and where each of its bytes begins in the text, the end as well.
+/// The text that percent escapes stand for, and where each of its bytes, and its end, is in the original.
 pub(super) fn percent_decoded(text: &str) -> (Vec<u8>, Vec<usize>) {
     let (mut decoded, mut starts) = (Vec::with_capacity(text.len()), Vec::with_capacity(text.len() + 1));
     let mut at = 0;

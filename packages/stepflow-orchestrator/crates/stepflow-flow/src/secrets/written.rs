@@ -1,5 +1,5 @@
-//! Secrets that are written into a document: the default of a secret variable, the input of a test case. Whoever says
-//! what is wrong with the document does not repeat them.
+//! Secrets that are written into a document: the default of a secret variable, the input of a test case. Diagnostics
+//! must not repeat them.
 
 use std::collections::HashMap;
 
@@ -23,8 +23,8 @@ pub struct WrittenSecrets {
 }
 
 impl WrittenSecrets {
-    /// Those in a flow and in the flows inside it: what their schemas mark, in the schemas themselves, in defaults of
-    /// expressions, examples and test cases.
+    /// The secrets of a flow and of the flows inside it: the values that their schemas mark, in the schemas themselves,
+    /// in defaults of expressions, in examples and in test cases.
     #[must_use]
     pub fn in_flow(tree: &Node) -> Self {
         let mut found = Self::default();
@@ -33,7 +33,7 @@ impl WrittenSecrets {
         found
     }
 
-    /// Those in overrides of a flow with such variables.
+    /// The secrets in overrides of a flow with these variables.
     #[must_use]
     pub fn in_overrides(tree: &Node, variables: &Secrets) -> Self {
         let mut found = Self::default();
@@ -41,13 +41,13 @@ impl WrittenSecrets {
         found
     }
 
-    /// Takes them out of what is said about the document.
+    /// Hides them in the diagnostics and in the parts of the text that these show.
     pub fn hide_in(self, diagnostics: &mut Diagnostics, source: &mut Source) {
         diagnostics.hide(&self.mask);
         source.hidden = self.spans;
     }
 
-    /// A flow that stands in a step's input is known by its sections, whether `$literal` says that it is one or not.
+    /// A flow in a step's input is recognised by its sections, with or without `$literal`.
     fn add_flows_inside(&mut self, node: &Node) {
         let parts = node.entries().iter().map(|entry| &entry.value).chain(node.elements());
         for part in parts {
@@ -101,7 +101,7 @@ impl WrittenSecrets {
         }
     }
 
-    /// What stands in for a secret variable that is not given.
+    /// The defaults of secret variables in expressions.
     fn add_defaults(&mut self, node: &Node, variables: &Secrets) {
         if variables.is_none() {
             return;
@@ -118,10 +118,10 @@ impl WrittenSecrets {
     }
 }
 
-/// What the schemas of one flow hold.
+/// Collects the secrets in the schemas of one flow.
 struct InSchemas<'t, 'f> {
     section: Option<&'t Node>,
-    /// Where references have led, and what was secret there.
+    /// The targets of references so far, and what was secret there.
     followed: HashMap<Span, Secrets>,
     found: &'f mut WrittenSecrets,
 }
@@ -153,7 +153,7 @@ impl<'t> InSchemas<'t, '_> {
         }
     }
 
-    /// The values of schemas that are marked themselves, wherever they stand.
+    /// Adds the values of schemas that are marked themselves, wherever they are.
     fn add_marked(&mut self, node: &'t Node) {
         let is_no = |mark: &Node| matches!(mark.content, Content::Null | Content::Bool(false));
         if reading::is_marked(|keyword| node.get(keyword), is_no) {
@@ -163,7 +163,7 @@ impl<'t> InSchemas<'t, '_> {
         node.elements().iter().for_each(|element| self.add_marked(element));
     }
 
-    /// The values that the target of a reference holds. One by anchor or address may lead anywhere in the section.
+    /// Adds the values in the target of a reference. A reference by anchor or address may lead anywhere in the section.
     fn follow(&mut self, reference: &str, secrets: &Secrets) {
         let decoded = |pointer: &str| String::from_utf8(spelling::percent_decoded(pointer).0).ok();
         let pointer = reference.strip_prefix('#').and_then(decoded);
@@ -177,7 +177,8 @@ impl<'t> InSchemas<'t, '_> {
             None => self.section.into_iter().collect(),
         };
         for target in targets {
-            // Whoever comes back with other secrets hides all of it: so each schema is read twice at most.
+            // A target that is reached again with other secrets is hidden as a whole, so that each schema is read at
+            // most twice.
             let secrets = match self.followed.get(&target.span) {
                 Some(before) if before.is_all() || before == secrets => continue,
                 Some(_) => &Secrets::all(),
@@ -194,13 +195,13 @@ fn part<'t>(section: Option<&'t Node>, name: &str) -> Option<&'t Node> {
     section?.get("properties")?.get(name)
 }
 
-/// What the variables of the old section mark.
+/// The variables that the old section marks as secret.
 fn old_variables(tree: &Node) -> Secrets {
     let old = tree.get("variables").and_then(|section| section.to_value().to_json().ok());
     old.map(|members| Secrets::of_document(json!({"properties": members}))).unwrap_or_default()
 }
 
-/// Where a JSON Pointer leads.
+/// The node that a JSON Pointer leads to.
 fn pointed<'t>(node: &'t Node, pointer: &str) -> Option<&'t Node> {
     pointer.split('/').skip(1).try_fold(node, |node, token| match &node.content {
         Content::Array(elements) => elements.get(token.parse::<usize>().ok()?),

@@ -1,4 +1,4 @@
-//! Reading a part of a value without parsing the whole of it.
+//! Reads a part of a value without parsing all of it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -80,29 +80,32 @@ impl Value {
         Self::trusted(json.to_string())
     }
 
-    /// Any serialisable thing as a value.
+    /// The value of anything that can be serialised.
     ///
     /// # Errors
-    /// When it has no JSON form, such as a map with keys that are not strings, or one nested too deeply.
+    ///
+    /// When it has no JSON form, such as a map with keys that are not strings, or when it is nested too deeply.
     pub fn from_serialize<T: Serialize + ?Sized>(thing: &T) -> Result<Self, super::ValueError> {
         Self::of_raw(serde_json::value::to_raw_value(thing)?)
     }
 
-    /// The value as a typed thing.
+    /// The value as a Rust type.
     ///
     /// # Errors
+    ///
     /// When it does not have that shape.
     pub fn deserialize<T: de::DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         let mut reader = serde_json::Deserializer::from_str(self.as_str());
-        // Its own limit is one less than ours.
+        // The reader's own limit is one less than ours.
         reader.disable_recursion_limit();
         T::deserialize(&mut reader)
     }
 
-    /// An object as a typed thing. serde alone would read an array as the members in their order.
+    /// An object as a Rust type. serde alone would also accept an array of the members in their order.
     ///
     /// # Errors
-    /// When it is no object, or does not have that shape.
+    ///
+    /// When it is not an object, or does not have that shape.
     pub fn deserialize_object<T: de::DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         match self.kind() {
             Kind::Object => self.deserialize(),
@@ -113,7 +116,7 @@ impl Value {
 
 /// Appends a string with its quotes and escapes.
 pub(super) fn push_string(out: &mut String, text: &str) {
-    // A string always has a JSON form; `Value`'s Display of serde_json writes it without a fallible path.
+    // A string always has a JSON form; `Display` of serde_json's value cannot fail.
     out.push_str(&serde_json::Value::String(text.to_owned()).to_string());
 }
 
@@ -136,7 +139,7 @@ fn child<'a>(text: &'a str, segment: &Segment) -> Option<&'a str> {
     found
 }
 
-/// Calls a function for each member (with its key) or element (without one); scalars have none.
+/// Calls a function for each member (with its key) or element (without one). A scalar has none.
 struct Each<F>(F);
 
 fn visit<'a, F: FnMut(Option<Cow<'a, str>>, &'a str)>(text: &'a str, each: Each<F>) -> Result<(), serde_json::Error> {

@@ -1,5 +1,5 @@
-//! The one text of a value, over which content ids are taken: compact, members in the order given, strings with as few
-//! escapes as can be, integers as their digits, every other number in its shortest form.
+//! The one text of a value from which content ids are made: compact, members in the given order, strings with as few
+//! escapes as possible, integers as their digits, every other number in its shortest form.
 
 use super::{Kind, Value, access};
 
@@ -46,10 +46,10 @@ fn write(out: &mut String, value: &Value) {
 
 fn number(text: &str) -> String {
     if text.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit()) {
-        // Other languages' integers cannot tell minus zero from zero.
+        // Integers of other languages have no minus zero.
         return if text == "-0" { "0".to_owned() } else { text.to_owned() };
     }
     let float = text.parse().ok().and_then(serde_json::Number::from_f64);
-    // Ids must outlive the printing library, whose releases differ in the exponent's plus sign.
+    // Ids must not depend on the library, whose versions differ in the exponent's plus sign.
     float.map_or_else(|| text.to_owned(), |float| float.to_string().replace("e+", "e"))
 }

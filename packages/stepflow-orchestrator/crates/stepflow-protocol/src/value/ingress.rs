@@ -1,4 +1,4 @@
-//! The one door through which text becomes a value.
+//! The only way in which text becomes a value.
 
 mod keys;
 mod place;
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 /// How deep arrays and objects may be nested.
 pub const MAX_DEPTH: usize = 128;
-/// How deep a value stands in the params of a message at most: in a list, such as `inputs`.
+/// How many levels of a message's params may be around a value: two for one in a list, such as `inputs`.
 const PARAMS_AROUND: usize = 2;
 
 /// Why a text is not a value.
@@ -22,14 +22,14 @@ pub enum ValueError {
     /// The text is not JSON.
     #[error("not JSON: {0}")]
     NotJson(#[from] serde_json::Error),
-    /// The text is nested too deeply. The path is that of the first value below the limit.
+    /// The text is nested too deeply. The path leads to the first value below the limit.
     #[error("nested more than {MAX_DEPTH} deep: `{0}`")]
     TooDeep(String),
-    /// A string holds half of a surrogate pair, which is no character. The path is that of the string, or of the member
-    /// whose key it is.
+    /// A string holds half of a surrogate pair, which is not a character. The path leads to the string, or to the
+    /// member whose key it is.
     #[error("a string holds half of a surrogate pair: `{0}`")]
     LoneSurrogate(String),
-    /// Two members of an object have the same key. The path is that of the second.
+    /// Two members of an object have the same key. The path leads to the second one.
     #[error("a key stands twice in one object: `{0}`")]
     DuplicateKey(String),
 }
@@ -39,7 +39,7 @@ pub(super) fn check(bytes: Vec<u8>) -> Result<String, ValueError> {
     check_nested(bytes, MAX_DEPTH)
 }
 
-/// The text of a message's params, which are around the values in them.
+/// The text of a message's params, whose own levels do not count for the values in them.
 pub(super) fn check_params(bytes: Vec<u8>) -> Result<String, ValueError> {
     check_nested(bytes, MAX_DEPTH + PARAMS_AROUND)
 }
@@ -55,14 +55,14 @@ fn check_nested(bytes: Vec<u8>, most: usize) -> Result<String, ValueError> {
     }
 }
 
-/// Refuses what later readers of a valid JSON text could not take. Gives the text anew when line breaks had to go: it
-/// will travel in streams framed by lines.
+/// Refuses valid JSON that later readers could not take. Returns a new text when line breaks had to be removed: it will
+/// travel in streams framed by lines.
 pub(super) fn check_raw(text: &str) -> Result<Option<String>, ValueError> {
     Ok(has_line_breaks(text, MAX_DEPTH)?.then(|| compact(text)))
 }
 
-/// Walks a valid JSON text once, and says whether a raw CR or LF stands between tokens (inside strings JSON has no raw
-/// ones).
+/// Walks through a valid JSON text once. Returns whether there is a CR or LF between tokens (strings have none in valid
+/// JSON).
 fn has_line_breaks(text: &str, most: usize) -> Result<bool, ValueError> {
     let bytes = text.as_bytes();
     let (mut keys, mut breaks, mut at) = (Keys::default(), false, 0_usize);
@@ -105,7 +105,7 @@ pub(super) fn depth(text: &[u8]) -> usize {
     deepest
 }
 
-/// The place of the quote that ends the string which begins here.
+/// The place of the quote that ends the string that begins here.
 fn closing_quote(text: &[u8], begin: usize) -> usize {
     let mut at = begin + 1;
     while let Some(byte) = text.get(at).filter(|byte| **byte != b'"') {
@@ -119,8 +119,8 @@ fn unescaped(quoted: &str) -> Cow<'_, str> {
     serde_json::from_str(quoted).map_or(Cow::Borrowed(quoted), Cow::Owned)
 }
 
-/// The index of the quote that closes the string opened at `open`, and whether there are escapes in it. `None` when one
-/// of them is half of a surrogate pair.
+/// The index of the quote that closes the string opened at `open`, and whether there are escapes in it. `None` when an
+/// escape is half of a surrogate pair.
 fn string_end(bytes: &[u8], open: usize) -> Option<(usize, bool)> {
     let (mut at, mut escaped) = (open + 1, false);
     while let Some(byte) = bytes.get(at) {

@@ -1,4 +1,4 @@
-//! Values inside other messages: embedded and taken out as text, never as a tree.
+//! Values inside other messages: written and read as text, never as a tree.
 
 use std::borrow::Cow;
 

@@ -183,7 +183,7 @@ class FlowError(Message):
     kind: ErrorKind | None = ErrorKind.component_failed
     """The stable name. Published servers do not say it."""
     data: Any = None
-    """Step, component, attempt, exception type, traceback: whatever helps to mend it."""
+    """Details that help to find the cause: step, component, attempt, exception type, traceback."""
 
 
 class FlowResult(Message):
@@ -291,7 +291,7 @@ class ResultOrder(StrEnum):
 
 
 RunId: TypeAlias = str
-"""Names a run: one flow over one or more items. A root run's id also names its tree and its journal."""
+"""The id of a run: one flow over one or more items. A root run's id is also the id of its tree and of its journal."""
 
 
 class RunStatusProtocol(Message):

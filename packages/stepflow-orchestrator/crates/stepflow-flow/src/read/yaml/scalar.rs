@@ -1,5 +1,5 @@
-//! What a YAML scalar is by the core schema (`on`, `yes` and `no` are strings), and the parser's errors in words
-//! that help.
+//! The value of a YAML scalar by the core schema (`on`, `yes` and `no` are strings), and helpful texts for the parser's
+//! errors.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::path::Path;
 use crate::read::HALF_A_PAIR;
 use crate::source::Span;
 
-/// The value of a scalar. `written` is its text in the document, empty where YAML has an implicit null.
+/// The value of a scalar. `written` is its text in the document; it is empty where YAML has an implicit null.
 pub(super) fn resolve(
     text: Cow<'_, str>,
     style: ScalarStyle,
@@ -81,14 +81,14 @@ fn is_not_finite(text: &str) -> bool {
     matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN")
 }
 
-/// Reports a tag on a collection that is not the collection's own.
+/// Reports a tag on a collection that is not the collection's own tag.
 pub(super) fn check_collection_tag(tag: Option<&Tag>, own: &str, span: Span, report: &mut Reporter<'_>) {
     if let Some(tag) = tag.filter(|tag| !is_non_specific(tag) && tag.core_suffix() != Some(own)) {
         unknown_tag(tag, span, &Path::root(), report);
     }
 }
 
-/// The lone `!`, which only says "do not guess the type".
+/// The lone `!`, which only means "do not guess the type".
 fn is_non_specific(tag: &Tag) -> bool {
     tag.original() == "!" || (tag.handle().is_empty() && tag.suffix() == "!")
 }

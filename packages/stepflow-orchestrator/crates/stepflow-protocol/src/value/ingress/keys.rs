@@ -1,7 +1,7 @@
-//! Finds keys that stand twice in an object, while its text is walked.
+//! Finds keys that an object has twice, while its text is walked through.
 //!
-//! The keys of all open objects lie in one list, and those of an object leave it when it closes: so nothing is allocated
-//! for each object, and most keys are compared as numbers only.
+//! The keys of all open objects are in one list, and those of an object are removed when it closes. So no memory is
+//! allocated for each object, and most keys are compared only as numbers.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ const FEW: usize = 16;
 #[derive(Default)]
 pub(super) struct Keys<'a> {
     keys: Vec<Key<'a>>,
-    /// The open arrays and objects, the innermost last: where the keys of an object begin in the list; nothing for an
+    /// The open arrays and objects, the innermost last. For an object, where its keys begin in the list; `None` for an
     /// array.
     open: Vec<Option<usize>>,
     /// Whether the next string is a key.
@@ -20,7 +20,7 @@ pub(super) struct Keys<'a> {
 }
 
 struct Key<'a> {
-    /// Differs for most keys that differ.
+    /// A number that differs for most different keys.
     print: u64,
     text: Cow<'a, str>,
     at: usize,
@@ -33,7 +33,7 @@ impl PartialEq for Key<'_> {
 }
 
 impl<'a> Keys<'a> {
-    /// An array or object begins. Gives how deep it is nested.
+    /// An array or object begins. Returns how deep it is nested.
     pub(super) fn open(&mut self, is_object: bool) -> usize {
         self.expected = is_object;
         self.open.push(is_object.then_some(self.keys.len()));
@@ -54,7 +54,7 @@ impl<'a> Keys<'a> {
         self.keys.push(Key { print: print(text.as_bytes()), text, at: open });
     }
 
-    /// The innermost array or object ends. Gives where the second of two equal keys begins, if there are any.
+    /// The innermost array or object ends. Returns where the second of two equal keys begins, if there are two.
     pub(super) fn close(&mut self) -> Option<usize> {
         let first = self.open.pop()??;
         let keys = &self.keys[first..];
@@ -69,7 +69,7 @@ fn second_of_few(keys: &[Key<'_>]) -> Option<usize> {
     Some(keys[second].at)
 }
 
-/// Not by hashing: an attacker could choose keys that collide.
+/// Sorts and does not hash: an attacker could choose keys that collide.
 fn second_of_many(keys: &[Key<'_>]) -> Option<usize> {
     let mut order: Vec<(u64, &Key<'_>)> = keys.iter().map(|key| (key.print, key)).collect();
     order.sort_unstable_by(|(a, one), (b, other)| a.cmp(b).then_with(|| one.text.cmp(&other.text)));
@@ -77,7 +77,7 @@ fn second_of_many(keys: &[Key<'_>]) -> Option<usize> {
     twice.iter().map(|(_, key)| key.at).max()
 }
 
-/// A number made of the key's length, beginning and end: names that are numbered differ at their end.
+/// A number made from the key's length, beginning and end: numbered names differ at their end.
 fn print(key: &[u8]) -> u64 {
     let ends = match (key.first_chunk(), key.last_chunk()) {
         (Some(head), Some(tail)) => u64::from_le_bytes(*head).rotate_left(29) ^ u64::from_le_bytes(*tail),

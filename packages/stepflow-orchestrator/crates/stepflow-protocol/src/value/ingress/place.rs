@@ -1,22 +1,22 @@
-//! The path of what is refused, for the error that names it. The text is read a second time for it: errors are rare.
+//! The path of a refused value, for the error that names it. The text is read again for it: errors are rare.
 
 use super::closing_quote;
 
-/// The most parts of a path that are shown as they are.
+/// The most segments of a path that are all shown.
 const SHOWN: usize = 12;
-/// Of a longer path: as many parts of its beginning, and of its end.
+/// For a longer path: how many segments of its beginning and of its end are shown.
 const FIRST: usize = 6;
 const LAST: usize = 2;
 
-/// A part of a path.
+/// A segment of a path.
 enum Part<'a> {
     Index(u64),
-    /// In its quotes, as the text has it.
+    /// The key in its quotes, as the text has it.
     Key(&'a str),
 }
 
-/// The path of what begins at this byte of a text that is valid JSON, as flows write paths: of a value, or of the member
-/// whose key it is.
+/// The path, as flows write paths, of what begins at this byte of a valid JSON text: a value, or the member whose key
+/// it is.
 pub(super) fn of(text: &str, wanted: usize) -> String {
     let bytes = text.as_bytes();
     let (mut path, mut key_follows, mut at) = (Vec::new(), false, 0_usize);
@@ -63,7 +63,7 @@ impl Part<'_> {
             Self::Key(quoted) => match serde_json::from_str::<String>(quoted) {
                 Ok(key) if is_name(&key) => format!(".{key}"),
                 Ok(key) => format!("[{}]", serde_json::Value::from(key)),
-                // Half of a surrogate pair has no other spelling.
+                // Half of a surrogate pair cannot be written in another way.
                 Err(_) => format!("[{quoted}]"),
             },
         }
