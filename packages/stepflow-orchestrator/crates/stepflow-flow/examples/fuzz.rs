@@ -1,5 +1,5 @@
-//! Looks for documents that make the language panic or take long: mutates the conformance documents until the time is
-//! over. `cargo run --release --example fuzz -p stepflow-flow -- --seconds 60 [--seed N]`
+//! Searches for documents that make the language panic or take long: changes the conformance documents at random until
+//! the time is over. `cargo run --release --example fuzz -p stepflow-flow -- --seconds 60 [--seed N]`
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 /// The longest document that is made by mutation, in bytes.
 const MAX_LENGTH: usize = 1024 * 1024;
 
-/// Of a flow, pieces that a mutation inserts whole: a flip of bytes rarely makes one.
+/// Pieces of flows that are inserted whole: random changes of bytes rarely make one.
 const PIECES: [&str; 16] = [
     "$step",
     "$input",
@@ -75,7 +75,7 @@ fn arguments() -> Result<(Duration, u64), Failure> {
     Ok((Duration::from_secs(seconds), seed))
 }
 
-/// The texts and flows of all cases, and those of their overrides.
+/// The texts and flows of all cases, and their overrides.
 fn conformance_documents() -> Result<Vec<Vec<u8>>, Failure> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../conformance");
     let mut paths = Vec::<PathBuf>::new();
@@ -102,7 +102,7 @@ fn conformance_documents() -> Result<Vec<Vec<u8>>, Failure> {
     if texts.is_empty() { Err("there are no conformance documents".into()) } else { Ok(texts) }
 }
 
-/// A document with some mutations.
+/// A document with some random changes.
 fn mutated(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     let mut document = seeds[random.below(seeds.len())].clone();
     for _ in 0..=random.below(8) {
@@ -133,7 +133,7 @@ fn mutate(document: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     }
 }
 
-/// What the document does that no document may do.
+/// What a document does that none may do: panic or take long. `None` when it is fine.
 fn wrong_with(document: &[u8], other: &[u8]) -> Option<String> {
     let longest = catch_unwind(AssertUnwindSafe(|| {
         [Format::Yaml, Format::Json].into_iter().map(|format| longest_use(document, other, format)).max()
@@ -144,8 +144,7 @@ fn wrong_with(document: &[u8], other: &[u8]) -> Option<String> {
     }
 }
 
-/// Does everything that takes a text, and tells how long the longest took. Results do not matter here: whether they are
-/// right is what the tests are for.
+/// Uses the document in every way, and returns the longest time. Results are ignored: the tests check them.
 fn longest_use(document: &[u8], other: &[u8], format: Format) -> Duration {
     let source = |text: &[u8]| Source::new("document", text, format);
     let mut longest = Duration::ZERO;

@@ -17,14 +17,14 @@ pub type StepIndex = usize;
 
 /// An expression whose constants are built, whose paths are parsed and whose steps are indices.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Expr(pub(crate) Node);
+pub struct Expr(pub(crate) ExprNode);
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Node {
+pub(crate) enum ExprNode {
     Literal(Value),
     Input(Path),
     Step { step: StepIndex, id: Arc<str>, path: Path },
-    Variable(Box<Variable>),
+    Variable(Box<VariableRef>),
     If(Box<Choice>),
     Coalesce(Vec<Expr>),
     Array(Vec<Expr>),
@@ -32,7 +32,7 @@ pub(crate) enum Node {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Variable {
+pub(crate) struct VariableRef {
     pub name: String,
     pub path: Path,
     /// The default in the flow's variable schema; it is used before the inline one.
@@ -133,7 +133,7 @@ impl Expr {
     #[must_use]
     pub fn literal(&self) -> Option<&Value> {
         match &self.0 {
-            Node::Literal(value) => Some(value),
+            ExprNode::Literal(value) => Some(value),
             _ => None,
         }
     }

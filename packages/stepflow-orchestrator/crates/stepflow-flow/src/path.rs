@@ -36,7 +36,7 @@ impl Path {
         let Some(rest) = trimmed.strip_prefix('$') else {
             return Ok(if text.is_empty() { Self::root() } else { Self(vec![Segment::Field(text.to_owned())]) });
         };
-        let mut reader = Reader { whole: text, rest };
+        let mut reader = PathReader { whole: text, rest };
         let mut segments = Vec::new();
         while !reader.rest.is_empty() {
             segments.extend(reader.segment()?);
@@ -115,12 +115,12 @@ fn is_plain(name: &str) -> bool {
 }
 
 /// Reads the segments of a path, one after the other.
-struct Reader<'a> {
+struct PathReader<'a> {
     whole: &'a str,
     rest: &'a str,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> PathReader<'a> {
     /// The next segment; `None` for an empty name, which is skipped.
     fn segment(&mut self) -> Result<Option<Segment>, PathError> {
         if let Some(rest) = self.rest.strip_prefix('.') {

@@ -11,7 +11,7 @@ use crate::capped::Capped;
 use crate::check;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Level};
 use crate::document::Flow;
-use crate::evaluate::{Choice, Expr, Node, StepIndex, Variable};
+use crate::evaluate::{Choice, Expr, ExprNode, StepIndex, VariableRef};
 use crate::expression::Expression;
 use crate::overrides::Overrides;
 use crate::path::Path;
@@ -244,23 +244,23 @@ struct Compiler<'a> {
 impl Compiler<'_> {
     fn expr(&self, expression: &Expression) -> Result<Expr, Diagnostics> {
         Ok(Expr(match expression {
-            Expression::Literal(value) | Expression::Escaped(value) => Node::Literal(value.clone()),
-            Expression::Input(path) => Node::Input(path.clone()),
+            Expression::Literal(value) | Expression::Escaped(value) => ExprNode::Literal(value.clone()),
+            Expression::Input(path) => ExprNode::Input(path.clone()),
             Expression::Step { step, path } => self.step(step, path)?,
-            Expression::Variable { name, path, default } => Node::Variable(Box::new(Variable {
+            Expression::Variable { name, path, default } => ExprNode::Variable(Box::new(VariableRef {
                 name: name.clone(),
                 path: path.clone(),
                 declared: self.variables.default_of(name).cloned(),
                 default: default.as_ref().map(|default| self.expr(default)).transpose()?,
             })),
-            Expression::If { condition, then, otherwise } => Node::If(Box::new(Choice {
+            Expression::If { condition, then, otherwise } => ExprNode::If(Box::new(Choice {
                 condition: self.expr(condition)?,
                 then: self.expr(then)?,
                 otherwise: otherwise.as_ref().map(|otherwise| self.expr(otherwise)).transpose()?,
             })),
-            Expression::Coalesce(items) => Node::Coalesce(self.all(items)?),
-            Expression::Array(items) => Node::Array(self.all(items)?),
-            Expression::Object(members) => Node::Object(
+            Expression::Coalesce(items) => ExprNode::Coalesce(self.all(items)?),
+            Expression::Array(items) => ExprNode::Array(self.all(items)?),
+            Expression::Object(members) => ExprNode::Object(
                 members
                     .iter()
                     .map(|(key, member)| Ok((key.clone(), self.expr(member)?)))
@@ -273,10 +273,10 @@ impl Compiler<'_> {
         items.iter().map(|item| self.expr(item)).collect()
     }
 
-    fn step(&self, id: &str, path: &Path) -> Result<Node, Diagnostics> {
+    fn step(&self, id: &str, path: &Path) -> Result<ExprNode, Diagnostics> {
         let (name, step) = self.index.get_key_value(id).ok_or_else(|| {
             alone(Diagnostic::new(Code::UndefinedStepReference, &Path::root(), format!("there is no step `{id}`")))
         })?;
-        Ok(Node::Step { step: *step, id: Arc::clone(name), path: path.clone() })
+        Ok(ExprNode::Step { step: *step, id: Arc::clone(name), path: path.clone() })
     }
 }

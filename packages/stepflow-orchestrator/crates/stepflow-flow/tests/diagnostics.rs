@@ -1,4 +1,4 @@
-//! Each rule of the structural checks: its code, where it points, and what it advises.
+//! Each rule of the structural checks: its code, its place, and its advice.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
 mod common;

@@ -1,5 +1,5 @@
-//! The conformance documents: broken flows, each with the code and the place of every mistake. Also that none of them
-//! takes long or much memory.
+//! The conformance documents: broken flows, each with the code and the place of every mistake. None of them may take
+//! long or much memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
 mod effort;
@@ -10,7 +10,7 @@ use effort::{Clock, LONGEST, MOST_MEMORY, most_memory};
 use serde::Deserialize;
 use stepflow_flow::{Diagnostics, Overrides, Source, load, read_value};
 
-/// What is said of every small flow: a name and a description are missing, a step is used by nothing. Compared only
+/// Warnings that every small flow has: the name and the description are missing, and a step is not used. Compared only
 /// where a case expects one of them.
 const USUAL: [u16; 3] = [1000, 1001, 1002];
 
@@ -31,7 +31,7 @@ struct Case {
     text: Option<String>,
     base64: Option<String>,
     pieces: Option<Vec<Piece>>,
-    /// Overrides of the document's flow, which is then without mistakes: the diagnostics are about them.
+    /// Overrides of the document's flow. The flow has no mistakes then, and the diagnostics are those of the overrides.
     overrides: Option<String>,
     expect: Expected,
 }

@@ -1,4 +1,4 @@
-//! What expressions are worth, what they need next, and what they must have in memory.
+//! The values of expressions, what they need next, and what must be in memory.
 
 mod common;
 
@@ -137,7 +137,7 @@ fn what_is_pending_is_what_is_needed_next() {
         ("{$coalesce: [null, {$step: b}]}", &[B]),
         ("{$variable: none, default: {$step: a}}", &[A]),
         ("{$variable: $.v.none, default: {$step: a}}", &[A]),
-        // A failure beside does not hide what is still to run.
+        // A failure beside it does not hide the steps that must still run.
         ("[{$input: missing}, {$step: a}]", &[A]),
         ("{$if: [{$step: a}, {$if: {$step: b}, then: {$step: c}}], then: 1}", &[A, B]),
         ("[{$if: {$step: a}, then: 1}, {$coalesce: [null, {$step: c}]}]", &[A, C]),
@@ -205,11 +205,11 @@ fn values_that_are_away_are_asked_for() {
 #[test]
 fn a_value_that_decides_is_asked_for_before_steps_are_pending() {
     let away = || Given::default().state(A, StepState::Away);
-    // Whether `c` is needed hangs on `a`; `b` is pending in any case.
+    // Whether `c` is needed depends on `a`; `b` is pending in any case.
     let expression = "[{$if: {$step: a}, then: {$step: c}}, {$step: b}]";
     assert_eq!(evaluate(expression, &away()), Evaluated::Missing(vec![Place::Step(A)]));
     assert_eq!(evaluate(expression, &Given::default().step(A, "1")), Evaluated::Pending(vec![B, C]));
-    // A value that is only a part of the result waits until the steps are finished.
+    // A value that is only a part of the result is loaded when the steps are finished.
     assert_eq!(evaluate("[{$step: a}, {$step: b}]", &away()), Evaluated::Pending(vec![B]));
 }
 

@@ -1,4 +1,4 @@
-//! What `validate --fix` does to a text: it mends what has one right answer, and nothing else changes.
+//! What `validate --fix` changes in a text: it repairs what has one right answer, and changes nothing else.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
 mod common;
@@ -220,7 +220,7 @@ fn what_is_mended_needs_no_more_mending() {
     }
 }
 
-/// A JSON Schema, and how it is written as the value of a key in a column.
+/// A JSON Schema, as it is written as the value of a key in a column.
 fn schema() -> BoxedStrategy<fn(usize) -> String> {
     let block: fn(usize) -> String = |column| {
         let i = " ".repeat(column + 2);
@@ -265,7 +265,7 @@ fn section() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The model: a flow is what its canonical form says, and a fix of what could be read before changes none of it.
+    /// The model: the canonical form is what a flow means, and a fix never changes it if the flow could be read before.
     #[test]
     fn a_fix_never_changes_what_a_flow_is(sections in proptest::collection::vec(section(), 1..4), crlf in any::<bool>()) {
         let mut seen = std::collections::BTreeSet::new();
@@ -304,7 +304,7 @@ fn the_flows_of_the_old_shape_keep_their_ids_and_have_no_complaint_left() {
                 loaded.flow.as_ref().unwrap_or_else(|| panic!("{}: {}", path.display(), loaded.diagnostics)).id()
             });
             assert_eq!(ids[0], ids[1], "{}", path.display());
-            // A literal is data, which a fix leaves alone: it would give the flow another id.
+            // A literal is data and is not fixed: the flow would get another id.
             let left = after.diagnostics.iter().filter(|one| !one.path.contains("$literal")).count();
             assert_eq!(left, 0, "{}: {}", path.display(), after.diagnostics);
             tried += 1;

@@ -1,6 +1,6 @@
 //! The ids of `conformance/ids.json`, which every implementation must have: the same file is checked in Python.
 //!
-//! With `STEPFLOW_WRITE_IDS` set the test writes the ids instead: after adding a value, never to change one.
+//! With `STEPFLOW_WRITE_IDS` set, the test writes the ids instead. Use that after adding a value, never to change one.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
 use std::path::Path;
@@ -15,7 +15,7 @@ struct Ids {
     flows: Vec<KnownFlow>,
 }
 
-/// A text of JSON, and the id of a blob with that value.
+/// A JSON text, and the id of a blob with that value.
 #[derive(Serialize, Deserialize, Debug, PartialEq, Clone)]
 struct KnownValue {
     json: String,

@@ -1,5 +1,5 @@
-//! Documents that are as large as they may be, and larger. The memory is that of the process, so that one test goes
-//! through all that are measured.
+//! Documents that are as large as allowed, and larger ones. The memory is that of the whole process, so one test
+//! measures all of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
 mod effort;
@@ -7,7 +7,7 @@ mod effort;
 use effort::{Clock, LONGEST, MOST_MEMORY, most_memory};
 use stepflow_flow::{Diagnostics, Format, Source, load, read_value};
 
-/// A document that fits into 16 MiB: `piece` as often as there is room between the others.
+/// A document that fits into 16 MiB: `before`, then `piece` as often as there is room, then `after`.
 fn dense(format: Format, before: &str, piece: &str, after: &str) -> Source {
     let room = 16 * 1024 * 1024 - before.len() - after.len();
     let text = format!("{before}{}{after}", piece.repeat(room / piece.len()));
@@ -35,7 +35,7 @@ fn no_dense_document_costs_much() {
 
 fn refused_at_the_value_that_passes_the_limit() {
     use Format::{Json, Yaml};
-    // What stands before the repeated piece counts: the flow and the array are two values.
+    // The values before the repeated piece count too: the flow and the array are two.
     let cases = [
         (Yaml, "steps: [", "1,", "1]", "$.steps[399998]"),
         (Json, "{\"steps\": [", "1,", "1]}", "$.steps[399998]"),

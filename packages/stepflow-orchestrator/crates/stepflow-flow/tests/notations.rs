@@ -1,4 +1,4 @@
-//! YAML and JSON have the same limits, told in the same words.
+//! YAML and JSON have the same limits, and report them in the same words.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
 mod common;
@@ -6,7 +6,7 @@ mod common;
 use common::{json, yaml};
 use stepflow_flow::Loaded;
 
-/// The fatal diagnostics, code and words.
+/// The fatal diagnostics, each as code and message.
 fn refusals(loaded: &Loaded) -> Vec<(u16, String)> {
     let fatal = loaded.diagnostics.iter().filter(|one| one.code.number() >= 3000);
     fatal.map(|one| (one.code.number(), one.message.clone())).collect()

@@ -50,7 +50,7 @@ fn patched(step: &str, operations: &str, key: &str) -> String {
 /// A code, a path, and a line and column.
 type Wrong = (u16, String, Option<(usize, usize)>);
 
-/// What is wrong, whether reading finds it or applying.
+/// What is wrong, found by reading or by applying.
 fn wrong(overrides: &str) -> Vec<Wrong> {
     let source = Source::yaml("overrides.yaml", overrides);
     let wrong = Overrides::load(&source).and_then(|(overrides, _)| overrides.apply(&flow(FLOW))).unwrap_err();

@@ -1,4 +1,4 @@
-//! Plans: places of steps, error handling, durations, and the checks of inputs and variables.
+//! Plans: indices of steps, error handling, durations, and the checks of inputs and variables.
 
 mod common;
 

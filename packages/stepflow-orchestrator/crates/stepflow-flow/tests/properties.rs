@@ -1,4 +1,4 @@
-//! What holds for any text, any document and any expression.
+//! Properties of every text, every document and every expression.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
 mod common;
@@ -118,7 +118,7 @@ fn small_values() -> impl Strategy<Value = Json> {
     ])
 }
 
-/// What a step, an input or a variable is in the naive evaluator.
+/// The state of a step, an input or a variable in the simple evaluator that the real one is compared with.
 #[derive(Debug, Clone)]
 enum State {
     Open,

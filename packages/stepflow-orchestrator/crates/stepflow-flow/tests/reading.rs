@@ -1,4 +1,4 @@
-//! YAML and JSON into values, and everything that is refused, with its place.
+//! Reads YAML and JSON into values, and refuses what is wrong, with its place.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
 mod common;

@@ -1,4 +1,4 @@
-//! Variables as they are declared, and what is redacted of them, of inputs and of steps' inputs.
+//! Declared variables, and what is redacted in variables, inputs and steps' inputs.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
 mod common;
@@ -50,7 +50,7 @@ fn what_a_schema_marks_is_redacted() {
     }
 }
 
-/// Schemas in which `key` is secret and `open` is not, by each way that a schema has to say so.
+/// Schemas in which `key` is secret and `open` is not, one for each way to write that.
 const WAYS_TO_A_MARK: [&str; 24] = [
     r##"{"$defs":{"k":{"$anchor":"k","is_secret":true}},"properties":{"key":{"$ref":"#k"}}}"##,
     r##"{"$defs":{"k":{"$dynamicAnchor":"k","is_secret":true}},"properties":{"key":{"$dynamicRef":"#k"}}}"##,
@@ -89,7 +89,7 @@ fn a_mark_counts_wherever_a_reference_or_a_keyword_leads_to_it() {
 #[test]
 fn what_cannot_be_told_from_a_secret_is_redacted_with_it() {
     let cases = [
-        // Which anchor is meant depends on the way to the reference: both count.
+        // Which anchor it is depends on the way to the reference: both count.
         (
             r##"{"$id":"http://x/root","$ref":"list","$defs":{"node":{"$dynamicAnchor":"n","is_secret":true},"list":{"$id":"list","items":{"$dynamicRef":"#n"},"$defs":{"n":{"$dynamicAnchor":"n"}}}}}"##,
             r#"["hunter2"]"#,
@@ -103,7 +103,7 @@ fn what_cannot_be_told_from_a_secret_is_redacted_with_it() {
         (r#"{"contains":{"is_secret":true}}"#, r#"[1,2]"#, r#"["[REDACTED]","[REDACTED]"]"#),
         (r#"{"propertyNames":{"is_secret":true}}"#, r#"{"hunter2":1}"#, r#""[REDACTED]""#),
         (r#"{"contentSchema":{"properties":{"key":{"is_secret":true}}}}"#, r#""{key: hunter2}""#, r#""[REDACTED]""#),
-        // Nobody can validate by these; the flow's check says so.
+        // Nothing can be validated with these schemas; the flow's check says so.
         (r##"{"properties":{"key":{"$ref":"http://elsewhere/schema"}}}"##, r#"{"key":1}"#, r#""[REDACTED]""#),
         (r##"{"$schema":"urn:mine","properties":{"key":{}}}"##, r#"{"key":1}"#, r#""[REDACTED]""#),
     ];
@@ -261,7 +261,7 @@ fn texts_do_not_quote_secrets() {
         (r#""a>b?""#, "YT5iPw== YT5iPw, k=YT5iPw==;", "[REDACTED] [REDACTED], k=[REDACTED];"),
         (r#""pass?~>word""#, "Basic dXNlcjpwYXNzP34+d29yZA==", "Basic dXNlcjp[REDACTED]A=="),
         (r#""pass?~>word""#, "eHBhc3M_fj53b3JkeQ== eHlwYXNzP34-d29yZHk", "eH[REDACTED]eQ== eHl[REDACTED]Hk"),
-        // What is left of one where a text was cut.
+        // What is left of a secret where a text was cut.
         (r#""sesame street""#, "no sesame… (20 characters more)", "no [REDACTED]… (20 characters more)"),
         (
             r#""sesame street""#,
@@ -345,7 +345,7 @@ fn a_misfit_says_nothing_of_what_is_inside_a_secret() {
 #[test]
 fn what_is_wrong_with_a_flow_is_told_without_the_secrets_written_in_it() {
     let flows = [
-        // Marked where it is used, or on the way.
+        // Marked where it is used, or in between.
         "schemas: {$defs: {key: {type: string, default: hunter2}}, properties: {variables: {properties: {key: {$ref: '#/schemas/$defs/key', is_secret: true}}}}}",
         "schemas: {$defs: {a b: {default: hunter2}}, properties: {input: {properties: {key: {$ref: '#/$defs/a%20b', is_secret: true}}}}}",
         "schemas: {$defs: {key: {$anchor: k, default: hunter2}}, properties: {input: {properties: {key: {$ref: '#k', is_secret: true}}}}}",
@@ -355,12 +355,12 @@ fn what_is_wrong_with_a_flow_is_told_without_the_secrets_written_in_it() {
         // In the spelling of the rest of the language.
         "schemas: {properties: {input: {properties: {key: {isSecret: true, default: hunter2}}}}}",
         "schemas: {$defs: {key: {isSecret: true, default: hunter2}}}",
-        // In the section that is gone.
+        // In the old section.
         "variables: {key: {is_secret: true, default: hunter2}}",
         "variables: {key: {is_secret: true}}, steps: [{id: a, component: /x, input: {$variable: key, default: hunter2}}]",
         // In a test case.
         "schemas: {properties: {variables: {properties: {key: {is_secret: true}}}}}, test: {cases: [{name: t, inputt: 1, variables: {key: hunter2}}]}",
-        // In a flow inside, wrapped or not.
+        // In a sub-flow, with or without `$literal`.
         "steps: [{id: a, component: /builtin/map, input: {items: [], workflow: {$literal: {schemas: {properties: {input: {properties: {key: {is_secret: true, default: hunter2}}}}}, steps: [], ouput: 3}}}}]",
         "steps: [{id: a, component: /builtin/map, input: {items: [], workflow: {$literal: {variables: {key: {is_secret: true, default: hunter2}}, steps: []}}}}]",
         "steps: [{id: a, component: /builtin/map, input: {items: [], workflow: {schemas: {properties: {input: {is_secret: true, default: hunter2}}}, output: 3}}}]",

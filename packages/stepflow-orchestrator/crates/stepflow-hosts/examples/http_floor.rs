@@ -1,6 +1,7 @@
-//! The floor of the HTTP benchmark: the time that a bare POST takes with the server's own client library, one in flight.
+//! The lower limit for the HTTP benchmark: the time that a bare POST takes with the server's own client library, one at
+//! a time.
 //!
-//! `http_floor URL COUNT` answers each line on its stdin with the seconds that one of so many round trips took.
+//! `http_floor URL COUNT` answers each line on its stdin with the average seconds of COUNT round trips.
 #![allow(clippy::print_stdout)]
 
 use std::io::{self, Write as _};

@@ -67,11 +67,11 @@ pub(crate) trait Builtin: Send + Sync {
     }
 
     /// Runs it on an input that fits the schema. If it waits, dropping the future ends it.
-    fn run(&self, input: Value, world: Arc<World>) -> BoxFuture<'static, Result<Value, Failure>>;
+    fn run(&self, input: Value, resources: Arc<Resources>) -> BoxFuture<'static, Result<Value, Failure>>;
 }
 
 /// What the builtins have access to.
-pub(crate) struct World {
+pub(crate) struct Resources {
     options: BuiltinOptions,
     blobs: Arc<dyn Blobs>,
     openai: openai::Client,
@@ -99,7 +99,7 @@ pub struct BuiltinOptions {
 pub struct BuiltinHost {
     builtins: HashMap<&'static str, &'static dyn Builtin>,
     components: Components,
-    world: Arc<World>,
+    resources: Arc<Resources>,
     inbox: Arc<dyn Inbox>,
     runtime: Handle,
     /// The tasks of builtins that wait, each with the sender that stops it.
@@ -116,7 +116,7 @@ impl BuiltinHost {
             builtins: ALL.into_iter().map(|builtin| (builtin.path(), builtin)).collect(),
             // The tests of this crate check the builtins' outputs, so they are not checked again at run time.
             components: Components::new(INSTANCE, infos, false),
-            world: Arc::new(World { options, blobs, openai: openai::Client::default(), renderers }),
+            resources: Arc::new(Resources { options, blobs, openai: openai::Client::default(), renderers }),
             inbox,
             runtime: Handle::current(),
             waiting: Arc::default(),
@@ -153,11 +153,11 @@ impl ComponentHost for BuiltinHost {
                 .inbox
                 .answer(task.task, Answer::Failed(FlowError::new(ErrorKind::ComponentNotFound, message).into()));
         };
-        let (inbox, world) = (Arc::clone(&self.inbox), Arc::clone(&self.world));
-        let stop = builtin.waits().then(|| self.bell(task.task));
+        let (inbox, resources) = (Arc::clone(&self.inbox), Arc::clone(&self.resources));
+        let stop = builtin.waits().then(|| self.cancellation(task.task));
         self.runtime.spawn(async move {
             inbox.started(task.task, None);
-            let running = AssertUnwindSafe(builtin.run(task.input, world)).catch_unwind();
+            let running = AssertUnwindSafe(builtin.run(task.input, resources)).catch_unwind();
             let ended = match stop {
                 None => Some(running.await),
                 Some(stop) => tokio::select! {
@@ -188,10 +188,10 @@ impl ComponentHost for BuiltinHost {
 
 impl BuiltinHost {
     /// Ready when the task is cancelled. Dropping it takes the task out of the list.
-    fn bell(&self, task: TaskRef) -> impl Future<Output = ()> + Send + use<> {
+    fn cancellation(&self, task: TaskRef) -> impl Future<Output = ()> + Send + use<> {
         let (bell, rung) = oneshot::channel();
         self.waiting.lock().insert(task, bell);
-        let forget = Forget { task, waiting: Arc::clone(&self.waiting) };
+        let forget = ForgetOnDrop { task, waiting: Arc::clone(&self.waiting) };
         async move {
             let _ = rung.await;
             drop(forget);
@@ -200,12 +200,12 @@ impl BuiltinHost {
 }
 
 /// Takes a task out of the list of those that wait, however its wait ends.
-struct Forget {
+struct ForgetOnDrop {
     task: TaskRef,
     waiting: Arc<Mutex<HashMap<TaskRef, oneshot::Sender<()>>>>,
 }
 
-impl Drop for Forget {
+impl Drop for ForgetOnDrop {
     fn drop(&mut self) {
         self.waiting.lock().remove(&self.task);
     }

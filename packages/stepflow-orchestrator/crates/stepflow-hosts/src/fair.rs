@@ -17,18 +17,18 @@ pub struct Lane {
     /// How many suspects of a crash may be in a worker at once, without other tasks; 0 for tasks that are not suspects.
     /// In their root, suspects come first, in the order of arrival. So one that crashes again and again lets the others
     /// pass.
-    pub company: u32,
+    pub max_suspects: u32,
     /// The number of the set of workers that serve it; 0 where all do.
-    pub by: u32,
+    pub served_by: u32,
 }
 
 impl Lane {
     /// No limits.
-    pub const ANY: Self = Self { component: 0, company: 0, by: 0 };
+    pub const ANY: Self = Self { component: 0, max_suspects: 0, served_by: 0 };
 }
 
 /// Item, step, and the number of the arrival, which tells apart the steps of a root's sub-runs.
-type Place = (u32, u32, u64);
+type Position = (u32, u32, u64);
 
 /// Tasks that wait. Root runs take turns.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ pub struct FairQueue {
     roots: HashMap<RunId, Root>,
     /// The roots that have tasks in a lane, by their turn.
     lanes: BTreeMap<Lane, BTreeMap<u64, RunId>>,
-    places: HashMap<TaskRef, (RunId, Lane, Place)>,
+    positions: HashMap<TaskRef, (RunId, Lane, Position)>,
     /// The tasks below another task, in the order of their arrival.
     below: HashMap<TaskId, BTreeMap<u64, TaskRef>>,
     turns: u64,
@@ -48,41 +48,41 @@ pub struct FairQueue {
 struct Root {
     /// Its position among the roots. It keeps it while its lanes are full.
     turn: u64,
-    lanes: BTreeMap<Lane, BTreeMap<Place, TaskEnvelope>>,
+    lanes: BTreeMap<Lane, BTreeMap<Position, TaskEnvelope>>,
 }
 
 impl FairQueue {
     /// How many tasks wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.positions.len()
     }
 
     /// Whether no task waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.positions.is_empty()
     }
 
-    /// Whether a task waits in a lane that `such` accepts.
+    /// Whether a task waits in a lane that `matches` accepts.
     #[must_use]
-    pub fn has(&self, such: impl Fn(Lane) -> bool) -> bool {
-        self.lanes.keys().any(|lane| such(*lane))
+    pub fn has(&self, matches: impl Fn(Lane) -> bool) -> bool {
+        self.lanes.keys().any(|lane| matches(*lane))
     }
 
     /// Adds a task. A root that had none goes behind the others.
     pub fn push(&mut self, task: TaskEnvelope, lane: Lane) {
         self.arrivals += 1;
-        let (item, step) = if lane.company > 0 { (0, 0) } else { (task.item, task.step) };
-        let (id, place) = (task.root_run_id, (item, step, self.arrivals));
-        self.places.insert(task.task, (id, lane, place));
+        let (item, step) = if lane.max_suspects > 0 { (0, 0) } else { (task.item, task.step) };
+        let (id, position) = (task.root_run_id, (item, step, self.arrivals));
+        self.positions.insert(task.task, (id, lane, position));
         for above in &task.above {
             self.below.entry(*above).or_default().insert(self.arrivals, task.task);
         }
         let turns = &mut self.turns;
         let root = self.roots.entry(id).or_insert_with(|| Root { turn: next(turns), lanes: BTreeMap::new() });
         self.lanes.entry(lane).or_default().insert(root.turn, id);
-        root.lanes.entry(lane).or_default().insert(place, task);
+        root.lanes.entry(lane).or_default().insert(position, task);
     }
 
     /// Takes the first task in an open lane, from the first root that has one. The roots before it keep their turn.
@@ -92,23 +92,23 @@ impl FairQueue {
         let id = *id;
         let lanes = self.roots.get(&id)?.lanes.iter();
         let firsts = lanes.filter_map(|(lane, tasks)| Some((*tasks.first_key_value()?.0, *lane)));
-        let (place, lane) = firsts.filter(|(_, lane)| open(*lane)).min()?;
-        let task = self.take(id, lane, place)?;
+        let (position, lane) = firsts.filter(|(_, lane)| open(*lane)).min()?;
+        let task = self.take(id, lane, position)?;
         self.end_turn(id);
         Some((lane, task))
     }
 
     /// Removes a task, whatever its turn.
     pub fn remove(&mut self, task: TaskRef) -> Option<TaskEnvelope> {
-        let (root, lane, place) = self.places.get(&task).copied()?;
-        self.take(root, lane, place)
+        let (root, lane, position) = self.positions.get(&task).copied()?;
+        self.take(root, lane, position)
     }
 
     /// The tasks that wait below this one, with their lanes, in the order of their arrival.
     pub fn below(&self, task: TaskId) -> impl Iterator<Item = (Lane, &TaskEnvelope)> {
         self.below.get(&task).into_iter().flat_map(BTreeMap::values).filter_map(|task| {
-            let (root, lane, place) = self.places.get(task)?;
-            Some((*lane, self.roots.get(root)?.lanes.get(lane)?.get(place)?))
+            let (root, lane, position) = self.positions.get(task)?;
+            Some((*lane, self.roots.get(root)?.lanes.get(lane)?.get(position)?))
         })
     }
 
@@ -121,10 +121,10 @@ impl FairQueue {
     pub fn sort(&mut self, mut lane_of: impl FnMut(&TaskEnvelope) -> Lane) {
         self.lanes.clear();
         for (id, root) in &mut self.roots {
-            for (place, task) in std::mem::take(&mut root.lanes).into_values().flatten() {
+            for (position, task) in std::mem::take(&mut root.lanes).into_values().flatten() {
                 let lane = lane_of(&task);
-                self.places.insert(task.task, (*id, lane, place));
-                root.lanes.entry(lane).or_default().insert(place, task);
+                self.positions.insert(task.task, (*id, lane, position));
+                root.lanes.entry(lane).or_default().insert(position, task);
             }
             for lane in root.lanes.keys() {
                 self.lanes.entry(*lane).or_default().insert(root.turn, *id);
@@ -132,14 +132,14 @@ impl FairQueue {
         }
     }
 
-    fn take(&mut self, id: RunId, lane: Lane, place: Place) -> Option<TaskEnvelope> {
+    fn take(&mut self, id: RunId, lane: Lane, position: Position) -> Option<TaskEnvelope> {
         let root = self.roots.get_mut(&id)?;
         let tasks = root.lanes.get_mut(&lane)?;
-        let task = tasks.remove(&place)?;
-        self.places.remove(&task.task);
+        let task = tasks.remove(&position)?;
+        self.positions.remove(&task.task);
         for above in &task.above {
             if let Some(below) = self.below.get_mut(above) {
-                below.remove(&place.2);
+                below.remove(&position.2);
                 if below.is_empty() {
                     self.below.remove(above);
                 }

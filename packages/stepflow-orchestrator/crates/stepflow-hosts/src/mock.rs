@@ -2,8 +2,8 @@
 //! whose answers depend on the input, and the mocks of a test case, which replace the components of the same path.
 
 mod behavior;
+mod delayed_answers;
 mod overlay;
-mod stage;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub use behavior::Behavior;
 pub use overlay::{MockOverlay, Mocks};
 
 use crate::components::Components;
-use stage::Stage;
+use delayed_answers::DelayedAnswers;
 
 /// The instance name of mocks.
 const INSTANCE: &str = "mock";
@@ -91,7 +91,7 @@ fn input_of(decoder: &mut Decoder, entry: &Entry) -> Option<Value> {
 pub struct MockHost {
     components: Components,
     behaviors: HashMap<String, Behaviors>,
-    stage: Stage,
+    answers: DelayedAnswers,
 }
 
 /// What a component answers, by the identity of the input.
@@ -112,7 +112,7 @@ impl MockHost {
                 component.behaviors.into_iter().map(|(input, behavior)| (identity(&input), behavior)).collect();
             (component.info.component, Behaviors { known, answers })
         });
-        Self { behaviors: behaviors.collect(), components, stage: Stage::new(inbox) }
+        Self { behaviors: behaviors.collect(), components, answers: DelayedAnswers::new(inbox) }
     }
 
     /// The mocked components, by path.
@@ -144,11 +144,11 @@ impl ComponentHost for MockHost {
             // The run was begun under another config.
             Err(error) => error.into(),
         };
-        self.stage.perform(task.task, behavior);
+        self.answers.give(task.task, behavior);
     }
 
     fn cancel(&self, _route: &Route, task: TaskRef, _reason: &str) {
-        self.stage.cancel(task);
+        self.answers.cancel(task);
     }
 }
 

@@ -130,7 +130,7 @@ impl Router {
     fn matching(&self, path: &str) -> impl Iterator<Item = (&CompiledRule, Route)> {
         let captured = self.routes.iter().filter_map(move |route| Some((route, route.pattern.captures(path)?)));
         captured.flat_map(|(route, captures)| {
-            route.rules.iter().filter_map(move |rule| Some((rule, rule.lead(&captures)?)))
+            route.rules.iter().filter_map(move |rule| Some((rule, rule.target(&captures)?)))
         })
     }
 

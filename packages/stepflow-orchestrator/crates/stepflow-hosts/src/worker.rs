@@ -15,7 +15,7 @@
 //! What workers ask of the server is served by `requests`.
 //!
 //! `http` speaks to addresses, and to processes that serve there. `stdio` reads and writes lines and knows no protocol,
-//! `incarnation` is a process with the tasks around its pipes, `supervisor` keeps one running in each of the plugin's
+//! `worker_process` is a process with the tasks around its pipes, `supervisor` keeps one running in each of the plugin's
 //! slots, and `process` has all platform code. `watcher` is a process that ends what workers have started, when the
 //! server cannot.
 
@@ -27,8 +27,6 @@ mod crash;
 mod execute;
 mod host;
 mod http;
-mod incarnation;
-mod last_words;
 mod message;
 mod options;
 mod pool;
@@ -36,10 +34,12 @@ mod process;
 mod requests;
 mod start_error;
 mod status;
+mod stderr_tail;
 mod stdio;
 mod supervisor;
 mod watcher;
 mod wire;
+mod worker_process;
 
 pub use host::WorkerHost;
 pub use http::{is_open_to_others, url_problem};

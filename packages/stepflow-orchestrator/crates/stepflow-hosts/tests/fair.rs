@@ -70,7 +70,7 @@ proptest! {
         full in prop::collection::vec(0_u32..3, 0..40),
     ) {
         let mut queue = FairQueue::default();
-        let lane = |lane: u32| Lane { component: lane, company: 0, by: 0 };
+        let lane = |lane: u32| Lane { component: lane, max_suspects: 0, served_by: 0 };
         let mut waiting: Vec<(TaskEnvelope, Lane)> =
             places.iter().map(|(root, item, of)| (task(*root, *item, 0), lane(*of))).collect();
         let mut line: Vec<RunId> = Vec::new();
@@ -81,7 +81,7 @@ proptest! {
             }
         }
         for full in full.into_iter().map(lane) {
-            // The first root in the line with a task in an open lane, and of its tasks the first.
+            // The first root with a task in an open lane, and its first such task.
             let open = |root: &RunId| waiting.iter().any(|(task, lane)| task.root_run_id == *root && *lane != full);
             let root = line.iter().copied().find(open);
             let first = root.and_then(|root| {
@@ -107,7 +107,7 @@ proptest! {
             plain.push(task.clone(), Lane::ANY);
             sorted.push(task, Lane::ANY);
         }
-        sorted.sort(|task| Lane { component: 1 + task.step, company: 0, by: 0 });
+        sorted.sort(|task| Lane { component: 1 + task.step, max_suspects: 0, served_by: 0 });
         prop_assert!(!sorted.has(|lane| lane == Lane::ANY));
         let order = |mut queue: FairQueue| queue.drain().iter().map(|task| task.task).collect::<Vec<_>>();
         prop_assert_eq!(order(plain), order(sorted));
@@ -118,6 +118,6 @@ proptest! {
 fn those_that_run_alone_are_taken_in_the_order_of_their_arrival() {
     let mut queue = FairQueue::default();
     let tasks = [task(0, 3, 0), task(0, 0, 1), task(0, 1, 0)];
-    tasks.iter().for_each(|task| queue.push(task.clone(), Lane { component: 0, company: 1, by: 0 }));
+    tasks.iter().for_each(|task| queue.push(task.clone(), Lane { component: 0, max_suspects: 1, served_by: 0 }));
     assert_eq!(queue.drain(), tasks);
 }

@@ -1,4 +1,4 @@
-//! Workers on stdio that do what no worker should: every attempt has its one answer, and the next one is served.
+//! Workers on stdio that break the rules: every attempt gets exactly one answer, and the next one is served.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -19,15 +19,15 @@ fn odd(how: &str) -> TaskEnvelope {
     task("/echo", Value::string(how))
 }
 
-/// The next task is served, and nothing was said meanwhile.
-async fn is_well(fixture: &mut Fixture) {
+/// The next task is served, and nothing else was told in between.
+async fn assert_next_is_served(fixture: &mut Fixture) {
     let next = odd("and then");
     fixture.host.offer(next.clone());
-    assert_eq!(fixture.words.answer().await, (next.task, Answer::Success(next.input)));
+    assert_eq!(fixture.events.answer().await, (next.task, Answer::Success(next.input)));
 }
 
 async fn lost(fixture: &mut Fixture) -> Lost {
-    let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+    let (_, Answer::Lost(lost)) = fixture.events.answer().await else { panic!("not lost") };
     lost
 }
 
@@ -38,8 +38,8 @@ async fn an_answer_is_told_from_all_that_looks_like_one() {
         ["ids of other types", "an id that was never asked", "the same id twice", "crlf", "in pieces", "not json"]
     {
         fixture.host.offer(odd(how));
-        assert_eq!(fixture.words.output().await, Value::string("right"), "{how}");
-        is_well(&mut fixture).await;
+        assert_eq!(fixture.events.output().await, Value::string("right"), "{how}");
+        assert_next_is_served(&mut fixture).await;
     }
     assert_eq!(fixture.host.health(), Health::Ready);
 }
@@ -48,8 +48,8 @@ async fn an_answer_is_told_from_all_that_looks_like_one() {
 async fn an_answer_that_is_not_utf_8_is_the_workers_error() {
     let mut fixture = worker("odd").start().await;
     fixture.host.offer(odd("invalid utf-8"));
-    assert_eq!(fixture.words.failure().await.kind, ErrorKind::WorkerError);
-    is_well(&mut fixture).await;
+    assert_eq!(fixture.events.failure().await.kind, ErrorKind::WorkerError);
+    assert_next_is_served(&mut fixture).await;
 }
 
 #[tokio::test]
@@ -61,10 +61,10 @@ async fn an_output_that_is_no_value_is_the_components_failure_with_its_place() {
         ("half a pair", "a string holds half of a surrogate pair: `$`"),
     ] {
         fixture.host.offer(odd(how));
-        let failure = fixture.words.failure().await;
+        let failure = fixture.events.failure().await;
         assert_eq!((failure.kind, failure.code), (ErrorKind::ComponentFailed, 500), "{how}");
         assert_eq!(failure.message, format!("the output of `/echo` is refused: {problem}"));
-        is_well(&mut fixture).await;
+        assert_next_is_served(&mut fixture).await;
     }
     assert_eq!(fixture.host.health(), Health::Ready);
 }
@@ -74,32 +74,32 @@ async fn an_answer_that_is_not_json_ends_its_execute() {
     let mut fixture = worker("odd").start().await;
     for how in ["a number that is none", "a raw control character"] {
         fixture.host.offer(odd(how));
-        let failure = fixture.words.failure().await;
+        let failure = fixture.events.failure().await;
         assert_eq!(failure.kind, ErrorKind::ComponentFailed, "{how}");
         assert!(failure.message.starts_with("the output of `/echo` is refused: not JSON: "), "{}", failure.message);
-        is_well(&mut fixture).await;
+        assert_next_is_served(&mut fixture).await;
     }
     fixture.host.offer(odd("an error that is not json"));
-    assert_eq!(fixture.words.failure().await.kind, ErrorKind::WorkerError);
-    is_well(&mut fixture).await;
+    assert_eq!(fixture.events.failure().await.kind, ErrorKind::WorkerError);
+    assert_next_is_served(&mut fixture).await;
 }
 
 #[tokio::test]
 async fn a_failure_with_data_that_is_no_value_stays_the_failure_that_it_is() {
     let mut fixture = worker("odd").start().await;
     fixture.host.offer(odd("a failure with such data"));
-    let (_, Answer::Failed(failure)) = fixture.words.answer().await else { panic!("no failure") };
+    let (_, Answer::Failed(failure)) = fixture.events.answer().await else { panic!("no failure") };
     assert_eq!((failure.error.code, failure.error.message.as_str(), failure.retryable), (7, "m", Some(false)));
     let data = Value::parse(r#"{"data":"refused: a key stands twice in one object: `$.a`"}"#).unwrap();
     assert_eq!(failure.error.data, Some(data));
-    is_well(&mut fixture).await;
+    assert_next_is_served(&mut fixture).await;
 }
 
 #[tokio::test]
 async fn a_request_with_a_key_that_stands_twice_is_refused_with_its_place() {
     let mut fixture = worker("odd").start().await;
     fixture.host.offer(odd("a blob with a key twice"));
-    let error = fixture.words.output().await;
+    let error = fixture.events.output().await;
     assert_eq!(error.field("code"), Some(Value::from(-32602_i64)));
     assert_eq!(error.field("message").unwrap(), "a key stands twice in one object: `$.data[0].a`".into());
 }
@@ -108,14 +108,14 @@ async fn a_request_with_a_key_that_stands_twice_is_refused_with_its_place() {
 async fn a_blob_may_be_as_deep_as_values_are() {
     let mut fixture = worker("odd").start().await;
     fixture.host.offer(odd("a blob as deep as values are"));
-    assert_eq!(fixture.words.output().await, true.into());
+    assert_eq!(fixture.events.output().await, true.into());
 }
 
 #[tokio::test]
 async fn a_blob_that_is_not_of_its_type_is_refused() {
     let mut fixture = worker("odd").start().await;
     fixture.host.offer(odd("blobs that are not of their type"));
-    let refused = fixture.words.output().await.elements();
+    let refused = fixture.events.output().await.elements();
     let messages = [
         "`data` is not base64, as a blob of the type `binary` is: ",
         "`data` is of the type `number`: a blob of the type `binary` is a text in base64",
@@ -124,9 +124,9 @@ async fn a_blob_that_is_not_of_its_type_is_refused() {
     ];
     assert_eq!(refused.len(), messages.len());
     for (refusal, message) in refused.iter().zip(messages) {
-        let [code, words] = &refusal.elements()[..] else { panic!("{refusal}") };
+        let [code, text] = &refusal.elements()[..] else { panic!("{refusal}") };
         assert_eq!(*code, Value::from(-32602_i64));
-        assert!(words.text().unwrap().starts_with(message), "{words}");
+        assert!(text.text().unwrap().starts_with(message), "{text}");
     }
 }
 
@@ -134,24 +134,24 @@ async fn a_blob_that_is_not_of_its_type_is_refused() {
 async fn a_request_that_only_the_server_makes_is_refused() {
     let mut fixture = worker("odd").start().await;
     fixture.host.offer(odd("a request with the name of a notification"));
-    assert_eq!(fixture.words.output().await, Value::from(-32601_i64));
+    assert_eq!(fixture.events.output().await, Value::from(-32601_i64));
 }
 
 #[tokio::test]
-async fn half_a_line_is_no_answer_though_the_worker_says_that_all_is_well() {
+async fn half_a_line_is_no_answer_though_the_worker_says_that_all_assert_next_is_served() {
     let mut fixture = worker("odd").start().await;
     fixture.host.offer(odd("half a line"));
     let lost = lost(&mut fixture).await;
     assert!(lost.spends && lost.error.message.ends_with("exit status 0"), "{lost:?}");
-    is_well(&mut fixture).await;
+    assert_next_is_served(&mut fixture).await;
 }
 
 #[tokio::test]
 async fn an_answer_without_its_line_end_counts_when_the_worker_ends_after_it() {
     let mut fixture = worker("odd").start().await;
     fixture.host.offer(odd("half a line that is whole"));
-    assert_eq!(fixture.words.output().await, Value::string("right"));
-    is_well(&mut fixture).await;
+    assert_eq!(fixture.events.output().await, Value::string("right"));
+    assert_next_is_served(&mut fixture).await;
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn a_line_that_does_not_end_costs_its_worker() {
     fixture.host.offer(odd("an endless line"));
     let lost = lost(&mut fixture).await;
     assert!(lost.error.message.contains("a line of more than "), "{}", lost.error.message);
-    is_well(&mut fixture).await;
+    assert_next_is_served(&mut fixture).await;
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn a_child_that_lives_on_with_the_pipes_of_its_worker_holds_up_nobody() {
     let mut fixture = worker("odd").start().await;
     fixture.host.offer(odd("a child that lives on"));
     assert!(lost(&mut fixture).await.spends);
-    is_well(&mut fixture).await;
+    assert_next_is_served(&mut fixture).await;
 }
 
 #[tokio::test]
@@ -183,18 +183,18 @@ async fn a_thousand_tasks_are_done_by_a_worker_that_takes_four() {
         .collect();
     let mut outputs = HashMap::new();
     while outputs.len() < tasks.len() {
-        let (task, Answer::Success(output)) = fixture.words.answer().await else { panic!("not a success") };
+        let (task, Answer::Success(output)) = fixture.events.answer().await else { panic!("not a success") };
         assert!(outputs.insert(task, output).is_none(), "answered twice");
     }
     assert_eq!(outputs, tasks);
 }
 
-/// Offers what was lost again, as the engine does: three losses are borne, and suspects are told apart.
+/// Offers lost tasks again, as the engine does: an attempt may be lost three times, and suspects are separated.
 async fn until_all_have_ended(fixture: &mut Fixture, tasks: &[TaskEnvelope]) -> Vec<bool> {
     let by_id: HashMap<_, _> = tasks.iter().map(|task| (task.task.task_id, task)).collect();
     let (mut spent, mut ended) = (HashMap::new(), HashMap::new());
     while ended.len() < tasks.len() {
-        let (task, answer) = fixture.words.answer().await;
+        let (task, answer) = fixture.events.answer().await;
         let Answer::Lost(lost) = answer else {
             ended.insert(task.task_id, matches!(answer, Answer::Success(_)));
             continue;

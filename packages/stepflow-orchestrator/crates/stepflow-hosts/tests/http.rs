@@ -19,16 +19,16 @@ use worker_fixture::CountedBlobs;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_over_http_passes_the_host_suite() {
     for args in [&[][..], &["--legacy"]] {
-        let (_peer, Fixture { host, words }) = start_with("http_echo", args).await;
-        suite::check(Subject { host: host.clone(), words, echo: "/echo", typed: "/typed" }).await;
+        let (_peer, Fixture { host, events }) = start_with("http_echo", args).await;
+        suite::check(Subject { host: host.clone(), events, echo: "/echo", typed: "/typed" }).await;
         host.shutdown().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_with_sessions_passes_the_host_suite() {
-    let (_peer, Fixture { host, words }) = start_with("http_sessions", &[]).await;
-    suite::check(Subject { host: host.clone(), words, echo: "/echo", typed: "/typed" }).await;
+    let (_peer, Fixture { host, events }) = start_with("http_sessions", &[]).await;
+    suite::check(Subject { host: host.clone(), events, echo: "/echo", typed: "/typed" }).await;
     host.shutdown().await;
 }
 
@@ -36,7 +36,7 @@ async fn a_worker_with_sessions_passes_the_host_suite() {
 async fn each_message_is_a_post_that_takes_json_and_streams() {
     let (_peer, mut fixture) = start_with("http_echo", &[]).await;
     fixture.host.offer(task("/seen/a", json(r#"{"x": 1.50}"#)));
-    let seen = fixture.words.output().await;
+    let seen = fixture.events.output().await;
     let header = |name: &str| seen.field("headers").unwrap().field(name).unwrap().text().unwrap();
     assert_eq!(seen.field("target"), Some(Value::string("/")));
     assert_eq!(header("accept"), "application/json, text/event-stream");
@@ -49,7 +49,7 @@ async fn the_workers_requests_come_on_its_stream_and_are_answered_by_posts_to_it
     for accepted in ["\"\"", "", "{", "null", "<html>"] {
         let (_peer, mut fixture) = start_with("http_echo", &["--accepted", accepted]).await;
         fixture.host.offer(task("/blob", json(r#"{"a":[1]}"#)));
-        let replies = fixture.words.output().await;
+        let replies = fixture.events.output().await;
         let got = &replies.elements()[1];
         assert_eq!(got.elements()[0].field("id"), Some(Value::from(2_u64)));
         assert_eq!(got.elements()[0].field("result").unwrap().field("data"), Some(json(r#"{"a":[1]}"#)));
@@ -61,23 +61,23 @@ async fn the_workers_requests_come_on_its_stream_and_are_answered_by_posts_to_it
 async fn a_stream_may_come_in_any_pieces() {
     let (_peer, mut fixture) = start_with("http_echo", &[]).await;
     fixture.host.offer(task("/split", Value::null()));
-    assert_eq!(fixture.words.output().await, Value::string("é🦀"));
+    assert_eq!(fixture.events.output().await, Value::string("é🦀"));
 }
 
 #[tokio::test]
 async fn line_breaks_between_the_tokens_of_an_answer_are_taken_out() {
     let (_peer, mut fixture) = start_with("http_echo", &[]).await;
     fixture.host.offer(task("/newlines", Value::null()));
-    assert_eq!(fixture.words.output().await.as_str(), r#"{"a":1}"#);
+    assert_eq!(fixture.events.output().await.as_str(), r#"{"a":1}"#);
 }
 
 #[tokio::test]
 async fn a_second_answer_changes_nothing() {
     let (_peer, mut fixture) = start_with("http_echo", &[]).await;
     fixture.host.offer(task("/twice", Value::null()));
-    assert_eq!(fixture.words.output().await, Value::string("first"));
+    assert_eq!(fixture.events.output().await, Value::string("first"));
     fixture.host.offer(task("/echo", Value::from(1_u64)));
-    assert_eq!(fixture.words.output().await, Value::from(1_u64));
+    assert_eq!(fixture.events.output().await, Value::from(1_u64));
 }
 
 #[tokio::test]
@@ -86,11 +86,11 @@ async fn a_stream_that_ends_before_the_answer_loses_its_attempt_alone() {
     fixture.host.offer(task("/hold", Value::null()));
     for path in ["/cut", "/half"] {
         fixture.host.offer(task(path, Value::null()));
-        let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost: {path}") };
+        let (_, Answer::Lost(lost)) = fixture.events.answer().await else { panic!("not lost: {path}") };
         assert!(lost.spends && lost.error.kind == ErrorKind::Unreachable, "{lost:?}");
     }
     fixture.host.offer(task("/echo", Value::string("release")));
-    let outputs = [fixture.words.output().await, fixture.words.output().await];
+    let outputs = [fixture.events.output().await, fixture.events.output().await];
     assert!(outputs.contains(&Value::string("held")), "{outputs:?}");
 }
 
@@ -100,7 +100,7 @@ async fn a_lost_attempt_does_not_tell_what_a_variable_has_put_into_the_address()
     let filled_in = vec![("127.0.0.1".to_owned(), "WORKER".to_owned())];
     let mut fixture = start(WorkerOptions { filled_in, ..at(&[peer.url()]) }).await;
     fixture.host.offer(task("/cut", Value::null()));
-    let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+    let (_, Answer::Lost(lost)) = fixture.events.answer().await else { panic!("not lost") };
     let told = lost.error.message;
     assert!(told.contains("at `http://${WORKER}:") && !told.contains("127.0.0.1"), "{told}");
 }
@@ -110,7 +110,7 @@ async fn an_answer_that_drips_blocks_nobody() {
     let (_peer, mut fixture) = start_with("http_echo", &[]).await;
     fixture.host.offer(task("/drip", Value::null()));
     fixture.host.offer(task("/echo", Value::string("release")));
-    let outputs = [fixture.words.output().await, fixture.words.output().await];
+    let outputs = [fixture.events.output().await, fixture.events.output().await];
     assert!(outputs.contains(&Value::string("slow")) && outputs.contains(&Value::string("released")), "{outputs:?}");
 }
 
@@ -128,7 +128,7 @@ async fn what_servers_say_instead_of_an_answer_fails_the_step_in_their_words() {
     ] {
         let answer = Value::object([("status", Value::from(status as u64)), ("body", Value::string(body))]);
         fixture.host.offer(task("/refused", answer));
-        let failure = fixture.words.failure().await;
+        let failure = fixture.events.failure().await;
         assert_eq!(failure.kind, ErrorKind::WorkerError);
         assert!(failure.message.contains(said), "{}", failure.message);
     }
@@ -137,12 +137,12 @@ async fn what_servers_say_instead_of_an_answer_fails_the_step_in_their_words() {
 #[tokio::test]
 async fn an_answer_counts_whatever_its_status() {
     let (_peer, mut fixture) = start_with("http_echo", &["--legacy"]).await;
-    // The id of the first execute: the handshake has asked twice before.
+    // The id of the first execute: the handshake has used two ids.
     let body = r#"{"id":3,"error":{"code":-32603,"message":"in its own words"},"jsonrpc":"2.0"}"#;
     fixture
         .host
         .offer(task("/refused", Value::object([("status", Value::from(500_u64)), ("body", Value::string(body))])));
-    assert_eq!(fixture.words.failure().await.message, "in its own words");
+    assert_eq!(fixture.events.failure().await.message, "in its own words");
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn a_gateway_that_lost_the_worker_loses_the_attempt() {
     for status in [502_u64, 504] {
         let answer = Value::object([("status", Value::from(status)), ("body", Value::string("bad gateway"))]);
         fixture.host.offer(task("/refused", answer));
-        let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+        let (_, Answer::Lost(lost)) = fixture.events.answer().await else { panic!("not lost") };
         assert!(lost.error.message.contains("bad gateway"), "{}", lost.error.message);
     }
 }
@@ -162,12 +162,12 @@ async fn a_worker_that_is_not_available_costs_an_attempt_and_a_wait() {
     for (status, said) in [(503_u64, "HTTP 503 Service Unavailable"), (429, "HTTP 429 Too Many Requests")] {
         let answer = Value::object([("status", Value::from(status)), ("body", Value::string("later"))]);
         fixture.host.offer(task("/refused", answer));
-        let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+        let (_, Answer::Lost(lost)) = fixture.events.answer().await else { panic!("not lost") };
         assert!(lost.spends && lost.back_off && lost.error.kind == ErrorKind::Unreachable, "{lost:?}");
         assert!(lost.error.message.ends_with(&format!("did not take the step: {said}: later")), "{lost:?}");
     }
     fixture.host.offer(task("/echo", Value::from(1_u64)));
-    assert_eq!(fixture.words.output().await, Value::from(1_u64));
+    assert_eq!(fixture.events.output().await, Value::from(1_u64));
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn a_worker_that_says_with_a_status_that_it_does_not_accept_costs_nothing(
     fixture.host.all_started().await;
     for n in 0..4_u64 {
         fixture.host.offer(task("/echo", Value::from(n)));
-        assert_eq!(fixture.words.output().await, Value::from(n));
+        assert_eq!(fixture.events.output().await, Value::from(n));
     }
 }
 
@@ -188,7 +188,7 @@ async fn the_token_is_shown_to_the_worker() {
     options.token = Some("secret".to_owned());
     let mut fixture = start(options).await;
     fixture.host.offer(task("/echo", Value::from(1_u64)));
-    assert_eq!(fixture.words.output().await, Value::from(1_u64));
+    assert_eq!(fixture.events.output().await, Value::from(1_u64));
 }
 
 #[tokio::test]
@@ -211,7 +211,7 @@ async fn an_address_where_nothing_listens_is_a_start_error_that_names_it() {
 async fn a_worker_that_is_silent_when_asked_for_a_session_has_none() {
     let (_peer, mut fixture) = start_with("http_sessions", &["--silent"]).await;
     fixture.host.offer(task("/where", Value::null()));
-    assert_eq!(fixture.words.output().await, Value::string(""));
+    assert_eq!(fixture.events.output().await, Value::string(""));
 }
 
 #[tokio::test]
@@ -220,11 +220,11 @@ async fn a_session_has_all_messages_and_its_own_request_ids() {
     let (mut one, mut other) = (start(at(&[peer.url()])).await, start(at(&[peer.url()])).await);
     for (fixture, session) in [(&mut one, "s1"), (&mut other, "s2")] {
         fixture.host.offer(task("/where", Value::null()));
-        assert_eq!(fixture.words.output().await, Value::string(session));
+        assert_eq!(fixture.events.output().await, Value::string(session));
     }
     one.host.offer(task("/mine", Value::from(1_u64)));
     other.host.offer(task("/mine", Value::from(2_u64)));
-    let ids = [one.words.output().await, other.words.output().await].map(|reply| reply.field("result").unwrap());
+    let ids = [one.events.output().await, other.events.output().await].map(|reply| reply.field("result").unwrap());
     assert_ne!(ids[0], ids[1]);
 }
 
@@ -232,29 +232,29 @@ async fn a_session_has_all_messages_and_its_own_request_ids() {
 async fn a_lost_session_loses_its_attempts_and_is_renegotiated() {
     let (_peer, mut fixture) = start_with("http_sessions", &[]).await;
     fixture.host.offer(task("/leave", Value::null()));
-    let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+    let (_, Answer::Lost(lost)) = fixture.events.answer().await else { panic!("not lost") };
     assert!(lost.spends, "it was alone: {lost:?}");
     fixture.host.offer(task("/where", Value::null()));
-    assert_eq!(fixture.words.output().await, Value::string("s2"));
+    assert_eq!(fixture.events.output().await, Value::string("s2"));
 }
 
 #[tokio::test]
 async fn a_lost_session_is_taken_up_again_where_the_worker_allows_that() {
     let (_peer, mut fixture) = start_with("http_sessions", &["--resume"]).await;
     fixture.host.offer(task("/leave", Value::null()));
-    assert_eq!(fixture.words.output().await, Value::string("kept"));
+    assert_eq!(fixture.events.output().await, Value::string("kept"));
     fixture.host.offer(task("/where", Value::null()));
-    assert_eq!(fixture.words.output().await, Value::string("s1"));
+    assert_eq!(fixture.events.output().await, Value::string("s1"));
 }
 
 #[tokio::test]
 async fn a_session_that_is_not_taken_up_again_at_once_is_still_the_only_one() {
     let (_peer, mut fixture) = start_with("http_sessions", &["--resume", "--reluctant"]).await;
     fixture.host.offer(task("/leave", Value::null()));
-    assert_eq!(fixture.words.output().await, Value::string("kept"));
+    assert_eq!(fixture.events.output().await, Value::string("kept"));
     for (path, answer) in [("/where", Value::string("s1")), ("/asked", Value::from(2_u64))] {
         fixture.host.offer(task(path, Value::null()));
-        assert_eq!(fixture.words.output().await, answer);
+        assert_eq!(fixture.events.output().await, answer);
     }
     assert_eq!(fixture.host.instances().len(), 1);
 }
@@ -263,13 +263,13 @@ async fn a_session_that_is_not_taken_up_again_at_once_is_still_the_only_one() {
 async fn a_stream_that_ends_at_once_whenever_it_is_asked_for_is_asked_for_in_peace() {
     let (_peer, mut fixture) = start_with("http_sessions", &["--resume", "--fickle"]).await;
     fixture.host.offer(task("/leave", Value::null()));
-    assert_eq!(fixture.words.output().await, Value::string("kept"));
+    assert_eq!(fixture.events.output().await, Value::string("kept"));
     for n in 0..300_u64 {
         fixture.host.offer(task("/echo", Value::from(n)));
-        assert_eq!(fixture.words.output().await, Value::from(n));
+        assert_eq!(fixture.events.output().await, Value::from(n));
     }
     fixture.host.offer(task("/asked", Value::null()));
-    let asked: u64 = fixture.words.output().await.deserialize().unwrap();
+    let asked: u64 = fixture.events.output().await.deserialize().unwrap();
     assert!(asked < 100, "{asked}");
 }
 
@@ -281,11 +281,11 @@ async fn what_a_worker_had_that_was_started_again_is_lost_together() {
     first.ended().await;
     let _second = peer("http_sessions", &["--resume", "--port", &first.port.to_string()]);
     for _ in 0..4 {
-        let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+        let (_, Answer::Lost(lost)) = fixture.events.answer().await else { panic!("not lost") };
         assert_eq!((lost.suspects, lost.spends), (4, false), "{lost:?}");
     }
     fixture.host.offer(task("/where", Value::null()));
-    assert_eq!(fixture.words.output().await, Value::string("s1001"));
+    assert_eq!(fixture.events.output().await, Value::string("s1001"));
 }
 
 #[tokio::test]
@@ -293,8 +293,8 @@ async fn a_connection_that_is_no_longer_needed_is_closed() {
     let (_peer, mut fixture) = start_with("http_echo", &[]).await;
     fixture.host.offer(task("/closed", Value::null()));
     fixture.host.offer(task("/echo", Value::from(1_u64)));
-    assert_eq!(fixture.words.output().await, Value::from(1_u64));
-    assert_eq!(fixture.words.output().await, Value::string("closed"));
+    assert_eq!(fixture.events.output().await, Value::from(1_u64));
+    assert_eq!(fixture.events.output().await, Value::string("closed"));
 }
 
 #[cfg(target_os = "linux")]
@@ -304,7 +304,7 @@ async fn a_worker_whose_machine_says_nothing_is_asked_whether_it_is_there() {
     let to_it = format!(":{:04X}", peer.port);
     let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let columns = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    // Established; the kernel's next deed is a keep-alive probe.
+    // Established; the next thing that the kernel does is a keep-alive probe.
     let timers: Vec<_> =
         columns.filter(|row| row[2].ends_with(&to_it) && row[3] == "01").map(|row| row[5].to_owned()).collect();
     assert!(!timers.is_empty() && timers.iter().all(|timer| timer.starts_with("02:")), "{timers:?}");
@@ -314,14 +314,14 @@ async fn a_worker_whose_machine_says_nothing_is_asked_whether_it_is_there() {
 async fn an_answer_to_the_worker_that_is_lost_on_its_way_is_sent_again() {
     let (_peer, mut fixture) = start_with("http_sessions", &[]).await;
     fixture.host.offer(task("/missed", Value::from(1_u64)));
-    assert_eq!(fixture.words.output().await.field("id"), Some(Value::string("missed")));
+    assert_eq!(fixture.events.output().await.field("id"), Some(Value::string("missed")));
 }
 
 #[tokio::test]
 async fn an_execute_whose_answer_the_worker_does_not_take_is_lost() {
     let (_peer, mut fixture) = start_with("http_sessions", &[]).await;
     fixture.host.offer(task("/refuses", Value::from(1_u64)));
-    let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+    let (_, Answer::Lost(lost)) = fixture.events.answer().await else { panic!("not lost") };
     assert!(lost.error.message.ends_with("what it asked for did not reach it: HTTP 400 Bad Request: no"), "{lost:?}");
 }
 
@@ -330,11 +330,11 @@ async fn a_worker_that_is_restarted_gets_the_tasks_that_waited() {
     let (mut first, mut fixture) = start_with("http_echo", &[]).await;
     let port = first.port.to_string();
     fixture.host.offer(task("/echo", Value::from(1_u64)));
-    assert_eq!(fixture.words.output().await, Value::from(1_u64));
+    assert_eq!(fixture.events.output().await, Value::from(1_u64));
     first.kill();
     fixture.host.offer(task("/echo", Value::from(2_u64)));
     let _second = peer("http_echo", &["--port", &port]);
-    assert_eq!(fixture.words.output().await, Value::from(2_u64));
+    assert_eq!(fixture.events.output().await, Value::from(2_u64));
 }
 
 #[tokio::test]
@@ -343,9 +343,9 @@ async fn a_worker_that_goes_in_the_middle_loses_its_attempt() {
     let held = task("/hold", Value::null());
     fixture.host.offer(held.clone());
     fixture.host.offer(task("/echo", Value::null()));
-    fixture.words.output().await;
+    fixture.events.output().await;
     peer.kill();
-    let (lost, answer) = fixture.words.answer().await;
+    let (lost, answer) = fixture.events.answer().await;
     assert_eq!(lost, held.task);
     assert!(matches!(answer, Answer::Lost(lost) if lost.spends), "a connection that broke off spends");
 }
@@ -359,7 +359,7 @@ async fn of_several_addresses_those_that_answer_do_the_work() {
         fixture.host.offer(task("/echo", Value::from(n)));
     }
     for _ in 0..20 {
-        fixture.words.output().await;
+        fixture.events.output().await;
     }
     assert_eq!(fixture.host.health(), Health::Ready);
 }
@@ -375,7 +375,7 @@ async fn of_several_addresses_each_gets_what_it_serves() {
         fixture.host.offer(task(path, Value::null()));
     }
     for _ in 0..16 {
-        fixture.words.output().await;
+        fixture.events.output().await;
     }
 }
 
@@ -386,7 +386,7 @@ async fn a_task_whose_worker_is_gone_goes_to_another_and_spends_nothing() {
     first.kill();
     for n in 0..16_u64 {
         fixture.host.offer(task("/echo", Value::from(n)));
-        assert_eq!(fixture.words.output().await, Value::from(n));
+        assert_eq!(fixture.events.output().await, Value::from(n));
     }
 }
 
@@ -404,7 +404,7 @@ async fn an_address_that_comes_to_life_later_joins() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(suite::PATIENCE, up).await.expect("it does not join");
+    suite::in_time("it does not join", up).await;
 }
 
 #[tokio::test]
@@ -413,9 +413,9 @@ async fn a_cancel_reaches_a_worker_that_understands_it() {
     let waiting = task("/wait", Value::null());
     fixture.host.offer(waiting.clone());
     fixture.host.cancel(&waiting.route, waiting.task, "enough");
-    assert_eq!(fixture.words.answer().await, (waiting.task, Answer::Cancelled));
+    assert_eq!(fixture.events.answer().await, (waiting.task, Answer::Cancelled));
     fixture.host.offer(task("/where", Value::null()));
-    assert_eq!(fixture.words.output().await, Value::string("s1"));
+    assert_eq!(fixture.events.output().await, Value::string("s1"));
 }
 
 #[tokio::test]
@@ -427,7 +427,7 @@ async fn a_worker_that_understands_a_cancel_keeps_its_slot_until_it_answers() {
     let late = task("/late", Value::null());
     fixture.host.offer(late.clone());
     fixture.host.cancel(&late.route, late.task, "enough");
-    assert_eq!(fixture.words.answer().await, (late.task, Answer::Success(Value::string("late"))));
+    assert_eq!(fixture.events.answer().await, (late.task, Answer::Success(Value::string("late"))));
 }
 
 #[tokio::test]
@@ -439,7 +439,7 @@ async fn a_cancelled_execute_of_a_worker_that_understands_no_cancel_is_broken_of
     let held = task("/hold", Value::null());
     fixture.host.offer(held.clone());
     fixture.host.cancel(&held.route, held.task, "enough");
-    assert_eq!(fixture.words.answer().await, (held.task, Answer::Cancelled));
+    assert_eq!(fixture.events.answer().await, (held.task, Answer::Cancelled));
     assert_eq!(fixture.host.instances()[0].open, 0);
 }
 
@@ -450,8 +450,8 @@ async fn a_worker_that_takes_no_answers_has_few_of_them_made() {
     let mut fixture = build_with(at(&[peer.url()]), blobs.clone());
     fixture.host.offer(task("/flood", 200_u64.into()));
     fixture.host.offer(task("/flooded", Value::null()));
-    assert_eq!(fixture.words.output().await, Value::null());
-    // Without a bound all of them are made, each with its mebibyte.
+    assert_eq!(fixture.events.output().await, Value::null());
+    // Without a limit all answers are made at once, each with its mebibyte.
     let all = async {
         while blobs.got() < 200 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -460,6 +460,6 @@ async fn a_worker_that_takes_no_answers_has_few_of_them_made() {
     assert!(tokio::time::timeout(Duration::from_secs(1), all).await.is_err(), "{}", blobs.got());
     assert!(blobs.got() < 80, "{}", blobs.got());
     fixture.host.offer(task("/release", Value::null()));
-    assert_eq!(fixture.words.output().await, Value::null());
-    assert_eq!(fixture.words.output().await, 200_u64.into());
+    assert_eq!(fixture.events.output().await, Value::null());
+    assert_eq!(fixture.events.output().await, 200_u64.into());
 }

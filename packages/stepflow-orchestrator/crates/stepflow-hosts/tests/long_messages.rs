@@ -10,7 +10,7 @@ use http_fixture::{at, peer, start};
 use stepflow_engine::ports::{Answer, ComponentHost as _, Failure};
 use stepflow_hosts::WorkerHost;
 use stepflow_protocol::{ErrorKind, Value};
-use suite::{Words, task};
+use suite::{InboxEvents, task};
 use worker_fixture::{Builder, worker};
 
 const LIMIT: usize = 50_000;
@@ -20,11 +20,12 @@ fn long() -> Builder {
     worker("long").max_message(LIMIT)
 }
 
-/// How the step fails whose message is too long; that another attempt is no use, and its worker is still there.
-async fn refusal(host: &WorkerHost, words: &mut Words, component: &str) -> String {
+/// The error of a step whose message is too long. Also checks that it is not retried and that its worker is still
+/// there.
+async fn refusal(host: &WorkerHost, events: &mut InboxEvents, component: &str) -> String {
     let before = host.instances();
     host.offer(task(component, LONG.into()));
-    let (_, Answer::Failed(Failure { error, retryable, .. })) = words.answer().await else { panic!("no failure") };
+    let (_, Answer::Failed(Failure { error, retryable, .. })) = events.answer().await else { panic!("no failure") };
     assert_eq!((error.kind, retryable), (ErrorKind::ComponentFailed, Some(false)), "{error:?}");
     assert_eq!(host.instances(), before, "{component}");
     error.message
@@ -33,11 +34,11 @@ async fn refusal(host: &WorkerHost, words: &mut Words, component: &str) -> Strin
 #[tokio::test]
 async fn an_output_that_is_too_long_fails_its_step_alone() {
     let mut fixture = long().start().await;
-    let message = refusal(&fixture.host, &mut fixture.words, "/output").await;
+    let message = refusal(&fixture.host, &mut fixture.events, "/output").await;
     assert!(message.starts_with("a message to or from `/output` is too long: it has 600"), "{message}");
     assert!(message.contains(" bytes, and a message may have 50000 (`maxMessageSize`): "), "{message}");
     fixture.host.offer(task("/output", 3_u64.into()));
-    assert_eq!(fixture.words.output().await, "xxx".into());
+    assert_eq!(fixture.events.output().await, "xxx".into());
 }
 
 #[tokio::test]
@@ -54,7 +55,7 @@ async fn an_input_that_is_too_long_is_refused_before_it_is_offered() {
 async fn a_request_that_is_too_long_is_refused() {
     let mut fixture = long().start().await;
     fixture.host.offer(task("/put", LONG.into()));
-    let reply = fixture.words.output().await;
+    let reply = fixture.events.output().await;
     assert_eq!(reply.field("id"), Some("put".into()));
     let error = reply.field("error").unwrap();
     assert_eq!(error.field("code"), Some(Value::from(-32600_i64)));
@@ -65,7 +66,7 @@ async fn a_request_that_is_too_long_is_refused() {
 async fn of_an_answer_that_is_too_long_the_worker_is_told() {
     let mut fixture = long().start().await;
     fixture.host.offer(task("/get", (LIMIT as u64 - 200).into()));
-    let message = fixture.words.output().await.field("message").unwrap().text().unwrap();
+    let message = fixture.events.output().await.field("message").unwrap().text().unwrap();
     assert!(message.starts_with("the answer to `blobs/get` is too long: it has "), "{message}");
 }
 
@@ -79,11 +80,11 @@ async fn over_http_an_answer_that_is_too_long_fails_its_step_alone() {
         for (component, size) in
             [("/body", "600"), ("/chunks", "more than 50000"), ("/event", "more than "), ("/put", "more than ")]
         {
-            let message = refusal(&fixture.host, &mut fixture.words, component).await;
+            let message = refusal(&fixture.host, &mut fixture.events, component).await;
             assert!(message.contains(&format!(" too long: it has {size}")), "{message}");
-            // What it may still do, it need not.
+            // The worker need not finish what it is still doing.
             fixture.host.offer(task("/cancelled", 1_u64.into()));
-            fixture.words.output().await;
+            fixture.events.output().await;
         }
     }
 }
@@ -93,12 +94,12 @@ async fn a_message_that_a_workers_server_finds_too_long_fails_its_step_at_once()
     for args in [&[][..], &["--resume"]] {
         let peer = peer("http_long", args);
         let mut fixture = start(at(&[peer.url()])).await;
-        let message = refusal(&fixture.host, &mut fixture.words, "/get").await;
+        let message = refusal(&fixture.host, &mut fixture.events, "/get").await;
         assert!(message.contains("the worker's server answered HTTP 413 Payload Too Large: too much"), "{message}");
         for length in [200_000, 5_000_000] {
             let long = task("/echo", Value::string(&"x".repeat(length)));
             fixture.host.offer(long);
-            let error = fixture.words.failure().await;
+            let error = fixture.events.failure().await;
             assert!(error.message.contains("HTTP 413 Payload Too Large: too much"), "{}", error.message);
         }
     }

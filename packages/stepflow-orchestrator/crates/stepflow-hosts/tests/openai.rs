@@ -1,4 +1,4 @@
-//! `/openai` against a server of our own on this machine, which answers what the test says and keeps what it heard.
+//! `/openai` against a server of our own on this machine, which gives the test's answer and keeps the requests.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[allow(dead_code)]
@@ -11,7 +11,7 @@ use stepflow_engine::event::Route;
 use stepflow_engine::ports::{Answer, ComponentHost as _, Failure};
 use stepflow_hosts::{BuiltinHost, BuiltinOptions, OpenAiOptions};
 use stepflow_protocol::{ErrorKind, Value};
-use suite::{MemoryBlobs, PATIENCE, Word, Words, inbox, json, task};
+use suite::{InboxEvent, InboxEvents, MemoryBlobs, PATIENCE, inbox, json, task};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -23,7 +23,7 @@ struct Fake {
 }
 
 impl Fake {
-    /// `answer` is the status line's end, more headers, and the body; `None`: never.
+    /// `answer` is the end of the status line, more headers, and the body; `None`: the server never answers.
     async fn start(answer: Option<(&'static str, &'static str, &'static str)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
@@ -72,10 +72,10 @@ async fn request(stream: &mut TcpStream) -> Option<String> {
 
 const SAID: &str = r#"{"id":"x","choices":[{"message":{"role":"assistant","content":"Hello \"you\""}}],"usage":{}}"#;
 
-fn host(openai: OpenAiOptions) -> (BuiltinHost, Words) {
-    let (inbox, words) = inbox();
+fn host(openai: OpenAiOptions) -> (BuiltinHost, InboxEvents) {
+    let (inbox, events) = inbox();
     let options = BuiltinOptions { openai, ..BuiltinOptions::default() };
-    (BuiltinHost::new(options, inbox, Arc::new(MemoryBlobs::default())), words)
+    (BuiltinHost::new(options, inbox, Arc::new(MemoryBlobs::default())), events)
 }
 
 /// The input of a step, with these members after its messages.
@@ -83,16 +83,16 @@ fn input(members: &str) -> Value {
     json(&format!(r#"{{"messages":[{{"role":"user","content":"Hi"}}]{members}}}"#))
 }
 
-/// What allows steps to lead there.
+/// Options that allow steps to use this URL.
 fn allowing(url: &str) -> OpenAiOptions {
     OpenAiOptions { base_urls: Some(vec![url.to_owned()]), ..OpenAiOptions::default() }
 }
 
 async fn failure(openai: OpenAiOptions, input: Value) -> Failure {
-    let (host, mut words) = host(openai);
+    let (host, mut events) = host(openai);
     host.resolve("/openai", &input).unwrap();
     host.offer(task("/openai", input));
-    match words.answer().await.1 {
+    match events.answer().await.1 {
         Answer::Failed(failure) => failure,
         other => panic!("not a failure: {other:?}"),
     }
@@ -101,11 +101,11 @@ async fn failure(openai: OpenAiOptions, input: Value) -> Failure {
 #[tokio::test]
 async fn the_model_is_asked_with_what_the_step_says() {
     let mut fake = Fake::start(Some(("200 OK", "", SAID))).await;
-    let (host, mut words) = host(allowing(&fake.url));
+    let (host, mut events) = host(allowing(&fake.url));
     let members =
         format!(r#","model":"m-1","max_tokens":7,"temperature":0.25,"api_key":"k","base_url":"{}/""#, fake.url);
     host.offer(task("/openai", input(&members)));
-    assert_eq!(words.output().await, json(r#"{"response":"Hello \"you\""}"#));
+    assert_eq!(events.output().await, json(r#"{"response":"Hello \"you\""}"#));
     let request = fake.request().await;
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("POST /v1/chat/completions HTTP/1.1"), "{head}");
@@ -120,12 +120,12 @@ async fn the_servers_own_key_goes_to_the_servers_own_address_only() {
     let mut other = Fake::start(Some(("200 OK", "", SAID))).await;
     let options =
         OpenAiOptions { api_key: Some("secret".to_owned()), base_url: Some(own.url.clone()), ..allowing(&other.url) };
-    let (host, mut words) = host(options);
+    let (host, mut events) = host(options);
     host.offer(task("/openai", input("")));
-    words.output().await;
+    events.output().await;
     assert!(own.request().await.contains("authorization: Bearer secret\r\n"));
     host.offer(task("/openai", input(&format!(r#","base_url":"{}""#, other.url))));
-    words.output().await;
+    events.output().await;
     assert!(!other.request().await.contains("secret"));
 }
 
@@ -138,7 +138,7 @@ async fn without_a_key_openai_is_not_asked() {
 
 #[tokio::test]
 async fn a_refusal_says_why_and_whether_it_is_worth_another_attempt() {
-    for (status, headers, body, kind, retryable, words) in [
+    for (status, headers, body, kind, retryable, message) in [
         (
             "401 Unauthorized",
             "",
@@ -156,13 +156,13 @@ async fn a_refusal_says_why_and_whether_it_is_worth_another_attempt() {
         let failed = failure(allowing(&fake.url), input(&format!(r#","base_url":"{}""#, fake.url))).await;
         assert_eq!((failed.error.kind, failed.retryable), (kind, retryable), "{status}");
         assert_eq!(failed.retry_after, headers.contains('3').then(|| Duration::from_secs(3)), "{status}");
-        assert!(failed.error.message.contains(words), "{}", failed.error.message);
+        assert!(failed.error.message.contains(message), "{}", failed.error.message);
     }
 }
 
 #[tokio::test]
 async fn an_address_where_nobody_answers_is_unreachable() {
-    // Bound and dropped: nobody listens there.
+    // Bound and dropped: nothing listens there.
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for url in [format!("http://{address}"), format!("https://{address}")] {
         let failed = failure(allowing(&url), input(&format!(r#","base_url":"{url}""#))).await;
@@ -189,13 +189,13 @@ async fn https_is_spoken_with_servers_that_speak_it_only() {
 #[tokio::test]
 async fn a_question_without_an_answer_can_be_cancelled() {
     let mut fake = Fake::start(None).await;
-    let (host, mut words) = host(allowing(&fake.url));
+    let (host, mut events) = host(allowing(&fake.url));
     let asked = task("/openai", input(&format!(r#","base_url":"{}""#, fake.url)));
     host.offer(asked.clone());
     fake.request().await;
     host.cancel(&Route { plugin: "builtin".to_owned(), component: "/openai".to_owned() }, asked.task, "enough");
-    assert!(matches!(words.next().await, Word::Started(started, _) if started == asked.task));
-    assert_eq!(words.next().await, Word::Answer(asked.task, Answer::Cancelled));
+    assert!(matches!(events.next().await, InboxEvent::Started(started, _) if started == asked.task));
+    assert_eq!(events.next().await, InboxEvent::Answer(asked.task, Answer::Cancelled));
 }
 
 #[tokio::test]
@@ -228,17 +228,17 @@ async fn a_step_leads_only_where_the_config_allows() {
         "http://",
         "https:models",
     ] {
-        let (host, mut words) = host(options());
-        // Some are refused by the schema already.
+        let (host, mut events) = host(options());
+        // Some are already refused by the schema.
         host.offer(task("/openai", input(&format!(r#","api_key":"k","base_url":"{url}""#))));
-        let error = words.failure().await;
+        let error = events.failure().await;
         assert_eq!(error.kind, ErrorKind::InvalidInput, "{url}: {error:?}");
         assert!(error.message.contains("may not be asked: "), "{url}: {}", error.message);
         assert!(!error.message.contains("pw"), "{}", error.message);
     }
-    let (host, mut words) = host(options());
+    let (host, mut events) = host(options());
     host.offer(task("/openai", input(r#","base_url":"http://10.0.0.2:8000""#)));
-    let error = words.failure().await;
+    let error = events.failure().await;
     assert!(
         error.message.ends_with("list it under `openai.baseUrls` of the builtin plugin in the server's configuration")
     );
@@ -254,9 +254,9 @@ async fn what_lies_below_an_allowed_address_is_allowed() {
         (origin.clone(), fake.url.clone()),
         (fake.url.to_uppercase().replace("/V1", "/v1"), format!("{}/", fake.url)),
     ] {
-        let (host, mut words) = host(allowing(&allowed));
+        let (host, mut events) = host(allowing(&allowed));
         host.offer(task("/openai", input(&format!(r#","base_url":"{url}""#))));
-        words.output().await;
+        events.output().await;
         fake.request().await;
     }
 }
@@ -297,7 +297,7 @@ async fn an_answer_that_is_too_long_is_not_kept() {
     let body: &'static str = " ".repeat(64 * 1024 * 1024 + 1).leak();
     let fake = Fake::start(Some(("200 OK", "", body))).await;
     let failed = failure(allowing(&fake.url), input(&format!(r#","base_url":"{}""#, fake.url))).await;
-    // Another try would cost as much and end in the same way.
+    // Another try would end in the same way.
     assert_eq!((failed.error.kind, failed.retryable), (ErrorKind::ComponentFailed, Some(false)));
     assert!(failed.error.message.ends_with("is longer than 64 MiB"), "{}", failed.error.message);
 }

@@ -1,4 +1,4 @@
-//! How the processes of a plugin share the work and follow one another.
+//! How the processes of a plugin share the work and are replaced.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 use stepflow_engine::ports::{Answer, ComponentHost as _, TaskEnvelope};
 use stepflow_hosts::{Health, InstanceState};
 use stepflow_protocol::{ErrorKind, Value};
-use suite::{Word, task};
+use suite::{InboxEvent, task};
 use worker_fixture::{Builder, Fixture, worker};
 
 const GRACE: Duration = Duration::from_millis(50);
@@ -27,12 +27,12 @@ fn stuck() -> TaskEnvelope {
     task("/echo", Value::string("stuck"))
 }
 
-/// A task that ends when somebody lets it.
+/// A task that ends when the pipe is released.
 fn held(pipe: &Pipe) -> TaskEnvelope {
     task("/echo", Value::object([("until", Value::string(pipe.0.to_str().unwrap()))]))
 }
 
-/// A named pipe: who reads it waits for `release`.
+/// A named pipe: its reader waits for `release`.
 struct Pipe(PathBuf);
 
 impl Pipe {
@@ -50,7 +50,7 @@ impl Pipe {
 
 async fn process(fixture: &mut Fixture) -> u64 {
     fixture.host.offer(task("/echo", Value::null()));
-    fixture.words.output().await.deserialize().unwrap()
+    fixture.events.output().await.deserialize().unwrap()
 }
 
 /// Waits for a process that is not this one.
@@ -65,7 +65,7 @@ async fn successor(fixture: &Fixture, of: u64) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(suite::PATIENCE, waiting).await.expect("there is no successor");
+    suite::in_time("there is no successor", waiting).await;
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn a_cancelled_attempt_that_goes_on_costs_its_process() {
         let task = stuck();
         fixture.host.offer(task.clone());
         fixture.host.cancel(&task.route, task.task, "enough");
-        assert_eq!(fixture.words.answer().await, (task.task, Answer::Cancelled), "{how}");
+        assert_eq!(fixture.events.answer().await, (task.task, Answer::Cancelled), "{how}");
         assert_ne!(process(&mut fixture).await, before, "{how}");
         assert_eq!(fixture.processes(), 1, "{how}");
         assert_eq!(fixture.host.health(), Health::Ready);
@@ -93,8 +93,8 @@ async fn an_attempt_that_ends_within_its_grace_costs_nothing() {
     fixture.host.offer(task.clone());
     fixture.host.cancel(&task.route, task.task, "enough");
     pipe.release().await;
-    // Too late to be cancelled: the engine knows what to make of it.
-    assert_eq!(fixture.words.answer().await, (task.task, Answer::Success(Value::from(before))));
+    // Too late to be cancelled: the engine handles that.
+    assert_eq!(fixture.events.answer().await, (task.task, Answer::Success(Value::from(before))));
     assert_eq!(process(&mut fixture).await, before);
 }
 
@@ -112,8 +112,8 @@ async fn the_neighbours_of_a_stuck_attempt_end_well_while_a_successor_takes_the_
     let states: Vec<_> = fixture.host.instances().iter().map(|instance| (instance.state, instance.open)).collect();
     assert_eq!(states, [(InstanceState::Leaving, 2), (InstanceState::Ready, 0)]);
     pipe.release().await;
-    assert_eq!(fixture.words.answer().await, (neighbour.task, Answer::Success(Value::from(before))));
-    assert_eq!(fixture.words.answer().await, (task.task, Answer::Cancelled));
+    assert_eq!(fixture.events.answer().await, (neighbour.task, Answer::Success(Value::from(before))));
+    assert_eq!(fixture.events.answer().await, (task.task, Answer::Cancelled));
     assert_eq!(fixture.processes(), 1);
 }
 
@@ -129,8 +129,8 @@ async fn a_shutdown_does_not_wait_for_a_process_that_is_leaving() {
     fixture.host.cancel(&task.route, task.task, "enough");
     successor(&fixture, before).await;
     tokio::time::timeout(suite::PATIENCE, fixture.host.shutdown()).await.unwrap();
-    assert_eq!(fixture.words.answer().await, (task.task, Answer::Cancelled));
-    let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+    assert_eq!(fixture.events.answer().await, (task.task, Answer::Cancelled));
+    let (_, Answer::Lost(lost)) = fixture.events.answer().await else { panic!("not lost") };
     assert!(!lost.spends);
     assert_eq!(fixture.processes(), 0);
 }
@@ -143,7 +143,7 @@ async fn each_process_of_a_plugin_has_its_share() {
     pipes.iter().for_each(|pipe| fixture.host.offer(held(pipe)));
     let mut instances = BTreeSet::new();
     while instances.len() < 3 {
-        let Word::Started(_, Some(instance)) = fixture.words.next().await else { panic!("not started") };
+        let InboxEvent::Started(_, Some(instance)) = fixture.events.next().await else { panic!("not started") };
         assert_eq!(instance.version.as_deref(), Some("1.4"));
         instances.insert(instance.name.clone());
     }
@@ -152,7 +152,7 @@ async fn each_process_of_a_plugin_has_its_share() {
     assert!(shown.iter().all(|instance| (instance.capacity, instance.open) == (1, 1)));
     for pipe in &pipes {
         pipe.release().await;
-        fixture.words.output().await;
+        fixture.events.output().await;
     }
     fixture.host.shutdown().await;
     assert_eq!(fixture.processes(), 0);
@@ -168,14 +168,14 @@ async fn one_process_that_crashes_leaves_the_others_to_their_work() {
     fixture.host.offer(other.clone());
     let mut holder = None;
     for _ in 0..2 {
-        let Word::Started(task, Some(instance)) = fixture.words.next().await else { panic!("not started") };
+        let InboxEvent::Started(task, Some(instance)) = fixture.events.next().await else { panic!("not started") };
         holder = if task == other.task { Some(instance) } else { holder };
     }
     signal("KILL", holder.unwrap().name.trim_start_matches("python/"));
-    let (lost, Answer::Lost(_)) = fixture.words.answer().await else { panic!("not lost") };
+    let (lost, Answer::Lost(_)) = fixture.events.answer().await else { panic!("not lost") };
     assert_eq!(lost, other.task);
     pipe.release().await;
-    let (answered, Answer::Success(_)) = fixture.words.answer().await else { panic!("not a success") };
+    let (answered, Answer::Success(_)) = fixture.events.answer().await else { panic!("not a success") };
     assert_eq!(answered, one.task);
 }
 
@@ -184,23 +184,26 @@ async fn a_plugin_that_starts_in_no_slot_refuses_its_tasks() {
     let mut fixture = worker("die_at_import").instances(2).build();
     fixture.host.offer(task("/echo", Value::null()));
     fixture.host.start().await.unwrap_err();
-    assert_eq!(fixture.words.failure().await.kind, ErrorKind::Unreachable);
+    assert_eq!(fixture.events.failure().await.kind, ErrorKind::Unreachable);
     fixture.host.shutdown().await;
     assert_eq!(fixture.processes(), 0);
 }
 
 #[tokio::test]
-async fn the_last_words_are_those_of_the_process_that_is_the_reason() {
+async fn the_stderr_that_is_kept_is_of_the_process_that_is_the_reason() {
     let policy = |policy: &mut stepflow_hosts::RestartPolicy| policy.crashes = 1000;
     let fixture = worker("die_at_import").restart(policy).build();
     fixture.host.start().await.unwrap_err();
-    // Others follow it, which have not said anything yet.
+    // The processes after it have not said anything yet.
     let mut following = BTreeSet::new();
-    while following.len() < 3 {
-        assert!(fixture.host.last_words().contains("a_module_that_is_not_there"));
-        following.extend(fixture.host.instances().into_iter().map(|instance| instance.name));
-        tokio::task::yield_now().await;
-    }
+    let three_more = async {
+        while following.len() < 3 {
+            assert!(fixture.host.stderr_tail().contains("a_module_that_is_not_there"));
+            following.extend(fixture.host.instances().into_iter().map(|instance| instance.name));
+            tokio::task::yield_now().await;
+        }
+    };
+    suite::in_time("it is not started again", three_more).await;
 }
 
 #[tokio::test]
@@ -219,8 +222,8 @@ async fn a_worker_that_leaves_when_it_is_asked_to_has_its_successor_at_once() {
 }
 
 #[tokio::test]
-async fn a_worker_that_always_leaves_before_it_was_of_use_is_unhealthy_in_the_end() {
-    // One that had lived for so long would be taken for one that has done its work.
+async fn a_worker_that_always_leaves_before_it_was_useful_is_unhealthy_in_the_end() {
+    // A process that has lived longer than this counts as one that has done its work.
     let long = |policy: &mut stepflow_hosts::RestartPolicy| policy.max_delay = suite::PATIENCE * 10;
     let fixture = worker("graceful").restart(long).start().await;
     let mut asked = String::new();
@@ -234,7 +237,7 @@ async fn a_worker_that_always_leaves_before_it_was_of_use_is_unhealthy_in_the_en
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(suite::PATIENCE, leaving).await.expect("it is started again and again");
+    suite::in_time("it is started again and again", leaving).await;
 }
 
 #[tokio::test]
@@ -247,7 +250,7 @@ async fn steps_fail_when_one_worker_after_the_other_accepts_nothing() {
     };
     let mut fixture = worker("draining").args(&[lives.to_str().unwrap(), "--always"]).restart(soon).start().await;
     fixture.host.offer(task("/echo", Value::null()));
-    let error = fixture.words.failure().await;
+    let error = fixture.events.failure().await;
     assert!(error.message.contains("started 3 times and accepted no execute"), "{}", error.message);
 }
 
@@ -265,7 +268,7 @@ async fn a_worker_that_accepts_nothing_is_not_started_again_and_again() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(suite::PATIENCE, gone).await.expect("its successor is there already");
+    suite::in_time("its successor is there already", gone).await;
     assert_eq!(std::fs::read_to_string(lives).unwrap(), ".");
 }
 

@@ -1,4 +1,5 @@
-//! What is left of a worker that crashes again and again. Alone in its file: it counts what this process has open.
+//! What a worker that crashes again and again leaves behind. Alone in its file: it counts the open files of this
+//! process.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -24,7 +25,7 @@ fn threads() -> usize {
 
 async fn crash(fixture: &mut Fixture) {
     fixture.host.offer(task("/echo", json(r#"{"die":9}"#)));
-    assert!(matches!(fixture.words.answer().await.1, Answer::Lost(_)));
+    assert!(matches!(fixture.events.answer().await.1, Answer::Lost(_)));
 }
 
 #[tokio::test]
@@ -36,13 +37,13 @@ async fn two_hundred_crashes_leave_nothing_behind() {
     let mut fixture = worker("crash").restart(policy).start().await;
     crash(&mut fixture).await;
     fixture.host.offer(task("/echo", json("{}")));
-    fixture.words.output().await;
+    fixture.events.output().await;
     let before = (open_files(), threads());
     for _ in 0..RESTARTS {
         crash(&mut fixture).await;
     }
     fixture.host.offer(task("/echo", json("{}")));
-    fixture.words.output().await;
+    fixture.events.output().await;
     assert_eq!((open_files(), threads()), before);
     assert_eq!(fixture.processes(), 1);
     fixture.host.shutdown().await;

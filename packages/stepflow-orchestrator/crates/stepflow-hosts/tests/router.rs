@@ -1,4 +1,4 @@
-//! Routes, in all spellings that configs use.
+//! Routes, in every form that configs have.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[allow(dead_code)]
@@ -11,7 +11,7 @@ use stepflow_engine::event::{Route, TaskRef};
 use stepflow_engine::ports::{Answer, ComponentHost, Purity, Target, TaskEnvelope};
 use stepflow_hosts::{Condition, RouteError, Router, Rule};
 use stepflow_protocol::{ErrorKind, FlowError, Value};
-use suite::{Words, inbox, json, task};
+use suite::{InboxEvents, inbox, json, task};
 
 /// A host that serves these components.
 struct Serving(&'static [&'static str]);
@@ -34,19 +34,19 @@ fn rules(plugin: &str, component: Option<&str>) -> Vec<Rule> {
     vec![Rule { component: component.map(str::to_owned), ..Rule::to(plugin) }]
 }
 
-fn build(routes: &[(&str, &str, Option<&str>)]) -> Result<(Router, Words), RouteError> {
+fn build(routes: &[(&str, &str, Option<&str>)]) -> Result<(Router, InboxEvents), RouteError> {
     compile(routes.iter().map(|(key, plugin, component)| (*key, rules(plugin, *component))))
 }
 
-fn compile<'k>(routes: impl IntoIterator<Item = (&'k str, Vec<Rule>)>) -> Result<(Router, Words), RouteError> {
+fn compile<'k>(routes: impl IntoIterator<Item = (&'k str, Vec<Rule>)>) -> Result<(Router, InboxEvents), RouteError> {
     let plugins = [("python", &["/clean"][..]), ("builtin", &["/clean"]), ("nlp", &["/clean", "/embed"])];
     let plugins: BTreeMap<String, Arc<dyn ComponentHost>> = plugins
         .into_iter()
         .map(|(name, served)| (name.to_owned(), Arc::new(Serving(served)) as Arc<dyn ComponentHost>))
         .collect();
-    let (inbox, words) = inbox();
+    let (inbox, events) = inbox();
     let routes = routes.into_iter().map(|(key, rules)| (key.to_owned(), rules));
-    Router::new(plugins, routes, inbox).map(|router| (router, words))
+    Router::new(plugins, routes, inbox).map(|router| (router, events))
 }
 
 /// The plugin and component to which an input goes.
@@ -117,7 +117,7 @@ fn a_path_is_resolved_by_its_plugin_and_named_by_the_config() {
 fn a_path_that_leads_nowhere_is_answered_with_the_nearest_one() {
     let only_python = router(&[("/python/{*component}", "python", None)]);
     let usual = router(&USUAL);
-    for (router, path, words) in [
+    for (router, path, message) in [
         (&only_python, "/pyhton/clean", "no route leads to `/pyhton/clean`: did you mean `/python/clean`?"),
         (&only_python, "python/clean", "no route leads to `python/clean`: did you mean `/python/clean`?"),
         (&only_python, "/openai", "no route leads to `/openai`; the routes are `/python/{*component}`"),
@@ -130,7 +130,7 @@ fn a_path_that_leads_nowhere_is_answered_with_the_nearest_one() {
     ] {
         let error = router.resolve(path, &Value::null()).unwrap_err();
         assert_eq!(error.kind, ErrorKind::ComponentNotFound);
-        assert!(error.message.contains(words), "{}", error.message);
+        assert!(error.message.contains(message), "{}", error.message);
     }
 }
 
@@ -145,7 +145,7 @@ fn a_component_is_found_by_the_path_that_leads_to_it() {
 
 #[test]
 fn routes_that_cannot_be_followed_are_refused() {
-    for (routes, words) in [
+    for (routes, message) in [
         (
             vec![("/x/{*component}", "pyhton", None)],
             "leads to the plugin `pyhton`, which does not exist: did you mean `python`?",
@@ -158,7 +158,7 @@ fn routes_that_cannot_be_followed_are_refused() {
         (vec![("/x/a", "python", Some("a"))], "does not begin with `/`"),
     ] {
         let error = build(&routes).map(|_| ()).unwrap_err();
-        assert!(error.to_string().contains(words), "{error}");
+        assert!(error.to_string().contains(message), "{error}");
     }
 }
 
@@ -255,10 +255,10 @@ fn a_path_is_served_when_some_input_would_find_its_component() {
 
 #[tokio::test]
 async fn a_task_whose_plugin_is_gone_is_answered() {
-    let (router, mut words) = build(&[("/x", "python", None)]).unwrap();
+    let (router, mut events) = build(&[("/x", "python", None)]).unwrap();
     let mut orphan = task("/clean", Value::null());
     orphan.route.plugin = "java".to_owned();
     router.offer(orphan.clone());
-    let (answered, Answer::Failed(failure)) = words.answer().await else { panic!("no failure") };
+    let (answered, Answer::Failed(failure)) = events.answer().await else { panic!("no failure") };
     assert_eq!((answered, failure.error.kind), (orphan.task, ErrorKind::ComponentNotFound));
 }

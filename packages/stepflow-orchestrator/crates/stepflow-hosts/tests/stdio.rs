@@ -9,20 +9,20 @@ use std::time::Duration;
 use stepflow_engine::ports::{Answer, ComponentHost as _};
 use stepflow_hosts::{Health, Transport};
 use stepflow_protocol::{ErrorKind, Value};
-use suite::{Subject, Word, json, task};
+use suite::{InboxEvent, Subject, json, task};
 use worker_fixture::{CountedBlobs, Fixture, worker};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stdio_worker_passes_the_host_suite() {
-    let Fixture { host, words, .. } = worker("echo").start().await;
-    suite::check(Subject { host: host.clone(), words, echo: "/echo", typed: "/typed" }).await;
+    let Fixture { host, events, .. } = worker("echo").start().await;
+    suite::check(Subject { host: host.clone(), events, echo: "/echo", typed: "/typed" }).await;
     host.shutdown().await;
 }
 
 #[tokio::test]
 async fn a_legacy_worker_passes_the_host_suite() {
-    let Fixture { host, words, .. } = worker("echo").args(&["--legacy"]).start().await;
-    suite::check(Subject { host: host.clone(), words, echo: "/echo", typed: "/typed" }).await;
+    let Fixture { host, events, .. } = worker("echo").args(&["--legacy"]).start().await;
+    suite::check(Subject { host: host.clone(), events, echo: "/echo", typed: "/typed" }).await;
     host.shutdown().await;
 }
 
@@ -32,7 +32,7 @@ async fn what_looks_like_a_port_is_noise_where_the_transport_is_stdio_and_after_
     for builder in [configured, worker("echo").args(&["--late-banner"])] {
         let mut fixture = builder.start().await;
         fixture.host.offer(task("/echo", Value::null()));
-        assert_eq!(fixture.words.output().await, Value::null());
+        assert_eq!(fixture.events.output().await, Value::null());
         assert_eq!(fixture.host.transport(), "stdio");
     }
 }
@@ -44,7 +44,7 @@ async fn the_execute_carries_all_that_the_protocol_names() {
     offered.timeout = Some(Duration::from_secs(30));
     offered.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
     fixture.host.offer(offered.clone());
-    let seen = fixture.words.output().await;
+    let seen = fixture.events.output().await;
     let text = |name: &str| seen.field(name).and_then(|value| value.text());
     assert_eq!(text("component").as_deref(), Some("/seen/a/b"));
     assert_eq!(text("task_id"), Some(offered.task.task_id.to_string()));
@@ -66,7 +66,7 @@ async fn a_worker_keeps_and_gets_blobs() {
     let mut fixture = worker("echo").start().await;
     fixture.host.offer(task("/blob", json(r#"{"x":1}"#)));
     let id = "5041bf1f713df204784353e82f6a4a535931cb64f1f4b4a5aeaffcb720918b22";
-    let replies = fixture.words.output().await.elements();
+    let replies = fixture.events.output().await.elements();
     assert_eq!(replies[0].field("id"), Some(Value::string("mine-1")));
     assert_eq!(replies[0].field("result").unwrap().field("blob_id"), Some(Value::string(id)));
     assert_eq!(replies[1].field("result").unwrap().field("data").unwrap().field("x"), Some(Value::from(1_u64)));
@@ -77,7 +77,7 @@ async fn a_worker_keeps_and_gets_blobs() {
 async fn a_request_that_cannot_be_served_is_refused() {
     let mut fixture = worker("echo").start().await;
     fixture.host.offer(task("/bad_request", Value::null()));
-    assert_eq!(fixture.words.output().await, json("[-32601,-32000,-32602]"));
+    assert_eq!(fixture.events.output().await, json("[-32601,-32000,-32602]"));
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn answers_may_come_in_any_order() {
         fixture.host.offer(task.clone());
     }
     for expected in tasks.iter().rev() {
-        assert_eq!(fixture.words.answer().await, (expected.task, Answer::Success(expected.input.clone())));
+        assert_eq!(fixture.events.answer().await, (expected.task, Answer::Success(expected.input.clone())));
     }
 }
 
@@ -98,12 +98,12 @@ async fn a_worker_never_has_more_than_its_capacity() {
     let (held, waiting) = (task("/echo", Value::string("hold")), task("/echo", Value::null()));
     fixture.host.offer(held.clone());
     fixture.host.offer(waiting.clone());
-    assert!(matches!(fixture.words.next().await, Word::Started(task, _) if task == held.task));
-    assert!(fixture.words.is_silent(), "the second task has to wait");
+    assert!(matches!(fixture.events.next().await, InboxEvent::Started(task, _) if task == held.task));
+    assert!(fixture.events.is_silent(), "the second task has to wait");
     fixture.host.cancel(&held.route, held.task, "enough");
-    assert_eq!(fixture.words.answer().await, (held.task, Answer::Cancelled));
-    assert!(matches!(fixture.words.next().await, Word::Started(task, _) if task == waiting.task));
-    assert_eq!(fixture.words.answer().await, (waiting.task, Answer::Success(Value::null())));
+    assert_eq!(fixture.events.answer().await, (held.task, Answer::Cancelled));
+    assert!(matches!(fixture.events.next().await, InboxEvent::Started(task, _) if task == waiting.task));
+    assert_eq!(fixture.events.answer().await, (waiting.task, Answer::Success(Value::null())));
 }
 
 #[tokio::test]
@@ -113,8 +113,8 @@ async fn the_config_caps_what_a_worker_announces() {
         fixture.host.offer(task("/echo", Value::from(n)));
     }
     for _ in 0..20 {
-        assert!(matches!(fixture.words.next().await, Word::Started(..)));
-        assert!(matches!(fixture.words.next().await, Word::Answer(..)));
+        assert!(matches!(fixture.events.next().await, InboxEvent::Started(..)));
+        assert!(matches!(fixture.events.next().await, InboxEvent::Answer(..)));
     }
 }
 
@@ -122,9 +122,9 @@ async fn the_config_caps_what_a_worker_announces() {
 async fn an_output_that_is_not_the_declared_one_is_a_failure_of_the_component() {
     let mut fixture = worker("echo").validate_outputs().start().await;
     fixture.host.offer(task("/numbered/a", json(r#"{"n":1}"#)));
-    assert_eq!(fixture.words.output().await, json(r#"{"n":1}"#));
+    assert_eq!(fixture.events.output().await, json(r#"{"n":1}"#));
     fixture.host.offer(task("/numbered/a", json(r#"{"n":"a secret"}"#)));
-    let Answer::Failed(failure) = fixture.words.answer().await.1 else { panic!("it was not checked") };
+    let Answer::Failed(failure) = fixture.events.answer().await.1 else { panic!("it was not checked") };
     let error = failure.error;
     assert_eq!((error.kind, error.code), (ErrorKind::ComponentFailed, 500));
     assert_eq!(error.message, "the output of `/numbered/a` does not fit: `/n`: expected integer, found string");
@@ -142,17 +142,17 @@ async fn outputs_without_a_schema_errors_and_unknown_paths_are_left_alone() {
     let mut fixture = worker("echo").validate_outputs().start().await;
     for path in ["/echo", "/not_listed"] {
         fixture.host.offer(task(path, json("[1]")));
-        assert_eq!(fixture.words.output().await, json("[1]"), "{path}");
+        assert_eq!(fixture.events.output().await, json("[1]"), "{path}");
     }
     fixture.host.offer(task("/error", json(r#"{"code":-32003,"message":"its own"}"#)));
-    assert_eq!(fixture.words.failure().await.message, "its own");
+    assert_eq!(fixture.events.failure().await.message, "its own");
 }
 
 #[tokio::test]
 async fn outputs_are_not_checked_unless_that_is_asked_for() {
     let mut fixture = worker("echo").start().await;
     fixture.host.offer(task("/numbered/a", json("[]")));
-    assert_eq!(fixture.words.output().await, json("[]"));
+    assert_eq!(fixture.events.output().await, json("[]"));
 }
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn a_waiting_task_is_cancelled_at_once() {
     fixture.host.offer(held.clone());
     fixture.host.offer(waiting.clone());
     fixture.host.cancel(&waiting.route, waiting.task, "enough");
-    assert_eq!(fixture.words.answer().await, (waiting.task, Answer::Cancelled));
+    assert_eq!(fixture.events.answer().await, (waiting.task, Answer::Cancelled));
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn an_error_means_what_the_protocol_says() {
         (r#"{"code":7,"message":"m"}"#, ErrorKind::WorkerError, 520),
     ] {
         fixture.host.offer(task("/error", json(error)));
-        let failure = fixture.words.failure().await;
+        let failure = fixture.events.failure().await;
         assert_eq!((failure.kind, failure.code, failure.message.as_str()), (kind, code, "m"), "{error}");
     }
 }
@@ -189,7 +189,7 @@ async fn a_component_says_what_is_to_happen_next() {
     let error = r#"{"code":-32003,"message":"full","data":{
         "type":"QuotaError","traceback":"Traceback…","retryable":false,"retry_after":1.5,"data":{"left":0}}}"#;
     fixture.host.offer(task("/error", json(error)));
-    let (_, Answer::Failed(failure)) = fixture.words.answer().await else { panic!("no failure") };
+    let (_, Answer::Failed(failure)) = fixture.events.answer().await else { panic!("no failure") };
     assert_eq!((failure.retryable, failure.retry_after), (Some(false), Some(Duration::from_millis(1500))));
     let shown = json(r#"{"type":"QuotaError","traceback":"Traceback…","data":{"left":0}}"#);
     assert_eq!(failure.error.data, Some(shown));
@@ -204,7 +204,7 @@ async fn of_a_legacy_worker_only_not_found_is_believed() {
         (-32005, ErrorKind::ComponentFailed),
     ] {
         fixture.host.offer(task("/error", json(&format!(r#"{{"code":{code},"message":"m","data":{{}}}}"#))));
-        assert_eq!(fixture.words.failure().await.kind, kind, "{code}");
+        assert_eq!(fixture.events.failure().await.kind, kind, "{code}");
     }
 }
 
@@ -226,7 +226,7 @@ async fn what_is_no_message_is_skipped() {
     let mut fixture = worker("garbage").start().await;
     for n in 0..3_i64 {
         fixture.host.offer(task("/echo", Value::from(n)));
-        assert_eq!(fixture.words.output().await, Value::from(n));
+        assert_eq!(fixture.events.output().await, Value::from(n));
     }
 }
 
@@ -235,7 +235,7 @@ async fn a_value_of_many_megabytes_passes() {
     let mut fixture = worker("echo").start().await;
     let big = Value::string(&"0123456789abcdef".repeat(1 << 20));
     fixture.host.offer(task("/echo", big.clone()));
-    assert!(fixture.words.output().await == big);
+    assert!(fixture.events.output().await == big);
 }
 
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn a_worker_that_writes_before_it_reads_blocks_nobody() {
         fixture.host.offer(task("/echo", input.clone()));
     }
     for _ in 0..4 {
-        assert_eq!(fixture.words.output().await, Value::from(1_u64 << 20));
+        assert_eq!(fixture.events.output().await, Value::from(1_u64 << 20));
     }
 }
 
@@ -255,7 +255,7 @@ async fn a_worker_runs_in_its_folder_with_its_environment() {
     let folder = tempfile::tempdir().unwrap();
     let mut fixture = worker("environment").cwd(folder.path()).env("GREETING", "hello").start().await;
     fixture.host.offer(task("/echo", Value::null()));
-    let seen = fixture.words.output().await;
+    let seen = fixture.events.output().await;
     let env = seen.field("env").unwrap();
     assert_eq!(env.field("GREETING"), Some(Value::string("hello")));
     assert_eq!(env.field("STEPFLOW_WORKER_PORT"), Some(Value::string("0")));
@@ -269,7 +269,7 @@ async fn a_worker_runs_in_its_folder_with_its_environment() {
 async fn a_worker_inherits_only_what_the_config_lists() {
     let mut fixture = worker("environment").inherit(&["PATH", "STEPFLOW_TOKEN"]).start().await;
     fixture.host.offer(task("/echo", Value::null()));
-    let env = fixture.words.output().await.field("env").unwrap();
+    let env = fixture.events.output().await.field("env").unwrap();
     assert!(env.field("PATH").is_some());
     assert!(env.field("HOME").is_none() && env.field("CARGO_MANIFEST_DIR").is_none());
 }
@@ -280,7 +280,7 @@ async fn a_worker_does_not_see_what_the_config_withholds() {
     assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
     let mut fixture = worker("environment").withhold("CARGO_MANIFEST_DIR").start().await;
     fixture.host.offer(task("/echo", Value::null()));
-    let env = fixture.words.output().await.field("env").unwrap();
+    let env = fixture.events.output().await.field("env").unwrap();
     assert!(env.field("STEPFLOW_WORKER_PORT").is_some() && env.field("CARGO_MANIFEST_DIR").is_none());
 }
 
@@ -290,7 +290,7 @@ async fn a_draining_worker_gives_its_task_back() {
     let seen = folder.path().join("seen");
     let mut fixture = worker("draining").args(&[seen.to_str().unwrap()]).start().await;
     fixture.host.offer(task("/echo", Value::null()));
-    assert_eq!(fixture.words.output().await, Value::from(1_u64));
+    assert_eq!(fixture.events.output().await, Value::from(1_u64));
 }
 
 #[tokio::test]
@@ -312,10 +312,13 @@ async fn a_worker_that_reads_no_answers_has_few_of_them_made() {
     let mut fixture = worker("floods").env("STOP", stop.to_str().unwrap()).build_with(blobs.clone());
     fixture.host.offer(task("/flood", 200_u64.into()));
     let asked = folder.path().join("stop.asked");
-    while !asked.exists() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    // Without a bound all of them are made, each with its mebibyte.
+    suite::in_time("the worker does not ask", async {
+        while !asked.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    // Without a limit all answers are made at once, each with its mebibyte.
     let all = async {
         while blobs.got() < 200 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -324,5 +327,5 @@ async fn a_worker_that_reads_no_answers_has_few_of_them_made() {
     assert!(tokio::time::timeout(Duration::from_secs(1), all).await.is_err(), "{}", blobs.got());
     assert!(blobs.got() < 80, "{}", blobs.got());
     std::fs::remove_file(stop).unwrap();
-    assert_eq!(fixture.words.output().await, 200_u64.into());
+    assert_eq!(fixture.events.output().await, 200_u64.into());
 }

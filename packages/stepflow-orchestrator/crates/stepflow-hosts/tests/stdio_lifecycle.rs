@@ -1,4 +1,4 @@
-//! How workers on stdio start, die, are replaced and end, with nothing left behind.
+//! How workers on stdio start, die, are replaced and end, and that nothing is left of them.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -27,7 +27,7 @@ async fn a_crash_loses_the_attempt_and_the_next_one_finds_a_new_worker() {
     let mut fixture = worker("crash").start().await;
     let first = task("/echo", json(r#"{"die":-9}"#));
     fixture.host.offer(first.clone());
-    let (lost_task, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+    let (lost_task, Answer::Lost(lost)) = fixture.events.answer().await else { panic!("not lost") };
     assert_eq!((lost_task, lost.spends, lost.back_off), (first.task, true, false));
     assert_eq!(lost.error.kind, ErrorKind::Unreachable);
     assert!(lost.error.message.contains("killed by signal 9 (SIGKILL)"), "{}", lost.error.message);
@@ -36,16 +36,16 @@ async fn a_crash_loses_the_attempt_and_the_next_one_finds_a_new_worker() {
     assert_eq!(data.field("stderr"), Some(Value::string("the last words")));
 
     fixture.host.offer(next_attempt(&first));
-    assert_eq!(fixture.words.output().await, json(r#"{"attempt":2}"#));
+    assert_eq!(fixture.events.output().await, json(r#"{"attempt":2}"#));
 }
 
 #[tokio::test]
 async fn what_a_process_wrote_is_not_shown_with_an_attempt_that_was_not_its_only_one() {
     let mut fixture = worker("crash").start().await;
     fixture.host.offer(task("/echo", json("{}")));
-    fixture.words.output().await;
+    fixture.events.output().await;
     fixture.host.offer(task("/echo", json(r#"{"die":1}"#)));
-    let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+    let (_, Answer::Lost(lost)) = fixture.events.answer().await else { panic!("not lost") };
     assert_eq!(lost.error.data.unwrap().field("stderr"), None);
 }
 
@@ -53,7 +53,7 @@ async fn what_a_process_wrote_is_not_shown_with_an_attempt_that_was_not_its_only
 async fn an_exit_status_is_told() {
     let mut fixture = worker("crash").start().await;
     fixture.host.offer(task("/echo", json(r#"{"die":7}"#)));
-    let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+    let (_, Answer::Lost(lost)) = fixture.events.answer().await else { panic!("not lost") };
     assert!(lost.error.message.ends_with("exit status 7"), "{}", lost.error.message);
 }
 
@@ -66,11 +66,11 @@ async fn every_open_attempt_is_lost_with_its_worker_and_what_waits_is_not() {
         fixture.host.offer(task.clone());
     }
     for expected in [&dying, &neighbour] {
-        let (lost, answer) = fixture.words.answer().await;
+        let (lost, answer) = fixture.events.answer().await;
         assert_eq!(lost, expected.task);
         assert!(matches!(answer, Answer::Lost(_)));
     }
-    assert_eq!(fixture.words.answer().await.0, waiting.task);
+    assert_eq!(fixture.events.answer().await.0, waiting.task);
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn five_crashes_that_no_task_is_to_blame_for_make_a_worker_unhealthy() {
     let reason = when_each_is_killed(&fixture).await;
     assert!(reason.contains("5 times"), "{reason}");
     fixture.host.offer(task("/echo", json("{}")));
-    let failure = fixture.words.failure().await;
+    let failure = fixture.events.failure().await;
     assert_eq!(failure.kind, ErrorKind::Unreachable);
 }
 
@@ -87,13 +87,13 @@ async fn five_crashes_that_no_task_is_to_blame_for_make_a_worker_unhealthy() {
 async fn what_the_steps_of_a_process_made_it_write_is_not_shown_with_those_that_are_refused() {
     let mut fixture = worker("crash").restart(|policy| policy.crashes = 1).start().await;
     fixture.host.offer(task("/echo", json("{}")));
-    fixture.words.output().await;
+    fixture.events.output().await;
     when_each_is_killed(&fixture).await;
     fixture.host.offer(task("/echo", json("{}")));
-    assert_eq!(fixture.words.failure().await.data.unwrap().field("stderr"), None);
+    assert_eq!(fixture.events.failure().await.data.unwrap().field("stderr"), None);
 }
 
-/// Kills every process that is ready and idle, until no more are started; why that is so.
+/// Kills every process that is ready and idle, until no more are started. Returns why none is.
 async fn when_each_is_killed(fixture: &Fixture) -> String {
     let mut killed = String::new();
     let given_up = async {
@@ -110,7 +110,7 @@ async fn when_each_is_killed(fixture: &Fixture) -> String {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, given_up).await.expect("it is started again and again")
+    suite::in_time("it is started again and again", given_up).await
 }
 
 #[tokio::test]
@@ -118,10 +118,10 @@ async fn a_crash_is_on_the_account_of_the_task_that_was_alone() {
     let mut fixture = worker("crash").start().await;
     for _ in 0..12 {
         fixture.host.offer(task("/echo", json(r#"{"die":1}"#)));
-        assert!(matches!(fixture.words.answer().await.1, Answer::Lost(Lost { spends: true, .. })));
+        assert!(matches!(fixture.events.answer().await.1, Answer::Lost(Lost { spends: true, .. })));
     }
     fixture.host.offer(task("/echo", json("{}")));
-    assert_eq!(fixture.words.output().await, json(r#"{"attempt":1}"#));
+    assert_eq!(fixture.events.output().await, json(r#"{"attempt":1}"#));
 }
 
 #[tokio::test]
@@ -131,9 +131,9 @@ async fn after_a_crash_of_a_task_that_was_alone_the_next_process_starts_at_once(
     };
     let mut fixture = worker("crash").restart(late).start().await;
     fixture.host.offer(task("/echo", json(r#"{"die":1}"#)));
-    assert!(matches!(fixture.words.answer().await.1, Answer::Lost(_)));
+    assert!(matches!(fixture.events.answer().await.1, Answer::Lost(_)));
     fixture.host.offer(task("/echo", json("{}")));
-    assert_eq!(fixture.words.output().await, json(r#"{"attempt":1}"#));
+    assert_eq!(fixture.events.output().await, json(r#"{"attempt":1}"#));
 }
 
 #[tokio::test]
@@ -144,11 +144,11 @@ async fn an_unhealthy_worker_is_tried_again_after_its_pause() {
     };
     let mut fixture = worker("crash").restart(policy).start().await;
     when_each_is_killed(&fixture).await;
-    // Refused until the new process has shaken hands.
+    // Refused until the new process has answered the handshake.
     let patience = tokio::time::Instant::now() + PATIENCE;
     loop {
         fixture.host.offer(task("/echo", json("{}")));
-        match fixture.words.answer().await.1 {
+        match fixture.events.answer().await.1 {
             Answer::Success(output) => break assert_eq!(output, json(r#"{"attempt":1}"#)),
             Answer::Failed(failure) => assert_eq!(failure.error.kind, ErrorKind::Unreachable),
             other => panic!("{other:?}"),
@@ -161,13 +161,13 @@ async fn an_unhealthy_worker_is_tried_again_after_its_pause() {
 async fn a_worker_that_stops_listening_is_replaced() {
     let mut fixture = worker("deaf").start().await;
     fixture.host.offer(task("/echo", Value::null()));
-    assert_eq!(fixture.words.output().await, Value::null());
+    assert_eq!(fixture.events.output().await, Value::null());
     fixture.host.offer(task("/echo", Value::null()));
-    let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+    let (_, Answer::Lost(lost)) = fixture.events.answer().await else { panic!("not lost") };
     assert!(lost.spends);
     assert!(lost.error.message.contains("does not read its stdin"), "{}", lost.error.message);
     fixture.host.offer(task("/echo", Value::null()));
-    assert_eq!(fixture.words.output().await, Value::null());
+    assert_eq!(fixture.events.output().await, Value::null());
 }
 
 #[tokio::test]
@@ -175,10 +175,10 @@ async fn a_grandchild_dies_with_its_parent() {
     let mut fixture = worker("grandchild").start().await;
     wait_until(|| fixture.processes() == 2);
     fixture.host.offer(task("/echo", Value::string("die")));
-    assert!(matches!(fixture.words.answer().await.1, Answer::Lost(_)));
-    // The new worker has a grandchild of its own; the old one's is gone.
+    assert!(matches!(fixture.events.answer().await.1, Answer::Lost(_)));
+    // The new worker has a child process of its own; the old one's is gone.
     fixture.host.offer(task("/echo", Value::null()));
-    fixture.words.output().await;
+    fixture.events.output().await;
     wait_until(|| fixture.processes() == 2);
     fixture.host.shutdown().await;
     assert_eq!(fixture.processes(), 0);
@@ -192,11 +192,11 @@ async fn a_shutdown_loses_what_is_open_and_spends_nothing() {
     fixture.host.offer(waiting.clone());
     fixture.host.shutdown().await;
     for _ in 0..2 {
-        let (_, Answer::Lost(lost)) = fixture.words.answer().await else { panic!("not lost") };
+        let (_, Answer::Lost(lost)) = fixture.events.answer().await else { panic!("not lost") };
         assert!(!lost.spends);
     }
     fixture.host.offer(waiting);
-    assert!(matches!(fixture.words.answer().await.1, Answer::Lost(_)));
+    assert!(matches!(fixture.events.answer().await.1, Answer::Lost(_)));
     assert_eq!(fixture.processes(), 0);
 }
 
@@ -210,7 +210,7 @@ async fn a_worker_that_ignores_everything_is_killed() {
 
 #[tokio::test]
 async fn an_idle_worker_ends_with_its_input() {
-    // With this grace, SIGTERM would come after the test's patience.
+    // With this grace, SIGTERM would come only after the test has failed.
     let fixture = worker("echo").shutdown_grace(PATIENCE * 10).start().await;
     tokio::time::timeout(PATIENCE, fixture.host.shutdown()).await.unwrap();
     assert_eq!(fixture.processes(), 0);
@@ -225,7 +225,7 @@ fn a_runtime_that_ends_takes_its_workers_along() {
     wait_until(|| fixture.processes() == 0);
 }
 
-/// The variable by which the next test tells its copy the mark.
+/// The variable that gives the mark to the test's copy.
 const KILLED_SERVER: &str = "STEPFLOW_TEST_KILLED_SERVER";
 
 #[test]
@@ -255,7 +255,7 @@ fn serve_until_killed(mark: String) {
     }
 }
 
-/// A process that has just been started has no environment yet by which it would be found.
+/// Waits for the condition. A process that has just been started has no environment yet in which it can be found.
 fn wait_until(condition: impl Fn() -> bool) {
     let patience = std::time::Instant::now() + PATIENCE;
     while !condition() {
@@ -278,7 +278,7 @@ impl ComponentHost for Anything {
     fn cancel(&self, _: &Route, _: TaskRef, _: &str) {}
 }
 
-/// First to a worker, and what that does not serve to somebody else.
+/// Routes to a worker first, and to another host what the worker does not serve.
 fn behind(fixture: &Fixture) -> Router {
     let (inbox, _) = suite::inbox();
     let plugins = [("w", Arc::clone(&fixture.host) as Arc<dyn ComponentHost>), ("other", Arc::new(Anything) as _)];
@@ -315,9 +315,9 @@ async fn tasks_that_are_offered_before_the_start_wait_for_it() {
     let mut fixture = worker("echo").build();
     assert!(fixture.host.resolve("/echo", &Value::null()).is_ok());
     fixture.host.offer(task("/echo", Value::from(true)));
-    assert!(fixture.words.is_silent());
+    assert!(fixture.events.is_silent());
     fixture.host.start().await.unwrap();
-    assert_eq!(fixture.words.output().await, Value::from(true));
+    assert_eq!(fixture.events.output().await, Value::from(true));
 }
 
 #[tokio::test]
@@ -379,7 +379,7 @@ async fn tasks_of_a_worker_that_does_not_start_fail_with_the_reason() {
     let mut fixture = worker("die_at_import").build();
     fixture.host.offer(task("/echo", Value::null()));
     fixture.host.start().await.unwrap_err();
-    let failure = fixture.words.failure().await;
+    let failure = fixture.events.failure().await;
     assert_eq!(failure.kind, ErrorKind::Unreachable);
     assert!(failure.message.contains("a_module_that_is_not_there"), "{}", failure.message);
     let error = fixture.host.resolve("/echo", &Value::null()).unwrap_err();
@@ -390,10 +390,13 @@ async fn tasks_of_a_worker_that_does_not_start_fail_with_the_reason() {
 #[tokio::test]
 async fn a_shutdown_during_the_start_leaves_nothing_behind() {
     let fixture = worker("silent").build();
-    let (started, ()) = tokio::join!(fixture.host.start(), async {
-        while !fixture.host.last_words().contains("busy") {
+    let says_busy = async {
+        while !fixture.host.stderr_tail().contains("busy") {
             tokio::task::yield_now().await;
         }
+    };
+    let (started, ()) = tokio::join!(fixture.host.start(), async {
+        suite::in_time("the worker does not start", says_busy).await;
         fixture.host.shutdown().await;
     });
     assert!(matches!(started, Err(StartError::ShutDown { .. })), "{started:?}");

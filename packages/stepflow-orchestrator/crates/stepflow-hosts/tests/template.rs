@@ -1,4 +1,4 @@
-//! `/template`: what it fills in, and that no template harms the process that asks for it.
+//! `/template`: how it fills in templates, and that no template harms the server.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[allow(dead_code)]
@@ -9,18 +9,18 @@ use std::sync::Arc;
 use stepflow_engine::ports::{Answer, ComponentHost as _, TaskEnvelope};
 use stepflow_hosts::{BuiltinHost, BuiltinOptions};
 use stepflow_protocol::{ErrorKind, FlowError, Value};
-use suite::{MemoryBlobs, Word, Words, inbox, json, task};
+use suite::{InboxEvent, InboxEvents, MemoryBlobs, inbox, json, task};
 
 struct Fixture {
     host: BuiltinHost,
-    words: Words,
+    events: InboxEvents,
 }
 
 fn fixture() -> Fixture {
-    let (inbox, words) = inbox();
+    let (inbox, events) = inbox();
     let renderer = Some(env!("CARGO_BIN_EXE_template_renderer").into());
     let options = BuiltinOptions { renderer, ..BuiltinOptions::default() };
-    Fixture { host: BuiltinHost::new(options, inbox, Arc::new(MemoryBlobs::default())), words }
+    Fixture { host: BuiltinHost::new(options, inbox, Arc::new(MemoryBlobs::default())), events }
 }
 
 /// The input of a step with this template and these values.
@@ -36,12 +36,12 @@ impl Fixture {
     async fn fill(&mut self, input: Value) -> Value {
         self.host.resolve("/template", &input).unwrap();
         self.host.offer(task("/template", input));
-        self.words.output().await.field("text").unwrap()
+        self.events.output().await.field("text").unwrap()
     }
 
     async fn failure(&mut self, input: Value) -> FlowError {
         self.host.offer(task("/template", input));
-        self.words.failure().await
+        self.events.failure().await
     }
 
     async fn refusal(&mut self, template: &str) -> String {
@@ -118,7 +118,7 @@ async fn a_template_that_needs_too_much_memory_ends_its_renderer_and_nothing_els
     assert!(peak_memory_mib() < 256, "{} MiB", peak_memory_mib());
 }
 
-/// The most memory that this process has had so far.
+/// The most memory that this process has used so far.
 fn peak_memory_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -153,12 +153,12 @@ async fn a_template_that_nests_too_deeply_is_refused() {
         format!("{{{{ x{} }}}}", ".x".repeat(100_000)),
         format!("{{{{ 1{} }}}}", "|int".repeat(100_000)),
         "{% if 1 %}".repeat(100_000),
-        // Dropping it is what goes too deep.
+        // Dropping the value recurses too deeply.
         "{% set ns = namespace(x=[1]) %}{% for i in range(90000) %}{% set ns.x = [ns.x] %}{% endfor %}".to_owned(),
     ] {
         fixture.host.offer(task("/template", input(&template, json("{}"))));
         // Some of them nest more deeply than they look, and others less.
-        match fixture.words.answer().await.1 {
+        match fixture.events.answer().await.1 {
             Answer::Failed(failure) => assert_eq!(failure.error.kind, ErrorKind::InvalidInput, "{failure:?}"),
             other => assert!(matches!(other, Answer::Success(_)), "{other:?}"),
         }
@@ -176,10 +176,10 @@ async fn a_template_that_takes_too_long_is_ended_while_other_steps_go_on() {
     let mut fixture = fixture();
     let endless = step(ENDLESS);
     fixture.host.offer(endless.clone());
-    assert_eq!(fixture.words.next().await, Word::Started(endless.task, None));
+    assert_eq!(fixture.events.next().await, InboxEvent::Started(endless.task, None));
     fixture.host.offer(task("/noop", json("1")));
-    assert_eq!(fixture.words.output().await, json("1"));
-    assert_eq!(fixture.words.failure().await.message, "the template takes more than 5 s of processor time");
+    assert_eq!(fixture.events.output().await, json("1"));
+    assert_eq!(fixture.events.failure().await.message, "the template takes more than 5 s of processor time");
     fixture.still_renders().await;
 }
 
@@ -189,11 +189,11 @@ async fn a_template_that_is_cancelled_gives_its_place_to_the_next() {
     let steps: Vec<_> = (0..std::thread::available_parallelism().unwrap().get()).map(|_| step(ENDLESS)).collect();
     for step in &steps {
         fixture.host.offer(step.clone());
-        assert_eq!(fixture.words.next().await, Word::Started(step.task, None));
+        assert_eq!(fixture.events.next().await, InboxEvent::Started(step.task, None));
     }
     for step in &steps {
         fixture.host.cancel(&step.route, step.task, "enough");
-        assert_eq!(fixture.words.answer().await, (step.task, Answer::Cancelled));
+        assert_eq!(fixture.events.answer().await, (step.task, Answer::Cancelled));
     }
     fixture.still_renders().await;
 }

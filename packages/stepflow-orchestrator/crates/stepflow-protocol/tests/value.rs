@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
-//! A value keeps its text, whatever happens to it on the way.
+//! A value keeps its text, whatever is done with it.
 
 use proptest::prelude::*;
 use stepflow_protocol::{Kind, MAX_DEPTH, Segment, Value, ValueError, content_id};

@@ -86,7 +86,7 @@ impl Listed {
         Self {
             transport: Some(host.transport()),
             state,
-            last_words: reason.is_some().then(|| last_lines(&host.last_words())).filter(|words| !words.is_empty()),
+            last_words: reason.is_some().then(|| last_lines(&host.stderr_tail())).filter(|words| !words.is_empty()),
             reason,
             instances: host.instances().into_iter().map(Instance::from).collect(),
             ..Self::inside(plugin, r#type, host.components().len())

@@ -12,14 +12,14 @@ use crate::node::Node;
 use crate::retry::{Backoff, DEFAULT_MAX_RETRIES, DEFAULT_RETRY_ON, Exhausted, OnError, RetryPolicy};
 
 #[derive(Clone, Copy)]
-enum Action {
+enum OnErrorAction {
     Fail,
     UseDefault,
     Retry,
 }
 
-const ACTIONS: [(&str, Action); 3] =
-    [("fail", Action::Fail), ("useDefault", Action::UseDefault), ("retry", Action::Retry)];
+const ACTIONS: [(&str, OnErrorAction); 3] =
+    [("fail", OnErrorAction::Fail), ("useDefault", OnErrorAction::UseDefault), ("retry", OnErrorAction::Retry)];
 
 const KINDS: [ErrorKind; 10] = [
     ErrorKind::InvalidInput,
@@ -41,9 +41,9 @@ pub(super) fn on_error(decoder: &mut Decoder, node: &Node) -> Option<ErrorHandli
     let mut fields = decoder.fields(node)?;
     let action = fields.required(decoder, "action", |decoder, node| action(decoder, node, &ACTIONS));
     let policy = action.map(|action| match action {
-        Action::Fail => OnError::Fail,
-        Action::UseDefault => OnError::UseDefault(default_value(&mut fields)),
-        Action::Retry => OnError::Retry(retry(decoder, &mut fields)),
+        OnErrorAction::Fail => OnError::Fail,
+        OnErrorAction::UseDefault => OnError::UseDefault(default_value(&mut fields)),
+        OnErrorAction::Retry => OnError::Retry(retry(decoder, &mut fields)),
     });
     for key in MEMBERS {
         fields.ignore(key);
@@ -98,8 +98,8 @@ fn exhausted(decoder: &mut Decoder, node: &Node) -> Option<Exhausted> {
     let mut fields = decoder.fields(node)?;
     let action = fields.required(decoder, "action", |decoder, node| action(decoder, node, &ACTIONS[..2]));
     let exhausted = action.map(|action| match action {
-        Action::UseDefault => Exhausted::UseDefault(default_value(&mut fields)),
-        Action::Fail | Action::Retry => Exhausted::Fail,
+        OnErrorAction::UseDefault => Exhausted::UseDefault(default_value(&mut fields)),
+        OnErrorAction::Fail | OnErrorAction::Retry => Exhausted::Fail,
     });
     fields.ignore("defaultValue");
     fields.close(decoder);

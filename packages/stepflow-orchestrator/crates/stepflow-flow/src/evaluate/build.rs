@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use stepflow_protocol::{ErrorKind, FlowError, Kind, MAX_DEPTH, Segment, Value};
 
-use super::{Choice, Expr, Found, Node, Place, Scope, StepIndex, StepState, Variable};
+use super::{Choice, Expr, ExprNode, Found, Place, Scope, StepIndex, StepState, VariableRef};
 use crate::path::Path;
 
 /// The largest value that is built, in bytes of JSON: the same as the largest message to a worker. A flow that doubles
@@ -19,19 +19,19 @@ pub(super) enum Built {
 
 pub(super) fn build(expr: &Expr, scope: &dyn Scope) -> Built {
     match &expr.0 {
-        Node::Literal(value) => Built::Value(value.clone()),
-        Node::Input(path) => match scope.input() {
+        ExprNode::Literal(value) => Built::Value(value.clone()),
+        ExprNode::Input(path) => match scope.input() {
             Found::Here(input) => look(&input, path, "the input"),
             Found::Away => away(Place::Input),
         },
-        Node::Step { step, id, path } => build_step(*step, id, path, scope),
-        Node::Variable(variable) => build_variable(variable, scope),
-        Node::If(choice) => build_choice(choice, scope),
-        Node::Coalesce(items) => build_coalesce(items, scope),
-        Node::Array(items) => {
+        ExprNode::Step { step, id, path } => build_step(*step, id, path, scope),
+        ExprNode::Variable(variable) => build_variable(variable, scope),
+        ExprNode::If(choice) => build_choice(choice, scope),
+        ExprNode::Coalesce(items) => build_coalesce(items, scope),
+        ExprNode::Array(items) => {
             gather(items.iter(), scope).map_or_else(|stop| stop, |values| Built::Value(Value::array(values)))
         }
-        Node::Object(members) => gather(members.iter().map(|(_, member)| member), scope).map_or_else(
+        ExprNode::Object(members) => gather(members.iter().map(|(_, member)| member), scope).map_or_else(
             |stop| stop,
             |values| Built::Value(Value::object(members.iter().map(|(key, _)| key).zip(values))),
         ),
@@ -40,20 +40,22 @@ pub(super) fn build(expr: &Expr, scope: &dyn Scope) -> Built {
 
 /// The error when a value that is built from others is nested too deep. Names the part that is.
 pub(super) fn too_deep(expr: &Expr, value: &Value) -> Option<FlowError> {
-    if !matches!(expr.0, Node::Array(_) | Node::Object(_) | Node::If(_) | Node::Coalesce(_)) || fits(value, 0) {
+    if !matches!(expr.0, ExprNode::Array(_) | ExprNode::Object(_) | ExprNode::If(_) | ExprNode::Coalesce(_))
+        || fits(value, 0)
+    {
         return None;
     }
     let mut place = Path::root();
     let mut part = (expr, value.clone());
     for outer in 1.. {
         let (next, inner) = match &part.0.0 {
-            Node::Object(members) => {
+            ExprNode::Object(members) => {
                 let found = members.iter().zip(part.1.members()).find(|(_, (_, member))| !fits(member, outer));
                 let Some(((_, next), (name, inner))) = found else { break };
                 place = place.field(&name);
                 (next, inner)
             }
-            Node::Array(items) => {
+            ExprNode::Array(items) => {
                 let elements = items.iter().zip(part.1.elements());
                 let Some((index, (next, inner))) = elements.enumerate().find(|(_, (_, one))| !fits(one, outer)) else {
                     break;
@@ -95,7 +97,7 @@ fn build_step(step: StepIndex, id: &str, path: &Path, scope: &dyn Scope) -> Buil
     }
 }
 
-fn build_variable(variable: &Variable, scope: &dyn Scope) -> Built {
+fn build_variable(variable: &VariableRef, scope: &dyn Scope) -> Built {
     let value = match scope.variable(&variable.name) {
         Some(Found::Away) => return away(Place::Variable(variable.name.clone())),
         Some(Found::Here(value)) => Some(value),

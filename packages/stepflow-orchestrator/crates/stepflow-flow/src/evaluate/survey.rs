@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::build::{self, Built};
-use super::{Expr, Found, Node, Place, Scope, StepIndex, StepState, Variable};
+use super::{Expr, ExprNode, Found, Place, Scope, StepIndex, StepState, VariableRef};
 
 /// What is needed before there can be a value. `missing` has only values that *decide* what else is needed; values that
 /// are only a part of the result are requested when it is built.
@@ -27,14 +27,14 @@ impl Needs {
 pub(super) fn survey(expr: &Expr, scope: &dyn Scope) -> Needs {
     let mut needs = Needs::default();
     match &expr.0 {
-        Node::Literal(_) | Node::Input(_) => {}
-        Node::Step { step, .. } => {
+        ExprNode::Literal(_) | ExprNode::Input(_) => {}
+        ExprNode::Step { step, .. } => {
             if matches!(scope.step(*step), StepState::Open) {
                 needs.pending.insert(*step);
             }
         }
-        Node::Variable(variable) => needs = survey_variable(variable, scope),
-        Node::If(choice) => {
+        ExprNode::Variable(variable) => needs = survey_variable(variable, scope),
+        ExprNode::If(choice) => {
             needs = survey(&choice.condition, scope);
             if needs.none() {
                 match build::condition(&choice.condition, scope) {
@@ -46,9 +46,9 @@ pub(super) fn survey(expr: &Expr, scope: &dyn Scope) -> Needs {
                 }
             }
         }
-        Node::Coalesce(items) => needs = survey_coalesce(items, scope),
-        Node::Array(items) => items.iter().for_each(|item| needs.absorb(survey(item, scope))),
-        Node::Object(members) => members.iter().for_each(|(_, member)| needs.absorb(survey(member, scope))),
+        ExprNode::Coalesce(items) => needs = survey_coalesce(items, scope),
+        ExprNode::Array(items) => items.iter().for_each(|item| needs.absorb(survey(item, scope))),
+        ExprNode::Object(members) => members.iter().for_each(|(_, member)| needs.absorb(survey(member, scope))),
     }
     needs
 }
@@ -70,7 +70,7 @@ fn survey_coalesce(items: &[Expr], scope: &dyn Scope) -> Needs {
 }
 
 /// The inline default is used only when the variable has no value.
-fn survey_variable(variable: &Variable, scope: &dyn Scope) -> Needs {
+fn survey_variable(variable: &VariableRef, scope: &dyn Scope) -> Needs {
     let Some(default) = &variable.default else { return Needs::default() };
     match scope.variable(&variable.name) {
         Some(Found::Here(value)) if value.lookup(variable.path.segments()).is_some() => Needs::default(),

@@ -13,11 +13,11 @@ use super::beyond_limits;
 pub(super) struct Operation {
     name: &'static str,
     span: Span,
-    action: Action,
+    change: Change,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Action {
+enum Change {
     Add(Pointer, Node),
     Remove(Pointer),
     Replace(Pointer, Node),
@@ -57,19 +57,19 @@ fn operation(decoder: &mut Decoder, node: &Node) -> Option<Operation> {
     let mut fields = decoder.fields(node)?;
     let name = fields.required(decoder, "op", |decoder, node| decoder.word(node, &OPERATIONS));
     let path = fields.required(decoder, "path", pointer);
-    let action = name.zip(path).and_then(|(name, path)| match name {
-        "add" => Some(Action::Add(path, value(decoder, &mut fields)?)),
-        "remove" => Some(Action::Remove(path)),
-        "replace" => Some(Action::Replace(path, value(decoder, &mut fields)?)),
-        "move" => Some(Action::Move { from: fields.required(decoder, "from", pointer)?, to: path }),
-        "copy" => Some(Action::Copy { from: fields.required(decoder, "from", pointer)?, to: path }),
-        _ => Some(Action::Test(path, value(decoder, &mut fields)?)),
+    let change = name.zip(path).and_then(|(name, path)| match name {
+        "add" => Some(Change::Add(path, value(decoder, &mut fields)?)),
+        "remove" => Some(Change::Remove(path)),
+        "replace" => Some(Change::Replace(path, value(decoder, &mut fields)?)),
+        "move" => Some(Change::Move { from: fields.required(decoder, "from", pointer)?, to: path }),
+        "copy" => Some(Change::Copy { from: fields.required(decoder, "from", pointer)?, to: path }),
+        _ => Some(Change::Test(path, value(decoder, &mut fields)?)),
     });
     // The standard allows members that an operation does not use.
     fields.ignore("from");
     fields.ignore("value");
     fields.close(decoder);
-    Some(Operation { name: name?, span: node.span, action: action? })
+    Some(Operation { name: name?, span: node.span, change: change? })
 }
 
 /// The operation's value; `null` is a value.
@@ -118,27 +118,27 @@ type Problem = (Code, String);
 
 impl Operation {
     fn apply(&self, target: &mut Node) -> Result<(), Problem> {
-        match &self.action {
-            Action::Add(to, value) => to.add(target, value.clone()),
-            Action::Remove(from) => from.remove(target).map(drop),
-            Action::Replace(to, value) => {
+        match &self.change {
+            Change::Add(to, value) => to.add(target, value.clone()),
+            Change::Remove(from) => from.remove(target).map(drop),
+            Change::Replace(to, value) => {
                 *to.find_mut(target)? = value.clone();
                 Ok(())
             }
-            Action::Move { from, to } if from == to => from.find_mut(target).map(drop),
-            Action::Move { from, to } if to.0.starts_with(&from.0) => {
+            Change::Move { from, to } if from == to => from.find_mut(target).map(drop),
+            Change::Move { from, to } if to.0.starts_with(&from.0) => {
                 Err((Code::InvalidExpression, format!("`{to}` lies inside `{from}`")))
             }
-            Action::Move { from, to } => {
+            Change::Move { from, to } => {
                 let value = from.remove(target)?;
                 to.add(target, value)
             }
-            Action::Copy { from, to } => {
+            Change::Copy { from, to } => {
                 let value = from.find_mut(target)?.clone();
                 to.add(target, value)
             }
-            Action::Test(at, value) if equal(at.find_mut(target)?, value) => Ok(()),
-            Action::Test(at, _) => Err((Code::InvalidType, format!("`{at}` has another value"))),
+            Change::Test(at, value) if equal(at.find_mut(target)?, value) => Ok(()),
+            Change::Test(at, _) => Err((Code::InvalidType, format!("`{at}` has another value"))),
         }
     }
 }

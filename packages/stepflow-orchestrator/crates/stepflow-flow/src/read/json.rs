@@ -10,11 +10,11 @@ use crate::path::{Path, Segment};
 use crate::source::Span;
 
 pub(super) fn read(text: &str, report: Reporter<'_>) -> Option<Node> {
-    let mut reader = Reader { text, at: after_mark(text), depth: 0, path: Path::root(), report };
+    let mut reader = JsonReader { text, at: after_mark(text), depth: 0, path: Path::root(), report };
     reader.document().ok()
 }
 
-struct Reader<'t, 'd> {
+struct JsonReader<'t, 'd> {
     text: &'t str,
     at: usize,
     depth: usize,
@@ -22,7 +22,7 @@ struct Reader<'t, 'd> {
     report: Reporter<'d>,
 }
 
-impl Reader<'_, '_> {
+impl JsonReader<'_, '_> {
     fn document(&mut self) -> Result<Node, Stop> {
         let node = self.value()?;
         self.skip_space();
@@ -67,7 +67,7 @@ impl Reader<'_, '_> {
     fn object(&mut self) -> Result<Content, Stop> {
         let mut members = Members::default();
         self.skip_space();
-        if self.took(b'}') {
+        if self.take(b'}') {
             return Ok(Content::Object(members.entries));
         }
         loop {
@@ -79,7 +79,7 @@ impl Reader<'_, '_> {
             let key = self.string()?;
             let key_span = Span::new(start, self.at);
             self.skip_space();
-            if !self.took(b':') {
+            if !self.take(b':') {
                 return self.stop("expected `:` after the key");
             }
             self.path.push(Segment::Field(key.clone()));
@@ -90,7 +90,7 @@ impl Reader<'_, '_> {
                 members.push(Entry { key, key_span, value });
             }
             self.path.pop();
-            if self.closes(b'}')? {
+            if self.take_end_or_comma(b'}')? {
                 return Ok(Content::Object(members.entries));
             }
         }
@@ -99,27 +99,27 @@ impl Reader<'_, '_> {
     fn array(&mut self) -> Result<Content, Stop> {
         let mut elements = Vec::new();
         self.skip_space();
-        if self.took(b']') {
+        if self.take(b']') {
             return Ok(Content::Array(elements));
         }
         loop {
             self.path.push_index(elements.len());
             elements.push(self.value()?);
             self.path.pop();
-            if self.closes(b']')? {
+            if self.take_end_or_comma(b']')? {
                 return Ok(Content::Array(elements));
             }
         }
     }
 
     /// Whether the collection ends here, and does not go on with a comma.
-    fn closes(&mut self, bracket: u8) -> Result<bool, Stop> {
+    fn take_end_or_comma(&mut self, bracket: u8) -> Result<bool, Stop> {
         self.skip_space();
-        if self.took(bracket) {
+        if self.take(bracket) {
             return Ok(true);
         }
         let comma = self.at;
-        if !self.took(b',') {
+        if !self.take(b',') {
             return self.stop(&format!("expected `,` or `{}`", char::from(bracket)));
         }
         self.skip_space();
@@ -200,7 +200,7 @@ impl Reader<'_, '_> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    fn took(&mut self, byte: u8) -> bool {
+    fn take(&mut self, byte: u8) -> bool {
         let there = self.peek() == Some(byte);
         self.at += usize::from(there);
         there

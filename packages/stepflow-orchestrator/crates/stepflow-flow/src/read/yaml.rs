@@ -21,8 +21,16 @@ pub(super) fn read(text: &str, keys: Keys, report: Reporter<'_>) -> Option<Node>
         flow_nesting_limit: MAX_DEPTH,
         block_nesting_limit: MAX_DEPTH,
     };
-    let mut builder =
-        Builder { text, report, keys, open: Vec::new(), root: None, anchors: HashMap::new(), copied: 0, documents: 0 };
+    let mut builder = TreeBuilder {
+        text,
+        report,
+        keys,
+        open: Vec::new(),
+        root: None,
+        anchors: HashMap::new(),
+        copied: 0,
+        documents: 0,
+    };
     for event in Parser::new_from_str_with_options(text, options) {
         let step = match event {
             Ok((event, span)) => builder.event(event, place(span)),
@@ -39,7 +47,7 @@ pub(super) fn read(text: &str, keys: Keys, report: Reporter<'_>) -> Option<Node>
 /// How much copies of aliases may add to a document, counted like text: as much again as a document may have.
 const COPY_BUDGET: usize = MAX_BYTES;
 
-struct Builder<'t, 'd> {
+struct TreeBuilder<'t, 'd> {
     text: &'t str,
     report: Reporter<'d>,
     keys: Keys,
@@ -70,7 +78,7 @@ enum Parts {
     Object(Members, Option<(String, Span)>),
 }
 
-impl Builder<'_, '_> {
+impl TreeBuilder<'_, '_> {
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Stop> {
         match event {
             Event::DocumentStart(..) => return self.document(span),

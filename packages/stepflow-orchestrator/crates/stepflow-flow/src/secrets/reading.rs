@@ -24,7 +24,7 @@ pub(crate) fn graph(schema: &Json) -> Graph {
     let base = uri::from_str(BASE);
     let registry = Registry::new().add(BASE, schema).and_then(|registry| registry.prepare());
     let (Ok(base), Ok(registry)) = (base, registry) else { return unresolved() };
-    let mut builder = Builder {
+    let mut builder = GraphBuilder {
         draft: Draft::default().detect(schema),
         graph: Graph::default(),
         known: HashMap::new(),
@@ -49,7 +49,7 @@ fn secret() -> SchemaNode {
 }
 
 /// Makes the graph. It has one node for each pair of a schema and the base of its references.
-struct Builder<'s> {
+struct GraphBuilder<'s> {
     draft: Draft,
     graph: Graph,
     known: HashMap<(*const Json, String), usize>,
@@ -60,7 +60,7 @@ struct Builder<'s> {
     dynamic_anchors: Vec<usize>,
 }
 
-impl<'s> Builder<'s> {
+impl<'s> GraphBuilder<'s> {
     /// The node of a schema inside the one that this resolver is for. An `$id` changes the base of its references.
     fn inside(&mut self, schema: &'s Json, around: &Resolver<'s>) -> usize {
         match around.in_subresource(self.draft.create_resource_ref(schema)) {

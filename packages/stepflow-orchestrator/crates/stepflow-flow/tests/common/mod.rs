@@ -1,4 +1,4 @@
-//! What the tests share: reading a flow from text, and a scope of given values.
+//! Shared by the tests: reads a flow from text, and gives expressions their values.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
@@ -50,7 +50,7 @@ pub fn found(loaded: &Loaded) -> Vec<(u16, String, usize, usize)> {
         .collect()
 }
 
-/// The values of an item, as a test gives them. Steps that are not named are open.
+/// The values of an item, as a test gives them. Steps without a value are unfinished.
 #[derive(Default)]
 pub struct Given {
     pub input: Option<Value>,

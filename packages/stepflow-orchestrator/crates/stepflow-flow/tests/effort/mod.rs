@@ -1,13 +1,13 @@
-//! What a document may cost, and how that is measured.
+//! Limits for the time and memory that a document may take, and how they are measured.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use stepflow_flow::{Source, load};
 
-/// The longest that a document may take: twenty times what an ordinary flow of 20 000 steps takes here and now. The
-/// largest that may be read is seven times as long as that flow. So a document passes on a slow machine and in a build
-/// that is not optimised, and one whose cost grows with the square of its length does not.
+/// The longest time for a document: twenty times what an ordinary flow of 20 000 steps takes on this machine. The
+/// largest allowed document is seven times as long as that flow. So the limit also works on a slow machine and without
+/// optimisation, and it fails when the time grows with the square of the length.
 pub static LONGEST: LazyLock<Duration> = LazyLock::new(|| {
     let flow = Source::yaml("flow.yaml", format!("steps: [{}]", "{id: a, component: /x},".repeat(20_000)));
     let begun = Clock::start();
@@ -15,11 +15,11 @@ pub static LONGEST: LazyLock<Duration> = LazyLock::new(|| {
     begun.elapsed() * 20
 });
 
-/// The most memory that this test may have taken at any time, in KiB.
+/// The most memory that this test may use, in KiB.
 pub const MOST_MEMORY: u64 = 256 * 1024;
 
-/// Time that this thread has worked, so that a busy machine fails no test; where the system does not tell it, time on
-/// the wall.
+/// The time that this thread has worked, so that a busy machine fails no test. Where the system does not tell it, the
+/// time that has passed.
 pub struct Clock {
     begun: Instant,
     worked: Option<Duration>,
@@ -40,7 +40,7 @@ fn worked() -> Option<Duration> {
     statistics.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }
 
-/// The most memory that this process has had, in KiB, where the system tells.
+/// The most memory that this process has used, in KiB, if the system tells it.
 pub fn most_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

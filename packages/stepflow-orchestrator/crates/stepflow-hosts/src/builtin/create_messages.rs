@@ -10,7 +10,7 @@ use stepflow_engine::ports::{Failure, Purity};
 use stepflow_protocol::Value;
 
 use super::openai::message_schema;
-use super::{Builtin, World, read};
+use super::{Builtin, Resources, read};
 
 pub(super) struct CreateMessages;
 
@@ -53,7 +53,7 @@ impl Builtin for CreateMessages {
         })
     }
 
-    fn run(&self, input: Value, _world: Arc<World>) -> BoxFuture<'static, Result<Value, Failure>> {
+    fn run(&self, input: Value, _resources: Arc<Resources>) -> BoxFuture<'static, Result<Value, Failure>> {
         ready(read(&input).map(|input| messages(&input))).boxed()
     }
 }

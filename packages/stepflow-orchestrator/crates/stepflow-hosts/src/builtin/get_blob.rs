@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use stepflow_engine::ports::{Failure, Purity, StoreError};
 use stepflow_protocol::{BlobId, ErrorKind, FlowError, Value};
 
-use super::{Builtin, World, read};
+use super::{Builtin, Resources, read};
 
 pub(super) struct GetBlob;
 
@@ -44,10 +44,10 @@ impl Builtin for GetBlob {
         json!({"type": "object", "properties": {"data": {}}, "required": ["data"]})
     }
 
-    fn run(&self, input: Value, world: Arc<World>) -> BoxFuture<'static, Result<Value, Failure>> {
+    fn run(&self, input: Value, resources: Arc<Resources>) -> BoxFuture<'static, Result<Value, Failure>> {
         async move {
             let Input { blob_id } = read(&input)?;
-            let blob = world.blobs.get(blob_id).await.map_err(|error| failure(blob_id, &error))?;
+            let blob = resources.blobs.get(blob_id).await.map_err(|error| failure(blob_id, &error))?;
             Ok(Value::object([("data", blob.data)]))
         }
         .boxed()

@@ -16,7 +16,7 @@ use stepflow_engine::ports::{Failure, Purity};
 use stepflow_flow::{Source, read_value};
 use stepflow_protocol::{ErrorKind, FlowError, Value, ValueError};
 
-use super::{Builtin, BuiltinOptions, World, read};
+use super::{Builtin, BuiltinOptions, Resources, read};
 use csv_rows::Delimiter;
 
 const MIB: usize = 1024 * 1024;
@@ -86,10 +86,10 @@ impl Builtin for LoadFile {
         })
     }
 
-    fn run(&self, input: Value, world: Arc<World>) -> BoxFuture<'static, Result<Value, Failure>> {
+    fn run(&self, input: Value, resources: Arc<Resources>) -> BoxFuture<'static, Result<Value, Failure>> {
         async move {
             let input: Input = read(&input)?;
-            let reading = tokio::task::spawn_blocking(move || load(&input, &world.options));
+            let reading = tokio::task::spawn_blocking(move || load(&input, &resources.options));
             let loaded =
                 reading.await.map_err(|error| FlowError::new(ErrorKind::OrchestratorError, error.to_string()))?;
             Ok(loaded?)

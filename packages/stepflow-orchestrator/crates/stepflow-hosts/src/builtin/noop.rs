@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use stepflow_engine::ports::{Failure, Purity};
 use stepflow_protocol::Value;
 
-use super::{Builtin, World};
+use super::{Builtin, Resources};
 
 pub(super) struct Noop;
 
@@ -33,7 +33,7 @@ impl Builtin for Noop {
         json!({})
     }
 
-    fn run(&self, input: Value, _world: Arc<World>) -> BoxFuture<'static, Result<Value, Failure>> {
+    fn run(&self, input: Value, _resources: Arc<Resources>) -> BoxFuture<'static, Result<Value, Failure>> {
         ready(Ok(input)).boxed()
     }
 }

@@ -16,8 +16,8 @@ use stepflow_protocol::{ErrorKind, FlowError, Value};
 
 use reqwest::header::HeaderValue;
 
-use super::{Builtin, World, read};
-use address::Address;
+use super::{Builtin, Resources, read};
+use address::RequestUrl;
 pub use address::base_url_problem;
 pub(super) use client::Client;
 use client::{MAX_ANSWER, NoAnswer};
@@ -58,7 +58,7 @@ pub(super) struct OpenAi;
 
 #[derive(Deserialize)]
 struct Input {
-    messages: Vec<Message>,
+    messages: Vec<ChatMessage>,
     model: Option<String>,
     max_tokens: Option<u32>,
     temperature: Option<f64>,
@@ -67,7 +67,7 @@ struct Input {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Message {
+struct ChatMessage {
     role: String,
     content: String,
 }
@@ -76,7 +76,7 @@ struct Message {
 #[derive(Serialize)]
 struct Request<'a> {
     model: &'a str,
-    messages: &'a [Message],
+    messages: &'a [ChatMessage],
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,11 +148,11 @@ impl Builtin for OpenAi {
         json!({"type": "object", "properties": {"response": {"type": "string"}}, "required": ["response"]})
     }
 
-    fn run(&self, input: Value, world: Arc<World>) -> BoxFuture<'static, Result<Value, Failure>> {
+    fn run(&self, input: Value, resources: Arc<Resources>) -> BoxFuture<'static, Result<Value, Failure>> {
         async move {
             let input: Input = read(&input)?;
-            let options = &world.options.openai;
-            let address = Address::of(input.base_url.as_deref(), options)?;
+            let options = &resources.options.openai;
+            let address = RequestUrl::of(input.base_url.as_deref(), options)?;
             let own_key = options.api_key.as_deref().filter(|_| address.is_own);
             let key = input.api_key.as_deref().or(own_key);
             if key.is_none() && address.needs_key {
@@ -160,8 +160,8 @@ impl Builtin for OpenAi {
             }
             let (bearer, body) = (key.map(bearer).transpose()?, body(&input)?);
             let url = address.url.as_str();
-            let answer = world.openai.post(&address.url, bearer, body, options.timeout).await;
-            let answer = answer.map_err(|why| without(url, why))?;
+            let answer = resources.openai.post(&address.url, bearer, body, options.timeout).await;
+            let answer = answer.map_err(|why| no_answer_failure(url, why))?;
             reply::response(url, key, &answer)
         }
         .boxed()
@@ -192,7 +192,7 @@ fn bearer(key: &str) -> Result<HeaderValue, FlowError> {
 }
 
 /// The failure of a step that got no answer.
-fn without(url: &str, why: NoAnswer) -> Failure {
+fn no_answer_failure(url: &str, why: NoAnswer) -> Failure {
     let (kind, message, retryable) = match why {
         NoAnswer::Unreachable(reason) => (ErrorKind::Unreachable, format!("`{url}` cannot be reached: {reason}"), None),
         NoAnswer::TooLong => {

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use stepflow_engine::ports::{Failure, Purity};
 use stepflow_protocol::{BlobType, ErrorKind, FlowError, Value};
 
-use super::{Builtin, World, read};
+use super::{Builtin, Resources, read};
 use crate::blob_content::blob;
 
 pub(super) struct PutBlob;
@@ -51,11 +51,11 @@ impl Builtin for PutBlob {
         json!({"type": "object", "properties": {"blob_id": {"type": "string"}}, "required": ["blob_id"]})
     }
 
-    fn run(&self, input: Value, world: Arc<World>) -> BoxFuture<'static, Result<Value, Failure>> {
+    fn run(&self, input: Value, resources: Arc<Resources>) -> BoxFuture<'static, Result<Value, Failure>> {
         async move {
             let Input { data, blob_type } = read(&input)?;
             let blob = blob(data, blob_type).map_err(|problem| misfit(&problem))?;
-            match world.blobs.put(blob).await {
+            match resources.blobs.put(blob).await {
                 Ok(id) => Ok(Value::object([("blob_id", Value::string(&id.to_string()))])),
                 Err(error) => {
                     let message = format!("the blob could not be kept: {error}");

@@ -19,12 +19,12 @@ use serde_json::{Value as Json, json};
 use stepflow_engine::ports::{Failure, Purity};
 use stepflow_protocol::{FlowError, Value};
 
-use super::{Builtin, World};
+use super::{Builtin, Resources};
 pub(super) use renderers::Renderers;
 pub use serve::{RENDER_TEMPLATES, render_templates};
 
 /// What a renderer answers: the step's output, or an error.
-type Reply = Result<Value, FlowError>;
+type Rendered = Result<Value, FlowError>;
 
 /// The longest text that a template may make.
 const MAX_TEXT: usize = 16 * MIB;
@@ -73,7 +73,7 @@ impl Builtin for Template {
         true
     }
 
-    fn run(&self, input: Value, world: Arc<World>) -> BoxFuture<'static, Result<Value, Failure>> {
-        async move { Ok(world.renderers.render(&input).await?) }.boxed()
+    fn run(&self, input: Value, resources: Arc<Resources>) -> BoxFuture<'static, Result<Value, Failure>> {
+        async move { Ok(resources.renderers.render(&input).await?) }.boxed()
     }
 }

@@ -12,7 +12,7 @@ use stepflow_flow::{Code, Decoder, Node, Schema};
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
 use super::Behavior;
-use super::stage::Stage;
+use super::delayed_answers::DelayedAnswers;
 use crate::components::output_misfit;
 
 /// The plugin's name: no plugin of a configuration can have it.
@@ -75,14 +75,14 @@ fn answer(schema: Option<&Schema>, path: &str, output: Value) -> Answer {
 pub struct MockOverlay {
     behind: Arc<dyn ComponentHost>,
     mocks: Mutex<Mocks>,
-    stage: Stage,
+    answers: DelayedAnswers,
 }
 
 impl MockOverlay {
     /// No mocks yet. To be called inside a tokio runtime.
     #[must_use]
     pub fn new(behind: Arc<dyn ComponentHost>, inbox: Arc<dyn Inbox>) -> Self {
-        Self { behind, mocks: Mutex::default(), stage: Stage::new(inbox) }
+        Self { behind, mocks: Mutex::default(), answers: DelayedAnswers::new(inbox) }
     }
 
     /// Replaces the mocks. The calls are counted from the first again.
@@ -123,12 +123,12 @@ impl ComponentHost for MockOverlay {
             return self.behind.offer(task);
         }
         let behavior = self.next(&task.route.component);
-        self.stage.perform(task.task, behavior);
+        self.answers.give(task.task, behavior);
     }
 
     fn cancel(&self, route: &Route, task: TaskRef, reason: &str) {
         match route.plugin.as_str() {
-            PLUGIN => self.stage.cancel(task),
+            PLUGIN => self.answers.cancel(task),
             _ => self.behind.cancel(route, task, reason),
         }
     }

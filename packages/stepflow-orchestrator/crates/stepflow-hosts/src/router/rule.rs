@@ -41,18 +41,18 @@ impl Rule {
 /// A rule whose template has been parsed.
 pub(super) struct CompiledRule {
     rule: Rule,
-    template: Template,
+    template: ComponentTemplate,
 }
 
 impl CompiledRule {
     /// Compiles the rule of a route with this pattern; the error says what is wrong with its component.
     pub(super) fn new(rule: Rule, pattern: &Pattern) -> Result<Self, String> {
-        let template = Template::parse(rule.component.as_deref(), pattern)?;
+        let template = ComponentTemplate::parse(rule.component.as_deref(), pattern)?;
         Ok(Self { rule, template })
     }
 
     /// The rule's target; `None` when its lists do not allow that component.
-    pub(super) fn lead(&self, captures: &[(&str, &str)]) -> Option<Route> {
+    pub(super) fn target(&self, captures: &[(&str, &str)]) -> Option<Route> {
         let component = self.template.fill(captures);
         // Published configs write components both ways, `udf` and `/udf`.
         let names_it = |listed: &String| listed.trim_start_matches('/') == component.trim_start_matches('/');
@@ -79,14 +79,14 @@ fn same_json(left: &Value, right: &Value) -> bool {
 }
 
 /// The component's path at the plugin: literal text and captured names, in their order.
-struct Template(Vec<Piece>);
+struct ComponentTemplate(Vec<Piece>);
 
 enum Piece {
     Text(String),
     Captured(String),
 }
 
-impl Template {
+impl ComponentTemplate {
     fn parse(text: Option<&str>, pattern: &Pattern) -> Result<Self, String> {
         let Some(text) = text else {
             return match pattern.names().any(|name| name == "component") {

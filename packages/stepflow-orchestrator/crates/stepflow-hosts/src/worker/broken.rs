@@ -6,19 +6,19 @@ const MAX_TOKEN: usize = 1024;
 
 /// What is known of such a message.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Remains {
+pub(crate) struct BrokenMessage {
     /// Its `id`, as JSON text.
     pub(crate) id: Option<String>,
     /// Whether it has a `method`: then it is a request or a notification.
-    pub(crate) asks: bool,
+    pub(crate) has_method: bool,
     /// Whether it has a `result`: then it is an answer.
-    pub(crate) tells: bool,
+    pub(crate) has_result: bool,
 }
 
 /// Reads the keys of the outermost object, whatever their values are, without keeping the message.
 #[derive(Debug, Default)]
 pub(crate) struct Outline {
-    found: Remains,
+    found: BrokenMessage,
     depth: usize,
     in_text: bool,
     escaped: bool,
@@ -62,12 +62,12 @@ impl Outline {
 
     /// For a message that was read to its end. A line that broke off counts for nothing: the worker died while it wrote
     /// it, and its attempt is lost anyway.
-    pub(crate) fn ended(self) -> Remains {
-        if self.depth == 0 && !self.in_text { self.found } else { Remains::default() }
+    pub(crate) fn of_whole(self) -> BrokenMessage {
+        if self.depth == 0 && !self.in_text { self.found } else { BrokenMessage::default() }
     }
 
     /// For a message of which only the beginning was read.
-    pub(crate) fn begun(self) -> Remains {
+    pub(crate) fn of_beginning(self) -> BrokenMessage {
         self.found
     }
 
@@ -79,8 +79,8 @@ impl Outline {
 
     fn end_key(&mut self) {
         self.at_id = self.token == br#""id""#;
-        self.found.asks |= self.token == br#""method""#;
-        self.found.tells |= self.token == br#""result""#;
+        self.found.has_method |= self.token == br#""method""#;
+        self.found.has_result |= self.token == br#""result""#;
         self.token.clear();
     }
 
@@ -98,10 +98,10 @@ impl Outline {
 }
 
 /// What is known of a message that is held whole.
-pub(crate) fn remains(line: &[u8]) -> Remains {
+pub(crate) fn broken_message(line: &[u8]) -> BrokenMessage {
     let mut outline = Outline::default();
     outline.feed(line);
-    outline.ended()
+    outline.of_whole()
 }
 
 #[cfg(test)]
@@ -110,17 +110,17 @@ mod tests {
 
     #[test]
     fn the_keys_of_the_message_itself_are_found_whatever_is_broken() {
-        let answer = Remains { id: Some("7".to_owned()), asks: false, tells: true };
+        let answer = BrokenMessage { id: Some("7".to_owned()), has_method: false, has_result: true };
         for line in [
             r#"{"jsonrpc":"2.0","id":7,"result":{"output":NaN}}"#,
             r#"{"result":{"output":[-Infinity,{"id":8,"method":1}]}, "id" : 7}"#,
             "{\"id\":7,\"result\":{\"output\":\"a\u{1}b \\\" \\\\\"}}",
             r#"{"id":7,"result":{"output":{"k": "id", "method": x}}}"#,
         ] {
-            assert_eq!(remains(line.as_bytes()), answer, "{line}");
+            assert_eq!(broken_message(line.as_bytes()), answer, "{line}");
         }
-        let asked = remains(br#"{"id":"a-1","method":"blobs/put","params":{"data":NaN}}"#);
-        assert_eq!(asked, Remains { id: Some(r#""a-1""#.to_owned()), asks: true, tells: false });
+        let asked = broken_message(br#"{"id":"a-1","method":"blobs/put","params":{"data":NaN}}"#);
+        assert_eq!(asked, BrokenMessage { id: Some(r#""a-1""#.to_owned()), has_method: true, has_result: false });
     }
 
     #[test]
@@ -134,7 +134,7 @@ mod tests {
             "{\"id\":{\"id\":7}}",
             "{\"id\":7,\"result\":{",
         ] {
-            assert_eq!(remains(line.as_bytes()).id, None, "{line}");
+            assert_eq!(broken_message(line.as_bytes()).id, None, "{line}");
         }
     }
 
@@ -144,6 +144,9 @@ mod tests {
         for piece in [r#"{"i"#, r#"d":1"#, r#"7,"resu"#, r#"lt":{"output":"aaaa"#] {
             outline.feed(piece.as_bytes());
         }
-        assert_eq!(outline.begun(), Remains { id: Some("17".to_owned()), asks: false, tells: true });
+        assert_eq!(
+            outline.of_beginning(),
+            BrokenMessage { id: Some("17".to_owned()), has_method: false, has_result: true }
+        );
     }
 }

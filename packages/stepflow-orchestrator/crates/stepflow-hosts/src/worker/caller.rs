@@ -14,25 +14,25 @@ use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
-use super::broken::Remains;
-use super::connection::{self, Open};
+use super::broken::BrokenMessage;
+use super::connection::{self, OpenExecute};
 use super::core::Core;
 use super::message::{Body, Message, TooLong};
 use super::pool::{InstanceId, Pool};
-use super::requests::{Executes, OpenExecute, Requests};
+use super::requests::{ExecuteIds, Executes, Requests};
 use super::wire::Kind;
 
 /// How much of a skipped message goes into the log.
-const SHOWN_BYTES: usize = 200;
+const MAX_SHOWN: usize = 200;
 
 /// How many skipped messages are logged one by one.
-const TOLD: usize = 10;
+const MAX_LOGGED: usize = 10;
 
 /// How long a worker that said it is full gets no task, unless an execute of ours ends before.
-const ROOM_AGAIN: Duration = Duration::from_millis(250);
+const RETRY_FULL_AFTER: Duration = Duration::from_millis(250);
 
 /// How many answers of any size are made at once for an instance.
-const TURNS: usize = 4;
+const MAX_ANSWERS_AT_ONCE: usize = 4;
 
 /// How many bytes of answers may be on their way over HTTP before the next one has to wait.
 const MAX_UNSENT: usize = 64 << 20;
@@ -57,7 +57,7 @@ struct Load {
     /// How many of its messages were skipped.
     skipped: AtomicUsize,
     /// Whether [`Caller::arrived`] is called for each answer. A pipe knows itself how much waits in it.
-    tells_arrivals: bool,
+    reports_arrivals: bool,
 }
 
 impl Caller {
@@ -71,13 +71,13 @@ impl Caller {
         Self::new(core, id, true)
     }
 
-    fn new(core: &Arc<Core>, id: InstanceId, tells_arrivals: bool) -> Self {
+    fn new(core: &Arc<Core>, id: InstanceId, reports_arrivals: bool) -> Self {
         let load = Load {
-            turns: Arc::new(Semaphore::new(TURNS)),
+            turns: Arc::new(Semaphore::new(MAX_ANSWERS_AT_ONCE)),
             open: AtomicUsize::default(),
             unsent: AtomicUsize::default(),
             skipped: AtomicUsize::default(),
-            tells_arrivals,
+            reports_arrivals,
         };
         Self { core: Arc::clone(core), id, load: Arc::new(load) }
     }
@@ -89,7 +89,7 @@ impl Caller {
             Err(problem) => {
                 self.skip(&problem);
                 // Shortened: it may quote what a component was given.
-                let beginning = String::from_utf8_lossy(&message[..message.len().min(SHOWN_BYTES)]);
+                let beginning = String::from_utf8_lossy(&message[..message.len().min(MAX_SHOWN)]);
                 let options = &self.core.options;
                 tracing::debug!(plugin = options.name, message = options.shown(&beginning), "skipped");
             }
@@ -97,8 +97,8 @@ impl Caller {
     }
 
     /// Takes what is known of a message that was too long to be kept.
-    pub(crate) fn receive_too_long(&self, within: Option<i64>, remains: Remains, problem: &TooLong) {
-        match Message::too_long(remains, problem) {
+    pub(crate) fn receive_too_long(&self, within: Option<i64>, broken_message: BrokenMessage, problem: &TooLong) {
+        match Message::too_long(broken_message, problem) {
             Ok(message) => self.take(within, message),
             Err(problem) => self.skip(&problem),
         }
@@ -115,7 +115,7 @@ impl Caller {
     /// Logs the first skipped messages one by one, and after that only their number: a worker may write nothing else.
     fn skip(&self, problem: &str) {
         let (plugin, skipped) = (&self.core.options.name, self.load.skipped.fetch_add(1, Ordering::Relaxed) + 1);
-        if skipped <= TOLD || skipped.is_power_of_two() {
+        if skipped <= MAX_LOGGED || skipped.is_power_of_two() {
             tracing::warn!(plugin, skipped, %problem, "skipped what a worker says that is no message");
         }
     }
@@ -124,7 +124,7 @@ impl Caller {
         if self.core.shared.with(|pool| pool.settle(self.id, request, body)) {
             let (core, id) = (Arc::clone(&self.core), self.id);
             tokio::spawn(async move {
-                sleep(ROOM_AGAIN).await;
+                sleep(RETRY_FULL_AFTER).await;
                 core.shared.with(|pool| pool.retry(id));
             });
         }
@@ -134,7 +134,7 @@ impl Caller {
         match message {
             Message::Answer { id, body } => self.settle(id, body),
             Message::Request { id, method, params } => {
-                let Some(request) = OpenRequest::new(self, within) else {
+                let Some(request) = WorkerRequest::new(self, within) else {
                     let problem = format!("{MAX_OPEN} requests of this worker have no answer yet: make fewer at once");
                     return self.refuse(within, id.get(), codes::SERVER_ERROR, problem);
                 };
@@ -186,7 +186,7 @@ impl Caller {
     }
 
     fn send(&self, pool: &mut Pool, within: Option<i64>, line: Vec<u8>) {
-        let bytes = if self.load.tells_arrivals { line.len() } else { 0 };
+        let bytes = if self.load.reports_arrivals { line.len() } else { 0 };
         if pool.tell(self.id, line, Kind::Answer(within)).is_some() {
             self.load.unsent.fetch_add(bytes, Ordering::Relaxed);
         }
@@ -194,14 +194,14 @@ impl Caller {
 }
 
 /// A request of the worker that has no answer yet.
-struct OpenRequest {
+struct WorkerRequest {
     caller: Caller,
     /// The execute on whose stream it came.
     execute: Option<i64>,
     turn: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
-impl OpenRequest {
+impl WorkerRequest {
     /// `None` when too many are open.
     fn new(caller: &Caller, execute: Option<i64>) -> Option<Self> {
         let request = Self { caller: caller.clone(), execute, turn: Mutex::default() };
@@ -209,19 +209,19 @@ impl OpenRequest {
     }
 }
 
-impl Drop for OpenRequest {
+impl Drop for WorkerRequest {
     fn drop(&mut self) {
         self.caller.load.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl Executes for OpenRequest {
-    fn open(&self) -> Vec<OpenExecute> {
+impl Executes for WorkerRequest {
+    fn open(&self) -> Vec<ExecuteIds> {
         self.caller.core.shared.look(|pool| {
             let Some(instance) = pool.instance(self.caller.id) else { return Vec::new() };
             match self.execute {
-                Some(request) => instance.connection.open_at(request).into_iter().map(OpenExecute::from).collect(),
-                None => instance.connection.open().map(OpenExecute::from).collect(),
+                Some(request) => instance.connection.open_at(request).into_iter().map(ExecuteIds::from).collect(),
+                None => instance.connection.open().map(ExecuteIds::from).collect(),
             }
         })
     }
@@ -250,8 +250,8 @@ impl Executes for OpenRequest {
     }
 }
 
-impl From<&Open> for OpenExecute {
-    fn from(open: &Open) -> Self {
+impl From<&OpenExecute> for ExecuteIds {
+    fn from(open: &OpenExecute) -> Self {
         Self { task: open.task.task, run_id: open.task.run_id, step_id: open.task.step_id.clone() }
     }
 }

@@ -25,43 +25,44 @@ const PROTOCOL_VERSION: u32 = 1;
 pub(crate) struct Connection {
     last_id: i64,
     /// Executes that wait for their answer. A slot is freed by the answer or with the connection, never by a timeout.
-    open: HashMap<i64, Open>,
+    open: HashMap<i64, OpenExecute>,
     /// How many of them wait for a sub-run.
     parked: usize,
     /// How many of those that wait for no sub-run are suspects of a crash.
     suspects: usize,
     /// The handshake request that waits for its answer.
-    call: Option<(i64, Reply)>,
-    peer: Peer,
+    call: Option<(i64, HandshakeSender)>,
+    /// What the worker announced; `None` when it announced nothing, as the published workers do.
+    capabilities: Option<WorkerCapabilities>,
 }
 
 /// An execute that waits for its answer.
 #[derive(Debug)]
-pub(crate) struct Open {
+pub(crate) struct OpenExecute {
     pub(crate) task: TaskEnvelope,
     pub(crate) lane: Lane,
     /// How many runs it waits for. They may need its slot.
-    waits: u32,
+    awaited_runs: u32,
     /// When the worker was asked to end it.
     pub(crate) cancelled: Option<Instant>,
 }
 
-impl Open {
+impl OpenExecute {
     /// Whether it waits for a run: then it does not count against the capacity.
     pub(crate) fn is_parked(&self) -> bool {
-        self.waits > 0
+        self.awaited_runs > 0
     }
 }
 
 /// The line of a request, and its number.
-pub(crate) struct Asked {
+pub(crate) struct NumberedRequest {
     pub(crate) id: i64,
     pub(crate) line: Vec<u8>,
 }
 
 /// Why a handshake failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum HandshakeError {
     /// The worker said something that is not the protocol.
     Protocol(String),
     /// The process serves HTTP on this port, and was spoken to on its pipes.
@@ -71,26 +72,19 @@ pub(crate) enum Refusal {
 }
 
 /// Where the result of a handshake request is sent.
-type Reply = oneshot::Sender<Result<Handshake, Refusal>>;
+type HandshakeSender = oneshot::Sender<Result<Handshake, HandshakeError>>;
 
 /// Where the result of a handshake request is received.
-pub(crate) type Answer = oneshot::Receiver<Result<Handshake, Refusal>>;
-
-/// What the worker said it can do.
-#[derive(Debug, Default)]
-struct Peer {
-    /// `None`: it announced nothing, as the published workers do.
-    capabilities: Option<WorkerCapabilities>,
-}
+pub(crate) type HandshakeReceiver = oneshot::Receiver<Result<Handshake, HandshakeError>>;
 
 impl Connection {
     /// The executes that wait for their answer.
-    pub(crate) fn open(&self) -> impl ExactSizeIterator<Item = &Open> {
+    pub(crate) fn open(&self) -> impl ExactSizeIterator<Item = &OpenExecute> {
         self.open.values()
     }
 
     /// The execute of this number.
-    pub(crate) fn open_at(&self, id: i64) -> Option<&Open> {
+    pub(crate) fn open_at(&self, id: i64) -> Option<&OpenExecute> {
         self.open.get(&id)
     }
 
@@ -109,33 +103,33 @@ impl Connection {
         self.suspects
     }
 
-    /// The smallest limit on company among these suspects: no more of them may be here at once.
-    pub(crate) fn company(&self) -> Option<u32> {
+    /// The smallest limit among these suspects: no more of them may be here at once.
+    pub(crate) fn max_suspects(&self) -> Option<u32> {
         if self.suspects == 0 {
             return None;
         }
-        self.at_work().map(|open| open.lane.company).filter(|company| *company > 0).min()
+        self.at_work().map(|open| open.lane.max_suspects).filter(|most| *most > 0).min()
     }
 
     /// The executes that count against the worker's capacity.
-    pub(crate) fn at_work(&self) -> impl Iterator<Item = &Open> {
+    pub(crate) fn at_work(&self) -> impl Iterator<Item = &OpenExecute> {
         self.open.values().filter(|open| !open.is_parked())
     }
 
     /// Makes the request of an execute.
-    pub(crate) fn execute(&mut self, task: TaskEnvelope, lane: Lane) -> Asked {
+    pub(crate) fn execute(&mut self, task: TaskEnvelope, lane: Lane) -> NumberedRequest {
         self.last_id += 1;
         let (id, line) = (self.last_id, execute::request_line(self.last_id, &task));
-        self.suspects += usize::from(lane.company > 0);
-        self.open.insert(id, Open { task, lane, waits: 0, cancelled: None });
-        Asked { id, line }
+        self.suspects += usize::from(lane.max_suspects > 0);
+        self.open.insert(id, OpenExecute { task, lane, awaited_runs: 0, cancelled: None });
+        NumberedRequest { id, line }
     }
 
     /// An execute waits for a run, or for one more, and does not count while it does. `true` when it counted before.
     pub(crate) fn park(&mut self, task: TaskRef) -> bool {
         let Some(open) = self.find(task) else { return false };
-        open.waits += 1;
-        let (parked, suspect) = (open.waits == 1, open.lane.company > 0);
+        open.awaited_runs += 1;
+        let (parked, suspect) = (open.awaited_runs == 1, open.lane.max_suspects > 0);
         self.parked += usize::from(parked);
         self.suspects -= usize::from(parked && suspect);
         parked
@@ -145,19 +139,19 @@ impl Connection {
     /// now: it goes on all the same.
     pub(crate) fn unpark(&mut self, task: TaskRef) -> bool {
         let Some(open) = self.find(task).filter(|open| open.is_parked()) else { return false };
-        open.waits -= 1;
-        let (unparked, suspect) = (!open.is_parked(), open.lane.company > 0);
+        open.awaited_runs -= 1;
+        let (unparked, suspect) = (!open.is_parked(), open.lane.max_suspects > 0);
         self.parked -= usize::from(unparked);
         self.suspects += usize::from(unparked && suspect);
         unparked
     }
 
-    fn find(&mut self, task: TaskRef) -> Option<&mut Open> {
+    fn find(&mut self, task: TaskRef) -> Option<&mut OpenExecute> {
         self.open.values_mut().find(|open| open.task.task == task)
     }
 
     /// Makes the request `initialize`.
-    pub(crate) fn initialize(&mut self) -> (Asked, Answer) {
+    pub(crate) fn initialize(&mut self) -> (NumberedRequest, HandshakeReceiver) {
         let params = InitializeParams {
             runtime_protocol_version: PROTOCOL_VERSION,
             observability: None,
@@ -168,28 +162,28 @@ impl Connection {
 
     /// Stores what the worker can do, and gives the notification `initialized`.
     pub(crate) fn initialized(&mut self, worker: Handshake) -> Vec<u8> {
-        self.peer.capabilities = worker.capabilities;
+        self.capabilities = worker.capabilities;
         notification(Method::Initialized.name(), &empty())
     }
 
     /// Makes the request `components/list`.
-    pub(crate) fn list(&mut self) -> (Asked, Answer) {
+    pub(crate) fn list(&mut self) -> (NumberedRequest, HandshakeReceiver) {
         self.call(Method::ComponentsList, empty())
     }
 
     /// What the worker announced; `None` when it announced nothing.
     pub(crate) fn capabilities(&self) -> Option<&WorkerCapabilities> {
-        self.peer.capabilities.as_ref()
+        self.capabilities.as_ref()
     }
 
     /// Whether a lost HTTP session with the worker can be taken up again.
     pub(crate) fn resumes(&self) -> bool {
-        self.peer.capabilities.as_ref().is_some_and(|worker| worker.resume == Some(true))
+        self.capabilities.as_ref().is_some_and(|worker| worker.resume == Some(true))
     }
 
     /// Whether the worker can be asked to end an execute.
     pub(crate) fn understands_cancels(&self) -> bool {
-        self.peer.capabilities.as_ref().is_some_and(|worker| worker.cancel == Some(true))
+        self.capabilities.as_ref().is_some_and(|worker| worker.cancel == Some(true))
     }
 
     /// The executes that the worker was asked to end, each with the time of that.
@@ -216,7 +210,7 @@ impl Connection {
 
     /// How many executes may be open at once.
     pub(crate) fn capacity(&self, cap: Option<usize>) -> usize {
-        let announced = self.peer.capabilities.as_ref().and_then(|worker| worker.max_concurrency);
+        let announced = self.capabilities.as_ref().and_then(|worker| worker.max_concurrency);
         match (announced.map(|announced| announced as usize), cap) {
             (Some(announced), Some(cap)) => announced.min(cap).max(1),
             (announced, cap) => announced.or(cap).unwrap_or(LEGACY_CONCURRENCY).max(1),
@@ -224,9 +218,9 @@ impl Connection {
     }
 
     /// Takes an answer. `None` when it does not end an execute.
-    pub(crate) fn settle(&mut self, id: i64, body: Body) -> Option<(Open, Verdict)> {
+    pub(crate) fn settle(&mut self, id: i64, body: Body) -> Option<(OpenExecute, Verdict)> {
         if let Some(open) = self.withdraw(id) {
-            let verdict = execute::verdict(&open.task, body, self.peer.capabilities.is_none());
+            let verdict = execute::verdict(&open.task, body, self.capabilities.is_none());
             return Some((open, verdict));
         }
         match self.call.take_if(|(call, _)| *call == id) {
@@ -238,54 +232,54 @@ impl Connection {
     }
 
     /// Whether this request still waits for its answer.
-    pub(crate) fn owes(&self, id: i64) -> bool {
+    pub(crate) fn awaits_answer(&self, id: i64) -> bool {
         self.open.contains_key(&id) || self.call.as_ref().is_some_and(|(call, _)| *call == id)
     }
 
     /// Removes an execute that will not be answered.
-    pub(crate) fn withdraw(&mut self, id: i64) -> Option<Open> {
+    pub(crate) fn withdraw(&mut self, id: i64) -> Option<OpenExecute> {
         let open = self.open.remove(&id)?;
         self.parked -= usize::from(open.is_parked());
-        self.suspects -= usize::from(!open.is_parked() && open.lane.company > 0);
+        self.suspects -= usize::from(!open.is_parked() && open.lane.max_suspects > 0);
         Some(open)
     }
 
     /// Ends the handshake without an answer of the worker. `false` when no handshake request is open.
-    pub(crate) fn fail_handshake(&mut self, refusal: Refusal) -> bool {
+    pub(crate) fn fail_handshake(&mut self, error: HandshakeError) -> bool {
         let Some((_, waiting)) = self.call.take() else { return false };
         // The receiver may be gone by now.
-        let _ = waiting.send(Err(refusal));
+        let _ = waiting.send(Err(error));
         true
     }
 
     /// Waits for the port on which the worker serves HTTP: the result is a `HandshakeError::Port`.
-    pub(crate) fn await_port(&mut self) -> Answer {
+    pub(crate) fn await_port(&mut self) -> HandshakeReceiver {
         let (sender, receiver) = oneshot::channel();
         self.call = Some((0, sender));
         receiver
     }
 
     /// Removes everything that is open: the worker is gone.
-    pub(crate) fn abandon(&mut self) -> Vec<Open> {
+    pub(crate) fn abandon(&mut self) -> Vec<OpenExecute> {
         self.call = None;
         (self.parked, self.suspects) = (0, 0);
-        let mut open: Vec<(i64, Open)> = self.open.drain().collect();
+        let mut open: Vec<(i64, OpenExecute)> = self.open.drain().collect();
         open.sort_unstable_by_key(|(id, _)| *id);
         open.into_iter().map(|(_, open)| open).collect()
     }
 
-    fn call(&mut self, method: Method, params: Value) -> (Asked, Answer) {
+    fn call(&mut self, method: Method, params: Value) -> (NumberedRequest, HandshakeReceiver) {
         self.last_id += 1;
         let (sender, receiver) = oneshot::channel();
         self.call = Some((self.last_id, sender));
         let (id, method) = (self.last_id, method.name());
         let line = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
-        (Asked { id, line: framed(line) }, receiver)
+        (NumberedRequest { id, line: framed(line) }, receiver)
     }
 }
 
-fn handshake(body: Body) -> Result<Handshake, Refusal> {
-    Err(Refusal::Protocol(match body {
+fn handshake(body: Body) -> Result<Handshake, HandshakeError> {
+    Err(HandshakeError::Protocol(match body {
         Body::Handshake(handshake) => return Ok(handshake),
         Body::Output(_) | Body::Refused(_) => "it answered the handshake with an `output`".to_owned(),
         Body::TooLong(problem) => format!("its answer to the handshake is too long: {problem}"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stepflow_engine::ports::Served;
 use tokio::sync::watch;
 
-use super::connection::{Answer, Asked, Refusal};
+use super::connection::{HandshakeError, HandshakeReceiver, NumberedRequest};
 use super::message::Handshake;
 use super::options::WorkerOptions;
 use super::pool::{Instance, InstanceId, Shared, Signals};
@@ -35,7 +35,7 @@ impl Core {
     }
 
     /// The handshake: `initialize`, `initialized`, `components/list`. After it the instance gets tasks.
-    pub(crate) async fn greet(&self, id: InstanceId, slot: usize) -> Result<(), Refusal> {
+    pub(crate) async fn greet(&self, id: InstanceId, slot: usize) -> Result<(), HandshakeError> {
         let worker = self.ask(id, |instance| instance.connection.initialize()).await?;
         let initialized = self.shared.with(|pool| {
             let line = pool.instance_mut(id)?.connection.initialized(worker);
@@ -43,7 +43,7 @@ impl Core {
         });
         initialized.ok_or_else(broken_off)?;
         let listed = self.ask(id, |instance| instance.connection.list()).await?;
-        let unlisted = || Refusal::Protocol("it answered `components/list` without `components`".to_owned());
+        let unlisted = || HandshakeError::Protocol("it answered `components/list` without `components`".to_owned());
         for problem in &listed.left_out {
             tracing::warn!(plugin = self.options.name, "left out {problem}");
         }
@@ -56,25 +56,25 @@ impl Core {
     async fn ask(
         &self,
         id: InstanceId,
-        request: impl FnOnce(&mut Instance) -> (Asked, Answer),
-    ) -> Result<Handshake, Refusal> {
+        request: impl FnOnce(&mut Instance) -> (NumberedRequest, HandshakeReceiver),
+    ) -> Result<Handshake, HandshakeError> {
         let answer = self.shared.with(|pool| pool.ask(id, request));
         answer.ok_or_else(broken_off)?.await.map_err(|_| broken_off())?
     }
 
     /// The port on which a process says that it serves HTTP.
-    pub(crate) async fn port(&self, id: InstanceId) -> Result<u16, Refusal> {
+    pub(crate) async fn port(&self, id: InstanceId) -> Result<u16, HandshakeError> {
         let named = self.shared.with(|pool| Some(pool.instance_mut(id)?.connection.await_port()));
         match named.ok_or_else(broken_off)?.await {
-            Ok(Err(Refusal::Port(port))) => Ok(port),
+            Ok(Err(HandshakeError::Port(port))) => Ok(port),
             Ok(Err(refusal)) => Err(refusal),
             Ok(Ok(_)) | Err(_) => Err(broken_off()),
         }
     }
 }
 
-fn broken_off() -> Refusal {
-    Refusal::Protocol("the conversation was broken off".to_owned())
+fn broken_off() -> HandshakeError {
+    HandshakeError::Protocol("the conversation was broken off".to_owned())
 }
 
 /// Waits until the host is to stop.

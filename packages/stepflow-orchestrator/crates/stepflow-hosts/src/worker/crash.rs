@@ -5,31 +5,31 @@ use std::time::Duration;
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
 use super::core::Core;
-use super::pool::{InstanceId, Loss, shut_down, with_words};
+use super::pool::{InstanceId, Loss, shut_down, with_stderr};
 
 /// Answers every open attempt, and returns how long the worker stays down.
-pub(crate) fn crashed(core: &Core, id: Option<InstanceId>, how: &str, words: &str) -> Duration {
+pub(crate) fn crashed(core: &Core, id: Option<InstanceId>, how: &str, stderr: &str) -> Duration {
     let (plugin, policy) = (&core.options.name, &core.options.restart);
     tracing::warn!(plugin, "the worker ended: {how}");
-    let refusal = |crashes, words: &str| {
+    let refusal = |crashes, stderr: &str| {
         let pause = policy.pause.as_secs_f64();
         let message = format!(
             "the worker of plugin `{plugin}` ended {crashes} times without one answer, the last time with {how}: \
              it is left alone for {pause} s"
         );
-        with_words(&FlowError::new(ErrorKind::Unreachable, message).with(evidence(plugin, how)), words)
+        with_stderr(&FlowError::new(ErrorKind::Unreachable, message).with(crash_data(plugin, how)), stderr)
     };
-    let loss = crash(core, how, words);
+    let loss = crash(core, how, stderr);
     core.shared.with(|pool| {
         // When no attempt is to blame, the steps that fail are not those that the process had.
         let given = id.and_then(|id| pool.instance(id)).map_or(0, |instance| instance.given);
-        let words = if given == 0 { words } else { "" };
-        pool.crashed(id, &loss, policy, |crashes| refusal(crashes, words))
+        let stderr = if given == 0 { stderr } else { "" };
+        pool.crashed(id, &loss, policy, |crashes| refusal(crashes, stderr))
     })
 }
 
 /// A process has never accepted an execute, and is being replaced. Returns how long to wait before that.
-pub(crate) fn unused(core: &Core) -> Duration {
+pub(crate) fn never_accepted(core: &Core) -> Duration {
     let (plugin, policy) = (&core.options.name, &core.options.restart);
     tracing::warn!(plugin, "the worker accepts no execute, as one that is about to end: another one is started");
     let refusal = |lives| {
@@ -45,19 +45,19 @@ pub(crate) fn unused(core: &Core) -> Duration {
 }
 
 /// A process crashed that already had a successor.
-pub(crate) fn lost_in_retirement(core: &Core, id: InstanceId, how: &str, words: &str) {
-    let loss = crash(core, how, words);
+pub(crate) fn crashed_in_retirement(core: &Core, id: InstanceId, how: &str, stderr: &str) {
+    let loss = crash(core, how, stderr);
     core.shared.with(|pool| pool.unlink(id, &loss));
 }
 
-fn crash(core: &Core, how: &str, words: &str) -> Loss {
+fn crash(core: &Core, how: &str, stderr: &str) -> Loss {
     let plugin = &core.options.name;
     let message = format!("the worker of plugin `{plugin}` ended in the middle of the step: {how}");
-    let error = FlowError::new(ErrorKind::Unreachable, message).with(evidence(plugin, how));
-    Loss::Crash { error, words: words.to_owned() }
+    let error = FlowError::new(ErrorKind::Unreachable, message).with(crash_data(plugin, how));
+    Loss::Crash { error, stderr: stderr.to_owned() }
 }
 
 /// What the error's `data` says about the end of a worker.
-fn evidence(plugin: &str, how: &str) -> [(&'static str, Value); 2] {
+fn crash_data(plugin: &str, how: &str) -> [(&'static str, Value); 2] {
     [("plugin", Value::string(plugin)), ("status", Value::string(how))]
 }

@@ -113,8 +113,8 @@ impl WorkerHost {
 
     /// What the process that was started last wrote to stderr: the last 64 KiB.
     #[must_use]
-    pub fn last_words(&self) -> String {
-        self.core.shared.look(|pool| pool.last_words.clone()).all()
+    pub fn stderr_tail(&self) -> String {
+        self.core.shared.look(|pool| pool.stderr_tail.clone()).all()
     }
 
     /// Ends the workers with all processes that they have started, and waits until they are gone. Open attempts are

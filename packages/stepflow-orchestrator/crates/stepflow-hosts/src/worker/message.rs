@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use stepflow_protocol::{ComponentInfo, RpcError, Value, ValueError, WorkerCapabilities};
 
-use super::broken::{self, Remains};
+use super::broken::{self, BrokenMessage};
 
 /// What a line from a worker says.
 #[derive(Debug)]
@@ -89,12 +89,12 @@ struct Envelope<'a> {
     #[serde(borrow, default)]
     result: Option<Outcome<'a>>,
     #[serde(borrow, default)]
-    error: Option<Failure<'a>>,
+    error: Option<RawError<'a>>,
 }
 
 /// An error whose data has not been looked at.
 #[derive(Deserialize)]
-struct Failure<'a> {
+struct RawError<'a> {
     code: i64,
     message: String,
     #[serde(borrow, default)]
@@ -185,32 +185,32 @@ impl<'a> Message<'a> {
     /// The same for a message that is not JSON: an answer ends its request, and a request gets an error.
     fn broken(line: &[u8], problem: &str) -> Result<Self, String> {
         let refused = |problem, tells| if tells { Body::Refused(problem) } else { Body::Malformed(problem) };
-        Self::of_remains(broken::remains(line), format!("not JSON: {problem}"), refused)
+        Self::of_broken(broken::broken_message(line), format!("not JSON: {problem}"), refused)
     }
 
     /// A message that is too long to be read, from what is known of it.
-    pub(crate) fn too_long(remains: Remains, problem: &TooLong) -> Result<Self, String> {
-        Self::of_remains(remains, problem.to_string(), |problem, _| Body::TooLong(problem))
+    pub(crate) fn too_long(broken_message: BrokenMessage, problem: &TooLong) -> Result<Self, String> {
+        Self::of_broken(broken_message, problem.to_string(), |problem, _| Body::TooLong(problem))
     }
 
-    fn of_remains(
-        remains: Remains,
+    fn of_broken(
+        broken_message: BrokenMessage,
         problem: String,
         refused: impl FnOnce(String, bool) -> Body,
     ) -> Result<Self, String> {
-        match remains {
-            Remains { id: Some(id), asks: true, .. } => Ok(Self::Malformed { id, problem }),
-            Remains { id: Some(id), asks: false, tells } => {
+        match broken_message {
+            BrokenMessage { id: Some(id), has_method: true, .. } => Ok(Self::Malformed { id, problem }),
+            BrokenMessage { id: Some(id), has_method: false, has_result } => {
                 let id = id.parse().map_err(|_| format!("it answers `{id}`, which was never asked"))?;
-                Ok(Self::Answer { id, body: refused(problem, tells) })
+                Ok(Self::Answer { id, body: refused(problem, has_result) })
             }
-            Remains { id: None, .. } => Err(problem),
+            BrokenMessage { id: None, .. } => Err(problem),
         }
     }
 }
 
 impl Body {
-    fn of(result: Option<Outcome<'_>>, error: Option<Failure<'_>>) -> Self {
+    fn of(result: Option<Outcome<'_>>, error: Option<RawError<'_>>) -> Self {
         match (result, error) {
             (Some(Outcome { output: Some(output), .. }), None) => match Value::of_raw(output.to_owned()) {
                 Ok(output) => Self::Output(output),
@@ -219,7 +219,7 @@ impl Body {
             (Some(Outcome { capabilities, components, .. }), None) => {
                 Handshake::of(capabilities, components).map_or_else(Self::Malformed, Self::Handshake)
             }
-            (None, Some(Failure { code, message, data })) => {
+            (None, Some(RawError { code, message, data })) => {
                 Self::Error(RpcError { code, message, data: data.map(details) })
             }
             (Some(_), Some(_)) => Self::Malformed("it has a `result` and an `error`".to_owned()),

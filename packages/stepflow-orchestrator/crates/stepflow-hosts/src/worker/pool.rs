@@ -17,17 +17,17 @@ use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::{Answer, Lost, TaskEnvelope};
 use stepflow_protocol::FlowError;
 
-pub(crate) use instance::{Instance, InstanceId, Rupture, Signals};
-pub(crate) use loss::{Loss, shut_down, with_words};
-use served::{Served, awaited, lane_of, reserved, roomiest};
+pub(crate) use instance::{ConnectionFailure, Instance, InstanceId, Signals};
+pub(crate) use loss::{Loss, shut_down, with_stderr};
+use served::{ServedBySlot, awaited, lane_of, most_free, reserved};
 pub(crate) use shared::{Notice, Shared};
 
-use super::connection::{Asked, Open, Refusal};
+use super::connection::{HandshakeError, NumberedRequest, OpenExecute};
 use super::execute::Verdict;
-use super::last_words::LastWords;
 use super::message::Body;
 use super::options::RestartPolicy;
 use super::status::{Health, InstanceState};
+use super::stderr_tail::StderrTail;
 use super::wire::{Kind, Outgoing, Wire};
 use crate::components::Components;
 use crate::fair::{FairQueue, Lane};
@@ -40,9 +40,9 @@ pub(crate) struct Pool {
     entered: u64,
     /// The components that some instance limits, with their numbers from 1.
     bounded: HashMap<String, u32>,
-    standing: Standing,
-    served: Served,
-    pub(crate) last_words: LastWords,
+    state: PoolState,
+    served: ServedBySlot,
+    pub(crate) stderr_tail: StderrTail,
     /// The crashes since the last answer to an execute for which no attempt is to blame.
     crashes: u32,
     notices: Vec<Notice>,
@@ -51,7 +51,7 @@ pub(crate) struct Pool {
 
 /// Whether tasks are taken.
 #[derive(Debug, Clone, Default)]
-enum Standing {
+enum PoolState {
     /// Tasks are taken; they wait while no instance is ready.
     #[default]
     Open,
@@ -64,12 +64,12 @@ enum Standing {
 impl Pool {
     /// Takes a task.
     pub(crate) fn offer(&mut self, task: TaskEnvelope) {
-        match &self.standing {
-            Standing::Open => self.place(task),
-            Standing::Refusing(error) => {
+        match &self.state {
+            PoolState::Open => self.place(task),
+            PoolState::Refusing(error) => {
                 self.notices.push(Notice::Answer(task.task, Answer::Failed(error.clone().into())))
             }
-            Standing::ShutDown => self.notices.push(Notice::Answer(task.task, Answer::Lost(shut_down()))),
+            PoolState::ShutDown => self.notices.push(Notice::Answer(task.task, Answer::Lost(shut_down()))),
         }
     }
 
@@ -112,7 +112,11 @@ impl Pool {
     }
 
     /// Sends a handshake request to an instance. `None` when it is gone.
-    pub(crate) fn ask<R>(&mut self, id: InstanceId, ask: impl FnOnce(&mut Instance) -> (Asked, R)) -> Option<R> {
+    pub(crate) fn ask<R>(
+        &mut self,
+        id: InstanceId,
+        ask: impl FnOnce(&mut Instance) -> (NumberedRequest, R),
+    ) -> Option<R> {
         let instance = self.instances.iter_mut().find(|instance| instance.id == id)?;
         let (asked, answer) = ask(instance);
         instance.send(Outgoing { line: asked.line, kind: Kind::Call(asked.id) }, &mut self.notices);
@@ -169,7 +173,7 @@ impl Pool {
             Some((open, Verdict::AtCapacity)) => {
                 instance.closed();
                 instance.is_full = true;
-                self.hand_back(open);
+                self.requeue(open);
                 return true;
             }
         }
@@ -199,8 +203,8 @@ impl Pool {
     }
 
     /// Ends the handshake of an instance without its answer. `false` when there is no open handshake request.
-    pub(crate) fn fail_handshake(&mut self, id: InstanceId, refusal: Refusal) -> bool {
-        self.instance_mut(id).is_some_and(|instance| instance.connection.fail_handshake(refusal))
+    pub(crate) fn fail_handshake(&mut self, id: InstanceId, error: HandshakeError) -> bool {
+        self.instance_mut(id).is_some_and(|instance| instance.connection.fail_handshake(error))
     }
 
     /// From now on, messages to an instance go over HTTP, to a port of its own.
@@ -281,7 +285,7 @@ impl Pool {
 
     /// No task goes out any more; those that wait are given back.
     pub(crate) fn shut_down(&mut self) {
-        self.standing = Standing::ShutDown;
+        self.state = PoolState::ShutDown;
         for task in self.waiting.drain() {
             self.notices.push(Notice::Answer(task.task, Answer::Lost(shut_down())));
         }
@@ -290,49 +294,49 @@ impl Pool {
 
     /// Whether tasks are taken.
     pub(crate) fn health(&self) -> Health {
-        match &self.standing {
-            Standing::Open if self.instances.iter().any(Instance::is_open) => Health::Ready,
-            Standing::Open => Health::Starting,
-            Standing::Refusing(error) => Health::Down(error.message.clone()),
-            Standing::ShutDown => Health::ShutDown,
+        match &self.state {
+            PoolState::Open if self.instances.iter().any(Instance::is_open) => Health::Ready,
+            PoolState::Open => Health::Starting,
+            PoolState::Refusing(error) => Health::Down(error.message.clone()),
+            PoolState::ShutDown => Health::ShutDown,
         }
     }
 
     /// The error with which tasks fail at once, if they do.
     pub(crate) fn refusal(&self) -> Option<&FlowError> {
-        match &self.standing {
-            Standing::Refusing(error) => Some(error),
-            Standing::Open | Standing::ShutDown => None,
+        match &self.state {
+            PoolState::Refusing(error) => Some(error),
+            PoolState::Open | PoolState::ShutDown => None,
         }
     }
 
     /// From now on tasks fail, also those that wait. Does nothing while an instance takes tasks.
     fn refuse(&mut self, error: FlowError) -> bool {
-        if matches!(self.standing, Standing::ShutDown) || self.instances.iter().any(Instance::is_open) {
+        if matches!(self.state, PoolState::ShutDown) || self.instances.iter().any(Instance::is_open) {
             return false;
         }
         for task in self.waiting.drain() {
             self.notices.push(Notice::Answer(task.task, Answer::Failed(error.clone().into())));
         }
-        self.standing = Standing::Refusing(error);
+        self.state = PoolState::Refusing(error);
         true
     }
 
     fn reopen(&mut self) {
-        if matches!(self.standing, Standing::Refusing(_)) {
-            self.standing = Standing::Open;
+        if matches!(self.state, PoolState::Refusing(_)) {
+            self.state = PoolState::Open;
         }
     }
 
-    fn not_accepted(&mut self, id: InstanceId, open: Open) {
+    fn not_accepted(&mut self, id: InstanceId, open: OpenExecute) {
         if let Some(instance) = self.instance_mut(id) {
             instance.closed();
         }
-        self.hand_back(open);
+        self.requeue(open);
     }
 
     /// Puts a task back that its worker has not begun.
-    fn hand_back(&mut self, open: Open) {
+    fn requeue(&mut self, open: OpenExecute) {
         if open.cancelled.is_some() {
             self.notices.push(Notice::Answer(open.task.task, Answer::Cancelled));
         } else {
@@ -341,7 +345,7 @@ impl Pool {
         }
     }
 
-    fn answer(&mut self, open: Open, answer: Answer, components: Option<Arc<Components>>) {
+    fn answer(&mut self, open: OpenExecute, answer: Answer, components: Option<Arc<Components>>) {
         let task = open.task;
         self.notices.push(match (answer, components) {
             (Answer::Success(output), Some(components)) if components.validates_outputs() => {
@@ -357,14 +361,14 @@ impl Pool {
         if let Some(error) = self.served.refusal(lane).cloned() {
             return self.notices.push(Notice::Answer(task.task, Answer::Failed(error.into())));
         }
-        match self.waiting.is_empty().then(|| roomiest(&self.instances, &self.served, lane, None)).flatten() {
+        match self.waiting.is_empty().then(|| most_free(&self.instances, &self.served, lane, None)).flatten() {
             Some(at) => self.instances[at].execute(task, lane, &mut self.notices),
             None => self.waiting.push(task, lane),
         }
     }
 
     /// Sends what could not be sent before, then gives out tasks while there are slots.
-    fn pump(&mut self) {
+    fn dispatch(&mut self) {
         for instance in &mut self.instances {
             instance.flush(&mut self.notices);
         }
@@ -380,7 +384,7 @@ impl Pool {
         }
         let (instances, served) = (&self.instances, &self.served);
         let reserved = reserved(instances, served, &self.waiting);
-        let room = |lane| roomiest(instances, served, lane, reserved);
+        let room = |lane| most_free(instances, served, lane, reserved);
         if let Some((lane, task)) = self.waiting.pop(|lane| room(lane).is_some()) {
             return Some((room(lane)?, lane, task));
         }

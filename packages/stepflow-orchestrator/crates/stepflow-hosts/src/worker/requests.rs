@@ -23,7 +23,7 @@ use super::message::TooLong;
 pub(crate) trait Executes: Send + Sync {
     /// The executes from which a request may come that names none: all of a connection, or the one on whose stream it
     /// came.
-    fn open(&self) -> Vec<OpenExecute>;
+    fn open(&self) -> Vec<ExecuteIds>;
 
     /// The execute waits for a run. Its slot is free until [`Executes::unpark`] has been called as many times.
     fn park(&self, task: TaskRef);
@@ -37,7 +37,7 @@ pub(crate) trait Executes: Send + Sync {
 
 /// An open execute, with what a legacy worker may say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OpenExecute {
+pub(crate) struct ExecuteIds {
     pub(crate) task: TaskRef,
     pub(crate) run_id: RunId,
     pub(crate) step_id: String,

@@ -34,7 +34,7 @@ pub enum StartError {
     #[error(
         "plugin `{plugin}`: `{command}` ended before it answered ({status}){}\n\
          hint: run the command by hand to see why",
-        last_words(.stderr)
+        stderr_lines(.stderr)
     )]
     Died {
         /// The plugin's name.
@@ -50,7 +50,7 @@ pub enum StartError {
     #[error(
         "plugin `{plugin}`: `{command}` did not answer within {} s{}\n\
          hint: is it a stepflow worker on stdio? a slow start is allowed for by the plugin's `startTimeout`",
-        .after.as_secs_f64(), last_words(.stderr)
+        .after.as_secs_f64(), stderr_lines(.stderr)
     )]
     Timeout {
         /// The plugin's name.
@@ -63,7 +63,7 @@ pub enum StartError {
         stderr: String,
     },
     /// The process answered with something that is not the protocol.
-    #[error("plugin `{plugin}`: `{command}` does not speak the worker protocol: {problem}{}", last_words(.stderr))]
+    #[error("plugin `{plugin}`: `{command}` does not speak the worker protocol: {problem}{}", stderr_lines(.stderr))]
     Protocol {
         /// The plugin's name.
         plugin: String,
@@ -75,7 +75,7 @@ pub enum StartError {
         stderr: String,
     },
     /// The process said that it serves HTTP, and it does not.
-    #[error("plugin `{plugin}`: `{command}` serves HTTP, but is not reached: {problem}{}", last_words(.stderr))]
+    #[error("plugin `{plugin}`: `{command}` serves HTTP, but is not reached: {problem}{}", stderr_lines(.stderr))]
     NotUp {
         /// The plugin's name.
         plugin: String,
@@ -124,7 +124,7 @@ impl StartError {
     }
 }
 
-fn last_words(stderr: &str) -> String {
+fn stderr_lines(stderr: &str) -> String {
     if stderr.is_empty() {
         return "; it wrote nothing to stderr".to_owned();
     }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use super::broken::{Outline, Remains, remains};
+use super::broken::{BrokenMessage, Outline, broken_message};
 use super::message::TooLong;
 use super::process::Stdin;
 
 /// A line that is too long is read to its end, to tell its length; but no more than this many times the limit.
-const PATIENCE: usize = 4;
+const MAX_MEASURED: usize = 4;
 
 /// The longest line of text that is kept together.
 const MAX_TEXT: usize = 64 * 1024;
@@ -95,10 +95,10 @@ impl<T> Outbox<T> {
 
 /// A line that a worker wrote, without its end.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Written<'a> {
+pub(crate) enum WorkerLine<'a> {
     Line(&'a [u8]),
     /// A line that was not kept, and what is known of it.
-    TooLong(TooLong, Remains),
+    TooLong(TooLong, BrokenMessage),
 }
 
 /// A line that is too long to be kept.
@@ -118,7 +118,7 @@ struct Skipped {
 pub(crate) async fn read_lines(
     mut pipe: impl AsyncRead + Unpin,
     limit: usize,
-    mut each: impl FnMut(Written<'_>),
+    mut each: impl FnMut(WorkerLine<'_>),
 ) -> io::Result<()> {
     let mut buffer: Vec<u8> = Vec::with_capacity(CHUNK);
     // The part of the buffer that has no line end.
@@ -152,40 +152,40 @@ pub(crate) async fn read_lines(
         }
     }
     if skipped.is_none() && !buffer.is_empty() {
-        each(Written::Line(&buffer));
+        each(WorkerLine::Line(&buffer));
     }
     Ok(())
 }
 
-fn written(line: &[u8], limit: usize) -> Written<'_> {
+fn written(line: &[u8], limit: usize) -> WorkerLine<'_> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match TooLong::check(line.len(), limit) {
-        Ok(()) => Written::Line(line),
-        Err(too_long) => Written::TooLong(too_long, remains(line)),
+        Ok(()) => WorkerLine::Line(line),
+        Err(too_long) => WorkerLine::TooLong(too_long, broken_message(line)),
     }
 }
 
 impl Skipped {
-    fn feed(&mut self, bytes: &[u8], each: &mut impl FnMut(Written<'_>)) -> io::Result<()> {
+    fn feed(&mut self, bytes: &[u8], each: &mut impl FnMut(WorkerLine<'_>)) -> io::Result<()> {
         self.size += bytes.len();
         let Some(outline) = &mut self.outline else { return Ok(()) };
         outline.feed(bytes);
-        if self.size > PATIENCE.saturating_mul(self.limit) {
-            let remains = self.outline.take().map(Outline::begun).unwrap_or_default();
-            if remains.id.is_none() {
+        if self.size > MAX_MEASURED.saturating_mul(self.limit) {
+            let broken_message = self.outline.take().map(Outline::of_beginning).unwrap_or_default();
+            if broken_message.id.is_none() {
                 return Err(io::Error::other(format!("it wrote a line of more than {} bytes", self.size)));
             }
-            each(Written::TooLong(self.problem(false), remains));
+            each(WorkerLine::TooLong(self.problem(false), broken_message));
         }
         Ok(())
     }
 
-    fn end(mut self, last: &[u8], each: &mut impl FnMut(Written<'_>)) {
+    fn end(mut self, last: &[u8], each: &mut impl FnMut(WorkerLine<'_>)) {
         self.size += last.len();
         let problem = self.problem(true);
         if let Some(mut outline) = self.outline {
             outline.feed(last);
-            each(Written::TooLong(problem, outline.ended()));
+            each(WorkerLine::TooLong(problem, outline.of_whole()));
         }
     }
 
@@ -256,8 +256,8 @@ mod tests {
     fn lines(pieces: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
         let read = read_lines(Pieces(pieces.into()), 1 << 20, |line| match line {
-            Written::Line(line) => lines.push(line.to_vec()),
-            Written::TooLong(..) => panic!("{line:?}"),
+            WorkerLine::Line(line) => lines.push(line.to_vec()),
+            WorkerLine::TooLong(..) => panic!("{line:?}"),
         });
         read.now_or_never().unwrap().unwrap();
         lines
@@ -299,9 +299,9 @@ mod tests {
         let pieces = Pieces(pieces.iter().map(|piece| piece.to_vec()).collect());
         let read = read_lines(pieces, 16, |line| {
             told.push(match line {
-                Written::Line(line) => String::from_utf8(line.to_vec()).unwrap(),
-                Written::TooLong(TooLong { size, is_whole, .. }, remains) => {
-                    format!("{size} {is_whole} {}", remains.id.unwrap_or_default())
+                WorkerLine::Line(line) => String::from_utf8(line.to_vec()).unwrap(),
+                WorkerLine::TooLong(TooLong { size, is_whole, .. }, broken_message) => {
+                    format!("{size} {is_whole} {}", broken_message.id.unwrap_or_default())
                 }
             });
         });

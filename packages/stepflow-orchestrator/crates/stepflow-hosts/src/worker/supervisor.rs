@@ -9,12 +9,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::connection::Refusal;
+use super::connection::HandshakeError;
 use super::core::{Core, stopped};
-use super::crash::{crashed, unused};
-use super::incarnation::{Death, Fault, Incarnation};
+use super::crash::{crashed, never_accepted};
 use super::pool::{Loss, shut_down};
 use super::start_error::StartError;
+use super::worker_process::{Death, GreetError, WorkerProcess};
 
 /// How the first starts went, for the callers that wait for them.
 pub(crate) struct Starts {
@@ -78,7 +78,7 @@ impl Starts {
 }
 
 /// How a process ended.
-enum End {
+enum ProcessEnd {
     /// It never answered the handshake.
     NotStarted(StartError),
     /// It died; it is started again after this time.
@@ -86,7 +86,7 @@ enum End {
     /// It is to be replaced.
     Replaced {
         /// It had answered an execute, or had one that did not end.
-        was_of_use: bool,
+        was_useful: bool,
     },
     /// We were asked to end.
     ShutDown,
@@ -99,9 +99,9 @@ pub(crate) async fn supervise(core: Arc<Core>, slot: usize, mut stop: watch::Rec
     let mut retired = JoinSet::new();
     loop {
         let delay = match live(&core, slot, &mut stop, &starts, &mut retired).await {
-            End::ShutDown => break,
-            End::NotStarted(error) if has_served => crashed(&core, None, &error.to_string(), ""),
-            End::NotStarted(error) => {
+            ProcessEnd::ShutDown => break,
+            ProcessEnd::NotStarted(error) if has_served => crashed(&core, None, &error.to_string(), ""),
+            ProcessEnd::NotStarted(error) => {
                 failed_starts += 1;
                 core.shared.with(|pool| {
                     pool.start_failed(slot, starts.slots(), error.as_flow_error(&core.options.name));
@@ -114,18 +114,18 @@ pub(crate) async fn supervise(core: Arc<Core>, slot: usize, mut stop: watch::Rec
                 }
                 core.options.restart.delay(failed_starts)
             }
-            End::Died(delay) => {
+            ProcessEnd::Died(delay) => {
                 has_served = true;
                 delay
             }
-            End::Replaced { was_of_use: true } => {
+            ProcessEnd::Replaced { was_useful: true } => {
                 has_served = true;
                 Duration::ZERO
             }
             // A process that never accepts anything would be replaced for ever.
-            End::Replaced { was_of_use: false } => {
+            ProcessEnd::Replaced { was_useful: false } => {
                 has_served = true;
-                unused(&core)
+                never_accepted(&core)
             }
         };
         while retired.try_join_next().is_some() {}
@@ -144,64 +144,68 @@ async fn live(
     stop: &mut watch::Receiver<bool>,
     starts: &Starts,
     retired: &mut JoinSet<()>,
-) -> End {
-    let incarnation = match Incarnation::start(core).await {
-        Ok(incarnation) => incarnation,
-        Err(error) => return End::NotStarted(error),
+) -> ProcessEnd {
+    let process = match WorkerProcess::start(core).await {
+        Ok(process) => process,
+        Err(error) => return ProcessEnd::NotStarted(error),
     };
     let greeted = tokio::select! {
-        greeted = incarnation.greet(core, slot) => greeted,
+        greeted = process.greet(core, slot) => greeted,
         () = stopped(stop) => {
-            incarnation.shut_down(core).await;
-            return End::ShutDown;
+            process.shut_down(core).await;
+            return ProcessEnd::ShutDown;
         }
     };
     if let Err(fault) = greeted {
-        let words = incarnation.finish(core, &Loss::Ordered(shut_down())).await;
-        return End::NotStarted(start_error(core, fault, words));
+        let stderr = process.finish(core, &Loss::Ordered(shut_down())).await;
+        return ProcessEnd::NotStarted(start_error(core, fault, stderr));
     }
     starts.ready(slot);
     tokio::select! {
-        death = incarnation.death() => End::Died(record_death(core, incarnation, death).await),
-        () = incarnation.dismissal(core) => {
-            let was_of_use = incarnation.was_of_use(core);
-            retired.spawn(incarnation.retire(Arc::clone(core), stop.clone()));
-            End::Replaced { was_of_use }
+        death = process.death() => ProcessEnd::Died(record_death(core, process, death).await),
+        () = process.wait_until_replaceable(core) => {
+            let was_useful = process.was_useful(core);
+            retired.spawn(process.retire(Arc::clone(core), stop.clone()));
+            ProcessEnd::Replaced { was_useful }
         }
         () = stopped(stop) => {
-            incarnation.shut_down(core).await;
-            End::ShutDown
+            process.shut_down(core).await;
+            ProcessEnd::ShutDown
         }
     }
 }
 
 /// Answers the attempts of a dead process. A process that has done work and ended with status 0 is not a crash: its
 /// successor starts at once.
-async fn record_death(core: &Core, incarnation: Incarnation, death: Death) -> Duration {
-    let (id, age) = (incarnation.id, incarnation.born.elapsed());
-    let words = incarnation.drain().await;
+async fn record_death(core: &Core, process: WorkerProcess, death: Death) -> Duration {
+    let (id, age) = (process.id, process.started_at.elapsed());
+    let stderr = process.drain().await;
     let (idle, answered) = core.shared.look(|pool| {
         let instance = pool.instance(id);
         instance.map_or((true, 0), |instance| (instance.connection.open().len() == 0, instance.answered))
     });
     // A worker that always ends right after its start would be started for ever.
-    let was_of_use = answered > 0 || age >= core.options.restart.max_delay;
-    if death.clean && idle && was_of_use {
+    let was_useful = answered > 0 || age >= core.options.restart.max_delay;
+    if death.clean && idle && was_useful {
         core.shared.with(|pool| pool.unlink(id, &Loss::Ordered(shut_down())));
         return Duration::ZERO;
     }
-    crashed(core, Some(id), &death.how, &words)
+    crashed(core, Some(id), &death.how, &stderr)
 }
 
-fn start_error(core: &Core, fault: Fault, stderr: String) -> StartError {
+fn start_error(core: &Core, fault: GreetError, stderr: String) -> StartError {
     let (plugin, command) = (core.options.name.clone(), core.command_line());
     match fault {
-        Fault::Ended(status) => StartError::Died { plugin, command, status, stderr },
-        Fault::TimedOut => StartError::Timeout { plugin, command, after: core.options.start_timeout, stderr },
-        Fault::Refused(Refusal::Unreached(problem)) => StartError::NotUp { plugin, command, problem, stderr },
-        Fault::Refused(Refusal::Protocol(problem)) => StartError::Protocol { plugin, command, problem, stderr },
+        GreetError::Ended(status) => StartError::Died { plugin, command, status, stderr },
+        GreetError::TimedOut => StartError::Timeout { plugin, command, after: core.options.start_timeout, stderr },
+        GreetError::Refused(HandshakeError::Unreached(problem)) => {
+            StartError::NotUp { plugin, command, problem, stderr }
+        }
+        GreetError::Refused(HandshakeError::Protocol(problem)) => {
+            StartError::Protocol { plugin, command, problem, stderr }
+        }
         // A second port.
-        Fault::Refused(Refusal::Port(port)) => {
+        GreetError::Refused(HandshakeError::Port(port)) => {
             let problem = format!("it says again that it serves HTTP, now on port {port}");
             StartError::Protocol { plugin, command, problem, stderr }
         }

@@ -1,4 +1,4 @@
-//! Programs of `workers/` that serve HTTP, started by the test itself, and hosts that know their addresses.
+//! Starts programs of `workers/` that serve HTTP, and makes hosts that know their addresses.
 #![allow(dead_code)]
 
 use std::io::{BufRead as _, BufReader};
@@ -11,7 +11,7 @@ use stepflow_engine::ports::{Blobs, Served};
 use stepflow_hosts::{RestartPolicy, StartError, WorkerHost, WorkerOptions};
 use stepflow_protocol::Value;
 
-use crate::suite::{Words, inbox};
+use crate::suite::{InboxEvents, in_time, inbox};
 use crate::worker_fixture::served;
 
 /// A running worker. Dropping it kills it.
@@ -20,10 +20,10 @@ pub struct Peer {
     pub port: u16,
 }
 
-/// A host with the words that it says.
+/// A host, and what it tells its inbox.
 pub struct Fixture {
     pub host: Arc<WorkerHost>,
-    pub words: Words,
+    pub events: InboxEvents,
 }
 
 /// Starts `workers/<name>.py`.
@@ -31,7 +31,7 @@ pub fn peer(name: &str, args: &[&str]) -> Peer {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workers").join(name).with_extension("py");
     let mut command = Command::new("python3");
     command.arg(script).args(args).env("PYTHONDONTWRITEBYTECODE", "1");
-    // It ends with its stdin, so with the test whatever happens to that.
+    // It ends with its stdin, so it ends with the test, however the test ends.
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -45,12 +45,15 @@ impl Peer {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until the process has ended by itself.
     pub async fn ended(&mut self) {
-        // `wait` would close its stdin, with which it ends.
-        while self.child.try_wait().unwrap().is_none() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        // `wait` would close its stdin, and that would end it.
+        let ended = async {
+            while self.child.try_wait().unwrap().is_none() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        in_time("the worker does not end", ended).await;
     }
 
     pub fn kill(&mut self) {
@@ -65,10 +68,10 @@ impl Drop for Peer {
     }
 }
 
-/// What a host needs to know of workers at these addresses.
+/// The options for workers at these addresses.
 pub fn at(urls: &[String]) -> WorkerOptions {
     let mut options = WorkerOptions::at("python", urls.iter().cloned());
-    // The waits of the real policy are for people.
+    // The delays of the real policy are made for people.
     options.restart = RestartPolicy {
         first_delay: Duration::from_millis(1),
         max_delay: Duration::from_millis(50),
@@ -80,17 +83,17 @@ pub fn at(urls: &[String]) -> WorkerOptions {
 
 /// A host that is not started.
 pub fn build(options: WorkerOptions) -> Fixture {
-    let (inbox, words) = inbox();
-    Fixture { host: Arc::new(WorkerHost::new(options, inbox, served())), words }
+    let (inbox, events) = inbox();
+    Fixture { host: Arc::new(WorkerHost::new(options, inbox, served())), events }
 }
 
-/// A host with blobs of the test's own.
+/// A host with blobs that the test gives.
 pub fn build_with(options: WorkerOptions, blobs: Arc<dyn Blobs>) -> Fixture {
-    let (inbox, words) = inbox();
-    Fixture { host: Arc::new(WorkerHost::new(options, inbox, Served { blobs, ..served() })), words }
+    let (inbox, events) = inbox();
+    Fixture { host: Arc::new(WorkerHost::new(options, inbox, Served { blobs, ..served() })), events }
 }
 
-/// A host whose workers have answered.
+/// A started host, whose workers have answered.
 pub async fn start(options: WorkerOptions) -> Fixture {
     let fixture = build(options);
     fixture.host.start().await.unwrap();

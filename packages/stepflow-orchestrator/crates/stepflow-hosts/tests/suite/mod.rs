@@ -1,4 +1,5 @@
-//! What every component host has to do, whatever is behind it; and the two ports that hosts need, in memory.
+//! What every component host has to do, whatever serves its components; and in-memory versions of two ports that hosts
+//! need.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,68 +14,73 @@ use stepflow_protocol::{BlobId, ErrorKind, FlowError, RunId, TaskId, Value, cont
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-/// How long a test waits for something that has to come.
+/// How long a test waits for something that must happen.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The result of something that must happen in time; the test fails with `otherwise` when it does not.
+pub async fn in_time<T>(otherwise: &str, act: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, act).await.expect(otherwise)
+}
 
 /// A host to be tested, with two of its components.
 pub struct Subject {
     pub host: Arc<dyn ComponentHost>,
-    pub words: Words,
+    pub events: InboxEvents,
     /// Returns its input.
     pub echo: &'static str,
     /// Takes an object whose member `blob_id` is a string.
     pub typed: &'static str,
 }
 
-/// A word of a host.
+/// Something that a host tells its inbox.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Word {
+pub enum InboxEvent {
     Started(TaskRef, Option<Arc<Instance>>),
     Waits(TaskRef),
     Answer(TaskRef, Answer),
 }
 
-/// The words of a host, in their order.
-pub struct Words(mpsc::UnboundedReceiver<Word>);
+/// What a host tells its inbox, in order.
+pub struct InboxEvents(mpsc::UnboundedReceiver<InboxEvent>);
 
-struct Ear(mpsc::UnboundedSender<Word>);
+struct RecordingInbox(mpsc::UnboundedSender<InboxEvent>);
 
-impl Inbox for Ear {
+impl Inbox for RecordingInbox {
     fn started(&self, task: TaskRef, instance: Option<&Arc<Instance>>) {
-        let _ = self.0.send(Word::Started(task, instance.cloned()));
+        let _ = self.0.send(InboxEvent::Started(task, instance.cloned()));
     }
 
     fn waits(&self, task: TaskRef) {
-        let _ = self.0.send(Word::Waits(task));
+        let _ = self.0.send(InboxEvent::Waits(task));
     }
 
     fn answer(&self, task: TaskRef, answer: Answer) {
-        let _ = self.0.send(Word::Answer(task, answer));
+        let _ = self.0.send(InboxEvent::Answer(task, answer));
     }
 }
 
-/// An inbox and what it hears.
-pub fn inbox() -> (Arc<dyn Inbox>, Words) {
+/// An inbox, and what it is told.
+pub fn inbox() -> (Arc<dyn Inbox>, InboxEvents) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    (Arc::new(Ear(sender)), Words(receiver))
+    (Arc::new(RecordingInbox(sender)), InboxEvents(receiver))
 }
 
-impl Words {
-    /// The next word.
-    pub async fn next(&mut self) -> Word {
+impl InboxEvents {
+    /// The next thing that the host tells.
+    pub async fn next(&mut self) -> InboxEvent {
         tokio::time::timeout(PATIENCE, self.0.recv()).await.expect("the host says nothing").expect("the host is gone")
     }
 
-    /// The next answer; words about starting are passed over.
+    /// The next answer; everything else is skipped.
     pub async fn answer(&mut self) -> (TaskRef, Answer) {
         loop {
-            if let Word::Answer(task, answer) = self.next().await {
+            if let InboxEvent::Answer(task, answer) = self.next().await {
                 return (task, answer);
             }
         }
     }
 
-    /// The next answer, which has to be a success.
+    /// The next answer, which must be a success.
     pub async fn output(&mut self) -> Value {
         match self.answer().await.1 {
             Answer::Success(value) => value,
@@ -82,7 +88,7 @@ impl Words {
         }
     }
 
-    /// The next answer, which has to be a failure.
+    /// The next answer, which must be a failure.
     pub async fn failure(&mut self) -> FlowError {
         match self.answer().await.1 {
             Answer::Failed(failure) => failure.error,
@@ -90,9 +96,9 @@ impl Words {
         }
     }
 
-    /// Whether nothing was said that has not been heard.
-    pub fn is_silent(&mut self) -> bool {
-        self.0.try_recv().is_err()
+    /// Whether the host has told nothing more so far.
+    pub fn is_silent(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -117,7 +123,7 @@ pub fn json(text: &str) -> Value {
     Value::parse(text).unwrap()
 }
 
-/// A first attempt at a component, in a run of its own.
+/// A first attempt of a component, in a run of its own.
 pub fn task(component: &str, input: Value) -> TaskEnvelope {
     let run = RunId::from_uuid(Uuid::now_v7());
     TaskEnvelope {
@@ -153,8 +159,8 @@ pub async fn check(mut subject: Subject) {
 async fn an_offer_is_started_and_then_answered(subject: &mut Subject) {
     let task = task(subject.echo, json(r#"{"n":1}"#));
     subject.host.offer(task.clone());
-    assert!(matches!(subject.words.next().await, Word::Started(started, _) if started == task.task));
-    assert_eq!(subject.words.next().await, Word::Answer(task.task, Answer::Success(task.input)));
+    assert!(matches!(subject.events.next().await, InboxEvent::Started(started, _) if started == task.task));
+    assert_eq!(subject.events.next().await, InboxEvent::Answer(task.task, Answer::Success(task.input)));
 }
 
 async fn every_offer_is_answered_exactly_once(subject: &mut Subject) {
@@ -165,32 +171,32 @@ async fn every_offer_is_answered_exactly_once(subject: &mut Subject) {
     }
     let mut started = HashMap::new();
     while !owed.is_empty() {
-        match subject.words.next().await {
-            Word::Started(task, instance) => assert!(started.insert(task, instance).is_none(), "started twice"),
-            Word::Waits(task) => assert!(started.remove(&task).is_some(), "it had not been started"),
-            Word::Answer(task, answer) => {
+        match subject.events.next().await {
+            InboxEvent::Started(task, instance) => assert!(started.insert(task, instance).is_none(), "started twice"),
+            InboxEvent::Waits(task) => assert!(started.remove(&task).is_some(), "it had not been started"),
+            InboxEvent::Answer(task, answer) => {
                 assert!(started.contains_key(&task), "answered before it was started");
                 assert_eq!(Some(answer), owed.remove(&task).map(Answer::Success));
             }
         }
     }
-    assert!(subject.words.is_silent());
+    assert!(subject.events.is_silent());
 }
 
 async fn a_cancelled_task_is_still_answered_once(subject: &mut Subject) {
     let task = task(subject.echo, Value::null());
     subject.host.offer(task.clone());
     subject.host.cancel(&task.route, task.task, "the run was cancelled");
-    let (answered, answer) = subject.words.answer().await;
+    let (answered, answer) = subject.events.answer().await;
     assert_eq!(answered, task.task);
     assert!(matches!(answer, Answer::Success(_) | Answer::Cancelled), "{answer:?}");
-    assert!(subject.words.is_silent());
+    assert!(subject.events.is_silent());
 }
 
 async fn values_pass_unchanged(subject: &mut Subject) {
     let exact = json(r#"{"z":12345678901234567890,"a":1.0,"s":"é\u0000\u2028 \"","e":[],"n":null}"#);
     subject.host.offer(task(subject.echo, exact.clone()));
-    let back = subject.words.output().await;
+    let back = subject.events.output().await;
     assert_eq!(back.members().iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["z", "a", "s", "e", "n"]);
     assert_eq!(back.field("z"), exact.field("z"));
     assert_eq!(back.field("s").and_then(|s| s.text()), exact.field("s").and_then(|s| s.text()));

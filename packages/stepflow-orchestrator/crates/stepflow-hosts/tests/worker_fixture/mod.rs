@@ -1,5 +1,5 @@
-//! Starts a program of `workers/` under a host, with a mark in its environment by which it and all that it starts can
-//! be found among the machine's processes.
+//! Starts a program of `workers/` under a host, with a mark in its environment: it and all processes that it starts can
+//! be found by the mark.
 #![allow(dead_code)]
 
 use std::fs;
@@ -17,7 +17,7 @@ use stepflow_hosts::{RestartPolicy, StartError, Transport, WorkerHost, WorkerOpt
 use stepflow_protocol::{BlobId, FlowId, ResultOrder, RunId, RunStatusProtocol};
 use uuid::Uuid;
 
-use crate::suite::{MemoryBlobs, Words, inbox};
+use crate::suite::{InboxEvents, MemoryBlobs, inbox};
 
 /// The variable that holds the mark.
 const MARK: &str = "STEPFLOW_TEST_MARK";
@@ -28,10 +28,10 @@ pub struct Builder {
     mark: String,
 }
 
-/// A host with its worker. Dropping it ends the worker with the test's runtime.
+/// A host with its worker. Dropping it ends the worker.
 pub struct Fixture {
     pub host: Arc<WorkerHost>,
-    pub words: Words,
+    pub events: InboxEvents,
     mark: String,
 }
 
@@ -49,7 +49,7 @@ pub fn command(command: &str) -> Builder {
     options.env.insert(MARK.to_owned(), mark.clone());
     options.env.insert("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned());
     options.shutdown_grace = Duration::from_secs(5);
-    // The waits of the real policy are for people.
+    // The delays of the real policy are made for people.
     options.restart = RestartPolicy {
         first_delay: Duration::from_millis(1),
         max_delay: Duration::from_millis(4),
@@ -75,7 +75,7 @@ impl Builder {
         self
     }
 
-    /// With the mark of another process's test.
+    /// With the mark of a test in another process.
     pub fn marked(mut self, mark: String) -> Self {
         self.options.env.insert(MARK.to_owned(), mark.clone());
         self.mark = mark;
@@ -149,26 +149,26 @@ impl Builder {
 
     /// A host whose worker is not started.
     pub fn build(self) -> Fixture {
-        let (inbox, words) = inbox();
+        let (inbox, events) = inbox();
         let host = Arc::new(WorkerHost::new(self.options, inbox, served()));
-        Fixture { host, words, mark: self.mark }
+        Fixture { host, events, mark: self.mark }
     }
 
-    /// The same, with blobs of the test's own.
+    /// The same, with blobs that the test gives.
     pub fn build_with(self, blobs: Arc<dyn Blobs>) -> Fixture {
-        let (inbox, words) = inbox();
+        let (inbox, events) = inbox();
         let host = Arc::new(WorkerHost::new(self.options, inbox, Served { blobs, ..served() }));
-        Fixture { host, words, mark: self.mark }
+        Fixture { host, events, mark: self.mark }
     }
 
-    /// A host whose worker has shaken hands.
+    /// A host whose worker has answered the handshake.
     pub async fn start(self) -> Fixture {
         let fixture = self.build();
         fixture.host.start().await.unwrap();
         fixture
     }
 
-    /// Why the worker does not start; and that nothing of it is left.
+    /// Why the worker does not start. Also checks that nothing of it is left.
     pub async fn start_error(self) -> StartError {
         let fixture = self.build();
         let error = fixture.host.start().await.unwrap_err();
@@ -179,22 +179,22 @@ impl Builder {
 }
 
 impl Fixture {
-    /// How many living processes of the machine carry the mark.
+    /// How many processes of the machine are alive and have this fixture's mark.
     pub fn processes(&self) -> usize {
         processes_marked(&self.mark)
     }
 }
 
-/// How many living processes of the machine carry this mark.
+/// How many processes of the machine are alive and have this mark.
 pub fn processes_marked(mark: &str) -> usize {
     let marked = format!("{MARK}={mark}").into_bytes();
     let carries = |environ: Vec<u8>| environ.split(|byte| *byte == 0).any(|entry| entry == marked);
-    // The environment of a zombie is empty: what is dead and not reaped does not count.
+    // The environment of a zombie is empty: a dead process that is not reaped does not count.
     let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     processes.filter(|entry| fs::read(entry.path().join("environ")).is_ok_and(carries)).count()
 }
 
-/// Blobs that count how often one was asked for.
+/// Blobs that count how often one is requested.
 #[derive(Default)]
 pub struct CountedBlobs {
     blobs: MemoryBlobs,
@@ -243,7 +243,7 @@ impl Runs for NoRuns {
     }
 }
 
-/// What a server without flows and runs serves to its workers.
+/// The ports of a server without flows and runs.
 pub fn served() -> Served {
     Served { blobs: Arc::new(MemoryBlobs::default()), runs: Arc::new(NoRuns) }
 }

@@ -14,7 +14,7 @@ pub fn base_url_problem(text: &str) -> Option<String> {
 
 /// Where a step's request goes.
 #[derive(Debug)]
-pub(super) struct Address {
+pub(super) struct RequestUrl {
     pub(super) url: Url,
     /// Whether the server's own key may be sent there.
     pub(super) is_own: bool,
@@ -22,7 +22,7 @@ pub(super) struct Address {
     pub(super) needs_key: bool,
 }
 
-impl Address {
+impl RequestUrl {
     /// The address for a step with this `base_url`, if it has one.
     pub(super) fn of(base_url: Option<&str>, options: &OpenAiOptions) -> Result<Self, FlowError> {
         let own = options.base_url.as_deref().unwrap_or(OPENAI);

@@ -29,7 +29,7 @@ struct Said {
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct ErrorReply {
     error: Reason,
 }
 
@@ -68,7 +68,7 @@ fn said(url: &str, answer: &HttpAnswer) -> Result<Value, Failure> {
 }
 
 fn refused(url: &str, answer: &HttpAnswer) -> Failure {
-    let told: Option<Refusal> = serde_json::from_slice(&answer.body).ok();
+    let told: Option<ErrorReply> = serde_json::from_slice(&answer.body).ok();
     let reason =
         told.map_or_else(|| String::from_utf8_lossy(&answer.body).into_owned(), |refusal| refusal.error.message);
     let (kind, retryable) = match answer.status {

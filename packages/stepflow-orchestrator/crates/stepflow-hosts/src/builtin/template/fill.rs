@@ -7,7 +7,7 @@ use minijinja::{Environment, Error, UndefinedBehavior};
 use serde::Deserialize;
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
-use super::{MAX_TEXT, MIB, Reply, values};
+use super::{MAX_TEXT, MIB, Rendered, values};
 
 /// How many steps of its engine a template may use.
 const FUEL: u64 = 10_000_000;
@@ -22,7 +22,7 @@ struct Input {
 }
 
 /// The step's output for its input, both as JSON.
-pub(super) fn fill(input: &[u8]) -> Reply {
+pub(super) fn fill(input: &[u8]) -> Rendered {
     let input: Input = serde_json::from_slice(input)
         .map_err(|error| FlowError::new(ErrorKind::InvalidInput, format!("the input does not fit: {error}")))?;
     let values = values::of(&input.values)?;

@@ -14,10 +14,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::Semaphore;
 
-use super::{MAX_MEMORY, MAX_SECONDS, MIB, RENDER_TEMPLATES, Reply};
+use super::{MAX_MEMORY, MAX_SECONDS, MIB, RENDER_TEMPLATES, Rendered};
 
 /// How much is read of what a dead renderer wrote to stderr.
-const LAST_WORDS: u64 = 4096;
+const MAX_STDERR: u64 = 4096;
 
 /// The renderers that are idle, and how many more may run.
 pub(in crate::builtin) struct Renderers {
@@ -41,7 +41,7 @@ impl Renderers {
     }
 
     /// The step's output for its input.
-    pub(in crate::builtin) async fn render(&self, input: &Value) -> Reply {
+    pub(in crate::builtin) async fn render(&self, input: &Value) -> Rendered {
         let _turn = self.free.acquire().await.map_err(|error| broken(&error.to_string()))?;
         let mut renderer = self.take()?;
         match renderer.ask(input.as_str().as_bytes()).await {
@@ -97,35 +97,35 @@ impl Renderer {
     async fn cause_of_death(mut self, lost: &io::Error) -> FlowError {
         // A renderer closes its stdout only when it ends, so neither wait is long.
         let status = self.process.wait().await;
-        let mut words = Vec::new();
+        let mut stderr = Vec::new();
         // Without it, the exit status has to be enough.
-        let _ = self.stderr.take(LAST_WORDS).read_to_end(&mut words).await;
-        let words = String::from_utf8_lossy(&words);
+        let _ = self.stderr.take(MAX_STDERR).read_to_end(&mut stderr).await;
+        let stderr = String::from_utf8_lossy(&stderr);
         match status {
-            Ok(status) => ended(status, words.trim()),
+            Ok(status) => ended(status, stderr.trim()),
             Err(error) => broken(&format!("{lost}, {error}")),
         }
     }
 }
 
 /// The failure of a template whose renderer has ended.
-fn ended(status: ExitStatus, words: &str) -> FlowError {
-    match broken_bound(status, words) {
+fn ended(status: ExitStatus, stderr: &str) -> FlowError {
+    match broken_bound(status, stderr) {
         Some(bound) => FlowError::new(ErrorKind::InvalidInput, format!("the template {bound}")),
-        None if words.is_empty() => broken(&format!("its process ended with {status}")),
-        None => broken(&format!("its process ended with {status}: {words}")),
+        None if stderr.is_empty() => broken(&format!("its process ended with {status}")),
+        None => broken(&format!("its process ended with {status}: {stderr}")),
     }
 }
 
 /// Which limit killed the renderer, if one did. The system ends a process that takes too long, and the Rust run-time
 /// ends one that gets no more memory.
-fn broken_bound(status: ExitStatus, words: &str) -> Option<String> {
+fn broken_bound(status: ExitStatus, stderr: &str) -> Option<String> {
     let signal = status.signal()?;
     if signal == Signal::XCPU.as_raw() {
         Some(format!("takes more than {MAX_SECONDS} s of processor time"))
-    } else if words.contains("stack") {
+    } else if stderr.contains("stack") {
         Some("nests too deeply".to_owned())
-    } else if words.contains("memory") {
+    } else if stderr.contains("memory") {
         Some(format!("needs more than {} MiB of memory", MAX_MEMORY / MIB))
     } else {
         None
@@ -146,8 +146,8 @@ mod tests {
             (9, "", "its process ended with signal: 9 (SIGKILL)"),
             (1 << 8, "no such program", "its process ended with exit status: 1: no such program"),
         ];
-        for (status, words, expected) in cases {
-            let error = ended(ExitStatus::from_raw(status), words);
+        for (status, stderr, expected) in cases {
+            let error = ended(ExitStatus::from_raw(status), stderr);
             assert_eq!(error.kind, ErrorKind::OrchestratorError);
             assert_eq!(error.message, format!("the template could not be rendered: {expected}"));
         }

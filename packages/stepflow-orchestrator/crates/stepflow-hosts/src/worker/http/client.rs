@@ -12,7 +12,7 @@ use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::address::Address;
-use super::connections::{Connection, Connections, Fault};
+use super::connections::{Connections, HttpConnection, HttpError};
 use super::refused::Refused;
 use super::sse::{Event, Parser};
 use super::upload::Upload;
@@ -56,7 +56,7 @@ pub(crate) struct Events {
     parser: Parser,
     read: VecDeque<Event>,
     instance: Option<HeaderValue>,
-    connection: Connection,
+    connection: HttpConnection,
 }
 
 impl Client {
@@ -78,7 +78,7 @@ impl Client {
         to: &PathAndQuery,
         message: Upload,
         instance: Option<&HeaderValue>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<Reply, HttpError> {
         let mut request = self.request(Method::POST, to).header(CONTENT_TYPE, JSON).header(ACCEPT, BOTH);
         if let Some(instance) = instance {
             request = request.header(INSTANCE, instance);
@@ -98,7 +98,7 @@ impl Client {
     }
 
     /// Opens a stream.
-    pub(crate) async fn events(&self, from: &PathAndQuery, last_id: Option<&str>) -> Result<Reply, Fault> {
+    pub(crate) async fn events(&self, from: &PathAndQuery, last_id: Option<&str>) -> Result<Reply, HttpError> {
         let mut request = self.request(Method::GET, from).header(ACCEPT, EVENTS);
         if let Some(last_id) = last_id {
             request = request.header("last-event-id", last_id);
@@ -112,7 +112,7 @@ impl Client {
     }
 
     /// The status with which a path answers.
-    pub(crate) async fn status(&self, place: &PathAndQuery) -> Result<StatusCode, Fault> {
+    pub(crate) async fn status(&self, place: &PathAndQuery) -> Result<StatusCode, HttpError> {
         let request = self.request(Method::GET, place).header(ACCEPT, "*/*");
         let (answer, connection) = self.send(request, Upload::new(Bytes::new())).await?;
         let status = answer.status();
@@ -137,18 +137,22 @@ impl Client {
         request
     }
 
-    async fn send(&self, request: request::Builder, body: Upload) -> Result<(Response<Incoming>, Connection), Fault> {
-        let request = request.body(body).map_err(|error| Fault::NotSent(error.to_string()))?;
+    async fn send(
+        &self,
+        request: request::Builder,
+        body: Upload,
+    ) -> Result<(Response<Incoming>, HttpConnection), HttpError> {
+        let request = request.body(body).map_err(|error| HttpError::NotSent(error.to_string()))?;
         self.connections.send(request).await
     }
 
-    async fn whole(&self, answer: Response<Incoming>, connection: Connection) -> Result<Bytes, Fault> {
+    async fn whole(&self, answer: Response<Incoming>, connection: HttpConnection) -> Result<Bytes, HttpError> {
         let (body, limit) = (answer.into_body(), self.max_message);
         let size = body.size_hint().lower().try_into().unwrap_or(usize::MAX);
-        TooLong::check(size, limit).map_err(Fault::TooLong)?;
+        TooLong::check(size, limit).map_err(HttpError::TooLong)?;
         let body = Limited::new(body, limit).collect().await.map_err(|error| match error.is::<LengthLimitError>() {
-            true => Fault::TooLong(TooLong { size: limit, is_whole: false, limit }),
-            false => Fault::Broken(format!("its answer broke off: {}", causes(&*error))),
+            true => HttpError::TooLong(TooLong { size: limit, is_whole: false, limit }),
+            false => HttpError::Broken(format!("its answer broke off: {}", causes(&*error))),
         })?;
         self.connections.keep(connection);
         Ok(body.to_bytes())
@@ -156,7 +160,7 @@ impl Client {
 }
 
 impl Events {
-    fn new(answer: Response<Incoming>, connection: Connection, max_event: usize) -> Box<Self> {
+    fn new(answer: Response<Incoming>, connection: HttpConnection, max_event: usize) -> Box<Self> {
         let instance = answer.headers().get(INSTANCE).filter(|instance| !instance.is_empty()).cloned();
         let (body, parser, read) = (answer.into_body(), Parser::new(max_event), VecDeque::new());
         Box::new(Self { body, parser, read, instance, connection })
@@ -176,15 +180,15 @@ impl Events {
     ///
     /// # Errors
     /// Why nothing more can be read.
-    pub(crate) async fn next(&mut self) -> Result<Option<Event>, Fault> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Event>, HttpError> {
         loop {
             if let Some(event) = self.read.pop_front() {
                 return Ok(Some(event));
             }
             let Some(frame) = self.body.frame().await else { return Ok(None) };
             // Trailers are ignored.
-            if let Ok(bytes) = frame.map_err(|error| Fault::Broken(causes(&error)))?.into_data() {
-                self.parser.feed(&bytes, |event| self.read.push_back(event)).map_err(Fault::TooLong)?;
+            if let Ok(bytes) = frame.map_err(|error| HttpError::Broken(causes(&error)))?.into_data() {
+                self.parser.feed(&bytes, |event| self.read.push_back(event)).map_err(HttpError::TooLong)?;
             }
         }
     }

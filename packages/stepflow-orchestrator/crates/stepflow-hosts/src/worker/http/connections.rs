@@ -37,13 +37,13 @@ pub(crate) struct Connections {
 #[derive(Default)]
 struct Idle {
     /// The one that was used last is at the back.
-    connections: VecDeque<(Instant, Connection)>,
+    connections: VecDeque<(Instant, HttpConnection)>,
     /// Whether a task is running that closes those that are idle for too long.
     is_swept: bool,
 }
 
 /// A connection without an open request. Its other half is a task that ends with the connection.
-pub(crate) struct Connection {
+pub(crate) struct HttpConnection {
     sender: SendRequest<Upload>,
     /// The same socket; `None` with TLS.
     socket: Option<TcpStream>,
@@ -51,7 +51,7 @@ pub(crate) struct Connection {
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum HttpError {
     /// The worker has not seen the request.
     NotSent(String),
     /// The worker may have seen the request.
@@ -60,7 +60,7 @@ pub(crate) enum Fault {
     TooLong(TooLong),
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotSent(problem) | Self::Broken(problem) => f.write_str(problem),
@@ -75,26 +75,29 @@ impl Connections {
     }
 
     /// Sends a request. When the answer has been read to its end, give the connection back with [`Connections::keep`].
-    pub(crate) async fn send(&self, mut request: Request<Upload>) -> Result<(Response<Incoming>, Connection), Fault> {
+    pub(crate) async fn send(
+        &self,
+        mut request: Request<Upload>,
+    ) -> Result<(Response<Incoming>, HttpConnection), HttpError> {
         loop {
             let (mut connection, fresh) = match self.idle().await {
                 Some(idle) => (idle, false),
-                None => (self.open().await.map_err(Fault::NotSent)?, true),
+                None => (self.open().await.map_err(HttpError::NotSent)?, true),
             };
             match connection.sender.try_send_request(request).await {
                 Ok(answer) => return Ok((answer, connection)),
                 Err(mut error) => match error.take_message() {
                     // The worker closed the connection while it was idle.
                     Some(unsent) if !fresh => request = unsent,
-                    Some(_) => return Err(Fault::NotSent(causes(error.error()))),
-                    None => return Err(Fault::Broken(causes(error.error()))),
+                    Some(_) => return Err(HttpError::NotSent(causes(error.error()))),
+                    None => return Err(HttpError::Broken(causes(error.error()))),
                 },
             }
         }
     }
 
     /// Keeps a connection for the next request.
-    pub(crate) fn keep(&self, connection: Connection) {
+    pub(crate) fn keep(&self, connection: HttpConnection) {
         let mut idle = self.idle.lock();
         idle.connections.push_back((Instant::now(), connection));
         if !std::mem::replace(&mut idle.is_swept, true) {
@@ -103,7 +106,7 @@ impl Connections {
     }
 
     /// An idle connection that can be used at once.
-    async fn idle(&self) -> Option<Connection> {
+    async fn idle(&self) -> Option<HttpConnection> {
         loop {
             let mut connection = self.idle.lock().take()?;
             if !connection.was_closed() && connection.sender.ready().await.is_ok() {
@@ -112,21 +115,21 @@ impl Connections {
         }
     }
 
-    async fn open(&self) -> Result<Connection, String> {
+    async fn open(&self) -> Result<HttpConnection, String> {
         if self.address.scheme_str() != Some("https") {
             let connector = TowerToHyperService::new(plain());
             let stream = connector.call(self.address.clone()).await.map_err(why)?;
             let socket = stream.inner().as_fd().try_clone_to_owned().map_err(|error| error.to_string())?;
-            return Ok(Connection { sender: greet(stream).await?, socket: Some(socket.into()) });
+            return Ok(HttpConnection { sender: greet(stream).await?, socket: Some(socket.into()) });
         }
         let connector = TowerToHyperService::new(self.secure.get_or_try_init(connector).await?.clone());
         let stream = connector.call(self.address.clone()).await.map_err(why)?;
-        Ok(Connection { sender: greet(stream).await?, socket: None })
+        Ok(HttpConnection { sender: greet(stream).await?, socket: None })
     }
 }
 
 impl Idle {
-    fn take(&mut self) -> Option<Connection> {
+    fn take(&mut self) -> Option<HttpConnection> {
         self.close_old();
         Some(self.connections.pop_back()?.1)
     }
@@ -152,7 +155,7 @@ async fn sweep(idle: Weak<Mutex<Idle>>) {
     }
 }
 
-impl Connection {
+impl HttpConnection {
     /// Whether the worker has closed it. Its task notices that too, but maybe only after a request was lost.
     fn was_closed(&self) -> bool {
         let waits = |error: std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;

@@ -11,7 +11,7 @@ use super::session::{RESUME_DELAYS, Session};
 use super::traffic::Traffic;
 use crate::worker::caller::Caller;
 use crate::worker::core::Core;
-use crate::worker::pool::{InstanceId, Rupture};
+use crate::worker::pool::{ConnectionFailure, InstanceId};
 use crate::worker::status::InstanceState;
 use crate::worker::wire::Outgoing;
 
@@ -83,7 +83,9 @@ async fn keep(core: Arc<Core>, id: InstanceId, caller: Caller, client: Arc<Clien
         }
         becomes(InstanceState::Reconnecting, InstanceState::Ready);
     };
-    core.shared.with(|pool| pool.instance_mut(id).map(|instance| instance.fail(Rupture { why, telling: false })));
+    core.shared.with(|pool| {
+        pool.instance_mut(id).map(|instance| instance.fail(ConnectionFailure { why, is_informative: false }))
+    });
 }
 
 /// Reads the session's stream to its end; returns how it ended. The first published workers with sessions send their

@@ -9,22 +9,22 @@ use super::address::Address;
 use super::client::Client;
 use super::conversation::Conversation;
 use super::session::{Session, Trouble};
-use crate::worker::connection::Refusal;
+use crate::worker::connection::HandshakeError;
 use crate::worker::core::Core;
 use crate::worker::options::HealthCheck;
 use crate::worker::pool::InstanceId;
 use crate::worker::wire::Wire;
 
 /// Moves the conversation with a process from its pipes to this port.
-pub(crate) async fn move_to(core: &Arc<Core>, id: InstanceId, port: u16) -> Result<Conversation, Refusal> {
-    let address = Address::parse(&format!("http://127.0.0.1:{port}")).map_err(Refusal::Protocol)?;
-    let client = Client::new(address, &core.options).map_err(Refusal::Protocol)?;
+pub(crate) async fn move_to(core: &Arc<Core>, id: InstanceId, port: u16) -> Result<Conversation, HandshakeError> {
+    let address = Address::parse(&format!("http://127.0.0.1:{port}")).map_err(HandshakeError::Protocol)?;
+    let client = Client::new(address, &core.options).map_err(HandshakeError::Protocol)?;
     let up = wait_until_up(&client, &core.options.health_check).await;
-    up.map_err(|problem| Refusal::Unreached(core.options.shown(&problem)))?;
+    up.map_err(|problem| HandshakeError::Unreached(core.options.shown(&problem)))?;
     let client = Arc::new(client);
     let session = Session::open(&client).await.map_err(|trouble| match trouble {
-        Trouble::Absent(problem) => Refusal::Unreached(problem),
-        Trouble::Wrong(problem) => Refusal::Protocol(problem),
+        Trouble::Absent(problem) => HandshakeError::Unreached(problem),
+        Trouble::Wrong(problem) => HandshakeError::Protocol(problem),
     })?;
     let (sender, outgoing) = mpsc::unbounded_channel();
     core.shared.with(|pool| pool.rewire(id, Wire::Messages(Some(sender)), port));

@@ -9,7 +9,7 @@ use tokio::time::{sleep_until, timeout};
 use super::client::Client;
 use super::conversation::Conversation;
 use super::session::{Session, Trouble};
-use crate::worker::connection::Refusal;
+use crate::worker::connection::HandshakeError;
 use crate::worker::core::Core;
 use crate::worker::core::stopped;
 use crate::worker::pool::{Instance, InstanceId, Loss, Signals, shut_down};
@@ -28,7 +28,7 @@ pub(crate) struct Peer {
 
 /// How the state of a worker has changed.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Parting {
+pub(crate) enum PeerChange {
     /// It is gone; the text says how, for people.
     Lost(String),
     /// It takes no more tasks.
@@ -54,34 +54,34 @@ impl Peer {
         let limit = core.options.start_timeout;
         let trouble = match timeout(limit, core.greet(id, slot)).await {
             Ok(Ok(())) => return Ok(peer),
-            Ok(Err(Refusal::Protocol(problem))) => Trouble::Wrong(problem),
-            Ok(Err(Refusal::Unreached(problem))) => Trouble::Absent(problem),
-            Ok(Err(Refusal::Port(port))) => Trouble::Wrong(format!("it answered with the port {port}")),
+            Ok(Err(HandshakeError::Protocol(problem))) => Trouble::Wrong(problem),
+            Ok(Err(HandshakeError::Unreached(problem))) => Trouble::Absent(problem),
+            Ok(Err(HandshakeError::Port(port))) => Trouble::Wrong(format!("it answered with the port {port}")),
             Err(_) => Trouble::Absent(format!("it did not answer the handshake within {} s", limit.as_secs_f64())),
         };
         Err(start_error_at(core, url, trouble))
     }
 
     /// Whether it has answered an execute, or has crashed with some that may be the reason.
-    pub(crate) fn was_of_use(&self) -> bool {
+    pub(crate) fn was_useful(&self) -> bool {
         let crashed = |instance: &Instance| matches!(instance.state, InstanceState::Reconnecting | InstanceState::Lost);
-        let of_use =
+        let useful =
             |instance: &Instance| instance.answered > 0 || (crashed(instance) && instance.connection.open().len() > 0);
-        self.core.shared.look(|pool| pool.instance(self.id).is_some_and(of_use))
+        self.core.shared.look(|pool| pool.instance(self.id).is_some_and(useful))
     }
 
     /// Waits until the worker gets no more tasks.
-    pub(crate) async fn parting(&self) -> Parting {
-        self.watch(|state, _| (state == InstanceState::Leaving).then_some(Parting::Leaving)).await
+    pub(crate) async fn wait_until_leaving(&self) -> PeerChange {
+        self.watch(|state, _| (state == InstanceState::Leaving).then_some(PeerChange::Leaving)).await
     }
 
     /// Waits until a worker that gets no more tasks has none left, and then removes it.
     pub(crate) async fn retire(self, mut stop: watch::Receiver<bool>) {
-        let parting = tokio::select! {
-            parting = self.watch(|_, open| (open == 0).then_some(Parting::Idle)) => parting,
-            () = stopped(&mut stop) => Parting::Idle,
+        let change = tokio::select! {
+            change = self.watch(|_, open| (open == 0).then_some(PeerChange::Idle)) => change,
+            () = stopped(&mut stop) => PeerChange::Idle,
         };
-        if let Parting::Lost(how) = parting {
+        if let PeerChange::Lost(how) = change {
             self.lost(&how);
         }
     }
@@ -93,15 +93,15 @@ impl Peer {
         let message =
             format!("the worker of plugin `{plugin}` at `{}` was lost in the middle of the step: {how}", self.url);
         let error = FlowError::new(ErrorKind::Unreachable, message).with([("plugin", Value::string(plugin))]);
-        self.core.shared.with(|pool| _ = pool.unlink(self.id, &Loss::Crash { error, words: String::new() }));
+        self.core.shared.with(|pool| _ = pool.unlink(self.id, &Loss::Crash { error, stderr: String::new() }));
     }
 
     /// Waits until the worker is lost or until `done`, from its state and its number of executes, gives a change. This
     /// worker cannot be replaced when a cancelled execute does not end. A worker that understands cancels will say when
     /// the execute ends, and its slot is taken until then. For any other worker the only way is to break off the
     /// request.
-    async fn watch(&self, done: impl Fn(InstanceState, usize) -> Option<Parting>) -> Parting {
-        let mut rupture = self.signals.rupture.subscribe();
+    async fn watch(&self, done: impl Fn(InstanceState, usize) -> Option<PeerChange>) -> PeerChange {
+        let mut failure = self.signals.failure.subscribe();
         loop {
             let seen = self.core.shared.look(|pool| {
                 let instance = pool.instance(self.id)?;
@@ -110,9 +110,9 @@ impl Peer {
                 let due = cancelled.map(|(request, at)| (at + self.core.options.cancel_grace, request));
                 Some((instance.state, connection.open().len(), due.min()))
             });
-            let Some((state, open, due)) = seen else { return Parting::Idle };
-            if let Some(parting) = done(state, open) {
-                return parting;
+            let Some((state, open, due)) = seen else { return PeerChange::Idle };
+            if let Some(change) = done(state, open) {
+                return change;
             }
             let overdue = async {
                 match due {
@@ -124,9 +124,9 @@ impl Peer {
                 }
             };
             tokio::select! {
-                rupture = rupture.wait_for(Option::is_some) => {
-                    let why = rupture.ok().and_then(|rupture| Some(rupture.as_ref()?.why.clone()));
-                    return Parting::Lost(why.unwrap_or_default());
+                failure = failure.wait_for(Option::is_some) => {
+                    let why = failure.ok().and_then(|failure| Some(failure.as_ref()?.why.clone()));
+                    return PeerChange::Lost(why.unwrap_or_default());
                 }
                 () = self.signals.attention.notified() => {}
                 request = overdue => self.break_off(request),

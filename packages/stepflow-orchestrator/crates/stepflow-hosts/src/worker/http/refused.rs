@@ -17,7 +17,7 @@ pub(crate) struct Refused {
 
 /// What servers write into the bodies of such answers: JSON-RPC with and without an id, FastAPI, ours.
 #[derive(Deserialize)]
-struct Body {
+struct ErrorBody {
     #[serde(default)]
     id: Option<Value>,
     #[serde(default)]
@@ -33,13 +33,13 @@ impl Refused {
 
     /// Whether the body is the answer to a request, and so says more than the status.
     pub(crate) fn is_answer(&self) -> bool {
-        serde_json::from_slice::<Body>(&self.body)
+        serde_json::from_slice::<ErrorBody>(&self.body)
             .is_ok_and(|body| body.id.is_some_and(|id| !id.is_null()) && body.error.is_some())
     }
 
     /// Whether the worker says, as the protocol does, that it has done nothing and another one may.
     pub(crate) fn is_not_accepted(&self) -> bool {
-        let body = serde_json::from_slice::<Body>(&self.body).ok();
+        let body = serde_json::from_slice::<ErrorBody>(&self.body).ok();
         let code = body.and_then(|body| body.error?.field("code"));
         code.is_some_and(|code| code == Value::from(codes::NOT_ACCEPTED))
     }
@@ -72,7 +72,7 @@ impl Refused {
     }
 
     fn said(&self) -> String {
-        if let Ok(body) = serde_json::from_slice::<Body>(&self.body)
+        if let Ok(body) = serde_json::from_slice::<ErrorBody>(&self.body)
             && let Some(said) = body.error.or(body.detail).filter(|said| !said.is_null())
         {
             let message = said.field("message").and_then(|message| message.text());

@@ -17,7 +17,7 @@ const EVENTS: &str = "/runtime/events";
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// How long a worker keeps a session whose stream was lost.
-pub(super) const KEPT: Duration = Duration::from_secs(30);
+pub(super) const SESSION_KEPT: Duration = Duration::from_secs(30);
 
 /// The first wait before a lost stream is requested again, and the longest.
 pub(super) const RESUME_DELAYS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -85,7 +85,7 @@ impl Session {
         let lost = self.stream.take();
         let last_id = lost.as_ref().and_then(|lost| lost.parser().last_id());
         let mut delay = lost.as_ref().and_then(|lost| lost.parser().retry()).unwrap_or(RESUME_DELAYS.0);
-        let deadline = Instant::now() + KEPT;
+        let deadline = Instant::now() + SESSION_KEPT;
         loop {
             let problem = match timeout_at(deadline, client.events(&from, last_id)).await {
                 Ok(Ok(Reply::Events(stream))) => {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::address::Address;
 use super::client::Client;
-use super::peer::{Parting, Peer, start_error_at};
+use super::peer::{Peer, PeerChange, start_error_at};
 use super::session::Trouble;
 use crate::worker::core::Core;
 use crate::worker::core::stopped;
@@ -16,13 +16,13 @@ use crate::worker::start_error::StartError;
 use crate::worker::supervisor::Starts;
 
 /// How a conversation ended.
-enum End {
+enum ConversationEnd {
     /// It could not begin.
     NotBegun(StartError),
     /// The worker is lost or takes no more tasks.
     Over {
         /// It had answered executes, or had some when it was lost.
-        was_of_use: bool,
+        was_useful: bool,
     },
     /// We were asked to end.
     ShutDown,
@@ -43,13 +43,13 @@ pub(crate) async fn supervise(
     loop {
         let end = match &client {
             Ok(client) => converse(&core, slot, &url, client, &mut stop, &starts, &mut leaving).await,
-            Err(error) => End::NotBegun(error.clone()),
+            Err(error) => ConversationEnd::NotBegun(error.clone()),
         };
-        failures = if matches!(end, End::Over { was_of_use: true }) { 1 } else { failures + 1 };
+        failures = if matches!(end, ConversationEnd::Over { was_useful: true }) { 1 } else { failures + 1 };
         match end {
-            End::ShutDown => break,
-            End::Over { .. } => (has_served, lost_at) = (true, Instant::now()),
-            End::NotBegun(error) => {
+            ConversationEnd::ShutDown => break,
+            ConversationEnd::Over { .. } => (has_served, lost_at) = (true, Instant::now()),
+            ConversationEnd::NotBegun(error) => {
                 // A worker that has served before is waited for: it may be in a restart.
                 let policy = &core.options.restart;
                 let in_vain = failures >= policy.crashes && lost_at.elapsed() >= policy.max_delay;
@@ -83,25 +83,25 @@ async fn converse(
     stop: &mut watch::Receiver<bool>,
     starts: &Starts,
     leaving: &mut JoinSet<()>,
-) -> End {
+) -> ConversationEnd {
     let begun = tokio::select! {
         begun = Peer::begin(core, slot, url, client) => begun,
-        () = stopped(stop) => return End::ShutDown,
+        () = stopped(stop) => return ConversationEnd::ShutDown,
     };
     let peer = match begun {
         Ok(peer) => peer,
-        Err(error) => return End::NotBegun(error),
+        Err(error) => return ConversationEnd::NotBegun(error),
     };
     starts.ready(slot);
-    let parting = tokio::select! {
-        parting = peer.parting() => parting,
-        () = stopped(stop) => return End::ShutDown,
+    let change = tokio::select! {
+        change = peer.wait_until_leaving() => change,
+        () = stopped(stop) => return ConversationEnd::ShutDown,
     };
-    let was_of_use = peer.was_of_use();
-    match parting {
-        Parting::Lost(how) => peer.lost(&how),
+    let was_useful = peer.was_useful();
+    match change {
+        PeerChange::Lost(how) => peer.lost(&how),
         // It finishes the tasks that it has.
-        Parting::Leaving | Parting::Idle => _ = leaving.spawn(peer.retire(stop.clone())),
+        PeerChange::Leaving | PeerChange::Idle => _ = leaving.spawn(peer.retire(stop.clone())),
     }
-    End::Over { was_of_use }
+    ConversationEnd::Over { was_useful }
 }

@@ -16,26 +16,26 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::client::{Client, Events, Reply};
-use super::connections::Fault;
+use super::connections::HttpError;
 use super::refused::Refused;
-use super::session::{KEPT, RESUME_DELAYS, Session};
+use super::session::{RESUME_DELAYS, SESSION_KEPT, Session};
 use super::upload::Upload;
 use crate::worker::caller::Caller;
-use crate::worker::connection::Refusal;
+use crate::worker::connection::HandshakeError;
 use crate::worker::core::Core;
 use crate::worker::message::Body;
-use crate::worker::pool::{InstanceId, Pool, Rupture};
+use crate::worker::pool::{ConnectionFailure, InstanceId, Pool};
 use crate::worker::wire::{Kind, Outgoing};
 
 /// For a message that has no answer: how long the worker may take no bytes and send no status before the message is
 /// sent again.
-const DELIVERY: Duration = Duration::from_secs(10);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a stream is still read after its answer. If it ends in this time, its connection can be used again.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// How long a broken connection waits for the news that the whole worker is gone, which says more.
-const DYING: Duration = Duration::from_secs(1);
+const EXIT_WAIT: Duration = Duration::from_secs(1);
 
 /// The open messages. Dropping it breaks them off.
 pub(crate) struct Traffic {
@@ -52,28 +52,28 @@ struct Sender {
     has_session: bool,
     /// Whether the end of the worker is noticed elsewhere.
     watched: bool,
-    open: Mutex<HashMap<i64, Open>>,
+    open: Mutex<HashMap<i64, OpenRequest>>,
 }
 
 /// A request that has no answer yet.
-struct Open {
+struct OpenRequest {
     task: AbortHandle,
     /// The process that holds its stream.
     instance: Option<HeaderValue>,
 }
 
 /// Why the answer to a request did not come.
-enum Failure {
+enum RequestFailure {
     /// The worker has not received it.
     Unreached(String),
     /// The worker does not know the session.
-    Strange(String),
+    UnknownSession(String),
     /// It is not known what the worker did with it.
     Lost(String),
     /// The worker cannot take it now.
     Unavailable(String),
     /// The worker that had it is gone, and everything that it had is lost together.
-    Gone(String),
+    WorkerGone(String),
     /// The answer was not a message.
     Malformed(String),
     /// The request or its answer is longer than the other side takes.
@@ -148,7 +148,7 @@ impl Sender {
                 sender.fail(request, failure);
             }
         });
-        open.insert(request, Open { task: task.abort_handle(), instance: None });
+        open.insert(request, OpenRequest { task: task.abort_handle(), instance: None });
     }
 
     fn spawn_notification(self: &Arc<Self>, line: Bytes) {
@@ -167,7 +167,7 @@ impl Sender {
         let instance = within.and_then(|request| self.open.lock().get(&request)?.instance.clone());
         let sender = Arc::clone(self);
         tokio::spawn(async move {
-            let is_awaited = || within.is_none_or(|request| sender.owes(request));
+            let is_awaited = || within.is_none_or(|request| sender.awaits_answer(request));
             let bytes = line.len();
             let delivered = sender.deliver(line, instance.as_ref(), is_awaited).await;
             sender.caller.arrived(bytes);
@@ -176,7 +176,7 @@ impl Sender {
             if let Some(open) = within.and_then(|request| sender.open.lock().remove(&request)) {
                 open.task.abort();
             }
-            if let Some(request) = within.filter(|request| sender.owes(*request)) {
+            if let Some(request) = within.filter(|request| sender.awaits_answer(*request)) {
                 sender.fail(request, failure);
             }
         });
@@ -189,15 +189,15 @@ impl Sender {
         line: Bytes,
         instance: Option<&HeaderValue>,
         is_awaited: impl Fn() -> bool,
-    ) -> Result<(), Failure> {
-        let lost = |problem| Failure::Lost(format!("what it asked for did not reach it: {problem}"));
+    ) -> Result<(), RequestFailure> {
+        let lost = |problem| RequestFailure::Lost(format!("what it asked for did not reach it: {problem}"));
         let (mut deadline, mut delay) = (None, RESUME_DELAYS.0);
         loop {
             let upload = Upload::new(line.clone());
             let progress = upload.progress();
             let reply = tokio::select! {
                 reply = self.client.post(&self.endpoint, upload, instance) => Some(reply),
-                () = progress.silence(DELIVERY) => None,
+                () = progress.silence(DELIVERY_TIMEOUT) => None,
             };
             let problem = match reply {
                 Some(Ok(Reply::Refused(refused))) if refused.may_be_repeated() => refused.problem(),
@@ -206,10 +206,10 @@ impl Sender {
                 }
                 Some(Ok(_)) => return Ok(()),
                 Some(Err(fault)) => fault.to_string(),
-                None => format!("it took nothing for {} s", DELIVERY.as_secs()),
+                None => format!("it took nothing for {} s", DELIVERY_TIMEOUT.as_secs()),
             };
             // Counted from the first failure: a long message may have taken longer before that.
-            let deadline = *deadline.get_or_insert_with(|| Instant::now() + KEPT);
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + SESSION_KEPT);
             if Instant::now() + delay >= deadline || !is_awaited() || !self.is_here() {
                 return Err(lost(problem));
             }
@@ -223,103 +223,109 @@ impl Sender {
         self.core.options.shown(&self.client.address.uri().to_string())
     }
 
-    fn warn_undelivered(&self, failure: &Failure) {
-        let (Failure::Unreached(problem)
-        | Failure::Strange(problem)
-        | Failure::Lost(problem)
-        | Failure::Gone(problem)
-        | Failure::Unavailable(problem)
-        | Failure::Malformed(problem)
-        | Failure::TooLong(problem)) = failure;
+    fn warn_undelivered(&self, failure: &RequestFailure) {
+        let (RequestFailure::Unreached(problem)
+        | RequestFailure::UnknownSession(problem)
+        | RequestFailure::Lost(problem)
+        | RequestFailure::WorkerGone(problem)
+        | RequestFailure::Unavailable(problem)
+        | RequestFailure::Malformed(problem)
+        | RequestFailure::TooLong(problem)) = failure;
         let plugin = &self.core.options.name;
         tracing::warn!(plugin, url = self.shown_url(), %problem, "a message did not reach the worker");
     }
 
     /// Sends a request and takes everything that comes back. When the answer breaks off in a session that can be
     /// resumed, the worker keeps the answer and gives it to a request that asks again.
-    async fn carry(&self, request: i64, line: Bytes) -> Result<(), Failure> {
+    async fn carry(&self, request: i64, line: Bytes) -> Result<(), RequestFailure> {
         let problem = match self.ask(request, line.clone()).await {
-            Err(Failure::Lost(problem)) => problem,
+            Err(RequestFailure::Lost(problem)) => problem,
             ended => return ended,
         };
         if self.resumes() {
             return self.ask_again(request, line, problem).await;
         }
         if self.watched {
-            sleep(DYING).await;
+            sleep(EXIT_WAIT).await;
         }
-        Err(Failure::Lost(problem))
+        Err(RequestFailure::Lost(problem))
     }
 
-    async fn ask_again(&self, request: i64, line: Bytes, mut problem: String) -> Result<(), Failure> {
-        let (deadline, mut delay) = (Instant::now() + KEPT, RESUME_DELAYS.0);
+    async fn ask_again(&self, request: i64, line: Bytes, mut problem: String) -> Result<(), RequestFailure> {
+        let (deadline, mut delay) = (Instant::now() + SESSION_KEPT, RESUME_DELAYS.0);
         while Instant::now() + delay < deadline {
             sleep(delay).await;
             delay = (delay * 2).min(RESUME_DELAYS.1);
             problem = match self.ask(request, line.clone()).await {
                 // The worker already had the request.
-                Err(Failure::Lost(problem) | Failure::Unreached(problem)) => problem,
-                Err(Failure::Strange(problem)) => return Err(Failure::Gone(problem)),
+                Err(RequestFailure::Lost(problem) | RequestFailure::Unreached(problem)) => problem,
+                Err(RequestFailure::UnknownSession(problem)) => return Err(RequestFailure::WorkerGone(problem)),
                 ended => return ended,
             };
         }
         // The session is given up at the same time, and its error says more.
-        sleep(DYING).await;
-        Err(Failure::Lost(problem))
+        sleep(EXIT_WAIT).await;
+        Err(RequestFailure::Lost(problem))
     }
 
-    async fn ask(&self, request: i64, line: Bytes) -> Result<(), Failure> {
+    async fn ask(&self, request: i64, line: Bytes) -> Result<(), RequestFailure> {
         let size = line.len();
         match self.client.post(&self.endpoint, Upload::new(line), None).await {
             Ok(Reply::Message(body)) => self.receive(request, &body),
             Ok(Reply::Events(stream)) => self.listen(request, stream).await?,
             Ok(Reply::Refused(refused)) if refused.is_answer() => self.receive(request, &refused.body),
-            Ok(Reply::Accepted) => return Err(Failure::Malformed("it took the request and said no more".to_owned())),
+            Ok(Reply::Accepted) => {
+                return Err(RequestFailure::Malformed("it took the request and said no more".to_owned()));
+            }
             Ok(Reply::Refused(refused)) => {
                 if let Some(failure) = too_large(&refused, size) {
                     return Err(failure);
                 }
                 return Err(match () {
-                    () if refused.is_not_accepted() => Failure::Unreached(refused.problem()),
+                    () if refused.is_not_accepted() => RequestFailure::Unreached(refused.problem()),
                     () if refused.status == StatusCode::NOT_FOUND && self.has_session => {
-                        Failure::Strange(refused.problem())
+                        RequestFailure::UnknownSession(refused.problem())
                     }
-                    () if refused.is_unavailable() => Failure::Unavailable(refused.problem()),
-                    () if refused.is_lost() => Failure::Lost(refused.problem()),
-                    () => Failure::Malformed(refused.problem()),
+                    () if refused.is_unavailable() => RequestFailure::Unavailable(refused.problem()),
+                    () if refused.is_lost() => RequestFailure::Lost(refused.problem()),
+                    () => RequestFailure::Malformed(refused.problem()),
                 });
             }
-            Err(Fault::NotSent(problem)) => return Err(Failure::Unreached(problem)),
-            Err(Fault::Broken(problem)) => return Err(Failure::Lost(problem)),
-            Err(Fault::TooLong(problem)) => return Err(Failure::TooLong(problem.to_string())),
+            Err(HttpError::NotSent(problem)) => return Err(RequestFailure::Unreached(problem)),
+            Err(HttpError::Broken(problem)) => return Err(RequestFailure::Lost(problem)),
+            Err(HttpError::TooLong(problem)) => return Err(RequestFailure::TooLong(problem.to_string())),
         }
-        if self.owes(request) {
-            return Err(Failure::Malformed("what it answered is no answer to the request".to_owned()));
+        if self.awaits_answer(request) {
+            return Err(RequestFailure::Malformed("what it answered is no answer to the request".to_owned()));
         }
         Ok(())
     }
 
     /// Takes the requests on the stream, and the answer, after which the stream ends.
-    async fn listen(&self, request: i64, mut stream: Box<Events>) -> Result<(), Failure> {
+    async fn listen(&self, request: i64, mut stream: Box<Events>) -> Result<(), RequestFailure> {
         if let Some(open) = self.open.lock().get_mut(&request) {
             open.instance = stream.instance().cloned();
         }
         loop {
-            let owes = self.owes(request);
-            let next = if owes { Ok(stream.next().await) } else { timeout(LINGER, stream.next()).await };
+            let awaits_answer = self.awaits_answer(request);
+            let next = if awaits_answer { Ok(stream.next().await) } else { timeout(LINGER, stream.next()).await };
             match next {
                 Ok(Ok(Some(event))) if event.kind == "message" => self.receive(request, &event.data),
                 Ok(Ok(Some(_))) => {}
-                Ok(Ok(None)) if owes => {
+                Ok(Ok(None)) if awaits_answer => {
                     self.client.ended(stream);
-                    return Err(Failure::Lost("its stream ended before the answer".to_owned()));
+                    return Err(RequestFailure::Lost("its stream ended before the answer".to_owned()));
                 }
                 Ok(Ok(None)) => {
                     self.client.ended(stream);
                     return Ok(());
                 }
-                Ok(Err(Fault::TooLong(problem))) if owes => return Err(Failure::TooLong(problem.to_string())),
-                Ok(Err(fault)) if owes => return Err(Failure::Lost(format!("its stream broke off: {fault}"))),
+                Ok(Err(HttpError::TooLong(problem))) if awaits_answer => {
+                    return Err(RequestFailure::TooLong(problem.to_string()));
+                }
+                Ok(Err(fault)) if awaits_answer => {
+                    return Err(RequestFailure::Lost(format!("its stream broke off: {fault}")));
+                }
                 Ok(Err(_)) | Err(_) => return Ok(()),
             }
         }
@@ -329,8 +335,10 @@ impl Sender {
         self.caller.receive(Some(request), message);
     }
 
-    fn owes(&self, request: i64) -> bool {
-        self.core.shared.look(|pool| pool.instance(self.id).is_some_and(|worker| worker.connection.owes(request)))
+    fn awaits_answer(&self, request: i64) -> bool {
+        self.core
+            .shared
+            .look(|pool| pool.instance(self.id).is_some_and(|worker| worker.connection.awaits_answer(request)))
     }
 
     fn is_here(&self) -> bool {
@@ -342,10 +350,10 @@ impl Sender {
         self.has_session && self.core.shared.look(resumes)
     }
 
-    fn fail(&self, request: i64, failure: Failure) {
+    fn fail(&self, request: i64, failure: RequestFailure) {
         self.core.shared.with(|pool| match failure {
-            Failure::Malformed(problem) => _ = pool.settle(self.id, request, Body::Malformed(problem)),
-            Failure::TooLong(problem) => {
+            RequestFailure::Malformed(problem) => _ = pool.settle(self.id, request, Body::Malformed(problem)),
+            RequestFailure::TooLong(problem) => {
                 let open = pool.instance(self.id).and_then(|worker| worker.connection.open_at(request));
                 if let Some(task) = open.map(|open| open.task.task) {
                     // The worker may be carrying it out.
@@ -353,24 +361,24 @@ impl Sender {
                 }
                 _ = pool.settle(self.id, request, Body::TooLong(problem));
             }
-            Failure::Unreached(problem) | Failure::Strange(problem) => {
+            RequestFailure::Unreached(problem) | RequestFailure::UnknownSession(problem) => {
                 tracing::warn!(plugin = self.core.options.name, url = self.shown_url(), %problem, "a worker is not reached");
                 pool.unreached(self.id, request);
-                pool.fail_handshake(self.id, Refusal::Unreached(problem));
+                pool.fail_handshake(self.id, HandshakeError::Unreached(problem));
             }
-            Failure::Gone(why) => {
+            RequestFailure::WorkerGone(why) => {
                 if let Some(instance) = pool.instance_mut(self.id) {
-                    instance.fail(Rupture { why, telling: false });
+                    instance.fail(ConnectionFailure { why, is_informative: false });
                 }
             }
-            Failure::Unavailable(problem) => {
+            RequestFailure::Unavailable(problem) => {
                 let lost = self.lost(&format!("did not take the step: {problem}"));
                 pool.lose(self.id, request, Lost { back_off: true, ..lost });
-                pool.fail_handshake(self.id, Refusal::Unreached(problem));
+                pool.fail_handshake(self.id, HandshakeError::Unreached(problem));
             }
-            Failure::Lost(problem) => {
+            RequestFailure::Lost(problem) => {
                 pool.lose(self.id, request, self.lost(&format!("was lost in the middle of the step: {problem}")));
-                pool.fail_handshake(self.id, Refusal::Unreached(problem));
+                pool.fail_handshake(self.id, HandshakeError::Unreached(problem));
             }
         });
     }
@@ -384,7 +392,7 @@ impl Sender {
 }
 
 /// The failure when a message of this size was refused as too large, by the worker or by a proxy before it.
-fn too_large(refused: &Refused, size: usize) -> Option<Failure> {
+fn too_large(refused: &Refused, size: usize) -> Option<RequestFailure> {
     let problem = || format!("it has {size} bytes, and the worker's server answered {}", refused.problem());
-    (refused.status == StatusCode::PAYLOAD_TOO_LARGE).then(problem).map(Failure::TooLong)
+    (refused.status == StatusCode::PAYLOAD_TOO_LARGE).then(problem).map(RequestFailure::TooLong)
 }

@@ -54,15 +54,15 @@ pub(crate) struct Signals {
     /// instance that gets no more tasks.
     pub(crate) attention: Arc<Notify>,
     /// Why nothing more can be said to the worker, or heard from it.
-    pub(crate) rupture: watch::Sender<Option<Rupture>>,
+    pub(crate) failure: watch::Sender<Option<ConnectionFailure>>,
 }
 
 /// Why a connection broke.
 #[derive(Debug, Clone)]
-pub(crate) struct Rupture {
+pub(crate) struct ConnectionFailure {
     pub(crate) why: String,
     /// Whether it says more than the exit status of the process.
-    pub(crate) telling: bool,
+    pub(crate) is_informative: bool,
 }
 
 impl Instance {
@@ -87,17 +87,17 @@ impl Instance {
 
     /// Whether a task of this lane can go out now.
     pub(super) fn takes(&self, lane: Lane) -> bool {
-        self.is_free() && self.is_company_for(lane) && self.is_in_bounds(lane)
+        self.is_free() && self.may_join(lane) && self.is_in_bounds(lane)
     }
 
-    /// Whether a task can go out now that executes here may be waiting for. Those executes are not counted as company.
+    /// Whether a task can go out now that executes here may be waiting for. Those executes are not counted.
     pub(super) fn takes_below(&self, lane: Lane, task: &TaskEnvelope) -> bool {
         let others = || self.connection.at_work().filter(|open| !task.above.contains(&open.task.task.task_id));
-        let companies = || others().map(|open| open.lane.company).filter(|company| *company > 0);
-        let few = || companies().min().unwrap_or(u32::MAX).min(lane.company) as usize;
-        let (busy, suspects) = (others().count(), companies().count());
-        let is_company = if lane.company == 0 { suspects == 0 } else { busy == suspects && busy < few() };
-        is_company && self.is_free() && self.is_in_bounds(lane)
+        let limits = || others().map(|open| open.lane.max_suspects).filter(|most| *most > 0);
+        let few = || limits().min().unwrap_or(u32::MAX).min(lane.max_suspects) as usize;
+        let (busy, suspects) = (others().count(), limits().count());
+        let may_join = if lane.max_suspects == 0 { suspects == 0 } else { busy == suspects && busy < few() };
+        may_join && self.is_free() && self.is_in_bounds(lane)
     }
 
     fn is_in_bounds(&self, lane: Lane) -> bool {
@@ -105,10 +105,10 @@ impl Instance {
     }
 
     /// Suspects of a crash share an instance only with each other, and only a few at once.
-    fn is_company_for(&self, lane: Lane) -> bool {
+    fn may_join(&self, lane: Lane) -> bool {
         let (busy, suspects) = (self.connection.busy(), self.connection.suspects());
-        let few = || lane.company.min(self.connection.company().unwrap_or(u32::MAX));
-        if lane.company == 0 { suspects == 0 } else { busy == suspects && busy < few() as usize }
+        let few = || lane.max_suspects.min(self.connection.max_suspects().unwrap_or(u32::MAX));
+        if lane.max_suspects == 0 { suspects == 0 } else { busy == suspects && busy < few() as usize }
     }
 
     /// How many executes are running in it that are not suspects.
@@ -158,7 +158,8 @@ impl Instance {
 
     fn written(&mut self, sent: std::io::Result<()>) {
         match sent {
-            Err(error) => self.fail(Rupture { why: format!("it does not read its stdin: {error}"), telling: false }),
+            Err(error) => self
+                .fail(ConnectionFailure { why: format!("it does not read its stdin: {error}"), is_informative: false }),
             Ok(()) if !self.wire.is_idle() => self.signals.unwritten.notify_one(),
             Ok(()) => {}
         }
@@ -202,10 +203,10 @@ impl Instance {
     }
 
     /// The connection is broken; the first reason is kept.
-    pub(crate) fn fail(&mut self, rupture: Rupture) {
+    pub(crate) fn fail(&mut self, failure: ConnectionFailure) {
         self.state = InstanceState::Lost;
         self.wire.close();
-        self.signals.rupture.send_if_modified(|known| known.is_none() && known.replace(rupture).is_none());
+        self.signals.failure.send_if_modified(|known| known.is_none() && known.replace(failure).is_none());
     }
 
     /// The components whose executes the worker limits, each with its limit.

@@ -14,7 +14,7 @@ use crate::fair::{FairQueue, Lane};
 
 /// What the plugin's workers said last, by slot.
 #[derive(Debug, Default)]
-pub(super) struct Served {
+pub(super) struct ServedBySlot {
     lists: BTreeMap<usize, Arc<Components>>,
     /// The slots whose last start failed, with the reason.
     failed: BTreeMap<usize, FlowError>,
@@ -25,7 +25,7 @@ pub(super) struct Served {
     sets: Vec<BTreeSet<usize>>,
 }
 
-impl Served {
+impl ServedBySlot {
     /// Stores what the worker in a slot serves now. `true` when that may change where tasks go.
     pub(super) fn learn(&mut self, slot: usize, list: Arc<Components>) -> bool {
         self.failed.remove(&slot);
@@ -49,7 +49,7 @@ impl Served {
     /// The error with which tasks of this lane fail: no worker that serves them starts.
     pub(super) fn refusal(&self, lane: Lane) -> Option<&FlowError> {
         let failed = |slots: &BTreeSet<usize>| slots.iter().all(|slot| self.failed.contains_key(slot));
-        self.set(lane.by).is_some_and(failed).then(|| self.failed.values().next()).flatten()
+        self.set(lane.served_by).is_some_and(failed).then(|| self.failed.values().next()).flatten()
     }
 
     /// What the plugin serves; `None` until a worker has said so.
@@ -58,7 +58,7 @@ impl Served {
     }
 
     /// The number of the set of workers that serve a path; 0 when all do, or none.
-    pub(super) fn by(&mut self, path: &str) -> u32 {
+    pub(super) fn set_number(&mut self, path: &str) -> u32 {
         if !self.differ {
             return 0;
         }
@@ -75,35 +75,35 @@ impl Served {
     }
 
     /// Whether a task of this lane may go to the worker in this slot.
-    pub(super) fn leads(&self, lane: Lane, slot: usize) -> bool {
-        self.set(lane.by).is_none_or(|slots| slots.contains(&slot))
+    pub(super) fn may_serve(&self, lane: Lane, slot: usize) -> bool {
+        self.set(lane.served_by).is_none_or(|slots| slots.contains(&slot))
     }
 
-    fn set(&self, by: u32) -> Option<&BTreeSet<usize>> {
-        self.sets.get((by as usize).checked_sub(1)?)
+    fn set(&self, number: u32) -> Option<&BTreeSet<usize>> {
+        self.sets.get((number as usize).checked_sub(1)?)
     }
 }
 
 /// The instance with the most free slots among those that take a task of this lane now.
-pub(super) fn roomiest(
+pub(super) fn most_free(
     instances: &[Instance],
-    served: &Served,
+    served: &ServedBySlot,
     lane: Lane,
     reserved: Option<InstanceId>,
 ) -> Option<usize> {
-    let spared = |instance: &Instance| lane.company == 0 && reserved == Some(instance.id);
-    let takes = |at: &Instance| at.takes(lane) && served.leads(lane, at.slot) && !spared(at);
+    let is_reserved = |instance: &Instance| lane.max_suspects == 0 && reserved == Some(instance.id);
+    let takes = |at: &Instance| at.takes(lane) && served.may_serve(lane, at.slot) && !is_reserved(at);
     let taking = instances.iter().enumerate().filter(|(_, instance)| takes(instance));
     taking.max_by_key(|(_, instance)| instance.free()).map(|(at, _)| at)
 }
 
 /// The instance that is kept free for suspects of a crash: the one that other tasks will leave soonest.
-pub(super) fn reserved(instances: &[Instance], served: &Served, waiting: &FairQueue) -> Option<InstanceId> {
-    if !waiting.has(|lane| lane.company > 0) {
+pub(super) fn reserved(instances: &[Instance], served: &ServedBySlot, waiting: &FairQueue) -> Option<InstanceId> {
+    if !waiting.has(|lane| lane.max_suspects > 0) {
         return None;
     }
     let may_have = |instance: &&Instance| {
-        instance.is_open() && waiting.has(|lane| lane.company > 0 && served.leads(lane, instance.slot))
+        instance.is_open() && waiting.has(|lane| lane.max_suspects > 0 && served.may_serve(lane, instance.slot))
     };
     let open = instances.iter().filter(may_have);
     let soonest = open.min_by_key(|instance| (instance.unsuspected(), instance.connection.busy()));
@@ -114,7 +114,7 @@ pub(super) fn reserved(instances: &[Instance], served: &Served, waiting: &FairQu
 /// so by asking again and again whether it has ended. Without this, neither would ever go on.
 pub(super) fn awaited(
     instances: &[Instance],
-    served: &Served,
+    served: &ServedBySlot,
     waiting: &FairQueue,
     reserved: Option<InstanceId>,
 ) -> Option<(usize, Lane, TaskRef)> {
@@ -122,15 +122,15 @@ pub(super) fn awaited(
     instances.iter().enumerate().filter(|(_, instance)| kept(instance)).find_map(|(at, instance)| {
         let below = instance.connection.at_work().flat_map(|open| waiting.below(open.task.task.task_id));
         let mut fitting =
-            below.filter(|(lane, task)| served.leads(*lane, instance.slot) && instance.takes_below(*lane, task));
+            below.filter(|(lane, task)| served.may_serve(*lane, instance.slot) && instance.takes_below(*lane, task));
         fitting.next().map(|(lane, task)| (at, lane, task.task))
     })
 }
 
 /// The lane in which a task waits.
-pub(super) fn lane_of(task: &TaskEnvelope, bounded: &HashMap<String, u32>, served: &mut Served) -> Lane {
+pub(super) fn lane_of(task: &TaskEnvelope, bounded: &HashMap<String, u32>, served: &mut ServedBySlot) -> Lane {
     let path = &task.route.component;
     let number = || bounded.get(served.all()?.serving(path)?).copied();
     let component = if bounded.is_empty() { 0 } else { number().unwrap_or_default() };
-    Lane { component, company: company(task.suspects), by: served.by(path) }
+    Lane { component, max_suspects: company(task.suspects), served_by: served.set_number(path) }
 }

@@ -28,9 +28,9 @@ pub(crate) enum Notice {
 
 /// Held by the one thread that tells the engine. It is given back even when the engine panics, so that the next thread
 /// can.
-struct Turn<'a>(MutexGuard<'a, Pool>);
+struct NotifyGuard<'a>(MutexGuard<'a, Pool>);
 
-impl Drop for Turn<'_> {
+impl Drop for NotifyGuard<'_> {
     fn drop(&mut self) {
         self.0.is_notifying = false;
     }
@@ -45,7 +45,7 @@ impl Shared {
     pub(crate) fn with<R>(&self, change: impl FnOnce(&mut Pool) -> R) -> R {
         let mut pool = self.pool.lock();
         let result = change(&mut pool);
-        pool.pump();
+        pool.dispatch();
         self.notify(pool);
         result
     }
@@ -62,7 +62,7 @@ impl Shared {
             return;
         }
         pool.is_notifying = true;
-        let mut turn = Turn(pool);
+        let mut turn = NotifyGuard(pool);
         while !turn.0.notices.is_empty() {
             let said = std::mem::take(&mut turn.0.notices);
             MutexGuard::unlocked(&mut turn.0, || said.into_iter().for_each(|word| self.say(word)));

@@ -259,13 +259,13 @@ fn a_worker_without_room_is_tried_again_when_it_has_ended_something_or_after_a_w
     let mut bench = Bench::new();
     let worker = bench.worker(2);
     let tasks = [0; 3].map(|_| bench.offer(task("/echo")));
-    bench.has_no_room(tasks[1]);
+    bench.refuse_for_room(tasks[1]);
     assert_eq!(bench.open(worker), tasks[..1]);
     assert!(!bench.was_started(tasks[1]) && bench.answer(tasks[1]).is_none());
     bench.succeed(tasks[0]);
     assert_eq!(bench.open(worker), [tasks[2], tasks[1]]);
-    bench.has_no_room(tasks[2]);
-    bench.has_no_room(tasks[1]);
+    bench.refuse_for_room(tasks[2]);
+    bench.refuse_for_room(tasks[1]);
     assert!(bench.open(worker).is_empty());
     bench.retry(worker);
     assert_eq!(bench.open(worker), [tasks[2], tasks[1]]);
@@ -319,7 +319,7 @@ fn a_task_goes_to_a_worker_that_serves_it() {
     let waiting = bench.offer(task("/old/d"));
     bench.succeed(tasks[1]);
     assert!(bench.open(new).is_empty(), "it waits for its worker");
-    bench.fails_to_start(0);
+    bench.fail_to_start(0);
     assert!(matches!(bench.answer(waiting), Some(Answer::Failed(_))));
     let late = bench.offer(task("/old/e"));
     assert!(matches!(bench.answer(late), Some(Answer::Failed(_))));

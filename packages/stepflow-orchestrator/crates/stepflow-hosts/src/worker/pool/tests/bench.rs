@@ -21,13 +21,13 @@ use crate::worker::wire::{Kind, Outgoing, Wire};
 
 /// What the engine was told.
 #[derive(Default)]
-struct Ear {
+struct RecordingInbox {
     /// The attempts that workers have now.
     started: Mutex<Vec<TaskRef>>,
     answers: Mutex<Vec<(TaskRef, Answer)>>,
 }
 
-impl Inbox for Ear {
+impl Inbox for RecordingInbox {
     fn started(&self, task: TaskRef, _: Option<&Arc<Instance>>) {
         self.started.lock().push(task);
     }
@@ -50,14 +50,14 @@ struct Worker {
 
 pub(super) struct Bench {
     shared: Shared,
-    ear: Arc<Ear>,
+    ear: Arc<RecordingInbox>,
     workers: Vec<Worker>,
     slots: usize,
 }
 
 impl Bench {
     pub(super) fn new() -> Self {
-        let ear = Arc::<Ear>::default();
+        let ear = Arc::<RecordingInbox>::default();
         Self { shared: Shared::new(Arc::clone(&ear) as _), ear, workers: Vec::new(), slots: 0 }
     }
 
@@ -86,7 +86,7 @@ impl Bench {
     }
 
     /// The worker in this slot does not start.
-    pub(super) fn fails_to_start(&self, slot: usize) {
+    pub(super) fn fail_to_start(&self, slot: usize) {
         let error = FlowError::new(ErrorKind::Unreachable, "it does not start");
         self.shared.with(|pool| pool.start_failed(slot, self.slots, error));
     }
@@ -186,7 +186,7 @@ impl Bench {
     }
 
     /// The worker says that it has no room for the task.
-    pub(super) fn has_no_room(&mut self, task: TaskRef) {
+    pub(super) fn refuse_for_room(&mut self, task: TaskRef) {
         assert!(self.answer_with(task, codes::AT_CAPACITY), "it is not tried again");
     }
 
@@ -276,7 +276,7 @@ pub(super) fn task(component: &str) -> TaskEnvelope {
 }
 
 pub(super) fn crash() -> Loss {
-    Loss::Crash { error: FlowError::new(ErrorKind::Unreachable, "it crashed"), words: "last words".to_owned() }
+    Loss::Crash { error: FlowError::new(ErrorKind::Unreachable, "it crashed"), stderr: "last words".to_owned() }
 }
 
 pub(super) fn ordered() -> Loss {

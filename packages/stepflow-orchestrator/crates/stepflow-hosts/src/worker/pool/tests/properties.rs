@@ -16,7 +16,7 @@ const BUDGET: u32 = 3;
 
 /// Something that happens; the number chooses to which task or worker.
 #[derive(Debug, Clone, Copy)]
-enum Happening {
+enum Action {
     Offer { suspects: u32, single: bool },
     Succeed(usize),
     Refuse(usize),
@@ -30,8 +30,8 @@ enum Happening {
     Enter,
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
-    use Happening::*;
+fn happening() -> impl Strategy<Value = Action> {
+    use Action::*;
     let which = 0_usize..64;
     prop_oneof![
         6 => (prop_oneof![4 => Just(0), 1 => 1_u32..8], prop::bool::weighted(0.3)).prop_map(|(suspects, single)| Offer { suspects, single }),
@@ -49,7 +49,7 @@ fn happening() -> impl Strategy<Value = Happening> {
 }
 
 /// The pool, and what the test knows about it.
-struct Story {
+struct Model {
     bench: Bench,
     offered: BTreeMap<TaskRef, TaskEnvelope>,
     parked: BTreeSet<TaskRef>,
@@ -57,40 +57,40 @@ struct Story {
     returned: BTreeSet<TaskRef>,
 }
 
-impl Story {
-    fn happens(&mut self, happening: Happening) {
+impl Model {
+    fn happens(&mut self, happening: Action) {
         let open = self.bench.all_open();
         let tasks: Vec<TaskRef> = open.values().flatten().copied().collect();
         let workers: Vec<InstanceId> = open.keys().copied().collect();
         let nth = |which: usize| (!tasks.is_empty()).then(|| tasks[which % tasks.len()]);
         let worker = |which: usize| (!workers.is_empty()).then(|| workers[which % workers.len()]);
         match happening {
-            Happening::Offer { suspects, single } => {
+            Action::Offer { suspects, single } => {
                 let task = TaskEnvelope { suspects, ..task(if single { "/single" } else { "/echo" }) };
                 self.offered.insert(task.task, task.clone());
                 self.bench.offer(task);
             }
-            Happening::Enter => _ = self.bench.worker_with(CAPACITY as u32, &[("/single", 1)]),
-            Happening::Succeed(which) => nth(which).into_iter().for_each(|task| self.bench.succeed(task)),
-            Happening::Refuse(which) => nth(which).into_iter().for_each(|task| self.bench.refuse(task)),
-            Happening::Unreach(which) => nth(which).into_iter().for_each(|task| self.bench.unreach(task)),
-            Happening::HaveNoRoom(which) => nth(which).into_iter().for_each(|task| self.bench.has_no_room(task)),
-            Happening::Cancel(which) => {
+            Action::Enter => _ = self.bench.worker_with(CAPACITY as u32, &[("/single", 1)]),
+            Action::Succeed(which) => nth(which).into_iter().for_each(|task| self.bench.succeed(task)),
+            Action::Refuse(which) => nth(which).into_iter().for_each(|task| self.bench.refuse(task)),
+            Action::Unreach(which) => nth(which).into_iter().for_each(|task| self.bench.unreach(task)),
+            Action::HaveNoRoom(which) => nth(which).into_iter().for_each(|task| self.bench.refuse_for_room(task)),
+            Action::Cancel(which) => {
                 let all: Vec<TaskRef> = self.offered.keys().copied().collect();
                 all.get(which).into_iter().for_each(|task| self.bench.cancel(*task));
             }
-            Happening::Park(which) => {
+            Action::Park(which) => {
                 let parked = nth(which).filter(|task| self.bench.park(*task));
                 self.parked.extend(parked);
             }
-            Happening::Unpark(which) => {
+            Action::Unpark(which) => {
                 if let Some(task) = nth(which).filter(|task| self.bench.unpark(*task)) {
                     self.parked.remove(&task);
                     self.returned.insert(task);
                 }
             }
-            Happening::Crash(which) => worker(which).into_iter().for_each(|id| self.bench.unlink(id, &crash())),
-            Happening::Replace(which) => worker(which).into_iter().for_each(|id| self.bench.unlink(id, &ordered())),
+            Action::Crash(which) => worker(which).into_iter().for_each(|id| self.bench.unlink(id, &crash())),
+            Action::Replace(which) => worker(which).into_iter().for_each(|id| self.bench.unlink(id, &ordered())),
         }
     }
 
@@ -114,7 +114,7 @@ impl Story {
 proptest! {
     #[test]
     fn every_offer_is_answered_once_and_no_bound_is_exceeded(happenings in prop::collection::vec(happening(), 0..80)) {
-        let mut story = Story {
+        let mut story = Model {
             bench: Bench::new(),
             offered: BTreeMap::new(),
             parked: BTreeSet::new(),

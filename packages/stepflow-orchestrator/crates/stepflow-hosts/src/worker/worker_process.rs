@@ -10,38 +10,38 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::caller::Caller;
-use super::connection::Refusal;
+use super::connection::HandshakeError;
 use super::core::{Core, stopped};
-use super::crash::lost_in_retirement;
+use super::crash::crashed_in_retirement;
 use super::http::{self, Conversation};
-use super::last_words::LastWords;
 use super::message::announced_port;
 use super::options::Transport;
-use super::pool::{InstanceId, Loss, Pool, Rupture, Signals, shut_down};
+use super::pool::{ConnectionFailure, InstanceId, Loss, Pool, Signals, shut_down};
 use super::process::{self, Output, Process, Stdin};
 use super::start_error::StartError;
 use super::status::InstanceState;
-use super::stdio::{self, Outbox, Written};
+use super::stderr_tail::StderrTail;
+use super::stdio::{self, Outbox, WorkerLine};
 use super::wire::Wire;
 
 /// How long the pipes of a dead process are read: a process that it started may keep them open for ever.
 const DRAIN: Duration = Duration::from_millis(500);
 
 /// How long a process whose pipes broke may take to end by itself.
-const DYING: Duration = Duration::from_secs(1);
+const EXIT_WAIT: Duration = Duration::from_secs(1);
 
 /// How long a process that is to be replaced may take to finish its tasks.
-const RETIREMENT: Duration = Duration::from_secs(60);
+const RETIREMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How many lines of stderr an error shows.
 const SHOWN_LINES: usize = 20;
 
 /// A process of a worker.
-pub(crate) struct Incarnation {
+pub(crate) struct WorkerProcess {
     pub(crate) id: InstanceId,
-    pub(crate) born: Instant,
+    pub(crate) started_at: Instant,
     process: Process,
-    words: LastWords,
+    stderr_tail: StderrTail,
     signals: Signals,
     reader: JoinHandle<()>,
     stderr: JoinHandle<()>,
@@ -59,13 +59,13 @@ pub(crate) struct Death {
 }
 
 /// Why a handshake failed.
-pub(crate) enum Fault {
+pub(crate) enum GreetError {
     Ended(String),
     TimedOut,
-    Refused(Refusal),
+    Refused(HandshakeError),
 }
 
-impl Incarnation {
+impl WorkerProcess {
     /// Starts the process and the tasks around it.
     pub(crate) async fn start(core: &Arc<Core>) -> Result<Self, StartError> {
         let (process, pipes) = Process::start(&core.options).await?;
@@ -73,45 +73,45 @@ impl Incarnation {
         let name = format!("{}/{}", core.options.name, process.id());
         let wire = Wire::Pipe(Outbox::new(Arc::clone(&stdin)));
         let (id, signals) = core.enter(name, format!("pid {}", process.id()), wire);
-        let words = LastWords::default();
+        let stderr_tail = StderrTail::default();
         // While tasks are refused, the stderr that explains why is kept.
         core.shared.with(|pool| {
             if pool.refusal().is_none() {
-                pool.last_words = words.clone();
+                pool.stderr_tail = stderr_tail.clone();
             }
         });
         Ok(Self {
             id,
-            born: Instant::now(),
+            started_at: Instant::now(),
             reader: tokio::spawn(read(Arc::clone(core), id, pipes.stdout)),
-            stderr: tokio::spawn(listen(Arc::clone(core), words.clone(), pipes.stderr)),
+            stderr: tokio::spawn(listen(Arc::clone(core), stderr_tail.clone(), pipes.stderr)),
             writer: tokio::spawn(write(Arc::clone(core), stdin, signals.clone())),
             process,
-            words,
+            stderr_tail,
             signals,
             http: OnceLock::new(),
         })
     }
 
     /// Does the handshake. After it the worker gets tasks.
-    pub(crate) async fn greet(&self, core: &Arc<Core>, slot: usize) -> Result<(), Fault> {
+    pub(crate) async fn greet(&self, core: &Arc<Core>, slot: usize) -> Result<(), GreetError> {
         tokio::select! {
             greeted = timeout(core.options.start_timeout, self.shake_hands(core, slot)) => match greeted {
-                Ok(greeted) => greeted.map_err(Fault::Refused).inspect(|()| {
-                    core.shared.with(|pool| pool.last_words = self.words.clone());
+                Ok(greeted) => greeted.map_err(GreetError::Refused).inspect(|()| {
+                    core.shared.with(|pool| pool.stderr_tail = self.stderr_tail.clone());
                 }),
-                Err(_) => Err(Fault::TimedOut),
+                Err(_) => Err(GreetError::TimedOut),
             },
-            death = self.death() => Err(Fault::Ended(death.how)),
+            death = self.death() => Err(GreetError::Ended(death.how)),
         }
     }
 
-    async fn shake_hands(&self, core: &Arc<Core>, slot: usize) -> Result<(), Refusal> {
+    async fn shake_hands(&self, core: &Arc<Core>, slot: usize) -> Result<(), HandshakeError> {
         let port = match core.options.transport {
             Transport::Http => core.port(self.id).await?,
             Transport::Stdio => return core.greet(self.id, slot).await,
             Transport::Announced => match core.greet(self.id, slot).await {
-                Err(Refusal::Port(port)) => port,
+                Err(HandshakeError::Port(port)) => port,
                 greeted => return greeted,
             },
         };
@@ -123,21 +123,20 @@ impl Incarnation {
 
     /// Waits until the process has ended or cannot be used any more.
     pub(crate) async fn death(&self) -> Death {
-        let ruptured = async {
-            let mut rupture = self.signals.rupture.subscribe();
-            let _ = rupture.wait_for(Option::is_some).await;
+        let broken = async {
+            let mut failure = self.signals.failure.subscribe();
+            let _ = failure.wait_for(Option::is_some).await;
             // Usually the process is ending, and its exit status says more.
-            sleep(DYING).await;
+            sleep(EXIT_WAIT).await;
         };
         let ended = tokio::select! {
             exit = self.process.ended() => Some(exit),
-            () = ruptured => None,
+            () = broken => None,
         };
-        let rupture = self.signals.rupture.borrow().clone();
-        match (ended, rupture) {
-            (None, Some(Rupture { why, .. })) | (Some(_), Some(Rupture { why, telling: true })) => {
-                Death { how: why, clean: false }
-            }
+        let failure = self.signals.failure.borrow().clone();
+        match (ended, failure) {
+            (None, Some(ConnectionFailure { why, .. }))
+            | (Some(_), Some(ConnectionFailure { why, is_informative: true })) => Death { how: why, clean: false },
             (exit, _) => {
                 let exit = exit.flatten();
                 Death { how: process::describe(exit), clean: process::is_clean(exit) }
@@ -146,7 +145,7 @@ impl Incarnation {
     }
 
     /// Waits until the process is to be replaced: it accepts no more executes, or a cancelled one does not end.
-    pub(crate) async fn dismissal(&self, core: &Core) {
+    pub(crate) async fn wait_until_replaceable(&self, core: &Core) {
         loop {
             let due = core.shared.look(|pool| {
                 let instance = pool.instance(self.id)?;
@@ -169,16 +168,16 @@ impl Incarnation {
     }
 
     /// Whether it has answered an execute, or has one that does not end.
-    pub(crate) fn was_of_use(&self, core: &Core) -> bool {
-        let of_use = |pool: &Pool| {
+    pub(crate) fn was_useful(&self, core: &Core) -> bool {
+        let useful = |pool: &Pool| {
             let instance = pool.instance(self.id)?;
             Some(instance.answered > 0 || instance.connection.cancelled().next().is_some())
         };
-        core.shared.look(of_use).unwrap_or(false)
+        core.shared.look(useful).unwrap_or(false)
     }
 
     /// Waits until the process has no executes but those that were cancelled and do not end.
-    async fn rest(&self, core: &Core) {
+    async fn wait_until_finished(&self, core: &Core) {
         loop {
             let ends: Vec<Option<Instant>> = core.shared.look(|pool| {
                 let open = pool.instance(self.id).into_iter().flat_map(|instance| instance.connection.open());
@@ -200,7 +199,7 @@ impl Incarnation {
     /// Ends a process that gets no more tasks, when its attempts have ended, or after a minute.
     pub(crate) async fn retire(self, core: Arc<Core>, mut stop: watch::Receiver<bool>) {
         let death = tokio::select! {
-            _ = timeout(RETIREMENT, self.rest(&core)) => None,
+            _ = timeout(RETIREMENT_TIMEOUT, self.wait_until_finished(&core)) => None,
             death = self.death() => Some(death),
             () = stopped(&mut stop) => return self.shut_down(&core).await,
         };
@@ -213,8 +212,8 @@ impl Incarnation {
         }
         match death {
             Some(Death { how, clean: false }) => {
-                let (id, words) = (self.id, self.drain().await);
-                lost_in_retirement(&core, id, &how, &words);
+                let (id, stderr) = (self.id, self.drain().await);
+                crashed_in_retirement(&core, id, &how, &stderr);
             }
             _ => _ = self.finish(&core, &Loss::Ordered(replaced())).await,
         }
@@ -238,20 +237,20 @@ impl Incarnation {
                 let _ = task.await;
             }
         }
-        self.words.last_lines(SHOWN_LINES)
+        self.stderr_tail.last_lines(SHOWN_LINES)
     }
 
     /// Drains the pipes and answers the open attempts.
     pub(crate) async fn finish(self, core: &Core, loss: &Loss) -> String {
-        let (id, last_words) = (self.id, self.words.clone());
-        let words = self.drain().await;
+        let (id, stderr_tail) = (self.id, self.stderr_tail.clone());
+        let stderr = self.drain().await;
         core.shared.with(|pool| {
             if pool.refusal().is_some() {
-                pool.last_words = last_words;
+                pool.stderr_tail = stderr_tail;
             }
             pool.unlink(id, loss);
         });
-        words
+        stderr
     }
 
     /// Ends the process: first by the end of its input, then by SIGTERM, then by SIGKILL.
@@ -295,27 +294,27 @@ async fn read(core: Arc<Core>, id: InstanceId, stdout: Output) {
         };
         is_first = false;
         let port = may_announce.then(|| announced_port(line)).flatten();
-        let told = |port| core.shared.with(|pool| pool.fail_handshake(id, Refusal::Port(port)));
+        let told = |port| core.shared.with(|pool| pool.fail_handshake(id, HandshakeError::Port(port)));
         has_moved |= port.is_some_and(told);
         has_moved
     };
     let ended = stdio::read_lines(stdout, core.options.max_message, |line| match line {
-        Written::Line(line) if line.trim_ascii().is_empty() => {}
-        Written::Line(line) if moves(line) || transport == Transport::Http => {
+        WorkerLine::Line(line) if line.trim_ascii().is_empty() => {}
+        WorkerLine::Line(line) if moves(line) || transport == Transport::Http => {
             tracing::info!(target: "worker", plugin = core.options.name, "{}", core.options.shown(&String::from_utf8_lossy(line)));
         }
-        Written::Line(line) => caller.receive(None, line),
-        Written::TooLong(problem, remains) => caller.receive_too_long(None, remains, &problem),
+        WorkerLine::Line(line) => caller.receive(None, line),
+        WorkerLine::TooLong(problem, broken_message) => caller.receive_too_long(None, broken_message, &problem),
     })
     .await;
     if has_moved {
         return;
     }
-    let rupture = match ended {
-        Ok(()) => Rupture { why: "it closed its stdout".to_owned(), telling: false },
-        Err(error) => Rupture { why: error.to_string(), telling: true },
+    let failure = match ended {
+        Ok(()) => ConnectionFailure { why: "it closed its stdout".to_owned(), is_informative: false },
+        Err(error) => ConnectionFailure { why: error.to_string(), is_informative: true },
     };
-    core.shared.with(|pool| pool.instance_mut(id).map(|instance| instance.fail(rupture)));
+    core.shared.with(|pool| pool.instance_mut(id).map(|instance| instance.fail(failure)));
 }
 
 /// Writes what the pipe did not take at once, when the pipe can take more.
@@ -332,11 +331,11 @@ async fn write(core: Arc<Core>, stdin: Arc<Stdin>, signals: Signals) {
 }
 
 /// Logs and keeps what the worker writes to stderr.
-async fn listen(core: Arc<Core>, words: LastWords, stderr: Output) {
+async fn listen(core: Arc<Core>, tail: StderrTail, stderr: Output) {
     let plugin = &core.options.name;
     let ended = stdio::read_text(stderr, |line| {
         let line = core.options.shown(&String::from_utf8_lossy(line));
-        words.push(line.as_bytes());
+        tail.push(line.as_bytes());
         tracing::info!(target: "worker", plugin, "{line}");
     });
     if let Err(error) = ended.await {

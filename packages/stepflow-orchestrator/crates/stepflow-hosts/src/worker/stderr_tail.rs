@@ -10,16 +10,16 @@ const MAX_KEPT: usize = 64 * 1024;
 
 /// The end of what a process wrote to stderr.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct LastWords(Arc<Mutex<Kept>>);
+pub(crate) struct StderrTail(Arc<Mutex<Tail>>);
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Tail {
     end: VecDeque<u8>,
     /// How many bytes were dropped before it.
     before: usize,
 }
 
-impl LastWords {
+impl StderrTail {
     pub(crate) fn push(&self, line: &[u8]) {
         let mut kept = self.0.lock();
         kept.end.extend(line);
@@ -56,15 +56,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn last_words_say_that_what_stood_before_them_is_gone() {
-        let words = LastWords::default();
-        words.push(b"first");
-        assert_eq!(words.all(), "first");
-        words.push("é".repeat(MAX_KEPT / 2 - 1).as_bytes());
+    fn the_tail_says_that_something_was_dropped_before_it() {
+        let tail = StderrTail::default();
+        tail.push(b"first");
+        assert_eq!(tail.all(), "first");
+        tail.push("é".repeat(MAX_KEPT / 2 - 1).as_bytes());
         let kept = "é".repeat(MAX_KEPT / 2 - 1);
-        assert_eq!(words.all(), format!("(5 bytes before) …\n{kept}"));
-        words.push(b"");
-        words.push(b"");
-        assert_eq!(words.all(), format!("(8 bytes before) …{}", &kept[2..]));
+        assert_eq!(tail.all(), format!("(5 bytes before) …\n{kept}"));
+        tail.push(b"");
+        tail.push(b"");
+        assert_eq!(tail.all(), format!("(8 bytes before) …{}", &kept[2..]));
     }
 }

@@ -11,19 +11,19 @@ use tokio::sync::oneshot;
 
 use super::Behavior;
 
-pub(super) struct Stage {
+pub(super) struct DelayedAnswers {
     inbox: Arc<dyn Inbox>,
     runtime: Handle,
     waiting: Arc<Mutex<HashMap<TaskRef, oneshot::Sender<()>>>>,
 }
 
-impl Stage {
+impl DelayedAnswers {
     /// To be made inside a tokio runtime.
     pub fn new(inbox: Arc<dyn Inbox>) -> Self {
         Self { inbox, runtime: Handle::current(), waiting: Arc::default() }
     }
 
-    pub fn perform(&self, task: TaskRef, behavior: Behavior) {
+    pub fn give(&self, task: TaskRef, behavior: Behavior) {
         let Behavior { answer, delay } = behavior;
         self.inbox.started(task, None);
         if delay.is_zero() {
