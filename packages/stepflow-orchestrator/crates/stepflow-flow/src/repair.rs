@@ -56,7 +56,7 @@ impl Member {
     /// The member at this index of an object; `None` when its value is a copy of an alias.
     pub fn of(object: &Node, place: usize) -> Option<Self> {
         let entries = object.entries();
-        let entry = entries.get(place).filter(|entry| stands(entry))?;
+        let entry = entries.get(place).filter(|entry| is_written_out(entry))?;
         let span = entry.span();
         let with_comma = match (place.checked_sub(1).and_then(|before| entries.get(before)), entries.get(place + 1)) {
             (Some(before), _) => Span::new(before.value.span.end, span.end),
@@ -68,34 +68,34 @@ impl Member {
 }
 
 /// Whether the value is written after its key, and is not the copy of an alias.
-fn stands(entry: &Entry) -> bool {
+fn is_written_out(entry: &Entry) -> bool {
     entry.value.span.start >= entry.key_span.end
 }
 
 impl Repair {
     pub fn nest(entry: &Entry, keys: &[&'static str]) -> Option<Self> {
-        stands(entry).then(|| Self::Nest { value: entry.value.span, keys: keys.to_vec() })
+        is_written_out(entry).then(|| Self::Nest { value: entry.value.span, keys: keys.to_vec() })
     }
 
     pub fn gather(members: &[Entry]) -> Option<Self> {
         let (first, last) = (members.first()?, members.last()?);
-        let all_stand = members.iter().all(stands);
+        let all_stand = members.iter().all(is_written_out);
         all_stand.then_some(Self::Gather { first: first.key_span, last: last.value.span, key: "properties" })
     }
 
     pub fn r#move(member: Member, into: &Node, keys: &[&'static str]) -> Option<Self> {
-        let last = into.entries().last().filter(|last| stands(last))?;
+        let last = into.entries().last().filter(|last| is_written_out(last))?;
         Some(Self::Move { member, behind: (last.key_span, last.value.span), keys: keys.to_vec() })
     }
 
     /// The present form of `{$from: …}`, if it is a plain reference.
     pub fn reference(node: &Node) -> Option<Self> {
         let place = node.entries().iter().position(|entry| entry.key == "$from")?;
-        let from = node.entries().get(place).filter(|from| stands(from))?;
+        let from = node.entries().get(place).filter(|from| is_written_out(from))?;
         let [source] = from.value.entries() else { return None };
         let path = node.entries().iter().position(|entry| entry.key == "path");
         let known = 1 + usize::from(path.is_some());
-        if node.entries().len() != known || source.value.as_str().is_none() || !stands(source) {
+        if node.entries().len() != known || source.value.as_str().is_none() || !is_written_out(source) {
             return None;
         }
         let of_path = path.and_then(|path| node.entries().get(path)).map(|path| &path.value);
@@ -118,7 +118,7 @@ impl Repair {
         let (mut edits, summary): (Vec<Edit>, String) = match self {
             Self::Rename(name) => {
                 let summary = format!("`{}` → `{name}`", written()?);
-                (vec![edit(at, layout.like(at, &name)?)], summary)
+                (vec![edit(at, layout.quoted_like(at, &name)?)], summary)
             }
             Self::Nest { value, keys } => {
                 let summary = format!("`{}` → `{}`", written()?, keys.join("."));
@@ -134,8 +134,8 @@ impl Repair {
             Self::Reference { from, key, value, path } => {
                 let raw = |span: Span| text.get(span.start..span.end);
                 let plain = raw(from).filter(|written| !written.contains('#'))?;
-                let value = value.map_or_else(|| layout.like(at, "$"), |span| raw(span).map(str::to_owned))?;
-                let reference = format!("{}: {value}", layout.like(at, key)?);
+                let value = value.map_or_else(|| layout.quoted_like(at, "$"), |span| raw(span).map(str::to_owned))?;
+                let reference = format!("{}: {value}", layout.quoted_like(at, key)?);
                 let summary = format!("`{}` → `{reference}`", plain.split_whitespace().collect::<Vec<_>>().join(" "));
                 let removed = path.map(|path| layout.without(&path));
                 let removed = removed.map_or(Some(Vec::new()), |removed| removed.map(|edit| vec![edit]))?;

@@ -28,7 +28,7 @@ impl Layout<'_> {
     }
 
     /// A name, quoted in the same way as what stands here.
-    pub fn like(self, at: Span, name: &str) -> Option<String> {
+    pub fn quoted_like(self, at: Span, name: &str) -> Option<String> {
         let written = self.text.get(at.start..at.end)?;
         Some(match written.chars().next()? {
             quote @ ('"' | '\'') => format!("{quote}{name}{quote}"),
@@ -38,7 +38,7 @@ impl Layout<'_> {
 
     /// The edits that put a member into new objects.
     pub fn nested(self, key: Span, value: Span, keys: &[&str]) -> Option<Vec<Edit>> {
-        let names = keys.iter().map(|name| self.like(key, name)).collect::<Option<Vec<String>>>()?;
+        let names = keys.iter().map(|name| self.quoted_like(key, name)).collect::<Option<Vec<String>>>()?;
         let Some(column) = self.column(key).filter(|_| !self.is_braced()) else {
             let braces = "}".repeat(keys.len() - 1);
             return Some(vec![edit(key, names.join(": {")), insertion(value.end, braces)]);
@@ -50,7 +50,7 @@ impl Layout<'_> {
 
     /// The edits that put members, from the first key to the last value, into a new object.
     pub fn gathered(self, first: Span, last: Span, key: &str) -> Option<Vec<Edit>> {
-        let name = self.like(first, key)?;
+        let name = self.quoted_like(first, key)?;
         let Some(column) = self.column(first).filter(|_| !self.is_braced()) else {
             return Some(vec![insertion(first.start, format!("{name}: {{")), insertion(last.end, "}".to_owned())]);
         };
@@ -65,7 +65,7 @@ impl Layout<'_> {
     /// The edits that move a member after the last one (key and value) of another object.
     pub fn moved(self, member: &Member, behind: (Span, Span), keys: &[&str]) -> Option<Vec<Edit>> {
         let (key, value) = behind;
-        let names = keys.iter().map(|name| self.like(key, name)).collect::<Option<Vec<String>>>()?;
+        let names = keys.iter().map(|name| self.quoted_like(key, name)).collect::<Option<Vec<String>>>()?;
         let in_line = self.line_of(member.key.end) == self.line_of(member.value.start);
         let written = self.text.get(member.key.end..member.value.end)?;
         let in_braces = self.between_braces(key, value);

@@ -37,8 +37,8 @@ impl Effort {
     /// `None` when no part of the schema is used more than once.
     pub fn of(schema: &Json) -> Option<Self> {
         let graph = schema_graph(schema);
-        graph.shares().then(|| {
-            let schemas = graph.in_turn();
+        graph.has_shared_schemas().then(|| {
+            let schemas = graph.in_order();
             let mut turns = vec![0; schemas.len()];
             schemas.iter().enumerate().for_each(|(turn, schema)| turns[*schema] = turn);
             Self { graph, turns, schemas }

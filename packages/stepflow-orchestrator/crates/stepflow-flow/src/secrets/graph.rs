@@ -84,7 +84,7 @@ impl fmt::Debug for Pattern {
 
 impl Graph {
     /// Whether a schema is used in more than one place.
-    pub fn shares(&self) -> bool {
+    pub fn has_shared_schemas(&self) -> bool {
         let mut used = vec![0_u32; self.places.len()];
         used[0] = 1;
         self.places.iter().flat_map(SchemaNode::next).for_each(|next| used[*next] += 1);
@@ -109,7 +109,7 @@ impl Graph {
     }
 
     /// All schemas, each after those that lead to it for the same value, as far as that is possible.
-    pub fn in_turn(&self) -> Vec<usize> {
+    pub fn in_order(&self) -> Vec<usize> {
         let mut seen = vec![false; self.places.len()];
         let mut turns = Vec::with_capacity(seen.len());
         for first in 0..seen.len() {
@@ -128,7 +128,7 @@ impl Graph {
     }
 
     /// Finds the schemas from which a mark can be reached, backwards from the marks.
-    pub fn spread(&mut self) {
+    pub fn mark_reachable(&mut self) {
         let mut before: Vec<Vec<usize>> = vec![Vec::new(); self.places.len()];
         for (from, place) in self.places.iter().enumerate() {
             for to in place.next() {

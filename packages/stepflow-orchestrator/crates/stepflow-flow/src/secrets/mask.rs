@@ -141,7 +141,9 @@ impl Finder<'_> {
             Kind::Object => {
                 let mut names = BTreeSet::new();
                 let members = value.members().into_iter();
-                Value::object(members.map(|(key, member)| (unlike(&mut names, self.text(&key)), self.value(&member))))
+                Value::object(
+                    members.map(|(key, member)| (distinct_name(&mut names, self.text(&key)), self.value(&member))),
+                )
             }
             Kind::Array => Value::array(value.elements().iter().map(|element| self.value(element))),
             Kind::String => value.text().map_or_else(|| value.clone(), |text| Value::string(&self.text(&text))),
@@ -166,7 +168,7 @@ fn found_escaped<'f>(
 }
 
 /// The name, changed until it differs from those before it: two hidden names must not become one.
-fn unlike(names: &mut BTreeSet<String>, name: String) -> String {
+fn distinct_name(names: &mut BTreeSet<String>, name: String) -> String {
     let mut others = (2_u32..).map(|number| format!("{name} {number}"));
     let free = if names.contains(&name) { others.find(|other| !names.contains(other)) } else { None };
     let unlike = free.unwrap_or(name);

@@ -20,7 +20,7 @@ impl Marked {
     /// The marks of a schema; `None` when it has none.
     pub fn of(schema: &Json) -> Option<Self> {
         let mut graph = reading::graph(schema);
-        graph.spread();
+        graph.mark_reachable();
         let marked = Self { graph: Arc::new(graph), at: BTreeSet::new() }.moved(&[0]);
         marked.leads_to_a_secret().then_some(marked)
     }

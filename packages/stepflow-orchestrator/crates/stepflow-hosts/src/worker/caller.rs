@@ -120,8 +120,8 @@ impl Caller {
         }
     }
 
-    fn settle(&self, request: i64, body: Body) {
-        if self.core.shared.with(|pool| pool.settle(self.id, request, body)) {
+    fn take_answer(&self, request: i64, body: Body) {
+        if self.core.shared.with(|pool| pool.take_answer(self.id, request, body)) {
             let (core, id) = (Arc::clone(&self.core), self.id);
             tokio::spawn(async move {
                 sleep(RETRY_FULL_AFTER).await;
@@ -132,7 +132,7 @@ impl Caller {
 
     fn take(&self, within: Option<i64>, message: Message<'_>) {
         match message {
-            Message::Answer { id, body } => self.settle(id, body),
+            Message::Answer { id, body } => self.take_answer(id, body),
             Message::Request { id, method, params } => {
                 let Some(request) = WorkerRequest::new(self, within) else {
                     let problem = format!("{MAX_OPEN} requests of this worker have no answer yet: make fewer at once");
@@ -187,7 +187,7 @@ impl Caller {
 
     fn send(&self, pool: &mut Pool, within: Option<i64>, line: Vec<u8>) {
         let bytes = if self.load.reports_arrivals { line.len() } else { 0 };
-        if pool.tell(self.id, line, Kind::Answer(within)).is_some() {
+        if pool.send_notification(self.id, line, Kind::Answer(within)).is_some() {
             self.load.unsent.fetch_add(bytes, Ordering::Relaxed);
         }
     }

@@ -218,7 +218,7 @@ impl Connection {
     }
 
     /// Takes an answer. `None` when it does not end an execute.
-    pub(crate) fn settle(&mut self, id: i64, body: Body) -> Option<(OpenExecute, Verdict)> {
+    pub(crate) fn take_answer(&mut self, id: i64, body: Body) -> Option<(OpenExecute, Verdict)> {
         if let Some(open) = self.withdraw(id) {
             let verdict = execute::verdict(&open.task, body, self.capabilities.is_none());
             return Some((open, verdict));

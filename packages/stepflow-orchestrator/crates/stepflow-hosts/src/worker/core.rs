@@ -27,9 +27,9 @@ impl Core {
     }
 
     /// Adds an instance. Its messages are accepted from now on. `address` is for people.
-    pub(crate) fn enter(&self, name: String, address: String, wire: Wire) -> (InstanceId, Signals) {
+    pub(crate) fn add_instance(&self, name: String, address: String, wire: Wire) -> (InstanceId, Signals) {
         self.shared.with(|pool| {
-            let instance = pool.enter(name, address, wire);
+            let instance = pool.add_instance(name, address, wire);
             (instance.id, instance.signals.clone())
         })
     }
@@ -39,7 +39,7 @@ impl Core {
         let worker = self.ask(id, |instance| instance.connection.initialize()).await?;
         let initialized = self.shared.with(|pool| {
             let line = pool.instance_mut(id)?.connection.initialized(worker);
-            pool.tell(id, line, Kind::Notification)
+            pool.send_notification(id, line, Kind::Notification)
         });
         initialized.ok_or_else(broken_off)?;
         let listed = self.ask(id, |instance| instance.connection.list()).await?;
@@ -58,7 +58,7 @@ impl Core {
         id: InstanceId,
         request: impl FnOnce(&mut Instance) -> (NumberedRequest, HandshakeReceiver),
     ) -> Result<Handshake, HandshakeError> {
-        let answer = self.shared.with(|pool| pool.ask(id, request));
+        let answer = self.shared.with(|pool| pool.send_request(id, request));
         answer.ok_or_else(broken_off)?.await.map_err(|_| broken_off())?
     }
 

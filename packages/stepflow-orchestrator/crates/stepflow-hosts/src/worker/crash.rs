@@ -47,7 +47,7 @@ pub(crate) fn never_accepted(core: &Core) -> Duration {
 /// A process crashed that already had a successor.
 pub(crate) fn crashed_in_retirement(core: &Core, id: InstanceId, how: &str, stderr: &str) {
     let loss = crash(core, how, stderr);
-    core.shared.with(|pool| pool.unlink(id, &loss));
+    core.shared.with(|pool| pool.remove_instance(id, &loss));
 }
 
 fn crash(core: &Core, how: &str, stderr: &str) -> Loss {

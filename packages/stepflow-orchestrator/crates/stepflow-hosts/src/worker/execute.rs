@@ -130,11 +130,11 @@ fn component_failure(error: &RpcError) -> Failure {
     let mut failure = FlowError::new(ErrorKind::ComponentFailed, &error.message)
         .with(shown.into_iter().filter_map(|(name, value)| Some((name, value?))));
     failure.code = details.code.unwrap_or(failure.code);
-    Failure { error: failure, retryable: details.retryable, retry_after: details.retry_after.map(wait_of) }
+    Failure { error: failure, retryable: details.retryable, retry_after: details.retry_after.map(wait_duration) }
 }
 
 /// A duration of so many seconds; the longest one if there are too many.
-fn wait_of(seconds: f64) -> Duration {
+fn wait_duration(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(if seconds > 0.0 { Duration::MAX } else { Duration::ZERO })
 }
 
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_wait_that_no_clock_counts_is_the_longest_and_none_is_negative() {
-        let waits = [0.5, 1e300, f64::INFINITY, -1.0, f64::NAN].map(wait_of);
+        let waits = [0.5, 1e300, f64::INFINITY, -1.0, f64::NAN].map(wait_duration);
         assert_eq!(waits, [Duration::from_millis(500), Duration::MAX, Duration::MAX, Duration::ZERO, Duration::ZERO]);
     }
 }

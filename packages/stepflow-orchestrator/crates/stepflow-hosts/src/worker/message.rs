@@ -114,7 +114,7 @@ struct Outcome<'a> {
 
 /// What can still be read of a message whose members have wrong types.
 #[derive(Deserialize)]
-struct Stray<'a> {
+struct Misshapen<'a> {
     #[serde(borrow, default)]
     id: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -152,7 +152,7 @@ impl<'a> Message<'a> {
         }
         let parsed: Envelope<'a> = match serde_json::from_slice(line) {
             Ok(parsed) => parsed,
-            Err(error) => return Self::stray(line, &error.to_string()),
+            Err(error) => return Self::read_misshapen(line, &error.to_string()),
         };
         match parsed {
             Envelope { id: Some(id), method: Some(method), params, result: None, error: None } => {
@@ -164,17 +164,17 @@ impl<'a> Message<'a> {
             Envelope { id: Some(id), method: None, result, error, .. } => {
                 Ok(Self::Answer { id: number(id)?, body: Body::of(result, error) })
             }
-            _ => Self::stray(line, "it is neither a request nor an answer"),
+            _ => Self::read_misshapen(line, "it is neither a request nor an answer"),
         }
     }
 
     /// An answer of the wrong shape still ends its request; anything else is skipped.
-    fn stray(line: &'a [u8], problem: &str) -> Result<Self, String> {
-        match serde_json::from_slice::<Stray<'a>>(line) {
-            Ok(Stray { id: Some(id), method: None, .. }) => {
+    fn read_misshapen(line: &'a [u8], problem: &str) -> Result<Self, String> {
+        match serde_json::from_slice::<Misshapen<'a>>(line) {
+            Ok(Misshapen { id: Some(id), method: None, .. }) => {
                 Ok(Self::Answer { id: number(id)?, body: Body::Malformed(problem.to_owned()) })
             }
-            Ok(Stray { id: Some(id), method: Some(_), .. }) => {
+            Ok(Misshapen { id: Some(id), method: Some(_), .. }) => {
                 Ok(Self::Malformed { id: id.get().to_owned(), problem: problem.to_owned() })
             }
             Ok(_) => Err(problem.to_owned()),

@@ -1,6 +1,6 @@
 //! The workers of one plugin: the tasks that wait, the instances that take them, and what the engine must be told.
-//! Knows no transport: instances send through a `Wire`, and their messages enter by `settle`. After every change, under
-//! the one lock of `Shared`, all tasks that can go out do. Each offer gets one answer.
+//! Knows no transport: instances send through a `Wire`, and their messages enter by `take_answer`. After every change,
+//! under the one lock of `Shared`, all tasks that can go out do. Each offer gets one answer.
 
 mod instance;
 mod loss;
@@ -19,7 +19,7 @@ use stepflow_protocol::FlowError;
 
 pub(crate) use instance::{ConnectionFailure, Instance, InstanceId, Signals};
 pub(crate) use loss::{Loss, shut_down, with_stderr};
-use served::{ServedBySlot, awaited, lane_of, most_free, reserved};
+use served::{ServedBySlot, awaited_task, lane_of, most_free, reserved_for_suspects};
 pub(crate) use shared::{Notice, Shared};
 
 use super::connection::{HandshakeError, NumberedRequest, OpenExecute};
@@ -88,7 +88,7 @@ impl Pool {
     }
 
     /// Adds a worker that has not shaken hands yet.
-    pub(crate) fn enter(&mut self, name: String, address: String, wire: Wire) -> &Instance {
+    pub(crate) fn add_instance(&mut self, name: String, address: String, wire: Wire) -> &Instance {
         self.entered += 1;
         let id = InstanceId(self.entered);
         let at = self.instances.len();
@@ -112,7 +112,7 @@ impl Pool {
     }
 
     /// Sends a handshake request to an instance. `None` when it is gone.
-    pub(crate) fn ask<R>(
+    pub(crate) fn send_request<R>(
         &mut self,
         id: InstanceId,
         ask: impl FnOnce(&mut Instance) -> (NumberedRequest, R),
@@ -124,7 +124,7 @@ impl Pool {
     }
 
     /// Sends an instance a message that has no answer. `None` when it is gone.
-    pub(crate) fn tell(&mut self, id: InstanceId, line: Vec<u8>, kind: Kind) -> Option<()> {
+    pub(crate) fn send_notification(&mut self, id: InstanceId, line: Vec<u8>, kind: Kind) -> Option<()> {
         let instance = self.instances.iter_mut().find(|instance| instance.id == id)?;
         instance.send(Outgoing { line, kind }, &mut self.notices);
         Some(())
@@ -133,7 +133,7 @@ impl Pool {
     /// The instance in this slot has answered the handshake: it gets tasks from now on.
     pub(crate) fn ready(&mut self, id: InstanceId, slot: usize, components: Arc<Components>, cap: Option<usize>) {
         self.reopen();
-        let mut changed = self.served.learn(slot, Arc::clone(&components));
+        let mut changed = self.served.update(slot, Arc::clone(&components));
         let Some(instance) = self.instances.iter_mut().find(|instance| instance.id == id) else { return };
         (instance.slot, instance.components) = (slot, Some(components));
         instance.capacity = instance.connection.capacity(cap);
@@ -154,9 +154,9 @@ impl Pool {
     }
 
     /// Takes an answer of an instance. `true` when the instance is full: the caller has to call `retry` after a while.
-    pub(crate) fn settle(&mut self, id: InstanceId, request: i64, body: Body) -> bool {
+    pub(crate) fn take_answer(&mut self, id: InstanceId, request: i64, body: Body) -> bool {
         let Some(instance) = self.instances.iter_mut().find(|instance| instance.id == id) else { return false };
-        match instance.connection.settle(request, body) {
+        match instance.connection.take_answer(request, body) {
             None => {}
             Some((open, Verdict::Ended(answer))) => {
                 instance.answered += 1;
@@ -208,14 +208,14 @@ impl Pool {
     }
 
     /// From now on, messages to an instance go over HTTP, to a port of its own.
-    pub(crate) fn rewire(&mut self, id: InstanceId, wire: Wire, port: u16) {
+    pub(crate) fn switch_to_http(&mut self, id: InstanceId, wire: Wire, port: u16) {
         if let Some(instance) = self.instance_mut(id) {
-            instance.rewire(wire, port);
+            instance.switch_to_http(wire, port);
         }
     }
 
     /// An execute was lost on its way to the worker or back; nothing else was lost with it.
-    pub(crate) fn lose(&mut self, id: InstanceId, request: i64, lost: Lost) {
+    pub(crate) fn lose_execute(&mut self, id: InstanceId, request: i64, lost: Lost) {
         let Some(instance) = self.instance_mut(id) else { return };
         if let Some(open) = instance.connection.withdraw(request) {
             instance.closed();
@@ -225,11 +225,11 @@ impl Pool {
     }
 
     /// An instance is gone, and all its attempts with it. Returns how many of them may be the reason.
-    pub(crate) fn unlink(&mut self, id: InstanceId, loss: &Loss) -> usize {
+    pub(crate) fn remove_instance(&mut self, id: InstanceId, loss: &Loss) -> usize {
         let Some(at) = self.instances.iter().position(|instance| instance.id == id) else { return 0 };
         let mut instance = self.instances.swap_remove(at);
         let open = instance.connection.abandon();
-        let (suspects, answers) = (loss::together(&open), loss::answers(&open, loss, instance.given));
+        let (suspects, answers) = (loss::count_suspects(&open), loss::answers(&open, loss, instance.given));
         self.notices.extend(open.into_iter().zip(answers).map(|(open, answer)| Notice::Answer(open.task.task, answer)));
         instance.signals.room.notify_waiters();
         suspects
@@ -271,7 +271,7 @@ impl Pool {
         policy: &RestartPolicy,
         refusal: impl FnOnce(u32) -> FlowError,
     ) -> Duration {
-        match id.map_or(0, |id| self.unlink(id, loss)) {
+        match id.map_or(0, |id| self.remove_instance(id, loss)) {
             0 => self.crashes += 1,
             1 => return Duration::ZERO,
             // If there are several suspects, the one to blame will be found later.
@@ -383,12 +383,12 @@ impl Pool {
             return None;
         }
         let (instances, served) = (&self.instances, &self.served);
-        let reserved = reserved(instances, served, &self.waiting);
+        let reserved = reserved_for_suspects(instances, served, &self.waiting);
         let room = |lane| most_free(instances, served, lane, reserved);
         if let Some((lane, task)) = self.waiting.pop(|lane| room(lane).is_some()) {
             return Some((room(lane)?, lane, task));
         }
-        let (at, lane, task) = awaited(instances, served, &self.waiting, reserved)?;
+        let (at, lane, task) = awaited_task(instances, served, &self.waiting, reserved)?;
         Some((at, lane, self.waiting.remove(task)?))
     }
 }

@@ -187,7 +187,7 @@ async fn record_death(core: &Core, process: WorkerProcess, death: Death) -> Dura
     // A worker that always ends right after its start would be started for ever.
     let was_useful = answered > 0 || age >= core.options.restart.max_delay;
     if death.clean && idle && was_useful {
-        core.shared.with(|pool| pool.unlink(id, &Loss::Ordered(shut_down())));
+        core.shared.with(|pool| pool.remove_instance(id, &Loss::Ordered(shut_down())));
         return Duration::ZERO;
     }
     crashed(core, Some(id), &death.how, &stderr)

@@ -72,7 +72,7 @@ impl WorkerProcess {
         let stdin = Arc::new(pipes.stdin);
         let name = format!("{}/{}", core.options.name, process.id());
         let wire = Wire::Pipe(Outbox::new(Arc::clone(&stdin)));
-        let (id, signals) = core.enter(name, format!("pid {}", process.id()), wire);
+        let (id, signals) = core.add_instance(name, format!("pid {}", process.id()), wire);
         let stderr_tail = StderrTail::default();
         // While tasks are refused, the stderr that explains why is kept.
         core.shared.with(|pool| {
@@ -84,7 +84,7 @@ impl WorkerProcess {
             id,
             started_at: Instant::now(),
             reader: tokio::spawn(read(Arc::clone(core), id, pipes.stdout)),
-            stderr: tokio::spawn(listen(Arc::clone(core), stderr_tail.clone(), pipes.stderr)),
+            stderr: tokio::spawn(read_stderr(Arc::clone(core), stderr_tail.clone(), pipes.stderr)),
             writer: tokio::spawn(write(Arc::clone(core), stdin, signals.clone())),
             process,
             stderr_tail,
@@ -248,7 +248,7 @@ impl WorkerProcess {
             if pool.refusal().is_some() {
                 pool.stderr_tail = stderr_tail;
             }
-            pool.unlink(id, loss);
+            pool.remove_instance(id, loss);
         });
         stderr
     }
@@ -331,7 +331,7 @@ async fn write(core: Arc<Core>, stdin: Arc<Stdin>, signals: Signals) {
 }
 
 /// Logs and keeps what the worker writes to stderr.
-async fn listen(core: Arc<Core>, tail: StderrTail, stderr: Output) {
+async fn read_stderr(core: Arc<Core>, tail: StderrTail, stderr: Output) {
     let plugin = &core.options.name;
     let ended = stdio::read_text(stderr, |line| {
         let line = core.options.shown(&String::from_utf8_lossy(line));

@@ -27,7 +27,7 @@ pub(crate) async fn move_to(core: &Arc<Core>, id: InstanceId, port: u16) -> Resu
         Trouble::Wrong(problem) => HandshakeError::Protocol(problem),
     })?;
     let (sender, outgoing) = mpsc::unbounded_channel();
-    core.shared.with(|pool| pool.rewire(id, Wire::Messages(Some(sender)), port));
+    core.shared.with(|pool| pool.switch_to_http(id, Wire::Messages(Some(sender)), port));
     Ok(Conversation::start(core, id, &client, session, true, outgoing))
 }
 

@@ -48,7 +48,7 @@ impl Peer {
         let session = Session::open(client).await.map_err(|trouble| start_error_at(core, url, trouble))?;
         let (sender, outgoing) = mpsc::unbounded_channel();
         let name = format!("{}/{}", core.options.name, client.address.authority());
-        let (id, signals) = core.enter(name, core.options.shown(url), Wire::Messages(Some(sender)));
+        let (id, signals) = core.add_instance(name, core.options.shown(url), Wire::Messages(Some(sender)));
         let conversation = Conversation::start(core, id, client, session, false, outgoing);
         let peer = Self { core: Arc::clone(core), id, url: core.options.shown(url), signals, conversation };
         let limit = core.options.start_timeout;
@@ -93,7 +93,7 @@ impl Peer {
         let message =
             format!("the worker of plugin `{plugin}` at `{}` was lost in the middle of the step: {how}", self.url);
         let error = FlowError::new(ErrorKind::Unreachable, message).with([("plugin", Value::string(plugin))]);
-        self.core.shared.with(|pool| _ = pool.unlink(self.id, &Loss::Crash { error, stderr: String::new() }));
+        self.core.shared.with(|pool| _ = pool.remove_instance(self.id, &Loss::Crash { error, stderr: String::new() }));
     }
 
     /// Waits until the worker is lost or until `done`, from its state and its number of executes, gives a change. This
@@ -136,13 +136,13 @@ impl Peer {
 
     fn break_off(&self, request: i64) {
         self.conversation.break_off(request);
-        self.core.shared.with(|pool| pool.lose(self.id, request, shut_down()));
+        self.core.shared.with(|pool| pool.lose_execute(self.id, request, shut_down()));
     }
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        self.core.shared.with(|pool| _ = pool.unlink(self.id, &Loss::Ordered(shut_down())));
+        self.core.shared.with(|pool| _ = pool.remove_instance(self.id, &Loss::Ordered(shut_down())));
     }
 }
 

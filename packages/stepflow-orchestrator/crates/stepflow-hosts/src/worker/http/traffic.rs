@@ -142,9 +142,9 @@ impl Sender {
         // The lock is held until the request is in the list, so that it cannot end before.
         let mut open = self.open.lock();
         let task = tokio::spawn(async move {
-            let carried = sender.carry(request, line).await;
+            let answered = sender.request_answer(request, line).await;
             sender.open.lock().remove(&request);
-            if let Err(failure) = carried {
+            if let Err(failure) = answered {
                 sender.fail(request, failure);
             }
         });
@@ -237,7 +237,7 @@ impl Sender {
 
     /// Sends a request and takes everything that comes back. When the answer breaks off in a session that can be
     /// resumed, the worker keeps the answer and gives it to a request that asks again.
-    async fn carry(&self, request: i64, line: Bytes) -> Result<(), RequestFailure> {
+    async fn request_answer(&self, request: i64, line: Bytes) -> Result<(), RequestFailure> {
         let problem = match self.ask(request, line.clone()).await {
             Err(RequestFailure::Lost(problem)) => problem,
             ended => return ended,
@@ -272,7 +272,7 @@ impl Sender {
         let size = line.len();
         match self.client.post(&self.endpoint, Upload::new(line), None).await {
             Ok(Reply::Message(body)) => self.receive(request, &body),
-            Ok(Reply::Events(stream)) => self.listen(request, stream).await?,
+            Ok(Reply::Events(stream)) => self.read_stream(request, stream).await?,
             Ok(Reply::Refused(refused)) if refused.is_answer() => self.receive(request, &refused.body),
             Ok(Reply::Accepted) => {
                 return Err(RequestFailure::Malformed("it took the request and said no more".to_owned()));
@@ -302,7 +302,7 @@ impl Sender {
     }
 
     /// Takes the requests on the stream, and the answer, after which the stream ends.
-    async fn listen(&self, request: i64, mut stream: Box<Events>) -> Result<(), RequestFailure> {
+    async fn read_stream(&self, request: i64, mut stream: Box<Events>) -> Result<(), RequestFailure> {
         if let Some(open) = self.open.lock().get_mut(&request) {
             open.instance = stream.instance().cloned();
         }
@@ -352,14 +352,14 @@ impl Sender {
 
     fn fail(&self, request: i64, failure: RequestFailure) {
         self.core.shared.with(|pool| match failure {
-            RequestFailure::Malformed(problem) => _ = pool.settle(self.id, request, Body::Malformed(problem)),
+            RequestFailure::Malformed(problem) => _ = pool.take_answer(self.id, request, Body::Malformed(problem)),
             RequestFailure::TooLong(problem) => {
                 let open = pool.instance(self.id).and_then(|worker| worker.connection.open_at(request));
                 if let Some(task) = open.map(|open| open.task.task) {
                     // The worker may be carrying it out.
                     pool.cancel(task, "its message was too long");
                 }
-                _ = pool.settle(self.id, request, Body::TooLong(problem));
+                _ = pool.take_answer(self.id, request, Body::TooLong(problem));
             }
             RequestFailure::Unreached(problem) | RequestFailure::UnknownSession(problem) => {
                 tracing::warn!(plugin = self.core.options.name, url = self.shown_url(), %problem, "a worker is not reached");
@@ -373,11 +373,11 @@ impl Sender {
             }
             RequestFailure::Unavailable(problem) => {
                 let lost = self.lost(&format!("did not take the step: {problem}"));
-                pool.lose(self.id, request, Lost { back_off: true, ..lost });
+                pool.lose_execute(self.id, request, Lost { back_off: true, ..lost });
                 pool.fail_handshake(self.id, HandshakeError::Unreached(problem));
             }
             RequestFailure::Lost(problem) => {
-                pool.lose(self.id, request, self.lost(&format!("was lost in the middle of the step: {problem}")));
+                pool.lose_execute(self.id, request, self.lost(&format!("was lost in the middle of the step: {problem}")));
                 pool.fail_handshake(self.id, HandshakeError::Unreached(problem));
             }
         });

@@ -192,7 +192,7 @@ impl Instance {
     }
 
     /// From now on, messages to the worker go over HTTP, to a port of its own.
-    pub(super) fn rewire(&mut self, wire: Wire, port: u16) {
+    pub(super) fn switch_to_http(&mut self, wire: Wire, port: u16) {
         self.wire = wire;
         self.address = format!("{}, port {port}", self.address);
     }

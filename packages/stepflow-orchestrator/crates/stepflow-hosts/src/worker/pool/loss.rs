@@ -28,7 +28,7 @@ pub(crate) enum Loss {
 pub(super) fn answers(open: &[OpenExecute], loss: &Loss, given: u64) -> Vec<Answer> {
     let idle = open.iter().all(|task| waits(task, open));
     let all = open;
-    let together = u32::try_from(together(open)).unwrap_or(u32::MAX);
+    let together = u32::try_from(count_suspects(open)).unwrap_or(u32::MAX);
     let answer = |open: &OpenExecute| match loss {
         _ if open.cancelled.is_some() => Answer::Cancelled,
         Loss::Ordered(lost) => Answer::Lost(lost.clone()),
@@ -52,7 +52,7 @@ fn waits(open: &OpenExecute, all: &[OpenExecute]) -> bool {
 }
 
 /// How many of these attempts may be the reason of a crash.
-pub(super) fn together(open: &[OpenExecute]) -> usize {
+pub(super) fn count_suspects(open: &[OpenExecute]) -> usize {
     match open.iter().filter(|task| !waits(task, open)).count() {
         0 => open.len(),
         working => working,

@@ -27,7 +27,7 @@ pub(super) struct ServedBySlot {
 
 impl ServedBySlot {
     /// Stores what the worker in a slot serves now. `true` when that may change where tasks go.
-    pub(super) fn learn(&mut self, slot: usize, list: Arc<Components>) -> bool {
+    pub(super) fn update(&mut self, slot: usize, list: Arc<Components>) -> bool {
         self.failed.remove(&slot);
         let same = |known: &Arc<Components>| known.infos() == list.infos();
         let before = self.differ;
@@ -98,7 +98,11 @@ pub(super) fn most_free(
 }
 
 /// The instance that is kept free for suspects of a crash: the one that other tasks will leave soonest.
-pub(super) fn reserved(instances: &[Instance], served: &ServedBySlot, waiting: &FairQueue) -> Option<InstanceId> {
+pub(super) fn reserved_for_suspects(
+    instances: &[Instance],
+    served: &ServedBySlot,
+    waiting: &FairQueue,
+) -> Option<InstanceId> {
     if !waiting.has(|lane| lane.max_suspects > 0) {
         return None;
     }
@@ -112,7 +116,7 @@ pub(super) fn reserved(instances: &[Instance], served: &ServedBySlot, waiting: &
 
 /// A task that must go out although suspects of a crash are in its instance: an execute there waits for it, and may do
 /// so by asking again and again whether it has ended. Without this, neither would ever go on.
-pub(super) fn awaited(
+pub(super) fn awaited_task(
     instances: &[Instance],
     served: &ServedBySlot,
     waiting: &FairQueue,

@@ -52,7 +52,7 @@ fn attempts_lost_together_are_suspects_and_spend_nothing() {
     let mut bench = Bench::new();
     let worker = bench.worker(8);
     let tasks = [bench.offer(task("/echo")), bench.offer(task("/echo"))];
-    bench.unlink(worker, &crash());
+    bench.remove_instance(worker, &crash());
     assert_eq!(tasks.map(|task| lost(bench.answer(task))), [(false, 2); 2]);
 }
 
@@ -61,7 +61,7 @@ fn an_attempt_that_is_lost_alone_spends() {
     let mut bench = Bench::new();
     let worker = bench.worker(8);
     let task = bench.offer(task("/echo"));
-    bench.unlink(worker, &crash());
+    bench.remove_instance(worker, &crash());
     assert_eq!(lost(bench.answer(task)), (true, 1));
 }
 
@@ -70,7 +70,7 @@ fn attempts_lost_in_a_kill_that_was_ordered_are_neither_suspected_nor_charged() 
     let mut bench = Bench::new();
     let worker = bench.worker(8);
     let task = bench.offer(task("/echo"));
-    bench.unlink(worker, &ordered());
+    bench.remove_instance(worker, &ordered());
     assert_eq!(lost(bench.answer(task)), (false, 0));
 }
 
@@ -81,7 +81,7 @@ fn an_attempt_that_waits_for_its_sub_run_is_innocent_of_the_crash() {
     let parent = bench.offer(task("/echo"));
     assert!(bench.park(parent));
     let child = bench.offer(task("/echo"));
-    bench.unlink(worker, &crash());
+    bench.remove_instance(worker, &crash());
     assert_eq!([parent, child].map(|task| lost(bench.answer(task))), [(false, 0), (true, 1)]);
 }
 
@@ -143,7 +143,7 @@ fn nothing_that_waits_is_refused_while_a_worker_is_ready() {
     let tasks = [bench.offer(task("/echo")), bench.offer(task("/echo"))];
     (0..9).for_each(|_| bench.crash(None));
     assert_eq!(bench.answer(tasks[1]), None);
-    bench.unlink(worker, &ordered());
+    bench.remove_instance(worker, &ordered());
     bench.crash(None);
     assert!(matches!(bench.answer(tasks[1]), Some(Answer::Failed(_))));
 }
@@ -201,7 +201,7 @@ fn a_suspect_lets_its_own_sub_run_in() {
 }
 
 #[test]
-fn whoever_waits_for_an_empty_worker_lets_in_what_its_executes_wait_for() {
+fn a_suspect_that_waits_for_an_empty_worker_does_not_block_what_its_executes_wait_for() {
     let mut bench = Bench::new();
     let worker = bench.worker(8);
     let asks = bench.offer(task("/echo"));
@@ -236,7 +236,7 @@ fn an_attempt_above_another_one_is_innocent_of_the_crash() {
     let worker = bench.worker(8);
     let asks = bench.offer(task("/echo"));
     let child = bench.below(asks, 0);
-    bench.unlink(worker, &crash());
+    bench.remove_instance(worker, &crash());
     assert_eq!([asks, child].map(|task| lost(bench.answer(task))), [(false, 0), (true, 1)]);
 }
 
@@ -287,7 +287,7 @@ fn one_lost_message_loses_one_attempt() {
     let worker = bench.worker(8);
     let tasks = [bench.offer(task("/echo")), bench.offer(task("/echo"))];
     let Loss::Ordered(gone) = ordered() else { unreachable!() };
-    bench.lose(tasks[0], gone);
+    bench.lose_execute(tasks[0], gone);
     assert_eq!(lost(bench.answer(tasks[0])), (false, 0));
     assert_eq!(bench.open(worker), [tasks[1]]);
 }
@@ -300,7 +300,7 @@ fn a_cancelled_attempt_is_cancelled_however_its_worker_goes() {
         let task = bench.offer(task("/echo"));
         bench.cancel(task);
         assert_eq!(bench.answer(task), None, "its slot is taken until it ends");
-        bench.unlink(worker, &loss);
+        bench.remove_instance(worker, &loss);
         assert_eq!(bench.answer(task), Some(Answer::Cancelled));
     }
 }
@@ -315,7 +315,7 @@ fn a_task_goes_to_a_worker_that_serves_it() {
     bench.succeed(tasks[0]);
     bench.succeed(tasks[2]);
     assert_eq!((bench.open(old), bench.open(new)), (vec![tasks[3]], vec![tasks[1]]));
-    bench.unlink(old, &ordered());
+    bench.remove_instance(old, &ordered());
     let waiting = bench.offer(task("/old/d"));
     bench.succeed(tasks[1]);
     assert!(bench.open(new).is_empty(), "it waits for its worker");

@@ -76,13 +76,13 @@ impl Bench {
             ..WorkerCapabilities::default()
         };
         let paths: Vec<&str> = bounds.iter().map(|(path, _)| *path).chain(["/echo"]).collect();
-        self.enter(capabilities, &paths)
+        self.add_instance(capabilities, &paths)
     }
 
     /// One that serves these paths.
     pub(super) fn worker_of(&mut self, paths: &[&str]) -> InstanceId {
         let capabilities = WorkerCapabilities { max_concurrency: Some(1), ..WorkerCapabilities::default() };
-        self.enter(capabilities, paths)
+        self.add_instance(capabilities, paths)
     }
 
     /// The worker in this slot does not start.
@@ -91,10 +91,10 @@ impl Bench {
         self.shared.with(|pool| pool.start_failed(slot, self.slots, error));
     }
 
-    fn enter(&mut self, capabilities: WorkerCapabilities, paths: &[&str]) -> InstanceId {
+    fn add_instance(&mut self, capabilities: WorkerCapabilities, paths: &[&str]) -> InstanceId {
         let (sender, messages) = mpsc::unbounded_channel();
         let wire = Wire::Messages(Some(sender));
-        let id = self.shared.with(|pool| pool.enter("test".to_owned(), String::new(), wire).id);
+        let id = self.shared.with(|pool| pool.add_instance("test".to_owned(), String::new(), wire).id);
         let info = |path: &str| ComponentInfo {
             component: path.to_owned(),
             description: None,
@@ -178,7 +178,7 @@ impl Bench {
     }
 
     pub(super) fn answer_again(&self, id: InstanceId, request: i64) {
-        self.shared.with(|pool| _ = pool.settle(id, request, Body::Output(Value::null())));
+        self.shared.with(|pool| _ = pool.take_answer(id, request, Body::Output(Value::null())));
     }
 
     pub(super) fn refuse(&mut self, task: TaskRef) {
@@ -193,7 +193,7 @@ impl Bench {
     fn answer_with(&mut self, task: TaskRef, code: i64) -> bool {
         let (id, request) = self.taken(task);
         let error = RpcError { code, message: "not now".to_owned(), data: None };
-        self.shared.with(|pool| pool.settle(id, request, Body::Error(error)))
+        self.shared.with(|pool| pool.take_answer(id, request, Body::Error(error)))
     }
 
     pub(super) fn retry(&self, id: InstanceId) {
@@ -205,14 +205,14 @@ impl Bench {
         self.shared.with(|pool| pool.unreached(id, request));
     }
 
-    pub(super) fn lose(&mut self, task: TaskRef, lost: Lost) {
+    pub(super) fn lose_execute(&mut self, task: TaskRef, lost: Lost) {
         let (id, request) = self.taken(task);
-        self.shared.with(|pool| pool.lose(id, request, lost));
+        self.shared.with(|pool| pool.lose_execute(id, request, lost));
     }
 
-    pub(super) fn unlink(&mut self, id: InstanceId, loss: &Loss) {
+    pub(super) fn remove_instance(&mut self, id: InstanceId, loss: &Loss) {
         self.workers.retain(|worker| worker.id != id);
-        self.shared.with(|pool| _ = pool.unlink(id, loss));
+        self.shared.with(|pool| _ = pool.remove_instance(id, loss));
     }
 
     pub(super) fn cancel(&self, task: TaskRef) {
@@ -244,7 +244,7 @@ impl Bench {
     }
 
     /// The answers since the last call.
-    pub(super) fn news(&self) -> Vec<(TaskRef, Answer)> {
+    pub(super) fn new_answers(&self) -> Vec<(TaskRef, Answer)> {
         std::mem::take(&mut *self.ear.answers.lock())
     }
 

@@ -30,7 +30,7 @@ enum Action {
     Enter,
 }
 
-fn happening() -> impl Strategy<Value = Action> {
+fn action() -> impl Strategy<Value = Action> {
     use Action::*;
     let which = 0_usize..64;
     prop_oneof![
@@ -58,13 +58,13 @@ struct Model {
 }
 
 impl Model {
-    fn happens(&mut self, happening: Action) {
+    fn act(&mut self, action: Action) {
         let open = self.bench.all_open();
         let tasks: Vec<TaskRef> = open.values().flatten().copied().collect();
         let workers: Vec<InstanceId> = open.keys().copied().collect();
         let nth = |which: usize| (!tasks.is_empty()).then(|| tasks[which % tasks.len()]);
         let worker = |which: usize| (!workers.is_empty()).then(|| workers[which % workers.len()]);
-        match happening {
+        match action {
             Action::Offer { suspects, single } => {
                 let task = TaskEnvelope { suspects, ..task(if single { "/single" } else { "/echo" }) };
                 self.offered.insert(task.task, task.clone());
@@ -89,8 +89,10 @@ impl Model {
                     self.returned.insert(task);
                 }
             }
-            Action::Crash(which) => worker(which).into_iter().for_each(|id| self.bench.unlink(id, &crash())),
-            Action::Replace(which) => worker(which).into_iter().for_each(|id| self.bench.unlink(id, &ordered())),
+            Action::Crash(which) => worker(which).into_iter().for_each(|id| self.bench.remove_instance(id, &crash())),
+            Action::Replace(which) => {
+                worker(which).into_iter().for_each(|id| self.bench.remove_instance(id, &ordered()))
+            }
         }
     }
 
@@ -113,24 +115,24 @@ impl Model {
 
 proptest! {
     #[test]
-    fn every_offer_is_answered_once_and_no_bound_is_exceeded(happenings in prop::collection::vec(happening(), 0..80)) {
-        let mut story = Model {
+    fn every_offer_is_answered_once_and_no_bound_is_exceeded(actions in prop::collection::vec(action(), 0..80)) {
+        let mut model = Model {
             bench: Bench::new(),
             offered: BTreeMap::new(),
             parked: BTreeSet::new(),
             returned: BTreeSet::new(),
         };
-        for happening in happenings {
-            story.happens(happening);
-            story.check_bounds();
+        for action in actions {
+            model.act(action);
+            model.check_bounds();
         }
-        story.bench.shut_down();
-        let workers: Vec<InstanceId> = story.bench.all_open().into_keys().collect();
-        workers.into_iter().for_each(|id| story.bench.unlink(id, &ordered()));
-        for task in story.offered.keys() {
-            prop_assert_eq!(story.bench.answers(*task), 1);
-            let answered = story.bench.answer(*task);
-            prop_assert!(!matches!(answered, Some(Answer::Success(_))) || story.bench.was_started(*task));
+        model.bench.shut_down();
+        let workers: Vec<InstanceId> = model.bench.all_open().into_keys().collect();
+        workers.into_iter().for_each(|id| model.bench.remove_instance(id, &ordered()));
+        for task in model.offered.keys() {
+            prop_assert_eq!(model.bench.answers(*task), 1);
+            let answered = model.bench.answer(*task);
+            prop_assert!(!matches!(answered, Some(Answer::Success(_))) || model.bench.was_started(*task));
         }
     }
 
@@ -162,7 +164,7 @@ proptest! {
             } else {
                 bench.succeed(chosen);
             }
-            for (answered, answer) in bench.news() {
+            for (answered, answer) in bench.new_answers() {
                 let lost = match answer {
                     Answer::Lost(lost) => lost,
                     answer => {
