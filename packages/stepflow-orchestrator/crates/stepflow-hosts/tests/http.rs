@@ -399,12 +399,7 @@ async fn an_address_that_comes_to_life_later_joins() {
     assert!(fixture.host.start().await.is_err());
     assert!(matches!(fixture.host.health(), Health::Down(_)));
     let _late = peer("http_echo", &["--port", &port]);
-    let up = async {
-        while fixture.host.health() != Health::Ready {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    suite::in_time("it does not join", up).await;
+    suite::until("it does not join", || fixture.host.health() == Health::Ready).await;
 }
 
 #[tokio::test]

@@ -60,12 +60,7 @@ async fn successor(fixture: &Fixture, of: u64) {
         let instances = fixture.host.instances();
         instances.iter().any(|instance| instance.state == InstanceState::Ready && instance.address != address)
     };
-    let waiting = async {
-        while !ready() {
-            tokio::task::yield_now().await;
-        }
-    };
-    suite::in_time("there is no successor", waiting).await;
+    suite::until("there is no successor", ready).await;
 }
 
 #[tokio::test]
@@ -263,12 +258,7 @@ async fn a_worker_that_accepts_nothing_is_not_started_again_and_again() {
     };
     let fixture = worker("draining").args(&[lives.to_str().unwrap(), "--always"]).restart(late).start().await;
     fixture.host.offer(task("/echo", Value::null()));
-    let gone = async {
-        while !fixture.host.instances().is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
-    suite::in_time("its successor is there already", gone).await;
+    suite::until("its successor is there already", || fixture.host.instances().is_empty()).await;
     assert_eq!(std::fs::read_to_string(lives).unwrap(), ".");
 }
 

@@ -312,12 +312,7 @@ async fn a_worker_that_reads_no_answers_has_few_of_them_made() {
     let mut fixture = worker("floods").env("STOP", stop.to_str().unwrap()).build_with(blobs.clone());
     fixture.host.offer(task("/flood", 200_u64.into()));
     let asked = folder.path().join("stop.asked");
-    suite::in_time("the worker does not ask", async {
-        while !asked.exists() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    suite::until("the worker does not ask", || asked.exists()).await;
     // Without a limit all answers are made at once, each with its mebibyte.
     let all = async {
         while blobs.got() < 200 {

@@ -390,13 +390,8 @@ async fn tasks_of_a_worker_that_does_not_start_fail_with_the_reason() {
 #[tokio::test]
 async fn a_shutdown_during_the_start_leaves_nothing_behind() {
     let fixture = worker("silent").build();
-    let says_busy = async {
-        while !fixture.host.stderr_tail().contains("busy") {
-            tokio::task::yield_now().await;
-        }
-    };
     let (started, ()) = tokio::join!(fixture.host.start(), async {
-        suite::in_time("the worker does not start", says_busy).await;
+        suite::until("the worker does not start", || fixture.host.stderr_tail().contains("busy")).await;
         fixture.host.shutdown().await;
     });
     assert!(matches!(started, Err(StartError::ShutDown { .. })), "{started:?}");

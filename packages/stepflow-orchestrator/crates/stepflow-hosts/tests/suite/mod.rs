@@ -22,6 +22,16 @@ pub async fn in_time<T>(otherwise: &str, act: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, act).await.expect(otherwise)
 }
 
+/// Waits until the condition holds; the test fails with `otherwise` when that takes too long.
+pub async fn until(otherwise: &str, condition: impl Fn() -> bool) {
+    let holds = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    in_time(otherwise, holds).await;
+}
+
 /// A host to be tested, with two of its components.
 pub struct Subject {
     pub host: Arc<dyn ComponentHost>,

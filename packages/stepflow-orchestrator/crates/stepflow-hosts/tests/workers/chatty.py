@@ -1,4 +1,4 @@
-"""Once it has been given work it writes more than any pipe holds before it reads on: 2 000 requests of 4 KiB each."""
+"""Writes more than any pipe holds before it reads on: 2 000 requests of 4 KiB each, when it gets its first task."""
 
 import wire
 

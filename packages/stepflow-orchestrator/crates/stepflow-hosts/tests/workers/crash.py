@@ -1,5 +1,5 @@
-"""Says some last words and dies in the first attempt, by the signal or exit status of its input; `always` is a reason
-to die in every attempt. An input without `die` is answered with its attempt."""
+"""Writes a line to stderr and dies in the first attempt, by the signal or exit status in its input; with `always`
+it dies in every attempt. An input without `die` is answered with the number of the attempt."""
 
 import os
 import sys

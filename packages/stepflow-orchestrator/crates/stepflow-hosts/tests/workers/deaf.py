@@ -1,4 +1,4 @@
-"""Closes its stdin after the first execute, answers it, and lives on."""
+"""Closes its stdin after the first execute, answers it, and does not end."""
 
 import os
 import signal

@@ -1,4 +1,5 @@
-"""The first process accepts nothing and leaves; the next one, told apart by a file, works, unless none shall."""
+"""The first process accepts nothing and ends; the next one works. A file tells them apart. With `--always`, no
+process accepts anything."""
 
 import sys
 

@@ -1,6 +1,7 @@
-"""Answers at once: `/echo` its input, `/seen/...` the whole message, `/blob` what it kept and got back, `/error` the
-error that its input describes. `/numbered` says that it gives an object with a number `n`. `--legacy` announces no
-capabilities, `--banner` writes a line that could name a port before anything else, `--late-banner` after another one."""
+"""Answers at once: `/echo` its input, `/seen/...` the whole message, `/blob` the replies to its blob requests,
+`/error` the error that its input describes. `/numbered` declares that it returns an object with a number `n`.
+`--legacy` announces no capabilities, `--banner` first writes a line that could name a port, `--late-banner` writes
+another line before that."""
 
 import sys
 

@@ -1,5 +1,5 @@
-"""`/flood` asks for one blob as often as its input says and reads no answer until the file of the environment variable
-STOP is gone; then it reads all of them and answers how many there were."""
+"""`/flood` asks for one blob as often as its input says. It reads no answer while the file exists that the environment
+variable STOP names; then it reads all answers and returns how many there were."""
 
 import os
 import time

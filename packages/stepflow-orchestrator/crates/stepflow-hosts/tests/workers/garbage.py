@@ -1,4 +1,4 @@
-"""Prints between its messages whatever a program may print: text, numbers, JSON that is no message, bad UTF-8."""
+"""Prints between its messages what any program may print: text, numbers, JSON that is not a message, bad UTF-8."""
 
 import sys
 

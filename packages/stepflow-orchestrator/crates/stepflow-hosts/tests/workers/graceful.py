@@ -1,4 +1,4 @@
-"""Leaves with 0 on SIGTERM, when it has answered what it had. Answers with the number of its process."""
+"""On SIGTERM it answers its open executes and ends with 0. Its answers are its process id."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Starts a process of its own that would outlive it, holding its pipes; dies on request."""
+"""Starts a child process that holds its pipes and would outlive it; dies on request."""
 
 import os
 import subprocess

@@ -1,7 +1,7 @@
-"""Knows no sessions. `/echo` answers its input, `/seen/...` the request's headers and message, `/blob` what it kept and
-got back over its stream, `/error` the error that its input describes, `/refused` a status and a body, `/closed` when the server has closed another
-connection. The others misbehave in the way of their name. `--legacy` announces no capabilities, `--port` names the
-port, `--draining` accepts no execute, `--only` serves one component."""
+"""Has no sessions. `/echo` answers its input, `/seen/...` the request's headers and message, `/blob` the replies that
+came over its stream, `/error` the error that its input describes, `/refused` a status and a body, `/closed` when the
+server has closed another connection. The other components misbehave as their names say. `--legacy` announces no
+capabilities, `--port` names the port, `--draining` accepts no execute, `--only` serves one component."""
 
 import argparse
 import os

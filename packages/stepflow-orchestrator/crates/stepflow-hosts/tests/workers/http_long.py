@@ -1,6 +1,6 @@
-"""Sends messages of the length that its input names, and takes none that is longer than 100 000 bytes: `/body` its
-output as one body, `/chunks` without saying beforehand how long it is, `/event` as an event, `/put` a blob by an event;
-`/get` asks for a blob whose answer it does not take. `/cancelled` says which tasks were cancelled."""
+"""Sends messages of the length that its input names, and takes none longer than 100 000 bytes. `/body` sends its
+output as one body, `/chunks` in pieces of unknown total length, `/event` as an event; `/put` sends a blob in an
+event; `/get` asks for a blob and does not take the answer. `/cancelled` returns the tasks that were cancelled."""
 
 import queue
 import sys

@@ -1,11 +1,15 @@
-"""Holds sessions. `/echo` answers its input, `/where` the session of the execute, `/mine` what the server answered to
-the execute's own request, whose id is the same in every session; to `/missed` that answer is lost on its way once, and
-of `/refuses` it is not taken; `/wait` answers when it is cancelled, and `/late` a moment after that;
-`/crash` ends the process once so many wait as its input says. `/leave` ends
-the session's stream and then holds its answer back: with `--resume` until the stream is asked for again, else for ever.
-`--silent` names no session. Of `--reluctant` a lost stream has to be asked for twice, and of `--fickle` it ends again at
-once; `/asked` answers how often that was. `/flood` asks for one blob as often as its input says and takes no answer until
-`/release` was called; then it answers how many there were."""
+"""Has sessions.
+
+`/echo` answers its input, and `/where` the session of the execute. `/mine` returns the answer to its own request,
+whose id is the same in every session. For `/missed` that answer is lost once, and `/refuses` never takes it. `/wait`
+answers when it is cancelled, `/late` a moment after that. `/crash` ends the process when as many executes wait as its
+input says. `/leave` ends the session's stream and holds its answer back: with `--resume` until the stream is
+requested again, else for ever.
+
+With `--silent` the stream names no session. With `--reluctant` a lost stream has to be requested twice; with
+`--fickle` it ends again at once. `/asked` returns how often it was requested. `/flood` asks for one blob as often as
+its input says and takes no answer until `/release` was called; then it returns how many answers there were.
+"""
 
 import itertools
 import os

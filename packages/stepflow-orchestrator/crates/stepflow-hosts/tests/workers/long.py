@@ -1,5 +1,5 @@
-"""Sends messages of the length that its input names: `/output` its output, `/put` a blob; and `/get` asks for a blob in
-such a way that the answer is as long as its request. The latter two answer what they were told."""
+"""Sends messages of the length that its input names: `/output` an output, `/put` a blob. `/get` asks for a blob with an
+id so long that the answer is as long as the request. `/put` and `/get` return the reply."""
 
 import json
 

@@ -1,5 +1,5 @@
-"""`poison` ends the process, in every attempt. Anything else is answered, but in its first attempt only after a poison
-that never lets it come to that."""
+"""`poison` ends the process in every attempt. Anything else is answered from its second attempt on; its first attempt
+waits until a poison ends the process."""
 
 import os
 

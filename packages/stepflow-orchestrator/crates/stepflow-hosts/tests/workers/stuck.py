@@ -1,5 +1,5 @@
-"""`stuck` is never answered, whatever is asked; `{"until": path}` is answered when somebody has opened that pipe and
-closed it; anything else at once. Answers are the number of the process. `--legacy` announces no capabilities."""
+"""`stuck` is never answered. `{"until": path}` is answered when that pipe has been opened and closed; anything else at
+once. Its answers are its process id. `--legacy` announces no capabilities."""
 
 import os
 import sys

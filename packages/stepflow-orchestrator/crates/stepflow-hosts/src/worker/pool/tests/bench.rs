@@ -50,15 +50,15 @@ struct Worker {
 
 pub(super) struct Bench {
     shared: Shared,
-    ear: Arc<RecordingInbox>,
+    inbox: Arc<RecordingInbox>,
     workers: Vec<Worker>,
     slots: usize,
 }
 
 impl Bench {
     pub(super) fn new() -> Self {
-        let ear = Arc::<RecordingInbox>::default();
-        Self { shared: Shared::new(Arc::clone(&ear) as _), ear, workers: Vec::new(), slots: 0 }
+        let inbox = Arc::<RecordingInbox>::default();
+        Self { shared: Shared::new(Arc::clone(&inbox) as _), inbox, workers: Vec::new(), slots: 0 }
     }
 
     /// A worker that has shaken hands.
@@ -235,21 +235,21 @@ impl Bench {
 
     /// The first answer that the engine got for an attempt.
     pub(super) fn answer(&self, task: TaskRef) -> Option<Answer> {
-        self.ear.answers.lock().iter().find(|(answered, _)| *answered == task).map(|(_, answer)| answer.clone())
+        self.inbox.answers.lock().iter().find(|(answered, _)| *answered == task).map(|(_, answer)| answer.clone())
     }
 
     /// How many answers the engine got for an attempt.
     pub(super) fn answers(&self, task: TaskRef) -> usize {
-        self.ear.answers.lock().iter().filter(|(answered, _)| *answered == task).count()
+        self.inbox.answers.lock().iter().filter(|(answered, _)| *answered == task).count()
     }
 
     /// The answers since the last call.
     pub(super) fn new_answers(&self) -> Vec<(TaskRef, Answer)> {
-        std::mem::take(&mut *self.ear.answers.lock())
+        std::mem::take(&mut *self.inbox.answers.lock())
     }
 
     pub(super) fn was_started(&self, task: TaskRef) -> bool {
-        self.ear.started.lock().contains(&task)
+        self.inbox.started.lock().contains(&task)
     }
 }
 
