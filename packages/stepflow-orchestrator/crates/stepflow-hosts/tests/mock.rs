@@ -98,7 +98,7 @@ fn overlay(mocks: &str) -> (MockOverlay, InboxEvents) {
 }
 
 #[tokio::test]
-async fn a_mock_stands_before_the_component_of_its_path_and_no_other() {
+async fn a_mock_replaces_the_component_of_its_path_and_no_other() {
     let (host, mut events) = overlay(r#"{"/get_blob": {"output": 1}}"#);
     assert_eq!(answer(&host, &mut events, "/get_blob", "null").await, Answer::Success(json("1")));
     assert_eq!(answer(&host, &mut events, "/noop", "2").await, Answer::Success(json("2")));

@@ -100,7 +100,7 @@ fn a_suspect_runs_alone_and_nothing_joins_it() {
 }
 
 #[test]
-fn suspects_come_together_by_half_as_many_as_shared_the_crash() {
+fn at_most_half_of_those_that_shared_a_crash_share_a_worker_next() {
     let mut bench = Bench::new();
     let worker = bench.worker(8);
     let suspects: Vec<_> = (0..5).map(|_| bench.suspect(5)).collect();
@@ -113,7 +113,7 @@ fn suspects_come_together_by_half_as_many_as_shared_the_crash() {
 }
 
 #[test]
-fn a_suspect_is_only_in_such_company_as_all_of_it_may_be_in() {
+fn suspects_in_one_worker_are_at_most_as_many_as_each_allows() {
     let mut bench = Bench::new();
     let worker = bench.worker(8);
     let many = [bench.suspect(8), bench.suspect(8), bench.suspect(8)];
@@ -219,7 +219,7 @@ fn a_suspect_that_waits_for_an_empty_worker_does_not_block_what_its_executes_wai
 }
 
 #[test]
-fn a_suspect_that_asks_for_a_run_again_and_again_is_not_kept_from_its_end() {
+fn a_suspect_that_asks_for_a_run_again_and_again_can_still_end() {
     let mut bench = Bench::new();
     let worker = bench.worker(8);
     let asks = bench.suspect(2);
