@@ -231,7 +231,7 @@ def left(input):
         "variable": mine.get(),
         "executions": sum(isinstance(each, Execution) for each in everything),
         "open": len(executor._open),
-        "places": [executor._running, len(executor._queue), executor._waiting, len(executor._gates)],
+        "places": [executor._running, len(executor._queue), executor._waiting, len(executor._own_limits)],
         "requests": sum(len(each._pending) for each in everything if type(each) is PendingCalls),
         "tasks": len(asyncio.all_tasks(executor._loop._loop)),
         "left behind": len(left_behind),

@@ -8,7 +8,7 @@
     def greet(input: dict[str, str]) -> str:
         return f"Hello, {input['name']}!"
 
-Then `stepflow-worker components.py`, as the `command` of a plugin, serves it.
+`stepflow-worker components.py` serves it; write this as the `command` of a plugin.
 """
 
 from typing import TYPE_CHECKING
@@ -69,10 +69,10 @@ __all__ = [
     "InvalidInput",
     "InvalidOutput",
     "InvalidCode",
-    # what it is ended by
+    # what ends a component
     "Cancelled",
     "NoCapacity",
-    # what its requests may end with
+    # what a component's requests raise
     "NoJsonForm",
     "FlowFailed",
     "RequestRefused",
@@ -82,7 +82,7 @@ __all__ = [
     "ServerNotReading",
     "ExecuteEnded",
     "UnusableAnswer",
-    # what else can go wrong
+    # other errors
     "StepflowError",
     "RegistrationError",
     "DuplicateComponent",
@@ -101,7 +101,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # Not imported above: who only serves components should not wait for it.
+    # Not imported above: a worker that only serves components should not wait for it.
     if name not in ("FlowBuilder", "Value"):
         raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
     found: object = getattr(_protocol, name)

@@ -1,4 +1,4 @@
-"""The requests that components make of the server, until their answers come."""
+"""The requests that components send to the server, until their answers arrive."""
 
 import logging
 import uuid
@@ -18,7 +18,7 @@ log = logging.getLogger("stepflow.worker")
 
 
 class PendingCalls:
-    """Matches what comes back with what was sent. Every method may be called from any thread."""
+    """Matches answers with the requests that were sent. Every method may be called from any thread."""
 
     def __init__(self) -> None:
         self._pending: dict[str, _Call] = {}
@@ -27,14 +27,17 @@ class PendingCalls:
     def send(
         self, write: Callable[[bytes], None], method: Method, params: object, result: type[T]
     ) -> "Future[T]":
-        """Send a request; its future is done when the answer has arrived."""
+        """Send a request. Its future is done, from any thread, when the answer has arrived.
+
+        The future raises `RequestRefused`, `UnusableAnswer`, `ServerGone`, or what `write` raises.
+        """
         id = str(uuid.uuid4())
         line = frame(Request(id, method, params))
         call = _Call(method, result, line, write)
         # A caller that stops waiting cancels its future, which ends the entry as well.
         call.future.add_done_callback(lambda _: self._pending.pop(id, None))
         self._pending[id] = call
-        if self._closed:  # looked at after the entry is made, so that no call slips past `close`
+        if self._closed:  # checked after the entry is made, so that `close` misses no call
             call.fail(ServerGone(method))
             return call.future
         try:
@@ -44,11 +47,11 @@ class PendingCalls:
         return call.future
 
     def unanswered(self, write: Callable[[bytes], None]) -> list[bytes]:
-        """Return the requests that went out by `write` and still wait, in their order."""
+        """Return the requests that `write` has sent and that still wait, in the order of sending."""
         return [each.line for each in list(self._pending.values()) if each.write == write]
 
-    def answered(self, envelope: Envelope) -> None:
-        """Hand an answer to the request that waits for it."""
+    def take_answer(self, envelope: Envelope) -> None:
+        """Give an answer to the request that waits for it."""
         call = self._pending.pop(envelope.id, None) if isinstance(envelope.id, str) else None
         if call is None:
             problem = envelope.error.message if envelope.error else "a result"
@@ -57,7 +60,7 @@ class PendingCalls:
             call.take(envelope)
 
     def close(self) -> None:
-        """Fail everything that still waits: no answer can come any more."""
+        """Fail all requests that still wait: no answer can arrive any more."""
         self._closed = True
         for call in list(self._pending.values()):
             call.fail(ServerGone(call.method))
@@ -78,7 +81,7 @@ class _Call:
     def take(self, envelope: Envelope) -> None:
         if (error := envelope.error) is not None:
             return self.fail(RequestRefused(self.method, error.code, error.message, error.data))
-        assert envelope.result is not UNSET  # `decode` lets no answer pass that has neither
+        assert envelope.result is not UNSET  # `decode` refuses answers that have neither
         try:
             result: object = msgspec.json.decode(envelope.result, type=self.result)
         except (msgspec.DecodeError, UnicodeDecodeError) as problem:

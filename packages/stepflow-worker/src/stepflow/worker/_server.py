@@ -7,7 +7,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
-from stepflow.worker._builtins import Builtin, builtin, warn_of, with_installed
+from stepflow.worker._builtins import Builtin, builtin, warn_about, with_installed
 from stepflow.worker._command.importing import importing
 from stepflow.worker._components.callables import check_callable
 from stepflow.worker._components.component import Component
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 Lifespan: TypeAlias = "Callable[[StepflowServer], AbstractAsyncContextManager[object]]"
-"""What is entered before the first execute and left after the last one."""
+"""Makes the context manager that is entered before the first execute and left after the last one."""
 
 
 class StepflowServer:
@@ -54,12 +54,13 @@ class StepflowServer:
     ) -> None:
         """lifespan: an async context manager that takes this server; it is entered once, before
         the first execute, and left after the last one. What it yields is `context.state`.
-        version: of the components' own code; the server records it with each attempt.
-        builtins: which components that come along are served as well: `"udf"` is `/udf`, and
+        version: the version of the components' code; the server records it with each attempt.
+        builtins: which built-in components are served as well: `"udf"` is `/udf`, and
         `"langchain"` is `/langchain/invoke`. They run code that comes with a flow.
-        include_builtins: the earlier word for all of them whose extras are installed.
+        include_builtins: an older option: serve all built-in components whose extras are installed.
 
-        Raises `RegistrationError` when the extra of one of the `builtins` is not installed.
+        Raises `RegistrationError` when the extra of one of the `builtins` is not installed, and
+        `ValueError` for a `version` that is not one line of text.
         """
         if not (version is None or (isinstance(version, str) and version.isprintable())):
             raise ValueError(f'version={version!a}: write a text in one line, such as "1.4"')
@@ -102,26 +103,28 @@ class StepflowServer:
     ) -> Callable[..., Any]:
         """Register a function as a component; it is returned unchanged.
 
-        name: the path, by default the function's name; a leading slash is added. In a pattern
-        `{x}` stands for one segment and `{*rest}`, at its end, for all that are left; the function
-        has a parameter for each. The most literal of several patterns that match is called.
-        description: for people, by default the function's docstring.
-        max_concurrency: how many executes of it run at once; the others wait. One that waits for
-        a run which it submitted does not count, and goes on at once when that has ended.
-        timeout: how long one execute may take, `"500ms"`, `"30s"`, `"1h30m"`, a number of seconds
-        or a `timedelta`; a step's own timeout counts as well. Neither ends the writing of the output.
-        inline: run a plain `def` on the transport's event loop, which saves a change of threads.
-        Nothing else is read or answered until it ends. An `async def` is no other for it: all run
-        on one loop, that of the lifespan.
+        name: the path, by default the function's name; a leading slash is added. In a pattern,
+        `{x}` stands for one segment, and `{*rest}` at its end for all segments that are left; the
+        function has a parameter for each. If several patterns match, the most literal one is used.
+        description: a text for people, by default the function's docstring.
+        max_concurrency: how many executes of this component run at once; the others wait. By
+        default only the limit of the worker counts. An execute that waits for a run which it
+        submitted does not count, and goes on at once when the run has ended.
+        timeout: how long one execute may take: `"500ms"`, `"30s"`, `"1h30m"`, a number of seconds
+        or a `timedelta`; by default there is no limit. The timeout of the step counts as well.
+        Neither of them interrupts the writing of the output.
+        inline: run a plain `def` on the transport's event loop, which is faster than a thread, but
+        no message is read or answered until it ends. It changes nothing for an `async def`: all of
+        these run on one loop, the loop of the lifespan.
 
-        The function takes one input and, if it wants, a `StepflowContext` (known by its
-        annotation, or by the name `context`). `async def` runs on the event loop, `def` in a
-        thread. The types of input and output become the component's JSON Schemas. A value without a
-        JSON form fails the step, as a float does that is NaN or infinite.
+        The function takes one input and, optionally, a `StepflowContext` (recognised by its
+        annotation, or by the name `context`). An `async def` runs on the event loop, a `def` in a
+        thread. The types of input and output become the component's JSON Schemas. An output
+        without a JSON form fails the step; NaN and infinite numbers have none.
 
         Raises `RegistrationError` with the reason when the function cannot be served.
         """
-        # String annotations may name what is defined around the decorator, in a function say.
+        # String annotations may use names that are local to the function around the decorator.
         local_names = sys._getframe(1).f_locals
 
         def register(registered: F) -> F:
@@ -157,10 +160,11 @@ class StepflowServer:
     ) -> Any:
         """Register the LangChain runnable that a function returns; the function is called once, now.
 
-        A step gives `{input, config?}`. The runnable finds the step's `StepflowContext` in its
-        config, as `metadata["stepflow_context"]`. Name and description as for `component`.
+        The input of a step is `{input, config?}`. The runnable gets the step's `StepflowContext` in
+        its config, as `metadata["stepflow_context"]`. `name` and `description` are as for `component`.
 
-        Raises `RegistrationError` when the function returns no runnable.
+        Raises `RegistrationError` when the function does not return a runnable, and when LangChain
+        is not installed.
         """
         from stepflow.worker.langchain import runnable_component
 
@@ -174,8 +178,8 @@ class StepflowServer:
     def include(self, other: "StepflowServer", *, prefix: str = "") -> None:
         """Register the components that another server has now, under `prefix`, such as `"/nlp"`.
 
-        Raises `RegistrationError`, and registers none, when a path is taken already or cannot be, or
-        when `other` has a lifespan: a process has one, so enter what it needs in this server's.
+        Raises `RegistrationError`, and registers none, when a path is taken already or is not
+        allowed. It also does so when `other` has a lifespan: only this server's lifespan is entered.
         """
         if not isinstance(other, StepflowServer):
             kind = type(other).__name__
@@ -198,7 +202,7 @@ class StepflowServer:
         self._add(*[each.under(prefix) for each in other._components.values()])
 
     def add_builtins(self, names: Iterable[str]) -> None:
-        """Serve components that come along, as `StepflowServer(builtins=…)` does; once is enough."""
+        """Serve built-in components, as `StepflowServer(builtins=…)` does; those served already stay."""
         if not isinstance(names, Iterable):
             kind = type(names).__name__
             raise RegistrationError("builtins", f"a `{kind}` is given; write a list of names")
@@ -207,7 +211,7 @@ class StepflowServer:
         self._add(*[e for e in asked_for.values() if not isinstance(here.get(e.path), Builtin)])
 
     def _add(self, *components: Component) -> None:
-        """Register all, or none when one of them cannot be."""
+        """Register all of them, or none if one has a path that is taken."""
         shapes = {shape_of(each.path): each for each in self._components.values()}
         for component in components:
             other = shapes.setdefault(shape_of(component.path), component)
@@ -219,9 +223,9 @@ class StepflowServer:
     async def started(self) -> AsyncIterator[Served]:
         """Enter the lifespan, and return what is served with its state; for transports.
 
-        To be entered on the loop that async components run on.
+        It must be entered on the loop that runs the async components.
         """
-        warn_of(self.served().components.values())
+        warn_about(self.served().components.values())
         if self._lifespan is None:
             yield self.served()
             return
@@ -232,7 +236,7 @@ class StepflowServer:
             yield self.served(state)
 
     def served(self, state: object = None) -> Served:
-        """Return what this server offers, for transports: its components, with those that come along."""
+        """Return what this server offers, for transports: its components and the built-in ones."""
         components: Mapping[str, Component] = self._components
         if self._include_builtins:
             components = with_installed(components)
@@ -251,16 +255,17 @@ class StepflowServer:
     async def run_stdio(
         self, *, max_concurrency: int | None = None, drain_timeout: float | None = None
     ) -> None:
-        """Serve over stdin and stdout until the server closes them, or SIGTERM.
+        """Serve over stdin and stdout until the server closes them, or SIGTERM arrives.
 
-        Takes fds 0 and 1 for itself: what is printed from then on goes to stderr.
+        It takes file descriptors 0 and 1 for the protocol: what is printed later goes to stderr.
 
         max_concurrency: how many executes run at once; by default `min(32, CPUs + 4)`, or 256
         when all components are async.
         drain_timeout: how long open executes may go on at the end, in seconds; by default 5
         after the end of the input and 30 after SIGTERM.
 
-        Raises `ValueError` for numbers that cannot be.
+        Raises `ValueError` for a number that is not allowed, and `ServedDuringImport` in a file that
+        is only being imported for its components.
         """
         check_options(max_concurrency, drain_timeout)
         _refuse_during_import()
@@ -279,25 +284,26 @@ class StepflowServer:
         max_concurrency: int | None = None,
         drain_timeout: float | None = None,
     ) -> None:
-        """Serve over HTTP until SIGTERM or SIGINT; needs `stepflow-worker[http]`.
+        """Serve over HTTP until SIGTERM or SIGINT arrives; needs `stepflow-worker[http]`.
 
-        Prints `{"port": N}` once it listens, and takes stdin and stdout as `run_stdio` does. Async
-        components run on an event loop of their own, in another thread than this one.
+        It prints `{"port": N}` once it listens, and takes stdin and stdout as `run_stdio` does.
+        Async components run on another event loop, in another thread.
 
         host: the address to listen on, by default 127.0.0.1.
-        port: by default what STEPFLOW_WORKER_PORT says, else 8080; 0 takes a free one.
-        token: what requests must bring as their bearer token; by default STEPFLOW_WORKER_TOKEN.
+        port: the port to listen on; by default STEPFLOW_WORKER_PORT, or 8080 if that is not set.
+        With 0 the system chooses a free one.
+        token: the bearer token that requests must carry; by default STEPFLOW_WORKER_TOKEN.
         insecure: allow an address that other machines can reach without a token.
         max_concurrency: as for `run_stdio`.
         drain_timeout: how long open executes may go on after the first signal, in seconds; by
-        default 30. A second signal ends at once.
+        default 30. A second signal ends the process at once.
 
-        Raises `CannotServe` with the reason when it cannot begin, and `ValueError` for numbers that
-        cannot be.
+        Raises `CannotServe` with the reason when it cannot begin, `ValueError` for a number that is
+        not allowed, and `ServedDuringImport` as `run` does.
         """
         check_options(max_concurrency, drain_timeout)
         _refuse_during_import()
-        from stepflow.worker._http import serve  # who serves over stdio need not load it
+        from stepflow.worker._http import serve  # not needed for stdio, and slow to load
 
         await serve(
             self,

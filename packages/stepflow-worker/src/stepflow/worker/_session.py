@@ -1,6 +1,6 @@
-"""One connection's protocol: reads messages, answers them, and hands executes to the executor.
+"""The protocol on one connection: reads messages, answers them, and gives executes to the executor.
 
-Knows nothing of pipes or HTTP: each message comes in by `receive` with its own way to reply.
+It does not depend on the transport: each message is given to `receive` with a function that replies.
 """
 
 import logging
@@ -55,7 +55,7 @@ log = logging.getLogger("stepflow.worker")
 PROTOCOL_VERSION = 1
 
 EARLY_CANCELS = 64
-"""How many cancels a session remembers that found nothing to cancel."""
+"""How many cancels a session remembers whose execute has not arrived."""
 
 Params = TypeVar("Params")
 Reply: TypeAlias = Callable[[bytes], None]
@@ -72,38 +72,38 @@ class Served:
         state: object = None,
         execution: type[Execution] = Execution,
     ) -> None:
-        """components: by path or pattern.
-        version: of the components' own code.
-        state: what the lifespan yields, which components see as `context.state`.
-        execution: what executes are; another class puts spans around them.
+        """components: the components by path or pattern.
+        version: the version of the components' code.
+        state: what the lifespan yields; components see it as `context.state`.
+        execution: the class of the executions; another class puts spans around them.
         """
         self.components = components
         self.version = version
         self.state = state
         self.variables = copy_context()
-        """The context variables that each execute begins with: those that the lifespan leaves."""
+        """The context variables that each execute begins with: as they are after the lifespan's entry."""
         self.execution = execution
         self.find = Paths(components.values()).find
         self.current = self
-        """What the next execute is taken from, all of it at once."""
+        """Where the next execute is looked up. Read once per execute, so that all parts belong together."""
 
-    def become(self, other: "Served") -> None:
-        """Offer from now on what another one offers."""
+    def replace_with(self, other: "Served") -> None:
+        """Offer what another one offers from now on."""
         vars(self).update(vars(other))
 
 
 class Serves(Protocol):
-    """A server, as far as transports know it."""
+    """What transports need of a `StepflowServer`."""
 
     def served(self) -> Served:
-        """Return what it offers, without the state that the lifespan makes."""
+        """Return what it offers, without the lifespan's state."""
 
     def started(self) -> AbstractAsyncContextManager[Served]:
-        """Enter the lifespan, and return what is offered with its state."""
+        """Enter the lifespan, and return what it offers with the lifespan's state."""
 
 
 class _NotServed(Exception):
-    """An error answer that is not about the protocol: it carries its own object."""
+    """Raised to answer a request with an error object that is not about the protocol."""
 
     def __init__(self, code: ErrorCode, message: str, data: object = None) -> None:
         super().__init__(message)
@@ -111,7 +111,7 @@ class _NotServed(Exception):
 
 
 class Session:
-    """The worker's side of one connection. `receive` never raises and never waits."""
+    """The worker's side of one connection. `receive` never raises and never blocks."""
 
     def __init__(
         self,
@@ -124,26 +124,26 @@ class Session:
         resumable: bool = False,
     ) -> None:
         """id: what components see as `context.session_id`.
-        calls: where answers to components' requests are looked for; by default among those of
-        this session.
-        context: what components get that take one.
-        resumable: whether the transport takes up lost sessions again."""
+        calls: the components' requests that wait for an answer; by default this session has its own.
+        context: the class of the context that components get.
+        resumable: whether the transport can resume a session after its connection is lost.
+        """
         self.id = id
         self.server: RuntimeCapabilities | None = None
-        """What the server can do, if it has said so."""
+        """What the server can do; None before `initialize`, and for servers that do not say it."""
         self.calls = calls or PendingCalls()
         self.context = context
         self.served = served
         self._executor = executor
         self._resumable = resumable
         self._open: dict[MessageId, Execution] = {}
-        self._early: dict[tuple[str | None, int], Ending] = {}
-        """Cancels that found nothing open: over HTTP one may overtake its execute."""
+        self._early_cancels: dict[tuple[str | None, int], Ending] = {}
+        """Cancels without an open execute, by task and attempt: over HTTP, one may overtake its execute."""
 
     def close(self, *, cancel: bool = False) -> None:
-        """The peer says nothing more: its open requests get no answer any more.
+        """Note that the peer sends nothing more: components' open requests fail.
 
-        With `cancel` it does not listen either, and what is open is asked to end.
+        cancel: the peer does not read either, so the open executes are asked to end.
         """
         if cancel:
             ending = Ending(ErrorCode.CANCELLED, "the server closed the connection")
@@ -152,15 +152,14 @@ class Session:
         self.calls.close()
 
     def executions(self) -> list[Execution]:
-        """Those that are not answered yet."""
+        """Return the executions that are not answered yet."""
         return list(self._open.values())
 
     def receive(self, text: bytes | MessageTooLong, reply: Reply) -> Execution | None:
-        """Take one message. `reply` sends one framed message whole, from any thread.
+        """Handle one message. Returns an execute that has begun; anything else is answered already.
 
-        What the message leads to goes out by its own `reply`: its answer, if it is a request,
-        and for an execute what the component asks of the server before that. An execute that was
-        taken is returned; everything else has been answered already.
+        reply: sends one framed message, from any thread. It gets the answer to this message, and
+        before that the requests of the component that this message executes.
         """
         try:
             if isinstance(text, MessageTooLong):
@@ -174,12 +173,12 @@ class Session:
             id = error.id if isinstance(error, InvalidEnvelope) else None
             reply(frame(ErrorAnswer(id, ErrorObject(error.code, str(error), error.data))))
             return None
-        return self.take(message, reply, reply)
+        return self.handle(message, reply, reply)
 
-    def take(self, message: Envelope, reply: Reply, ask: Reply) -> Execution | None:
-        """Take a message that is read already; `ask` sends what its component asks of the server."""
+    def handle(self, message: Envelope, reply: Reply, ask: Reply) -> Execution | None:
+        """Do what `receive` does with a decoded message; `ask` sends its component's requests."""
         try:
-            return self._taken(message, reply, ask)
+            return self._dispatch(message, reply, ask)
         except ProtocolError as error:
             refusal = ErrorObject(error.code, str(error))
         except _NotServed as answer:
@@ -191,33 +190,33 @@ class Session:
         return None
 
     def closed(self, execution: Execution) -> None:
-        """An execution answers now."""
+        """Note that an execution answers now."""
         self._open.pop(execution.id, None)
         self._executor.capacity.end(execution)
 
     def paused(self, execution: Execution) -> None:
-        """An execution waits for a run that it submitted."""
+        """Note that an execution waits for a run that it submitted."""
         self._executor.pause(execution)
         self._executor.capacity.pause(execution)
 
     def resumed(self, execution: Execution) -> None:
-        """An execution has waited enough."""
+        """Note that an execution waits for that run no more."""
         self._executor.capacity.resume(execution)
         self._executor.resume(execution)
 
-    def _taken(self, message: Envelope, reply: Reply, ask: Reply) -> Execution | None:
+    def _dispatch(self, message: Envelope, reply: Reply, ask: Reply) -> Execution | None:
         id = message.id
         if message.method is None:
-            self.calls.answered(message)
+            self.calls.take_answer(message)
         elif id is None:
-            self._notified(message)
+            self._notify(message)
         elif message.method == Method.components_execute:
             return self._execute(id, message, reply, ask)
         else:
             reply(frame(Answer(id, self._result_of(message))))
         return None
 
-    def _notified(self, message: Envelope) -> None:
+    def _notify(self, message: Envelope) -> None:
         if message.method != Method.components_cancel:
             if message.method != Method.initialized:
                 log.debug("ignored the notification %r", message.method)
@@ -225,7 +224,7 @@ class Session:
         try:
             self._cancel(_params(message, _cancel_params))
         except InvalidParams as error:
-            log.warning("%s", error)  # a notification has no answer, not even this one
+            log.warning("%s", error)  # a notification gets no answer, not even an error
 
     def _cancel(self, params: ComponentsCancelParams) -> object:
         reason = f"the execute was cancelled{f': {params.reason}' if params.reason else ''}"
@@ -236,19 +235,21 @@ class Session:
         for execution in meant:
             self._executor.end(execution, ending)
         if not meant:
-            self._early[task] = ending
-            if len(self._early) > EARLY_CANCELS:
-                del self._early[next(iter(self._early))]
+            self._early_cancels[task] = ending
+            if len(self._early_cancels) > EARLY_CANCELS:
+                del self._early_cancels[next(iter(self._early_cancels))]
         return {}
 
     def _execute(self, id: MessageId, message: Envelope, reply: Reply, ask: Reply) -> Execution:
         params = _params(message, _execute_params)
         served = self.served.current
         found = _found(served, params.component)
-        if self._early and (ending := self._early.get((params.task_id, params.attempt))):
+        if self._early_cancels and (
+            ending := self._early_cancels.get((params.task_id, params.attempt))
+        ):
             raise _NotServed(*ending)
         if self._executor.draining and not self._is_awaited(params):
-            # A server that negotiates reads this as "give it to another"; an older one cannot.
+            # A server that negotiates then tries another worker; older ones do not know the code.
             code = ErrorCode.SERVER_ERROR if self.server is None else ErrorCode.NOT_ACCEPTED
             raise _NotServed(code, "the worker is shutting down and takes no new work")
         variables = served.variables.copy()
@@ -258,14 +259,14 @@ class Session:
                 ErrorCode.INVALID_REQUEST, f"the id {id!r} names an execute that is open already"
             )
         refusable = self.server is not None and self.server.at_capacity is True
-        if not self._executor.capacity.let_in(execution, self, refusable=refusable):
+        if not self._executor.capacity.admit(execution, self, refusable=refusable):
             del self._open[id]
             raise _NotServed(ErrorCode.AT_CAPACITY, "the worker has no room now; ask again later")
         self._executor.submit(execution)
         return execution
 
     def _is_awaited(self, params: ExecuteParams) -> bool:
-        """Whether an execute that is open may wait for this one: both belong to one tree of runs."""
+        """Whether an open execute may wait for this one, as both belong to the same tree of runs."""
         root = params.observability.root_run_id
         return root is not None and any(
             each.params.observability.root_run_id == root for each in self.executions()
@@ -279,7 +280,7 @@ class Session:
         return handler.answer(self, _params(message, handler.params))
 
     def _initialize(self, params: InitializeParams) -> InitializeResult:
-        # Every peer says version 1, whatever it speaks; only capabilities tell.
+        # All peers send version 1; the capabilities tell what they can do.
         self.server = params.capabilities
         limits = {
             path: ComponentCapabilities(max_concurrency=each.max_concurrency)
@@ -334,7 +335,7 @@ _HANDLERS: dict[str, _Handler] = {
     Method.components_infer_schema: _Handler(
         msgspec.json.Decoder(ComponentsInferSchemaParams), Session._infer_schema
     ),
-    # Notifications by nature; a peer that wants them acknowledged gets its answer too.
+    # These are notifications; a peer that sends them as requests gets an answer.
     Method.components_cancel: _Handler(_cancel_params, Session._cancel),
     Method.initialized: _Handler(msgspec.json.Decoder(InitializedParams), lambda *_: {}),
 }

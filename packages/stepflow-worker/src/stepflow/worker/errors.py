@@ -1,13 +1,13 @@
-"""What can go wrong between a worker and the server that drives it.
+"""The errors of a worker.
 
 StepflowError
 ├── RegistrationError        a function cannot be served as a component
 │   └── DuplicateComponent
-├── ComponentError           user code failed; travels to the flow as COMPONENT_FAILED
-│   ├── InvalidInput         … as INVALID_INPUT
+├── ComponentError           user code failed; the flow gets it as COMPONENT_FAILED
+│   ├── InvalidInput         the flow gets it as INVALID_INPUT
 │   ├── InvalidOutput
-│   ├── InvalidCode          a blob holds no user-defined function that could run
-│   └── NoCapacity           the worker can take no more now
+│   ├── InvalidCode          a blob holds no user-defined function that can run
+│   └── NoCapacity           the worker cannot run more executes now
 ├── ServerCallError          a request of a component got no usable answer
 │   ├── ServerTimeout
 │   ├── ServerGone
@@ -16,18 +16,18 @@ StepflowError
 │   └── UnusableAnswer
 ├── NoJsonForm               a value cannot be sent (defined in `stepflow.protocol`)
 ├── FlowFailed               a flow that a component evaluated has failed
-├── RequestRefused           … was answered with an error (defined in `stepflow.protocol`)
+├── RequestRefused           the server answered a request with an error (defined in `stepflow.protocol`)
 ├── InvalidLifespan          the lifespan is no async context manager
 ├── ServedDuringImport       `server.run()` was called by a file that is only being imported
 ├── NoServerInTarget         the command line's TARGET leads to no `StepflowServer`
-└── CannotServe              the HTTP transport cannot begin
+└── CannotServe              the HTTP transport cannot start
     ├── CannotListen
     ├── OpenToOthers
     ├── SeveralProcesses
     └── ExtraMissing
 
 asyncio.CancelledError
-└── Cancelled                the execute was asked to end; `except Exception` lets it pass
+└── Cancelled                the execute was asked to end; `except Exception` does not catch it
 """
 
 import asyncio
@@ -57,15 +57,15 @@ class DuplicateComponent(RegistrationError):
 
 
 class ComponentError(StepflowError):
-    """Raised by components to say how they failed.
+    """Raised by components to report a failure.
 
     message: what went wrong, for people; it becomes the step's error message.
-    code: a number of your own, seen by the flow instead of 500.
-    data: anything that has a JSON form, for the code that handles the error.
-    retryable: `False` forbids another attempt, whatever the flow says.
-    retry_after: the least time to wait before another attempt, in seconds.
+    code: a number of your own, which the flow sees instead of 500.
+    data: any value with a JSON form, for the code that handles the error.
+    retryable: `False` forbids another attempt, even if the flow allows it.
+    retry_after: the shortest time to wait before another attempt, in seconds.
 
-    Raises `TypeError` when one of them is something else: the server could not read the failure.
+    Raises `TypeError` when one of them has another type: the server could not read the failure.
     """
 
     # For subclasses whose `__init__` does not call this one.
@@ -119,7 +119,7 @@ class InvalidInput(ComponentError):
 
 
 class InvalidOutput(ComponentError):
-    """Raised when what a component returned does not fit its declared type, or has no JSON form."""
+    """Raised when the output of a component does not fit its declared type, or has no JSON form."""
 
     def __init__(self, component: str, path: str, problem: str) -> None:
         super().__init__(
@@ -129,16 +129,16 @@ class InvalidOutput(ComponentError):
 
 
 class InvalidCode(ComponentError):
-    """Raised by `/udf` when a blob holds no function that could run."""
+    """Raised by `/udf` when a blob holds no function that can run."""
 
     def __init__(self, blob_id: str, problem: str) -> None:
         super().__init__(f"the code in blob `{blob_id}` cannot run: {problem}", retryable=False)
 
 
 class NoCapacity(ComponentError):
-    """Raised for a component that was not called: the worker can take no more now.
+    """Raised when a component was not called, because the worker cannot run more executes now.
 
-    Its `code` is that of RESOURCE_UNAVAILABLE; it asks for another attempt no sooner than in a second.
+    Its `code` is the code of RESOURCE_UNAVAILABLE; `retry_after` is one second.
     """
 
     def __init__(self, problem: str) -> None:
@@ -150,7 +150,7 @@ class NoCapacity(ComponentError):
 
 
 class ServerCallError(StepflowError):
-    """Raised when a request that a component made of the server got no usable answer."""
+    """Raised when a component's request to the server got no usable answer."""
 
 
 class ServerTimeout(ServerCallError):
@@ -171,7 +171,7 @@ class ServerGone(ServerCallError):
 
 
 class ServerNotReading(ServerCallError):
-    """Raised when so much waits for a server that does not read that more would fill the memory."""
+    """Raised when the server does not read, and too many bytes wait to be sent to it."""
 
     def __init__(self, unsent: int) -> None:
         super().__init__(
@@ -181,7 +181,7 @@ class ServerNotReading(ServerCallError):
 
 
 class ExecuteEnded(ServerCallError):
-    """Raised in a thread or task that a component has left behind: its execute has ended."""
+    """Raised in a thread or task that a component started and that goes on after its execute has ended."""
 
     def __init__(self, method: str) -> None:
         super().__init__(
@@ -200,17 +200,17 @@ class UnusableAnswer(ServerCallError):
 class FlowFailed(StepflowError):
     """Raised when a flow that a component evaluated has failed.
 
-    run_id, item: where; the item counts from 0.
+    run_id, item: the run, and the item that failed, counted from 0.
     kind: the stable name of the failure, such as `"COMPONENT_FAILED"`.
-    code: its number, or the failing component's own.
-    message: what went wrong, in the failing component's words.
-    data: what helps to mend it: step, component, attempt, exception type, traceback.
+    code: the number of the failure, or the component's own code.
+    message: what went wrong; for a failed component its own message.
+    data: details for debugging: step, component, attempt, exception type, traceback.
     """
 
     def __init__(self, run_id: str, item: int, error: FlowError | None) -> None:
-        # A server that tells nothing of an item has cancelled it.
+        # An item without a result and without an error was cancelled.
         error = error or FlowError(499, "the run was cancelled", ErrorKind.cancelled)
-        # Published servers say no kind: to them every failure is the component's.
+        # Published servers send no kind: they treat every failure as the component's.
         kind = error.kind or ErrorKind.component_failed
         super().__init__(f"the run {run_id} failed in item {item}: {error.message} ({kind})")
         self.run_id = run_id
@@ -222,10 +222,10 @@ class FlowFailed(StepflowError):
 
 
 class Cancelled(asyncio.CancelledError):
-    """Raised in a component that was cancelled, or has used up its time.
+    """Raised in a component that was cancelled, or whose time is over.
 
-    Like every `asyncio.CancelledError` it is no `Exception`, so that a component which catches
-    all of those does not go on by mistake.
+    Like every `asyncio.CancelledError` it is not an `Exception`: a component that catches every
+    `Exception` does not catch this one by mistake.
     """
 
     def __init__(self, reason: str = "the execute was cancelled") -> None:
@@ -260,7 +260,7 @@ class NoServerInTarget(StepflowError):
 
     @classmethod
     def among(cls, target: str, found: Sequence[str]) -> "NoServerInTarget":
-        """The error for a module without a `server` and with several, or no, other ones."""
+        """Return the error for a module without a `server`, and with no other one or several."""
         if not found:
             return cls(
                 f"`{target}` has no `StepflowServer`", "add `server = StepflowServer()` to it"
@@ -273,11 +273,11 @@ class NoServerInTarget(StepflowError):
 
 
 class CannotServe(StepflowError):
-    """Raised when the HTTP transport cannot begin."""
+    """Raised when the HTTP transport cannot start."""
 
 
 class CannotListen(CannotServe):
-    """Raised when an address cannot be listened on."""
+    """Raised when the worker cannot listen on an address."""
 
     def __init__(self, host: str, port: int | str, problem: Exception) -> None:
         not_here = isinstance(problem, socket.gaierror) or (
@@ -294,7 +294,7 @@ class CannotListen(CannotServe):
 
 
 class OpenToOthers(CannotServe):
-    """Raised when anyone on the network could have components run."""
+    """Raised when other machines could run components, because no token is needed."""
 
     def __init__(self, host: str) -> None:
         super().__init__(

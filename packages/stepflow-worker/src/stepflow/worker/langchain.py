@@ -18,9 +18,9 @@ MakeRunnable: TypeAlias = "Callable[[], Runnable[Any, Any]]"
 
 
 class RunnableCall(msgspec.Struct):
-    """What a step gives to a runnable.
+    """The input of a step that calls a runnable.
 
-    config: LangChain's own, as `{tags: […], metadata: {…}}`.
+    config: LangChain's config, `{tags: […], metadata: {…}}`.
     """
 
     input: Any
@@ -29,13 +29,13 @@ class RunnableCall(msgspec.Struct):
 
 
 class LoadedCall(RunnableCall, kw_only=True):
-    """What a step gives to `/langchain/invoke`: the runnable as `dumpd` of LangChain writes it."""
+    """The input of a step of `/langchain/invoke`, with the runnable as LangChain's `dumpd` writes it."""
 
     runnable_definition: dict[str, Any]
 
 
 class NamedCall(RunnableCall, kw_only=True):
-    """What a step gives to a component of `named_runnables`: `module.attribute` of the runnable."""
+    """The input of a step of `invoke_named`, with the runnable's name, `module.attribute`."""
 
     import_path: str
 
@@ -45,7 +45,7 @@ async def invoke_loaded(input: LoadedCall, context: StepflowContext) -> Any:
 
     This makes any object that LangChain can load, with the rights of this worker's process.
     """
-    # In a thread, as loading imports what the definition names.
+    # In a thread: loading imports the modules that the definition names, which may take long.
     runnable = await asyncio.to_thread(_loaded, input.runnable_definition)
     return await invoke(runnable, input.input, context, input.config)
 
@@ -53,9 +53,9 @@ async def invoke_loaded(input: LoadedCall, context: StepflowContext) -> Any:
 async def invoke(
     runnable: Any, input: Any, context: StepflowContext, config: Config | None = None
 ) -> Any:
-    """Invoke a runnable and return its output. Messages and prompts in it are pydantic models, which become JSON.
+    """Invoke a runnable and return its output. Messages and prompts in the output become JSON, as pydantic models do.
 
-    The runnable finds the context in its config, as `metadata["stepflow_context"]`.
+    The runnable gets the context in its config, as `metadata["stepflow_context"]`.
     """
     metadata = {**((config or {}).get("metadata") or {}), "stepflow_context": context}
     output = await runnable.ainvoke(input, {**(config or {}), "metadata": metadata})
@@ -63,9 +63,9 @@ async def invoke(
 
 
 def runnable_component(make: MakeRunnable) -> Callable[..., Any]:
-    """Return a component's function that invokes the runnable which `make` returns.
+    """Call `make`, and return a component's function that invokes the runnable that it has returned.
 
-    Raises `RegistrationError` when that is none.
+    Raises `RegistrationError` when it is not a runnable, or LangChain is not installed.
     """
     try:
         from langchain_core.runnables import Runnable
@@ -90,13 +90,13 @@ def runnable_component(make: MakeRunnable) -> Callable[..., Any]:
 
 
 async def invoke_named(input: NamedCall, context: StepflowContext) -> Any:
-    """Invoke the LangChain runnable that stands in a module of the worker, by `import_path`."""
+    """Invoke the LangChain runnable that a module of the worker defines, by `import_path`."""
     runnable = await asyncio.to_thread(runnable_at, input.import_path)
     return await invoke(runnable, input.input, context, input.config)
 
 
 def runnable_at(import_path: str) -> "Runnable[Any, Any]":
-    """Return the runnable that `module.attribute` names. Raises `ComponentError` when it is none."""
+    """Return the runnable that `module.attribute` names. Raises `ComponentError` if there is none."""
     from langchain_core.runnables import Runnable
 
     module, _, attribute = import_path.rpartition(".")

@@ -1,4 +1,4 @@
-"""The components that a worker brings along. They run what a flow brings, so somebody must ask for them."""
+"""The built-in components of a worker. They run code that comes with a flow, so they must be turned on."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,13 +11,16 @@ from stepflow.worker.errors import RegistrationError
 
 
 class Builtin(Component):
-    """A component of our own."""
+    """A built-in component."""
 
     __slots__ = ()
 
 
 def builtin(name: str) -> Builtin:
-    """Return one by its name, which is its extra's. Raises `RegistrationError` when it cannot be served."""
+    """Return a built-in component by its name, which is also the name of its extra.
+
+    Raises `RegistrationError` for an unknown name, and when the extra is not installed.
+    """
     if name not in _OFFERS:
         known = " and ".join(f"`{each}`" for each in _OFFERS)
         raise RegistrationError(name, f"a worker brings along {known} alone")
@@ -32,19 +35,19 @@ def builtin(name: str) -> Builtin:
 
 
 def installed() -> Iterator[Builtin]:
-    """All whose extras are installed."""
+    """Yield the built-in components whose extras are installed."""
     return (offer.make() for offer in _OFFERS.values() if offer.missing() is None)
 
 
 def with_installed(components: Mapping[str, Component]) -> dict[str, Component]:
-    """Return components by path, and those of our own whose paths they leave free."""
+    """Return the components by path, with the built-in ones whose paths are free."""
     return dict(components) | {
         each.path: each for each in installed() if each.path not in components
     }
 
 
-def warn_of(components: Iterable[Component]) -> None:
-    """Say on stderr which of the components run what a flow brings along."""
+def warn_about(components: Iterable[Component]) -> None:
+    """Print to stderr which of the components run code that comes with a flow."""
     if paths := [f"`{each.path}`" for each in components if isinstance(each, Builtin)]:
         print(
             f"stepflow-worker: serves {' and '.join(paths)}: code that a flow brings along runs "
@@ -54,18 +57,18 @@ def warn_of(components: Iterable[Component]) -> None:
 
 
 class _Offer(NamedTuple):
-    """What is served where, and which modules it needs."""
+    """The path of a built-in component, the modules that it needs, and how it is made."""
 
     path: str
     needs: tuple[str, ...]
     make: Callable[[], Builtin]
 
     def missing(self) -> str | None:
-        """The first module that is not installed."""
+        """Return the first needed module that is not installed."""
         return next((each for each in self.needs if find_spec(each) is None), None)
 
 
-# What they need is imported when they are first called: that takes its time.
+# The modules that they need are imported at the first call: that takes long.
 
 
 def _udf() -> Builtin:

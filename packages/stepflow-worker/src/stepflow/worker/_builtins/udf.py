@@ -13,18 +13,18 @@ from stepflow.worker._executing.in_thread import in_thread
 from stepflow.worker.errors import InvalidCode, InvalidInput
 
 KEPT = 256
-"""How many compiled functions a process keeps; which was used longest ago goes first."""
+"""How many compiled functions a process keeps; the least recently used one is dropped first."""
 
 
 class UdfInput(msgspec.Struct):
-    """What a step gives to `/udf`."""
+    """The input of a step of `/udf`."""
 
     blob_id: str
     input: Any
 
 
 class UdfBlob(msgspec.Struct):
-    """What the blob of a user-defined function holds."""
+    """The content of a user-defined function's blob."""
 
     code: str
     input_schema: dict[str, Any]
@@ -37,12 +37,12 @@ async def udf(input: UdfInput, context: StepflowContext) -> Any:
     The code runs in this worker's process with all its rights; it is not confined. The blob holds
     `{code, input_schema, function_name?}`, and `input` must fit that schema.
     """
-    function = _kept.get(input.blob_id)
+    function = _cache.get(input.blob_id)
     if function is None:
         blob = await context.get_blob(input.blob_id)
-        # In a thread, as the code's imports may take their time.
+        # In a thread: the code's imports may take long.
         function = await in_thread(partial(Udf, input.blob_id, blob))
-        _kept.put(input.blob_id, function)
+        _cache.put(input.blob_id, function)
     return await function.call(input.input, context)
 
 
@@ -65,7 +65,7 @@ class Udf:
         except SchemaError as error:
             where = error.json_path.replace("$", "$.input_schema", 1)
             raise InvalidCode(blob_id, f"`{where}` is no JSON Schema: {error.message}") from None
-        # With a registry of its own it fetches no `$ref` from the network.
+        # With an empty registry it does not fetch a `$ref` from the network.
         self._schema = kind(read.input_schema, registry=Registry())
         self._function: UdfFunction = compile_udf(blob_id, read.code, read.function_name)
 
@@ -75,7 +75,7 @@ class Udf:
         Raises `InvalidInput`, with its place, for an input that does not fit the schema.
         """
         if self._function.is_async:
-            # Even the check alone may take its time with a large input.
+            # The check may take long with a large input.
             output = self._function(await in_thread(partial(self._checked, input)), context)
         else:
             output = await in_thread(partial(self._checked_and_called, input, context))
@@ -105,8 +105,8 @@ class Udf:
         return self._function.value_of(input)
 
 
-class _Kept:
-    """The functions that were used last, by the ids of their blobs. Content decides an id, so none goes stale."""
+class _FunctionCache:
+    """The functions that were used last, by the ids of their blobs. A blob never changes, so they stay valid."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -117,7 +117,9 @@ class _Kept:
         with self._lock:
             found = self._by_id.pop(blob_id, None)
             if found is not None:
-                self._by_id[blob_id] = found  # the end of a dict is what was used last
+                self._by_id[blob_id] = (
+                    found  # so that the last entry of the dict is the one that was used last
+                )
             return found
 
     def put(self, blob_id: str, function: Udf) -> None:
@@ -129,4 +131,4 @@ class _Kept:
                 forget(oldest)
 
 
-_kept = _Kept(KEPT)
+_cache = _FunctionCache(KEPT)

@@ -22,16 +22,16 @@ class UdfFunction:
     """A compiled function of an input and, if it wants, a context."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        """Raises `_NoFunction` when it could not be called with one input."""
+        """Raises `_NoFunction` when it cannot be called with one input."""
         input, self._takes_context = _parameters(function)
         self._function = function
-        # Fields of the input are attributes as well, unless another type is asked for.
+        # Fields of the input can be read as attributes too, unless the annotation is another type.
         plain = (inspect.Parameter.empty, dict, "dict")
         self._with_attributes = input is None or input.annotation in plain
         self.is_async = inspect.iscoroutinefunction(function)
 
     def value_of(self, input: Any) -> Any:
-        """What the function is called with for an input."""
+        """Return what the function is called with for an input."""
         return with_attributes(input) if self._with_attributes else input
 
     def __call__(self, value: Any, context: object) -> Any:
@@ -39,7 +39,7 @@ class UdfFunction:
 
 
 def compile_udf(blob_id: str, code: str, name: str | None) -> UdfFunction:
-    """Compile the code of a blob. Raises `InvalidCode`, and whatever running its top level raises.
+    """Compile the code of a blob. Raises `InvalidCode`, and what the code's top level raises.
 
     The code is one of these:
 
@@ -56,14 +56,14 @@ def compile_udf(blob_id: str, code: str, name: str | None) -> UdfFunction:
         return UdfFunction(_function_in(_parsed(text, file), file, name))
     except SyntaxError as error:
         if error.filename != file:
-            raise  # of a module that the code imports
+            raise  # it is in a module that the code imports
         raise InvalidCode(blob_id, f"line {error.lineno}: {error.msg}") from None
     except _NoFunction as problem:
         raise InvalidCode(blob_id, str(problem)) from None
 
 
 def file_of(blob_id: str) -> str:
-    """The name under which the code of a blob appears in tracebacks."""
+    """Return the file name that tracebacks show for the code of a blob."""
     return f"<udf {blob_id}>"
 
 
@@ -73,7 +73,7 @@ def forget(blob_id: str) -> None:
 
 
 class Attributes(dict[str, Any]):
-    """An object of the input whose fields are attributes, too."""
+    """An object of the input. Its fields can be read as attributes too."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -84,7 +84,7 @@ class Attributes(dict[str, Any]):
 
 
 def with_attributes(value: Any) -> Any:
-    """Return a JSON value in which each object is one of `Attributes`."""
+    """Return a JSON value in which each object is an `Attributes`."""
     if isinstance(value, dict):
         return Attributes({key: with_attributes(each) for key, each in value.items()})
     if isinstance(value, list):
@@ -93,7 +93,7 @@ def with_attributes(value: Any) -> Any:
 
 
 class _NoFunction(Exception):
-    """Raised when code is valid Python that leaves nothing to call; the text is the reason."""
+    """Raised when code is valid Python but gives no function; the text is the reason."""
 
 
 def _parsed(text: str, file: str) -> ast.Module:
@@ -118,7 +118,7 @@ def _function_in(tree: ast.Module, file: str, name: str | None) -> Callable[...,
 def _callable_in(
     expression: ast.expr, file: str, namespace: Namespace
 ) -> Callable[..., Any] | None:
-    """The function that an expression is by itself, without an input."""
+    """Return the function that an expression is, if it needs no input to be evaluated."""
     if not isinstance(expression, ast.Lambda | ast.Name | ast.Attribute | ast.Call):
         return None
     code = compile(ast.Expression(expression), file, "eval", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
@@ -147,7 +147,7 @@ def _execute(tree: ast.Module, file: str, namespace: Namespace) -> None:
 
 
 def _defined(tree: ast.Module, namespace: Namespace, name: str | None) -> Callable[..., Any]:
-    """The function that is meant among those that the code itself defines, not only imports."""
+    """Return the named, or the only public, function that the code defines; imports do not count."""
     bound = {target.id for target in _outside_of_functions(tree) if _is_assigned(target)}
     bound |= {each.name for each in tree.body if isinstance(each, _DEFINITIONS)}
     found = {each: namespace.get(each) for each in sorted(bound)}
@@ -181,7 +181,7 @@ def _outside_of_functions(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _names_in(code: CodeType) -> set[str]:
-    """The names that code looks up outside of itself, nested functions included."""
+    """Return the global names that code uses, also in nested functions."""
     nested = (each for each in code.co_consts if isinstance(each, CodeType))
     return {*code.co_names}.union(*map(_names_in, nested))
 
@@ -203,11 +203,11 @@ def _namespace(tree: ast.Module) -> Namespace:
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[inspect.Parameter | None, bool]:
-    """The parameter for the input, where it can be told, and whether there is one for a context."""
+    """Return the parameter for the input, if it is known, and whether there is one for a context."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
-        return None, False  # some functions written in C say nothing of themselves
+        return None, False  # some functions written in C have no signature
     fixed = [each for each in parameters if each.kind in _FIXED]
     needed = [each for each in parameters if each.kind in _NEEDED and each.default is each.empty]
     rest = any(each.kind is each.VAR_POSITIONAL for each in parameters)

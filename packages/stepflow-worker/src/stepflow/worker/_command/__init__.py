@@ -1,1 +1,1 @@
-"""The command `stepflow-worker`: what it serves, lists and reloads."""
+"""The command `stepflow-worker`: its options, the import of the TARGET, `--list` and `--reload`."""

@@ -50,12 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.reload and options.target is None:
         return _fail("`--reload` needs a TARGET: there is no file to watch", USAGE)
     try:
-        # Before anything of the user's runs: it may print, read or start processes.
+        # Before any user code runs: it may print, read or start processes.
         streams = take_standard_streams()
     except OSError as error:
         return _fail(f"stdin and stdout must be open, they carry the protocol: {error}", USAGE)
     if options.reload:
-        sys.dont_write_bytecode = True  # it tells saves in one second by their size alone
+        sys.dont_write_bytecode = (
+            True  # cached files miss a change within a second that keeps the size
+        )
     server = _load(options.target, options.builtins)
     if isinstance(server, int):
         return server
@@ -110,12 +112,12 @@ def _serve(server: StepflowServer, streams: ProtocolStreams, options: argparse.N
     try:
         with asyncio.Runner(loop_factory=new_loop) as runner:
             if _run(runner, _serving(server, streams, options)):
-                # What did not end in time would also hold up the interpreter's own end.
+                # Components that did not end in time would delay the interpreter's exit too.
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(0)
-            # asyncio and the interpreter wait for threads, without end.
-            Timers().after(CLEANUP, _leave_threads)
+            # asyncio and the interpreter wait for threads without a limit.
+            Timers().after(CLEANUP, _exit_despite_threads)
     except KeyboardInterrupt:
         return INTERRUPTED
     except (CannotServe, InvalidLifespan) as error:
@@ -126,13 +128,13 @@ def _serve(server: StepflowServer, streams: ProtocolStreams, options: argparse.N
     return 0
 
 
-def _leave_threads() -> None:
+def _exit_despite_threads() -> None:
     os.write(2, b"stepflow-worker: ended with threads that components have left behind\n")
     os._exit(0)
 
 
 def _run(runner: asyncio.Runner, serving: Coroutine[Any, Any, T]) -> T:
-    """Run to the end, whatever tasks exit meanwhile that a component has started."""
+    """Run to the end, also when a component's task calls `sys.exit()` or stops the loop."""
     loop = runner.get_loop()
     task = loop.create_task(serving)
     run: Callable[[], T] = partial(runner.run, _result_of(task))
@@ -142,8 +144,8 @@ def _run(runner: asyncio.Runner, serving: Coroutine[Any, Any, T]) -> T:
         except SystemExit:
             if task.done():
                 raise
-            # asyncio stops its loop for it, which would leave every other component without an answer; whoever awaits
-            # the task has the exception as well.
+            # asyncio stops the loop for it, and then no other component would be answered. The code that awaits the
+            # task gets the exception too.
             log.warning("a task raised SystemExit: the components go on")
         except RuntimeError:
             if task.done():
@@ -151,7 +153,9 @@ def _run(runner: asyncio.Runner, serving: Coroutine[Any, Any, T]) -> T:
             log.warning("something has stopped the event loop: the components go on")
         finally:
             if task.done():
-                loop.set_task_factory(None)  # a component's: the loop itself needs tasks to end
+                loop.set_task_factory(
+                    None
+                )  # a component may have set one; the loop needs tasks to end
         run = partial(loop.run_until_complete, task)
 
 
@@ -166,7 +170,7 @@ async def _serving(
     of_http = (options.host, options.port, options.token)
     if not (options.http or options.insecure or any(given is not None for given in of_http)):
         return await serve_stdio(server, streams, max_concurrency=concurrency, drain_timeout=drain)
-    from stepflow.worker import _http  # who serves over stdio need not load it
+    from stepflow.worker import _http  # not needed for stdio, and slow to load
 
     return await _http.serve(
         server,
@@ -195,30 +199,35 @@ def _parser() -> argparse.ArgumentParser:
         "target",
         metavar="TARGET",
         nargs="?",
-        help="components.py or a module; its `server`, its only StepflowServer, or TARGET:name; "
-        "without it all the components that come along are served",
+        help="a file such as components.py, or a module; its `server` or its only StepflowServer is "
+        "served, or the one named in TARGET:name (default: all installed built-in components)",
     )
     parser.add_argument(
         "--max-concurrency",
         type=_concurrency,
         metavar="N",
-        help="executes at once (default: CPUs + 4, at most 32; 256 when all components are async)",
+        help="how many executes run at once (default: CPUs + 4, at most 32; 256 when all components "
+        "are async)",
     )
     parser.add_argument(
         "--drain-timeout",
         type=_seconds,
         metavar="SECONDS",
-        help="how long open executes may go on at the end (default: 5 after EOF, 30 after SIGTERM)",
+        help="how long open executes may go on when the worker ends (default: 5 after the end of the "
+        "input, 30 after SIGTERM)",
     )
     parser.add_argument(
-        "--reload", action="store_true", help="serve what is saved while the worker runs"
+        "--reload", action="store_true", help="serve the new code after each save of a file"
     )
-    parser.add_argument("--list", action="store_true", help="print the components, and end")
+    parser.add_argument("--list", action="store_true", help="print the components, and exit")
     parser.add_argument(
-        "--format", choices=["table", "json"], default="table", help="of the list (default: table)"
+        "--format",
+        choices=["table", "json"],
+        default="table",
+        help="the format of `--list` (default: table)",
     )
     _add_builtins(
-        parser.add_argument_group("components that come along; they run what a flow brings")
+        parser.add_argument_group("built-in components, which run code that comes with a flow")
     )
     _add_http(parser.add_argument_group("HTTP, which needs `stepflow-worker[http]`"))
     return parser
@@ -232,25 +241,25 @@ def _add_builtins(group: argparse._ArgumentGroup) -> None:
             action="append_const",
             const=name,
             default=[],
-            help=f"serve it as well; needs `stepflow-worker[{name}]`",
+            help=f"serve this component as well; needs `stepflow-worker[{name}]`",
         )
 
 
 def _add_http(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--http", action="store_true", help="serve over HTTP instead; so does each of these"
+        "--http", action="store_true", help="serve over HTTP; each of the options below does so too"
     )
     group.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
     group.add_argument(
         "--port",
         type=int,
-        help="the port to listen on, 0 for a free one (default: STEPFLOW_WORKER_PORT, else 8080)",
+        help="the port to listen on, 0 for a free one (default: STEPFLOW_WORKER_PORT, or 8080)",
     )
     group.add_argument(
-        "--token", help="what requests must bring as bearer token (default: STEPFLOW_WORKER_TOKEN)"
+        "--token", help="the bearer token of all requests (default: STEPFLOW_WORKER_TOKEN)"
     )
     group.add_argument(
-        "--insecure", action="store_true", help="let other machines in without a token"
+        "--insecure", action="store_true", help="allow requests of other machines without a token"
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether a target of the command line is being imported: its file must not serve meanwhile."""
+"""Remembers that a TARGET is being imported: meanwhile its code must not serve."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,12 +7,12 @@ _importing: str | None = None
 
 
 def importing() -> str | None:
-    """Return the target that is being imported right now."""
+    """Return the target that is being imported now; None if there is none."""
     return _importing
 
 
 @contextmanager
-def marked(place: str) -> Iterator[None]:
+def importing_target(place: str) -> Iterator[None]:
     """Mark a block in which a target is imported."""
     global _importing
     _importing = place

@@ -1,4 +1,4 @@
-"""Imports the file or module that the command line names, and finds the server in it."""
+"""Imports the file or module that the command line names, and finds its server."""
 
 import importlib
 import importlib.util
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from stepflow.worker._command.importing import marked
+from stepflow.worker._command.importing import importing_target
 from stepflow.worker._command.user_modules import INSTALLED
 from stepflow.worker._server import StepflowServer
 from stepflow.worker.errors import NoServerInTarget
@@ -16,24 +16,24 @@ from stepflow.worker.errors import NoServerInTarget
 def server_in(target: str) -> StepflowServer:
     """Return the server that a TARGET names: `file.py`, `module`, or either with `:name`.
 
-    Without a name it is the module's `server`, else its only `StepflowServer`.
-    Raises `NoServerInTarget`, and whatever the import of the user's code raises.
+    Without a name it is the module's `server`, or else its only `StepflowServer`.
+    Raises `NoServerInTarget`, and what the import of the user's code raises.
     """
     place, name = _split(target)
-    with marked(place):
+    with importing_target(place):
         module = _imported_file(place) if _is_file(place) else _imported_module(place)
     return _server_of(module, place, name)
 
 
 def module_of(target: str) -> ModuleType:
-    """Return the module that a TARGET led to."""
+    """Return the module that was imported for a TARGET."""
     place, _ = _split(target)
     return sys.modules[Path(place).stem if _is_file(place) else place]
 
 
 def _split(target: str) -> tuple[str, str | None]:
     place, colon, name = target.rpartition(":")
-    # `C:\components.py` has a colon, too.
+    # `C:\components.py` has a colon too.
     return (place, name) if colon and name.isidentifier() else (target, None)
 
 
@@ -68,7 +68,7 @@ def _check_file(place: str, path: Path) -> None:
 
 
 def _problem_of_name(path: Path) -> str | None:
-    """Why a file cannot be a module under its own name, in a folder that stands first on the path."""
+    """Return why a file cannot be imported under its own name, with its folder first on `sys.path`."""
     name = path.stem
     if "." in name or not name.isprintable():
         return f"{name!a} is no name of a module"

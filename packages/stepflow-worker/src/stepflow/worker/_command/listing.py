@@ -1,4 +1,4 @@
-"""`stepflow-worker --list`: what a worker serves, as a table for people or as JSON for programs."""
+"""`stepflow-worker --list`: the components as a table for people, or as JSON for programs."""
 
 import json
 from collections.abc import Iterable
@@ -9,17 +9,17 @@ import msgspec
 from stepflow.protocol import ComponentInfo, ComponentsListResult
 
 DEPTH = 2
-"""How many objects inside of each other are written out; deeper ones are `{…}`."""
+"""How many levels of nested objects are written out; deeper ones are `{…}`."""
 
 
 def as_json(components: Iterable[ComponentInfo]) -> str:
-    """The answer to `components/list`, indented."""
+    """Return the answer to `components/list`, indented."""
     text = msgspec.json.encode(ComponentsListResult(list(components)))
     return msgspec.json.format(text, indent=2).decode()
 
 
 def as_table(components: Iterable[ComponentInfo]) -> str:
-    """The components with their types and the first lines of their descriptions, in columns."""
+    """Return the components with their types and the first lines of their descriptions, in columns."""
     rows = [("COMPONENT", "INPUT", "OUTPUT", "DESCRIPTION")]
     for each in components:
         first_line = (each.description or "").strip().partition("\n")[0]
@@ -30,13 +30,13 @@ def as_table(components: Iterable[ComponentInfo]) -> str:
 
 
 def short_type(schema: object) -> str:
-    """A JSON Schema as one would write a type: `{rows: [{…}], limit?: integer}`."""
+    """Return a JSON Schema as a short type: `{rows: [{…}], limit?: integer}`."""
     definitions = schema.get("$defs", {}) if isinstance(schema, dict) else {}
     return _Writer(definitions).type(schema, DEPTH)
 
 
 class _Writer:
-    """Writes one schema. A definition inside of itself is its name."""
+    """Writes one schema. A definition that contains itself is written as its name there."""
 
     def __init__(self, definitions: dict[str, object]) -> None:
         self._definitions = definitions

@@ -1,4 +1,4 @@
-"""`--reload`: serves what the TARGET holds now, and soon after each save what it holds then."""
+"""`--reload`: serves the TARGET, and the new code soon after each save."""
 
 import asyncio
 import sys
@@ -17,18 +17,18 @@ from stepflow.worker._session import Served
 from stepflow.worker.errors import NoServerInTarget, ServedDuringImport
 
 INTERVAL = 0.1
-"""How often files are looked at, in seconds. A change counts when nothing more changed since."""
+"""How often files are checked, in seconds. A change counts when the next check finds no other."""
 
 
 class ReloadingServer(StepflowServer):
-    """Stands in for the server in a TARGET, and for the one in it after each save.
+    """A server that always serves the newest code of a TARGET.
 
-    An execute that has begun goes on with the code and the lifespan that it began with. Code that
-    cannot be imported, or whose lifespan cannot be entered, changes nothing.
+    An execute that has begun goes on with the code and the lifespan that it began with. If the new
+    code cannot be imported, or its lifespan cannot be entered, the old code is still served.
     """
 
     def __init__(self, target: str, server: StepflowServer, builtins: Sequence[str] = ()) -> None:
-        """server: what the target holds now. builtins: what the command line adds to it."""
+        """server: the server in the target. builtins: what the command line adds to it."""
         super().__init__()
         self._target = target
         self._server = server
@@ -38,12 +38,12 @@ class ReloadingServer(StepflowServer):
         self._known = signatures(self._watched)
 
     def served(self, state: object = None) -> Served:
-        """What the target holds now."""
+        """Return what the newest code offers."""
         return self._server.served(state)
 
     @asynccontextmanager
     async def started(self) -> AsyncIterator[Served]:
-        """Enter the lifespan and watch the files; what is yielded changes with them."""
+        """Enter the lifespan and watch the files; the yielded object changes after each save."""
         versions = _Versions()
         await versions.take(self._server)
         watching = asyncio.create_task(self._watch(versions))
@@ -63,34 +63,34 @@ class ReloadingServer(StepflowServer):
             if seen == before != self._known:
                 changed = {file.name for file, at in seen.items() if at != self._known.get(file)}
                 await self._reload(versions, _listed(changed))
-                # What was saved during the import has not been read, so it is as it was before.
+                # A file that was saved during the import may not have been read: it counts as changed.
                 self._known = signatures(self._watched) | seen
             before = seen
 
     async def _reload(self, versions: "_Versions", changed: str) -> None:
         paths = set(versions.live.components)
         try:
-            # In a thread, as an import takes its time.
+            # In a thread: an import may take long.
             server = await asyncio.to_thread(self._imported)
             await versions.take(server)
         except (Exception, SystemExit) as error:  # noqa: BLE001, it is user code
             self._watched |= self._modules.files_of(error)
-            _show(error)
-            return _say(f"{changed} changed, but what was served before still is")
+            _print_error(error)
+            return _print(f"{changed} changed, but what was served before still is")
         self._server = server
         self._watched = self._modules.files()
-        _say(f"{changed} changed, and is served from now on")
-        _say_what_differs(paths, set(versions.live.components))
+        _print(f"{changed} changed, and is served from now on")
+        _print_difference(paths, set(versions.live.components))
 
     def _imported(self) -> StepflowServer:
-        with self._modules.imported_anew():
+        with self._modules.reimported():
             server = server_in(self._target)
             server.add_builtins(self._asked_for)
             return server
 
 
 class _Versions:
-    """The code that is served, and older code as long as executes of it are open."""
+    """The version of the code that is served, and older ones that open executes still use."""
 
     def __init__(self) -> None:
         self.live = Served({})
@@ -99,25 +99,25 @@ class _Versions:
     async def take(self, server: StepflowServer) -> None:
         """Serve another version from now on. Raises what its lifespan raises."""
         version = _Version(server)
-        self.live.become(await version.enter())
+        self.live.replace_with(await version.enter())
         self._all.append(version)
 
     async def leave_unused(self) -> None:
-        """Leave the lifespans that nothing needs any more."""
+        """Leave the lifespans of old versions that no execute uses any more."""
         for version in self._all[:-1]:
-            if version.looks_unused():
+            if version.check_unused():
                 self._all.remove(version)
                 await version.leave()
                 _forget_types()
 
     async def leave_all(self) -> None:
-        """Leave them all, the newest last."""
+        """Leave the lifespans of all versions, the newest last."""
         for version in self._all:
             await version.leave()
 
 
 class _Version:
-    """One version of the code, and its lifespan, which a task of its own enters and leaves."""
+    """One version of the code, and its lifespan. A task of its own enters and leaves the lifespan."""
 
     def __init__(self, server: StepflowServer) -> None:
         self._server = server
@@ -149,8 +149,10 @@ class _Version:
             entered.set_result(served)
             await self._left.wait()
 
-    def looks_unused(self) -> bool:
-        """Whether none of its executes is open, and was at the last look: one may just begin."""
+    def check_unused(self) -> bool:
+        """Note whether an execute is open. True when none was open at this check and the last one:
+        at a single check, one may just be beginning.
+        """
         was_unused, self._was_unused = self._was_unused, not self._open
         return was_unused and self._was_unused
 
@@ -159,11 +161,11 @@ class _Version:
         try:
             await self._holding
         except Exception as error:  # noqa: BLE001, it is user code
-            _show(error)
+            _print_error(error)
 
 
 def _counted(kind: type[Execution], open: "WeakSet[Execution]") -> type[Execution]:
-    """Executions of a kind that are in a set while they are open."""
+    """Return a class of executions like `kind`; they are in the set `open` while they are open."""
 
     def __init__(self: Execution, *given: Any) -> None:
         kind.__init__(self, *given)
@@ -178,27 +180,27 @@ def _counted(kind: type[Execution], open: "WeakSet[Execution]") -> type[Executio
 
 
 def _forget_types() -> None:
-    """Empty the caches of `typing`, which hold what generic types were made of: `Optional[Model]` holds `Model`."""
+    """Empty the caches of `typing`, which keep old classes in memory: `Optional[Model]` keeps `Model`."""
     for clear in getattr(typing, "_cleanups", ()):
         clear()
 
 
-def _show(error: BaseException) -> None:
+def _print_error(error: BaseException) -> None:
     if isinstance(error, NoServerInTarget | ServedDuringImport):
-        _say(str(error))
+        _print(str(error))
     else:
         print_user_traceback(error)
 
 
-def _say_what_differs(before: set[str], now: set[str]) -> None:
+def _print_difference(before: set[str], now: set[str]) -> None:
     for what, paths in (("new", now - before), ("gone", before - now)):
         if paths:
-            _say(f"{what}: {_listed(paths)}; the server learns of it at its next handshake")
+            _print(f"{what}: {_listed(paths)}; the server learns of it at its next handshake")
 
 
 def _listed(paths: Iterable[str]) -> str:
     return ", ".join(f"`{each}`" for each in sorted(paths))
 
 
-def _say(message: str) -> None:
+def _print(message: str) -> None:
     print(f"stepflow-worker: {message}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The modules that a worker's user edits: those around the TARGET, not what is installed."""
+"""The modules that a worker's user edits: the ones in the TARGET's folder, not installed packages."""
 
 import importlib
 import sys
@@ -8,33 +8,33 @@ from pathlib import Path
 from types import ModuleType
 
 Signature = tuple[int, int]
-"""When a file was written, in nanoseconds, and its size in bytes."""
+"""A file's time of modification in nanoseconds, and its size in bytes."""
 
 INSTALLED = {"site-packages", "dist-packages"}
-"""Folders in which others' modules lie."""
+"""Folders with installed packages."""
 
 
 class UserModules:
-    """The loaded modules whose files lie in one folder."""
+    """The loaded modules whose files are in one folder."""
 
     def __init__(self, main: ModuleType) -> None:
         """main: the module of the TARGET."""
         place = Path(main.__file__ or "").resolve()
-        # A module of a package stands for all of the package.
+        # For a module of a package it is the folder of the whole package.
         self._folder = place.parents[main.__name__.count(".")]
         if "." in main.__name__:
             self._folder /= main.__name__.partition(".")[0]
 
     def loaded(self) -> dict[str, ModuleType]:
-        """Those that are loaded now, by name."""
+        """Return the modules that are loaded now, by name."""
         return {name: each for name, each in list(sys.modules.items()) if self._is_ours(name, each)}
 
     def files(self) -> set[Path]:
-        """The files of those that are loaded now."""
+        """Return the files of the modules that are loaded now."""
         return {Path(each.__file__) for each in self.loaded().values() if each.__file__}
 
     def files_of(self, error: BaseException) -> set[Path]:
-        """The files in the folder that an error at import comes from: saving them may mend it."""
+        """Return the files in the folder that an import error comes from: a save may fix it."""
         named = [error.filename] if isinstance(error, SyntaxError) else []
         where = error.__traceback__
         while where is not None:
@@ -43,8 +43,8 @@ class UserModules:
         return {Path(each) for each in named if each and self._contains(Path(each))}
 
     @contextmanager
-    def imported_anew(self) -> Iterator[None]:
-        """Forget them, so that the block imports them again; when it fails, they are back."""
+    def reimported(self) -> Iterator[None]:
+        """Unload the modules, so that the block imports them again; when it fails, they are restored."""
         before = self.loaded()
         for name in before:
             del sys.modules[name]
@@ -70,12 +70,12 @@ class UserModules:
 
 
 def signatures(files: Iterable[Path]) -> dict[Path, Signature]:
-    """How files look from outside; those that are not there are left out."""
+    """Return the signatures of the files that exist."""
     seen = {}
     for file in files:
         try:
             stat = file.stat()
         except OSError:
-            continue  # many editors save by putting a new file into the place of the old one
+            continue  # many editors save by replacing the file with a new one
         seen[file] = (stat.st_mtime_ns, stat.st_size)
     return seen

@@ -1,4 +1,4 @@
-"""What stands anywhere inside of a type: who has to read it, and what reading it leaves out."""
+"""Looks for parts inside of a type: they decide which library reads it, and which checks are needed."""
 
 import contextlib
 import dataclasses
@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 
 _OPEN = (Any, object, dict, list, tuple, set, frozenset, Decimal, msgspec.Raw)
-"""Where a value may hold more than its type says. A decimal number may be NaN."""
+"""Types whose values may hold things that the type does not describe. A decimal number may be NaN."""
 _MARKS = ("__get_pydantic_core_schema__", "__pydantic_validator__", "__pydantic_config__")
-"""What a class has of pydantic; the last one also a dataclass or TypedDict of the standard library."""
+"""Attributes of classes that pydantic reads; dataclasses and TypedDicts may have the last one."""
 _OF_PYDANTIC = ("pydantic", "pydantic_core", "annotated_types")
 
 
 def parts_of(annotation: Any) -> Iterator[Any]:
-    """Every type in a type, itself first, and all that `Annotated` and fields say about them."""
+    """Yield a type, every type inside of it, and the metadata of `Annotated` and of fields."""
     seen: list[Any] = []  # a list: metadata need not be hashable
     waiting = [annotation]
     while waiting:
@@ -31,22 +31,22 @@ def parts_of(annotation: Any) -> Iterator[Any]:
 
 
 def pydantic_part(annotation: Any) -> Any:
-    """Return the first part of a type that only pydantic understands; `None` where there is none."""
+    """Return the first part of a type that only pydantic can read; `None` if there is none."""
     return next((each for each in parts_of(annotation) if _is_pydantics(each)), None)
 
 
-def says_all(annotation: Any, *above: Any) -> bool:
-    """Whether a type leaves nothing open: no part is anything, or nested as deep as the value likes."""
+def is_closed(annotation: Any, *above: Any) -> bool:
+    """Whether a type describes its values completely: no part is open, and none contains itself."""
     if any(annotation is each for each in (*_OPEN, *above)):
         return False
-    return all(says_all(each, *above, annotation) for each in _inside(annotation))
+    return all(is_closed(each, *above, annotation) for each in _inside(annotation))
 
 
 def _inside(each: Any) -> list[Any]:
     inside = [*typing.get_args(each), *getattr(each, "__metadata__", ())]
-    # Of a `NewType`, of an alias, of a `TypeVar`.
+    # The attributes of a `NewType`, an alias and a `TypeVar`.
     for name in ("__supertype__", "__value__", "__bound__"):
-        with contextlib.suppress(NameError):  # an alias is read when it is asked for
+        with contextlib.suppress(NameError):  # an alias is evaluated only here
             if (other := getattr(each, name, None)) is not None:
                 inside.append(other)
     if isinstance(origin := typing.get_origin(each), type) and _has_fields(origin):
@@ -61,9 +61,9 @@ def _inside(each: Any) -> list[Any]:
 
 
 def _fields_of_model(kind: Any) -> Iterator[Any]:
-    """What pydantic has made of the annotations, which also speak of what only type checkers know."""
+    """Yield a model's fields as pydantic has read them: annotations may name what only type checkers know."""
     if not getattr(kind, "__pydantic_complete__", True) and hasattr(kind, "model_rebuild"):
-        kind.model_rebuild(raise_errors=False)  # a class that it names may be there by now
+        kind.model_rebuild(raise_errors=False)  # a class that it names may be defined by now
     for field in getattr(kind, "__pydantic_fields__", {}).values():
         yield field.annotation
         yield from field.metadata
@@ -82,7 +82,7 @@ def _has_fields(kind: type) -> bool:
 def _hints(kind: type) -> dict[str, Any]:
     try:
         return typing.get_type_hints(kind, include_extras=True)
-    except Exception:  # noqa: BLE001, annotations are user code; who reads the type says what is wrong
+    except Exception:  # noqa: BLE001, annotations are user code; reading the type reports the error
         return {}
 
 
@@ -95,5 +95,5 @@ def _is_pydantics(part: Any) -> bool:
 
 
 def is_pydantic_there() -> bool:
-    """Whether the components have imported pydantic; what they do not need is not loaded."""
+    """Whether the components have imported pydantic. The worker itself does not load it."""
     return "pydantic" in sys.modules

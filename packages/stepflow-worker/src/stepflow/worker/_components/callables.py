@@ -1,4 +1,4 @@
-"""What a callable is below what stands around it, and which callables cannot be served."""
+"""Finds the function inside a callable, such as a partial, and refuses callables that cannot be served."""
 
 import contextlib
 import functools
@@ -15,7 +15,7 @@ def _no_code() -> Iterator[None]:
     yield
 
 
-# A function that one of these decorated runs the same code whatever it decorated.
+# All functions that one of these has decorated have the same code object.
 _MAKES_CONTEXT_MANAGER = (
     contextlib.contextmanager(_no_code).__code__,
     contextlib.asynccontextmanager(_no_code).__code__,  # type: ignore[arg-type]
@@ -23,7 +23,7 @@ _MAKES_CONTEXT_MANAGER = (
 
 
 def own_function(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what a partial, a method, or an object with `__call__` calls."""
+    """Return the function that a partial, a method, or an object with `__call__` calls."""
     while True:
         match function:
             case functools.partial():
@@ -35,21 +35,21 @@ def own_function(function: Callable[..., Any]) -> Callable[..., Any]:
             case FunctionType() | type():
                 return function
             case _:
-                call = getattr(type(function), "__call__", None)  # noqa: B004, to go on with it
+                call = getattr(type(function), "__call__", None)  # noqa: B004, it is used below
                 if not isinstance(call, FunctionType | functools.partial | staticmethod):
                     return function  # it is written in C
                 function = call
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Whether what a function returns is to be awaited."""
+    """Whether the result of a function must be awaited."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         own_function(function)
     )
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """Return the name that a path is made of. Raises `RegistrationError` when there is none."""
+    """Return the name that becomes the path. Raises `RegistrationError` when there is none."""
     name = getattr(function, "__name__", None)
     if not isinstance(name, str) or name == "<lambda>":
         raise RegistrationError(repr(function), "it has no name; give it one with `name=`")
@@ -57,7 +57,7 @@ def name_of(function: Callable[..., Any]) -> str:
 
 
 def check_callable(function: object, name: str | None) -> None:
-    """Raise `RegistrationError` for what cannot give one output to one call."""
+    """Raise `RegistrationError` for an object that does not return one output for one call."""
     own_name = str(getattr(function, "__name__", repr(function)))
     if name is not None:
         check_text(own_name, "name", name)

@@ -15,7 +15,7 @@ from stepflow.worker._components.callables import (
     name_of,
     own_function,
 )
-from stepflow.worker._components.misfits import Undescribable
+from stepflow.worker._components.mismatch import NoJsonSchema
 from stepflow.worker._components.paths import Capture, parts_of, path_of
 from stepflow.worker._components.signature import signature_of
 from stepflow.worker._components.texts import check_described
@@ -25,7 +25,7 @@ from stepflow.worker.errors import RegistrationError
 
 
 class Component:
-    """One served function. Made once, at registration; used by every execute of its path."""
+    """One served function. It is made once, at registration, and used by every execute of its path."""
 
     __slots__ = ("captures", "description", "function", "input", "invoke", "is_async", "is_on_loop",
                  "max_concurrency", "output", "path", "takes_context", "timeout")  # fmt: skip
@@ -64,13 +64,13 @@ class Component:
         )
 
     def under(self, prefix: str) -> "Component":
-        """Return the same component under a longer path."""
+        """Return the same component with `prefix` before its path."""
         moved = copy(self)
         moved.path = path_of(prefix + self.path)
         return moved
 
     def info(self, path: str | None = None) -> ComponentInfo:
-        """What the server is told of it, or of one `path` that its pattern matches."""
+        """Return what the server is told about it, or about one `path` that its pattern matches."""
         return ComponentInfo(
             component=path or self.path,
             description=self.description,
@@ -80,12 +80,12 @@ class Component:
 
     @property
     def title(self) -> str:
-        """What the function is called in its code."""
+        """The name of the function in its code."""
         return str(getattr(self.function, "__qualname__", repr(self.function)))
 
     @property
     def code(self) -> CodeType | None:
-        """The function's code, by which a stack frame is recognised as the component's."""
+        """The function's code object, which shows whether a stack frame is the component's."""
         return getattr(inspect.unwrap(own_function(self.function)), "__code__", None)
 
 
@@ -118,7 +118,7 @@ def _span(name: str, timeout: str | float | timedelta) -> float:
 def _described(name: str, role: str, annotation: Any) -> ValueType:
     try:
         return value_type(annotation, output=role == "output")
-    except Undescribable as reason:
+    except NoJsonSchema as reason:
         raise RegistrationError(
             name,
             f"its {role} type has no JSON Schema: {reason}\nhint: {reason.hint}",

@@ -1,4 +1,4 @@
-"""How Python values become JSON, whatever carries them: outputs, blobs, the inputs of runs, an error's data."""
+"""Turns Python values into JSON: outputs, blobs, the inputs of runs, the data of errors."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from stepflow.worker._components.subclasses import base_form
 
 
 def encoded(value: Any) -> msgspec.Raw:
-    """Return a value as JSON. Raises `NoJsonForm` with the place of what has none."""
+    """Return a value as JSON. Raises `NoJsonForm`, with the place, for a value without a JSON form."""
     return msgspec.Raw(json_text(value, _other))
 
 
 def unchecked(value: Any) -> bytes:
-    """Return what msgspec writes for a value, even where that loses something. Raises `NoJsonForm`."""
+    """Return what msgspec writes for a value, even if a part of it is lost. Raises `NoJsonForm`."""
     try:
         return msgspec.json.encode(value, enc_hook=_other)
     except (TypeError, ValueError, RecursionError, OverflowError, AttributeError):
-        return bytes(encoded(value))  # knows the place
+        return bytes(encoded(value))  # raises `NoJsonForm` with the place
 
 
 def completed(value: object) -> bool:
@@ -26,7 +26,7 @@ def completed(value: object) -> bool:
     try:
         return complete_fields(value)
     except AttributeError:
-        encoded(value)  # knows the place
+        encoded(value)  # raises `NoJsonForm` with the place
         raise
 
 

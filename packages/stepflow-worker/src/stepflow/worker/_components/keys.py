@@ -1,4 +1,4 @@
-"""Refuses keys of an object that a declared type reads as one, which loses an entry, or as no finite number."""
+"""Refuses two keys of an object that a declared type reads as one key, and keys that are no finite number."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -10,11 +10,11 @@ import msgspec
 from stepflow.protocol import format_path
 from stepflow.worker._components.annotations import parts_of
 from stepflow.worker._components.losses import elements, members
-from stepflow.worker._components.misfits import Misfit
+from stepflow.worker._components.mismatch import TypeMismatch
 
 
 def reads_keys(annotation: Any) -> bool:
-    """Whether a dict anywhere in a type has keys that are not texts."""
+    """Whether a type contains a dict whose keys are not `str`."""
     return any(
         isinstance(origin := get_origin(each), type)
         and issubclass(origin, Mapping)
@@ -24,7 +24,10 @@ def reads_keys(annotation: Any) -> bool:
 
 
 def refuse_keys(plain: Any, read: Any, at: tuple[str | int, ...] = ()) -> None:
-    """Raise `Misfit` for the first such keys of a JSON value, given what the type has read from it."""
+    """Raise `TypeMismatch` for the first such keys of a JSON value.
+
+    plain: the JSON value. read: what the type has read from it. at: its place.
+    """
     if getattr(type(read), "__pydantic_root_model__", False):
         read = read.root
     if isinstance(plain, dict) and isinstance(read, dict):
@@ -36,19 +39,21 @@ def refuse_keys(plain: Any, read: Any, at: tuple[str | int, ...] = ()) -> None:
 def _check_keys(plain: dict[Any, Any], read: dict[Any, Any], at: tuple[str | int, ...]) -> None:
     for key in read:
         if isinstance(key, float | Decimal) and not math.isfinite(key):
-            raise Misfit(format_path(at), f"it has the key `{key}`, which is no finite number")
-    if len(read) < len(plain):  # else the code of a class may have left some out, as it may
+            raise TypeMismatch(
+                format_path(at), f"it has the key `{key}`, which is no finite number"
+            )
+    if len(read) < len(plain):  # otherwise a class may have left out keys on purpose
         seen: dict[Any, Any] = {}
         for name in plain:
             key = _key(name, {type(each) for each in read})
             if key in seen:
                 problem = f"it has the keys `{seen[key]}` and `{name}`, which are read as one"
-                raise Misfit(format_path(at), problem)
+                raise TypeMismatch(format_path(at), problem)
             seen[key] = name
 
 
 def _key(name: Any, kinds: set[type]) -> Any:
-    """What a name is read as, where keys of these types were read."""
+    """Return the key that a name is read as, if keys have one of these types."""
     for kind in kinds:
         try:
             return next(iter(msgspec.convert({name: None}, dict[kind, None], strict=False)))  # type: ignore[valid-type]
@@ -58,7 +63,7 @@ def _key(name: Any, kinds: set[type]) -> Any:
 
 
 def _pairs(plain: Any, read: Any) -> Iterator[tuple[str | int, Any, Any]]:
-    """The parts of a value, each with what was read from it."""
+    """Yield the parts of a value, each with its place and with what was read from it."""
     if isinstance(plain, list) and not isinstance(read, set | frozenset):
         parts = zip(plain, elements(read) or (), strict=False)
         yield from ((index, *each) for index, each in enumerate(parts))
@@ -76,5 +81,5 @@ def _named(read: Any, plain: dict[Any, Any]) -> Mapping[Any, Any]:
             if isinstance(name, str)
         }
     if isinstance(read, dict) and all(type(key) is str for key in read):
-        return read  # a TypedDict may have its own order, and leaves out what it does not know
+        return read  # a TypedDict may have another order, and leaves out unknown keys
     return members(read, plain) or {}

@@ -1,4 +1,4 @@
-"""Refuses what a declared type would leave out of an output: the fields of a subclass, a misspelt member of a dict."""
+"""Refuses outputs of which the declared type would leave out a part: a subclass's field, a misspelt key of a dict."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -12,14 +12,17 @@ PROBLEM = "has no place in the declared type, which would leave it out"
 
 
 def refuse_losses(plain: Any, read: Any, at: tuple[str | int, ...] = ()) -> None:
-    """Raise `NoJsonForm` for the first part of a JSON value that is not in what the type has read from it."""
+    """Raise `NoJsonForm` for the first part of a JSON value that the type leaves out.
+
+    plain: the JSON value. read: what the type has read from it. at: its place.
+    """
     if isinstance(plain, list):
         parts = elements(read)
         if parts is None:
             return
         if len(parts) < len(plain):
             raise lost((*at, len(parts)))
-        if not isinstance(read, set | frozenset):  # which have an order of their own
+        if not isinstance(read, set | frozenset):  # whose order is not the order of the list
             for index, (each, part) in enumerate(zip(plain, parts, strict=False)):
                 refuse_losses(each, part, (*at, index))
     elif isinstance(plain, dict):
@@ -32,12 +35,12 @@ def refuse_losses(plain: Any, read: Any, at: tuple[str | int, ...] = ()) -> None
 
 
 def lost(at: Iterable[str | int]) -> NoJsonForm:
-    """The error for what the type would leave out."""
+    """Return the error for a part that the type would leave out."""
     return NoJsonForm(format_path(at), PROBLEM)
 
 
 def elements(read: Any) -> Any:
-    """What was read for each element; `None` where nothing can tell."""
+    """Return what was read for each element of a list; `None` if that is not known."""
     if isinstance(read, list | tuple | set | frozenset):
         return read
     if isinstance(read, msgspec.Struct):  # one that is written as an array
@@ -46,7 +49,10 @@ def elements(read: Any) -> Any:
 
 
 def members(read: Any, plain: dict[str, Any]) -> dict[str, Any] | None:
-    """What was read for each name. A dict may have read the names as something else, as numbers."""
+    """Return what was read for each name of an object; `None` if that is not known.
+
+    The keys of a dict may be of another type than the names: numbers, for example.
+    """
     if isinstance(read, dict):
         if len(read) == len(plain):
             return dict(zip(plain, read.values(), strict=True))

@@ -1,4 +1,4 @@
-"""What a component's path may be: plain paths, and patterns such as `/core/{*rest}`."""
+"""The paths of components: plain paths, and patterns such as `/core/{*rest}`."""
 
 import re
 from typing import NamedTuple
@@ -9,14 +9,14 @@ _CAPTURE = re.compile(r"\{(\*?)([A-Za-z_]\w*)\}")
 
 
 class Capture(NamedTuple):
-    """A part of a pattern that stands for one segment of a path, or for all that are left."""
+    """A part of a pattern that stands for one segment of a path, or for all remaining ones."""
 
     name: str
     takes_rest: bool
 
 
 def path_of(name: str) -> str:
-    """Return the path that a name stands for. Raises `RegistrationError` when it leads nowhere."""
+    """Return the path for a name. Raises `RegistrationError` when the name makes no valid path."""
     path = name if name.startswith("/") else f"/{name}"
     problem = next(filter(None, map(_problem_of, path[1:].split("/"))), None)
     if problem is not None:
@@ -32,7 +32,7 @@ def _problem_of(segment: str) -> str | None:
 
 
 def parts_of(pattern: str) -> list[str | Capture]:
-    """Return a pattern's segments. Raises `ValueError` with the reason when it is none."""
+    """Return the segments of a pattern. Raises `ValueError` when it is no valid pattern."""
     parts = [_part(segment) for segment in pattern.split("/")]
     captures = [each for each in parts if isinstance(each, Capture)]
     if any(each.takes_rest for each in captures) and not (
@@ -46,7 +46,7 @@ def parts_of(pattern: str) -> list[str | Capture]:
 
 
 def shape_of(pattern: str) -> str:
-    """Return what two patterns have in common when they match the same paths."""
+    """Return a pattern without the names of its captures: the same for patterns that match the same."""
     return _CAPTURE.sub(r"{\1}", pattern)
 
 

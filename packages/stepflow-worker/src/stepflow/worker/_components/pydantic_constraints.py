@@ -1,6 +1,6 @@
-"""Finds constraints that do not fit their type; pydantic raises a `TypeError` for them when it reads a value.
+"""Finds constraints that do not fit their type. pydantic itself raises a `TypeError` only when it reads a value.
 
-Imported only where pydantic is.
+Imported only if the components have imported pydantic.
 """
 
 import re
@@ -19,13 +19,13 @@ _SAMPLES: dict[str, Any] = {
     "dict": {},
     "set": set(),
 }
-"""A value of each type on which a constraint can be tried."""
+"""For each type, a value to try a constraint on."""
 _NOT_SCHEMAS = {"metadata", "default", "config", "expected"}
-"""Members of pydantic's schemas that hold what the user wrote."""
+"""Members of pydantic's schemas that hold values of the user."""
 
 
-def misfit_constraint(schema: Any) -> str | None:
-    """Return what is wrong with the first constraint in a schema of pydantic's that does not fit its type."""
+def wrong_constraint(schema: Any) -> str | None:
+    """Return what is wrong with the first constraint in pydantic's schema that does not fit its type, or None."""
     for node in _nodes(schema):
         for kind, probe in _probes(node):
             try:
@@ -35,7 +35,7 @@ def misfit_constraint(schema: Any) -> str | None:
                 constraint = f"the constraint `{named[1]}`" if named else "a constraint"
                 return f"{constraint} does not fit `{kind}`"
             except pydantic_core.ValidationError:
-                continue  # the sample is not the value that it is for
+                continue  # the constraint fits the type, and refuses only this sample
     return None
 
 
@@ -51,7 +51,7 @@ def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 def _probes(node: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The constraint of a node alone, on each of the types that it is for."""
+    """Yield the constraint of a node alone, with each of the types that it is used for."""
     match node:
         case {"type": "function-after", "schema": inner} if _is_constraint(node):
             for kind in _kinds(inner):
@@ -62,7 +62,7 @@ def _probes(node: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _is_constraint(node: Any) -> bool:
-    """Whether what a node calls is pydantic's own: no code of the user's is to run."""
+    """Whether a node calls a function of pydantic: user code must not run here."""
     match node:
         case {"function": {"function": function}}:
             function = getattr(function, "func", function)

@@ -1,4 +1,4 @@
-"""How pydantic's values become JSON, checked against what they say. Imported only where pydantic is."""
+"""Turns pydantic's values into JSON, and checks that nothing is lost. Imported only if pydantic is."""
 
 import enum
 import inspect
@@ -13,7 +13,7 @@ import pydantic
 
 from stepflow.protocol import NoJsonForm, format_path, json_text, json_value
 from stepflow.worker._components.losses import lost
-from stepflow.worker._components.misfits import Misfit
+from stepflow.worker._components.mismatch import TypeMismatch
 from stepflow.worker._components.subclasses import base_form
 
 _anything: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(Any)
@@ -21,16 +21,16 @@ _FIELD_NAME = re.compile(r"field_name='(\w+)'")
 
 
 def known(function: Any, **arguments: Any) -> dict[str, Any]:
-    """Those of the arguments that this version of pydantic takes."""
+    """Return the arguments that this version of pydantic takes."""
     known = inspect.signature(function).parameters
     return {name: value for name, value in arguments.items() if name in known}
 
 
-_WHOLE = known(_anything.serializer.to_json, polymorphic_serialization=True)
+_WITH_SUBCLASSES = known(_anything.serializer.to_json, polymorphic_serialization=True)
 
 
 def model_form(model: Any) -> object:
-    """Return what to write for a model, or another object whose class knows how pydantic writes it."""
+    """Return what to write for a model, or another object whose class has a pydantic serializer."""
     own = type(model)
     schema = _Schema(own.__pydantic_serializer__, getattr(own, "__pydantic_validator__", None))
     written = checked_text(schema.serializer, model, form_text(schema, model))
@@ -38,24 +38,24 @@ def model_form(model: Any) -> object:
 
 
 class _Schema(NamedTuple):
-    """What pydantic has made of a class. A `TypeAdapter` has the same two."""
+    """pydantic's serializer and validator of a class. A `TypeAdapter` has the same attributes."""
 
     serializer: Any
     validator: Any
 
 
 def checked_text(serializer: Any, value: Any, text: bytes) -> msgspec.Raw:
-    """Return a value's JSON, by the names that it has there, once it is known to say the same."""
+    """Return the JSON that pydantic has written for a value. Raises `NoJsonForm` if a part is lost."""
     form = json_value(text)
     written = msgspec.Raw(_encoded(form))
     parts = _parts(serializer, value)
-    if parts is not value:  # else it has none, as a `SecretStr`
+    if parts is not value:  # otherwise it has no parts, like a `SecretStr`
         _check_unchanged(form, written, parts)
     return written
 
 
 def reads_back(text: bytes) -> bool:
-    """Whether a text says for sure what it says: no two keys of one name, and integers that are short enough."""
+    """Whether a JSON text is unambiguous: it has no repeated keys, and no integers that are too long."""
     try:
         return msgspec.json.encode(msgspec.json.decode(text)) == text
     except msgspec.DecodeError:
@@ -63,7 +63,8 @@ def reads_back(text: bytes) -> bool:
 
 
 def _parts(serializer: Any, value: Any) -> Any:
-    return serializer.to_python(value, by_alias=True, warnings=False)  # they would quote the value
+    # Without warnings: they would show the value.
+    return serializer.to_python(value, by_alias=True, warnings=False)
 
 
 def form_text(schema: Any, value: Any) -> bytes:
@@ -72,17 +73,17 @@ def form_text(schema: Any, value: Any) -> bytes:
         text: bytes = serializer.to_json(value, by_alias=True, warnings="error")
         if b"NaN" in text or b"Infinity" in text:
             msgspec.json.decode(text)  # a model may be configured to write them as numbers
-        # A field is written as declared, without what a subclass adds.
-        whole = serializer.to_json(value, by_alias=True, warnings=False, **_WHOLE)
+        # `text` has no fields that a subclass adds; this has them.
+        whole = serializer.to_json(value, by_alias=True, warnings=False, **_WITH_SUBCLASSES)
     except ValueError as error:  # a field was assigned something that its type excludes
-        raise _lacking(schema, value, error) from None
+        raise _no_form_error(schema, value, error) from None
     if whole != text:
         _refuse_narrowed(_names_in(whole), _names_in(text), ())
     return text
 
 
 def _names_in(text: bytes) -> Any:
-    return json.loads(text, parse_int=str)  # of any length
+    return json.loads(text, parse_int=str)  # as text, as they may be of any length
 
 
 def _refuse_narrowed(whole: Any, form: Any, at: tuple[str | int, ...]) -> None:
@@ -97,7 +98,7 @@ def _refuse_narrowed(whole: Any, form: Any, at: tuple[str | int, ...]) -> None:
 
 
 def refuse_extra(extra: list[tuple[str | int, ...]], form: Any) -> None:
-    """Refuse what was given and is not written. A computed field is, and what `extra="allow"` lets in."""
+    """Refuse extra values that are not written. Computed fields are written, and those of `extra="allow"`."""
     for at in extra:
         part = form
         try:
@@ -108,17 +109,19 @@ def refuse_extra(extra: list[tuple[str | int, ...]], form: Any) -> None:
 
 
 def _check_unchanged(form: object, written: msgspec.Raw, value: object) -> None:
-    """pydantic writes NaN as null, both of two keys that have one name, and any key in some way."""
+    """Refuse losses: pydantic writes NaN as null, and two keys with the same name or without one."""
     try:
         if _encoded(value) == bytes(written):
             return
     except NoJsonForm:
-        pass  # only a reason to look closely: what pydantic writes need not have a form for msgspec
+        pass  # compare the parts: pydantic can write values that msgspec cannot
     _compare(form, value, "$")
 
 
 def _compare(form: Any, value: Any, at: str) -> None:
-    """Refuse a value that its JSON form does not say. What has another shape in it, its author chose so."""
+    """Refuse a value that its JSON form does not contain. A form of another shape is accepted: the
+    author of the class has chosen it.
+    """
     if isinstance(value, dict) and isinstance(form, dict):
         for key in value:
             _check({key: None}, at)
@@ -131,7 +134,7 @@ def _compare(form: Any, value: Any, at: str) -> None:
         for index, (written, each) in enumerate(zip(form, value, strict=False)):
             _compare(written, each, f"{at}[{index}]")
     elif isinstance(value, set | frozenset) and isinstance(form, list):
-        for index, each in enumerate(value):  # written in an order of its own
+        for index, each in enumerate(value):  # the order of the list is another one
             _compare_in_set(each, f"{at}[{index}]")
     elif isinstance(value, Decimal) or (form is None and value is not None):
         _check(value, at)
@@ -152,23 +155,23 @@ def _check(value: object, at: str) -> None:
         raise NoJsonForm(at, error.problem) from None
 
 
-def _lacking(schema: Any, value: Any, error: ValueError) -> NoJsonForm:
-    """The error for a value that pydantic could not write, with its place where that can be found."""
+def _no_form_error(schema: Any, value: Any, error: ValueError) -> NoJsonForm:
+    """Return the error for a value that pydantic could not write, with its place if that can be found."""
     parts: Any = None
     try:
         parts = _parts(schema.serializer, value)
         _encoded(parts)
         if schema.validator is not None:
             schema.validator.validate_python(parts)
-        _look(parts, "$")
-    except NoJsonForm as lacking:
-        return lacking
+        _refuse_unwritable(parts, "$")
+    except NoJsonForm as no_form:
+        return no_form
     except pydantic.ValidationError as refused:
-        found = misfit(refused, parts)
+        found = mismatch(refused, parts)
         return NoJsonForm(found.path, f"does not fit its type any more: {found.problem}")
     except ValueError:
         pass
-    # Its text may quote the value, which may be secret.
+    # The text of `error` may show the value, which may be secret.
     if names := _FIELD_NAME.findall(str(error)):
         places = [*_places_of(names[0], parts, ())]
         if len(places) == 1:
@@ -188,13 +191,13 @@ def _places_of(name: str, value: Any, at: tuple[str | int, ...]) -> Iterator[tup
             yield from _places_of(name, each, (*at, index))
 
 
-def _look(value: Any, at: str) -> None:
+def _refuse_unwritable(value: Any, at: str) -> None:
     if isinstance(value, dict):
         for key, each in value.items():
-            _look(each, f"{at}.{key}")
+            _refuse_unwritable(each, f"{at}.{key}")
     elif isinstance(value, list | tuple):
         for index, each in enumerate(value):
-            _look(each, f"{at}[{index}]")
+            _refuse_unwritable(each, f"{at}[{index}]")
     else:
         try:
             _anything.dump_json(value)
@@ -202,20 +205,20 @@ def _look(value: Any, at: str) -> None:
             raise NoJsonForm(at, f"has no JSON form: {error}") from None
 
 
-def misfit(error: pydantic.ValidationError, value: Any) -> Misfit:
+def mismatch(error: pydantic.ValidationError, value: Any) -> TypeMismatch:
     first = error.errors(include_url=False, include_input=False)[0]
     at = place_in(value, first["loc"], missing=first["type"] == "missing")
-    return Misfit(format_path(at), first["msg"])
+    return TypeMismatch(format_path(at), first["msg"])
 
 
 def place_in(value: Any, loc: tuple[str | int, ...], *, missing: bool) -> tuple[str | int, ...]:
-    """Where in a value that is, which pydantic says in steps."""
+    """Return the place in a value that a `loc` of pydantic means."""
     place: list[str | int] = []
     for index, step in enumerate(loc):
         try:
             value = _part(value, step)
         except (LookupError, TypeError, AttributeError):
-            # A part that is not there, or the name of one of a union's types, which is no place.
+            # The step is a missing part, or names a type of a union, which is no place.
             if not (missing and index == len(loc) - 1):
                 continue
         place.append(step)

@@ -1,4 +1,4 @@
-"""Types with something of pydantic in them. Imported only where the components have imported pydantic."""
+"""Types that contain something of pydantic. Imported only if the components have imported pydantic."""
 
 from typing import Any
 
@@ -7,21 +7,22 @@ import pydantic
 import pydantic_core
 
 from stepflow.worker._components.keys import reads_keys, refuse_keys
-from stepflow.worker._components.misfits import Undescribable, sayable
-from stepflow.worker._components.pydantic_constraints import misfit_constraint
+from stepflow.worker._components.mismatch import NoJsonSchema, unambiguous_value
+from stepflow.worker._components.pydantic_constraints import wrong_constraint
 from stepflow.worker._components.pydantic_forms import (
     checked_text,
     form_text,
     known,
-    misfit,
+    mismatch,
     place_in,
     reads_back,
     refuse_extra,
 )
 
-_SAYING = {"type", "$ref", "anyOf", "oneOf", "allOf", "enum", "const"}
-"""Members of a JSON Schema without one of which it says nothing about the value."""
+_CONSTRAINTS = {"type", "$ref", "anyOf", "oneOf", "allOf", "enum", "const"}
+"""Members of a JSON Schema; a schema without any of them allows every value."""
 _DOUBTFUL = (b"null", b"NaN", b"Infinity")
+"""Texts in the JSON that may stand for a number that is not finite."""
 _EXTRA = ("extra_forbidden", "unexpected_keyword_argument")
 _STRICTLY = known(pydantic.TypeAdapter.validate_python, extra="forbid")
 
@@ -36,22 +37,22 @@ class PydanticType:
                 mode="serialization" if output else "validation"
             )
         except pydantic_core.SchemaError as error:
-            raise Undescribable(_schema_reason(error), "correct what its `Field`s say") from None
+            raise NoJsonSchema(_schema_reason(error), "correct what its `Field`s say") from None
         except Exception as error:  # noqa: BLE001, annotations and the hooks in them are user code
-            raise Undescribable(_reason(error)) from None
-        if (problem := misfit_constraint(self._adapter.core_schema)) is not None:
-            raise Undescribable(problem, "leave it out, or declare a type that it is for")
+            raise NoJsonSchema(_reason(error)) from None
+        if (problem := wrong_constraint(self._adapter.core_schema)) is not None:
+            raise NoJsonSchema(problem, "leave it out, or declare a type that it is for")
         self._is_open = _is_open(self.schema)
-        # A definition in another may be in itself.
+        # A definition that refers to another one may contain itself.
         self._is_flat = "$ref" not in str(self.schema.get("$defs", ""))
         self._reads_keys = reads_keys(annotation)
 
     def read(self, text: bytes) -> Any:
-        plain = sayable(text)  # refuses `1e999` as well, pydantic's infinity
+        plain = unambiguous_value(text)  # refuses `1e999` too, which pydantic reads as infinity
         try:
             read = self._adapter.validate_json(bytes(text))
         except pydantic.ValidationError as error:
-            raise misfit(error, plain) from None
+            raise mismatch(error, plain) from None
         if self._reads_keys:
             refuse_keys(plain, read)
         return read
@@ -72,7 +73,7 @@ class PydanticType:
         return written
 
     def _checked(self, value: Any) -> tuple[Any, list[tuple[str | int, ...]]]:
-        """The value as its type says, and the places of what the type may have left out of it."""
+        """Return the value as its type reads it, and the places of parts that it may have left out."""
         extra: list[tuple[str | int, ...]] = []
         try:
             return self._adapter.validate_python(value, **_STRICTLY), extra
@@ -83,26 +84,26 @@ class PydanticType:
         try:
             return self._adapter.validate_python(value), extra
         except pydantic.ValidationError as error:
-            raise misfit(error, value) from None
+            raise mismatch(error, value) from None
 
 
 def _reason(error: Exception) -> str:
-    """What pydantic says first, without its advice, which concerns its own callers."""
+    """Return the first line of pydantic's error, without its advice to direct users of pydantic."""
     first = (str(error).splitlines() or [""])[0].partition(". Set `arbitrary_types_allowed")[0]
     return first or repr(error)
 
 
 def _schema_reason(error: pydantic_core.SchemaError) -> str:
-    """What cannot be built, and in the last line why."""
+    """Return the first line of the error, which names the part, and the last one, which says why."""
     lines = str(error).splitlines()
     return f"{lines[0]} {lines[-1].strip().removeprefix('error: ')}" if lines[1:] else lines[0]
 
 
 def _is_open(schema: Any) -> bool:
-    """Whether a JSON Schema has room for names that the value brings along."""
+    """Whether a JSON Schema allows an object with members that the schema does not name."""
     if not isinstance(schema, dict):
         return bool(schema)
-    if not schema.keys() & _SAYING:
+    if not schema.keys() & _CONSTRAINTS:
         return True
     if schema.get("type") == "object" and schema.get(
         "additionalProperties", "properties" not in schema

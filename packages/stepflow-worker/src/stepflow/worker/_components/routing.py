@@ -1,4 +1,4 @@
-"""Which component a path leads to."""
+"""Finds the component of a path."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 from stepflow.worker._components.component import Component
 from stepflow.worker._components.paths import Capture, parts_of
 
-_NOTHING: Mapping[str, str] = {}
+_NO_CAPTURES: Mapping[str, str] = {}
 
 
 class Found(NamedTuple):
@@ -17,7 +17,7 @@ class Found(NamedTuple):
 
 
 class Paths:
-    """Finds components: a literal segment before a captured one, and both before a rest."""
+    """Finds components. A literal segment is preferred to a captured one, and both to a rest."""
 
     def __init__(self, components: Iterable[Component]) -> None:
         self._plain: dict[str, Found] = {}
@@ -26,15 +26,15 @@ class Paths:
             if component.captures:
                 self._root.add(parts_of(component.path), component)
             else:
-                self._plain[component.path] = Found(component, _NOTHING)
+                self._plain[component.path] = Found(component, _NO_CAPTURES)
 
     def find(self, path: str) -> Found | None:
-        """Return the component that a path leads to."""
+        """Return the component of a path, or None."""
         return self._plain.get(path) or self._root.find(path.split("/"), 0, ())
 
 
 class _Node:
-    """Where a path may go on after some of its segments."""
+    """A node of the tree of patterns: how they go on after their first segments."""
 
     __slots__ = ("captured", "ends", "literal", "rest")
 

@@ -1,4 +1,4 @@
-"""Which parameter of a function is the input, which the context, and what their types are."""
+"""Finds out which parameter of a function is the input, which is the context, and what their types are."""
 
 import inspect
 import re
@@ -25,8 +25,8 @@ class Signature:
     """The output's type; `Any` without an annotation."""
     takes_context: bool
     invoke: Callable[..., Any]
-    """Calls the function: with its input and its context (`None` where it takes none), by position,
-    and what its path captured, by name."""
+    """Calls the function. Takes the input and the context (`None` if it takes none) by position, and
+    the captures of the path by name."""
 
 
 def signature_of(
@@ -37,9 +37,10 @@ def signature_of(
 ) -> Signature:
     """Read a function's parameters and types.
 
-    `local_names` are the names around the decorator, in which string annotations may be defined;
-    `captures` are the parameters that the path gives.
-    Raises `RegistrationError` when the function could not be called with one input.
+    local_names: the local names around the decorator, which string annotations may use.
+    captures: the parameters that the path gives.
+
+    Raises `RegistrationError` when the function cannot be called with one input.
     """
     try:
         described = inspect.signature(function)
@@ -75,7 +76,7 @@ def signature_of(
 
 
 def _only_input(name: str, inputs: list[inspect.Parameter]) -> inspect.Parameter:
-    """The one without a default; the others are never given."""
+    """Return the parameter without a default; the worker gives no value to the others."""
     needed = [each for each in inputs if each.default is each.empty] or inputs
     if len(needed) == 1:
         return needed[0]
@@ -91,7 +92,7 @@ def _only_input(name: str, inputs: list[inspect.Parameter]) -> inspect.Parameter
 
 
 def _check_context(name: str, context: inspect.Parameter, resolve: Callable[[Any], Any]) -> None:
-    """Refuse a parameter that is a context by its name, and something else by its annotation."""
+    """Refuse a parameter that is called `context` and is annotated as something else."""
     try:
         annotation = resolve(context.annotation)
     except RegistrationError:
@@ -164,7 +165,7 @@ def _is_context(parameter: inspect.Parameter, resolve: Callable[[Any], Any]) -> 
         return True
     annotation = parameter.annotation
     if isinstance(annotation, str):
-        # Looked at as text first: the class is often imported for type checkers only.
+        # Checked as text first: the class is often imported for type checkers only.
         if {"StepflowContext", "StepflowStreamingContext"} & set(re.findall(r"\w+", annotation)):
             return True
         annotation = resolve(annotation)
@@ -178,7 +179,7 @@ def _invoker(
     input: inspect.Parameter,
     context: inspect.Parameter | None,
 ) -> Callable[..., Any]:
-    """The shortest way to call the function: this stands between every step and its code."""
+    """Return the fastest way to call the function, as every execute uses it."""
     if context is None:
         if input.kind in _FIXED and _first_of(function, 1) == [input.name]:
             return lambda value, _, /, **captures: function(value, **captures)

@@ -1,10 +1,10 @@
-"""Classes that users derive from text and numbers: msgspec knows only the bases."""
+"""The JSON form of users' subclasses of `str`, `int` and `float`: msgspec writes only the bases."""
 
 _BASES = (str, int, float)
 
 
 def base_form(value: object) -> object:
-    """Return what an object of such a class is of its base. Raises `TypeError` for every other."""
+    """Return an object of such a class as its base class. Raises `TypeError` for any other object."""
     for base in _BASES:
         if isinstance(value, base):
             return base(value)

@@ -1,4 +1,4 @@
-"""What the server is told of a component is JSON, and is shown to people."""
+"""Checks the texts and schemas of a component: they are sent as JSON, and terminals show them."""
 
 import unicodedata
 
@@ -7,13 +7,13 @@ from stepflow.worker.errors import RegistrationError
 
 
 def check_text(shown: str, what: str, text: object) -> None:
-    """Raise `RegistrationError` for what is no text where one belongs."""
+    """Raise `RegistrationError` if `text` is not a `str`."""
     if not isinstance(text, str):
         raise RegistrationError(shown, f"its {what} is a `{type(text).__name__}`, not a text")
 
 
 def check_described(name: str, description: str | None, **schemas: object) -> None:
-    """Raise `RegistrationError` for what the handshake could not carry, or a terminal not show."""
+    """Raise `RegistrationError` for what has no JSON form, or what a terminal cannot show."""
     if description is not None:
         check_text(name, "description", description)
         for each in description:

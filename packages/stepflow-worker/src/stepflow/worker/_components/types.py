@@ -1,4 +1,4 @@
-"""A component's declared types at work: schemas for the server, conversion of what goes in and out."""
+"""A component's declared types: their schemas for the server, and the conversion of inputs and outputs."""
 
 import dataclasses
 from typing import Any, Protocol
@@ -6,17 +6,17 @@ from typing import Any, Protocol
 import msgspec
 
 from stepflow.worker._components.annotations import (
+    is_closed,
     is_pydantic_there,
     parts_of,
     pydantic_part,
-    says_all,
 )
 from stepflow.worker._components.encoding import completed, encoded, unchecked
 from stepflow.worker._components.keys import reads_keys, refuse_keys
 from stepflow.worker._components.losses import refuse_losses
-from stepflow.worker._components.misfits import Misfit, Undescribable, sayable
+from stepflow.worker._components.mismatch import NoJsonSchema, TypeMismatch, unambiguous_value
 
-# Where looking at the value's own type says everything that the declared type says.
+# Declared types for which a check of the value's own type is enough.
 _PLAIN: dict[object, type] = {
     dict: dict,
     dict[str, Any]: dict,
@@ -35,31 +35,31 @@ class ValueType(Protocol):
     schema: dict[str, Any]
 
     def read(self, text: bytes) -> Any:
-        """Return the value that a JSON text stands for. Raises `Misfit`."""
+        """Return the value of a JSON text. Raises `TypeMismatch` when it does not fit the type."""
 
     def write(self, value: Any) -> msgspec.Raw:
-        """Return a value that was returned as JSON. Raises `Misfit` and `NoJsonForm`."""
+        """Return the JSON of a component's output. Raises `TypeMismatch` and `NoJsonForm`."""
 
 
 def value_type(annotation: Any, *, output: bool = False) -> ValueType:
-    """Return the type that an annotation stands for. Raises `Undescribable`.
+    """Return the type of an annotation. Raises `NoJsonSchema` if it has no JSON Schema.
 
-    Where something in it is pydantic's, pydantic reads all of it. What is left is msgspec's: Structs, dataclasses,
+    If a part of it needs pydantic, pydantic reads all of it. msgspec reads everything else: Structs, dataclasses,
     TypedDicts, collections, scalars and `Any`.
     """
     part = pydantic_part(annotation)
     if part is None:
         return _msgspec_type(annotation)
     if not is_pydantic_there():
-        raise Undescribable(f"only pydantic reads `{part!r}`, and it is not imported")
+        raise NoJsonSchema(f"only pydantic reads `{part!r}`, and it is not imported")
     struct = next((each for each in parts_of(annotation) if _is_struct(each)), None)
     if struct is not None:
-        raise Undescribable(
+        raise NoJsonSchema(
             f"it has pydantic's `{part!r}` and the Struct `{struct.__qualname__}`, which nothing reads both",
             "make the Struct a dataclass or a pydantic model, or use msgspec's `Meta` in it",
         )
     if any(isinstance(each, msgspec.Meta) for each in parts_of(annotation)):
-        raise Undescribable(
+        raise NoJsonSchema(
             f"it has msgspec's `Meta` and pydantic's `{part!r}`, which nothing reads both",
             "use pydantic's `Field` in what pydantic reads",
         )
@@ -80,8 +80,8 @@ def _msgspec_type(annotation: Any) -> "MsgspecType":
     try:
         return MsgspecType(annotation)
     except (TypeError, NameError, ValueError, RecursionError) as error:
-        # The advice in msgspec's own text concerns its callers; the last line says what is wrong.
-        raise Undescribable((str(error).splitlines() or [repr(error)])[-1]) from None
+        # msgspec's text has advice for its direct users; the last line says what is wrong.
+        raise NoJsonSchema((str(error).splitlines() or [repr(error)])[-1]) from None
 
 
 class MsgspecType:
@@ -93,7 +93,7 @@ class MsgspecType:
         self._any = annotation in _ANY
         self._plain = next((kind for each, kind in _PLAIN.items() if each == annotation), None)
         self._reads_keys = reads_keys(annotation)
-        self._says_all = says_all(annotation)
+        self._is_closed = is_closed(annotation)
         parts = [*parts_of(annotation)]
         self._has_floats = any(each is float for each in parts)
         self._has_raw = any(each is msgspec.Raw for each in parts)
@@ -102,29 +102,28 @@ class MsgspecType:
         )
 
     def read(self, text: bytes) -> Any:
-        plain = sayable(text)
+        plain = unambiguous_value(text)
         return plain if self._any else self._decoded(text, plain)
 
     def write(self, value: Any) -> msgspec.Raw:
         if self._any or type(value) is self._plain:
             return encoded(value)
         text = self._text(value)
-        # Instances of Structs and dataclasses are not checked when they are made. Reading them
-        # back is the only check that sees every field, and gives what the reader will get.
+        # Structs and dataclasses are not checked when they are made. Only reading them back checks
+        # every field, and it gives what the reader will get.
         try:
             read = self._decoded(text, None)
-        except Misfit:
-            # NaN has become null, which fits no number, or a text as a key; its name is the
-            # better reason.
+        except TypeMismatch:
+            # NaN has become null, or a text if it is a key. Then `encoded` gives a better reason.
             encoded(value)
             raise
         again = self._text(read)
         if text != again:
-            if completed(value):  # a dataclass, where something else is declared
+            if completed(value):  # a dataclass, but the declared type is another one
                 return self.write(value)
             encoded(value)
             refuse_losses(msgspec.json.decode(text), read)
-        elif not self._says_all or (self._has_floats and b"null" in text):
+        elif not self._is_closed or (self._has_floats and b"null" in text):
             encoded(value)
         return msgspec.Raw(msgspec.json.format(again, indent=-1) if self._has_raw else again)
 
@@ -132,24 +131,24 @@ class MsgspecType:
         try:
             read = self._decoder.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise _misfit(error) from None
+            raise _mismatch(error) from None
         if self._reads_keys:
             refuse_keys(plain or msgspec.json.decode(text), read)
         return read
 
     def _text(self, value: Any) -> bytes:
         text = unchecked(value)
-        if (self._has_dataclasses or not self._says_all) and completed(value):
+        if (self._has_dataclasses or not self._is_closed) and completed(value):
             text = unchecked(value)
         return text
 
 
 def _schema_of_object(kind: type) -> dict[str, Any]:
     if kind is object:
-        return {"description": "Any value."}  # an empty schema would count as none
+        return {"description": "Any value."}  # an empty schema would count as no schema
     raise NotImplementedError
 
 
-def _misfit(error: Exception) -> Misfit:
+def _mismatch(error: Exception) -> TypeMismatch:
     problem, _, path = str(error).partition(" - at `")
-    return Misfit(path.rstrip("`") or "$", problem)
+    return TypeMismatch(path.rstrip("`") or "$", problem)

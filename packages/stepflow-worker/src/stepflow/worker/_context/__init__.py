@@ -1,1 +1,1 @@
-"""What a component sees of its run, and may ask of the server."""
+"""What a component knows about its run, and what it may ask the server for."""

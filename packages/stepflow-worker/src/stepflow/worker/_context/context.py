@@ -1,4 +1,4 @@
-"""What a component sees of its run, and how it asks things of the server."""
+"""What a component knows about its run, and how it sends requests to the server."""
 
 import asyncio
 from concurrent.futures import Future
@@ -13,9 +13,9 @@ T = TypeVar("T")
 
 
 class StepflowContext(Requests):
-    """A running component's view of its run, and its way to the server.
+    """What a running component knows about its run, and its requests to the server.
 
-    Async components await its methods; sync ones call the same names on `context.sync`.
+    Async components await its methods. Sync components call the same methods on `context.sync`.
     """
 
     def __init__(self, execute: OpenExecute) -> None:
@@ -23,32 +23,35 @@ class StepflowContext(Requests):
 
     @property
     def run_id(self) -> str | None:
-        """The run that the step belongs to."""
+        """The id of the run that the step belongs to; `None` if the server sent none."""
         return self._execute.params.observability.run_id
 
     @property
     def flow_id(self) -> str | None:
-        """The flow that runs, by its content's id."""
+        """The id of the flow that runs, which is a hash of its content; `None` if the server sent none."""
         return self._execute.params.observability.flow_id
 
     @property
     def step_id(self) -> str | None:
-        """The step's id in its flow."""
+        """The step's id in its flow; `None` if the server sent none."""
         return self._execute.params.observability.step_id
 
     @property
     def attempt(self) -> int:
-        """Which try this is, counted from 1."""
+        """The number of this attempt, counted from 1."""
         return self._execute.params.attempt
 
     @property
     def task_id(self) -> str | None:
-        """The step of this item, the same for all attempts: a key for idempotent side effects."""
+        """Names the step of this item, the same for all attempts: a key for idempotent side effects.
+
+        `None` if the server sent none.
+        """
         return self._execute.params.task_id
 
     @property
     def session_id(self) -> str | None:
-        """The HTTP session; `None` over stdio."""
+        """The id of the HTTP session; `None` over stdio, and for a client without a session."""
         return self._execute.session_id
 
     @property
@@ -58,7 +61,7 @@ class StepflowContext(Requests):
 
     @property
     def cancelled(self) -> bool:
-        """Whether the execute was asked to end: it was cancelled, or has used up its time."""
+        """Whether the execute was asked to end: it was cancelled, or its time is over."""
         return self._execute.reason_to_end is not None
 
     def raise_if_cancelled(self) -> None:
@@ -72,12 +75,12 @@ class StepflowContext(Requests):
 
     @property
     def sync(self) -> "SyncContext":
-        """The same requests for components that are plain functions."""
+        """The same requests as blocking methods, for components that are plain functions."""
         return SyncContext(self._execute)
 
     async def _answer(self, answer: "Future[T]", method: Method, *, waits: bool) -> T:
         try:
-            # Not `wait_for`: on Python 3.11 it loses a cancellation that comes with the answer.
+            # Not `wait_for`: on Python 3.11 it loses a cancellation that arrives with the answer.
             async with asyncio.timeout(None if waits else self.answer_timeout):
                 return await asyncio.wrap_future(answer)
         except TimeoutError:
@@ -90,6 +93,6 @@ class StepflowContext(Requests):
 
 
 class StepflowStreamingContext(StepflowContext):
-    """The context of a component that is served over HTTP: what it asks of the server travels as
-    events on the stream that its answer ends.
+    """The context of a component that is served over HTTP. Its requests are sent as events, on the
+    stream that ends with its answer.
     """

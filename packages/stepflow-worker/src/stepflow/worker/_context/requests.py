@@ -1,4 +1,4 @@
-"""What components ask of the server, written once for those that await the answers and those that block."""
+"""The requests of components to the server, written once for async and for blocking components."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FlowDocument: TypeAlias = "Flow | FlowBuilder | Mapping[str, Any]"
-"""A flow: typed, in a builder, or as the JSON object that its file holds."""
+"""A flow: a `Flow`, a `FlowBuilder`, or the JSON object of a flow file."""
 
 
 RequestParams: TypeAlias = BlobsPutParams | BlobsGetParams | RunsSubmitParams | RunsGetParams
 
 
 class OpenExecute(Protocol):
-    """The execute that a context belongs to, and its way to the server."""
+    """The execute that a context belongs to, as far as the context needs it."""
 
     @property
     def params(self) -> ComponentsExecuteParams:
@@ -43,7 +43,7 @@ class OpenExecute(Protocol):
 
     @property
     def session_id(self) -> str | None:
-        """The HTTP session that it came by."""
+        """The id of its HTTP session; None over stdio and without a session."""
 
     @property
     def state(self) -> object:
@@ -51,7 +51,7 @@ class OpenExecute(Protocol):
 
     @property
     def reason_to_end(self) -> str | None:
-        """Why it should end before it does by itself; nothing until then."""
+        """Why it was asked to end; None until then."""
 
     def asked_to_end(self) -> "Future[None]":
         """Return a future that is done once there is a reason to end."""
@@ -61,15 +61,15 @@ class OpenExecute(Protocol):
     ) -> "Future[T]":
         """Send a request; the future is done, from any thread, when its answer arrives.
 
-        waits: whether the answer may take as long as a run does.
+        waits: whether the request waits for a run, which may take long.
         """
 
 
 class Requests:
     """A component's requests. All raise `RequestRefused` when the server answers with an error,
     `ServerTimeout` when it does not answer within 30 s, `Cancelled` once the execute is asked to
-    end, and `ExecuteEnded` in a thread or task that outlives it. What waits for a run has no time
-    limit but the execute's own deadline.
+    end, and `ExecuteEnded` in a thread or task that goes on after the execute has ended. A request
+    that waits for a run has no time limit except the execute's own deadline.
     """
 
     answer_timeout = 30.0
@@ -78,9 +78,12 @@ class Requests:
     _execute: OpenExecute
 
     async def put_blob(self, data: Any, blob_type: BlobType = BlobType.data) -> str:
-        """Store a JSON value and return its id, 64 hex digits that follow from its content.
+        """Store a JSON value and return its id: 64 hex digits, a hash of the content.
 
-        Raises `NoJsonForm` with the place of what JSON cannot say, as all that sends a value does.
+        blob_type: `data` for any value, `flow` for a flow document.
+
+        Raises `NoJsonForm`, with the place, for a value that has no JSON form. So do all methods
+        that send a value.
         """
         params = BlobsPutParams(data=encoded(data), blob_type=BlobType(blob_type), **self._sender())
         result = await self._ask(Method.blobs_put, params, BlobsPutResult)
@@ -98,18 +101,19 @@ class Requests:
         """Run a flow as a part of this step, wait for it, and return its output.
 
         overrides: patches to the flow's steps, `{"steps": {"<id>": {"value": …}}}`.
-        key: your own name for this run. When the step is tried again, the run that has this key is
-        found instead of started anew; without one it is recognised by its flow and its input.
+        key: your own name for this run. In another attempt of the step, the run with this key is
+        used again instead of starting a new one. Without a key, the run with the same flow and the
+        same input is used again.
 
-        Raises `FlowFailed` when the flow fails. Who stops waiting, by a timeout of their own say,
-        does not stop the run: it goes on until this step ends.
+        Raises `FlowFailed` when the flow fails. If you stop waiting, for example after a timeout of
+        your own, the run goes on until this step ends.
         """
         return await self.evaluate_flow_by_id(await self._stored(flow), input, overrides, key)
 
     async def evaluate_flow_by_id(
         self, flow_id: str, input: Any, overrides: Any = None, key: str | None = None
     ) -> Any:
-        """Do what `evaluate_flow` does, with a flow that the server has already."""
+        """Do what `evaluate_flow` does, with the id of a flow that the server has stored."""
         status = await self.submit_run_by_id(
             flow_id, [input], wait=True, overrides=overrides, key=key
         )
@@ -123,9 +127,11 @@ class Requests:
         overrides: Any = None,
         key: str | None = None,
     ) -> list[Any]:
-        """Run a flow once for each input, wait for all, and return the outputs in their order.
+        """Run a flow once for each input, wait for all, and return the outputs in the same order.
 
-        max_concurrency: how many steps may be open at once.
+        max_concurrency: how many steps may be open at once; by default the server decides.
+        overrides, key: as for `evaluate_flow`.
+
         Raises `FlowFailed` for the first input whose item failed.
         """
         flow_id = await self._stored(flow)
@@ -139,7 +145,7 @@ class Requests:
         overrides: Any = None,
         key: str | None = None,
     ) -> list[Any]:
-        """Do what `evaluate_run` does, with a flow that the server has already."""
+        """Do what `evaluate_run` does, with the id of a flow that the server has stored."""
         status = await self.submit_run_by_id(
             flow_id,
             inputs,
@@ -161,12 +167,13 @@ class Requests:
         key: str | None = None,
         detached: bool = False,
     ) -> RunStatusProtocol:
-        """Start a run of a flow, with one item for each input, and return how far it is.
+        """Start a run of a flow, with one item for each input, and return its status.
 
-        wait: return only when it has ended; the status has its results then.
-        key: as for `evaluate_flow`.
-        detached: the run outlives this step, and its cancellation; else it ends with the step. It
-        takes no `key`: it is a part of no step that could find it again.
+        wait: return only when the run has ended; the status then has the results.
+        max_concurrency: how many steps may be open at once; by default the server decides.
+        overrides, key: as for `evaluate_flow`.
+        detached: the run goes on after this step has ended or was cancelled; otherwise it ends with
+        the step. A detached run takes no `key`: no attempt of a step can use it again.
         """
         return await self.submit_run_by_id(
             await self._stored(flow),
@@ -189,7 +196,7 @@ class Requests:
         key: str | None = None,
         detached: bool = False,
     ) -> RunStatusProtocol:
-        """Do what `submit_run` does, with a flow that the server has already."""
+        """Do what `submit_run` does, with the id of a flow that the server has stored."""
         if isinstance(inputs, str | bytes | Mapping):
             kind = type(inputs).__name__
             raise TypeError(f"`inputs` is a list with one input for each item, not a `{kind}`")
@@ -212,10 +219,10 @@ class Requests:
         include_results: bool = False,
         result_order: ResultOrder = ResultOrder.by_index,
     ) -> RunStatusProtocol:
-        """Return how far a run is.
+        """Return the status of a run.
 
-        wait: return only when it has ended.
-        include_results: have the results of its items come along, in `result_order`.
+        wait: return only when the run has ended.
+        include_results: return the results of its items too, in `result_order`.
         """
         params = RunsGetParams(
             run_id=run_id,
@@ -235,7 +242,7 @@ class Requests:
         try:
             answer = self._execute.send(method, params, result, waits=waits)
         except (TypeError, ValueError):
-            json_text(params)  # knows the place of what has no JSON form
+            json_text(params)  # raises `NoJsonForm` with the place
             raise
         return await self._answer(answer, method, waits=waits)
 
@@ -252,7 +259,7 @@ class Requests:
 
 
 def document_of(flow: FlowDocument) -> object:
-    """Return what is stored of a flow."""
+    """Return the document of a flow, as it is stored."""
     if isinstance(flow, str):
         raise TypeError(
             "a flow is an object, not a text: for the id of a stored flow use the method that ends "
@@ -263,7 +270,7 @@ def document_of(flow: FlowDocument) -> object:
 
 
 def outputs_of(method: Method, status: RunStatusProtocol) -> list[Any]:
-    """Return the outputs of a run that has ended. Raises `FlowFailed` for the first that has none."""
+    """Return the outputs of a run that has ended. Raises `FlowFailed` for the first item that failed."""
     if status.results is None or len(status.results) != status.items.total:
         raise UnusableAnswer(method, f"the run {status.run_id} has not all of its results")
     outputs = []

@@ -16,7 +16,7 @@ T = TypeVar("T")
 class SyncContext:
     """The methods of a `StepflowContext` for code that runs in a thread of its own: they block.
 
-    What they take, return and raise is said there.
+    `StepflowContext` describes what they take, return and raise.
     """
 
     def __init__(self, execute: OpenExecute) -> None:
@@ -24,7 +24,7 @@ class SyncContext:
         self._requests = _BlockingRequests(execute)
 
     def wait_cancelled(self, timeout: float | None = None) -> bool:
-        """Wait until the execute is asked to end, or for some seconds; say whether it was."""
+        """Wait until the execute is asked to end, or for `timeout` seconds; return whether it was."""
         _refuse_on_a_loop("wait_cancelled")
         waiting = self._execute.asked_to_end()
         try:
@@ -50,7 +50,7 @@ class SyncContext:
     def evaluate_flow_by_id(
         self, flow_id: str, input: Any, overrides: Any = None, key: str | None = None
     ) -> Any:
-        """Do what `evaluate_flow` does, with a flow that the server has already."""
+        """Do what `evaluate_flow` does, with the id of a flow that the server has stored."""
         return _done(self._requests.evaluate_flow_by_id(flow_id, input, overrides, key))
 
     def evaluate_run(
@@ -72,7 +72,7 @@ class SyncContext:
         overrides: Any = None,
         key: str | None = None,
     ) -> list[Any]:
-        """Do what `evaluate_run` does, with a flow that the server has already."""
+        """Do what `evaluate_run` does, with the id of a flow that the server has stored."""
         return _done(
             self._requests.evaluate_run_by_id(flow_id, inputs, max_concurrency, overrides, key)
         )
@@ -88,7 +88,7 @@ class SyncContext:
         key: str | None = None,
         detached: bool = False,
     ) -> RunStatusProtocol:
-        """Start a run of a flow, with one item for each input, and return how far it is."""
+        """Start a run of a flow, with one item for each input, and return its status."""
         return _done(
             self._requests.submit_run(
                 flow, inputs, wait, max_concurrency, overrides, key=key, detached=detached
@@ -106,7 +106,7 @@ class SyncContext:
         key: str | None = None,
         detached: bool = False,
     ) -> RunStatusProtocol:
-        """Do what `submit_run` does, with a flow that the server has already."""
+        """Do what `submit_run` does, with the id of a flow that the server has stored."""
         return _done(
             self._requests.submit_run_by_id(
                 flow_id, inputs, wait, max_concurrency, overrides, key=key, detached=detached
@@ -120,7 +120,7 @@ class SyncContext:
         include_results: bool = False,
         result_order: ResultOrder = ResultOrder.by_index,
     ) -> RunStatusProtocol:
-        """Return how far a run is."""
+        """Return the status of a run."""
         return _done(self._requests.get_run(run_id, wait, include_results, result_order))
 
 

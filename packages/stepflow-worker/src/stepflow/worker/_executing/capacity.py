@@ -1,16 +1,16 @@
-"""Who has the places of a worker that several servers use: each keeps to the limit, and together they may exceed it."""
+"""Shares a worker's capacity among several servers: each keeps to the limit, but together they may exceed it."""
 
 import threading
 from time import monotonic
 
 from stepflow.worker._executing.execution import Execution
 
-HUNGRY = 1.0
-"""How long room is kept for a session that was refused, in seconds. A server asks again before."""
+ROOM_KEPT = 1.0
+"""How long room is kept for a session that was refused, in seconds. A server asks again sooner."""
 
 
 class Capacity:
-    """Counts the executes that are not answered, but for those that wait for a run, by their sessions."""
+    """Counts the open executes of each session, without those that wait for a run."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -19,10 +19,14 @@ class Capacity:
         self._paused: dict[Execution, object] = {}
         self._refused: dict[object, float] = {}
 
-    def let_in(self, execution: Execution, session: object, *, refusable: bool) -> bool:
-        """Take an execution in; one that is not refusable always, to wait for its turn."""
+    def admit(self, execution: Execution, session: object, *, refusable: bool) -> bool:
+        """Count an execution and return True, or return False when there is no room for it.
+
+        refusable: whether its server asks again later; if not, it is always admitted, and waits.
+        """
         with self._lock:
-            if refusable and self._is_full_for(session):
+            self._forget_old_refusals()
+            if refusable and not self._has_room_for(session):
                 self._refused[session] = monotonic()
                 return False
             self._refused.pop(session, None)
@@ -30,15 +34,15 @@ class Capacity:
             return True
 
     def pause(self, execution: Execution) -> None:
-        """It waits for a run."""
+        """Do not count an execution while it waits for a run."""
         self._move(execution, self._holders, self._paused)
 
     def resume(self, execution: Execution) -> None:
-        """It goes on, unless it is answered."""
+        """Count it again, unless it is answered."""
         self._move(execution, self._paused, self._holders)
 
     def end(self, execution: Execution) -> None:
-        """It is answered."""
+        """Count it no more: it is answered."""
         with self._lock:
             self._holders.pop(execution, None)
             self._paused.pop(execution, None)
@@ -50,14 +54,17 @@ class Capacity:
             if (session := here.pop(execution, None)) is not None:
                 there[execution] = session
 
-    def _is_full_for(self, session: object) -> bool:
+    def _forget_old_refusals(self) -> None:
+        if self._refused:
+            since = monotonic() - ROOM_KEPT
+            self._refused = {each: at for each, at in self._refused.items() if at > since}
+
+    def _has_room_for(self, session: object) -> bool:
         if len(self._holders) >= self._limit:
-            return True
-        since = monotonic() - HUNGRY
-        self._refused = {each: at for each, at in self._refused.items() if at > since}
-        if not self._refused.keys() - {session}:
             return False
-        # Room that becomes free is not all for the one that notices it first.
+        if not self._refused.keys() - {session}:
+            return True
+        # Others wait for room: the session that asks first gets no more than its share.
         held = list(self._holders.values())
         share = self._limit // len({session, *held, *self._refused})
-        return held.count(session) >= max(share, 1)
+        return held.count(session) < max(share, 1)

@@ -1,4 +1,4 @@
-"""One open `components/execute`: from its params to the answer that it writes itself."""
+"""One open `components/execute`, from its params to the answer that it sends itself."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from stepflow.protocol import (
     frame,
 )
 from stepflow.worker._calls import PendingCalls
-from stepflow.worker._components.misfits import Misfit
+from stepflow.worker._components.mismatch import TypeMismatch
 from stepflow.worker._components.routing import Found
 from stepflow.worker._context.context import StepflowContext
 from stepflow.worker._context.requests import RequestParams
@@ -33,30 +33,30 @@ T = TypeVar("T")
 
 
 class ExecuteParams(ComponentsExecuteParams):
-    """The params of an execute, with the input left as bytes for the component's own type."""
+    """The params of an execute. The input stays bytes: the component's own type decodes it."""
 
     input: msgspec.Raw
 
 
 class Origin(Protocol):
-    """Where executes come from, and their component's requests go to: a session."""
+    """The session that an execute comes from, and that the component's requests go to."""
 
     id: str | None
     calls: PendingCalls
     context: type[StepflowContext]
 
     def closed(self, execution: "Execution") -> None:
-        """An execution answers now."""
+        """Note that an execution answers now."""
 
     def paused(self, execution: "Execution") -> None:
-        """An execution waits for a run that it submitted."""
+        """Note that an execution waits for a run that it submitted."""
 
     def resumed(self, execution: "Execution") -> None:
-        """An execution has waited enough; called once for each `paused`."""
+        """Note that it waits for that run no more; called once for each `paused`."""
 
 
 class Execution:
-    """A component with its input. Runs once, and always writes exactly one answer."""
+    """A component with its input. Runs once, and always sends exactly one answer."""
 
     __slots__ = ("_ask", "_calls", "_captures", "_has_ended", "_interruption", "_origin", "_pid", "_reply", "_task", "_watchers",
                  "abandoned", "component", "ending", "id", "params", "state", "timers", "variables", "waits")  # fmt: skip
@@ -72,18 +72,19 @@ class Execution:
         state: object = None,
         variables: Context | None = None,
     ) -> None:
-        """Both send one framed message whole, from any thread: `reply` the answer, and `ask` what
-        a component asks of the server before that."""
+        """reply: sends the answer, one framed message, from any thread.
+        ask: sends a request of the component, one framed message, from any thread.
+        """
         self.id = id
         self.component, self._captures = found
         self.params = params
         self.state = state
         self.variables = variables or copy_context()
-        """Its context variables: what it sets, no other execute sees."""
+        """Its own context variables: other executes do not see what it sets."""
         self.ending: Ending | None = None
-        """Why it should end before it does by itself. Set once, by the executor."""
+        """Why it was asked to end; None until then. Set once, by the executor."""
         self.abandoned = False
-        """Whether the worker ends without waiting for it: a server counts what was not answered as lost."""
+        """Whether the worker ends without waiting for it. It sends no answer then: the server counts it as lost."""
         self.timers: tuple[Timer, ...] = ()
         self.waits = 0
         self._origin = origin
@@ -98,12 +99,12 @@ class Execution:
 
     @property
     def session_id(self) -> str | None:
-        """The HTTP session that it came by."""
+        """The id of its HTTP session; None over stdio and without a session."""
         return self._origin.id
 
     @property
     def reason_to_end(self) -> str | None:
-        """Why it should end before it does by itself, in words."""
+        """Why it was asked to end, as text; None until then."""
         return None if self.ending is None else self.ending.reason
 
     def begin(self) -> None:
@@ -116,7 +117,7 @@ class Execution:
     def run(self) -> None:
         """Call a sync component, and answer."""
         self._interruption = interruption = Interruption()
-        if self.ending is not None:  # looked at when `interrupt` has something to reach
+        if self.ending is not None:  # checked only now, when `interrupt` can reach this thread
             return self.give_up(self.ending)
         try:
             line = self._answer(interruption.call(self._invoke))
@@ -132,14 +133,14 @@ class Execution:
         try:
             line = self._answer(await self._invoke())
         except BaseException as error:
-            # By its type: what it says of itself is user code.
+            # Checked by its type: `isinstance` would run user code.
             if self.abandoned and issubclass(type(error), asyncio.CancelledError | GeneratorExit):
                 raise
             line = self._failed(error)
         self._finish(line)
 
     def ended_by(self, error: BaseException) -> None:
-        """Answer for what was stopped before it could: a task may be cancelled before it begins."""
+        """Answer with `error` unless it has answered: a task may be cancelled before it begins."""
         if not (self._has_ended or self.abandoned):
             self._finish(self._failed(error))
 
@@ -154,7 +155,7 @@ class Execution:
         self._finish(failure_line(self.id, problem))
 
     def told_to_end(self) -> None:
-        """`ending` is set: wake who waits for that, and let a thread wait for no answer."""
+        """Wake what waits for `ending`, which is set now; a sync component's requests fail."""
         if not self.component.is_async:
             self._end_calls()
         for watcher in tuple(self._watchers):
@@ -169,12 +170,15 @@ class Execution:
         """Cancel an async component, if it has begun; on its loop."""
         if self._task is not None:
             self._task.cancel()
-            self._end_calls()  # those of tasks that it has started
+            self._end_calls()  # tasks that it has started may wait for them
 
     def send(
         self, method: Method, params: RequestParams, result: type[T], *, waits: bool = False
     ) -> "Future[T]":
-        """Send a component's request to the server; `waits`: for a run, which may take long."""
+        """Send a component's request to the server.
+
+        waits: whether it waits for a run. Meanwhile the execution leaves its place to others.
+        """
         if (error := self._why_not_send(method)) is not None:
             raise error
         call = self._origin.calls.send(self._ask, method, params, result)
@@ -183,7 +187,7 @@ class Execution:
             self._origin.paused(self)
             call.add_done_callback(lambda _: self._origin.resumed(self))
         call.add_done_callback(self._forget)
-        # Perhaps it came too early for this call to be seen; one that is answered counts.
+        # The end may have come before this call was in `_calls`. A call with an answer keeps it.
         if (error := self._why_not_send(method)) is not None and call.cancel():
             raise error
         return call
@@ -191,11 +195,11 @@ class Execution:
     def _why_not_send(self, method: Method) -> BaseException | None:
         if self.ending is not None:
             return Cancelled(self.ending.reason)
-        # Nobody would read it any more, or give it to the execute.
+        # The server would not accept a request for an execute that it has an answer to.
         return ExecuteEnded(method) if self._has_ended else None
 
     def unanswered(self) -> list[Method]:
-        """What its component has asked of the server, and waits for."""
+        """Return the methods of the component's requests that have no answer yet."""
         return list(self._calls.values())
 
     def asked_to_end(self) -> "Future[None]":
@@ -211,8 +215,8 @@ class Execution:
         component, params = self.component, self.params
         try:
             value = component.input.read(params.input)
-        except Misfit as misfit:
-            raise InvalidInput(component.path, misfit.path, misfit.problem) from None
+        except TypeMismatch as mismatch:
+            raise InvalidInput(component.path, mismatch.path, mismatch.problem) from None
         context = self._origin.context(self) if component.takes_context else None
         return component.invoke(value, context, **self._captures)
 
@@ -227,8 +231,8 @@ class Execution:
             )
         try:
             written = self.component.output.write(output)
-        except Misfit as misfit:
-            raise InvalidOutput(path, misfit.path, misfit.problem) from None
+        except TypeMismatch as mismatch:
+            raise InvalidOutput(path, mismatch.path, mismatch.problem) from None
         except NoJsonForm as error:
             raise InvalidOutput(path, error.path, f"it {error.problem}") from None
         return frame(Answer(self.id, {"output": written}))
@@ -245,7 +249,7 @@ class Execution:
             timer.cancel()
         self._has_ended = True
         if self._calls:
-            self._end_calls()  # nobody is left who waits for them
+            self._end_calls()  # nothing waits for them any more
         self._origin.closed(self)
         self._reply(line)
 
@@ -261,4 +265,4 @@ def _complete(future: "Future[None]") -> None:
     try:
         future.set_result(None)
     except InvalidStateError:
-        pass  # done already, or nobody waits any more
+        pass  # it is done or cancelled already

@@ -1,4 +1,4 @@
-"""Which executions run, and where: no more than the limits at once, the others in the order they came."""
+"""Decides which executions run, and where. Above the limits they wait, in the order in which they came."""
 
 import asyncio
 import os
@@ -21,21 +21,21 @@ from stepflow.worker.errors import NoCapacity
 ASYNC_LIMIT = 256
 
 MOST_WAITING = 256 << 20
-"""What the inputs of executes that wait may take together, in bytes. One may always wait: no message is longer."""
+"""The most that the inputs of waiting executes may take together, in bytes. No single message is longer."""
 
 INTERRUPT_AFTER = 2.0
 """How long a sync component may go on after it was asked to end, in seconds."""
 
 
 def default_limit(components: Iterable[Component]) -> int:
-    """How many executions a worker takes at once: threads are dear, waiting coroutines are not."""
+    """Return how many executions run at once by default: threads are expensive, coroutines are not."""
     if all(component.is_async for component in components):
         return ASYNC_LIMIT
     return usable_threads()
 
 
 def usable_threads() -> int:
-    """How many threads are worth having: a few more than there are CPUs, as some of them wait."""
+    """Return the useful number of threads: a few more than there are CPUs, as some of them wait."""
     affinity = getattr(os, "sched_getaffinity", None)
     usable_cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
     return min(32, usable_cpus + 4)
@@ -53,10 +53,11 @@ class Executor:
         inline_loop: asyncio.AbstractEventLoop | None = None,
         threads: Threads | None = None,
     ) -> None:
-        """components: those that are served now, whenever that is asked.
-
-        `loop` is for async components, and `inline_loop`, by default the same, for plain functions
-        that are inline; `threads` are for the rest."""
+        """loop: runs the async components.
+        components: returns those that are served at the moment of the call.
+        inline_loop: runs plain functions that are inline; by default `loop`.
+        threads: run all other components.
+        """
         self.limit = limit
         self.capacity = Capacity(limit)
         self.draining = False
@@ -69,24 +70,24 @@ class Executor:
         self._lock = threading.Lock()
         self._open: set[Execution] = set()
         self._queue: deque[Execution] = deque()
-        self._gates: dict[Component, _Gate] = {}
+        self._own_limits: dict[Component, _OwnLimit] = {}
         self._running = 0
         self._waiting = 0
         self._when_idle: Callable[[], object] | None = None
 
     def submit(self, execution: Execution) -> None:
-        """Run an execution as soon as the limits allow."""
+        """Run an execution as soon as the limits allow it. When too much waits, it is refused."""
         if (milliseconds := execution.params.deadline_ms) is not None:
             self._end_after(milliseconds / 1000, "the time that its step had left", execution)
         with self._lock:
             self._open.add(execution)
-            if self._is_let_in(execution):
+            if self._admit(execution):
                 problem = None
             elif self._waiting <= MOST_WAITING:
                 return
             else:
                 waiting = self._waiting >> 20
-                self._is_withdrawn(execution)
+                self._withdraw(execution)
                 problem = NoCapacity(f"inputs of {waiting} MiB wait for their turn already")
                 idle = self._idle_callback()
         if problem is None:
@@ -96,12 +97,12 @@ class Executor:
             idle()
 
     def end(self, execution: Execution, ending: Ending) -> None:
-        """Ask an execution to end. One that waits is answered at once; the first ending counts."""
+        """Ask an execution to end. If it is waiting, it is answered at once. The first ending counts."""
         with self._lock:
             if execution not in self._open or execution.ending is not None:
                 return
             execution.ending = ending
-            was_waiting = self._is_withdrawn(execution)
+            was_waiting = self._withdraw(execution)
             idle = self._idle_callback()
         execution.told_to_end()
         if was_waiting:
@@ -114,44 +115,44 @@ class Executor:
             self._timers.after(INTERRUPT_AFTER, execution.interrupt)
 
     def pause(self, execution: Execution) -> None:
-        """An execution waits for a run of its own, and does not count until `resume`."""
+        """Do not count an execution until `resume`: it waits for a run of its own."""
         with self._lock:
             execution.waits += 1
-            following = self._leave(execution) if execution.waits == 1 else None
+            following = self._free_place(execution) if execution.waits == 1 else None
         if following is not None:
             self._launch(following)
 
     def resume(self, execution: Execution) -> None:
-        """It counts again, and goes on at once, even when others have taken its place."""
+        """Count it again. It goes on at once, even when others have taken its place."""
         with self._lock:
             execution.waits -= 1
             if execution.waits == 0:
                 self._running += 1
-                if (gate := self._gate_of(execution)) is not None:
-                    gate.running += 1
+                if (own_limit := self._own_limit_of(execution)) is not None:
+                    own_limit.running += 1
 
     def drain(self) -> None:
         """Have sessions refuse new executes; those that are open go on."""
         self.draining = True
 
     def abandon(self) -> None:
-        """The worker ends now: what is open is not waited for."""
+        """Do not wait for open executions any more: the worker ends now."""
         with self._lock:
-            self.limit = 0  # nothing follows what ends now
+            self.limit = 0  # no other execution starts when one ends
             for execution in self._open:
                 execution.abandoned = True
 
     def open_components(self) -> list[str]:
-        """The components of what is open."""
+        """Return the component path of each open execution."""
         with self._lock:
             return [execution.component.path for execution in self._open]
 
     def when_blocked(self, callback: Callable[[], bool]) -> None:
-        """Call back, from any thread, when a component blocks the loop, until that was of use."""
+        """Call back, from any thread, each time a component blocks the loop, until it returns True."""
         self._loop.watchdog.when_blocked = callback
 
     def when_idle(self, callback: Callable[[], object]) -> None:
-        """Call back, from any thread, once nothing is open; at once if that is so now."""
+        """Call back, from any thread, once nothing is open; at once if nothing is open now."""
         with self._lock:
             self._when_idle = callback
             idle = self._idle_callback()
@@ -160,44 +161,44 @@ class Executor:
 
     def _launch(self, execution: Execution) -> None:
         if execution.component.is_on_loop:
-            self._arm(execution)
+            self._start_timeout(execution)
             self._loop_of(execution).submit(execution)
         else:
             self._threads.submit(_Work(self, execution))
 
-    def _arm(self, execution: Execution) -> None:
+    def _start_timeout(self, execution: Execution) -> None:
         if (seconds := execution.component.timeout) is not None:
             self._end_after(seconds, "its own timeout", execution)
 
     def _loop_of(self, execution: Execution) -> ComponentLoop:
         component = execution.component
-        # Whatever awaits must find what the lifespan and other components have made on their loop.
+        # An async component may use what the lifespan and other components have made on their loop.
         return self._loop if component.is_async else self._inline_loop
 
-    def work_off(self, execution: Execution) -> None:
-        """Run an execution on this thread, and those that follow it while they are for threads."""
+    def run_in_thread(self, execution: Execution) -> None:
+        """Run an execution on this thread, and then those that follow it, if they are for threads."""
         following: Execution | None = execution
         while following is not None:
             if following.component.is_on_loop:
                 return self._launch(following)
-            self._arm(following)
+            self._start_timeout(following)
             following.begin()
             following = self._ended(following)
 
-    def do_without(self, execution: Execution, problem: NoCapacity) -> None:
-        """There is no thread for an execution: it follows one that runs, or is refused when none does."""
+    def without_thread(self, execution: Execution, problem: NoCapacity) -> None:
+        """Queue an execution for which there is no thread; refuse it when no other one is running."""
         following: Execution | None = execution
         while following is not None:
             if following.component.is_on_loop:
                 return self._launch(following)
             with self._lock:
-                # It has a place itself. One that was asked to end is not asked again.
+                # `_running` counts this one too. One that was asked to end must not wait again.
                 if self._running > 1 and following.ending is None:
                     self._running -= 1
                     self._queue.appendleft(following)
                     self._waiting += _size(following)
                     return
-            # Those that wait for runs may wait for one that this execution is a part of.
+            # It cannot wait for executions that wait for runs: it may be a part of such a run.
             following.refuse(problem)
             following = self._ended(following)
 
@@ -220,20 +221,21 @@ class Executor:
         """Count an execution as ended, and return the one that takes its place."""
         with self._lock:
             self._open.discard(execution)
-            following = self._leave(execution)
+            following = self._free_place(execution)
             idle = self._idle_callback()
         if idle is not None:
             idle()
         return following
 
-    def _is_let_in(self, execution: Execution) -> bool:
-        gate = self._gate_of(execution)
-        if gate is not None:
-            if gate.running >= gate.limit:
-                gate.queue.append(execution)
+    def _admit(self, execution: Execution) -> bool:
+        """Give an execution a place and return True; with no place free, queue it and return False."""
+        own_limit = self._own_limit_of(execution)
+        if own_limit is not None:
+            if own_limit.running >= own_limit.limit:
+                own_limit.queue.append(execution)
                 self._waiting += _size(execution)
                 return False
-            gate.running += 1
+            own_limit.running += 1
         if self._running >= self.limit:
             self._queue.append(execution)
             self._waiting += _size(execution)
@@ -241,10 +243,10 @@ class Executor:
         self._running += 1
         return True
 
-    def _leave(self, execution: Execution) -> Execution | None:
-        """Give an execution's place away, and return the one that may start now."""
+    def _free_place(self, execution: Execution) -> Execution | None:
+        """Free the place of an execution, and return the one that may start now."""
         self._running -= 1
-        self._leave_gate(execution)
+        self._free_own_limit(execution)
         if not self._queue or self._running >= self.limit:
             return None
         self._running += 1
@@ -252,38 +254,39 @@ class Executor:
         self._waiting -= _size(following)
         return following
 
-    def _leave_gate(self, execution: Execution) -> None:
-        gate = self._gate_of(execution)
-        if gate is None:
+    def _free_own_limit(self, execution: Execution) -> None:
+        own_limit = self._own_limit_of(execution)
+        if own_limit is None:
             return
-        gate.running -= 1
-        if gate.queue and gate.running < gate.limit:
-            gate.running += 1
-            self._queue.append(gate.queue.popleft())
-        if gate.running == 0:
-            del self._gates[execution.component]  # which may be of code that was reloaded
+        own_limit.running -= 1
+        if own_limit.queue and own_limit.running < own_limit.limit:
+            own_limit.running += 1
+            self._queue.append(own_limit.queue.popleft())
+        if own_limit.running == 0:
+            del self._own_limits[execution.component]  # its code may have been reloaded since
 
-    def _is_withdrawn(self, execution: Execution) -> bool:
-        gate = self._gates.get(execution.component)
-        if gate is not None and execution in gate.queue:
-            gate.queue.remove(execution)
+    def _withdraw(self, execution: Execution) -> bool:
+        """Take an execution out of its queue and return True; return False when it does not wait."""
+        own_limit = self._own_limits.get(execution.component)
+        if own_limit is not None and execution in own_limit.queue:
+            own_limit.queue.remove(execution)
         elif execution in self._queue:
             self._queue.remove(execution)
-            self._leave_gate(execution)
+            self._free_own_limit(execution)
         else:
             return False
         self._waiting -= _size(execution)
         self._open.discard(execution)
         return True
 
-    def _gate_of(self, execution: Execution) -> "_Gate | None":
+    def _own_limit_of(self, execution: Execution) -> "_OwnLimit | None":
         component = execution.component
         if component.max_concurrency is None:
             return None
-        gate = self._gates.get(component)
-        if gate is None:
-            gate = self._gates[component] = _Gate(component.max_concurrency)
-        return gate
+        own_limit = self._own_limits.get(component)
+        if own_limit is None:
+            own_limit = self._own_limits[component] = _OwnLimit(component.max_concurrency)
+        return own_limit
 
     def _idle_callback(self) -> Callable[[], object] | None:
         return None if self._open else self._when_idle
@@ -294,20 +297,20 @@ def _size(execution: Execution) -> int:
 
 
 class _Work(NamedTuple):
-    """An execution for a thread, and those that follow it."""
+    """A thread's job: an execution, and those that follow it."""
 
     executor: Executor
     execution: Execution
 
     def run(self) -> None:
-        self.executor.work_off(self.execution)
+        self.executor.run_in_thread(self.execution)
 
     def refuse(self, problem: NoCapacity) -> None:
-        self.executor.do_without(self.execution, problem)
+        self.executor.without_thread(self.execution, problem)
 
 
-class _Gate:
-    """The executions of one component that has a limit of its own."""
+class _OwnLimit:
+    """The executions of one component with a `max_concurrency`: how many run, and which wait."""
 
     __slots__ = ("limit", "queue", "running")
 

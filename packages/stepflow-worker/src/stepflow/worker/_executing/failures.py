@@ -1,4 +1,4 @@
-"""How a component's exception becomes the error that the server is answered with."""
+"""Turns a component's exception into the error that is sent to the server."""
 
 import asyncio
 import concurrent.futures
@@ -24,7 +24,7 @@ from stepflow.worker._components.encoding import encoded
 from stepflow.worker.errors import ComponentError, FlowFailed, InvalidInput
 
 _OWN_FOLDER = str(Path(__file__).parents[1])
-_BETWEEN = (
+_FRAMES_LEFT_OUT = (
     _OWN_FOLDER,
     str(Path(asyncio.__file__).parent),
     str(Path(concurrent.futures.__file__).parent),
@@ -34,35 +34,35 @@ _BETWEEN = (
 )
 
 TRACEBACK_LIMIT = 32 << 10
-"""The most of a traceback that is sent, in characters; what is nearest to the failure is kept."""
+"""The longest traceback that is sent, in characters; the lines nearest to the failure are kept."""
 
 MESSAGE_LIMIT = 64 << 10
-"""The most of a message that is sent, in characters."""
+"""The longest message that is sent, in characters."""
 
 TYPE_LIMIT = 1 << 10
-"""The most of an exception's name that is sent, in characters."""
+"""The longest name of an exception that is sent, in characters."""
 
 _PART_LIMIT = 8 << 10
 _LONGEST_WORD = 1 << 10
 
 DATA_LIMIT = 1 << 20
-"""The most that an error may bring along, in bytes of JSON."""
+"""The largest `data` of an error that is sent, in bytes of JSON."""
 
 LISTED = 3
-"""How many errors of a group its message tells."""
+"""How many errors of a group are in its message."""
 LISTED_LIMIT = 300
-"""How much it tells of each, in characters."""
+"""How much of each of them is in the message, in characters."""
 
 
 class Ending(NamedTuple):
-    """Why an execute is asked to end before it does by itself."""
+    """Why an execute is asked to end: the code and the text of its error answer."""
 
     code: ErrorCode
     reason: str
 
 
 def failure_line(id: MessageId, error: BaseException) -> bytes:
-    """Return the framed answer that says how a component failed. Never raises."""
+    """Return the framed answer for a component that failed. Never raises."""
     try:
         return frame(ErrorAnswer(id, _with_data_as_json(failure(error))))
     except BaseException as second:  # noqa: BLE001, an exception's text and data are user code
@@ -70,7 +70,10 @@ def failure_line(id: MessageId, error: BaseException) -> bytes:
 
 
 def ended_line(id: MessageId, ending: Ending, error: BaseException | None = None) -> bytes:
-    """Return the framed answer of an execute that was asked to end; `error` is how it did. Never raises."""
+    """Return the framed answer of an execute that was asked to end. Never raises.
+
+    error: what the component raised then, if anything.
+    """
     reason = _message(ending.reason)
     if error is None:
         return frame(ErrorAnswer(id, ErrorObject(ending.code, reason)))
@@ -84,7 +87,7 @@ def ended_line(id: MessageId, ending: Ending, error: BaseException | None = None
 def _bare_line(
     id: MessageId, code: ErrorCode, error: BaseException, second: BaseException
 ) -> bytes:
-    """Return the answer for an exception that cannot be asked what it says. Calls no code of its class."""
+    """Return the answer for an exception whose text or data raised `second`. Runs no user code."""
     kinds = (type(error), type(second))
     names = [_text(_beginning(_own_text(each, "__qualname__"), TYPE_LIMIT)) for each in kinds]
     message = f"{names[0]}, which cannot be told: {names[1]} was raised by what it holds"
@@ -97,10 +100,10 @@ def _with_data_as_json(object: ErrorObject) -> ErrorObject:
         return object
     try:
         data = encoded(details.data)
-    except BaseException as lacking:  # noqa: BLE001, what stands in it is user code
-        # The component's own words still get through.
+    except BaseException as problem:  # noqa: BLE001, encoding may run user code
+        # The component's message is still sent.
         details.data = None
-        reason = lacking if isinstance(lacking, NoJsonForm) else type_name(lacking)
+        reason = problem if isinstance(problem, NoJsonForm) else type_name(problem)
         object.message += f" (its `data` is left out: {reason})"
     else:
         too_large = f"left out: an error may bring no more than {DATA_LIMIT} bytes along"
@@ -109,8 +112,8 @@ def _with_data_as_json(object: ErrorObject) -> ErrorObject:
 
 
 def failure(raised: BaseException) -> ErrorObject:
-    """Return the error object for what a component raised. May raise what its class does."""
-    error = _sole(raised)
+    """Return the error object for what a component raised. May raise what the exception's code raises."""
+    error = _only_error(raised)
     if isinstance(error, InvalidInput):
         return ErrorObject(ErrorCode.INVALID_INPUT, _message(error.message), {"path": error.path})
     details = FailureDetails(type=type_name(error), traceback=_traceback_of(raised))
@@ -118,11 +121,11 @@ def failure(raised: BaseException) -> ErrorObject:
     if isinstance(error, ComponentError):
         try:
             _copy_advice(error, details)
-        except TypeError as wrong:  # a subclass may set what it likes
+        except TypeError as wrong:  # a subclass may set values of other types
             message = _message(f"{message} ({wrong})")
         details.data = error.data
     elif isinstance(error, FlowFailed):
-        # What a component inside the flow forbids is forbidden for the steps around it as well.
+        # If a component inside the flow forbids a retry, the step that ran the flow forbids it too.
         if isinstance(error.data, dict) and error.data.get("retryable") is False:
             details.retryable = False
         details.data = {
@@ -139,7 +142,7 @@ def failure(raised: BaseException) -> ErrorObject:
 
 
 def _copy_advice(error: ComponentError, details: FailureDetails) -> None:
-    """Copy what an error says besides its words. Raises `TypeError` as `ComponentError` does."""
+    """Copy the code and the retry advice of an error. Raises `TypeError` as `ComponentError` does."""
     checked = ComponentError(
         "", code=error.code, retryable=error.retryable, retry_after=error.retry_after
     )
@@ -149,14 +152,14 @@ def _copy_advice(error: ComponentError, details: FailureDetails) -> None:
 
 
 def type_name(error: BaseException) -> str:
-    """Return an exception's type as it is written in code: bare when builtin or of the script. Never raises."""
+    """Return the name of an exception's type, without its module if that is builtins or the script. Never raises."""
     module, name = (_own_text(type(error), each) for each in ("__module__", "__qualname__"))
     bare = module in ("", "builtins", "__main__")
     return _beginning(name if bare else f"{module}.{name}", TYPE_LIMIT)
 
 
 def _own_text(kind: type, attribute: str) -> str:
-    # By the attribute of `type` itself: that of a metaclass is user code.
+    # With the descriptor of `type` itself: one of a metaclass is user code.
     try:
         text = type.__dict__[attribute].__get__(kind)
     except AttributeError:
@@ -165,14 +168,14 @@ def _own_text(kind: type, attribute: str) -> str:
 
 
 def user_frames(where: TracebackType | None) -> TracebackType | None:
-    """Return a traceback without our own frames at its start."""
+    """Return a traceback without the worker's frames at its start."""
     while where is not None and where.tb_frame.f_code.co_filename.startswith(_OWN_FOLDER):
         where = where.tb_next
     return where
 
 
-def _sole(error: BaseException) -> BaseException:
-    """What a group holds that holds one thing, such as what a `TaskGroup` makes of a failed task."""
+def _only_error(error: BaseException) -> BaseException:
+    """Return the only error of a group of one, which a `TaskGroup` makes of a failed task."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         (error,) = error.exceptions
     return error
@@ -183,10 +186,10 @@ def _message_of(error: BaseException) -> str:
         return _message(f"{error.message}: {_listed([*_leaves(error)])}")
     if isinstance(error, SystemExit) and not isinstance(error.code, str):
         return _message(f"the component called `sys.exit({_shown_code(error.code)})`")
-    text = said(error)
-    # A key alone, as in `'x'`, says nothing.
+    text = text_of(error)
+    # The text of a `KeyError` is only the key, such as `'x'`.
     if not text or isinstance(error, KeyError):
-        text = _titled(error)
+        text = _type_and_text(error)
     return _message(text)
 
 
@@ -204,17 +207,17 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 def _listed(errors: list[BaseException]) -> str:
     more = len(errors) - LISTED
-    shown = [_beginning(_titled(each), LISTED_LIMIT) for each in errors[:LISTED]]
+    shown = [_beginning(_type_and_text(each), LISTED_LIMIT) for each in errors[:LISTED]]
     return "; ".join([*shown, f"and {more} more"] if more > 0 else shown)
 
 
-def _titled(error: BaseException) -> str:
-    text = said(error)
+def _type_and_text(error: BaseException) -> str:
+    text = text_of(error)
     return f"{type_name(error)}: {text}" if text else type_name(error)
 
 
-def said(error: BaseException) -> str:
-    """Return what an exception says; nothing when it cannot be asked."""
+def text_of(error: BaseException) -> str:
+    """Return the text of an exception; empty when its code fails."""
     try:
         return str(error)
     except BaseException:  # noqa: BLE001, it is user code
@@ -223,7 +226,7 @@ def said(error: BaseException) -> str:
 
 def _traceback_of(error: BaseException) -> str:
     lines = traceback.format_exception(type(error), error, user_frames(error.__traceback__))
-    # A long message must not push the frames out; it stands beside the traceback.
+    # A long message must not take the place of the frames; it is sent beside the traceback.
     parts = (
         part if len(part) <= _PART_LIMIT else f"{_beginning(part, _PART_LIMIT)}\n" for part in lines
     )
@@ -231,7 +234,7 @@ def _traceback_of(error: BaseException) -> str:
 
 
 def _beginning(text: str, limit: int) -> str:
-    """Return what is sent of a text, up to a space: half a password would not be found."""
+    """Cut a text at a space, if one is near: a server would not find half a secret to hide it."""
     if len(text) <= limit:
         return text
     space = text.rfind(" ", limit - min(_LONGEST_WORD, limit // 2), limit)
@@ -240,7 +243,7 @@ def _beginning(text: str, limit: int) -> str:
 
 
 def _end(text: str, limit: int) -> str:
-    """Return the last lines of a text that fit, at least a part of the last."""
+    """Return the last lines of a text that fit, or the end of the last line."""
     if len(text) <= limit:
         return text
     kept = text[-limit:]
@@ -253,14 +256,14 @@ def _message(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Half a surrogate pair has no UTF-8 form, and must not keep an answer from being written."""
+    """Escape half surrogate pairs: they have no UTF-8 form, and the answer could not be written."""
     return text.encode(errors="backslashreplace").decode() if not text.isascii() else text
 
 
 def print_user_traceback(error: BaseException) -> None:
-    """Write a traceback to stderr without the frames that lead to the user's code and out of it."""
+    """Write a traceback to stderr, without the frames of the worker and of the standard library."""
     shown = traceback.TracebackException.from_exception(error)
-    theirs = [each for each in shown.stack if not each.filename.startswith(_BETWEEN)]
-    if theirs or isinstance(error, SyntaxError):  # else the mistake may be ours
+    theirs = [each for each in shown.stack if not each.filename.startswith(_FRAMES_LEFT_OUT)]
+    if theirs or isinstance(error, SyntaxError):  # otherwise the worker itself may have failed
         shown.stack[:] = theirs
     sys.stderr.write("".join(shown.format()))

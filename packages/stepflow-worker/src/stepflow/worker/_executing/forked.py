@@ -1,9 +1,9 @@
-"""Keeps a forked child of the worker from being taken for it, and from keeping its connections open.
+"""Makes a forked child of the worker harmless: it must not act as the worker, nor keep the worker's connections open.
 
-A component may use `multiprocessing`. A child that is forked has the worker's signal handlers, and the descriptor by
-which they wake its event loop: a SIGTERM for the child would end the worker, and not the child. It shares the loop's
-epoll, so that what it removes there the worker hears of no more. And where `os.fork` returns in it, it is in the midst
-of the worker's own code, which must not go on in it.
+A component may use `multiprocessing`. A forked child has the worker's signal handlers, and the descriptor with which
+they wake the worker's event loop: a SIGTERM for the child would end the worker, and not the child. It shares the epoll
+of the loop: a file that the child removes there is removed for the worker too. And the child returns from `os.fork`
+inside the worker's own code, which must not go on in it.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from collections import deque
 from typing import NoReturn
 
 FLUSH = 1.0
-"""How long a forked child may take to write what it has printed, in seconds."""
+"""How long a forked child may take to flush its stdout and stderr, in seconds."""
 
 _SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
@@ -30,33 +30,33 @@ _masks = threading.local()
 
 
 def keep_from_children(descriptor: int) -> None:
-    """Have children that are forked from now on have the null device in place of a descriptor."""
+    """In children that are forked from now on, replace a descriptor with the null device."""
     _register()
     _descriptors.add(descriptor)
 
 
 def forget(descriptor: int) -> None:
-    """A descriptor is about to be closed: its number may become another one's."""
+    """Undo `keep_from_children` before a descriptor is closed: its number may be used again."""
     _descriptors.discard(descriptor)
 
 
 def keep_loop_from_children(loop: asyncio.AbstractEventLoop) -> None:
-    """Have children that are forked from now on neither share what a loop waits by, nor go on in it."""
+    """Children that are forked from now on do not share a loop's epoll, and do not run the loop."""
     _register()
     _loops.add(loop)
 
 
 def forget_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """A loop is about to be closed."""
+    """Undo `keep_loop_from_children` before a loop is closed."""
     _loops.discard(loop)
 
 
 def end_child(error: BaseException | None = None) -> NoReturn:
-    """End this process, a forked child whose component has ended: what follows is for its parent."""
+    """End this process, a forked child whose component has ended. Only the parent sends an answer."""
     code = 1
     try:
         code = _exit_code(error)
-        # Another thread of the parent may have written when this was forked, and holds a lock here for ever.
+        # If another thread of the parent held a lock of a stream during the fork, it is never released here.
         flushing = threading.Thread(target=_flush, daemon=True)
         flushing.start()
         flushing.join(FLUSH)
@@ -71,7 +71,7 @@ def _exit_code(error: BaseException | None) -> int:
         code = error.code  # type: ignore[attr-defined]
         if code is None or isinstance(code, int):
             return (code or 0) & 0xFF
-    # Not by `sys.stderr`, which has such a lock.
+    # Not with `sys.stderr`: it has such a lock.
     os.write(2, "".join(traceback.format_exception(error)).encode(errors="backslashreplace"))
     return 1
 
@@ -83,20 +83,20 @@ def _flush() -> None:
 
 def _register() -> None:
     global _registered
-    if not _registered and hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    if not _registered and hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
         _registered = True
         os.register_at_fork(
-            before=_hold_signals, after_in_parent=_let_signals, after_in_child=_become_a_child
+            before=_hold_signals, after_in_parent=_release_signals, after_in_child=_become_a_child
         )
 
 
 def _hold_signals() -> None:
-    # One that reached the child while it has our handlers would be heard here.
-    _masks.loop = asyncio._get_running_loop()  # which is asked here: it knows none in a child
+    # The worker would get a signal that arrives in the child before its handlers are reset.
+    _masks.loop = asyncio._get_running_loop()  # asked before the fork: in a child it is None
     _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
-def _let_signals() -> None:
+def _release_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, _masks.before)
 
 
@@ -109,18 +109,18 @@ def _become_a_child() -> None:
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for descriptor in (*_descriptors, *sockets):
         with contextlib.suppress(OSError):
-            # In its place and not closed: what is opened next must not get its number.
+            # Replaced, not closed: the next file that is opened must not get its number.
             os.dup2(null, descriptor, inheritable=False)
     os.close(null)
     for loop in _loops:
         _give_own_epoll(loop)
     if _masks.loop in _loops:
         _end_at_next_turn(_masks.loop)
-    _let_signals()
+    _release_signals()
 
 
 def _own_sockets(loop: asyncio.AbstractEventLoop) -> list[socket.socket]:
-    """Return those by which asyncio wakes a loop from other threads."""
+    """Return the sockets with which asyncio wakes a loop from other threads."""
     found = [getattr(loop, name, None) for name in ("_ssock", "_csock")]
     return [each for each in found if isinstance(each, socket.socket)]
 
@@ -131,14 +131,14 @@ def _give_own_epoll(loop: asyncio.AbstractEventLoop) -> None:
     if descriptor is None or not hasattr(select, "epoll"):  # a kqueue is not inherited
         return
     with contextlib.suppress(OSError, ValueError), select.epoll() as own:
-        # An empty one: uvloop aborts where it can wait by none.
+        # Replaced by an empty one: without any epoll, uvloop aborts.
         os.dup2(own.fileno(), descriptor(), inheritable=False)
 
 
 def _end_at_next_turn(loop: asyncio.AbstractEventLoop) -> None:
     ready = getattr(loop, "_ready", None)
     if isinstance(ready, deque):
-        # Before what is ready already, such as the components that run beside.
+        # Before everything that is ready, such as other components.
         ready.appendleft(asyncio.Handle(_end_in_loop, (), loop))
     else:
         loop.call_soon(_end_in_loop)

@@ -1,4 +1,4 @@
-"""Runs a plain function for an async component, which ends it as the worker ends a sync component."""
+"""Runs a plain function in a thread for an async component, and ends it as the worker ends a sync component."""
 
 import asyncio
 import contextlib
@@ -20,10 +20,10 @@ _threads = Threads()
 
 
 async def in_thread(function: Callable[[], T]) -> T:
-    """Call a function in a thread and return what it returns. How many at once, the caller bounds.
+    """Call a function in a thread and return what it returns. The caller limits how many run at once.
 
-    When this is cancelled, the function has two seconds to see that by itself; then `Cancelled`
-    is raised in it. This ends when the thread is free again, and not before.
+    When this is cancelled, the function has two seconds to end; then `Cancelled` is raised in it.
+    In any case this returns only when the function has ended.
     """
     call = _Call(function)
     _threads.submit(call)

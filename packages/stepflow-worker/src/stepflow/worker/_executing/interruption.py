@@ -1,4 +1,4 @@
-"""Ends a sync component from outside, by an exception that is raised in its thread."""
+"""Ends a sync component from outside: raises an exception in its thread."""
 
 import threading
 from collections.abc import Callable
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Interruption:
-    """Raises `Cancelled` in the thread of one call, and never in what that thread does afterwards."""
+    """Raises `Cancelled` in the thread of one call, and never in what the thread does after the call."""
 
     __slots__ = ("_asked", "_sending", "_thread")
 
@@ -27,8 +27,9 @@ class Interruption:
                 raise Cancelled
             return function()
         finally:
-            # The order matters. Either `interrupt` sees that the call is over, or this sees that
-            # it was asked; then what it sends arrives in here, at a jump back at the latest.
+            # The order matters. Either `interrupt` sees that the call is over, or this sees that it
+            # was called. Then this waits until it has sent the exception. Python raises that here
+            # at the latest, as each turn of a loop looks for one.
             self._thread = None
             if self._asked:
                 while self._sending:
@@ -37,8 +38,8 @@ class Interruption:
                     pass
 
     def interrupt(self) -> None:
-        """Raise in the call, if it still runs. From another thread, and only once."""
-        import ctypes  # seldom needed, and slow to import
+        """Raise `Cancelled` in the call, if it still runs. From another thread, and only once."""
+        import ctypes  # rarely needed, and slow to import
 
         self._sending = True
         self._asked = True

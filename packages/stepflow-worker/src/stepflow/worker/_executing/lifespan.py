@@ -1,4 +1,4 @@
-"""Enters the lifespan. A signal may interrupt that, as Ctrl-C does: what was taken is given back."""
+"""Enters the lifespan. A signal may interrupt that, as Ctrl-C does, and its `finally` blocks run."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -12,7 +12,7 @@ T = TypeVar("T")
 async def entered(
     stack: AsyncExitStack, context: AbstractAsyncContextManager[T], end: End
 ) -> T | None:
-    """Enter a context manager on a stack; nothing is returned when the end begins meanwhile."""
+    """Enter a context manager on a stack and return its value; None when the end begins meanwhile."""
     task = asyncio.current_task()
     assert task is not None
 
@@ -20,7 +20,7 @@ async def entered(
         await end.began.wait()
         task.cancel()
 
-    # Cancelled before anything else can happen: what is entered is left in peace.
+    # It is cancelled below before any other task runs, so it cannot cancel code after the entry.
     interrupting = asyncio.create_task(interrupt())
     try:
         value = await stack.enter_async_context(context)

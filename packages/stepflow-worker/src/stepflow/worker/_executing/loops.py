@@ -1,4 +1,4 @@
-"""Runs executions on an event loop, whatever thread they come from."""
+"""Runs executions on an event loop. They may be submitted from any thread."""
 
 import asyncio
 import sys
@@ -21,7 +21,7 @@ class ComponentLoop:
         components: Callable[[], Iterable[Component]],
         ended: Callable[[Execution], Callable[[], None] | None],
     ) -> None:
-        """`ended` is called after each execution, and returns how to start what follows it."""
+        """ended: called after each execution; returns what starts the next one, or None."""
         self._loop = loop
         self._ended = ended
         self._running: set[Execution] = set()
@@ -29,7 +29,7 @@ class ComponentLoop:
         self.watchdog = LoopWatchdog(loop, components, lambda: bool(self._running))
 
     def submit(self, execution: Execution) -> None:
-        """Run an execution: at once on the loop's own thread, else as soon as the loop is free."""
+        """Run an execution: at once on the loop's own thread, otherwise as soon as the loop is free."""
         if _get_running_loop() is self._loop:
             self._start(execution)
         else:
@@ -61,7 +61,7 @@ class ComponentLoop:
         try:
             await execution.run_async()
         finally:
-            # Not at the end of the task: one whose coroutine somebody closes waits for ever.
+            # Not at the end of the task: if its coroutine is closed, the task never ends.
             self._has_run(execution)
 
     def _task_has_ended(self, execution: Execution, task: "asyncio.Task[None]") -> None:
@@ -74,7 +74,7 @@ class ComponentLoop:
         self._running.discard(execution)
         following = self._ended(execution)
         if following is not None:
-            # Not from here: what starts at once and ends at once would nest without bound.
+            # Not called here: executions that end at once would nest without a limit.
             self._loop.call_soon(following)
 
 
@@ -83,8 +83,8 @@ def _started(
     coroutine: "asyncio._CoroutineLike[None]",
     variables: Context,
 ) -> "asyncio.Task[None]":
-    # Not by `create_task`, whose factory a component may have set.
+    # Not with `create_task`: a component may have set its factory.
     if sys.version_info >= (3, 12):
-        # Eager: a component that never really waits is answered without another turn of the loop.
+        # Eager: a component that never waits is answered without another turn of the loop.
         return asyncio.Task(coroutine, loop=loop, context=variables, eager_start=True)
     return asyncio.Task(coroutine, loop=loop, context=variables)

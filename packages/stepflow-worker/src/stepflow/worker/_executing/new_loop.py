@@ -1,11 +1,11 @@
-"""The event loop that components get: uvloop's, where the extra is installed."""
+"""Makes the event loop for components: uvloop's, if the extra is installed."""
 
 import asyncio
 import os
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """Return a new event loop. `STEPFLOW_WORKER_UVLOOP=0` asks for Python's own in any case."""
+    """Return a new event loop. With `STEPFLOW_WORKER_UVLOOP=0` it is always asyncio's own."""
     if os.environ.get("STEPFLOW_WORKER_UVLOOP") != "0":
         try:
             import uvloop

@@ -1,4 +1,4 @@
-"""Threads that run jobs: a free one where there is one, else one more, as long as there can be more."""
+"""Threads that run jobs: a free thread if there is one, otherwise a new one, up to a limit."""
 
 import threading
 from collections.abc import Callable
@@ -7,43 +7,43 @@ from typing import Protocol
 from stepflow.worker.errors import NoCapacity
 
 MOST = 1024
-"""How many there may be. Only components that wait for runs of their own need that many."""
+"""How many threads there may be. Only components that wait for runs of their own need that many."""
 
 KEPT = 32
-"""How many stay for what comes next."""
+"""How many free threads are kept for later jobs."""
 
 
 class Job(Protocol):
     """Something to do on a thread. Neither method may raise."""
 
     def run(self) -> None:
-        """Do it."""
+        """Do the job, on a thread of its own."""
 
     def refuse(self, problem: NoCapacity) -> None:
-        """Do without: there is no thread for it."""
+        """Called instead of `run` when there is no thread for the job."""
 
 
 class Threads:
-    """Runs jobs. Never raises: a job that no thread can be had for is refused."""
+    """Runs jobs. Never raises: a job is refused when there is no thread for it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._free: list[_Seat] = []
+        self._free: list[_Slot] = []
         self._alive = 0
         self._started = 0
 
     def submit(self, job: Job) -> None:
-        """Do a job, from any thread."""
+        """Run a job on a thread. May be called from any thread."""
         if (problem := self._begin(job.run)) is not None:
             job.refuse(problem)
 
     def _begin(self, call: Callable[[], None]) -> NoCapacity | None:
-        """Call something on another thread, unless there is a problem."""
+        """Call something on another thread, or return why there is none."""
         with self._lock:
             if self._free:
-                seat = self._free.pop()  # who was busy last is the quickest to wake
-                seat.call = call
-                seat.taken.release()
+                slot = self._free.pop()  # the thread that was busy last wakes the fastest
+                slot.call = call
+                slot.taken.release()
                 return None
             if self._alive >= MOST:
                 return NoCapacity(
@@ -55,27 +55,27 @@ class Threads:
         # Daemon threads: a component that never returns must not keep the process alive.
         name = f"stepflow-component-{self._started}"
         try:
-            threading.Thread(target=self._run, args=(_Seat(call),), name=name, daemon=True).start()
+            threading.Thread(target=self._run, args=(_Slot(call),), name=name, daemon=True).start()
         except (RuntimeError, MemoryError) as error:
             with self._lock:
                 self._alive -= 1
             return NoCapacity(str(error) or type(error).__name__)
         return None
 
-    def _run(self, seat: "_Seat") -> None:
-        while seat.call is not None:
-            seat.call()
-            seat.call = None  # or a free thread would keep its last input alive
+    def _run(self, slot: "_Slot") -> None:
+        while slot.call is not None:
+            slot.call()
+            slot.call = None  # otherwise a free thread would keep its last input in memory
             with self._lock:
                 if len(self._free) >= KEPT:
                     self._alive -= 1
                     return
-                self._free.append(seat)
-            seat.taken.acquire()
+                self._free.append(slot)
+            slot.taken.acquire()
 
 
-class _Seat:
-    """Where a thread waits for what it does next."""
+class _Slot:
+    """What a thread does now, and a lock on which it waits for its next call."""
 
     __slots__ = ("call", "taken")
 

@@ -1,4 +1,4 @@
-"""Calls that are due later, on a thread of their own: no component can hold them up."""
+"""Calls functions after some time, on a thread of their own: no component can delay them."""
 
 import heapq
 import threading
@@ -9,7 +9,7 @@ _SWEEP_ABOVE = 64
 
 
 class Timer:
-    """One call that is due later."""
+    """One call that is due at a later time."""
 
     __slots__ = ("_timers", "callback", "due")
 
@@ -19,7 +19,7 @@ class Timer:
         self.callback: Callable[[], None] | None = callback
 
     def cancel(self) -> None:
-        """Do not call any more; does nothing after the call."""
+        """Prevent the call; does nothing after the call."""
         if self.callback is not None:
             self.callback = None
             self._timers.cancelled()
@@ -35,15 +35,15 @@ class Timers:
         self._changed = threading.Condition()
         self._heap: list[Timer] = []
         self._cancelled = 0
-        # Started now, while nothing depends on it: later there may be no thread to be had.
+        # Started now: later the system may allow no more threads.
         threading.Thread(target=self._run, name="stepflow-timers", daemon=True).start()
 
     def __len__(self) -> int:
-        """How many are kept, those included that were cancelled lately."""
+        """Return how many timers are kept, including some that were cancelled."""
         return len(self._heap)
 
     def after(self, seconds: float, callback: Callable[[], None]) -> Timer:
-        """Call back once, after a time. The callback must be short, and must not raise."""
+        """Call back once, after some seconds. The callback must be short, and must not raise."""
         timer = Timer(self, time.monotonic() + seconds, callback)
         with self._changed:
             heapq.heappush(self._heap, timer)
@@ -52,7 +52,7 @@ class Timers:
         return timer
 
     def cancelled(self) -> None:
-        """Count a cancelled timer; they are swept out when they are most of all."""
+        """Count a cancelled timer; when most timers are cancelled, these are removed."""
         with self._changed:
             self._cancelled += 1
             if self._cancelled > max(_SWEEP_ABOVE, len(self._heap) // 2):
@@ -65,7 +65,7 @@ class Timers:
             callback = self._next_due()
             if callback is not None:
                 callback()
-                del callback  # or it would keep its execute alive until the next
+                del callback  # otherwise it would keep its execute in memory until the next call
 
     def _next_due(self) -> Callable[[], None] | None:
         with self._changed:

@@ -1,4 +1,4 @@
-"""Says so when a component blocks the event loop: all other async components stand still then."""
+"""Warns when a component blocks the event loop: no other async component runs meanwhile."""
 
 import asyncio
 import logging
@@ -10,12 +10,12 @@ from stepflow.worker._components.component import Component
 
 log = logging.getLogger("stepflow.worker")
 
-PATIENCE = 1.0
-"""How long the loop may be busy before it is reported, in seconds."""
+BLOCKED_AFTER = 1.0
+"""How long the loop may be busy before a warning, in seconds."""
 
 
 class LoopWatchdog:
-    """Asks the loop for a sign of life about once per second, and only while it has work."""
+    """Checks about once per second that the loop reacts, and only while it has work."""
 
     def __init__(
         self,
@@ -23,20 +23,20 @@ class LoopWatchdog:
         components: Callable[[], Iterable[Component]],
         is_busy: Callable[[], bool],
     ) -> None:
-        """`components` are those that are served now."""
+        """components: returns those that are served at the moment of the call."""
         self._loop = loop
         self._loop_thread = 0
         self._components = components
         self._is_busy = is_busy
         self.when_blocked: Callable[[], bool] | None = None
-        """Called when the loop is blocked, until it has been of use."""
+        """Called when the loop is blocked; not again once it has returned True."""
         self._wanted = threading.Event()
         self._watching = False
-        # Started now, while nothing depends on it: later there may be no thread to be had.
+        # Started now: later the system may allow no more threads.
         threading.Thread(target=self._run, name="stepflow-watchdog", daemon=True).start()
 
     def watch(self) -> None:
-        """Begin to watch, on the loop's thread; does nothing when it watches already."""
+        """Begin to watch; to be called on the loop's thread. Does nothing when it watches already."""
         if self._watching:
             return
         self._watching = True
@@ -44,25 +44,25 @@ class LoopWatchdog:
         self._wanted.set()
 
     def _run(self) -> None:
-        pause = threading.Event()  # never set: a sleep that ends with the interpreter
+        pause = threading.Event()  # never set: used as a sleep that ends with the interpreter
         while True:
             self._wanted.wait()
             self._wanted.clear()
             while self._is_busy():
                 try:
-                    self._look()
+                    self._check()
                 except RuntimeError:
                     return  # the loop is closed
-                pause.wait(PATIENCE)
+                pause.wait(BLOCKED_AFTER)
             self._watching = False
-            if self._is_busy():  # work came between the last look and the line before this
+            if self._is_busy():  # work came just before the line above
                 self._watching = True
                 self._wanted.set()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         alive = threading.Event()
         self._loop.call_soon_threadsafe(alive.set)
-        if not alive.wait(PATIENCE):
+        if not alive.wait(BLOCKED_AFTER):
             if self.when_blocked is not None and self.when_blocked():
                 self.when_blocked = None
             who, where = self._blocker()
@@ -70,10 +70,10 @@ class LoopWatchdog:
                 "%s has blocked the event loop for over %g s%s: no other async component runs "
                 "meanwhile; make it a plain `def`, or await",
                 who,
-                PATIENCE,
+                BLOCKED_AFTER,
                 where,
             )
-            alive.wait()  # once per block is enough
+            alive.wait()  # one warning per block is enough
 
     def _blocker(self) -> tuple[str, str]:
         paths = {each.code: each.path for each in self._components() if each.code is not None}

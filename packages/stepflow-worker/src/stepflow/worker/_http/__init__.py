@@ -1,8 +1,8 @@
-"""The HTTP transport, `stepflow-worker[http]`. Loads its dependencies when it serves, not before."""
+"""The HTTP transport, `stepflow-worker[http]`. Its dependencies are loaded only when it serves."""
 
 import os
 
-from stepflow.worker._http.listening import Address, refuse_strangers
+from stepflow.worker._http.listening import Address, require_loopback
 from stepflow.worker._session import Serves
 from stepflow.worker._stdio.streams import ProtocolStreams
 from stepflow.worker.errors import CannotListen, ExtraMissing
@@ -22,14 +22,15 @@ async def serve(
     max_concurrency: int | None = None,
     drain_timeout: float | None = None,
 ) -> list[str]:
-    """Serve over HTTP until a signal asks to end. The options are those of `run_http`.
+    """Serve over HTTP until a signal arrives. The options are those of `run_http`.
 
-    Returns the components that were still running when the time to end was over.
+    Returns the paths of the components that were still running when the drain timeout was over.
+    Raises `OpenToOthers`, `ExtraMissing` and `CannotListen`.
     """
     address = Address(HOST if host is None else host, _default_port() if port is None else port)
     token = token or os.environ.get("STEPFLOW_WORKER_TOKEN")
     if not (token or insecure):
-        refuse_strangers(address.host)
+        require_loopback(address.host)
     try:
         from stepflow.worker._http.serving import serve_http
     except ModuleNotFoundError as error:
@@ -46,7 +47,7 @@ async def serve(
 
 
 def _default_port() -> int:
-    # Set to 0 by the server that starts this process: two workers must not want the same port.
+    # A server that starts this process sets the variable to 0: two workers cannot have one port.
     text = os.environ.get("STEPFLOW_WORKER_PORT") or PORT
     try:
         return int(text)

@@ -1,7 +1,8 @@
 """How an execute is answered: by a JSON body, or by a stream of server-sent events that ends with the answer.
 
-Published servers cut a stream at every LF LF, read one data line, and lose a chunk that ends in the
-middle of a character. So events are written for them: LF, one `data` line each, and nothing but ASCII.
+Published servers split a stream at every LF LF, read one data line of each event, and lose a chunk
+that ends in the middle of a character. So every event has LF line ends, one `data` line, and only
+ASCII characters.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ KEEP_ALIVE = b": keep-alive\n\n"
 CONTENT_TYPE = (b"content-type", b"text/event-stream; charset=utf-8")
 HEADERS = (
     (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),  # a proxy must not wait for more
+    (b"x-accel-buffering", b"no"),  # tells proxies not to collect events
 )
 
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
@@ -30,7 +31,7 @@ def event(line: bytes) -> bytes:
         # A component's raw value may have line breaks between its tokens.
         line = msgspec.json.format(line, indent=-1) + b"\n"
     if not line.isascii():
-        # Beyond ASCII there is nothing outside of strings, where escapes mean the same.
+        # JSON has other characters only inside strings, and there an escape means the same.
         line = _BEYOND_ASCII.sub(_escaped, line.decode()).encode("ascii")
     return b"data: %b\n" % line
 
@@ -40,17 +41,18 @@ def _escaped(characters: re.Match[str]) -> str:
 
 
 async def send_answer(send: Send, outbox: Outbox, turn: int) -> None:
-    """Send an execute's answer as the body. Raises `ClientGone`."""
-    said = await outbox.take(turn)
-    await respond(send, 200, said.line[:-1])
+    """Send the answer of an execute as the body. Raises `ClientGone`."""
+    answer = await outbox.take(turn)
+    await respond(send, 200, answer.line[:-1])
 
 
 async def send_events(
     send: Send, outbox: Outbox, turn: int, instance: Header, keep_alive: float | None
 ) -> None:
-    """Send an execute's requests and at last its answer. Raises `ClientGone`.
+    """Send the requests of an execute, then its answer. Raises `ClientGone`.
 
-    keep_alive: seconds of silence until a comment is sent; None for a client that knows none.
+    keep_alive: seconds of silence until a comment is sent; None for a client that cannot read
+    comments.
     """
     headers = [CONTENT_TYPE, instance, *HEADERS]
     await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -1,4 +1,4 @@
-"""The application that uvicorn serves: the token's gate, the protocol's endpoint, and pages for people."""
+"""The application that uvicorn serves: it checks the token, and has the protocol's endpoint and pages for people."""
 
 import hmac
 from collections.abc import AsyncIterator
@@ -24,8 +24,9 @@ def application(
 ) -> App:
     """Return the whole application.
 
-    token: what requests must bring, to all but the health.
-    own_name: how it may be called besides `localhost` and addresses; by any name when None.
+    token: what every request must carry, except one for `/health`; None when no token is needed.
+    own_name: the host name that requests may use besides `localhost` and IP addresses; None allows
+    every name.
     """
     rpc, pages = Rpc(worker, sessions), _pages(worker, sessions)
     expected = None if token is None else token.encode()
@@ -36,7 +37,7 @@ def application(
         elif expected is not None and scope["path"] != HEALTH and not _is_allowed(scope, expected):
             await _UNAUTHORIZED.send(send, receive)
         elif scope["path"] == "/":
-            await rpc(scope, receive, send)  # past FastAPI, which would cost as much as a step
+            await rpc(scope, receive, send)  # not through FastAPI, which takes as long as a step
         else:
             await pages(scope, receive, send)
 
@@ -59,14 +60,14 @@ def _pages(worker: Worker, sessions: Sessions) -> FastAPI:
     pages = FastAPI(
         title="Stepflow worker",
         version=worker.served.version or "0",
-        description="Its protocol is JSON-RPC, at `POST /`. Here is what people ask it.",
-        docs_url=None,  # FastAPI's own pages load scripts from elsewhere
+        description="The protocol is JSON-RPC, at `POST /`. These are the pages for people.",
+        docs_url=None,  # FastAPI's own pages load scripts from other hosts
         redoc_url=None,
     )
 
     @pages.get(HEALTH)
     async def health() -> Response:
-        """Whether it takes work: `healthy`, or `draining` when it is about to end."""
+        """Whether the worker takes work: `healthy`, or `draining` when it is about to stop."""
         return _json(
             {
                 "status": "draining" if worker.executor.draining else "healthy",
@@ -78,7 +79,7 @@ def _pages(worker: Worker, sessions: Sessions) -> FastAPI:
 
     @pages.get("/components")
     async def components() -> Response:
-        """What it serves, with schemas."""
+        """All components, with their schemas."""
         served = worker.served.components.values()
         return _json(ComponentsListResult([each.info() for each in served]))
 
@@ -98,7 +99,7 @@ def _pages(worker: Worker, sessions: Sessions) -> FastAPI:
 
     @pages.get("/runtime/events")
     async def runtime_events(request: Request) -> Response:
-        """Open a session, or take one up again with `?sessionId=`. It lasts as long as this stream."""
+        """Open a session, or resume one with `?sessionId=`. It lasts as long as this stream."""
         await worker.ready.wait()
         id = request.query_params.get("sessionId")
         try:

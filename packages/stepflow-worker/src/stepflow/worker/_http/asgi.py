@@ -1,4 +1,4 @@
-"""The few words of ASGI that the other modules need: how a whole response is sent, and what is refused with one."""
+"""ASGI for the other modules: its types, a request's headers, and how a response or a refusal is sent."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ CLOSE: Header = (b"connection", b"close")
 
 
 def header(scope: Scope, name: bytes) -> str:
-    """Return a request header's value, empty where there is none; `name` is lower case."""
+    """Return the value of a request header, or an empty string. `name` is in lower case."""
     values = [value for each, value in scope["headers"] if each == name]
     return b", ".join(values).decode("latin-1")
 
@@ -33,7 +33,7 @@ async def respond(
     *,
     is_whole: bool = True,
 ) -> None:
-    """Send a response whole; one that is not is to be ended with an empty body."""
+    """Send a response. With `is_whole=False` the caller ends it later, with an empty body."""
     length = (b"content-length", str(len(body)).encode())
     await send(
         {"type": "http.response.start", "status": status, "headers": [content, length, *more]}
@@ -60,10 +60,9 @@ class Refused(Exception):
         unread: float = 0.0,
         headers: tuple[Header, ...] = (),
     ) -> None:
-        """`closing` ends the connection as well, of which the rest is not read.
-
-        unread: how long its client may be silent until then, in seconds. One that is still sending
-        when the connection is closed would be told of that, and never get the answer.
+        """closing: close the connection too, without reading the rest of the request.
+        unread: how many seconds the client may be silent before the connection is closed. A client
+        that is still sending when it is closed gets an error of the connection, not the answer.
         """
         super().__init__(message)
         self._unread = unread

@@ -1,4 +1,4 @@
-"""The event loop of async components: another than the transport's, so that none can stop that."""
+"""The event loop of async components. The transport has another one, which no component can block."""
 
 import asyncio
 import contextlib
@@ -38,13 +38,13 @@ class ComponentThread:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.loop.call_soon_threadsafe(self._leave)
-        # A component that blocks the loop keeps us here until the time of the end is over.
+        self.loop.call_soon_threadsafe(self._begin_shutdown)
+        # While a component blocks the loop, this waits, until `End` stops the process.
         self._thread.join()
 
     @asynccontextmanager
     async def entered(self, context: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
-        """Enter a context manager on that loop, and leave it there, in one and the same task."""
+        """Enter a context manager on that loop and exit it there, both in the same task."""
         value: Future[T] = Future()
         leave: Future[None] = Future()
         task: asyncio.Task[None] | None = None
@@ -56,7 +56,9 @@ class ComponentThread:
                 value.set_result(entered)
                 left = asyncio.wrap_future(leave)
                 while not left.done():
-                    with contextlib.suppress(asyncio.CancelledError):  # a component's, of all tasks
+                    with contextlib.suppress(
+                        asyncio.CancelledError
+                    ):  # a component cancels all tasks
                         await asyncio.wait((left,))
 
         async def interrupt() -> None:
@@ -70,7 +72,7 @@ class ComponentThread:
         try:
             await asyncio.wait((entering, holding), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            # A coroutine, as it has its first turn after that of `hold`.
+            # A coroutine: its first step comes after the first step of `hold`.
             asyncio.run_coroutine_threadsafe(interrupt(), self.loop)
             await asyncio.wait((holding,))
             raise
@@ -92,12 +94,12 @@ class ComponentThread:
             forget_loop(self.loop)
             self.loop.close()
 
-    def _leave(self) -> None:
-        # Not by `create_task`, whose factory a component may have set.
-        self._leaving = asyncio.Task(self._left_in_order(), loop=self.loop)
+    def _begin_shutdown(self) -> None:
+        # Not with `create_task`: a component may have set its factory.
+        self._shutting_down = asyncio.Task(self._shut_down(), loop=self.loop)
 
-    async def _left_in_order(self) -> None:
-        """End what components have started and left behind, as `asyncio.run` does."""
+    async def _shut_down(self) -> None:
+        """End the tasks, generators and threads that components left, as `asyncio.run` does."""
         try:
             tasks = asyncio.all_tasks() - {asyncio.current_task()}
             for task in tasks:
@@ -113,8 +115,8 @@ class ComponentThread:
         try:
             self.loop.run_forever()
         except (SystemExit, KeyboardInterrupt) as error:
-            # Of a task that a component has started. asyncio stops its loop for them, which would leave every
-            # other component without an answer; whoever awaits the task has the exception as well.
+            # A task that a component started has raised it. asyncio stops the loop for it, and then no other
+            # component would be answered. The code that awaits the task gets the exception too.
             log.warning("a task raised %s: the components go on", type_name(error))
         else:
             if not self._is_over:

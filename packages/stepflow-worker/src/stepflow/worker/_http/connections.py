@@ -1,7 +1,7 @@
-"""uvicorn's connections, with bounds on what a client may leave undone.
+"""uvicorn's connections, with time limits for slow clients.
 
-uvicorn times only connections that are idle between two requests. A client that sends half a head, or
-stops to read, would hold a socket and its buffers for ever.
+uvicorn limits only the time between two requests. A client that sends half a head, or stops reading,
+would keep a socket and its buffers for ever.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ class _Cycle(Protocol):
 
 
 class _Bounded(asyncio.Protocol):
-    """Mixed into uvicorn's protocol class, whichever of its parsers is installed."""
+    """A mixin for uvicorn's protocol class, with any of its parsers."""
 
     cycle: _Cycle | None
     limits: Limits
@@ -29,7 +29,7 @@ class _Bounded(asyncio.Protocol):
         super().connection_made(transport)
         self._socket = cast(asyncio.Transport, transport)
         self._loop = asyncio.get_running_loop()
-        # Its number stays its own until the loop closes it, after `connection_lost`.
+        # No other file gets the number before the loop closes the socket, after `connection_lost`.
         self._descriptor = transport.get_extra_info("socket").fileno()
         keep_from_children(self._descriptor)
         self._head: asyncio.TimerHandle | None = None
@@ -39,7 +39,7 @@ class _Bounded(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.cycle is None or self.cycle.response_complete:
-            self._close_without_head()  # one has begun that is not all there
+            self._close_without_head()  # the next head has begun, and is not complete
         elif self._head is not None:
             self._head.cancel()
             self._head = None
@@ -66,15 +66,15 @@ class _Bounded(asyncio.Protocol):
             self._head = self._loop.call_later(self.limits.head_seconds, self._socket.close)
 
     def _abort_when_stalled(self, unsent: int) -> None:
-        def look() -> None:
+        def abort_without_progress() -> None:
             if (left := self._socket.get_write_buffer_size()) < unsent:
                 self._abort_when_stalled(left)
             else:
                 self._socket.abort()
 
-        self._stall = self._loop.call_later(self.limits.stalled_seconds, look)
+        self._stall = self._loop.call_later(self.limits.stalled_seconds, abort_without_progress)
 
 
 def protocol_class(limits: Limits) -> type[asyncio.Protocol]:
-    """Return the class of which uvicorn makes an instance per connection."""
+    """Return the class; uvicorn makes one instance for each connection."""
     return type("StepflowHttp", (_Bounded, AutoHTTPProtocol), {"limits": limits})

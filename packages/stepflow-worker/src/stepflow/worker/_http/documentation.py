@@ -1,4 +1,4 @@
-"""The page at `/docs`: the components of a worker, for people. It loads nothing from anywhere."""
+"""The page at `/docs`: the components of a worker, for people. It loads nothing from other hosts."""
 
 import html
 from collections.abc import Iterable
@@ -35,10 +35,10 @@ def _section(info: ComponentInfo) -> str:
     described = f"<p>{html.escape(info.description)}</p>" if info.description else ""
     schemas = (("input", info.input_schema), ("output", info.output_schema))
     return f"<h2>{html.escape(info.component)}</h2>{described}" + "".join(
-        _schema(of, schema) for of, schema in schemas if schema is not None
+        _schema(title, schema) for title, schema in schemas if schema is not None
     )
 
 
-def _schema(of: str, schema: object) -> str:
+def _schema(title: str, schema: object) -> str:
     text = msgspec.json.format(msgspec.json.encode(schema), indent=2).decode()
-    return f"<details><summary>{of}</summary><pre>{html.escape(text)}</pre></details>"
+    return f"<details><summary>{title}</summary><pre>{html.escape(text)}</pre></details>"

@@ -1,4 +1,4 @@
-"""Open executes, and what becomes of them when their client leaves."""
+"""Open executes, and what happens to them when their client disconnects."""
 
 from asyncio import TimerHandle
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from stepflow.worker._session import Session
 
 
 class TaskRef(NamedTuple):
-    """Names one attempt of a task: the same execute, whatever connection it comes by."""
+    """One attempt of a task. Requests with the same one mean the same execute, on any connection."""
 
     task_id: str
     attempt: int
@@ -29,38 +29,38 @@ class HttpExecute:
         worker: Worker,
         session: Session,
         patience: float = 0,
-        over: Callable[[bytes | None], None] = lambda _: None,
+        when_over: Callable[[bytes | None], None] = lambda _: None,
     ) -> None:
-        """patience: how long it goes on without a client, in seconds.
-        over: called with its answer once that was sent; without one when it was refused, and when
-        nobody came for it.
+        """patience: how many seconds it goes on without a client; with 0 it ends at once.
+        when_over: called with the answer once that was sent; with None when the execute was
+        refused, and when no client came back for it.
         """
         self.outbox = Outbox(worker.loop, worker.limits.unsent_bytes)
         self._worker = worker
         self._session = session
         self._patience = patience
-        self._over = over
+        self._when_over = when_over
         self._giving_up: TimerHandle | None = None
         self._execution: Execution | None = None
 
     def start(self, message: Envelope) -> int:
-        """Hand it to the executor, and begin the turn of its first client."""
-        self._execution = self._session.take(message, self.outbox.answer, self.outbox.ask)
+        """Give it to the executor, and begin the turn of its first client; returns that turn."""
+        self._execution = self._session.handle(message, self.outbox.answer, self.outbox.ask)
         return self.outbox.begin()
 
     def begin_again(self, id: MessageId | None) -> int:
-        """Begin a turn for a client that comes back, with what the one before may have missed."""
+        """Begin a turn for a client that comes back; it gets the unanswered requests again."""
         self._stop_waiting()
         self.outbox.answer_to = id
         return self.outbox.begin(self._session.calls.unanswered(self.outbox.ask))
 
     def delivered(self) -> None:
-        """Its client has the answer."""
+        """Note that its client has the answer."""
         ran = self._execution is not None
-        self._over(self.outbox.answered if ran else None)
+        self._when_over(self.outbox.answered if ran else None)
 
-    def left(self) -> None:
-        """Its client has gone, and perhaps another has taken its place."""
+    def client_left(self) -> None:
+        """Wait for another client, unless there is one already; without `patience` give up."""
         if self.outbox.is_read:
             return
         if self._patience:
@@ -69,12 +69,12 @@ class HttpExecute:
             self.give_up()
 
     def give_up(self) -> None:
-        """Wait for no client any more."""
+        """End the execute: no client is waited for any more."""
         self._stop_waiting()
         if self._execution is not None:
             ending = Ending(ErrorCode.CANCELLED, "the server closed the connection")
             self._worker.executor.end(self._execution, ending)
-        self._over(None)
+        self._when_over(None)
 
     def _stop_waiting(self) -> None:
         if self._giving_up is not None:
@@ -82,8 +82,8 @@ class HttpExecute:
             self._giving_up = None
 
 
-class Asked(msgspec.Struct):
-    """What of an execute's params must be known before it runs."""
+class TransportParams(msgspec.Struct):
+    """The params of an execute that the transport itself reads."""
 
     component: str | None = None
     task_id: str | None = None
@@ -95,12 +95,12 @@ class Asked(msgspec.Struct):
         return None if self.task_id is None else TaskRef(self.task_id, self.attempt)
 
 
-_asked = msgspec.json.Decoder(Asked)
+_params = msgspec.json.Decoder(TransportParams)
 
 
-def asked(message: Envelope) -> Asked:
-    """Read the params of an execute as far as they can be read."""
+def transport_params(message: Envelope) -> TransportParams:
+    """Read the params of an execute; the defaults when they cannot be read."""
     try:
-        return _asked.decode(message.params) if message.params else Asked()
+        return _params.decode(message.params) if message.params else TransportParams()
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return Asked()
+        return TransportParams()

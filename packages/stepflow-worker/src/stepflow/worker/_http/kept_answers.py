@@ -1,4 +1,4 @@
-"""Answers that were sent, for a client that finds out later that they did not arrive."""
+"""Keeps answers that were sent, for a client that did not receive them and asks again."""
 
 import time
 from collections import OrderedDict
@@ -6,7 +6,7 @@ from collections import OrderedDict
 from stepflow.worker._http.executes import TaskRef
 
 OVERHEAD = 512
-"""About what an entry takes beside the answer, in bytes."""
+"""About how much memory an entry takes besides the answer, in bytes."""
 
 
 class KeptAnswers:
@@ -19,19 +19,19 @@ class KeptAnswers:
         self._answers: OrderedDict[TaskRef, tuple[float, bytes]] = OrderedDict()
 
     def keep(self, task: TaskRef, answer: bytes) -> None:
-        """Keep an answer, and let go of those that are too old or too much."""
+        """Keep an answer, and drop the oldest ones that are out of time or exceed the limit."""
         self._forget(task)
         self._answers[task] = (time.monotonic() + self._seconds, answer)
         self._bytes += len(answer) + OVERHEAD
-        self._let_go()
+        self._drop_old()
 
     def get(self, task: TaskRef) -> bytes | None:
-        """Return an answer that is still kept."""
-        self._let_go()
+        """Return the answer of a task's attempt; None when it is not kept, or no longer."""
+        self._drop_old()
         kept = self._answers.get(task)
         return None if kept is None else kept[1]
 
-    def _let_go(self) -> None:
+    def _drop_old(self) -> None:
         now = time.monotonic()
         while self._answers:
             oldest = next(iter(self._answers))

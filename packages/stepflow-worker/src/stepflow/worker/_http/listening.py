@@ -1,4 +1,4 @@
-"""Where the transport listens, and what keeps it from listening there."""
+"""Opens the socket on which the transport listens, and refuses addresses that are open to other machines."""
 
 import ipaddress
 import os
@@ -25,14 +25,14 @@ class Address(NamedTuple):
 def listener(address: Address) -> socket.socket:
     """Return a socket that listens.
 
-    Raises `CannotListen`, and `SeveralProcesses` where the environment asks uvicorn for more than
-    one: a session lives in one process, and a port leads to any of them.
+    Raises `CannotListen`. Raises `SeveralProcesses` when WEB_CONCURRENCY asks uvicorn for more than
+    one process: a session is known to one process, and a connection may reach any of them.
     """
     asked = os.environ.get("WEB_CONCURRENCY", "1")
     if asked not in ("", "1"):
         raise SeveralProcesses(asked)
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    # With the protocol spelled out: asyncio sends small answers at once on such sockets only.
+    # The protocol is given explicitly: otherwise asyncio does not send small answers at once.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":  # elsewhere it would let two programs have the same port
@@ -46,12 +46,12 @@ def listener(address: Address) -> socket.socket:
     return listening
 
 
-def refuse_strangers(host: str) -> None:
+def require_loopback(host: str) -> None:
     """Raise `OpenToOthers` for an address that other machines may reach."""
     try:
         loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:
-        # Any other name may mean any address, today or tomorrow.
+        # Any other name can resolve to any address.
         loopback = host == "localhost"
     if not loopback:
         raise OpenToOthers(host)

@@ -1,4 +1,4 @@
-"""What a request's headers say about bodies: whether it brings JSON, and which answers it takes."""
+"""What the headers of a request say: whether its body is JSON, and which answers the client accepts."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 
 class Accepted(NamedTuple):
-    """The answers that a client takes."""
+    """The answers that a client accepts."""
 
     json: bool
     """`application/json`: the answer alone."""
     events: bool
-    """`text/event-stream`: a component's own requests too, before the answer."""
+    """`text/event-stream`: the component's requests, then the answer."""
 
 
 @lru_cache(64)  # a server sends the same one with every request

@@ -1,4 +1,4 @@
-"""What an execute says to its client: put by any thread, taken by the transport's loop."""
+"""The messages of an execute to its client. Any thread puts them; the transport's loop takes them."""
 
 import asyncio
 import threading
@@ -11,7 +11,7 @@ from stepflow.worker._http.asgi import ClientGone
 from stepflow.worker.errors import ServerNotReading
 
 
-class Said(NamedTuple):
+class OutgoingMessage(NamedTuple):
     """A framed message of an execute."""
 
     line: bytes
@@ -23,7 +23,7 @@ class Outbox:
     """The messages of one execute on their way to its client: its requests, and last its answer."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, unsent_bytes: int) -> None:
-        """`unsent_bytes` may wait for the client before the component's requests fail."""
+        """unsent_bytes: how much may wait for the client before the component's requests fail."""
         self.answer_to: MessageId | None = None
         """The id under which a client has asked again."""
         self._loop = loop
@@ -57,9 +57,9 @@ class Outbox:
         self._wake()
 
     def begin(self, unanswered: Iterable[bytes] | None = None) -> int:
-        """Begin to read, and return the turn to read with. A turn that was not over is.
+        """Begin a client's turn to read, and return its number. An earlier turn ends.
 
-        unanswered: for a client that comes back, the requests whose answers have not come.
+        unanswered: the requests that have no answer yet, for a client that comes back.
         """
         with self._lock:
             if unanswered is not None:
@@ -71,12 +71,12 @@ class Outbox:
         return self._turn
 
     def end(self, turn: int) -> None:
-        """The client with this turn reads no more."""
+        """End a turn: its client does not read any more."""
         if turn == self._turn:
             self._turn = 0
             self._wake()
 
-    async def take(self, turn: int) -> Said:
+    async def take(self, turn: int) -> OutgoingMessage:
         """Wait for the next message. Raises `ClientGone` once the turn is over."""
         while True:
             with self._lock:
@@ -85,9 +85,9 @@ class Outbox:
                 if self._requests:
                     line = self._requests.popleft()
                     self._unsent -= len(line)
-                    return Said(line, is_last=False)
+                    return OutgoingMessage(line, is_last=False)
                 if self.answered is not None:
-                    return Said(self._addressed(self.answered), is_last=True)
+                    return OutgoingMessage(self._addressed(self.answered), is_last=True)
                 self._waiter = waiter = self._loop.create_future()
             await waiter
 

@@ -1,4 +1,4 @@
-"""A request: its body, and the notice that its client has left."""
+"""Reads the body of a request, and notices when its client disconnects."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from stepflow.worker._http.asgi import ClientGone, Receive, Refused, Scope, header
 from stepflow.worker._http.worker import Limits
 
-SLOWEST = 64 << 10  # bytes per second, once the first allowance is used up
+SLOWEST_RATE = 64 << 10  # bytes per second, after the first `body_seconds`
 
 
 async def read_body(scope: Scope, receive: Receive, limits: Limits) -> bytes:
@@ -22,7 +22,7 @@ async def read_body(scope: Scope, receive: Receive, limits: Limits) -> bytes:
     size = 0
     while True:
         try:
-            async with asyncio.timeout_at(begun + limits.body_seconds + size / SLOWEST):
+            async with asyncio.timeout_at(begun + limits.body_seconds + size / SLOWEST_RATE):
                 message = await receive()
         except TimeoutError:
             raise Refused(408, "the body did not arrive in time", closing=True) from None
@@ -45,13 +45,13 @@ def _too_long(limits: Limits) -> Refused:
     )
 
 
-PATIENCE = 0.05
-"""Seconds before the connection is watched: that takes a task, as dear as a small execute."""
+WATCH_AFTER = 0.05
+"""Seconds before the connection is watched. The task for it costs as much as a small execute."""
 
 
 @contextmanager
-def watched(receive: Receive, left: Callable[[], None]) -> Iterator[None]:
-    """Call `left` when the client closes its connection before the block ends.
+def watched(receive: Receive, when_left: Callable[[], None]) -> Iterator[None]:
+    """Call `when_left` when the client closes its connection before the block ends.
 
     The request's body must have been read.
     """
@@ -61,13 +61,13 @@ def watched(receive: Receive, left: Callable[[], None]) -> Iterator[None]:
     async def watch() -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        left()
+        when_left()
 
     def begin() -> None:
         nonlocal task
         task = loop.create_task(watch())
 
-    timer = loop.call_later(PATIENCE, begin)
+    timer = loop.call_later(WATCH_AFTER, begin)
     try:
         yield
     finally:

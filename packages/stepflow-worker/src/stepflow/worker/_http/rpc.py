@@ -20,18 +20,18 @@ from stepflow.worker._http.asgi import (
     header,
     respond,
 )
-from stepflow.worker._http.executes import Asked, asked
+from stepflow.worker._http.executes import TransportParams, transport_params
 from stepflow.worker._http.media_types import Accepted, accepted, is_json
 from stepflow.worker._http.request import read_body, watched
 from stepflow.worker._http.sessions import HttpSession, Sessionless, Sessions
 from stepflow.worker._http.worker import Worker
 
-NOTHING = b'""'
-"""The body for what needs no answer: published servers read it as JSON."""
+EMPTY_BODY = b'""'
+"""The body for a message that needs no answer: published servers read it as JSON."""
 
 
 class Rpc:
-    """The endpoint, as an ASGI application: nothing stands between it and the server's parser."""
+    """The endpoint, as an ASGI application that uvicorn's parser calls without a framework between."""
 
     def __init__(self, worker: Worker, sessions: Sessions) -> None:
         self._worker = worker
@@ -48,16 +48,16 @@ class Rpc:
             pass
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        takes = _checked(scope)
-        await self._worker.ready.wait()  # and read nothing before: bodies would fill the memory
+        takes = _accepted_answers(scope)
+        await self._worker.ready.wait()  # before it reads: waiting bodies would fill the memory
         message = _decoded(await read_body(scope, receive, self._worker.limits))
-        client = self._sessions.of(scope["query_string"])
+        client = self._sessions.client_of(scope["query_string"])
         if message.method == Method.components_execute and message.id is not None:
             return await self._execute(client, message, takes, receive, send)
         lines: list[bytes] = []
-        client.protocol.take(message, lines.append, lines.append)
+        client.protocol.handle(message, lines.append, lines.append)
         if message.method is None or message.id is None:
-            await respond(send, 202, NOTHING)
+            await respond(send, 202, EMPTY_BODY)
         elif takes.json:
             await respond(send, 200, lines[0][:-1])
         else:
@@ -71,16 +71,16 @@ class Rpc:
         receive: Receive,
         send: Send,
     ) -> None:
-        what = asked(message)
-        streams = self._streams(what)
+        params = transport_params(message)
+        streams = self._takes_context(params)
         if streams and not takes.events:
             raise Refused(
                 406,
-                f"`{what.component}` may make requests of its own: Accept must allow "
+                f"`{params.component}` may make requests of its own: Accept must allow "
                 "text/event-stream, by which they come",
                 id=message.id,
             )
-        execute, turn = client.execute(message, what)
+        execute, turn = client.execute(message, params)
         outbox = execute.outbox
         try:
             with watched(receive, lambda: outbox.end(turn)):
@@ -89,16 +89,17 @@ class Rpc:
                 else:
                     await send_answer(send, outbox, turn)
         except ClientGone:
-            execute.left()
+            execute.client_left()
         else:
             execute.delivered()
 
-    def _streams(self, what: Asked) -> bool:
-        found = self._worker.served.find(what.component or "")
+    def _takes_context(self, params: TransportParams) -> bool:
+        found = self._worker.served.find(params.component or "")
         return found is not None and found.component.takes_context
 
 
-def _checked(scope: Scope) -> Accepted:
+def _accepted_answers(scope: Scope) -> Accepted:
+    """Return which answers the client accepts. Raises `Refused` for headers that cannot be served."""
     if scope["method"] != "POST":
         message = "messages are sent by POST; what else there is, GET /docs shows"
         raise Refused(405, message, headers=((b"allow", b"POST"),))
@@ -121,7 +122,7 @@ def _decoded(body: bytes) -> Envelope:
         return decode(body)
     except NotJson as error:
         raise Refused(400, str(error), ErrorCode.PARSE_ERROR) from None
-    except UnsayableInput as error:  # as any other input that its component cannot take
+    except UnsayableInput as error:  # as for any other input that the component cannot take
         raise Refused(200, str(error), error.code, id=error.id, data=error.data) from None
     except InvalidEnvelope as error:
         raise Refused(400, str(error), ErrorCode.INVALID_REQUEST, id=error.id) from None

@@ -1,4 +1,4 @@
-"""Serves components over HTTP until a signal asks to end, and then until they have ended."""
+"""Serves components over HTTP until a signal arrives, and then until the open executes have ended."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ from stepflow.worker._stdio.streams import ProtocolStreams
 
 log = logging.getLogger("stepflow.worker")
 
-LAST_WORDS = 5
+LAST_ANSWERS = 5
 """How long clients may take to read the last answers, in seconds."""
 
 
@@ -44,10 +44,10 @@ async def serve_http(
     drain_timeout: float | None = None,
     limits: Limits | None = None,
 ) -> list[str]:
-    """Serve until SIGTERM or SIGINT comes, then finish what is open.
+    """Serve until SIGTERM or SIGINT arrives, then finish the open executes.
 
-    Says `{"port": N}` on the protocol's output once it listens.
-    Returns the components that were still running when the time for that was over.
+    Writes `{"port": N}` to the protocol's output once it listens.
+    Returns the paths of the components that were still running when the drain timeout was over.
     Raises `CannotListen`.
     """
     loop = asyncio.get_running_loop()
@@ -84,11 +84,11 @@ async def serve_http(
 
 
 class _Uvicorn(uvicorn.Server):
-    """Leaves the signals to us, who go on serving for a while after the first."""
+    """uvicorn without its signal handlers: the worker goes on serving for a while after a signal."""
 
     @asynccontextmanager
     async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
-        """Serve during the block; clients may then read the last answers, unless `force_exit`."""
+        """Serve during the block. After it clients may read the last answers, unless `force_exit`."""
         self.force_exit = True  # for a block that fails
         serving = asyncio.create_task(self.serve([listener]))
         try:
@@ -116,7 +116,7 @@ def _config(app: App, limits: Limits) -> uvicorn.Config:
         access_log=False,
         log_config=None,
         timeout_keep_alive=int(limits.idle_seconds),
-        timeout_graceful_shutdown=LAST_WORDS,
+        timeout_graceful_shutdown=LAST_ANSWERS,
     )
 
 

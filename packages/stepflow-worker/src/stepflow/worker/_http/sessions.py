@@ -1,9 +1,9 @@
-"""Who a message comes from: a session, opened by `GET /runtime/events`, or a client without one.
+"""The clients that send messages: sessions, opened by `GET /runtime/events`, and clients without one.
 
-A session ends with its event stream, and its open executes with it. When the server has announced
-`resume`, both are kept for some time: it opens the stream again, and repeats the executes whose
-answers it has not got. An execute that is repeated, known by its task and attempt, does not run
-again; it joins the one that runs, or gets the answer that was kept.
+When its event stream ends, a session ends, and its open executes end too. If the server has announced
+`resume`, both are kept for some time: the server can open the stream again, and repeat the executes
+whose answers it did not receive. A repeated execute has the same task and attempt. It does not run
+again: it joins the one that runs, or gets the answer that was kept.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from stepflow.protocol import Envelope
 from stepflow.worker._calls import PendingCalls
 from stepflow.worker._context.context import StepflowStreamingContext
 from stepflow.worker._http.asgi import Refused
-from stepflow.worker._http.executes import Asked, HttpExecute, TaskRef
+from stepflow.worker._http.executes import HttpExecute, TaskRef, TransportParams
 from stepflow.worker._http.kept_answers import KeptAnswers
 from stepflow.worker._http.worker import Worker
 from stepflow.worker._session import Session
@@ -26,8 +26,8 @@ from stepflow.worker._session import Session
 class Sessionless:
     """All clients that have opened no session: published servers, and people with `curl`.
 
-    Their ids may be equal, so that each execute has a session of its own. What answers a component
-    is looked for among the requests of all of them, whose ids no two share.
+    Two of them may use the same message ids, so each execute has its own `Session`. The components'
+    requests have unique ids, so one table holds those of all these clients.
     """
 
     keep_alive: float | None = None
@@ -38,7 +38,7 @@ class Sessionless:
 
     @property
     def protocol(self) -> Session:
-        """A session for one message: nothing is remembered of clients that cannot be told apart."""
+        """A new `Session` for one message: nothing is kept of clients that cannot be told apart."""
         return Session(
             self._worker.served,
             self._worker.executor,
@@ -46,8 +46,8 @@ class Sessionless:
             context=StepflowStreamingContext,
         )
 
-    def execute(self, message: Envelope, asked: Asked) -> tuple[HttpExecute, int]:
-        """Begin an execute, and the turn to read from its outbox."""
+    def execute(self, message: Envelope, params: TransportParams) -> tuple[HttpExecute, int]:
+        """Begin an execute. Returns the turn to read from its outbox as well."""
         execute = HttpExecute(self._worker, self.protocol)
         return execute, execute.start(message)
 
@@ -56,7 +56,7 @@ class HttpSession:
     """One server's session."""
 
     def __init__(self, worker: Worker, sessions: "dict[str, HttpSession]") -> None:
-        """`sessions` are all that are open, by their id; this one is among them until it ends."""
+        """sessions: the open sessions by id. This one adds itself, and removes itself at its end."""
         self.id = str(uuid.uuid4())
         self.protocol = Session(
             worker.served,
@@ -75,20 +75,22 @@ class HttpSession:
 
     @property
     def keep_alive(self) -> float | None:
-        """Seconds between the comments on a silent stream, for a server that knows of them."""
+        """Seconds between the comments on a silent stream; None before the server has negotiated."""
         negotiated = self.protocol.server is not None
         return self._worker.limits.keep_alive_seconds if negotiated else None
 
-    def execute(self, message: Envelope, asked: Asked) -> tuple[HttpExecute, int]:
-        """Begin an execute, or join the same one; and begin the turn to read from its outbox."""
-        task = asked.task
+    def execute(self, message: Envelope, params: TransportParams) -> tuple[HttpExecute, int]:
+        """Begin an execute, or join the one that is repeated. Returns the turn to read as well."""
+        task = params.task
         if task is None or not self._resumes:
             execute = HttpExecute(self._worker, self.protocol)
             return execute, execute.start(message)
         if (open := self._executes.get(task)) is not None:
             return open, open.begin_again(message.id)
         patience = self._worker.limits.resume_seconds
-        execute = HttpExecute(self._worker, self.protocol, patience, partial(self._over, task))
+        execute = HttpExecute(
+            self._worker, self.protocol, patience, partial(self._execute_over, task)
+        )
         self._executes[task] = execute
         if (answer := self._kept.get(task)) is not None:
             execute.outbox.answer(answer)
@@ -96,7 +98,7 @@ class HttpSession:
         return execute, execute.start(message)
 
     async def events(self) -> AsyncIterator[dict[str, str]]:
-        """The session's own stream. A second one takes the place of the first."""
+        """Yield the events of the session's stream. A second stream replaces the first."""
         stream = self._begin_stream()
         try:
             yield {
@@ -105,10 +107,10 @@ class HttpSession:
             }
             await stream.wait()
         finally:
-            self._lost(stream)
+            self._stream_ended(stream)
 
     def end(self) -> None:
-        """End the session, its stream and its executes."""
+        """End the session with its stream and its executes."""
         self._sessions.pop(self.id, None)
         if self._ending is not None:
             self._ending.cancel()
@@ -118,8 +120,8 @@ class HttpSession:
         if self._stream is not None:
             self._stream.set()
 
-    def leave(self) -> None:
-        """End the stream alone: the worker ends."""
+    def end_stream(self) -> None:
+        """End only the stream, because the worker ends."""
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.set()
@@ -128,7 +130,7 @@ class HttpSession:
     def _resumes(self) -> bool:
         return self.protocol.server is not None and bool(self.protocol.server.resume)
 
-    def _over(self, task: TaskRef, answer: bytes | None) -> None:
+    def _execute_over(self, task: TaskRef, answer: bytes | None) -> None:
         self._executes.pop(task, None)
         if answer is not None:
             self._kept.keep(task, answer)
@@ -144,9 +146,9 @@ class HttpSession:
             self._stream.set()
         return self._stream
 
-    def _lost(self, stream: asyncio.Event) -> None:
+    def _stream_ended(self, stream: asyncio.Event) -> None:
         if stream is not self._stream:
-            return  # another has taken its place
+            return  # another has replaced it
         if self._resumes:
             patience = self._worker.limits.resume_seconds
             self._ending = self._worker.loop.call_later(patience, self.end)
@@ -175,14 +177,14 @@ class Sessions:
             )
         return session
 
-    def of(self, query: bytes) -> HttpSession | Sessionless:
-        """Return who sends a request with this query. Raises `Refused` with 404."""
+    def client_of(self, query: bytes) -> HttpSession | Sessionless:
+        """Return the client of a request with this query string. Raises `Refused` with 404."""
         if not query or not (ids := parse_qs(query.decode("latin-1")).get("sessionId")):
             return self.sessionless
         return self.named(ids[0])
 
     def close(self) -> None:
-        """End all streams, also those to come, so that none holds up the end of the worker."""
+        """End all streams, and those that open later too: none must delay the end of the worker."""
         self._worker.leaving = True
         for session in list(self._sessions.values()):
-            session.leave()
+            session.end_stream()

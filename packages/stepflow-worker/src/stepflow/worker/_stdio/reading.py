@@ -1,8 +1,8 @@
-"""Who reads the input: the thread that will run what it reads, so that a message seldom changes threads.
+"""Decides which thread reads the input: the one that will also run what it reads.
 
-A change of threads costs about as much as everything else that happens to a small message. So with
-sync components the threads take turns at reading, and each runs the component that it has read;
-with async ones alone the event loop reads, until a component blocks it.
+Giving a small message to another thread costs about as much as all other work on it. So with sync
+components the threads read in turn, and each runs the component whose message it has read. When all
+components are async, the event loop reads, until a component blocks it.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ Line: TypeAlias = bytes | MessageTooLong
 
 
 class Input:
-    """The protocol's input. Only the thread that has the `turn` may take from it."""
+    """The protocol's input. Only the thread that holds the lock `turn` may read it."""
 
     def __init__(
         self,
@@ -33,7 +33,9 @@ class Input:
         receive: Callable[[Line], None],
         ended: Callable[[], None],
     ) -> None:
-        """Both are called from any thread: `receive` with each line, `ended` once."""
+        """receive: called with each line, from any thread.
+        ended: called once, at the end of the input, from any thread.
+        """
         self.fd = fd
         self.turn = threading.Lock()
         self.is_over = False
@@ -43,7 +45,7 @@ class Input:
         self._lines: deque[Line] = deque()
 
     def take_one(self) -> bool:
-        """Wait for one message and handle it; false at the end."""
+        """Wait for one message and handle it; False at the end of the input."""
         while not self._lines:
             if not self.read():
                 return False
@@ -51,11 +53,11 @@ class Input:
         return True
 
     def take_read(self) -> Line | None:
-        """Take a message that has been read already, without handling it."""
+        """Return a message that has been read already, without handling it; None if there is none."""
         return self._lines.popleft() if self._lines else None
 
     def read(self) -> bool:
-        """Read once, waiting if need be; false at the end."""
+        """Read once, waiting if necessary; False at the end of the input."""
         try:
             chunk = b"" if self.is_over else os.read(self.fd, CHUNK)
         except OSError as error:
@@ -69,7 +71,7 @@ class Input:
 
 
 class ReadingThreads(Threads):
-    """Threads that take turns at reading. Who reads a job lets another go on reading, and does it."""
+    """Threads that read in turn. A thread that has read a job lets another one read, and runs the job."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,7 +79,7 @@ class ReadingThreads(Threads):
         self._taken: deque[Job] = deque()
 
     def read(self, input: Input) -> NoCapacity | None:
-        """Begin to read, unless there is a problem; to be called until there is none."""
+        """Begin to read, or return why not; then call it again later."""
         self._input = input
         return self._begin(self._read)
 
@@ -95,10 +97,10 @@ class ReadingThreads(Threads):
                 return
             if (problem := self._begin(self._read)) is None:
                 return job.run()
-            job.refuse(problem)  # and not run here: somebody must go on reading
+            job.refuse(problem)  # not run here: this thread must go on reading
 
     def _next_job(self) -> Job | None:
-        """Read until a message is a job for this thread; nothing at the end of the input."""
+        """Read until a message is a job for this thread; None at the end of the input."""
         self._reader = threading.get_ident()
         try:
             while not self._taken:
@@ -107,27 +109,27 @@ class ReadingThreads(Threads):
         finally:
             self._reader = None
         job = self._taken.popleft()
-        while self._taken:  # one message seldom sets off several
+        while self._taken:  # one message rarely starts several jobs
             super().submit(self._taken.popleft())
         return job
 
 
 def read_on_loop(loop: asyncio.AbstractEventLoop, input: Input) -> bool:
-    """Have the loop read, until another reader takes the turn from it.
+    """Have the loop read, until a thread takes the turn.
 
-    False when this loop cannot wait for this kind of input: a file, or a pipe on Windows.
+    Returns False when the loop cannot wait for this kind of input: a file, or a pipe on Windows.
     """
 
     def readable() -> None:
         line = next_line(read=True)
         while line is not None:
-            # Without the turn: a component may begin in here, and block.
+            # Without holding the turn: a component may run here, and block.
             input.receive(line)
             line = next_line(read=False)
 
     def next_line(*, read: bool) -> Line | None:
         if not input.turn.acquire(blocking=False):
-            loop.remove_reader(input.fd)  # a thread reads now, and goes on to
+            loop.remove_reader(input.fd)  # from now on threads read
             return None
         try:
             line = input.take_read()

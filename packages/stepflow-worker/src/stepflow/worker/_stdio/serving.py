@@ -1,4 +1,4 @@
-"""Serves components over stdin and stdout, until the server closes them or asks us to end."""
+"""Serves components over stdin and stdout, until the server closes them or SIGTERM arrives."""
 
 import asyncio
 import os
@@ -26,13 +26,13 @@ async def serve_stdio(
     max_concurrency: int | None = None,
     drain_timeout: float | None = None,
 ) -> list[str]:
-    """Enter the lifespan and serve until the input ends or SIGTERM comes, then finish what is open.
+    """Enter the lifespan and serve until the input ends or SIGTERM arrives, then finish what is open.
 
     max_concurrency: how many executes run at once; by default a few more than there are CPUs,
     or 256 when all components are async.
     drain_timeout: how long open executes may go on, in seconds; by default 5 after the end of
     the input and 30 after SIGTERM.
-    Returns the components that were still running when that time was over.
+    Returns the paths of the components that were still running when that time was over.
     """
     with End(drain_timeout, [signal.SIGTERM]) as end:
         async with AsyncExitStack() as stack:
@@ -59,17 +59,17 @@ async def _serve(
 
     def input_ended() -> None:
         session.close()
-        end.within(EOF_GRACE)
+        end.end_within(EOF_GRACE)
 
     def receive(line: Line) -> None:
         session.receive(line, write)
 
     input = Input(streams.input, receive, input_ended)
     if streams.is_terminal:
-        _greet(served.components)
+        _print_greeting(served.components)
     all_on_loop = all(component.is_on_loop for component in served.components.values())
     if all_on_loop and read_on_loop(loop, input):
-        # No component can stop the transport.
+        # If a component blocks the loop, threads read instead.
         executor.when_blocked(lambda: threads.read(input) is None)
     elif (problem := threads.read(input)) is not None:
         raise problem
@@ -77,7 +77,7 @@ async def _serve(
     return await end.drained(executor)
 
 
-def _greet(components: Mapping[str, Component]) -> None:
+def _print_greeting(components: Mapping[str, Component]) -> None:
     listed = "\n".join(f"  {path}" for path in components) or "  (no components)"
     print(
         f"serving over stdio:\n{listed}\nwaiting for a server: one JSON-RPC message per line, "

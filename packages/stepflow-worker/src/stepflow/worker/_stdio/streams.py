@@ -1,4 +1,4 @@
-"""The two file descriptors of the protocol, kept out of reach of everything else in the process."""
+"""The two file descriptors of the protocol. No other code in the process can use them."""
 
 import contextlib
 import io
@@ -14,14 +14,14 @@ log = logging.getLogger("stepflow.worker")
 
 
 class ProtocolStreams(NamedTuple):
-    """Where messages come from and go to, as file descriptors that no child inherits."""
+    """The file descriptors that messages are read from and written to. No child inherits them."""
 
     input: int
     output: int
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person types the messages."""
+        """Whether the input is a terminal, where a person types messages."""
         return os.isatty(self.input)
 
 
@@ -36,7 +36,7 @@ def take_standard_streams() -> ProtocolStreams:
         keep_from_children(fd)
     if os.name == "posix":
         for fd in streams:
-            os.set_blocking(fd, True)  # another process that has the file open may need it so
+            os.set_blocking(fd, True)  # another process that shares the file may have changed it
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     try:
@@ -44,7 +44,7 @@ def take_standard_streams() -> ProtocolStreams:
     except OSError:
         os.dup2(null, 1)  # there is no stderr either
     os.close(null)
-    # Whatever was printed before is still in this buffer, and goes to stderr now as well.
+    # Text that was printed before is still in this buffer, and goes to stderr now as well.
     if isinstance(sys.stdout, io.TextIOWrapper):
         with contextlib.suppress(ValueError, OSError):
             sys.stdout.reconfigure(line_buffering=True)
@@ -61,15 +61,15 @@ class LineWriter:
         self._broken = False
 
     def write(self, line: bytes) -> None:
-        """Write a line; it is not mixed with those of other threads."""
+        """Write a line; other threads' lines are not mixed with it."""
         with self._lock:
             if self._broken:
                 return
             try:
                 written = os.write(self._fd, line)
-                while written < len(line):  # a pipe takes no more than it has room for
+                while written < len(line):  # a pipe may take only a part
                     written += os.write(self._fd, memoryview(line)[written:])
             except OSError as error:
-                # The reader sees the end of its stream soon, and ends the worker in order.
+                # The end of the input follows soon, and ends the worker.
                 self._broken = True
                 log.warning("the server no longer reads: %s", error)

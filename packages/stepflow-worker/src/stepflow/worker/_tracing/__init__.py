@@ -1,1 +1,1 @@
-"""Spans of executes, where OpenTelemetry is installed and set up."""
+"""Spans around executes, if OpenTelemetry is installed and set up."""

@@ -1,4 +1,4 @@
-"""Spans around executes. Imported only where OpenTelemetry is set up."""
+"""Spans around executes. Imported only if OpenTelemetry is used."""
 
 import os
 from collections.abc import Iterator
@@ -15,15 +15,18 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status,
 from stepflow.protocol import Method, ObservabilityContext
 from stepflow.worker._context.requests import RequestParams
 from stepflow.worker._executing.execution import Execution
-from stepflow.worker._executing.failures import said
+from stepflow.worker._executing.failures import text_of
 
 T = TypeVar("T")
 
 _tracer = trace.get_tracer("stepflow.worker")
 
 
-def is_set_up(*, by_environment: bool) -> bool:
-    """Whether spans go anywhere. If not, and the environment says where, see to it that they do."""
+def set_up(*, by_environment: bool) -> bool:
+    """Set up an exporter of spans unless there is one; return whether there is one now.
+
+    by_environment: whether the environment names a collector; without one nothing is set up.
+    """
     if isinstance(trace.get_tracer_provider(), TracerProvider):
         return True
     if not by_environment or os.environ.get("OTEL_TRACES_EXPORTER", "otlp") != "otlp":
@@ -40,7 +43,7 @@ def is_set_up(*, by_environment: bool) -> bool:
 
 
 class TracedExecution(Execution):
-    """An execution inside a span, whose parent is the one that the server names."""
+    """An execution inside a span. The parent of the span is the one that the server names."""
 
     __slots__ = ("_span",)
 
@@ -57,7 +60,7 @@ class TracedExecution(Execution):
     def send(
         self, method: Method, params: RequestParams, result: type[T], *, waits: bool = False
     ) -> "Future[T]":
-        # What the server does for it belongs to the span that asks: this one, or one of the user's.
+        # The parent of the server's spans is the current span: this one, or one of the user's.
         params.observability = _with_current_span(params.observability)
         return super().send(method, params, result, waits=waits)
 
@@ -83,13 +86,13 @@ class TracedExecution(Execution):
 
     def _failed(self, error: BaseException) -> bytes:
         if (span := getattr(self, "_span", None)) is not None:
-            span.set_status(Status(StatusCode.ERROR, said(error)))
-            with suppress(BaseException):  # what an exception says of itself is user code
+            span.set_status(Status(StatusCode.ERROR, text_of(error)))
+            with suppress(BaseException):  # the text of an exception may come from user code
                 span.record_exception(error)
         return super()._failed(error)
 
     def _finish(self, line: bytes) -> None:
-        # Before the answer: who has it may look for the span.
+        # Before the answer: a client that has the answer may look for the span.
         if (span := getattr(self, "_span", None)) is not None:
             span.end()
         super()._finish(line)

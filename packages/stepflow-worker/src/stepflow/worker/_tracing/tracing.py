@@ -1,4 +1,4 @@
-"""Whether executes are traced: where OpenTelemetry is set up, which is not even imported elsewhere."""
+"""Decides whether executes are traced. OpenTelemetry is imported only if they are."""
 
 import logging
 import os
@@ -8,27 +8,27 @@ from stepflow.worker._executing.execution import Execution
 
 log = logging.getLogger("stepflow.worker")
 
-ASKED_FOR_BY = (
+TURNED_ON_BY = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     "OTEL_TRACES_EXPORTER",
 )
-"""The standard's own variables. The name of the service comes from OTEL_SERVICE_NAME."""
+"""OpenTelemetry's own variables that turn tracing on. OTEL_SERVICE_NAME names the service."""
 
 
 def execution_kind() -> type[Execution]:
-    """Return the class of executions: with a span each, where somebody wants to see them.
+    """Return the class of executions: `TracedExecution` if spans are exported, else `Execution`.
 
-    That is where the components have set up OpenTelemetry themselves, or where a variable of the
-    environment names a collector; then the worker sets it up.
+    Spans are exported if the components' code has set up OpenTelemetry. They are also exported if a
+    variable of the environment names a collector: then the worker sets it up.
     """
-    asked = next((name for name in ASKED_FOR_BY if os.environ.get(name)), None)
+    asked = next((name for name in TURNED_ON_BY if os.environ.get(name)), None)
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return Execution
     if asked is None and "opentelemetry.sdk.trace" not in sys.modules:
         return Execution
     try:
-        from stepflow.worker._tracing.spans import TracedExecution, is_set_up
+        from stepflow.worker._tracing.spans import TracedExecution, set_up
     except ModuleNotFoundError as error:
         log.warning(
             "%s is set, and there are no traces: %s\nhint: pip install 'stepflow-worker[otel]'",
@@ -36,4 +36,4 @@ def execution_kind() -> type[Execution]:
             error,
         )
         return Execution
-    return TracedExecution if is_set_up(by_environment=asked is not None) else Execution
+    return TracedExecution if set_up(by_environment=asked is not None) else Execution

@@ -1,12 +1,12 @@
-"""A type that cannot be described, and a value that does not fit its type."""
+"""The errors for a type without a JSON Schema, and for a value that does not fit its type."""
 
 from typing import Any
 
 from stepflow.protocol import NoJsonForm, json_value
 
 
-class Undescribable(Exception):
-    """Raised when a type has no JSON form; the text is the reason, and `hint` what to use."""
+class NoJsonSchema(Exception):
+    """Raised when a type has no JSON Schema; the text is the reason, and `hint` says what to use."""
 
     def __init__(self, reason: str, hint: str | None = None) -> None:
         super().__init__(reason)
@@ -15,7 +15,7 @@ class Undescribable(Exception):
         )
 
 
-class Misfit(Exception):
+class TypeMismatch(Exception):
     """Raised when a value does not fit its declared type."""
 
     def __init__(self, path: str, problem: str) -> None:
@@ -24,9 +24,9 @@ class Misfit(Exception):
         self.problem = problem
 
 
-def sayable(text: bytes) -> Any:
-    """Return what a JSON text says. Raises `Misfit` where that is nothing for sure."""
+def unambiguous_value(text: bytes) -> Any:
+    """Return the value of a JSON text. Raises `TypeMismatch` if it is ambiguous, as with a repeated key."""
     try:
         return json_value(text)
     except NoJsonForm as error:
-        raise Misfit(error.path, f"it {error.problem}") from None
+        raise TypeMismatch(error.path, f"it {error.problem}") from None
