@@ -1,4 +1,4 @@
-"""Components that keep a worker busy, and tell when they begin and end by the file whose name they are given."""
+"""Components that keep a worker busy. They write to a file or pipe when they begin, and close it when they end."""
 
 import asyncio
 import time
@@ -13,16 +13,16 @@ BURN_SECONDS = 0.5
 
 
 @contextmanager
-def ringing(path: str) -> Iterator[None]:
-    """Hold a pipe open while the code runs: its reader sees the beginning and the end."""
-    with open(path, "w") as bell:
-        print("begun", file=bell, flush=True)
+def open_pipe(path: str) -> Iterator[None]:
+    """Keep a pipe open during the block: its reader notices the beginning and the end."""
+    with open(path, "w") as pipe:
+        print("begun", file=pipe, flush=True)
         yield
 
 
 @server.component
 def burn(input: str, context: StepflowContext) -> int:
-    """Half a second of a CPU; leaves a line with its task."""
+    """Use half a second of CPU time; append the task's id to a file."""
     with open(input, "a") as seen:
         print(context.task_id, file=seen)
     end = time.perf_counter() + BURN_SECONDS
@@ -35,28 +35,28 @@ def burn(input: str, context: StepflowContext) -> int:
 @server.component
 async def sleep_async(input: str) -> None:
     """Wait for ever, on the loop."""
-    with ringing(input):
+    with open_pipe(input):
         await asyncio.sleep(3600)
 
 
 @server.component
 def sleep_sync(input: str) -> None:
-    """Wait for ever in C, where nothing of Python's reaches."""
-    with ringing(input):
+    """Wait for ever in C code, which Python cannot interrupt."""
+    with open_pipe(input):
         time.sleep(3600)
 
 
 @server.component
 def spin(input: str) -> None:
-    """Never return, in Python."""
-    with ringing(input):
+    """Run for ever in Python code."""
+    with open_pipe(input):
         while True:
             pass
 
 
 @server.component
 def neighbour(input: str) -> str:
-    """Two seconds of innocent work."""
-    with ringing(input):
+    """Work for two seconds, undisturbed."""
+    with open_pipe(input):
         time.sleep(2)
     return "done"

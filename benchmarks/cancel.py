@@ -29,26 +29,26 @@ CONFIG = {
 }
 
 CANCELLED_WITHIN = 1.0
-"""Seconds until the run says that it is."""
+"""The most seconds until the run is `cancelled`."""
 
 STOPPED_WITHIN = {"sleep_async": 1.0, "spin": 5.0, "sleep_sync": 8.0}
-"""Seconds until the code has stopped. What never leaves C ends with its process, when the neighbours are done."""
+"""The most seconds until the code has stopped. C code ends with its process, once the neighbours are done."""
 
 
 class Bell:
-    """A pipe with a name: written to when the code begins, closed when it ends."""
+    """A named pipe: the code writes to it when it begins, and closes it when it ends."""
 
     def __init__(self, path: Path) -> None:
         os.mkfifo(path)
         self.path = path
 
     def begun(self) -> None:
-        """Waits until the code has begun."""
+        """Wait until the code has begun."""
         self._pipe = os.open(self.path, os.O_RDONLY)
         os.read(self._pipe, 64)
 
     def seconds_to_the_end(self, since: float) -> float:
-        """Waits until the code has let go of the pipe."""
+        """Wait until the code has closed the pipe."""
         while os.read(self._pipe, 64):
             pass
         os.close(self._pipe)
@@ -56,7 +56,7 @@ class Bell:
 
 
 def main() -> int:
-    """Measures, prints, judges."""
+    """Measure and print; return 1 when a bound is exceeded."""
     with (
         tempfile.TemporaryDirectory() as folder,
         serving(CONFIG) as server,

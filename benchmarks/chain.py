@@ -31,7 +31,7 @@ CONFIG = {
 
 
 def chain(component: str) -> dict[str, object]:
-    """A flow of steps of which each takes the output of the one before."""
+    """Return a flow in which each step takes the output of the one before."""
     steps = [
         {
             "id": f"s{n}",
@@ -57,7 +57,7 @@ def _seconds_per_step(server: Server, flow_id: str) -> float:
 
 
 def main() -> int:
-    """Measures, prints, judges."""
+    """Measure and print; return 1 when a bound is exceeded."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     arguments.add_argument("--runs", type=int, default=5, help="runs of each kind (default 5)")
     arguments.add_argument(

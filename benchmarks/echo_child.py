@@ -1,4 +1,4 @@
-"""The child of `floor`: a JSON-RPC echo in as few lines as asyncio and threads allow. `async` or `sync`."""
+"""The child of `floor`: a minimal JSON-RPC echo, on asyncio (`async`) or on threads (`sync`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 
 
 def answer(line: bytes) -> bytes:
-    """The line's params as its result."""
+    """Return the answer to a line: its params are the result."""
     message = msgspec.json.decode(line)
     return (
         msgspec.json.encode({"jsonrpc": "2.0", "id": message["id"], "result": message["params"]})
@@ -21,7 +21,7 @@ def answer(line: bytes) -> bytes:
 
 
 async def echo_async() -> None:
-    """Answers on the loop."""
+    """Answer on the loop."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=1 << 20)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -30,7 +30,7 @@ async def echo_async() -> None:
 
 
 def echo_sync() -> None:
-    """Reads here; a worker thread answers."""
+    """Read on this thread; another thread answers."""
     lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""The other end of the HTTP floor: what it is sent, sent back by a plain FastAPI route."""
+"""The server of the HTTP floor: a plain FastAPI route that returns its input."""
 
 import json
 import socket
@@ -12,12 +12,12 @@ app = fastapi.FastAPI()
 
 @app.post("/")
 async def echo(body: dict[str, Any]) -> dict[str, Any]:
-    """The input."""
+    """Return the input."""
     return body
 
 
 if __name__ == "__main__":
-    # With its protocol named, asyncio turns the delay of small writes off.
+    # The protocol is given explicitly: otherwise asyncio does not send small answers at once.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
     listening.listen(128)

@@ -1,4 +1,4 @@
-"""How the benchmarks repeat, show and judge what they measure."""
+"""Repeats measurements, and prints them with their ratios and bounds."""
 
 import json
 import statistics
@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 
 
 def rounds(count: int, measure: Callable[[], dict[str, float]]) -> dict[str, list[float]]:
-    """What each kind took in each round; one more, which warms up, is left out."""
+    """Return what each kind took in each round. The first round, which warms up, is left out."""
     measure()
     measured = [measure() for _ in range(count)]
     return {kind: [each[kind] for each in measured] for kind in measured[0]}
 
 
 def judged(figures: dict[str, list[float]], floor: str, bounds: Mapping[str, float]) -> int:
-    """Prints the table and the ratios to the floor; 1 when one of them is above its bound."""
+    """Print the table and the ratios to the floor; return 1 when one of them is above its bound."""
     print(table(figures, floor))
     bare = statistics.median(figures[floor])
     ratios = {kind: statistics.median(figures[kind]) / bare for kind in bounds}
@@ -22,7 +22,7 @@ def judged(figures: dict[str, list[float]], floor: str, bounds: Mapping[str, flo
 
 
 def table(figures: dict[str, list[float]], floor: str) -> str:
-    """Seconds of each kind as µs, with the ratio of its median to that of the floor."""
+    """Return a table of the times of each kind in µs, with the ratio of its median to the floor's."""
     bare = statistics.median(figures[floor])
     rows = [f"{'':8}{'median µs':>10}{'min':>8}{'max':>8}{f'÷ {floor}':>8}"]
     for name, values in figures.items():

@@ -1,4 +1,4 @@
-"""The machine's own floor: what a JSON-RPC echo over a pipe to a Python child costs, with nothing of Stepflow in between.
+"""The machine's floor: what a JSON-RPC echo over a pipe to a Python child costs, without Stepflow.
 
 Every figure of the other benchmarks is a ratio against one of these, measured in the same run: absolute times on a
 shared machine mean little.
@@ -34,11 +34,11 @@ class Echo:
         self.call()
 
     def call(self) -> None:
-        """One request and its answer."""
+        """Send one request and wait for its answer."""
         self.calls(1)
 
     def calls(self, in_flight: int) -> None:
-        """This many requests written at once, and all of their answers."""
+        """Write this many requests at once, and wait for all answers."""
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         lines = []
@@ -57,7 +57,7 @@ class Echo:
             answered += os.read(self._child.stdout.fileno(), 1 << 16).count(b"\n")
 
     def close(self) -> None:
-        """Ends the child."""
+        """End the child."""
         assert self._child.stdin is not None
         self._child.stdin.close()
         self._child.wait()

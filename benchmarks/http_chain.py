@@ -36,9 +36,9 @@ CONFIG = {
 
 @contextmanager
 def floor(calls: int = 200) -> Iterator[Callable[[], float]]:
-    """Measures H, the seconds per echo of a step's input with one in flight, while the block runs.
+    """Yield a function that measures H: the seconds per echo of a step's input, one after the other.
 
-    Its client is the server's own library, and at the other end is a plain FastAPI route.
+    The client uses the HTTP library of the Stepflow server; the other side is a plain FastAPI route.
     """
     echo = [sys.executable, str(Path(__file__).with_name("fastapi_echo.py"))]
     client = str(built("--package", "stepflow-hosts", "--example", "http_floor"))
@@ -62,7 +62,7 @@ def floor(calls: int = 200) -> Iterator[Callable[[], float]]:
 
 @contextmanager
 def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
-    """A process that ends with the block, however that ends."""
+    """End a process with the block, also when the block fails."""
     with process:
         try:
             yield process
@@ -71,7 +71,7 @@ def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 def main() -> int:
-    """Measures, prints, judges."""
+    """Measure and print; return 1 when a bound is exceeded."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     arguments.add_argument("--runs", type=int, default=5, help="runs of each kind (default 5)")
     options = arguments.parse_args()

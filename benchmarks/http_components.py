@@ -13,6 +13,6 @@ async def echo(input: dict[str, int]) -> dict[str, int]:
 
 @server.component
 async def keep(input: dict[str, int], context: StepflowContext) -> dict[str, int]:
-    """Return the input by way of a blob: two requests of the component's own, on its stream."""
+    """Return the input after storing and reading it as a blob: two requests on the stream."""
     kept: dict[str, int] = await context.get_blob(await context.put_blob(input))
     return kept

@@ -1,4 +1,4 @@
-"""G11: what `import stepflow.protocol` and `import stepflow.worker` take, against the imports that they cannot do without.
+"""G11: what `import stepflow.protocol` and `import stepflow.worker` take, compared with the imports that they need.
 
 Each figure is the time of the import statement in a fresh interpreter; interleaved, medians. Prints a table, and ends
 with 1 when a ratio is above its bound.
@@ -18,13 +18,13 @@ BOUNDS = {"stepflow.protocol": 1.5, "stepflow.worker": 2.0}
 
 
 def seconds(modules: str) -> float:
-    """One import in an interpreter of its own."""
+    """Return the seconds of one import in a new interpreter."""
     command = [sys.executable, "-c", TIMED.format(modules)]
     return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
 
 
 def main() -> int:
-    """Measures, prints, judges."""
+    """Measure and print; return 1 when a bound is exceeded."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     arguments.add_argument("--runs", type=int, default=25, help="imports of each (default 25)")
     options = arguments.parse_args()

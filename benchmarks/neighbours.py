@@ -1,4 +1,4 @@
-"""Back-pressure: 100 steps of half a second of CPU on two workers of capacity 1, and what a neighbour notices of it.
+"""Back-pressure: 100 steps of half a second of CPU on two workers of capacity 1, and how this delays another flow.
 
 A flow of one builtin step is submitted every 100 ms, first to the idle server and then beside the batch; the ratio of
 the two medians is what counts. Ends with 1 when it is above the bound, or when a step failed or was done twice.
@@ -37,13 +37,13 @@ CONFIG = {
 
 
 def one(component: str) -> dict[str, object]:
-    """A flow of one step."""
+    """Return a flow of one step."""
     step = {"id": "it", "component": component, "input": {"$input": "$"}}
     return {"steps": [step], "output": {"$step": "it"}}
 
 
 def submitted_every_so_often(server: Server, flow: str, until: Callable[[], bool]) -> list[float]:
-    """Seconds from submit to result of each run."""
+    """Return the seconds from submit to result, of each run."""
     seconds = []
     while not until():
         begun = time.perf_counter()
@@ -55,7 +55,7 @@ def submitted_every_so_often(server: Server, flow: str, until: Callable[[], bool
 
 
 def main() -> int:
-    """Measures, prints, judges."""
+    """Measure and print; return 1 when a bound is exceeded."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     arguments.add_argument(
         "--steps", type=int, default=100, help="steps of the batch (default 100)"

@@ -1,4 +1,4 @@
-"""A Stepflow server for the benchmarks: a real process on a free port, spoken to over HTTP."""
+"""A Stepflow server for the benchmarks: a real process on a free port, used over HTTP."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ WORKSPACE = Path(__file__).parents[1] / "packages" / "stepflow-orchestrator"
 
 
 def release_binary() -> Path:
-    """The server as users get it: optimised. Built when it is not there or not fresh; minutes, the first time.
+    """Return the optimised server binary. It is built if it is missing or old; the first time this takes minutes.
 
-    `STEPFLOW_SERVER_BIN` names another one to be measured.
+    `STEPFLOW_SERVER_BIN` names another binary to measure.
     """
     if named := os.environ.get("STEPFLOW_SERVER_BIN"):
         return Path(named)
@@ -27,9 +27,9 @@ def release_binary() -> Path:
 
 
 def built(*target: str) -> Path:
-    """A program of the workspace, optimised."""
+    """Return an optimised program of the workspace."""
     build = ["cargo", "build", "--release", "--locked", *target]
-    # Cargo tells on stderr how far it is; what it built, on stdout, a JSON object per line.
+    # Cargo reports its progress on stderr, and what it built on stdout, one JSON object per line.
     messages = subprocess.run(
         [*build, "--message-format", "json-render-diagnostics"],
         cwd=WORKSPACE,
@@ -42,37 +42,37 @@ def built(*target: str) -> Path:
 
 
 class Server:
-    """The API's client, in as many lines as the benchmarks need."""
+    """A minimal client of the API."""
 
     def __init__(self, port: int) -> None:
         self._base = f"http://127.0.0.1:{port}/api/v1"
 
     def store(self, flow: dict[str, object]) -> str:
-        """Stores a flow; its id."""
+        """Store a flow; return its id."""
         stored = self._post("/flows", {"flow": flow})
         assert stored["stored"], stored
         return str(stored["flowId"])
 
     def run(self, flow_id: str, *inputs: object) -> dict[str, Any]:
-        """Runs a flow and waits for its end; the run as the API tells it."""
+        """Run a flow and wait for its end; return the run as the API's JSON."""
         run: dict[str, Any] = self._post(
             "/runs", {"flowId": flow_id, "input": list(inputs), "wait": True}
         )
         return run
 
     def submit(self, flow_id: str, *inputs: object) -> dict[str, Any]:
-        """Begins a run; the run as it is at that moment."""
+        """Begin a run; return its state."""
         run: dict[str, Any] = self._post("/runs", {"flowId": flow_id, "input": list(inputs)})
         return run
 
     def wait(self, run_id: str) -> dict[str, Any]:
-        """Waits for a run's end."""
+        """Wait for a run's end; return its state."""
         with urllib.request.urlopen(f"{self._base}/runs/{run_id}?wait=true") as response:
             run: dict[str, Any] = json.load(response)
         return run
 
     def cancel(self, run_id: str) -> dict[str, Any]:
-        """Cancels a run; the run as it is then."""
+        """Cancel a run; return its state."""
         run: dict[str, Any] = self._post(f"/runs/{run_id}/cancel", {})
         return run
 
@@ -86,13 +86,13 @@ class Server:
 
 @contextmanager
 def serving(config: dict[str, object]) -> Iterator[Server]:
-    """A server with this config that ends with the block."""
+    """Start a server with this config; it ends with the block."""
     binary = release_binary()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "stepflow-config.yml")
         path.write_text(json.dumps(config))
         command = [str(binary), "serve", "--port", "0", "--config", str(path)]
-        # Workers are looked for in the environment that runs the benchmark.
+        # The server finds workers in the environment that runs the benchmark.
         scripts = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         environment = {**os.environ, "PATH": scripts}
         process = subprocess.Popen(

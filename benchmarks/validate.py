@@ -1,4 +1,4 @@
-"""What it costs to validate a large flow: CPU time of `validate`, its start included, for 1 000 and for 10 000 steps.
+"""What it costs to validate a large flow: the CPU time of `validate`, with its start, for 1 000 and for 10 000 steps.
 
 CPU time, not time on the wall: on a shared machine only the former says something about the program. The ratio of the
 two sizes shows whether the checks take time in proportion to the flow.
@@ -22,7 +22,7 @@ SIZES = (1_000, 10_000)
 
 
 def flow(steps: int) -> str:
-    """A flow in YAML, with references back and forth, choices, a retry and a constant in every step.
+    """Return a flow in YAML, with references in both directions, choices, a retry and a constant in every step.
 
     22 values for each step: 10 000 steps stay under the most that a document may have.
     """
@@ -44,7 +44,7 @@ def flow(steps: int) -> str:
 
 
 def cpu_seconds(command: list[str]) -> float:
-    """CPU time of one run of a command, which must end well."""
+    """Return the CPU time of one run of a command, which must succeed."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     ended = subprocess.run(command, check=False, capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -53,7 +53,7 @@ def cpu_seconds(command: list[str]) -> float:
 
 
 def main() -> int:
-    """Measures, prints, judges."""
+    """Measure and print; return 1 when a bound is exceeded."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     arguments.add_argument("--runs", type=int, default=11, help="runs of each size (default 11)")
     arguments.add_argument(

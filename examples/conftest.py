@@ -1,4 +1,4 @@
-"""Runs the examples as a person would: copied somewhere, with the `stepflow` of this environment."""
+"""Runs the examples as a person would: in a copy, with the `stepflow` of this environment."""
 
 import shutil
 import subprocess

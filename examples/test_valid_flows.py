@@ -1,4 +1,4 @@
-"""`validate` has nothing to say about the flow of any example."""
+"""`validate` reports nothing for the flow of every example."""
 
 import subprocess
 from collections.abc import Callable

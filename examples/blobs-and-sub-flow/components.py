@@ -1,4 +1,4 @@
-"""A component that keeps a blob and runs a flow of its own; and what that flow calls."""
+"""A component that stores a blob and runs a flow, and the component that this flow calls."""
 
 import asyncio
 

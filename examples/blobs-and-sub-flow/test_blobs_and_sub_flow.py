@@ -1,4 +1,4 @@
-"""A component's own flow and its blob are seen by the flow that called it."""
+"""A component runs a flow of its own and stores a blob; its caller gets both results."""
 
 import json
 import subprocess

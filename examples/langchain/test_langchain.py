@@ -1,4 +1,4 @@
-"""A chain of LangChain's answers a step."""
+"""A LangChain chain runs as a step."""
 
 import json
 import subprocess

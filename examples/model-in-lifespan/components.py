@@ -26,14 +26,14 @@ class Sentence(msgspec.Struct):
 class Mood(msgspec.Struct):
     mood: str
     loading: int
-    """Which loading of the model has said so, from 1."""
+    """How many times the model had been loaded."""
 
 
 @asynccontextmanager
 async def load_model(server: StepflowServer) -> AsyncIterator[Model]:
     weights = json.loads(Path(__file__).with_name("model.json").read_text("utf-8"))
     yield Model(weights, next(_loadings))
-    # What has to be let go of is let go of here.
+    # Release resources here, after the last execute.
 
 
 server = StepflowServer(lifespan=load_model)

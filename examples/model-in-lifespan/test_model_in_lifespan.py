@@ -1,4 +1,4 @@
-"""The model is loaded once, whatever uses it."""
+"""The model is loaded once for all steps."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""From the text of a CSV file to days of weather. A row that cannot be a day is named, never lost and never guessed."""
+"""Turns the text of a CSV file into days of weather. An invalid row is reported; it is never corrected by a guess."""
 
 import datetime
 import math
@@ -18,7 +18,7 @@ class BadRow(msgspec.Struct):
 
 
 class Coverage(msgspec.Struct):
-    """Which days the figures rest on; `missing_days` are dates between first and last without a usable row."""
+    """The days that the figures use; `missing_days` are dates between first and last without a usable row."""
 
     days: int
     first: datetime.date

@@ -1,4 +1,4 @@
-"""The components that the flow calls. Each may be called twice for one step without harm: a lost worker is replaced."""
+"""The components that the flow calls. Each may be called twice for one step, after a worker was lost."""
 
 import os
 import uuid
@@ -99,7 +99,7 @@ def draw_chart(input: ReportForFolder) -> Written:
 
 
 def _write_whole(path: Path, content: bytes) -> Written:
-    # Beside its place, then renamed: whoever looks sees the old file or the new one, never half of one.
+    # Written under another name, then renamed: a reader sees the old file or the new one, never a part.
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:

@@ -24,7 +24,7 @@ def main() -> int:
         print(f"error: there is no `stepflow` beside {sys.executable}", file=sys.stderr)
         print("hint: `make demo` builds and installs it first", file=sys.stderr)
         return 3
-    # Ctrl-C reaches `stepflow` too, which cancels the run; this process stays to pass its answer on.
+    # Ctrl-C reaches `stepflow` too, which cancels the run; this process waits for its answer.
     signal.signal(signal.SIGINT, lambda *_: None)
     ran = subprocess.run(
         [stepflow, "run", HERE / "flow.yaml", "--input", HERE / "input.json"],

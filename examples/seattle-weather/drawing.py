@@ -1,4 +1,4 @@
-"""Pieces of an SVG picture and the scales that place them. Knows no weather; see `chart.py` for that."""
+"""Pieces of an SVG picture, and the scales that place them. `chart.py` uses them for the weather."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence

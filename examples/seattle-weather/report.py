@@ -1,4 +1,4 @@
-"""The report: what the parallel branches found, joined, and what it says in plain sentences."""
+"""The report: the joined results of the parallel branches, and sentences about them."""
 
 from calendar import month_name
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from weather import WET_DAY_MM, Season, Year
 
 
 class Report(msgspec.Struct):
-    """Everything the example found out; `report.json` holds one of these."""
+    """All results of the example; `report.json` holds one of these."""
 
     findings: list[str]
     coverage: Coverage

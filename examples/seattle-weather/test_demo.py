@@ -1,4 +1,4 @@
-"""The demo tells the truth: its figures are computed here again, in another way, from the same file."""
+"""The figures of the demo are right: they are computed here again, in another way, from the same file."""
 
 import csv
 import json

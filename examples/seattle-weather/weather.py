@@ -1,4 +1,4 @@
-"""The arithmetic of the example: days in, summaries of seasons, months and years out. Knows nothing of Stepflow."""
+"""The arithmetic of the example: it turns days into summaries of seasons, months and years. It does not use Stepflow."""
 
 import datetime
 from collections.abc import Iterable, Sequence
@@ -34,7 +34,7 @@ class Day(msgspec.Struct):
 
 
 class Extreme(msgspec.Struct):
-    """The most that was measured, and when; of equal days the first."""
+    """The highest measurement and its date; the first date if several days are equal."""
 
     date: datetime.date
     value: float
@@ -135,7 +135,7 @@ def summarise_year(year: int, days: Sequence[Day]) -> Year:
 
 
 def longest_dry_spell(days: Sequence[Day]) -> DrySpell | None:
-    """The longest run of consecutive dry dates in `days`, the first of equals; a missing date ends a run."""
+    """The longest run of consecutive dry dates in `days`, or the first of several; a missing date ends a run."""
     longest = current = None
     for day in sorted(days, key=lambda day: day.date):
         if day.is_wet:

@@ -221,7 +221,7 @@ def test_a_port_in_the_environment_that_is_no_number_is_said(tmp_path: Path) -> 
 def test_the_port_is_8080_unless_the_environment_says_another(tmp_path: Path, taken: int) -> None:
     done = refused(tmp_path, "--http", STEPFLOW_WORKER_PORT=str(taken))
     assert f"port {taken}" in done.stderr
-    assert "else 8080" in refused(tmp_path, "--help").stdout.replace("\n", " ")
+    assert "or 8080" in refused(tmp_path, "--help").stdout.replace("\n", " ")
 
 
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Each route as a value: what to send, and the model that reads the answer. Sends nothing itself."""
+"""Describes each route: what to send, and the model that reads the answer. It sends nothing itself."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from stepflow.protocol.flow import Flow, to_json
 Answer = TypeVar("Answer", bound=BaseModel)
 
 FlowDocument = Flow | Mapping[str, JsonValue] | str
-"""A flow that was built, a mapping, or the text of a YAML or JSON document (diagnostics then have lines)."""
+"""A `Flow`, a mapping, or the text of a YAML or JSON document. Only for a text do diagnostics have lines."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Call(Generic[Answer]):
     body: dict[str, JsonValue] | None = None
     params: Mapping[str, str] | None = None
     waits: bool = False
-    """The server holds the answer back until the run has ended or its time is over."""
+    """Whether the server answers only when the run has ended, or the time to wait is over."""
 
 
 def health() -> Call[HealthResponse]:
@@ -56,7 +56,7 @@ def create_run(
         raise TypeError("`run` takes either `flow_id` or `flow`")
     if input is not None and inputs is not None:
         raise TypeError("`run` takes either `input`, for one item, or `inputs`, for many")
-    # The wire knows only lists; a flow whose one input is a list sends a list within a list.
+    # The API takes only lists. A single input that is a list becomes a list within a list.
     body: dict[str, JsonValue] = {"input": [input] if inputs is None else list(inputs)}
     if flow_id is not None:
         body["flowId"] = flow_id

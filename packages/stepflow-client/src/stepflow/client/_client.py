@@ -18,7 +18,7 @@ _DEFAULT_URL = "http://127.0.0.1:7840"
 
 
 def _base_url(url: str | None) -> str:
-    """Return the server's address, also where it is given as the server says it, or as people write it."""
+    """Return the server's base URL. It may be given with the API's prefix, and without `http://`."""
     url = (url or os.environ.get("STEPFLOW_URL") or _DEFAULT_URL).rstrip("/").removesuffix(PREFIX)
     return url if "://" in url else f"http://{url}"
 
@@ -31,9 +31,11 @@ def _headers(token: str | None) -> dict[str, str]:
 class StepflowClient:
     """A connection to a Stepflow server. Close it, or use it in a `with` block.
 
-    `url` defaults to `$STEPFLOW_URL`, else to http://127.0.0.1:7840; `token` to `$STEPFLOW_TOKEN`,
-    else to none. `timeout` is in seconds, for each step of a request; an answer that is waited for
-    is bounded by the server instead. `transport` replaces the network, for tests.
+    url: the server's address; by default `$STEPFLOW_URL`, or http://127.0.0.1:7840 without that.
+    token: the bearer token; by default `$STEPFLOW_TOKEN`, or none without that.
+    timeout: how long connecting, sending and reading may each take, in seconds. With `wait=True`
+    reading has no limit here: the server limits the wait.
+    transport: replaces the network, for tests.
 
     Every method raises `ConnectionFailed`, `UnexpectedAnswer` or an `ApiError`.
     """
@@ -55,9 +57,9 @@ class StepflowClient:
         return send(self._http, _api.health())
 
     def store_flow(self, flow: FlowDocument, *, dry_run: bool = False) -> StoreFlowResponse:
-        """Check a flow and store it, unless `dry_run` or a fatal diagnostic forbids it.
+        """Check a flow and store it. With `dry_run` or a fatal diagnostic it is not stored.
 
-        A flow with fatal diagnostics does not raise: look at `stored` and `diagnostics`.
+        Fatal diagnostics raise nothing: look at `stored` and `diagnostics`.
         """
         return send(self._http, _api.store_flow(flow, dry_run))
 
@@ -73,12 +75,18 @@ class StepflowClient:
         wait: bool = False,
         timeout_secs: int | None = None,
     ) -> Run:
-        """Start a run of a stored flow (`flow_id`) or of a `flow` that is sent along.
+        """Start a run of a stored flow (`flow_id`) or of a `flow` that is sent in the request.
 
-        `input` makes a run of one item, `inputs` one of an item each.
-        Returns at once; with `wait`, when the run has ended or `timeout_secs` are over.
-        A flow that fails does not raise: look at `status` and `result`.
-        Raises `TypeError` unless exactly one of `flow_id` and `flow` is given.
+        input: the input of a run with one item; by default null.
+        inputs: instead of `input`, one input for each item.
+        variables: values of the flow's variables.
+        max_concurrency: how many steps of the run may be open at once; by default the server decides.
+        wait: return when the run has ended, or `timeout_secs` are over; otherwise at once.
+        timeout_secs: how long to wait, in seconds; by default the server decides.
+
+        A flow that fails raises nothing: look at `status` and `result`.
+        Raises `TypeError` unless exactly one of `flow_id` and `flow` is given, and when both `input`
+        and `inputs` are given.
         """
         return send(
             self._http,
@@ -90,7 +98,7 @@ class StepflowClient:
     def get_run(
         self, run_id: UUID | str, *, wait: bool = False, timeout_secs: int | None = None
     ) -> Run:
-        """Return a run as it stands; with `wait`, when it has ended or `timeout_secs` are over."""
+        """Return the state of a run; with `wait`, when it has ended or `timeout_secs` are over."""
         return send(self._http, _api.get_run(run_id, wait, timeout_secs))
 
     def close(self) -> None:

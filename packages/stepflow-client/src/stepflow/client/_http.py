@@ -1,4 +1,4 @@
-"""The only module that knows HTTP: sends a `Call`, turns the answer into its model or into an error."""
+"""The only module that uses HTTP: it sends a `Call`, and returns the answer's model or raises an error."""
 
 import httpx
 from pydantic import ValidationError
@@ -31,7 +31,7 @@ async def send_async(client: httpx.AsyncClient, call: Call[Answer]) -> Answer:
 def _request(client: httpx.Client | httpx.AsyncClient, call: Call[Answer]) -> httpx.Request:
     timeout = client.timeout
     if call.waits:
-        # The server bounds the wait; a shorter bound here would lose the run's answer.
+        # The server limits the wait; with a shorter limit here the answer would be lost.
         timeout = httpx.Timeout(
             connect=timeout.connect, read=None, write=timeout.write, pool=timeout.pool
         )
@@ -44,9 +44,9 @@ def _answer(call: Call[Answer], response: httpx.Response) -> Answer:
     model = call.answer if response.is_success else ErrorBody
     try:
         read = model.model_validate_json(response.content)
-    except ValidationError as misfit:
-        problem = f"{misfit.error_count()} problems reading `{model.__name__}`: {misfit}"
-        raise UnexpectedAnswer(str(response.url), response.status_code, problem) from misfit
+    except ValidationError as error:
+        problem = f"{error.error_count()} problems reading `{model.__name__}`: {error}"
+        raise UnexpectedAnswer(str(response.url), response.status_code, problem) from error
     if isinstance(read, ErrorBody):
         raise api_error(read)
     return read

@@ -1,11 +1,11 @@
-"""What can go wrong between a program and the server.
+"""The errors of the client.
 
-    StepflowError                        of `stepflow.protocol`
+    StepflowError                        defined in `stepflow.protocol`
     └── StepflowClientError
-        ├── ConnectionFailed             nobody answered, or not in time
-        ├── UnexpectedAnswer             somebody answered who does not speak this API
-        └── ApiError                     the server understood, and refused
-            ├── BadRequest               400: something in it is wrong; `details` says where
+        ├── ConnectionFailed             there was no answer, or not in time
+        ├── UnexpectedAnswer             the answer is not an answer of this API
+        └── ApiError                     the server refused the request
+            ├── BadRequest               400: something in the request is wrong; `details` says where
             ├── NotFound                 404: no such flow, run or route
             ├── ServerConflict           409: not in this state
             └── Unavailable              429, 503: not now
@@ -18,7 +18,7 @@ from stepflow.protocol import StepflowError
 
 
 class StepflowClientError(StepflowError):
-    """The root of what this client raises."""
+    """The base class of all errors that this client raises."""
 
 
 class ConnectionFailed(StepflowClientError):
@@ -57,7 +57,7 @@ class ApiError(StepflowClientError):
         self.message: str = body.message
         self.details: tuple[ErrorDetail, ...] = body.details
         self.request_id: str = body.request_id
-        """Finds the server's log line about this request."""
+        """The id of this request in the server's log."""
 
 
 class BadRequest(ApiError):
@@ -69,7 +69,7 @@ class NotFound(ApiError):
 
 
 class ServerConflict(ApiError):
-    """Raised when what was asked does not fit the state of the flow or run."""
+    """Raised when the request does not fit the state of the flow or run."""
 
 
 class Unavailable(ApiError):
@@ -86,5 +86,5 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 
 
 def api_error(body: ErrorBody) -> ApiError:
-    """Return the error that stands for a refusal, of the class that its status names."""
+    """Return the error for a refused request. Its class depends on the HTTP status."""
     return _BY_STATUS.get(body.code, ApiError)(body)

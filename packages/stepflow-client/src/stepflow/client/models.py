@@ -1,6 +1,6 @@
-"""What the server answers, as pydantic models: snake_case here, camelCase on the wire.
+"""The server's answers as pydantic models: snake_case here, camelCase in JSON.
 
-Unknown members are ignored, so that an older client reads a newer server.
+Unknown members are ignored, so that an older client can read a newer server's answers.
 """
 
 from typing import Annotated, Literal
@@ -35,11 +35,11 @@ class Diagnostic(_Answer):
     formatted: str
     """The message, for people."""
     path: str | None = None
-    """Where in the document, for example `$.steps[0]`."""
+    """The place in the document, for example `$.steps[0]`."""
 
 
 class Diagnostics(_Answer):
-    """All that the server has to say about a flow document."""
+    """All diagnostics of a flow document, and how many there are of each level."""
 
     diagnostics: tuple[Diagnostic, ...]
     num_fatal: int
@@ -48,7 +48,7 @@ class Diagnostics(_Answer):
 
 
 class StoreFlowResponse(_Answer):
-    """A flow was read, and stored unless a diagnostic is fatal or it was a dry run."""
+    """The answer for a flow that was checked; `stored` says whether it was stored too."""
 
     flow_id: str
     stored: bool
@@ -61,7 +61,7 @@ class FlowError(_Answer):
     code: int
     message: str
     kind: str | None = None
-    """The stable name, for example `COMPONENT_FAILED`. Servers before ours send none."""
+    """The stable name, for example `COMPONENT_FAILED`. Older servers send none."""
     data: JsonValue = None
 
 
@@ -73,7 +73,7 @@ class FlowResultSuccess(_Answer):
 
 
 class FlowResultFailed(_Answer):
-    """The flow came to an end without an output."""
+    """The flow failed and has no output."""
 
     outcome: Literal["failed"]
     error: FlowError
@@ -96,7 +96,7 @@ class ItemResult(_Answer):
     """The result of one item of a run."""
 
     item_index: int
-    """Its place in the run's input, from 0."""
+    """Its place in the run's input, counted from 0."""
     status: RunStatus
     result: FlowResult | None = None
     """Absent while the item is running."""
@@ -115,16 +115,16 @@ class Run(_Answer):
     created_at: AwareDatetime
     completed_at: AwareDatetime | None = None
     result: FlowResult | None = None
-    """The result of a run of one item, once it is there."""
+    """The result of a run of one item, once it has ended."""
     results: tuple[ItemResult, ...] | None = None
-    """The results of all items, once the run was waited for and has ended."""
+    """The results of all items; present when the request waited and the run has ended."""
 
 
 class ErrorDetail(_Answer):
     """One place in the request that the server objects to."""
 
     path: str
-    """From the body's root, for example `/input/3/q`."""
+    """A path from the root of the body, for example `/input/3/q`."""
     message: str
 
 

@@ -1,4 +1,4 @@
-"""`stepflow` and `python -m stepflow.orchestrator`: hand over to the server binary, with all arguments."""
+"""`stepflow` and `python -m stepflow.orchestrator`: run the server binary with the same arguments."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from stepflow.orchestrator._find_binary import BinaryNotFound, find_server_binar
 
 
 def main() -> NoReturn:
-    """Become the server binary; where a process cannot be replaced, wait for it and pass its exit code on."""
+    """Replace this process with the server binary. On Windows, run it and exit with its exit code."""
     try:
         binary = str(find_server_binary())
     except BinaryNotFound as missing:

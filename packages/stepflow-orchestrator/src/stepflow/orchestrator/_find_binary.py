@@ -1,4 +1,4 @@
-"""Finds the server binary wherever an installer has put it: venv, `--target`, `--prefix`, `--user`."""
+"""Finds the server binary where an installer has put it: in a venv, `--target`, `--prefix` or `--user`."""
 
 import os
 import sys
@@ -10,19 +10,19 @@ _NAME = "stepflow-server"
 
 
 class BinaryNotFound(FileNotFoundError):
-    """Raised when the server binary is not where it was said, or installed, to be."""
+    """Raised when there is no server binary in STEPFLOW_SERVER_BIN, or in the installation's folders."""
 
     def __init__(self, problem: str, hint: str, folders: list[Path]) -> None:
         super().__init__(f"{problem}\nhint: {hint}")
         self.folders = folders
-        """The folders that were looked into."""
+        """The folders that were searched."""
 
 
 def find_server_binary() -> Path:
     """Return the path of `stepflow-server`.
 
-    `STEPFLOW_SERVER_BIN`, when set, is believed before anything else.
-    Raises `BinaryNotFound`, which lists the folders that were looked into.
+    If the variable `STEPFLOW_SERVER_BIN` is set, it names the file, and no folder is searched.
+    Raises `BinaryNotFound`, which lists the folders that were searched.
     """
     name = _NAME + (sysconfig.get_config_var("EXE") or "")
     override = os.environ.get("STEPFLOW_SERVER_BIN")
@@ -47,7 +47,7 @@ def _folders() -> Iterator[Path]:
     yield Path(sysconfig.get_path("scripts"))
     # A venv made with --system-site-packages sees the base installation's distributions.
     yield Path(sysconfig.get_path("scripts", vars={"base": sys.base_prefix}))
-    # Not resolved: with symlinked installs that would lead out of the venv, into the cache.
+    # The path is not resolved: if the installer made symlinks, it would lead into its cache.
     site = Path(__file__).parents[2]
     if site.name in ("site-packages", "dist-packages"):
         yield site.parents[1] / "Scripts" if os.name == "nt" else site.parents[2] / "bin"

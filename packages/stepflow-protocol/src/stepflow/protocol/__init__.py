@@ -1,8 +1,8 @@
 """The messages between a Stepflow server and its workers, and the types that all Stepflow packages share.
 
-Imports msgspec and nothing else. The types of the flow document are in `stepflow.protocol.flow`.
+It imports only msgspec. The types of the flow document are in `stepflow.protocol.flow`.
 
-What builds flows is loaded when it is first asked for: a worker, which must start fast, never does.
+The code that builds flows is loaded at its first use: a worker does not need it, and must start fast.
 """
 
 import importlib
@@ -132,7 +132,7 @@ __all__ = [
     "ExecutionStatus",
     "ItemStatistics",
     "ItemResult",
-    # what a flow ends with
+    # results of flows
     "FlowResult",
     "FlowError",
     "ErrorKind",
@@ -151,7 +151,7 @@ __all__ = [
     "flow_id",
     "check_flow",
     "duration_seconds",
-    # what can go wrong
+    # errors
     "StepflowError",
     "ProtocolError",
     "NotJson",

@@ -1,4 +1,4 @@
-"""The name of a blob follows from its content, so that both sides can compute it."""
+"""The id of a blob is a hash of its content, so that both sides can compute it."""
 
 import hashlib
 
@@ -11,6 +11,6 @@ def blob_id(data: object) -> str:
     It is the SHA-256 of the value's compact JSON: keys in their order, text as unescaped UTF-8,
     integers as digits, other numbers in their shortest form (`1.0`, `1e16`).
 
-    Raises `NoJsonForm`.
+    Raises `NoJsonForm` for a value without a JSON form.
     """
     return hashlib.sha256(json_text(data)).hexdigest()

@@ -21,7 +21,7 @@ _SCHEMAS: Path = ("schemas", "properties")
 
 
 class FlowBuilder:
-    """Collects the parts of a flow; `build` makes the flow of them.
+    """Collects the parts of a flow; `build` makes the flow.
 
         builder = FlowBuilder(name="greeting")
         greet = builder.add_step(
@@ -30,10 +30,10 @@ class FlowBuilder:
         builder.set_output(greet["text"])
         flow = builder.build()
 
-    Every method raises `InvalidFlow` at once when what it is given cannot be part of a flow. What is given is
-    copied: changing it afterwards changes no flow.
+    Every method raises `InvalidFlow` at once when an argument cannot be a part of a flow. The arguments are
+    copied: if you change them later, the flow does not change.
 
-    `timeout` bounds a whole run: a text such as `"1h30m"`, a number of seconds or a `timedelta`.
+    timeout: how long a whole run may take: a text such as `"1h30m"`, a number of seconds or a `timedelta`.
     """
 
     def __init__(
@@ -71,11 +71,12 @@ class FlowBuilder:
         timeout: str | float | timedelta | None = None,
         metadata: Mapping[str, Constant] | None = None,
     ) -> StepHandle:
-        """Add a call of a component, and return what stands for its result.
+        """Add a step that calls a component, and return a handle that stands for its result.
 
-        `component` is a path such as `/python/greet`. A `Flow` in `input_data` is passed on as a flow. A key
-        beside one of the language's own, such as `$step`, that this does not take is refused.
-        `timeout` bounds one attempt: a text such as `"30s"`, a number of seconds or a `timedelta`.
+        component: a path such as `/python/greet`.
+        input_data: JSON values and `Value`s. A `Flow` in it is passed on as a flow. An object with a key of the
+        language, such as `$step`, may have only the other keys that belong to it.
+        timeout: how long one attempt may take: a text such as `"30s"`, a number of seconds or a `timedelta`.
         """
         at: Path = ("steps", len(self._steps))
         id = checked_text(id, (*at, "id"))
@@ -105,11 +106,11 @@ class FlowBuilder:
         return StepHandle(id, owner=self)
 
     def set_output(self, output: Data) -> None:
-        """Say what the flow's result is. The last call counts."""
+        """Set the flow's result. The last call counts."""
         self._output = expression(output, ("output",), self)
 
     def add_input_schema(self, schema: Mapping[str, Constant]) -> None:
-        """Add the JSON Schema that the run's input is checked against before anything runs."""
+        """Add the JSON Schema of the run's input. The server checks the input before any step runs."""
         self._add_schema("schema", self._schemas, "input", schema, _SCHEMAS)
 
     def add_output_schema(self, schema: Mapping[str, Constant]) -> None:
@@ -123,7 +124,7 @@ class FlowBuilder:
         self._add_schema("schema", self._step_schemas, id, schema, at)
 
     def add_definition(self, name: str, schema: Mapping[str, Constant]) -> None:
-        """Add a JSON Schema that the others may use as `{"$ref": "#/schemas/$defs/<name>"}`."""
+        """Add a JSON Schema that other schemas can use as `{"$ref": "#/schemas/$defs/<name>"}`."""
         self._add_schema("definition", self._definitions, name, schema, ("schemas", "$defs"))
 
     def add_variable(
@@ -143,13 +144,13 @@ class FlowBuilder:
         self._add("example", self._examples, name, example, ("examples",))
 
     def add_metadata(self, key: str, value: Constant) -> None:
-        """Add anything; no engine reads it."""
+        """Add any JSON value. The engine does not read it."""
         self._add("member", self._metadata, key, value, ("metadata",))
 
     def build(self) -> Flow:
         """Return the flow.
 
-        Raises `InvalidFlow` also when a step that is referred to does not exist, or steps need each other.
+        Raises `InvalidFlow` when a reference names a step that does not exist, or steps need each other.
         """
         for id in self._step_schemas:
             known_step(("schemas", "properties", "steps", "properties", id), id, self._steps)
@@ -167,7 +168,7 @@ class FlowBuilder:
         return msgspec.convert(document, Flow)
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """Return the flow's document in canonical form, on one line unless there is an `indent`.
+        """Return the flow's document in canonical form, as JSON on one line, or indented by `indent` spaces.
 
         Raises `InvalidFlow` as `build` does.
         """
@@ -214,7 +215,7 @@ def _text(text: str | None, at: Path) -> str | None:
 
 
 def _given(value: T, kind: type, named: str, at: Path) -> T:
-    """What a member is given; it may be left out."""
+    """Return a member's value, which may be None. Raises `InvalidFlow` when it is of another type."""
     if value is None or isinstance(value, kind):
         return value
     problem = f"{named} belongs here, not a `{type(value).__name__}`"

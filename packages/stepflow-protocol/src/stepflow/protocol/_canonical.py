@@ -1,7 +1,7 @@
-"""The canonical form of a flow, whose SHA-256 is the flow's id. The server computes the same.
+"""The canonical form of a flow. Its SHA-256 is the flow's id; the server computes the same.
 
-The keys of the language stand in a fixed order, and absent, null, empty and unknown ones are left out; everything
-that is the author's own, expressions too, keeps the author's order. Paths are written in one way.
+The keys of the language have a fixed order; null, empty and unknown ones are left out. The keys that the author has
+chosen keep their order, also in expressions. Every path has one spelling.
 """
 
 import hashlib
@@ -20,19 +20,20 @@ from stepflow.protocol.flow import Flow
 Json: TypeAlias = "bool | int | float | str | dict[str, Json] | list[Json] | None"
 
 MAX_DEPTH = 128
-"""How deep arrays and objects may be nested, the flow's own included."""
+"""How deep arrays and objects may be nested, counted from the flow itself."""
 _MAX_INTEGER = 10**308
 
 
 def flow_id(flow: Flow | Mapping[str, Constant] | str | bytes) -> str:
     """Return the id that every server gives to this flow: 64 hex digits.
 
-    `flow` is a flow that was built, a document as `json.load` gives it, or the text of a JSON document.
-    A document has no id before it is one: raises `InvalidFlow` where it does not have the shape of a flow.
-    Only a server can say whether a flow can run.
+    flow: a `Flow`, a document as `json.load` returns it, or the text of a JSON document.
 
-    Reading a document into `stepflow.protocol.flow.Flow` forgets the order of the members of a `backoff`: take the
-    id of the document itself where its author may have another order.
+    Raises `InvalidFlow` when the document does not have the shape of a flow. Only a server can tell whether the flow
+    can run.
+
+    A `stepflow.protocol.flow.Flow` does not keep the order of the members of a `backoff`. If a document was written
+    in another order, compute the id of the document itself.
     """
     return hashlib.sha256(msgspec.json.encode(canonical(flow))).hexdigest()
 
@@ -68,7 +69,7 @@ def document_of(flow: Flow | Mapping[str, Constant] | str | bytes) -> Constant:
 
 
 def constant(value: Constant, at: Path) -> Json:
-    """Return a copy of a JSON value. Raises `InvalidFlow` for what has no JSON form, or is nested too deeply."""
+    """Return a copy of a JSON value. Raises `InvalidFlow` if it has no JSON form, or is nested too deeply."""
     match value:
         case None | bool():
             return value
@@ -119,8 +120,8 @@ def _named(value: object) -> str:
 def expression(value: Data, at: Path, builder: object = None) -> Json:
     """Return an expression in canonical form.
 
-    For a `builder` the steps that are referred to by handle must be its own, and keys beside a reserved one must be
-    those of its form; a document's are left out.
+    builder: the builder that the expression is given to; None for a document. A builder refuses handles of other
+    builders' steps, and unknown keys beside a reserved key. In a document, unknown keys are left out.
     """
     match value:
         case Value():
@@ -133,7 +134,7 @@ def expression(value: Data, at: Path, builder: object = None) -> Json:
         case Mapping():
             _check_depth(at)
             for key, read in _RESERVED.items():
-                if key in value:  # the first decides; the language ignores what it does not name
+                if key in value:  # the first one counts; the language ignores unknown keys
                     made = read(value, at, builder)
                     if builder is not None:
                         _check_beside(value, key, at)
@@ -211,7 +212,7 @@ def _variable(value: Mapping[str, Data], at: Path, builder: object) -> Json:
 
 
 def _path(value: Mapping[str, Data], key: str, at: Path) -> str:
-    """The canonical text of a member that is a path; of null and of nothing, `$`."""
+    """Return the canonical text of a member that is a path; `$` if it is null or missing."""
     written = value.get(key)
     if not (written is None or isinstance(written, str)):
         raise InvalidFlow(format_path(at), f"`{key}` takes a path, a string")
@@ -223,7 +224,7 @@ def _path(value: Mapping[str, Data], key: str, at: Path) -> str:
 
 _Read: TypeAlias = Callable[[Mapping[str, Data], Path, object], Json]
 
-# The keys that make an object an expression, in the order in which they are looked for.
+# The keys that make an object an expression, in the order in which they are searched.
 _RESERVED: dict[str, _Read] = {
     "$literal": _literal,
     "$if": _if,
@@ -234,7 +235,7 @@ _RESERVED: dict[str, _Read] = {
     "$variable": _variable,
 }
 
-# What they take beside themselves.
+# The other keys that belong to them.
 _BESIDE = {"$if": ("then", "else"), "$step": ("path",), "$variable": ("default",)}
 
 
@@ -242,11 +243,11 @@ _BESIDE = {"$if": ("then", "else"), "$step": ("path",), "$variable": ("default",
 
 
 _Part: TypeAlias = Callable[[Json, Path], Json]
-"""Makes a member canonical; null when it is to be left out."""
+"""Makes a member canonical; returns None when it is left out."""
 
 
 class _Members:
-    """Makes an object canonical: these members in this order."""
+    """Makes an object canonical: it has these members, in this order."""
 
     def __init__(self, parts: Mapping[str, _Part], required: frozenset[str] = frozenset()) -> None:
         self._parts = parts

@@ -1,4 +1,4 @@
-"""What can be told of a flow without a server: that the steps which it refers to are there, and its times are times."""
+"""Checks of a flow that need no server: its references to steps, its timeouts, and old spellings of keys."""
 
 import difflib
 import graphlib
@@ -28,11 +28,10 @@ _OLD_STEP_KEYS = {
 
 
 def check_flow(flow: Flow | Mapping[str, Constant] | str | bytes) -> None:
-    """Raise `InvalidFlow` for a flow that cannot run, as far as this can be told without a server.
+    """Raise `InvalidFlow` for a flow that cannot run, as far as this is known without a server.
 
-    Looked at are the shape of the document, old spellings of keys, the ids of the steps, those that they
-    refer to, and the timeouts. Only a server checks the rest: its schemas, patches, retries, misspelt keys and
-    components.
+    This checks the shape of the document, old spellings of keys, the ids of the steps, the references to steps, and
+    the timeouts. Only a server checks the rest: schemas, patches, retries, misspelt keys and components.
     """
     document = canonical(flow)
     _check_spellings(document_of(flow))
@@ -43,7 +42,7 @@ def check_flow(flow: Flow | Mapping[str, Constant] | str | bytes) -> None:
 
 
 def check_references(document: Mapping[str, Json]) -> None:
-    """Raise `InvalidFlow` where a canonical document refers to no step, or steps need each other."""
+    """Raise `InvalidFlow` if a canonical document refers to an unknown step, or steps need each other."""
     steps = _steps(document)
     needs: dict[str, list[str]] = {}
     for place, step in enumerate(steps):
@@ -66,13 +65,13 @@ def check_references(document: Mapping[str, Json]) -> None:
 
 
 def check_id(id: str, at: Path) -> None:
-    """Raise `InvalidFlow` for an id of a step that nobody could see."""
+    """Raise `InvalidFlow` for a step's id that is empty or has only spaces."""
     if not id.strip():
         raise InvalidFlow(format_path(at), "the step's id is blank")
 
 
 def known_step(at: Path, id: str, steps: Collection[str]) -> str:
-    """Return the id of a step. Raises `InvalidFlow` when it is none of these."""
+    """Return `id`. Raises `InvalidFlow` when it is not one of the `steps`."""
     if id not in steps:
         near = difflib.get_close_matches(id, steps, n=1)
         hint = f"did you mean `{near[0]}`?" if near else None
@@ -81,7 +80,7 @@ def known_step(at: Path, id: str, steps: Collection[str]) -> str:
 
 
 def check_span(span: Any, at: Path) -> None:
-    """Raise `InvalidFlow` for what stands where a span of time belongs, and is none."""
+    """Raise `InvalidFlow` for a value that is no duration. None is allowed."""
     try:
         if span is not None:
             duration_seconds(span)
@@ -90,7 +89,7 @@ def check_span(span: Any, at: Path) -> None:
 
 
 def written_span(span: str | float | timedelta | None, at: Path) -> Json:
-    """Return what a document says of a span of time. Raises `InvalidFlow`."""
+    """Return a duration as a document contains it. Raises `InvalidFlow` if it is none."""
     check_span(span, at)
     if not isinstance(span, timedelta):
         return span
@@ -136,7 +135,7 @@ def _steps(document: Mapping[str, Json]) -> list[dict[str, Any]]:
 
 
 def _references(expression: Json, at: Path) -> Iterator[tuple[Path, str]]:
-    """Every step that a canonical expression refers to, with the place where it does."""
+    """Yield the id of each step that a canonical expression refers to, with the place of the reference."""
     match expression:
         case {"$literal": _} | {"$input": _}:
             return

@@ -1,22 +1,24 @@
-"""Spans of time as flows, configurations and components write them. The server reads the same."""
+"""Reads durations as flows, configurations and components write them. The server reads the same."""
 
 import math
 import re
 from datetime import timedelta
 
-# Longer units go first, each once.
+# Longer units come first, and each unit once.
 _TEXT = re.compile(r"(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?(?:([0-9]+)ms)?")
 _MILLISECONDS = (86_400_000, 3_600_000, 60_000, 1_000, 1)
 _DIGITS = 20
-"""No span is written with more of them; it keeps the reading of a text short."""
+"""The most digits of a number; more would be longer than `LONGEST`, and slow to read."""
 LONGEST = 100 * 365 * 86_400
-"""A hundred years, in seconds: every deadline stays a date."""
+"""A hundred years, in seconds. Within it every deadline is a valid date."""
 
 
 def duration_seconds(duration: str | float | timedelta) -> float:
-    """Return a span of time in seconds: of `"500ms"`, `"30s"`, `"1h30m"`, or a number of seconds.
+    """Return a duration in seconds.
 
-    Raises `ValueError` when it is none, negative, or longer than a hundred years.
+    duration: a text such as `"500ms"`, `"30s"` or `"1h30m"`, a number of seconds, or a `timedelta`.
+
+    Raises `ValueError` for anything else, and for a duration that is negative or longer than a hundred years.
     """
     match duration:
         case str():

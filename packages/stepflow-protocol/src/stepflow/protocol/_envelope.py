@@ -1,7 +1,7 @@
-"""What every message has around it: JSON-RPC 2.0, read as one flat struct and written as four.
+"""The JSON-RPC 2.0 envelope of all messages: one struct for reading, and four for writing.
 
-Reading leaves `params` and `result` as bytes, so that each is decoded once, into the type that its
-method says. Writing goes from the typed value to the whole message in one pass.
+Reading leaves `params` and `result` as bytes, so that each is decoded only once, into the type of its
+method. Writing encodes the typed value and the envelope in one pass.
 """
 
 from typing import Any, TypeAlias, TypeGuard
@@ -14,21 +14,21 @@ from stepflow.protocol._message import Message
 from stepflow.protocol.errors import InvalidEnvelope, NoJsonForm, NotJson, UnsayableInput
 
 MessageId: TypeAlias = str | int
-"""Names a request. Each side draws its own, and echoes the other's as it came."""
+"""The id of a request. Each side chooses its own ids, and repeats the other's unchanged in answers."""
 
 
 class ErrorObject(Message):
-    """The refusal of a request."""
+    """The error in an answer."""
 
     code: int
-    """A number of `ErrorCode`, or of the sender's own."""
+    """A number of `ErrorCode`, or one that the sender has defined."""
     message: str
     """What went wrong."""
     data: Any = None
     """Details."""
 
 
-# The member `jsonrpc` is a tag: always written, and checked where it is there.
+# The member `jsonrpc` is a tag: it is always written, and checked if it is present.
 
 
 class Envelope(msgspec.Struct, tag_field="jsonrpc", tag="2.0", omit_defaults=True):
@@ -46,7 +46,7 @@ class Envelope(msgspec.Struct, tag_field="jsonrpc", tag="2.0", omit_defaults=Tru
 
 
 class Request(msgspec.Struct, tag_field="jsonrpc", tag="2.0"):
-    """A call that wants an answer."""
+    """A call that gets an answer."""
 
     id: MessageId
     method: str
@@ -54,7 +54,7 @@ class Request(msgspec.Struct, tag_field="jsonrpc", tag="2.0"):
 
 
 class Notification(msgspec.Struct, tag_field="jsonrpc", tag="2.0"):
-    """A call that wants none."""
+    """A call that gets no answer."""
 
     method: str
     params: Any
@@ -68,7 +68,7 @@ class Answer(msgspec.Struct, tag_field="jsonrpc", tag="2.0"):
 
 
 class ErrorAnswer(msgspec.Struct, tag_field="jsonrpc", tag="2.0"):
-    """The refusal of a request; `id` is null when it could not be read."""
+    """The answer to a request that failed. `id` is null if the id could not be read."""
 
     id: MessageId | None
     error: ErrorObject
@@ -96,15 +96,15 @@ def encode(message: Outgoing | Envelope) -> bytes:
 def decode(text: bytes) -> Envelope:
     """Read one message.
 
-    Raises `NotJson`, or `InvalidEnvelope` with the message's id where that could be read, also of a message
-    that is no JSON to msgspec only, as it holds half of a surrogate pair.
+    Raises `NotJson`, or `InvalidEnvelope` with the message's id if that could be read. The latter is also raised
+    for a message with half of a surrogate pair, which is JSON, but which msgspec does not read.
     """
     try:
         envelope = _envelopes.decode(text)
     except msgspec.ValidationError as error:
         raise InvalidEnvelope(str(error), _id_in(text)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _unsayable(text) or NotJson(str(error)) from None
+        raise _half_surrogate(text) or NotJson(str(error)) from None
     except RecursionError:
         raise NotJson("it is nested too deeply") from None
     if envelope.params == _NULL:
@@ -119,8 +119,8 @@ def decode(text: bytes) -> Envelope:
     return envelope
 
 
-def _unsayable(text: bytes) -> InvalidEnvelope | None:
-    """The error for a message that is JSON but for half of a surrogate pair somewhere in it."""
+def _half_surrogate(text: bytes) -> InvalidEnvelope | None:
+    """Return the error for a message with half of a surrogate pair in it; None for any other message."""
     if b"\\u" not in text:
         return None
     from stepflow.protocol._json_texts import parsed

@@ -4,16 +4,16 @@ from stepflow.protocol._envelope import Envelope, Outgoing, encode
 from stepflow.protocol.errors import MessageTooLong
 
 MAX_LINE = 256 << 20
-"""The longest line that is taken, in bytes."""
+"""The longest line that is accepted, in bytes."""
 
 
 def frame(message: Outgoing | Envelope) -> bytes:
-    """Return a message as one line. Compact JSON has no line break inside."""
+    """Return a message as one line with its LF. Compact JSON has no line break inside."""
     return encode(message) + b"\n"
 
 
 class LineSplitter:
-    """Cuts a stream into lines, wherever its chunks end."""
+    """Splits a stream into lines. Its chunks may end anywhere."""
 
     def __init__(self, limit: int = MAX_LINE) -> None:
         self._limit = limit
@@ -23,7 +23,7 @@ class LineSplitter:
     def feed(self, chunk: bytes) -> list[bytes | MessageTooLong]:
         """Take a chunk and return the lines that it completes, without their LF.
 
-        A line beyond the limit is not kept in memory; in its place stands the error.
+        A line that is longer than the limit is not kept in memory; an error is returned in its place.
         """
         head, *rest = chunk.split(b"\n")
         if not rest:

@@ -1,8 +1,8 @@
-"""Turns Python values into JSON and back, or refuses them: nothing is changed or lost on the way.
+"""Turns Python values into JSON and back. A value that would be changed or lost is refused.
 
-msgspec writes the text, and would write NaN as null, both of two keys that have one name, and any depth. It reads
-the last of two such keys, and any depth. So the value is tried on a type that leaves none of this room; only what
-does not fit is looked at part by part.
+msgspec alone is not enough. It writes NaN as null, it writes two keys with the same name, and it reads only the last
+of them; and it has no limit of depth. So a value is first converted to a type that allows none of this, which is
+fast. Only a value that does not fit is checked part by part.
 """
 
 import sys
@@ -18,11 +18,11 @@ from stepflow.protocol.errors import NoJsonForm
 _FAILURES = (TypeError, ValueError, RecursionError, OverflowError, AttributeError)
 _FINITE = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 _QUICK_DEPTH = 7
-"""How deep the quick look goes; each level doubles the size of its type."""
+"""How deep the fast check goes; each level doubles the size of its type."""
 
 
 def _plain(depth: int) -> Any:
-    """The type of what JSON has itself: keys are text, and numbers are finite."""
+    """Return the type of plain JSON values: their keys are texts, and their numbers are finite."""
     scalar = _FINITE | bool | int | str | None
     if depth == 0:
         return scalar
@@ -38,10 +38,9 @@ _plain_values: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_plain(_QUICK_DE
 
 
 def json_text(value: object, other: Other = None) -> bytes:
-    """Return a value as compact JSON. Raises `NoJsonForm` with the place of what has none.
+    """Return a value as compact JSON. Raises `NoJsonForm`, with the place, for a part without a JSON form.
 
-    other: returns what to write for an object that msgspec does not know; raises `TypeError` when it does not
-    know it either.
+    other: returns what to write for an object that msgspec cannot write, or raises `TypeError`.
     """
     try:
         text = msgspec.json.encode(value, enc_hook=other)
@@ -49,7 +48,7 @@ def json_text(value: object, other: Other = None) -> bytes:
             return text
         if complete_fields(value):
             text = msgspec.json.encode(value, enc_hook=other)
-        if _is_said(value, text, other):
+        if _is_complete(value, text, other):
             return text
     except _FAILURES as error:
         _refuse(value, other)
@@ -59,18 +58,21 @@ def json_text(value: object, other: Other = None) -> bytes:
 
 
 def json_value(text: bytes | msgspec.Raw) -> Any:
-    """Return what a JSON text says. Raises `NoJsonForm` with the place of what says nothing for sure."""
+    """Return the value of a JSON text. Raises `NoJsonForm`, with the place, for an ambiguous part.
+
+    Ambiguous are, for example, an object with two keys of the same name, and a number that is too large.
+    """
     text = bytes(text)
     try:
         value = _plain_values.decode(text)
-        if msgspec.json.encode(value) == text:  # else two keys of one name may have become one
+        if msgspec.json.encode(value) == text:  # otherwise two equal keys may have become one
             return value
     except _FAILURES:
         pass
     from stepflow.protocol._json_texts import parsed
 
     value = parsed(text)
-    json_text(value)  # refuses a `Fault`, too, with its place
+    json_text(value)  # also refuses a `Fault`, with its place
     return value
 
 
@@ -82,12 +84,12 @@ def _is_plain(value: object) -> bool:
     return True
 
 
-def _is_said(value: object, text: bytes, other: Other) -> bool:
-    """Whether the text says for sure what a value with Structs, dataclasses, dates and the like says."""
+def _is_complete(value: object, text: bytes, other: Other) -> bool:
+    """Whether the text contains all of a value with Structs, dataclasses, dates or similar objects."""
     plain = msgspec.to_builtins(value, enc_hook=_with_raw(other))
     if not _is_plain(plain) or b"NaN" in text or b"Infinity" in text:
         return False
-    return msgspec.json.encode(plain) == text  # else two keys of one name have become one
+    return msgspec.json.encode(plain) == text  # otherwise two equal keys have become one
 
 
 def _with_raw(other: Other) -> Callable[[Any], object]:

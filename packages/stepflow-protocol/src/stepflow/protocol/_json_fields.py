@@ -1,6 +1,6 @@
-"""Fields of dataclasses that only their class has: `field(init=False, default=5)`, or what msgspec did not read.
+"""Completes instances of dataclasses with fields that only their class has, such as `field(init=False, default=5)`.
 
-msgspec looks for a field in the instance only, and would leave it out.
+msgspec reads fields only from the instance, and would leave these out.
 """
 
 import dataclasses
@@ -15,16 +15,16 @@ _LEAVES = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 class _Fields(NamedTuple):
-    """Of one class: the names of all, and of those that may be in the class only."""
+    """The names of the fields of one class: of all, and of those that only the class may have."""
 
     names: tuple[str, ...]
     of_class: tuple[str, ...]
 
 
 def complete_fields(value: object) -> bool:
-    """Put such fields into each instance in a value; whether there were any.
+    """Set such fields on each instance inside of a value. Returns whether there were any.
 
-    Raises `AttributeError` for an instance that lacks an attribute, which msgspec would leave out.
+    Raises `AttributeError` for an instance without one of its attributes: msgspec would leave it out.
     """
     found = False
     waiting: list[Any] = [value]
@@ -51,7 +51,7 @@ def _complete_one(instance: Any, names: tuple[str, ...]) -> bool:
     return bool(missing)
 
 
-# By weak references: a worker that reloads its code has new classes each time.
+# Weak references: a worker that reloads its code has new classes each time.
 _known: "WeakKeyDictionary[type, _Fields]" = WeakKeyDictionary()
 
 
@@ -66,7 +66,7 @@ def _read_fields(kind: type) -> _Fields:
         return _Fields(kind.__struct_fields__, ())
     if dataclasses.is_dataclass(kind):
         names = tuple(field.name for field in dataclasses.fields(kind))
-        # With slots alone, what the class has of that name is the slot.
+        # If a class has only slots, its attribute of that name is the slot, and no default.
         has_dict = kind.__dictoffset__ != 0
         return _Fields(names, tuple(each for each in names if has_dict and _is_default(kind, each)))
     return _Fields(tuple(field.name for field in getattr(kind, "__attrs_attrs__", ())), ())

@@ -1,4 +1,4 @@
-"""What everything that makes JSON keeps to."""
+"""The limit and the hook that all modules which write JSON share."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -7,4 +7,4 @@ MAX_DEPTH = 128
 """How deep arrays and objects may be nested."""
 
 Other: TypeAlias = Callable[[Any], object] | None
-"""What writes an object that msgspec does not know; `None` where nothing does."""
+"""Returns what to write for an object that msgspec cannot write, or raises `TypeError`; `None` for no such hook."""

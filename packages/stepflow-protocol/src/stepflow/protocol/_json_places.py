@@ -1,4 +1,4 @@
-"""Finds the place in a value of what JSON cannot say. Slow, and loaded only when there may be such a place."""
+"""Finds the part of a value that has no JSON form. It is slow, and loaded only when there may be such a part."""
 
 import dataclasses
 import enum
@@ -16,18 +16,18 @@ from stepflow.protocol.errors import NoJsonForm
 
 _ADVICE = "which has no JSON form; plain values, dataclasses and Structs have one"
 _SHOWN = 6
-"""How many steps of a path are shown where it is too deep."""
+"""How many steps of a path are shown if it is too deep."""
 
 
 def refuse(value: object, other: Other) -> None:
     """Raise `NoJsonForm` for the first part of a value that has no JSON form, if there is one."""
-    _look(value, (), other)
+    _refuse_part(value, (), other)
 
 
-def _look(value: object, at: Path, other: Other) -> None:
+def _refuse_part(value: object, at: Path, other: Other) -> None:
     match value:
         case enum.Enum():
-            _look(value.value, at, other)
+            _refuse_part(value.value, at, other)
         case float() | Decimal() if not _is_finite(value):
             raise NoJsonForm(format_path(at), f"is {_spelled(value)}, which JSON does not have")
         case str():
@@ -37,25 +37,25 @@ def _look(value: object, at: Path, other: Other) -> None:
         case Fault():
             raise NoJsonForm(format_path(at), value.problem)
         case msgspec.Raw():
-            _look(parsed(bytes(value)), at, other)
+            _refuse_part(parsed(bytes(value)), at, other)
         case dict():
             _check_depth(at)
             _check_keys(value, at)
             for key, each in value.items():
-                _look(each, (*at, _name(key, at)), other)
+                _refuse_part(each, (*at, _name(key, at)), other)
         case list() | tuple() | set() | frozenset():
             _check_depth(at)
             for index, each in enumerate(value):
-                _look(each, (*at, index), other)
+                _refuse_part(each, (*at, index), other)
         case _ if (members := _members(value)) is not None:
             _check_depth(at)
             for name, field in members:
-                _look(_member(value, field, (*at, name)), (*at, name), other)
+                _refuse_part(_member(value, field, (*at, name)), (*at, name), other)
         case _:
-            _look_at_object(value, at, other)
+            _refuse_object(value, at, other)
 
 
-def _look_at_object(value: object, at: Path, other: Other) -> None:
+def _refuse_object(value: object, at: Path, other: Other) -> None:
     try:
         msgspec.json.encode(value)
         return
@@ -73,11 +73,11 @@ def _look_at_object(value: object, at: Path, other: Other) -> None:
         raise NoJsonForm(
             format_path(at), f"is of type `{type(value).__qualname__}`, {_ADVICE}"
         ) from None
-    _look(written, at, other)
+    _refuse_part(written, at, other)
 
 
 def _members(value: object) -> Iterable[tuple[str, str]] | None:
-    """The fields of a Struct, a dataclass or an attrs class, each with the name that it has in JSON before it."""
+    """Yield the fields of a Struct, a dataclass or an attrs class: the name in JSON, and the field's name."""
     if isinstance(value, msgspec.Struct):
         return zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
     if isinstance(value, type):
@@ -97,7 +97,7 @@ def _member(value: object, field: str, at: Path) -> object:
     except AttributeError:
         problem = f"is missing: the `{type(value).__qualname__}` has no attribute `{field}`"
         raise NoJsonForm(format_path(at), problem) from None
-    return None if member is msgspec.UNSET else member  # which is left out
+    return None if member is msgspec.UNSET else member  # an unset member is left out
 
 
 def _check_digits(number: int, at: Path) -> None:
@@ -127,7 +127,7 @@ def _check_keys(value: dict[Any, object], at: Path) -> None:
 
 
 def _name(key: object, at: Path) -> str:
-    """What msgspec writes for a key."""
+    """Return what msgspec writes for a key."""
     if isinstance(key, enum.Enum):
         key = key.value
     if isinstance(key, str):

@@ -1,4 +1,4 @@
-"""Reads a JSON text so that nothing in it goes unseen. Slow, and loaded only when there may be something."""
+"""Reads a JSON text and marks its ambiguous parts. It is slow, and loaded only when there may be such parts."""
 
 import json
 import math
@@ -9,14 +9,14 @@ LONG = f"is an integer of more than {sys.get_int_max_str_digits()} digits"
 
 
 class Fault:
-    """Stands in a value for a part of the text that says nothing for sure."""
+    """Takes the place of an ambiguous part of the text in the value."""
 
     def __init__(self, problem: str) -> None:
         self.problem = problem
 
 
 def parsed(text: bytes) -> object:
-    """Return what a text says, with a `Fault` for each part that says nothing for sure."""
+    """Return the value of a text, with a `Fault` for each ambiguous part."""
     try:
         return json.loads(
             text.decode(),

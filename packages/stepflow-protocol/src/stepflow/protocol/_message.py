@@ -1,4 +1,4 @@
-"""What all generated types have in common."""
+"""The base class of all generated types."""
 
 import msgspec
 
@@ -6,6 +6,6 @@ import msgspec
 class Message(msgspec.Struct, omit_defaults=True):
     """A JSON object of the protocol.
 
-    An optional member that is absent, or null, which means the same, is `None`; it is left out
-    when written.
+    An optional member that is absent or null is `None`; both mean the same. It is left out when the
+    object is written.
     """

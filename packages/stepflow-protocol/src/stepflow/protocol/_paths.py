@@ -1,4 +1,4 @@
-"""Paths into JSON values (`$.a["b c"][0]`): read as authors write them, written in one way only."""
+"""Paths into JSON values (`$.a["b c"][0]`). They are read in several spellings, and written in one."""
 
 import json
 import re
@@ -9,12 +9,12 @@ import msgspec
 
 Segment: TypeAlias = str | int
 Path: TypeAlias = tuple[Segment, ...]
-"""Members by name and elements by place, from the outside in."""
+"""The names of members and the places of elements, beginning with the outermost."""
 
 _HINT = 'a path looks like `$.name`, `$["any name"]` or `$.list[0]`'
 _MAX_INDEX = 2**64 - 1
 
-# Exactly what the server trims; `str.strip` would take the ASCII separators, too.
+# Exactly what the server strips; `str.strip` would also strip the ASCII separators.
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B)))
 _SPACE += "\u2028\u2029\u202f\u205f\u3000"
 
@@ -35,9 +35,9 @@ class PathError(ValueError):
 
 
 def parse_path(text: str | None) -> Path:
-    """Read a path. A text that does not start with `$` is one key, whatever is in it.
+    """Read a path. A text that does not start with `$` is a single key, with any characters.
 
-    Raises `PathError` when it starts with `$` and goes on with something that is no member and no element.
+    Raises `PathError` when a text starts with `$` and is not a path.
     """
     if not text:
         return ()
@@ -48,7 +48,7 @@ def parse_path(text: str | None) -> Path:
 
 
 def format_path(path: Iterable[Segment]) -> str:
-    """Return the canonical text: `.name` where that is unambiguous, else the name as a JSON string."""
+    """Return the canonical text: `.name` if that is unambiguous, otherwise the name as a JSON string."""
     return "$" + "".join(map(_format_segment, path))
 
 
@@ -83,7 +83,7 @@ def _segments(path: str) -> Iterator[Segment]:
 
 
 def _quoted(path: str, place: int) -> tuple[str, int]:
-    """The name in `["name"]`, which may have a JSON string's escapes, and where the path goes on."""
+    """Return the name in `["name"]`, with the escapes of a JSON string, and where the path goes on."""
     try:
         name, end = _strings.raw_decode(path, place + 1)
         name.encode()  # half a surrogate pair is no character

@@ -1,11 +1,11 @@
-"""Texts that a flow is written with. What is none is refused where it is given, not when the flow is built."""
+"""Checks the texts in a flow as soon as they are given, and not only when the flow is built."""
 
 from stepflow.protocol._paths import Path, format_path
 from stepflow.protocol.errors import InvalidFlow
 
 
 def checked_text(value: object, at: Path | str) -> str:
-    """Return a text as it is. Raises `InvalidFlow` for what is no text, or holds half of a surrogate pair."""
+    """Return a text. Raises `InvalidFlow` if it is not a `str`, or has half of a surrogate pair."""
     if not isinstance(value, str):
         raise InvalidFlow(_place(at), f"a text belongs here, not a `{type(value).__name__}`")
     text = str.__str__(value)  # an enum's value, not its name

@@ -1,4 +1,4 @@
-"""What a flow that is built in Python says about values which exist only when it runs."""
+"""Values for flows that are built in Python: they are known only when the flow runs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn, TypeAlias
@@ -18,7 +18,7 @@ Constant: TypeAlias = (
 Data: TypeAlias = (
     "Value | Flow | bool | int | float | str | Mapping[str, Data] | Sequence[Data] | None"
 )
-"""A JSON value with `Value`s in it. A flow in it is a constant: its own references stay its own."""
+"""A JSON value with `Value`s in it. A flow in it is a constant: its references belong to that flow."""
 
 
 _COMPARE = (
@@ -39,9 +39,9 @@ _HELD = (
 
 
 class Value:
-    """A value that is known when the flow runs. Make one with the functions below.
+    """A value that is known only when the flow runs. Make one with the functions below.
 
-    What has a `[...]` is a `Reference`: `Value.input()["rows"][0]`.
+    A `Reference` has parts, which `[...]` takes: `Value.input()["rows"][0]`.
     """
 
     __slots__ = ("_form",)
@@ -51,12 +51,12 @@ class Value:
 
     @staticmethod
     def literal(value: Constant) -> "Value":
-        """Return a constant in which nothing is computed, whatever it looks like."""
+        """Return a constant. Nothing in it is computed, also if it looks like an expression."""
         return Value({"$literal": value})
 
     @staticmethod
     def step(step: "str | StepReference", path: str | None = None) -> "StepReference":
-        """Return a step's result, or the part of it at `path`. A step may be named before it is added.
+        """Return a step's result, or the part of it at `path`. The step may be added later.
 
         Raises `InvalidFlow` when `path` begins with `$` and is not a path.
         """
@@ -76,8 +76,9 @@ class Value:
     def variable(name: str, default: "Data | UnsetType" = UNSET) -> "Reference":
         """Return a variable, or with a path (`$.name.member`) a part of it.
 
-        `default` stands for a variable that has no value; without one, the step that needs it fails.
-        Raises `InvalidFlow` when `name` begins with `$` and is not a path, or names no variable.
+        default: used if the variable has no value; without a default, the step that needs it fails.
+
+        Raises `InvalidFlow` when `name` begins with `$` and is not a path that begins with a name.
         """
         path = _parsed(checked_text(name, "$variable"))
         if not path or not isinstance(path[0], str):
@@ -90,9 +91,9 @@ class Value:
 
     @staticmethod
     def if_(condition: Data, then: Data, else_: "Data | UnsetType" = UNSET) -> "Value":
-        """Return `then` when `condition` is true, else `else_`, which is null when it is not given.
+        """Return `then` when `condition` is true, otherwise `else_`, which is null by default.
 
-        Everything is true but null, false and a value that cannot be computed.
+        All conditions are true except null, false and a value that cannot be computed.
         """
         form: dict[str, Data] = {"$if": condition, "then": then}
         if else_ is not UNSET:
@@ -101,10 +102,10 @@ class Value:
 
     @staticmethod
     def coalesce(*values: Data) -> "Value":
-        """Return the first that is not null; null when there is none."""
+        """Return the first of the values that is not null; null if all are null."""
         return Value({"$coalesce": values})
 
-    # Python would compute with the object, now. What it computes would stand in the flow as a constant.
+    # Python would compute with the object now, and the result would be a constant in the flow.
 
     def __bool__(self) -> NoReturn:
         raise TypeError("a `Value` is true or false only when the flow runs: use `Value.if_`")
@@ -129,7 +130,7 @@ class Value:
 
 
 def _refuse(names: str, problem: str) -> None:
-    """Have these operators of Python raise; not in the class, where type checkers would allow them."""
+    """Make these operators raise. They are not defined in the class: type checkers would then allow them."""
 
     def refuse(*_: object) -> NoReturn:
         raise TypeError(problem)
@@ -161,7 +162,7 @@ for _operator in [
 
 
 class Reference(Value):
-    """A value of which parts can be taken: `[name]` is a member, `[number]` an element from 0."""
+    """A value whose parts can be taken: `[name]` is a member, `[number]` an element counted from 0."""
 
     __slots__ = ("_path",)
 

@@ -1,16 +1,16 @@
-"""What can go wrong with messages, whatever carries them, and with flows that are built.
+"""The errors of messages, on every transport, and of flows that are built.
 
 StepflowError
-├── ProtocolError            a message that is not the protocol
+├── ProtocolError            a message does not follow the protocol
 │   ├── NotJson
 │   ├── InvalidEnvelope      JSON, but no JSON-RPC message
 │   │   ├── MessageTooLong
-│   │   └── UnsayableInput   the input of an execute holds half of a character
+│   │   └── UnsayableInput   the input of an execute has half of a surrogate pair
 │   ├── UnknownMethod
 │   └── InvalidParams
-├── RequestRefused           the peer answered our request with an error
-├── NoJsonForm               a Python value that JSON cannot say
-└── InvalidFlow              a flow that no server would take
+├── RequestRefused           the peer answered a request with an error
+├── NoJsonForm               a Python value has no JSON form
+└── InvalidFlow              a flow that every server refuses
 """
 
 from typing import ClassVar
@@ -19,11 +19,11 @@ from stepflow.protocol._error_codes import ErrorCode
 
 
 class StepflowError(Exception):
-    """The root of everything that Stepflow raises."""
+    """The base class of all errors of Stepflow."""
 
 
 class ProtocolError(StepflowError):
-    """Raised when a message is not the protocol. `code` and `data` are what to answer it with."""
+    """Raised when a message does not follow the protocol. `code` and `data` are for the error answer."""
 
     code: ClassVar[ErrorCode] = ErrorCode.INVALID_REQUEST
     data: object = None
@@ -39,7 +39,7 @@ class NotJson(ProtocolError):
 
 
 class InvalidEnvelope(ProtocolError):
-    """Raised when JSON is not a JSON-RPC message. `id` is the message's own, where it can be told."""
+    """Raised when JSON is not a JSON-RPC message. `id` is the id of the message, if it could be read."""
 
     def __init__(self, problem: str, id: str | int | None = None) -> None:
         super().__init__(f"not a JSON-RPC 2.0 message: {problem}")
@@ -55,7 +55,10 @@ class MessageTooLong(InvalidEnvelope):
 
 
 class UnsayableInput(InvalidEnvelope):
-    """Raised when an execute's input holds half of a surrogate pair, at `path`, so that msgspec reads nothing."""
+    """Raised when the input of an execute has half of a surrogate pair, which no UTF-8 text can contain.
+
+    `data` holds the `path` of the place in the input.
+    """
 
     code = ErrorCode.INVALID_INPUT
 
@@ -66,7 +69,7 @@ class UnsayableInput(InvalidEnvelope):
 
 
 class UnknownMethod(ProtocolError):
-    """Raised when nobody serves a method."""
+    """Raised when a method does not exist."""
 
     code = ErrorCode.METHOD_NOT_FOUND
 
@@ -86,9 +89,10 @@ class InvalidParams(ProtocolError):
 
 
 class RequestRefused(StepflowError):
-    """Raised when the peer answers a request of ours with an error.
+    """Raised when the peer answers a request with an error.
 
-    `code` is a number of `ErrorCode` or of the peer's own, `message` its words, `data` its details.
+    code: a number of `ErrorCode`, or one that the peer has defined.
+    message: the peer's message. data: the peer's details.
     """
 
     def __init__(self, method: str, code: int, message: str, data: object = None) -> None:
@@ -102,7 +106,7 @@ class RequestRefused(StepflowError):
 class NoJsonForm(StepflowError, ValueError):
     """Raised when a value cannot become JSON without being changed.
 
-    `path` is the place in the value, such as `$.rows[0].x`; `problem` is what it is or has there.
+    `path` is the place in the value, such as `$.rows[0].x`; `problem` says what is wrong there.
     """
 
     def __init__(self, path: str, problem: str) -> None:
@@ -114,7 +118,7 @@ class NoJsonForm(StepflowError, ValueError):
 class InvalidFlow(StepflowError):
     """Raised when something cannot be a flow, or a part of one.
 
-    `at` is the place in the flow's document, such as `$.steps[0].input`; `problem` what is wrong there.
+    `at` is the place in the flow's document, such as `$.steps[0].input`; `problem` says what is wrong.
     """
 
     def __init__(self, at: str, problem: str, hint: str | None = None) -> None:

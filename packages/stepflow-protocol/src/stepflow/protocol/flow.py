@@ -1,6 +1,6 @@
-"""The flow document as types: what a flow file holds, member for member.
+"""The types of the flow document, which describe every member of a flow file.
 
-Apart from `stepflow.protocol` itself, because a worker needs none of it.
+They are not in `stepflow.protocol` itself, because a worker does not need them.
 """
 
 import msgspec

@@ -1,7 +1,7 @@
 """Test components and flows in memory, without a server.
 
-What is here is loaded when it is first asked for: pytest imports this package in every test run of
-everyone who has it installed, because the plugin lives in it.
+The contents are loaded at their first use. pytest imports this package in every test run where it is
+installed, because the plugin is in it.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""A `StepflowContext` whose server is in memory, for calling a component as a plain function."""
+"""A `StepflowContext` with a server in memory, to call a component as a plain function."""
 
 import uuid
 
@@ -10,21 +10,22 @@ from stepflow.worker import StepflowContext
 
 
 class MockContext(StepflowContext):
-    """Stands in for the context that the server gives to a running component.
+    """Replaces the context of a running component in tests.
 
-    It is the real one, with a server in memory behind it: blobs are stored under their real ids,
-    come back as plain JSON values, and an unknown one raises `RequestRefused`. Flows are run by
-    `run_flow`, a function that takes a flow's document and an input and returns the output; what
-    it raises fails the flow. Without it they are refused.
+    It is a real `StepflowContext` with a server in memory. Blobs are stored under their real ids and
+    are returned as plain JSON values; an unknown id raises `RequestRefused`. `run_flow` runs flows: a
+    function that takes a flow's document and an input, and returns the output. If it raises, the flow
+    fails. Without it, runs are refused.
 
-    Refused with a server's codes are also: ids that are none, arguments of a wrong type or beyond 32
-    bits, blobs that are not of their type, `key` with `detached` or of another flow's run, what
-    `check_flow` of `stepflow.protocol` refuses of a flow, and overrides that do not have their shape
-    or are of steps that the flow does not have. There is no engine behind it: whether inputs fit the flow's schema,
-    what a patch makes of a step, and all else of the language only a server checks
-    (`stepflow validate` says it of a file).
+    As on a real server, these are refused too, with the same codes: invalid ids; arguments of a wrong
+    type, or numbers of more than 32 bits; blobs whose content does not fit their type; a `key` together
+    with `detached`, or a `key` that a run of another flow has; flows that `check_flow` of
+    `stepflow.protocol` refuses; and overrides of a wrong shape, or of steps that the flow does not have.
 
-    What a component reads of its run may be set, here or between two calls:
+    There is no engine. Only a real server checks everything else, such as whether inputs fit the flow's
+    schema, and what a patch makes of a step. `stepflow validate` checks a flow's file.
+
+    These attributes describe the run; they may be set here, or between two calls:
 
     - `attempt`: from 1
     - `task_id`: the same for all attempts of one step of one item; a fresh UUID by default
@@ -32,7 +33,7 @@ class MockContext(StepflowContext):
     - `state`: what the worker's `lifespan` yields
     """
 
-    # Declared as attributes because those of the real context can only be read.
+    # Declared as attributes, because the properties of the real context are read-only.
     run_id: str | None = None
     flow_id: str | None = None
     step_id: str | None = None
@@ -68,15 +69,15 @@ class MockContext(StepflowContext):
         self.state = state
 
     def cancel(self, reason: str = "the execute was cancelled") -> None:
-        """Ask the component to end, as the server does; it is then told so, and not ended."""
+        """Ask the component to end, as the server does. The component can see this; it is not interrupted."""
         self._server.end(reason)
 
     @property
     def blobs(self) -> dict[str, object]:
-        """A copy of every blob, by its id."""
+        """Copies of all blobs by id."""
         return {id: msgspec.json.decode(text) for id, (_, text) in self._server.stored.items()}
 
     @property
     def submitted(self) -> list[RunsSubmitParams]:
-        """Every request to run a flow, in order, whether it was granted or not."""
+        """All requests to run a flow, in order, including those that were refused."""
         return list(self._server.submitted)

@@ -1,4 +1,4 @@
-"""What a server refuses of a component's requests, as far as it can be told without a server."""
+"""Refuses the requests of a component that a server would refuse, as far as this needs no engine."""
 
 import base64
 import binascii
@@ -20,12 +20,12 @@ _PATCHES: dict[str, tuple[type, str]] = {
 
 
 def content_id(text: str) -> str | None:
-    """The id of a blob or flow as it is stored; nothing where the text is none."""
+    """Return the id of a blob or flow as it is stored; None if the text is no such id."""
     return text.lower() if _ID.fullmatch(text) else None
 
 
 def run_id(text: str) -> str | None:
-    """The id of a run as it is stored; nothing where the text is none."""
+    """Return the id of a run as it is stored; None if the text is no such id."""
     try:
         return str(uuid.UUID(text))
     except ValueError:
@@ -33,7 +33,7 @@ def run_id(text: str) -> str | None:
 
 
 def check_blob(method: Method, text: bytes, blob_type: BlobType) -> None:
-    """Refuse a content that is not of its type."""
+    """Refuse a blob whose content does not fit its type."""
     if blob_type is BlobType.data:
         return
     data = msgspec.json.decode(text)
@@ -46,7 +46,7 @@ def check_blob(method: Method, text: bytes, blob_type: BlobType) -> None:
 
 
 def _is_base64(data: object) -> bool:
-    """Whether this is what some bytes are written as; Python reads `YR==` as well, the last bits of which are lost."""
+    """Whether a value is canonical base64. Python also reads `YR==`, but ignores its last bits."""
     try:
         text = str(data) if isinstance(data, str) else "?"
         return base64.b64encode(base64.b64decode(text, validate=True)).decode() == text
@@ -55,7 +55,7 @@ def _is_base64(data: object) -> bool:
 
 
 def check_max_concurrency(method: Method, number: int | None) -> None:
-    """Refuse a bound that is none."""
+    """Refuse a number that is too small or too large. None is allowed."""
     if number is None or 1 <= number <= _MOST:
         return
     problem = f"`maxConcurrency` is {number}: it has to be at least 1, and at most {_MOST:,}"
@@ -63,7 +63,7 @@ def check_max_concurrency(method: Method, number: int | None) -> None:
 
 
 def check_runs(method: Method, id: str, document: Any) -> None:
-    """Refuse a document that is no flow, as far as `check_flow` can tell."""
+    """Refuse a document that `check_flow` refuses."""
     try:
         check_flow(document)
     except InvalidFlow as wrong:
@@ -72,7 +72,7 @@ def check_runs(method: Method, id: str, document: Any) -> None:
 
 
 def check_overrides(method: Method, overrides: Any, document: Mapping[str, Any]) -> None:
-    """Refuse overrides that do not have their shape, or are of steps that the flow does not have."""
+    """Refuse overrides of a wrong shape, or of steps that the flow does not have."""
     problem = _problem_of(overrides, [step["id"] for step in document.get("steps") or ()])
     if problem is not None:
         problem = f"the overrides do not fit the flow: {problem}"
@@ -84,7 +84,7 @@ def _problem_of(overrides: Any, ids: list[str]) -> str | None:
         return None
     if not isinstance(overrides, dict):
         return "expected an object at `$`"
-    # Under `steps` or, as older servers took them, the map itself.
+    # The patches are under `steps`; older servers took them without it.
     steps = overrides.get("steps", overrides)
     if not isinstance(steps, dict) or "$type" in steps:
         steps = overrides

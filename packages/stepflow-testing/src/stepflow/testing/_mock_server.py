@@ -44,12 +44,11 @@ from stepflow.worker import Cancelled
 T = TypeVar("T")
 
 RunFlow: TypeAlias = Callable[[Any, Any], Any]
-"""Takes a flow's document and an input, and returns the flow's output; what it raises is the
-flow's failure."""
+"""Takes a flow's document and an input, and returns the flow's output. If it raises, the flow fails."""
 
 
 class MockServer:
-    """One execute's way to a server in memory. Values are kept as bytes: nothing is shared."""
+    """A server in memory for one execute. It keeps values as bytes, so they are never shared."""
 
     params = ComponentsExecuteParams("/mock", None, 1, ObservabilityContext())
     session_id: str | None = None
@@ -127,7 +126,7 @@ class MockServer:
         if id not in self._runs:
             problem = f"no run `{id}` was submitted to this MockContext"
             raise RequestRefused(method, ErrorCode.NOT_FOUND, problem)
-        return _told(self._runs[id], with_results=bool(params.include_results))
+        return _status(self._runs[id], with_results=bool(params.include_results))
 
     def _submit(self, method: Method, params: RunsSubmitParams) -> RunStatusProtocol:
         self.submitted.append(params)
@@ -149,10 +148,10 @@ class MockServer:
                 "each sub-run needs one of its own"
             )
             raise RequestRefused(method, ErrorCode.SERVER_ERROR, problem)
-        return _told(run, with_results=bool(params.wait))
+        return _status(run, with_results=bool(params.wait))
 
     def _flow(self, method: Method, params: RunsSubmitParams) -> tuple[str, Any]:
-        """The id and the document of a flow that is asked for as the server wants it."""
+        """Return the id and the document of the flow in a valid request. Refuses any other request."""
         if (id := content_id(params.flow_id)) is None:
             problem = f"`flowId`: `{params.flow_id}` is not a flow id"
             raise RequestRefused(method, ErrorCode.INVALID_ID, problem)
@@ -171,7 +170,7 @@ class MockServer:
 
 
 def _read(method: Method, params: T) -> T:
-    """The params as they arrive at a server. Raises what encoding them raises."""
+    """Return the params as they arrive at a server. Raises what encoding them raises."""
     text = msgspec.json.encode(params)
     try:
         return msgspec.json.decode(text, type=type(params))
@@ -180,13 +179,13 @@ def _read(method: Method, params: T) -> T:
         raise RequestRefused(method, ErrorCode.INVALID_PARAMS, problem) from None
 
 
-def _told(run: RunStatusProtocol, *, with_results: bool) -> RunStatusProtocol:
+def _status(run: RunStatusProtocol, *, with_results: bool) -> RunStatusProtocol:
     return run if with_results else msgspec.structs.replace(run, results=None)
 
 
 def _result(run_flow: RunFlow, flow: object, input: object) -> FlowResult:
     try:
-        output = json_text(run_flow(flow, input))  # comes back as plain JSON, as from a server
+        output = json_text(run_flow(flow, input))  # returned as plain JSON, as a server does
         return FlowResult("success", result=msgspec.json.decode(output))
     except Exception as error:  # noqa: BLE001, the test's function stands for the flow
         return FlowResult("failed", error=FlowError(500, str(error), ErrorKind.component_failed))

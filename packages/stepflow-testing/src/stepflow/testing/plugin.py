@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures for tests of components. Imports nothing of ours until one is used."""
+"""The pytest plugin: fixtures for tests of components. It loads Stepflow only when one is used."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def stepflow_context() -> "MockContext":
-    """A fresh `MockContext`: first attempt, no blobs."""
+    """A new `MockContext`: the first attempt, without blobs."""
     from stepflow.testing import MockContext
 
     return MockContext()

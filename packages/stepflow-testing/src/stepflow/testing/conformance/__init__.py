@@ -1,10 +1,10 @@
-"""Checks from outside whether a worker, in whatever language, keeps the worker protocol.
+"""Checks from outside whether a worker, in any language, follows the worker protocol.
 
     report = check_worker(["stepflow-worker", "components.py"])
     assert report.holds, str(report)
 
-Each check has the id of a rule in `docs/protocol.md`. It speaks raw bytes, over a pipe or HTTP, and
-shares no code with `stepflow.worker`: a mistake in that cannot hide here.
+Each check has the id of a rule in `docs/protocol.md`. The checks send raw bytes, over a pipe or HTTP,
+and share no code with `stepflow.worker`: a mistake there cannot be repeated here.
 """
 
 from stepflow.testing.conformance._failures import CannotStart

@@ -44,25 +44,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m stepflow.testing.conformance",
-        description="Check whether a worker keeps the worker protocol.",
-        epilog="Exits 0 when every rule holds, 1 when one does not, 3 without a worker.",
+        description="Check whether a worker follows the worker protocol.",
+        epilog="Exit codes: 0 when every rule holds, 1 when one does not, 2 for wrong arguments, 3 when "
+        "the worker cannot be started or reached.",
     )
     parser.add_argument(
-        "command", nargs="*", metavar="COMMAND", help="starts the worker; after `--`"
+        "command",
+        nargs="*",
+        metavar="COMMAND",
+        help="the command that starts the worker; write it after `--`",
     )
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--http", action="store_true", help="COMMAND serves over HTTP")
-    where.add_argument("--url", type=_url, help="a worker that runs already")
+    where.add_argument(
+        "--http",
+        action="store_true",
+        help="COMMAND serves over HTTP (default: over stdin and stdout)",
+    )
+    where.add_argument("--url", type=_url, help="the address of a worker that runs already")
     parser.add_argument("--token", help="the bearer token that the worker asks for")
-    parser.add_argument("--execute", metavar="PATH", help="a component that succeeds")
     parser.add_argument(
-        "--input", type=_json, metavar="JSON", default=_ABSENT, help="the input that it takes"
+        "--execute",
+        metavar="PATH",
+        help="a component that succeeds, for a worker without `/conformance/echo`",
     )
-    parser.add_argument("--rule", action="append", metavar="ID", help="check this rule alone")
     parser.add_argument(
-        "--patience", type=float, default=10.0, metavar="SECONDS", help="default: %(default)g"
+        "--input",
+        type=_json,
+        metavar="JSON",
+        default=_ABSENT,
+        help="an input for the component of `--execute`",
     )
-    parser.add_argument("--format", choices=FORMATS, default="text")
+    parser.add_argument(
+        "--rule",
+        action="append",
+        metavar="ID",
+        help="check only this rule; may be given several times (default: all rules)",
+    )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="how long an answer may take (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, default="text", help="the format of the report (default: text)"
+    )
     return parser
 
 

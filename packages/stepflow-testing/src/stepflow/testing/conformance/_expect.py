@@ -1,4 +1,4 @@
-"""What a check expects of an answer, and the sentence that says that it is otherwise."""
+"""What checks expect of an answer. If an expectation is not met, `Broken` says what was found."""
 
 import json
 from typing import TypeGuard
@@ -9,13 +9,13 @@ from stepflow.testing.conformance._worker import Json, same, shown
 
 
 def ensure(holds: bool, problem: str) -> None:
-    """Raises `Broken` with the problem unless something holds."""
+    """Raise `Broken` with the problem unless `holds`."""
     if not holds:
         raise Broken(problem)
 
 
 def result(answer: Json) -> dict[str, Json]:
-    """The result of an answer, which must be one and an object."""
+    """Return the result of an answer. Raises `Broken` if it has none, or it is no object."""
     if answer.get("error") is not None:
         raise Broken(f"it was refused: {brief(answer['error'])}")
     found = answer.get("result")
@@ -25,14 +25,14 @@ def result(answer: Json) -> dict[str, Json]:
 
 
 def output(answer: Json) -> Json:
-    """The output of an execute that must succeed."""
+    """Return the output of an execute. Raises `Broken` if it did not succeed."""
     found = result(answer)
     ensure("output" in found, f"the result has no `output`: {brief(found)}")
     return found["output"]
 
 
 def error(answer: Json, *codes: ErrorCode) -> dict[str, Json]:
-    """The error of an answer, which must have one of these codes, and a message."""
+    """Return the error of an answer. Raises `Broken` unless it has one of these codes and a message."""
     wanted = " or ".join(f"{code.value} {code.name}" for code in codes)
     found = answer.get("error")
     if not isinstance(found, dict):
@@ -45,13 +45,13 @@ def error(answer: Json, *codes: ErrorCode) -> dict[str, Json]:
 
 
 def has_id(answer: Json, id: Json) -> None:
-    """Raises `Broken` unless an answer has this id, in value and type."""
+    """Raise `Broken` unless an answer has this id, of the same type."""
     found = answer.get("id")
     ensure(same(found, id), f"the answer's id is {brief(found)}, not {brief(id)}")
 
 
 def equal(found: Json, wanted: Json, what: str) -> None:
-    """Raises `Broken` unless two JSON values are the same, in types and order too."""
+    """Raise `Broken` unless two JSON values are the same, with the same types and order."""
     ensure(same(found, wanted), f"{what} is {brief(found)}, not {brief(wanted)}")
 
 
@@ -61,5 +61,5 @@ def is_int(value: Json) -> TypeGuard[int]:
 
 
 def brief(value: Json) -> str:
-    """A JSON value, cut where it is long."""
+    """Return a JSON value as text; a long one is cut."""
     return shown(json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace"))

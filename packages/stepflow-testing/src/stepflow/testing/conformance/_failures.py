@@ -1,19 +1,19 @@
-"""How a check ends early.
+"""The exceptions that end a check early.
 
 Exception
 ├── CannotStart          there is no worker to check
 └── Broken               the rule does not hold
 │   └── Unreachable      the worker ended, or does not listen any more
-└── Inapplicable         the rule cannot be tried on this worker
+└── Inapplicable         the rule cannot be checked on this worker
 """
 
 
 class CannotStart(Exception):
-    """Raised when a worker could not be started, reached, or never answered."""
+    """Raised when a worker could not be started or reached, or did not answer."""
 
 
 class Broken(Exception):
-    """Raised by a check whose rule does not hold; the text is what was found instead."""
+    """Raised by a check whose rule does not hold; the text says what was found instead."""
 
 
 class Unreachable(Broken):

@@ -20,7 +20,7 @@ def as_json(report: Report) -> str:
 
 
 def as_junit(report: Report) -> str:
-    """Return the report as JUnit's XML, a test case for each rule."""
+    """Return the report as JUnit's XML, with a test case for each rule."""
     suite = ET.Element(
         "testsuite",
         name=f"worker protocol over {report.transport}",
@@ -42,7 +42,7 @@ def as_junit(report: Report) -> str:
 
 
 def _xml(text: str) -> str:
-    """XML has no form at all for most control characters."""
+    """Replace control characters: XML cannot contain most of them."""
     return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
 
 

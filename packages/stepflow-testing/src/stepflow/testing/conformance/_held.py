@@ -1,4 +1,4 @@
-"""Executes that are certainly running: they have asked us something, and wait for the answer."""
+"""Executes that are known to be running: they have sent a request, and wait for the answer."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class Held:
     put: Json
 
     def release(self) -> Json:
-        """Answer what it asks; return its answer."""
+        """Answer its requests, and return its own answer."""
         params = self.put.get("params") or {}
         blob_id = "0" * 64
         self.worker.reply(self.put, {"blob_id": blob_id})
@@ -28,18 +28,18 @@ class Held:
         return self.worker.answer(self.id)
 
     def finish(self) -> None:
-        """Raises `Broken` unless it ends well when it is answered."""
+        """Answer its requests. Raises `Broken` unless it then succeeds."""
         output(self.release())
 
 
 def hold(worker: Worker, input: Json = "held", *, id: Id | None = None, **members: Json) -> Held:
-    """Begin an execute that asks for a blob, and do not answer it yet."""
+    """Begin an execute that stores a blob, and do not answer its request yet."""
     begun = worker.begin_execute(worker.probe("blob"), input, id=id, **members)
     return Held(worker, begun, worker.called(Method.blobs_put, by=begun))
 
 
 def fill(worker: Worker) -> list[Held]:
-    """Hold as many executes as the worker runs at once."""
+    """Begin as many such executes as the worker runs at once."""
     capacity = worker.known.capabilities.get("max_concurrency")
     if not isinstance(capacity, int) or isinstance(capacity, bool):
         raise Inapplicable("the worker announces no `max_concurrency`")

@@ -1,4 +1,4 @@
-"""A small HTTP client and event-stream reader that lets every byte be looked at."""
+"""A small HTTP client and reader of event streams, with access to every byte."""
 
 import contextlib
 import http.client
@@ -14,7 +14,7 @@ BOTH = f"{JSON}, {EVENTS}"
 
 
 class Response:
-    """An answer whose body is still to be read."""
+    """An answer whose body is not read yet."""
 
     def __init__(self, connection: http.client.HTTPConnection, patience: float) -> None:
         assert connection.sock is not None
@@ -25,7 +25,7 @@ class Response:
         self.status = self._response.status
         self.headers = self._response.headers
         self.raw = b""
-        """What has been read of the body, without the chunks of HTTP."""
+        """The bytes of the body that have been read, without HTTP's chunk headers."""
 
     @property
     def media_type(self) -> str:
@@ -33,12 +33,12 @@ class Response:
         return (self.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
 
     def wait_for_ever(self) -> None:
-        """Let the next bytes come when they will."""
+        """Set no limit of time for the next bytes."""
         with contextlib.suppress(OSError):
             self._socket.settimeout(None)
 
     def body(self) -> bytes:
-        """The rest of the body. Raises `Unreachable` when it breaks off."""
+        """Return the whole body. Raises `Unreachable` when the connection breaks."""
         try:
             with self._reading():
                 self.raw += self._response.read()
@@ -47,9 +47,9 @@ class Response:
         return self.raw
 
     def events(self) -> Iterator[tuple[str, bytes]]:
-        """The events until the stream ends, each with its name; comments are passed over.
+        """Yield the events until the stream ends, each with its name, without comments.
 
-        Raises `Unreachable` when the stream breaks off.
+        Raises `Unreachable` when the connection breaks.
         """
         try:
             yield from self._events()
@@ -83,11 +83,11 @@ class Response:
         except TimeoutError:
             raise Unreachable("the body does not go on") from None
         except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
-            # The last two: `http.client` when another thread closes what it reads.
+            # `http.client` raises the last two when another thread closes the connection.
             raise Unreachable(f"the body broke off: {error!r}") from None
 
     def close(self) -> None:
-        """Drop the connection, from any thread; who reads from it sees it break off."""
+        """Close the connection, from any thread. A thread that reads from it gets `Unreachable`."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._connection.close()
@@ -111,9 +111,11 @@ class Http:
         *,
         token: bool = True,
     ) -> Response:
-        """Send a request and return the answer once its head is there.
+        """Send a request and return the answer once its head has arrived.
 
-        target: relative to the base address. Raises `Unreachable`.
+        target: the path, relative to the base address. token: whether to send the token.
+
+        Raises `Unreachable`.
         """
         where = urlsplit(urljoin(self.base, target))
         kind = (
@@ -144,7 +146,7 @@ class Http:
         headers: Mapping[str, str] | None = None,
         token: bool = True,
     ) -> Response:
-        """POST one message; a header that is `None` is left out."""
+        """Send one message with POST. A header that is `None` is left out."""
         every = dict(headers or {})
         if accept is not None:
             every["Accept"] = accept

@@ -1,4 +1,4 @@
-"""A worker behind a URL: each message a POST, each execute perhaps a stream, perhaps in a session."""
+"""A worker behind a URL: messages are sent with POST, with or without a session."""
 
 import contextlib
 import json
@@ -26,9 +26,11 @@ class HttpWorker(Worker):
         *,
         in_session: bool = True,
     ) -> None:
-        """process: when it is ours; it is ended with this conversation.
+        """any_component: a component that succeeds, for workers without `/conformance/echo`.
+        process: the worker's process, if the checker has started it; it ends with this connection.
+        in_session: whether to open a session.
 
-        Raises `Unreachable` when nobody listens.
+        Raises `Unreachable` when the worker does not listen.
         """
         super().__init__(http.patience, any_component)
         self.http = http
@@ -39,11 +41,11 @@ class HttpWorker(Worker):
 
     @property
     def target(self) -> str:
-        """Where messages are POSTed."""
+        """The path that messages are sent to."""
         return self.session.endpoint if self.session else ""
 
     def another(self, *, in_session: bool = True) -> "HttpWorker":
-        """A second conversation with the same process. Raises `Unreachable`."""
+        """Return a second connection to the same process. Raises `Unreachable`."""
         return HttpWorker(self.http, self.known.any_component, in_session=in_session)
 
     def send_text(self, text: bytes) -> None:
@@ -89,12 +91,12 @@ class HttpWorker(Worker):
         try:
             yield
         except Unreachable:
-            # That a stream which we have closed breaks off is no news.
+            # A stream that `drop_streams` has closed is expected to break.
             if response in self._open:
                 raise
 
     def drop_streams(self) -> None:
-        """Break off the streams of all open executes."""
+        """Close the streams of all open executes."""
         dropped, self._open = self._open, []
         for response in dropped:
             response.close()
@@ -118,20 +120,20 @@ class HttpWorker(Worker):
 
 
 class Session:
-    """An event stream that names the address for everything else."""
+    """An event stream. Its first event names the address for messages."""
 
     def __init__(
         self, stream: Response, events: Iterator[tuple[str, bytes]], endpoint: str
     ) -> None:
         self._stream = stream
-        self._events = events  # dropped, it would close the stream
+        self._events = events  # kept, because the stream closes when the iterator is deleted
         self.endpoint = endpoint
         self.first_bytes = stream.raw
         stream.wait_for_ever()
 
     @classmethod
     def open(cls, http: Http, target: str = "/runtime/events") -> "Session | None":
-        """Ask for a session; `None` when the worker has none. Raises `Broken`."""
+        """Open a session and return it; `None` if the worker has no sessions. Raises `Broken`."""
         stream = http.request("GET", target, headers={"Accept": EVENTS})
         if stream.status in (404, 405) or stream.media_type != EVENTS:
             stream.close()
@@ -156,7 +158,7 @@ def _endpoint(data: bytes) -> str:
 
 
 def loaded(text: bytes) -> Any:
-    """The JSON value of a text, or `None`."""
+    """Return the JSON value of a text; `None` if it is not JSON."""
     try:
         return json.loads(text)
     except ValueError:
@@ -169,15 +171,15 @@ def _is_request(text: bytes) -> bool:
 
 
 def is_message(value: Any) -> bool:
-    """Whether a body is more than an acknowledgement."""
+    """Whether the value of a body is a message, and not only an acknowledgement."""
     return isinstance(value, dict) and bool(value.keys() & {"result", "error", "method"})
 
 
 class Listening:
-    """A process that has said on which port it listens."""
+    """A process that has printed the port that it listens on."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        """Raises `CannotStart` when it does not within 30 s."""
+        """Start the process. Raises `CannotStart` when it does not print a port within 30 s."""
         self.process = Process(command, speaks_on_stdin=False)
         self._found = threading.Event()
         self.port: int | None = None
@@ -209,7 +211,7 @@ class Listening:
 
 
 def until_reachable(http: Http) -> None:
-    """Wait until somebody listens. Raises `CannotStart` when nobody does in time."""
+    """Wait until the worker listens. Raises `CannotStart` when it does not in time."""
     deadline = time.monotonic() + http.patience
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The worker's process, when it is ours to start."""
+"""The worker's process, if the checker starts it."""
 
 import contextlib
 import os
@@ -15,10 +15,10 @@ _LAST_WORDS = 2000
 
 
 class Process:
-    """A child in a process group of its own, with what it says on stderr kept."""
+    """A child in a process group of its own. The end of its stderr is kept."""
 
     def __init__(self, command: Sequence[str], *, speaks_on_stdin: bool) -> None:
-        """Raises `CannotStart` when there is no such program."""
+        """Start the process. Raises `CannotStart` when there is no such program."""
         try:
             self._child = subprocess.Popen(
                 command,
@@ -37,7 +37,7 @@ class Process:
 
     def _listen(self) -> None:
         assert self._child.stderr is not None
-        with contextlib.suppress(OSError, ValueError):  # closed under us, at the end
+        with contextlib.suppress(OSError, ValueError):  # `kill` closes the stream
             while piece := self._child.stderr.read(1 << 16):
                 self._words += piece
                 del self._words[:-_LAST_WORDS]
@@ -55,14 +55,14 @@ class Process:
         return self._child.stdout
 
     def exit_code(self, timeout: float) -> int | None:
-        """Wait for the end; `None` when it does not come."""
+        """Wait for the exit code; `None` if the process does not end in `timeout` seconds."""
         try:
             return self._child.wait(timeout)
         except subprocess.TimeoutExpired:
             return None
 
     def must_exit(self, timeout: float) -> None:
-        """Raises `Broken` unless the process ends with 0."""
+        """Raise `Broken` unless the process exits with 0 within `timeout` seconds."""
         code = self.exit_code(timeout)
         if code is None:
             raise Broken(f"the worker goes on; {timeout:g} s have passed")
@@ -77,13 +77,13 @@ class Process:
 
     @property
     def last_words(self) -> str:
-        """The end of what was written to stderr, introduced, or nothing."""
+        """The end of stderr, as the end of a sentence."""
         self._listener.join(0.5)  # what was written just before the end may still be in the pipe
         text = bytes(self._words).decode(errors="replace").strip()
         return f"; its last words:\n{text}" if text else "; it said nothing on stderr"
 
     def kill(self) -> None:
-        """End the process with all that it started."""
+        """Kill the process and all its children."""
         if sys.platform == "win32":
             self._child.kill()
         else:
@@ -97,5 +97,5 @@ class Process:
 
 
 def ended(code: int) -> str:
-    """How a process ended, for a sentence."""
+    """Return how a process ended, as a part of a sentence."""
     return f"was ended by signal {-code}" if code < 0 else f"exited with {code}"

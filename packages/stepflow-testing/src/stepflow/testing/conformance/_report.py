@@ -1,4 +1,4 @@
-"""What a check of a worker found, rule by rule."""
+"""The result of checking a worker, rule by rule."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What came of one rule."""
+    """The result of checking one rule."""
 
     ok = "ok"
-    """It holds."""
+    """The rule holds."""
     failed = "failed"
-    """It does not."""
+    """The rule does not hold."""
     skipped = "skipped"
-    """It could not be tried on this worker."""
+    """The rule could not be checked on this worker."""
 
 
 _MARK = {Verdict.ok: "ok", Verdict.failed: "FAIL", Verdict.skipped: "skipped"}
@@ -24,31 +24,31 @@ _LAST = 12
 
 @dataclass(frozen=True)
 class Exchange:
-    """Something that went over the wire, or happened on it."""
+    """A message that was sent or received, or another event of the connection."""
 
     direction: str
-    """`sent`, `got`, or `note` for what is no message, such as the end of a stream."""
+    """`sent`, `got`, or `note` for another event, such as the end of a stream."""
     text: str
-    """The bytes as text; long ones are cut, and say so."""
+    """The bytes as text. A long text is cut, and ends with its length."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One rule."""
+    """The result for one rule."""
 
     rule: str
-    """Its id in `docs/protocol.md`."""
+    """The id of the rule in `docs/protocol.md`."""
     says: str
     """The rule in a sentence."""
     verdict: Verdict
-    """Whether it holds."""
+    """Whether the rule holds."""
     reason: str = ""
-    """What was found instead, or why it was not tried."""
+    """What was found instead, or why the rule was not checked."""
     exchanges: Sequence[Exchange] = ()
-    """What was said meanwhile, in order; kept for rules that do not hold."""
+    """The messages of the check, in order; only for a rule that does not hold."""
 
     def lines(self) -> Iterator[str]:
-        """The rule in a line for people; a broken one with what was said."""
+        """Yield the lines of the report for people: one, and the messages for a broken rule."""
         head = f"{_MARK[self.verdict]:<8}{self.rule:<27}"
         yield f"{head} {self.reason}" if self.verdict is Verdict.skipped else head.rstrip()
         if self.verdict is Verdict.failed:
@@ -63,14 +63,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """All rules that concern a worker on its transport. Printed, it is for people."""
+    """The results of all rules for a worker's transport. `str(report)` is a text for people."""
 
     worker: str
     """The command or the address."""
     transport: str
     """`stdio` or `http`."""
     results: Sequence[Result]
-    """In the order of the document."""
+    """The results, in the order of `docs/protocol.md`."""
 
     @property
     def holds(self) -> bool:
@@ -84,7 +84,7 @@ class Report:
 
     @property
     def skipped(self) -> list[Result]:
-        """The rules that could not be tried."""
+        """The rules that could not be checked."""
         return self._with(Verdict.skipped)
 
     def _with(self, verdict: Verdict) -> list[Result]:

@@ -13,25 +13,25 @@ W_contra = TypeVar("W_contra", contravariant=True)
 
 @dataclass(frozen=True)
 class Check(Generic[W_contra]):
-    """A rule and the way to try it."""
+    """A rule and the function that checks it."""
 
     rule: str
     says: str
     run: Callable[[W_contra], None]
     fresh: bool
-    """Whether it wants a worker that nobody has spoken to."""
+    """Whether it needs a worker that has received no message yet."""
 
 
 COMMON: list[Check[Worker]] = []
-"""What every worker is asked."""
+"""The checks for all workers."""
 STDIO: list[Check[StdioWorker]] = []
-"""What only makes sense over a pipe."""
+"""The checks that are only for workers over stdio."""
 HTTP: list[Check[HttpWorker]] = []
-"""What only makes sense over HTTP."""
+"""The checks that are only for workers over HTTP."""
 
 
 class _Registers(Generic[W_contra]):
-    """A decorator that puts checks on a list."""
+    """A decorator that adds checks to a list."""
 
     def __init__(self, checks: list[Check[W_contra]]) -> None:
         self._checks = checks

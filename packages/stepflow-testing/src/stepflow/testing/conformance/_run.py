@@ -1,4 +1,4 @@
-"""Makes the checks, each on a worker that the one before has not spoilt."""
+"""Runs the checks. A worker that has broken a rule is not used for the next check."""
 
 import shlex
 from collections.abc import Callable, Collection, Sequence
@@ -17,7 +17,7 @@ W = TypeVar("W", bound=Worker)
 
 
 def rules() -> list[str]:
-    """The ids of all rules that are checked, on either transport."""
+    """Return the ids of all rules that are checked, on both transports."""
     over_pipes = [check.rule for check in STDIO_CHECKS]
     over_http = [check.rule for check in HTTP_CHECKS]
     return list(dict.fromkeys(over_pipes + over_http))
@@ -34,14 +34,14 @@ def check_worker(
 ) -> Report:
     """Check a worker against the protocol.
 
-    worker: the command that starts it, or the `http://` address where it runs.
-    http: the command serves over HTTP; it says on stdout at which port.
+    worker: the command that starts it, or the `http://` or `https://` address where it runs.
+    http: whether the command serves over HTTP; it must then print its port to stdout.
     execute: path and input of a component that succeeds, for a worker without
     `/conformance/echo`.
     token: the bearer token that the worker asks for.
-    patience: how long an answer may take, in seconds; the first, for which the worker starts, thrice
-    as long.
-    only: the ids of the rules to check; all when absent.
+    patience: how long an answer may take, in seconds. The first answer may take three times as
+    long, because the worker starts.
+    only: the ids of the rules to check; by default all.
 
     Raises `CannotStart` when there is no worker to check, `ValueError` for an unknown rule.
     """
@@ -87,7 +87,7 @@ def _checked(
 
 
 class _Workers(Generic[W]):
-    """The worker that checks share, replaced once it may be spoilt."""
+    """The worker that checks share. After a broken rule it is replaced."""
 
     def __init__(self, connect: Callable[[], W]) -> None:
         self._connect = connect
@@ -95,14 +95,14 @@ class _Workers(Generic[W]):
         self._paths: list[str] = []
 
     def must_answer(self) -> None:
-        """Raises `CannotStart` unless there is a worker that answers."""
+        """Raise `CannotStart` unless there is a worker that answers."""
         worker = None
         try:
             worker = self._connect()
             worker.handshake()
             self._paths = worker.known.paths
         except Broken as broken:
-            # What answers, however badly, is a worker; its rules tell what is wrong.
+            # A worker with a wrong answer is a worker too; the rules will tell what is wrong.
             if worker is None or not worker.has_spoken:
                 raise CannotStart(f"the worker cannot be spoken to: {broken}") from None
         finally:
@@ -110,19 +110,19 @@ class _Workers(Generic[W]):
                 worker.end()
 
     def fresh(self) -> W:
-        """A worker that nobody has spoken to; what it serves is known from another."""
+        """Return a worker that has received no message. The paths were learnt from another one."""
         worker = self._connect()
         worker.known.paths = self._paths
         return worker
 
     def shared(self) -> W:
-        """A worker that other checks were made on."""
+        """Return the worker that other checks have used."""
         if self._shared is None:
             self._shared = self.fresh()
         return self._shared
 
     def end(self) -> None:
-        """End the shared one."""
+        """End the shared worker."""
         if self._shared is not None:
             self._shared.end()
             self._shared = None
@@ -132,16 +132,16 @@ def _result(check: Check[W], workers: _Workers[W]) -> Result:
     worker = None
     try:
         worker = workers.fresh() if check.fresh else workers.shared()
-        if not check.fresh and not worker.known.is_acquainted:
+        if not check.fresh and not worker.known.is_initialized:
             worker.handshake()
         check.run(worker)
         return Result(check.rule, check.says, Verdict.ok)
     except Inapplicable as missing:
         return Result(check.rule, check.says, Verdict.skipped, str(missing))
     except Broken as broken:
-        said = tuple(worker.known.exchanges) if worker is not None else ()
+        exchanges = tuple(worker.known.exchanges) if worker is not None else ()
         workers.end()
-        return Result(check.rule, check.says, Verdict.failed, str(broken), said)
+        return Result(check.rule, check.says, Verdict.failed, str(broken), exchanges)
     finally:
         if worker is not None:
             worker.known.exchanges.clear()

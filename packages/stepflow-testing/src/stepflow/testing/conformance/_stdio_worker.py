@@ -1,4 +1,4 @@
-"""A worker behind two pipes, read and written as bytes."""
+"""A worker behind two pipes, which carry bytes."""
 
 import contextlib
 import threading
@@ -10,12 +10,12 @@ from stepflow.testing.conformance._worker import Json, Probe, Worker, same
 
 
 class StdioWorker(Worker):
-    """A process of its own, spoken to over its stdin and stdout."""
+    """A worker process that is used over its stdin and stdout."""
 
     def __init__(
         self, command: Sequence[str], patience: float, any_component: Probe | None
     ) -> None:
-        """Raises `CannotStart` when there is no such program."""
+        """Start the process. Raises `CannotStart` when there is no such program."""
         super().__init__(patience, any_component)
         self.process = Process(command, speaks_on_stdin=True)
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -42,7 +42,7 @@ class StdioWorker(Worker):
         return self.came_before_a_ping()
 
     def came_before_a_ping(self) -> list[Json]:
-        """What came before the answer to a request that is made now; requests are kept."""
+        """Return the answers that arrive before the answer to a new request; requests are kept."""
         id, came = self.begin("components/list", {}), list[Json]()
         while "method" in (message := self.receive()) or not same(message.get("id"), id):
             if "method" in message:
@@ -52,7 +52,7 @@ class StdioWorker(Worker):
         return came
 
     def close_input(self) -> None:
-        """Let the worker read the end of its input."""
+        """Close the worker's input, so that it reads the end."""
         self.note("the worker's input was closed")
         with contextlib.suppress(OSError):
             self.process.input.close()

@@ -1,4 +1,4 @@
-"""A conversation with a worker, whatever carries it; every message is written down."""
+"""A connection to a worker, on any transport. It records every message."""
 
 import itertools
 import json
@@ -20,12 +20,12 @@ OBSERVABILITY = {"run_id": "01981f4e-6a53-7c60-8f3c-2b1f5c0c9a11", "step_id": "c
 
 _SHOWN = 400
 _STARTING = 3
-"""How many times longer the first answer may take: a worker loads its code before it."""
+"""How many times longer the first answer may take: a worker first loads its code."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A component to call when any that succeeds will do, with an input that it takes."""
+    """A component that succeeds, and an input for it."""
 
     path: str
     input: Json
@@ -33,20 +33,20 @@ class Probe:
 
 @dataclass
 class Knowledge:
-    """What one connection has learned of its worker, and how the checker was told to treat it."""
+    """What is known about the worker of one connection, and the options of the checker."""
 
     patience: float = 10.0
     """How long an answer may take, in seconds."""
     any_component: Probe | None = None
-    is_acquainted: bool = False
-    """Whether the handshake is behind us."""
+    is_initialized: bool = False
+    """Whether the handshake is done."""
     paths: list[str] = field(default_factory=list)
     capabilities: dict[str, Json] = field(default_factory=dict)
     exchanges: list[Exchange] = field(default_factory=list)
 
 
 class Worker(ABC):
-    """The server's side of one connection, to play it well or badly."""
+    """The server's side of one connection. It can also break the protocol, as checks need it."""
 
     def __init__(self, patience: float, any_component: Probe | None) -> None:
         self.known = Knowledge(patience, any_component)
@@ -54,36 +54,36 @@ class Worker(ABC):
         self._kept: list[Json] = []
         self._ids = itertools.count(1)
         self.has_spoken = False
-        """Whether anything has come that might be a message."""
+        """Whether any message has arrived, valid or not."""
 
-    # What carries messages
+    # The transport
 
     @abstractmethod
     def send_text(self, text: bytes) -> None:
-        """Send one message, whatever it is; its answer will be received."""
+        """Send one message, valid or not. Its answer can be received later."""
 
     @abstractmethod
     def tell(self, text: bytes) -> None:
-        """Send what wants no answer; return once it is certain that it was sent."""
+        """Send a message that needs no answer; return once it is sent."""
 
     @abstractmethod
     def end(self) -> None:
-        """Close the connection, and end the process when it is ours."""
+        """Close the connection, and end the process if the checker has started it."""
 
     @abstractmethod
     def unanswered(self, text: bytes) -> list[Json]:
-        """Send what wants no answer, and return what came in spite of that."""
+        """Send a message that needs no answer, and return the answers that arrive nevertheless."""
 
     @abstractmethod
     def terminate(self) -> None:
-        """Ask the worker's process to end in order, as SIGTERM does."""
+        """Send SIGTERM to the worker's process."""
 
     @abstractmethod
     def must_exit(self) -> None:
-        """Raises `Broken` unless the worker's process ends with 0."""
+        """Raise `Broken` unless the worker's process exits with 0."""
 
     def arrived(self, message: bytes | Broken) -> None:
-        """Take what came over the wire, from any thread."""
+        """Put a message that has arrived into the queue, from any thread."""
         self._incoming.put(message)
 
     # Messages
@@ -99,7 +99,7 @@ class Worker(ABC):
         return self.answer(self.begin(method, {} if params is None else params))
 
     def execute_params(self, component: str, input: Json, **members: Json) -> Json:
-        """The params of an execute; `members` are added, or replace some."""
+        """Return the params of an execute; `members` are added, or replace others."""
         given = {"component": component, "input": input, "attempt": 1}
         return {**given, "observability": OBSERVABILITY, **members}
 
@@ -119,16 +119,16 @@ class Worker(ABC):
         self.tell(self.text(method=method, params=params))
 
     def reply(self, request: Json, result: Json) -> None:
-        """Answer a request of the worker's."""
+        """Answer a request of the worker."""
         self.tell(self.text(id=request["id"], result=result))
 
     def refuse(self, request: Json, message: str) -> None:
-        """Refuse a request of the worker's."""
+        """Answer a request of the worker with an error."""
         error = {"code": -32000, "message": message}
         self.tell(self.text(id=request["id"], error=error))
 
     def receive(self, timeout: float | None = None) -> Json:
-        """The next message. Raises `Broken` when none comes, or none that is a JSON object."""
+        """Return the next message. Raises `Broken` when none arrives, or it is no JSON object."""
         patience = self.known.patience if timeout is None else timeout
         if not self.has_spoken:
             patience *= _STARTING
@@ -140,20 +140,20 @@ class Worker(ABC):
             self.note(str(text).partition("\n")[0])
             raise text
         self.has_spoken = True
-        self._write_down("got", text)
+        self._record("got", text)
         message = _decoded(text)
         if not isinstance(message, dict):
             raise Broken(f"this is no message: {shown(text)}")
         return message
 
     def answer(self, id: Id) -> Json:
-        """The answer to one request; what else comes is kept."""
+        """Return the answer to one request; other messages are kept."""
         return self._next(lambda message: "method" not in message and same(message.get("id"), id))
 
     def called(self, method: str, *, by: Id) -> Json:
-        """The next request of the worker's by this method; `by` is the execute that will make it.
+        """Return the worker's next request with this method.
 
-        Raises `Broken` when the execute is answered instead.
+        by: the execute whose component sends it. Raises `Broken` when that is answered instead.
         """
 
         def is_wanted(message: Json) -> bool:
@@ -173,20 +173,20 @@ class Worker(ABC):
         return message
 
     def taken(self) -> list[Json]:
-        """All messages that came and that nobody asked for, once."""
+        """Return the kept messages, and keep them no more."""
         kept, self._kept = self._kept, []
         return kept
 
     def keep(self, message: Json) -> None:
-        """Keep a message for who will ask for it."""
+        """Keep a message for a later `answer` or `called`."""
         self._kept.append(message)
 
-    # Acquaintance
+    # The handshake
 
     def handshake(self, capabilities: Json = None) -> Json:
-        """Do what a server does first; return the answer to `initialize`.
+        """Do the handshake of a server; return the answer to `initialize`.
 
-        capabilities: of the server; `False` leaves the member out, as older servers do.
+        capabilities: the server's capabilities; `False` leaves the member out, as older servers do.
         """
         params: dict[str, Json] = {"runtime_protocol_version": 1}
         if capabilities is not False:
@@ -195,7 +195,7 @@ class Worker(ABC):
         self.notify(Method.initialized, {})
         listed = self.request(Method.components_list)
         self._learn(answer, listed)
-        self.known.is_acquainted = True
+        self.known.is_initialized = True
         return answer
 
     def _learn(self, initialized: Json, listed: Json) -> None:
@@ -211,7 +211,7 @@ class Worker(ABC):
         ]
 
     def probe(self, name: str) -> str:
-        """The path of a component made for checking. Raises `Inapplicable` without it."""
+        """Return the path of a component made for checks. Raises `Inapplicable` if there is none."""
         path = f"/conformance/{name}"
         if path not in self.known.paths:
             raise Inapplicable(f"needs the component `{path}`, which the worker does not serve")
@@ -226,28 +226,28 @@ class Worker(ABC):
             raise Inapplicable("needs `/conformance/echo`, or `--execute PATH --input JSON`")
         return self.known.any_component
 
-    # What was said
+    # The record
 
     @staticmethod
     def text(**members: Json) -> bytes:
-        """A message of these members, as compact JSON."""
+        """Return a message with these members, as compact JSON."""
         message = {"jsonrpc": "2.0", **members}
         return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
     def sent(self, text: bytes) -> None:
-        """Write down what was sent."""
-        self._write_down("sent", text)
+        """Record what was sent."""
+        self._record("sent", text)
 
     def note(self, text: str) -> None:
-        """Write down what happened besides messages."""
+        """Record an event that is no message."""
         self.known.exchanges.append(Exchange("note", text))
 
-    def _write_down(self, direction: str, text: bytes) -> None:
+    def _record(self, direction: str, text: bytes) -> None:
         self.known.exchanges.append(Exchange(direction, shown(text)))
 
 
 def same(one: Json, other: Json) -> bool:
-    """Equal in value and type: JSON's `1`, `1.0` and `true` are three things."""
+    """Whether two values are equal and of the same types: `1`, `1.0` and `true` differ."""
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):
@@ -258,7 +258,7 @@ def same(one: Json, other: Json) -> bool:
 
 
 def shown(text: bytes) -> str:
-    """Bytes as text for a report, cut where they are long."""
+    """Return bytes as text for a report; long ones are cut."""
     if len(text) > _SHOWN:
         return f"{shown(text[:_SHOWN])}… ({len(text)} bytes)"
     return text.decode(errors="backslashreplace").rstrip("\n").replace("\r", "\\r")

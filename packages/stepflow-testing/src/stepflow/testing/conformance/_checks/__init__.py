@@ -1,4 +1,4 @@
-"""One module for each chapter of `docs/protocol.md`; importing them fills the lists."""
+"""One module for each chapter of `docs/protocol.md`. Importing them registers their checks."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from stepflow.testing.conformance._http_worker import HttpWorker
 from stepflow.testing.conformance._rule import COMMON, HTTP, STDIO, Check
 from stepflow.testing.conformance._stdio_worker import StdioWorker
 
-# As the document has them.
+# In the order of the document.
 _CHAPTERS = [
     chapter.__name__
     for chapter in (

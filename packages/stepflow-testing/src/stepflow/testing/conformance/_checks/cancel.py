@@ -23,7 +23,7 @@ def _cancel(worker: Worker, task_id: str, attempt: int = 1) -> None:
 
 
 def _cancelled(worker: Worker, id: Id, task_id: str) -> Json:
-    """The answer to what is cancelled. Over HTTP a cancel may overtake its execute."""
+    """Cancel until the execute is answered, and return the answer: over HTTP a cancel may arrive first."""
     deadline = time.monotonic() + worker.known.patience
     patience, worker.known.patience = worker.known.patience, _AGAIN
     try:
@@ -73,7 +73,7 @@ def attempt(worker: Worker) -> None:
 
 @rule("cancel.unknown")
 def unknown(worker: Worker) -> None:
-    """A cancel of what is not open is ignored."""
+    """A cancel of an execute that is not open is ignored."""
     _needs_cancel(worker)
     probe = worker.succeeding
     worker.execute(probe.path, probe.input, task_id="over")

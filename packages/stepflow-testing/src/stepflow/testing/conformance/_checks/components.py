@@ -1,4 +1,4 @@
-"""Components: what a worker says of what it serves."""
+"""Components: how a worker describes what it serves."""
 
 from stepflow.protocol import ErrorCode, Method
 from stepflow.testing.conformance._expect import brief, ensure, equal, error, result
@@ -10,7 +10,7 @@ _MEMBERS = ("component", "description", "input_schema", "output_schema")
 
 
 def listed(worker: Worker) -> list[Json]:
-    """What `components/list` gives, which must be a list."""
+    """Return the list of `components/list`. Raises `Broken` if it is no list."""
     components = result(worker.request(Method.components_list)).get("components")
     ensure(isinstance(components, list), f"`components` is no list: {brief(components)}")
     assert isinstance(components, list)
@@ -30,7 +30,7 @@ def _is_schema(value: Json) -> bool:
 
 @rule("components.list")
 def list_(worker: Worker) -> None:
-    """The list has every component once, with its path and, where known, its schemas."""
+    """The list has every component once, with its path and its schemas, if these are known."""
     paths = []
     for each in listed(worker):
         ensure(isinstance(each, dict), f"an entry of the list is no object: {brief(each)}")
@@ -47,7 +47,7 @@ def list_(worker: Worker) -> None:
 
 @rule("components.info")
 def info(worker: Worker) -> None:
-    """`components/info` describes a component in the words of the list."""
+    """`components/info` describes a component as the list does."""
     path = _a_path(worker)
     described = result(worker.request(Method.components_info, {"component": path})).get("info")
     ensure(isinstance(described, dict), f"`info` is no object: {brief(described)}")
@@ -59,14 +59,14 @@ def info(worker: Worker) -> None:
 
 @rule("components.infoUnknown")
 def info_unknown(worker: Worker) -> None:
-    """`components/info` of what is not served is refused -32001."""
+    """`components/info` of an unknown component is refused -32001."""
     answer = worker.request(Method.components_info, {"component": "/no/such/component"})
     error(answer, ErrorCode.COMPONENT_NOT_FOUND)
 
 
 @rule("components.inferSchema")
 def infer_schema(worker: Worker) -> None:
-    """`components/infer_schema` answers a schema, nothing, or that there is no such method."""
+    """`components/infer_schema` is answered with a schema, with none, or with -32601."""
     params = {"component": _a_path(worker), "input_schema": {}}
     answer = worker.request(Method.components_infer_schema, params)
     if "error" in answer:

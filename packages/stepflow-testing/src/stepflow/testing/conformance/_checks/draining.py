@@ -1,4 +1,4 @@
-"""Draining: the way to the end that SIGTERM begins."""
+"""Draining: what happens between SIGTERM and the end of the worker."""
 
 import time
 
@@ -21,7 +21,7 @@ def exits(worker: Worker) -> None:
 
 @rule("drain.finishes", fresh=True)
 def finishes(worker: Worker) -> None:
-    """After SIGTERM open executes go on, and may still use the server; then it exits 0."""
+    """After SIGTERM open executes go on, and may still send requests; then the worker exits 0."""
     worker.handshake()
     _drains(worker)
 
@@ -38,14 +38,14 @@ def not_accepted(worker: Worker) -> None:
 
 @rule("drain.legacy", fresh=True)
 def legacy(worker: Worker) -> None:
-    """After SIGTERM a new execute is refused -32000 to a server that sent none."""
+    """After SIGTERM a new execute is refused -32000 to a server that sent no `capabilities`."""
     worker.handshake(False)
     if (refusal := _drains(worker)) is not None:
         error(refusal, ErrorCode.SERVER_ERROR)
 
 
 def _drains(worker: Worker) -> Json:
-    """Drain a worker that has work; what a new execute is refused with, `None` for a closed port."""
+    """Drain a worker with an open execute. Returns how a new execute is refused; `None` for a closed port."""
     probe = worker.succeeding
     held = hold(worker)
     worker.terminate()
@@ -56,7 +56,7 @@ def _drains(worker: Worker) -> Json:
 
 
 def _first_refusal(worker: Worker, path: str, input: Json) -> Json:
-    """What a new execute is answered once the signal has arrived; `None` for a closed port."""
+    """Return how a new execute is refused once the signal has arrived; `None` for a closed port."""
     deadline = time.monotonic() + worker.known.patience
     while time.monotonic() < deadline:
         try:

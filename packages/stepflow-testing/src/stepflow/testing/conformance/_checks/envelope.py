@@ -1,4 +1,4 @@
-"""Messages: what every one has around it, and what happens to those that are none."""
+"""Messages: their envelope, and how invalid ones are answered."""
 
 from stepflow.protocol import ErrorCode, Method
 from stepflow.testing.conformance._expect import ensure, error, has_id, output, result
@@ -10,7 +10,7 @@ from stepflow.testing.conformance._worker import Json, Worker
 
 IDS = ("seven", "7", 7, 0, -1, 2**63 - 1, -(2**63), 'ä"\\\u2028')
 
-# One is answered with a result, the other with an error.
+# The first is answered with a result, the second with an error.
 BOTH_WAYS: tuple[tuple[Method, Json], ...] = (
     (Method.components_list, {}),
     (Method.components_info, {"component": "/no/such/component"}),
@@ -87,7 +87,7 @@ def notifications(worker: Worker) -> None:
 
 @rule("envelope.strayAnswers")
 def stray_answers(worker: Worker) -> None:
-    """An answer to nothing that was asked is ignored."""
+    """An answer without a request is ignored."""
     refusal = {"code": -32000, "message": "for nobody"}
     for text in (worker.text(id="stray", result={}), worker.text(id="stray", error=refusal)):
         ensure(not worker.unanswered(text), "an answer was answered")
@@ -95,7 +95,7 @@ def stray_answers(worker: Worker) -> None:
 
 @rule("envelope.unknownMembers")
 def unknown_members(worker: Worker) -> None:
-    """Members that are not known are ignored, in the envelope and in params."""
+    """Unknown members are ignored, in the envelope and in params."""
     text = worker.text(id="u", method=Method.components_list, params={"novel": [1]}, novel={})
     worker.send_text(text)
     result(worker.answer("u"))
@@ -103,7 +103,7 @@ def unknown_members(worker: Worker) -> None:
 
 @rule("envelope.nulls", fresh=True)
 def nulls(worker: Worker) -> None:
-    """`null` in an optional member is as if the member were absent."""
+    """`null` in an optional member means the same as an absent member."""
     params = {"runtime_protocol_version": 1, "observability": None, "capabilities": None}
     result(worker.request(Method.initialize, params))
     try:
@@ -115,7 +115,7 @@ def nulls(worker: Worker) -> None:
 
 @rule("envelope.notJson")
 def not_json(worker: Worker) -> None:
-    """What is not JSON is answered -32700 with the id `null`."""
+    """Text that is not JSON is answered -32700 with the id `null`."""
     for text in NOT_JSON:
         worker.send_text(text)
         answer = worker.receive()
@@ -125,7 +125,7 @@ def not_json(worker: Worker) -> None:
 
 @rule("envelope.notUtf8")
 def not_utf8(worker: Worker) -> None:
-    """What is not UTF-8 is refused."""
+    """Text that is not UTF-8 is refused."""
     codes = (ErrorCode.PARSE_ERROR, ErrorCode.INVALID_REQUEST, ErrorCode.INVALID_PARAMS)
     for text in NOT_UTF8:
         worker.send_text(text)
@@ -134,7 +134,7 @@ def not_utf8(worker: Worker) -> None:
 
 @rule("envelope.invalid")
 def invalid(worker: Worker) -> None:
-    """JSON that is no message is answered -32600, with its id where that can be read."""
+    """JSON that is no message is answered -32600, with its id if that can be read."""
     for text, id in INVALID:
         worker.send_text(text)
         answer = worker.receive()
@@ -144,7 +144,7 @@ def invalid(worker: Worker) -> None:
 
 @rule("envelope.unknownMethod")
 def unknown_method(worker: Worker) -> None:
-    """An unknown method is answered -32601; one that only the server has is unknown here."""
+    """An unknown method is answered -32601, and so is a method of the server."""
     for method in ("no/such/method", Method.blobs_put):
         error(worker.request(method), ErrorCode.METHOD_NOT_FOUND)
 
@@ -158,7 +158,7 @@ def bad_params(worker: Worker) -> None:
 
 @rule("envelope.duplicateId")
 def duplicate_id(worker: Worker) -> None:
-    """An id that is still open is refused -32600 to a second request; the first goes on."""
+    """A second execute with an open id is refused -32600; the first goes on."""
     if isinstance(worker, HttpWorker) and worker.session is None:
         raise Inapplicable("without a session, two servers may use the same id")
     held = hold(worker, id="twice")
@@ -169,7 +169,7 @@ def duplicate_id(worker: Worker) -> None:
 
 @rule("envelope.survives")
 def survives(worker: Worker) -> None:
-    """Whatever was sent, the worker goes on serving."""
+    """The worker goes on serving after any message."""
     for text in NASTY:
         worker.send_text(text)
         worker.receive()

@@ -1,4 +1,4 @@
-"""Execute: what goes into a component, what comes out, and how many run at once."""
+"""Execute: the input and output of components, and how many run at once."""
 
 from stepflow.protocol import ErrorCode, Method
 from stepflow.testing.conformance._expect import brief, ensure, equal, error, output, result
@@ -24,7 +24,7 @@ def output_(worker: Worker) -> None:
 
 @rule("execute.notFound")
 def not_found(worker: Worker) -> None:
-    """A path that is not served is refused -32001."""
+    """An unknown path is refused -32001."""
     error(worker.execute("/no/such/component", {}), ErrorCode.COMPONENT_NOT_FOUND)
 
 
@@ -40,7 +40,7 @@ def invalid_input(worker: Worker) -> None:
 
 @rule("execute.failed")
 def failed(worker: Worker) -> None:
-    """A component that fails is answered -32003 with its words and `data.type`; serving goes on."""
+    """A failed component is answered -32003 with its message and `data.type`; the worker goes on."""
     found = error(worker.execute(worker.probe("fail"), "boom ä"), ErrorCode.COMPONENT_FAILED)
     ensure("boom ä" in found["message"], f"the message is {brief(found['message'])}")
     details = found.get("data")
@@ -51,7 +51,7 @@ def failed(worker: Worker) -> None:
 
 @rule("execute.badOutput")
 def bad_output(worker: Worker) -> None:
-    """Output that has no JSON form is the component's failure."""
+    """A component whose output has no JSON form has failed."""
     error(worker.execute(worker.probe("bad_output"), {}), ErrorCode.COMPONENT_FAILED)
 
 
@@ -73,13 +73,13 @@ def bare_params(worker: Worker) -> None:
 
 @rule("execute.values")
 def values(worker: Worker) -> None:
-    """Values survive the way in and out: numbers, characters, the order of members."""
+    """Input and output are not changed: numbers, characters, the order of members."""
     equal(output(worker.execute(worker.probe("echo"), VALUES)), VALUES, "the output")
 
 
 @rule("execute.concurrent")
 def concurrent(worker: Worker) -> None:
-    """A component that waits holds up neither another nor any other method."""
+    """A component that waits delays no other component, and no other method."""
     held = hold(worker)
     result(worker.request(Method.components_list))
     equal(output(worker.execute(worker.probe("echo"), 1)), 1, "the output")
@@ -88,7 +88,7 @@ def concurrent(worker: Worker) -> None:
 
 @rule("execute.queues")
 def queues(worker: Worker) -> None:
-    """Above its `max_concurrency` a worker queues."""
+    """A worker queues the executes above its `max_concurrency`."""
     held = fill(worker)
     waiting = [worker.begin_execute(worker.probe("echo"), number) for number in range(3)]
     for each in held:

@@ -1,4 +1,4 @@
-"""Handshake: who says what before the first execute, and what binds whom after it."""
+"""Handshake: the messages before the first execute, and what they mean for the later ones."""
 
 from collections.abc import Callable
 
@@ -45,13 +45,13 @@ def initialize(worker: Worker) -> None:
 
 @rule("handshake.anyVersion", fresh=True)
 def any_version(worker: Worker) -> None:
-    """Another version is no reason to refuse."""
+    """Another version is not refused."""
     result(worker.request(Method.initialize, {"runtime_protocol_version": 99}))
 
 
 @rule("handshake.capabilities", fresh=True)
 def capabilities(worker: Worker) -> None:
-    """`capabilities`, where there are any, have members of the right types."""
+    """`capabilities`, if present, has members of the right types."""
     announced = result(worker.handshake()).get("capabilities")
     if announced is None:
         return
@@ -63,13 +63,13 @@ def capabilities(worker: Worker) -> None:
 
 @rule("handshake.unknownCapabilities", fresh=True)
 def unknown_capabilities(worker: Worker) -> None:
-    """Capabilities that a worker does not know are ignored."""
+    """Unknown capabilities are ignored."""
     result(worker.handshake({"no_such_capability": {"deep": [1]}}))
 
 
 @rule("handshake.executeBefore", fresh=True)
 def execute_before(worker: Worker) -> None:
-    """An execute that comes before `initialize` is served."""
+    """An execute before `initialize` is served."""
     probe = worker.succeeding
     output(worker.execute(probe.path, probe.input))
 

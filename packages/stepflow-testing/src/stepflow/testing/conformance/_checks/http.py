@@ -28,7 +28,7 @@ def _post(
     accept: str | None = BOTH,
     content_type: str | None = JSON,
 ) -> tuple[int, Response, bytes]:
-    """POST a message by itself; the status, the answer, its body."""
+    """Send one message with POST. Returns the status, the answer and its body."""
     worker.sent(message)
     response = worker.http.post(worker.target, message, accept=accept, content_type=content_type)
     body = response.body()
@@ -42,7 +42,7 @@ def _blob_execute(worker: HttpWorker, id: int, input: Json) -> bytes:
 
 
 def _stream(worker: HttpWorker, id: int, input: Json) -> tuple[Response, Iterator[Json]]:
-    """Begin an execute that asks for a blob; its answer and the messages on its stream."""
+    """Begin an execute that stores a blob. Returns the response and the messages on its stream."""
     text = _blob_execute(worker, id, input)
     worker.sent(text)
     response = worker.http.post(worker.target, text)
@@ -60,7 +60,7 @@ def _read(worker: HttpWorker, text: bytes) -> Json:
 
 
 def _next(messages: Iterator[Json], method: str | None) -> Json:
-    """The stream's next message, which must be this request, or with `None` the answer."""
+    """Return the stream's next message, which must be this request, or the answer for `None`."""
     message = next(messages, None)
     ensure(message is not None, "the stream ends too early")
     assert message is not None
@@ -70,7 +70,7 @@ def _next(messages: Iterator[Json], method: str | None) -> Json:
 
 
 def _serve(worker: HttpWorker, messages: Iterator[Json], data: Json) -> Json:
-    """Answer what a stream asks for; return the answer that it ends with."""
+    """Answer the requests on a stream; return the answer at its end."""
     worker.reply(_next(messages, Method.blobs_put), {"blob_id": "0" * 64})
     return _serve_get(worker, messages, data)
 
@@ -82,7 +82,7 @@ def _serve_get(worker: HttpWorker, messages: Iterator[Json], data: Json) -> Json
 
 @http_rule("http.portLine", fresh=True)
 def port_line(worker: HttpWorker) -> None:
-    """A worker that was started says `{"port": N}` on stdout once it listens there."""
+    """A worker prints `{"port": N}` to stdout once it listens on that port."""
     if worker.process is None:
         raise Inapplicable("needs a process of its own, not a URL")
     result(worker.request(Method.components_list))
@@ -100,7 +100,7 @@ def content_type(worker: HttpWorker) -> None:
 
 @http_rule("http.accept")
 def accept(worker: HttpWorker) -> None:
-    """`Accept` must allow `application/json` or `text/event-stream`, else 406 with the reason."""
+    """Without `application/json` or `text/event-stream` in `Accept`, the answer is 406 with the reason."""
     for bad in ("text/html", f"{JSON};q=0", None):
         status, _, body = _post(worker, _list(worker), accept=bad)
         ensure(status == 406, f"with `Accept: {bad}` the status is {status}")
@@ -112,7 +112,7 @@ def accept(worker: HttpWorker) -> None:
 
 @http_rule("http.json")
 def json_(worker: HttpWorker) -> None:
-    """What needs no stream is answered 200 with one JSON body, errors included."""
+    """A request that needs no stream is answered 200 with one JSON body, errors included."""
     unknown = worker.text(id=1, method="no/such/method", params={})
     for message in (_list(worker), unknown):
         status, response, body = _post(worker, message)
@@ -123,7 +123,7 @@ def json_(worker: HttpWorker) -> None:
 
 @http_rule("http.stream")
 def stream(worker: HttpWorker) -> None:
-    """A stream has the execute's requests, last its answer, and then it ends."""
+    """A stream has the execute's requests, then its answer, and then it ends."""
     _, messages = _stream(worker, 3001, "streamed")
     answer = _serve(worker, messages, "streamed")
     equal(answer.get("id"), 3001, "the id of the answer on the stream")
@@ -133,7 +133,7 @@ def stream(worker: HttpWorker) -> None:
 
 @http_rule("http.ownStream")
 def own_stream(worker: HttpWorker) -> None:
-    """All that belongs to an execute travels on its own stream."""
+    """All messages of an execute are on its own stream."""
     (_, one), (_, other) = _stream(worker, 3101, "one"), _stream(worker, 3102, "other")
     put, other_put = _next(one, Method.blobs_put), _next(other, Method.blobs_put)
     equal(put["params"].get("data"), "one", "the data on the first stream")
@@ -157,7 +157,7 @@ def events(worker: HttpWorker) -> None:
 
 @http_rule("http.streamRefused")
 def stream_refused(worker: HttpWorker) -> None:
-    """An execute that needs a stream is refused 406 to a client that takes only JSON."""
+    """An execute that needs a stream is refused 406 to a client that accepts only JSON."""
     status, *_ = _post(worker, _blob_execute(worker, 3301, "refused"), accept=JSON)
     ensure(status == 406, f"the status is {status}")
 
@@ -176,7 +176,7 @@ def accepted(worker: HttpWorker) -> None:
 
 @http_rule("http.badMessage")
 def bad_message(worker: HttpWorker) -> None:
-    """What is no message gets a JSON-RPC error as its body, with status 400 or 200."""
+    """An invalid message gets a JSON-RPC error as the body, with status 400 or 200."""
     codes = {b"hello": ErrorCode.PARSE_ERROR, b"[]": ErrorCode.INVALID_REQUEST}
     for text, code in codes.items():
         status, _, body = _post(worker, text)
@@ -213,7 +213,7 @@ def dropped(worker: HttpWorker) -> None:
 
 @http_rule("http.sessionless")
 def sessionless(worker: HttpWorker) -> None:
-    """A POST without a session works, executes that ask the server included."""
+    """A POST without a session works, also for executes that send requests."""
     other = worker.another(in_session=False)
     try:
         other.known.paths = worker.known.paths
@@ -237,7 +237,7 @@ def _health(worker: HttpWorker) -> dict[str, Json]:
 
 @http_rule("http.health")
 def health(worker: HttpWorker) -> None:
-    """`GET /health` says `status`, `instanceId`, `timestamp` and `service`."""
+    """The answer to `GET /health` has `status`, `instanceId`, `timestamp` and `service`."""
     found = _health(worker)
     equal(found.get("status"), "healthy", "`status`")
     for name in ("instanceId", "timestamp", "service"):
@@ -246,7 +246,7 @@ def health(worker: HttpWorker) -> None:
 
 @http_rule("http.healthDraining", fresh=True)
 def health_draining(worker: HttpWorker) -> None:
-    """While draining `GET /health` still answers, and says so."""
+    """While draining, `GET /health` still answers, with the status `draining`."""
     worker.handshake()
     held = hold(worker)
     worker.terminate()
@@ -261,7 +261,7 @@ def health_draining(worker: HttpWorker) -> None:
 
 @http_rule("http.token")
 def token(worker: HttpWorker) -> None:
-    """A worker with a token refuses what lacks it with 401, except `/health`."""
+    """A worker with a token refuses requests without it with 401, except `/health`."""
     if not worker.http.token:
         raise Inapplicable("needs the worker's `--token`")
     bare = worker.http.post(worker.target, _list(worker), token=False)

@@ -1,4 +1,4 @@
-"""Requests of a worker: what its components ask of the server while they run."""
+"""Requests of a worker: what its components send to the server while they run."""
 
 from stepflow.protocol import ErrorCode, Method
 from stepflow.testing.conformance._expect import brief, ensure, equal, error, is_int, output
@@ -11,7 +11,7 @@ FLOW = "5041bf1f713df204784353e82f6a4a535931cb64f1f4b4a5aeaffcb720918b22"
 
 
 def params(request: Json) -> dict[str, Json]:
-    """The params of a worker's request, which must be an object."""
+    """Return the params of a worker's request. Raises `Broken` if they are no object."""
     found = request.get("params")
     ensure(isinstance(found, dict), f"`params` is no object: {brief(found)}")
     assert isinstance(found, dict)
@@ -30,20 +30,20 @@ def task(worker: Worker) -> None:
 
 @rule("requests.ids")
 def ids(worker: Worker) -> None:
-    """Ids differ from those of all other open requests of the worker."""
+    """All open requests of a worker have different ids."""
     one, other = hold(worker, "one"), hold(worker, "other")
     for held in (one, other):
         id = held.put.get("id")
         ensure(isinstance(id, str) or is_int(id), f"an id is {brief(id)}")
     ensure(not same(one.put["id"], other.put["id"]), f"both ids are {brief(one.put['id'])}")
-    # Only the data tells which of the two asked first.
+    # Only the data shows which of the two sent the request.
     one.finish()
     other.finish()
 
 
 @rule("requests.blobs")
 def blobs(worker: Worker) -> None:
-    """`blobs/put` has `data` and `blob_type`; the id that comes back gets the data."""
+    """`blobs/put` has `data` and `blob_type`; `blobs/get` has the id that the server answered."""
     held = hold(worker, {"kept": [1, 1.0]})
     asked = params(held.put)
     equal(asked.get("data"), {"kept": [1, 1.0]}, "`data`")
@@ -58,7 +58,7 @@ def blobs(worker: Worker) -> None:
 
 @rule("requests.anyOrder")
 def any_order(worker: Worker) -> None:
-    """The server answers in any order, and other messages may come between."""
+    """The server may answer in any order, with other messages in between."""
     first, second = hold(worker, "first"), hold(worker, "second")
     second.finish()
     worker.request(Method.components_list)
@@ -67,7 +67,7 @@ def any_order(worker: Worker) -> None:
 
 @rule("requests.refused")
 def refused(worker: Worker) -> None:
-    """A refusal that the component does not handle is its failure, -32003."""
+    """If a component does not handle a refused request, it fails with -32003."""
     held = hold(worker)
     worker.refuse(held.put, "the disk is full")
     found = error(worker.answer(held.id), ErrorCode.COMPONENT_FAILED)

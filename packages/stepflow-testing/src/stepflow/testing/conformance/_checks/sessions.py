@@ -23,7 +23,7 @@ def _session(worker: HttpWorker) -> Session:
 
 @contextlib.contextmanager
 def _another(worker: HttpWorker, *, resume: bool = False) -> Iterator[HttpWorker]:
-    """A second session with the handshake behind it; what it says is added to the first's."""
+    """Yield a second session after its handshake; its messages are added to the record of the first."""
     _session(worker)
     other = worker.another()
     try:
@@ -36,7 +36,7 @@ def _another(worker: HttpWorker, *, resume: bool = False) -> Iterator[HttpWorker
 
 @http_rule("session.endpoint")
 def endpoint(worker: HttpWorker) -> None:
-    """A session's first event is `endpoint`, with the address for everything else."""
+    """A session's first event is `endpoint`, with the address for all messages."""
     session = _session(worker)
     ensure(bool(_FIRST.fullmatch(session.first_bytes)), f"it is {session.first_bytes[:200]!r}")
     ensure(
@@ -51,7 +51,7 @@ def apart(worker: HttpWorker) -> None:
     with _another(worker) as other:
         one = hold(worker, "one", id="same", task_id="same")
         two = hold(other, "two", id="same", task_id="same")
-        # An answer that comes by another session is no answer.
+        # An answer in another session does not count.
         other.reply(one.put, {"blob_id": "f" * 64})
         two.finish()
         found = output(one.release())
@@ -75,7 +75,7 @@ def unknown(worker: HttpWorker) -> None:
 
 @http_rule("session.closed")
 def closed(worker: HttpWorker) -> None:
-    """When a session's stream closes, its executes are cancelled and it is gone."""
+    """When a session's stream closes, its executes are cancelled and the session ends."""
     with _another(worker) as other:
         held = hold(other)
         _lose(other)
@@ -104,23 +104,23 @@ def _status_of(worker: HttpWorker, text: bytes) -> int:
 
 @http_rule("session.resume")
 def resume(worker: HttpWorker) -> None:
-    """A session that was lost can be taken up again; its executes go on meanwhile."""
+    """A lost session can be resumed; its executes go on meanwhile."""
     with _resumable(worker) as other:
         held = hold(other)
         _lose(other)
-        _take_up(other)
+        _resume(other)
         held.finish()
 
 
 @http_rule("session.repeated")
 def repeated(worker: HttpWorker) -> None:
-    """An execute that is repeated in a session that was taken up again does not run again."""
+    """An execute that is repeated in a resumed session does not run again."""
     with _resumable(worker) as other:
         first = hold(other, "repeated", task_id="repeated")
         _lose(other)
         other.drop_streams()
         other.note("the execute's stream was closed")
-        _take_up(other)
+        _resume(other)
         again = hold(other, "repeated", task_id="repeated")
         equal(again.put.get("id"), first.put["id"], "the id of the component's request")
         answer = again.release()
@@ -142,7 +142,7 @@ def _lose(worker: HttpWorker) -> None:
     worker.note("the session's stream was closed")
 
 
-def _take_up(worker: HttpWorker) -> None:
+def _resume(worker: HttpWorker) -> None:
     place = _session(worker).endpoint.replace("/?", "/runtime/events?", 1)
     worker.session = Session.open(worker.http, place)
     ensure(worker.session is not None, "the session cannot be taken up again")

@@ -1,4 +1,4 @@
-"""Over stdio: lines, what else must not be among them, and the end of the input."""
+"""Over stdio: lines, other output that must not be among them, and the end of the input."""
 
 from stepflow.protocol import Method
 from stepflow.testing.conformance._expect import ensure, equal, output, result
@@ -16,14 +16,14 @@ def _list(worker: StdioWorker, id: int) -> bytes:
 
 @stdio_rule("stdio.lines")
 def lines(worker: StdioWorker) -> None:
-    """A message is one line, whatever characters it holds."""
+    """A message is one line, with any characters."""
     text = "one\ntwo\r\nthree\u2028four\x85"
     equal(output(worker.execute(worker.probe("echo"), text)), text, "the output")
 
 
 @stdio_rule("stdio.longLines")
 def long_lines(worker: StdioWorker) -> None:
-    """A line may be long; 4 MiB are tried."""
+    """A line may be long; this checks 4 MiB."""
     text = "x" * LONG
     found = output(worker.execute(worker.probe("echo"), text))
     ensure(found == text, "the output of a long line is another text")
@@ -45,7 +45,7 @@ def blank_lines(worker: StdioWorker) -> None:
 
 @stdio_rule("stdio.pieces")
 def pieces(worker: StdioWorker) -> None:
-    """A line may arrive in pieces, and many at once."""
+    """A line may arrive in pieces, and several lines at once."""
     line = _list(worker, 2000) + b"\n"
     for index in range(0, len(line), 7):
         worker.write(line[index : index + 7])
@@ -58,7 +58,7 @@ def pieces(worker: StdioWorker) -> None:
 
 @stdio_rule("stdio.noise", fresh=True)
 def noise(worker: StdioWorker) -> None:
-    """Nothing but messages goes to stdout, until it ends."""
+    """Only messages are written to stdout, until the worker ends."""
     worker.handshake()
     equal(output(worker.execute(worker.probe("noise"), NOISE)), NOISE, "the output")
     worker.close_input()
