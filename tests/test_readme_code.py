@@ -32,7 +32,8 @@ def test_the_readme_shows_the_first_example_as_it_is() -> None:
 
 def test_the_protocols_blocks_run_one_after_the_other() -> None:
     code = "\n".join(blocks("packages/stepflow-protocol/README.md", "python"))
-    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+    ran = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_imports_of_the_clients_readme_exist() -> None:

@@ -78,9 +78,10 @@ class Stepflow:
 
     def left_behind(self) -> list[int]:
         """The processes of this test that are still there, after the dying had time to die."""
-        return [pid for pid in self._marked() if not _ends(pid)]
+        return [pid for pid in self.running() if not _ends(pid)]
 
-    def _marked(self) -> list[int]:
+    def running(self) -> list[int]:
+        """The ids of the processes that carry the mark of this test."""
         pids = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():

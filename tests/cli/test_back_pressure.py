@@ -1,6 +1,7 @@
 """More work than workers: what waits, waits in the server, and nothing is done twice."""
 
 import json
+import time
 from collections import Counter
 
 from tests.cli.conftest import Stepflow
@@ -43,7 +44,9 @@ def test_two_workers_of_capacity_one_do_a_hundred_steps_once_each_and_a_neighbou
     with serving(stepflow, "--config", "config.yml") as server:
         batch = server("POST", "/runs", {"flow": ONE_STEP, "input": list(range(100))}).body["runId"]
         neighbours = 0
+        deadline = time.monotonic() + 120
         while server("GET", f"/runs/{batch}").body["status"] == "running":
+            assert time.monotonic() < deadline, "the batch does not end"
             run = server("POST", "/runs", {"flow": BUILTIN, "input": [{}], "wait": True}).body
             assert run["status"] == "completed", run
             neighbours += 1

@@ -82,5 +82,7 @@ def test_a_killed_server_takes_its_workers_along(stepflow: Stepflow, doorbell: D
     stepflow.write(flow_yaml=ONE_STEP, components_py=component(STUCK))
     process = stepflow.start("run", "flow.yaml", "--input-json", "{}")
     doorbell.wait()
+    assert len(stepflow.running()) > 1, "the server and its worker"
     process.kill()
     stepflow.end(process)
+    assert stepflow.running() == []

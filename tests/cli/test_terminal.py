@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import subprocess
 
 from tests.cli.conftest import TIMEOUT, Stepflow
@@ -26,6 +27,8 @@ def on_a_terminal(
     written = bytearray()
     try:
         while True:
+            readable, _, _ = select.select([ours], [], [], TIMEOUT)
+            assert readable, f"the command neither writes nor ends:\n{written.decode()}"
             try:
                 written += os.read(ours, 65536)
             except OSError:  # the last writer has closed the terminal

@@ -72,9 +72,10 @@ def test_a_framed_message_is_one_line_of_json(value: Any) -> None:
 @given(st.binary())
 def test_any_bytes_are_a_message_or_a_protocol_error(text: bytes) -> None:
     try:
-        decode(text)
+        message = decode(text)
     except (NotJson, InvalidEnvelope):
-        pass
+        return
+    assert isinstance(message, Envelope)
 
 
 @pytest.mark.parametrize(

@@ -155,4 +155,7 @@ def test_a_flow_that_refers_to_its_steps_and_holds_anothers_passes() -> None:
     elsewhere = {"$step": "elsewhere", "onSkip": 1}
     step["input"] = {"a": {"$literal": elsewhere}, "onSkip": {"transform": 1}}
     step["skip"] = None
-    check_flow({"steps": [step], "output": {"$step": "a"}, "timeout": "1h", "variables": None})
+    flow = {"steps": [step], "output": {"$step": "a"}, "timeout": "1h", "variables": None}
+    check_flow(flow)
+    with pytest.raises(InvalidFlow, match="elsewhere"):
+        check_flow({**flow, "output": {"$step": "elsewhere"}})

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -155,6 +156,35 @@ class Worker:
     def close_input(self) -> None:
         self._input.close()
 
+    def wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        """Repeat `condition` until it is true; fail the test when that takes too long."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            waited = f"after {PATIENCE:g} s: {what}"
+            assert time.monotonic() < deadline, f"still not true {waited}\n{self.stderr}"
+            time.sleep(0.01)
+
+    def wait_for_stderr(self, text: str) -> None:
+        """Wait until the worker has written a text to stderr."""
+        self.wait_until(lambda: text in self.stderr, f"stderr contains {text!r}")
+
+    def signal_until_it_ends(self, number: int) -> None:
+        """Send a signal again and again: the first one may arrive before the worker handles it."""
+
+        def has_ended() -> bool:
+            self.process.send_signal(number)
+            return self.process.poll() is not None
+
+        self.wait_until(has_ended, "the worker has ended")
+
+    def assert_nothing_is_left(self) -> None:
+        """Fail if a test has left a message that the next test could take for its own."""
+        if self.process.poll() is not None:
+            return
+        self.request("components/list")  # what comes before its answer is kept
+        left, self._kept = self._kept, []
+        assert not left, f"the test has left messages of the shared worker: {left}"
+
     def wait(self) -> int:
         """Wait for the process's end and return its exit code."""
         code = self.process.wait(PATIENCE)
@@ -205,17 +235,36 @@ def start(tmp_path: Path) -> Iterator[Start]:
         yield started
 
 
+SHARED: list[Worker] = []
+"""The workers that the tests of the current file share."""
+
+
 @pytest.fixture(scope="module")
 def start_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """`start`, for a worker that all tests of a file share."""
-    with starting(tmp_path_factory.mktemp("worker")) as started:
+    """`start`, for a worker that all tests of a file share.
+
+    It is for components that keep nothing. Messages do not stay either: see `nothing_is_left`.
+    """
+    with starting(tmp_path_factory.mktemp("worker"), SHARED) as started:
         yield started
+    SHARED.clear()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """Fail a test that leaves messages of a shared worker to the next test."""
+    yield
+    for worker in SHARED:
+        worker.assert_nothing_is_left()
 
 
 @contextlib.contextmanager
-def starting(folder: Path) -> Iterator[Start]:
-    """Return a function that starts workers in a folder; they end with the block."""
-    workers: list[Worker] = []
+def starting(folder: Path, workers: list[Worker] | None = None) -> Iterator[Start]:
+    """Return a function that starts workers in a folder; they end with the block.
+
+    workers: the list that they are added to.
+    """
+    workers = [] if workers is None else workers
 
     def started(
         source: str,

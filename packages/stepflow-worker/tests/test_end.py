@@ -2,7 +2,6 @@
 
 import signal
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,14 +35,8 @@ BLOCKS = ["sleeps", "locks"]
 def blocked(start: "Start", how: str, *options: str, more: str = "") -> "Worker":
     worker = start(SOURCE + more, *options)
     worker.begin_execute("/blocks", how)
-    until_said(worker, "blocked ")
+    worker.wait_for_stderr("blocked ")
     return worker
-
-
-def until_said(worker: "Worker", text: str) -> None:
-    patience = time.monotonic() + 30
-    while text not in worker.stderr:
-        assert time.monotonic() < patience, worker.stderr
 
 
 @pytest.mark.parametrize("how", BLOCKS)
@@ -60,9 +53,7 @@ def test_a_blocked_loop_ends_in_time_and_what_blocks_it_is_named(
 @pytest.mark.parametrize("how", BLOCKS)
 def test_a_second_sigterm_ends_a_blocked_worker_at_once(start: "Start", how: str) -> None:
     worker = blocked(start, how, "--drain-timeout", "600")
-    patience = time.monotonic() + 30
-    while worker.process.poll() is None and time.monotonic() < patience:
-        worker.process.terminate()
+    worker.signal_until_it_ends(signal.SIGTERM)
     assert worker.wait() == -signal.SIGTERM
 
 
@@ -70,9 +61,9 @@ def test_a_blocked_worker_takes_no_work_after_a_signal(start: "Start") -> None:
     more = "\n@server.component\ndef echo(input): return input\n"
     worker = blocked(start, "locks", "--drain-timeout", "600", more=more)
     worker.process.terminate()
-    while "error" not in (answer := worker.execute("/echo")):
-        pass
-    assert answer["error"]["code"] == -32000
+    # The signal arrives a moment later.
+    worker.wait_until(lambda: "error" in worker.execute("/echo"), "an execute is refused")
+    assert worker.execute("/echo")["error"]["code"] == -32000
 
 
 LEAVES = """

@@ -4,6 +4,7 @@ import _thread
 import ctypes
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -18,6 +19,9 @@ from stepflow.worker._executing.interruption import Interruption
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
+
+PATIENCE = 30.0
+"""How long a thread may take, in seconds. Without a limit, a mistake would let the tests hang."""
 
 
 def a_loop() -> None:
@@ -58,7 +62,10 @@ def between_opcodes(opcode: int, do: Callable[[], None]) -> Iterator[Moment]:
 
 
 def in_another_thread(do: Callable[[], None]) -> None:
-    """Have something done, and wait for it; `threading`'s own code could be hit in here as well."""
+    """Call something in another thread, and wait for it.
+
+    Not with `threading`: the exception could be raised inside its code too.
+    """
     done = closed()
 
     def run() -> None:
@@ -66,7 +73,7 @@ def in_another_thread(do: Callable[[], None]) -> None:
         done.release()
 
     _thread.start_new_thread(run, ())
-    done.acquire()
+    assert done.acquire(timeout=PATIENCE), "the other thread does not end"
 
 
 def test_wherever_the_call_is_when_it_comes_it_is_over_when_the_call_is() -> None:
@@ -79,7 +86,7 @@ def test_wherever_the_call_is_when_it_comes_it_is_over_when_the_call_is() -> Non
                 endings.add("finished")
             except Cancelled:
                 endings.add("hit")
-        a_loop()  # what was sent and has not arrived would arrive here
+        a_loop()  # an exception that arrives too late would be raised here
         if not moment.has_come:
             break
     assert endings == {"hit", "finished"}
@@ -99,7 +106,8 @@ def test_what_is_being_sent_when_the_call_ends_is_waited_for(
     runner.call.interrupt()
     runner.let_the_call_end()
     runner.is_over = True
-    runner.thread.join()
+    runner.thread.join(PATIENCE)
+    assert not runner.thread.is_alive(), "the call or the code after it does not end"
     assert runner.was_left_alone
 
 
@@ -114,25 +122,27 @@ class Runner:
         # Bare locks: an exception inside one of `threading`'s own methods could leave them broken.
         self._begun, self._may_end, self._has_ended = closed(), closed(), closed()
         self.thread.start()
-        self._begun.acquire()
+        assert self._begun.acquire(timeout=PATIENCE), "the call does not begin"
 
     def let_the_call_end(self) -> None:
         if self._may_end.locked():
             self._may_end.release()
-        self._has_ended.acquire(timeout=0.05)  # not there when the call waits for this thread
+        # The call may wait for this thread, and then it has not ended.
+        self._has_ended.acquire(timeout=0.05)
 
     def _run(self) -> None:
         with suppress(Cancelled):
             self.call.call(self._waits)
         with suppress(Cancelled):
             self._has_ended.release()
-            while not self.is_over:
+            deadline = time.monotonic() + PATIENCE
+            while not self.is_over and time.monotonic() < deadline:
                 pass
-            self.was_left_alone = True
+            self.was_left_alone = self.is_over
 
     def _waits(self) -> None:
         self._begun.release()
-        self._may_end.acquire()
+        self._may_end.acquire(timeout=PATIENCE)
 
 
 def closed() -> threading.Lock:
@@ -152,7 +162,12 @@ def test_a_call_that_is_over_cannot_be_interrupted() -> None:
     call = Interruption()
     assert call.call(lambda: 7) == 7
     in_another_thread(call.interrupt)
-    a_loop()  # what was sent in spite of that would arrive here, and fail this test
+    was_interrupted = False
+    try:
+        a_loop()
+    except Cancelled:
+        was_interrupted = True
+    assert not was_interrupted
 
 
 def test_a_call_may_catch_it_and_go_on() -> None:
@@ -162,19 +177,22 @@ def test_a_call_may_catch_it_and_go_on() -> None:
     def stubborn() -> str:
         try:
             begun.set()
-            while True:
+            deadline = time.monotonic() + PATIENCE
+            while time.monotonic() < deadline:
                 pass
         except Cancelled:
             return "went on"
+        return "was not interrupted"
 
     def other_thread() -> None:
-        begun.wait()
+        begun.wait(PATIENCE)
         call.interrupt()
 
     other = threading.Thread(target=other_thread)
     other.start()
     assert call.call(stubborn) == "went on"
-    other.join()
+    other.join(PATIENCE)
+    assert not other.is_alive()
 
 
 def test_what_the_call_raises_by_itself_comes_through() -> None:

@@ -2,14 +2,13 @@
 
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Start, Worker
+    from conftest import Start
 
 HEAD = """
 import asyncio, contextlib, sys
@@ -86,8 +85,7 @@ def test_sigterm_while_it_is_entered_gives_back_what_it_has_taken(
     start: "Start", options: tuple[str, ...]
 ) -> None:
     worker = start("", *options, head=SLOW_TO_ENTER)
-    while "entering" not in worker.stderr:
-        pass
+    worker.wait_for_stderr("entering")
     worker.process.send_signal(signal.SIGTERM)
     assert worker.wait() == 0
     assert worker.stderr == "entering given back"
@@ -119,16 +117,16 @@ def test_sigterm_does_not_cancel_what_it_does_to_be_left(
     start: "Start", tmp_path: Path, options: tuple[str, ...], signalled_while: str
 ) -> None:
     worker = start("", *options, head=SLOW_TO_LEAVE)
-    until_said(worker, "entering")
+    worker.wait_for_stderr("entering")
     if signalled_while == "entering":
         worker.process.terminate()
         (tmp_path / "entered").touch()
-        until_said(worker, "leaving")
+        worker.wait_for_stderr("leaving")
     else:
         (tmp_path / "entered").touch()
         worker.request("components/list")
         worker.close_input()
-        until_said(worker, "leaving")
+        worker.wait_for_stderr("leaving")
         worker.process.terminate()
     (tmp_path / "left").touch()
     assert worker.wait() == 0
@@ -142,7 +140,7 @@ def test_one_that_blocks_is_given_up_when_the_time_is_over(
 ) -> None:
     head = SLOW_TO_LEAVE.replace("await asyncio.sleep", "time.sleep")
     worker = start("", "--drain-timeout", "0.1", head=head)
-    until_said(worker, "entering")
+    worker.wait_for_stderr("entering")
     if blocks_while == "leaving":
         (tmp_path / "entered").touch()
     worker.process.terminate()
@@ -150,20 +148,12 @@ def test_one_that_blocks_is_given_up_when_the_time_is_over(
     assert worker.stderr.endswith("ended before the lifespan was left\n")
 
 
-def until_said(worker: "Worker", text: str) -> None:
-    patience = time.monotonic() + 30
-    while text not in worker.stderr:
-        assert time.monotonic() < patience, worker.stderr
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
 def test_a_second_sigterm_ends_one_that_blocks_while_it_is_entered(start: "Start") -> None:
     head = SLOW_TO_ENTER.replace("await asyncio.Event().wait()", "import time; time.sleep(600)")
     worker = start("", head=head)
-    while "entering" not in worker.stderr:
-        pass
-    while worker.process.poll() is None:
-        worker.process.terminate()
+    worker.wait_for_stderr("entering")
+    worker.signal_until_it_ends(signal.SIGTERM)
     assert worker.wait() == -signal.SIGTERM
 
 

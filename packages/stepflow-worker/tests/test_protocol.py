@@ -63,9 +63,9 @@ def wide(input: None) -> None:
 """
 
 
-@pytest.fixture(scope="module")
-def worker(start_once: "Start") -> "Worker":
-    return start_once(SOURCE)
+@pytest.fixture
+def worker(start: "Start") -> "Worker":
+    return start(SOURCE)
 
 
 def test_initialize_announces_the_capacity_and_that_cancel_is_understood(worker: "Worker") -> None:

@@ -1,8 +1,8 @@
 """`--reload`: what is saved is served, what runs goes on, and what is broken changes nothing."""
 
 import os
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,32 +58,24 @@ def worker(start: "Start", save: Save) -> "Worker":
     return worker
 
 
-def until_said(worker: "Worker", text: str) -> None:
-    """Ask, and so pass the time, until the worker has said something on stderr."""
-    patience = time.monotonic() + 30
-    while text not in worker.stderr:
-        worker.request("components/list")
-        assert time.monotonic() < patience, worker.stderr
-
-
 @pytest.mark.parametrize("component", ["/value", "/value_on_loop"])
 def test_a_saved_module_is_live(worker: "Worker", save: Save, component: str) -> None:
     save("parts.py", "VALUE = 2")
-    until_said(worker, "`parts.py` changed, and is served from now on")
+    worker.wait_for_stderr("`parts.py` changed, and is served from now on")
     assert worker.output(component) == 2
 
 
 def test_a_second_save_is_live_too(worker: "Worker", save: Save) -> None:
     for value in (2, 3):
         save("parts.py", f"VALUE = {value}")
-        until_said(worker, f"left {value - 1}")
+        worker.wait_for_stderr(f"left {value - 1}")
         assert worker.output("/value") == value
 
 
 def test_the_target_itself_is_watched(worker: "Worker", tmp_path: Path, save: Save) -> None:
     text = (tmp_path / "components.py").read_text()
     save("components.py", text.replace("return parts.VALUE", "return 'changed'"))
-    until_said(worker, "`components.py` changed, and is served from now on")
+    worker.wait_for_stderr("`components.py` changed, and is served from now on")
     assert worker.output("/value") == "changed"
 
 
@@ -91,14 +83,14 @@ def test_what_runs_goes_on_with_its_code_and_its_lifespan(worker: "Worker", save
     old = worker.begin_execute("/held")
     held = worker.called("blobs/get")
     save("parts.py", "VALUE = 2")
-    until_said(worker, "is served from now on")
+    worker.wait_for_stderr("is served from now on")
     new = worker.begin_execute("/held")
     worker.give_blob(worker.called("blobs/get"), None)
     assert worker.answer(new)["result"] == {"output": [2, 2]}
     assert "left 1" not in worker.stderr
     worker.give_blob(held, None)
     assert worker.answer(old)["result"] == {"output": [1, 1]}
-    until_said(worker, "left 1")
+    worker.wait_for_stderr("left 1")
 
 
 @pytest.mark.parametrize(
@@ -114,12 +106,12 @@ def test_a_broken_file_is_shown_and_changes_nothing(
     worker: "Worker", save: Save, text: str, said: str
 ) -> None:
     save("parts.py", text)
-    until_said(worker, "`parts.py` changed, but what was served before still is")
+    worker.wait_for_stderr("`parts.py` changed, but what was served before still is")
     assert said in worker.stderr
     assert "thread.py" not in worker.stderr, "the frames that lead to the file are ours"
     assert worker.output("/value") == 1
     save("parts.py", "VALUE = 3")
-    until_said(worker, "is served from now on")
+    worker.wait_for_stderr("is served from now on")
     assert worker.output("/value") == 3
 
 
@@ -132,23 +124,23 @@ def test_a_new_file_that_is_broken_is_watched_too(
         "components.py",
         text.replace("import contextlib, parts", "import contextlib, more as parts"),
     )
-    until_said(worker, "SyntaxError")
+    worker.wait_for_stderr("SyntaxError")
     save("more.py", "VALUE = 4")
-    until_said(worker, "`more.py` changed, and is served from now on")
+    worker.wait_for_stderr("`more.py` changed, and is served from now on")
     assert worker.output("/value") == 4
 
 
 def test_other_paths_are_pointed_out(worker: "Worker", tmp_path: Path, save: Save) -> None:
     text = (tmp_path / "components.py").read_text()
     save("components.py", text.replace("def value(", "def worth("))
-    until_said(worker, "gone: `/value`;")
+    worker.wait_for_stderr("gone: `/value`;")
     assert "new: `/worth`; the server learns of it" in worker.stderr
     assert worker.output("/worth") == 1
 
 
 def test_the_end_leaves_the_lifespan_that_is_served(worker: "Worker", save: Save) -> None:
     save("parts.py", "VALUE = 2")
-    until_said(worker, "left 1")
+    worker.wait_for_stderr("left 1")
     worker.close_input()
     assert worker.wait() == 0
     assert worker.stderr.count("left 2") == 1
@@ -164,7 +156,7 @@ def test_a_package_is_watched_as_a_whole(start: "Start", tmp_path: Path, save: S
     worker = start("", "flows.components", "--reload", command=("stepflow-worker",), head="")
     assert worker.output("/value") == 1
     save("flows/parts.py", "VALUE = 2")
-    until_said(worker, "is served from now on")
+    worker.wait_for_stderr("is served from now on")
     assert worker.output("/value") == 2
 
 
@@ -240,8 +232,13 @@ def test_old_code_is_forgotten_when_nothing_runs_it(start: "Start", save: Save) 
         use_all(worker.output, worker.execute)
         text = COUNTED.replace("def left", f"def left_{version}")
         save("components.py", HEAD + text)
-        patience = time.monotonic() + 30
-        while "error" in worker.execute(f"/left_{version}"):
-            assert time.monotonic() < patience, worker.stderr
-        while (left := worker.output(f"/left_{version}")) != OF_ONE_VERSION:
-            assert time.monotonic() < patience, left
+        worker.wait_until(partial(is_served, worker, version), "the new code is served")
+        worker.wait_until(partial(is_alone, worker, version), "the old code is forgotten")
+
+
+def is_served(worker: "Worker", version: int) -> bool:
+    return "result" in worker.execute(f"/left_{version}")
+
+
+def is_alone(worker: "Worker", version: int) -> bool:
+    return bool(worker.output(f"/left_{version}") == OF_ONE_VERSION)

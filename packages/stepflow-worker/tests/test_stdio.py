@@ -248,10 +248,9 @@ def test_after_sigterm_no_new_work_is_taken_and_the_open_work_finishes(
     opened = worker.begin_execute("/outlives", "a")
     request = worker.called("blobs/get")
     worker.process.send_signal(signal.SIGTERM)
-    # Until the signal has arrived, an execute is taken like any other.
-    while "error" not in (answer := worker.execute("/echo", 1)):
-        pass
-    assert answer["error"]["code"] == refusal
+    # The signal arrives a moment later; until then an execute is accepted.
+    worker.wait_until(lambda: "error" in worker.execute("/echo", 1), "an execute is refused")
+    assert worker.execute("/echo", 1)["error"]["code"] == refusal
     worker.give_blob(request, "still served")
     assert worker.answer(opened)["result"] == {"output": "still served"}
     assert worker.wait() == 0
@@ -270,8 +269,11 @@ def test_after_sigterm_what_the_open_work_may_wait_for_is_still_done(start: "Sta
     opened = worker.begin_execute("/outlives", "a", observability=ours)
     request = worker.called("blobs/get")
     worker.process.send_signal(signal.SIGTERM)
-    while "error" not in worker.answer(worker.begin_execute("/echo", 1, observability=others)):
-        pass
+
+    def is_refused() -> bool:
+        return "error" in worker.answer(worker.begin_execute("/echo", 1, observability=others))
+
+    worker.wait_until(is_refused, "an execute of another tree of runs is refused")
     nested = worker.answer(worker.begin_execute("/echo", 1, observability=ours))
     assert nested["result"] == {"output": 1}
     worker.give_blob(request, "still served")

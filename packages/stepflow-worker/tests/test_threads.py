@@ -108,8 +108,7 @@ def test_a_burst_leaves_no_more_threads_than_are_worth_keeping(start: "Start") -
     assert not failures
     assert worker.output("/threads") > 100
     answered(worker, requests)
-    while worker.output("/threads") > 50:
-        pass
+    worker.wait_until(lambda: worker.output("/threads") <= 50, "most threads have ended")
 
 
 WAITING = """

@@ -1,5 +1,6 @@
 """`/udf`: what counts as a function, what it is called with, and what is said when there is none."""
 
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 TASK = "01a201db-08a0-7403-9639-000000000001"
 Udf = Callable[..., "Json"]
+CALLS = itertools.count()
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +23,14 @@ def worker(start_once: "Start") -> "Worker":
 
 @pytest.fixture
 def udf(worker: "Worker") -> Udf:
-    """Run code with an input, as a step of `/udf` would, and return the answer."""
+    """Run code with an input, as a step of `/udf` would, and return the answer.
+
+    Each call has a blob of its own: the shared worker keeps the functions of blobs that it knows,
+    and would not ask for a blob that another test has used.
+    """
 
     def answer(code: object, input: object = None, **blob: Any) -> "Json":
-        content = {"code": code, "input_schema": {}, **blob}
+        content = {"code": code, "input_schema": {}, "call": next(CALLS), **blob}
         id = worker.begin_execute("/udf", {"blob_id": blob_id(content), "input": input})
         worker.give_blob(worker.called("blobs/get"), content)
         return worker.answer(id)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -273,12 +274,29 @@ class HttpWorker(Client):
         """Wait for the process's end and return its exit code."""
         return self.process.wait(PATIENCE)
 
+    def wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        """Repeat `condition` until it is true; fail the test when that takes too long."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            waited = f"after {PATIENCE:g} s: {what}"
+            assert time.monotonic() < deadline, f"still not true {waited}\n{self.stderr}"
+            time.sleep(0.01)
+
+    def wait_for_stderr(self, text: str) -> None:
+        """Wait until the worker has written a text to stderr."""
+        self.wait_until(lambda: text in self.stderr, f"stderr contains {text!r}")
+
+    def close_clients(self) -> None:
+        """Close all connections; the sessions of the clients end with them."""
+        for client in self._clients:
+            client.end()
+        self._clients.clear()
+        super().end()
+
     def end(self) -> None:
         self.process.kill()
         self.process.wait()
-        for client in self._clients:
-            client.end()
-        super().end()
+        self.close_clients()
         if self.process.stdout is not None:
             self.process.stdout.close()
 
@@ -293,17 +311,38 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         yield served
 
 
+SHARED: list[HttpWorker] = []
+"""The workers that the tests of the current file share."""
+
+
 @pytest.fixture(scope="module")
 def serve_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """`serve`, for a worker that all tests of a file share."""
-    with serving(tmp_path_factory.mktemp("worker")) as served:
+    """`serve`, for a worker that all tests of a file share.
+
+    It is for components that keep nothing. Messages do not stay either: each answer has its own
+    connection, and `no_session_stays` closes them all. The log does: a test that reads it has a
+    worker of its own.
+    """
+    with serving(tmp_path_factory.mktemp("worker"), SHARED) as served:
         yield served
+    SHARED.clear()
+
+
+@pytest.fixture(autouse=True)
+def no_session_stays() -> Iterator[None]:
+    """End the sessions and executes that a test has begun on a shared worker."""
+    yield
+    for worker in SHARED:
+        worker.close_clients()
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Serve]:
-    """Return a function that starts workers in a folder; they end with the block."""
-    workers: list[HttpWorker] = []
+def serving(folder: Path, workers: list[HttpWorker] | None = None) -> Iterator[Serve]:
+    """Return a function that starts workers in a folder; they end with the block.
+
+    workers: the list that they are added to.
+    """
+    workers = [] if workers is None else workers
 
     def served(
         source: str,

@@ -2,7 +2,6 @@
 
 import signal
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,8 +26,7 @@ EACH_LOOP = pytest.mark.parametrize(
 def blocked(serve: "Serve", kind: str, drain_timeout: str) -> "HttpWorker":
     worker = serve(SOURCE.replace("KIND", kind), "--drain-timeout", drain_timeout)
     worker.begin_unread("/blocks")
-    while "blocked" not in worker.stderr:
-        pass
+    worker.wait_for_stderr("blocked")
     return worker
 
 
@@ -46,7 +44,10 @@ def test_a_second_signal_ends_a_blocked_worker_at_once(
     serve: "Serve", kind: str, number: int
 ) -> None:
     worker = blocked(serve, kind, "600")
-    patience = time.monotonic() + 30
-    while worker.process.poll() is None and time.monotonic() < patience:
+
+    def has_ended() -> bool:
         worker.process.send_signal(number)
+        return worker.process.poll() is not None
+
+    worker.wait_until(has_ended, "the worker has ended")
     assert worker.wait() == -number

@@ -29,8 +29,9 @@ async def echo(input):
 
 def drained(worker: "HttpWorker") -> None:
     """Wait until the signal has arrived."""
-    while worker.get("/health").json["status"] != "draining":
-        pass
+    worker.wait_until(
+        lambda: worker.get("/health").json["status"] == "draining", "the worker is draining"
+    )
 
 
 @pytest.mark.parametrize("component", ["/get", "/get_sync"])
@@ -114,8 +115,7 @@ def test_what_does_not_end_in_time_is_abandoned_and_named(
         "0.1",
     )
     stream = worker.begin("/stuck")
-    while "stuck" not in worker.stderr:
-        pass
+    worker.wait_for_stderr("stuck")
     worker.process.terminate()
     assert worker.wait() == 0
     assert "open executes of /stuck" in worker.stderr
@@ -219,8 +219,7 @@ def test_sigterm_while_the_lifespan_is_entered_gives_back_what_it_has_taken(
         """,
         *options,
     )
-    while "entering" not in worker.stderr:
-        pass
+    worker.wait_for_stderr("entering")
     worker.process.terminate()
     assert worker.wait() == 0
     assert worker.stderr == "entering given back"

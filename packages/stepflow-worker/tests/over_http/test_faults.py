@@ -2,7 +2,6 @@
 
 import json
 import socket
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -95,8 +94,8 @@ def test_a_blocked_loop_is_reported_with_its_component(serve: "Serve") -> None:
     worker = serve(SOURCE)
     blocked = worker.socket()
     blocked.sendall(execute("/blocks_the_loop", 1))
-    while "`/blocks_the_loop` has blocked the event loop" not in worker.stderr:
-        assert worker.get("/health").status == 200
+    worker.wait_for_stderr("`/blocks_the_loop` has blocked the event loop")
+    assert worker.get("/health").status == 200
     worker.output("/opens")
 
 
@@ -256,6 +255,7 @@ def test_a_client_that_does_not_read_is_cut_off(serve: "Serve") -> None:
 def test_a_client_that_reads_slowly_gets_everything(serve: "Serve") -> None:
     worker = serve("@server.component\nasync def big(input): return 'x' * (8 << 20)")
     slow = socket.socket()
+    slow.settimeout(30)
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     slow.connect(("127.0.0.1", worker.port))
     slow.sendall(execute("/big", None).replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n", 1))
@@ -295,7 +295,9 @@ def test_a_thousand_executes_at_once_share_four_places(serve: "Serve") -> None:
     for number, connection in enumerate(connections):
         answers = b""
         while answers.count(b'"output":%d}' % number) < 2:
-            answers += connection.recv(1 << 16)
+            received = connection.recv(1 << 16)
+            assert received, f"the connection was closed after {answers!r}"
+            answers += received
     assert worker.output("/most_at_once") <= 4
 
 
@@ -335,9 +337,7 @@ def left(input) -> list[int]:
         dropped.close()
         assert session.events is not None
         session.events.close()
-    ended = threading.Event()
-    while worker.output("/left") != before:
-        assert not ended.wait(0.05)
+    worker.wait_until(lambda: worker.output("/left") == before, "nothing is left")
 
 
 EXITS = """

@@ -1,6 +1,5 @@
 """`--reload` over HTTP: all that is told of components, and all that they answer, follows the files."""
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,10 +20,7 @@ async def held(input, context: StepflowContext):
 def save(worker: "HttpWorker", folder: Path, text: str) -> None:
     """Save the components with another text, and wait until that is served."""
     (folder / "components.py").write_text(text)
-    patience = time.monotonic() + 30
-    while "is served from now on" not in worker.stderr:
-        worker.get("/health")
-        assert time.monotonic() < patience, worker.stderr
+    worker.wait_for_stderr("is served from now on")
 
 
 def test_saved_components_are_served_and_listed(serve: "Serve", tmp_path: Path) -> None:
@@ -89,6 +85,4 @@ def test_old_code_is_forgotten_when_nothing_runs_it(serve: "Serve", tmp_path: Pa
             assert stream.message()["result"] == {"output": {"n": 1}}
             stream.close()
     save(worker, tmp_path, COUNTED + "\n")
-    patience = time.monotonic() + 30
-    while (left := worker.output("/left")) != OF_ONE_VERSION:
-        assert time.monotonic() < patience, left
+    worker.wait_until(lambda: worker.output("/left") == OF_ONE_VERSION, "the old code is forgotten")

@@ -57,9 +57,9 @@ async def echo(input):
 """
 
 
-@pytest.fixture(scope="module")
-def worker(serve_once: "Serve") -> "HttpWorker":
-    return serve_once(SOURCE)
+@pytest.fixture
+def worker(serve: "Serve") -> "HttpWorker":
+    return serve(SOURCE)
 
 
 def test_the_first_event_names_the_url_for_everything_else(worker: "HttpWorker") -> None:
