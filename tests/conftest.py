@@ -1,4 +1,4 @@
-"""A real server, for the tests of the whole that only talk to one."""
+"""A real server, for tests that only send requests to it."""
 
 import json
 import os
@@ -10,13 +10,13 @@ import pytest
 
 
 def pytest_configure() -> None:
-    """Draws the seed of random cases once: processes that test side by side have to collect the same cases."""
+    """Choose the seed of random cases once: parallel test processes have to collect the same cases."""
     os.environ.setdefault("STEPFLOW_SECRETS_SEED", str(random.randrange(10**9)))
 
 
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server of our own, on a port that the system chose."""
+    """The address of a server, on a port that the system has chosen."""
     orchestrator = pytest.importorskip(
         "stepflow.orchestrator", reason="stepflow-orchestrator is not installed"
     )

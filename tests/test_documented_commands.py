@@ -1,4 +1,4 @@
-"""Every command that a document shows is run here, or excused here with a reason.
+"""Every command in a document is run here, or listed here with the reason why not.
 
 A command is a line that begins with `$ ` in a `console` block of any Markdown file.
 """
@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# From the root of the repository, in this order; each must end with 0.
+# Run in the root of the repository, in this order; each must exit with 0.
 RUN = (
     "uv run stepflow run examples/hello/flow.yaml --input examples/hello/input.json",
     "uv run stepflow validate examples/hello/flow.yaml",
@@ -43,7 +43,7 @@ EXCUSED = {
 
 
 def commands(document: Path) -> Iterator[str]:
-    """Every command of a document, comments at the end of a line left out."""
+    """Return the commands of a document, without comments at the end of a line."""
     text = document.read_text(encoding="utf-8").replace("\\\n", "")
     for block in re.findall(
         r"^```(?:console|sh|bash|shell)\n(.*?)^```", text, re.MULTILINE | re.DOTALL
@@ -59,14 +59,14 @@ def documented() -> set[str]:
     return {command for document in documents for command in commands(document)}
 
 
-def test_every_documented_command_is_run_or_excused() -> None:
+def test_every_documented_command_is_run_or_listed_with_a_reason() -> None:
     assert documented() == {*RUN, *EXCUSED}
 
 
 @pytest.mark.server
 @pytest.mark.parametrize("command", RUN)
 def test_a_documented_command_works(command: str) -> None:
-    # What `uv run` would do, without a second look at whether anything is to be built.
+    # As `uv run` does, but without checking again whether something must be built.
     program, *arguments = command.removeprefix("uv run ").split()
     bin = Path(sys.executable).parent
     ran = subprocess.run(

@@ -1,6 +1,6 @@
-"""Everything that the developer's guide of the published SDK shows, done with this one.
+"""Everything that the developer's guide of the published SDK shows, done with this SDK.
 
-`TO_COME` is what the guide shows and this SDK does not do yet.
+`TO_COME` lists what the guide shows and this SDK cannot do yet.
 """
 
 import asyncio
@@ -36,8 +36,8 @@ TO_COME = {
 
 
 @pytest.mark.parametrize("missing", ["ApiClient", "Configuration", "FlowApi", "RunApi"])
-def test_what_is_still_to_come_is_not_there(missing: str) -> None:
-    """When this fails, the row leaves `TO_COME` and gets a test of its own."""
+def test_the_listed_gaps_are_real(missing: str) -> None:
+    """When this fails, remove the row from `TO_COME` and write a test for it."""
     import stepflow.client
 
     assert not hasattr(stepflow.client, missing)
@@ -233,7 +233,7 @@ def over_http(folder: Path, *command: str) -> Iterator[httpx.Client]:
 
 
 def execute(component: str) -> dict[str, Any]:
-    """The message that has a component execute."""
+    """Return the message that executes a component."""
     params = {"component": component, "input": {"body": {"x": 1}}, "attempt": 1}
     params["observability"] = {}
     return {"jsonrpc": "2.0", "id": "1", "method": "components/execute", "params": params}
@@ -285,7 +285,7 @@ def test_a_plugin_is_the_url_of_a_worker(stepflow: Stepflow) -> None:
 
 
 class WithoutSessions(BaseHTTPRequestHandler):
-    """A worker that knows of no sessions, and leaves who asks for one without an answer."""
+    """A worker without sessions; it does not answer a request for one."""
 
     RESULTS: ClassVar[dict[str, Any]] = {
         "initialize": {"server_protocol_version": 1},
@@ -346,7 +346,7 @@ def test_a_flow_is_built_in_python() -> None:
 
 
 @pytest.mark.server
-def test_a_client_asks_for_health_stores_a_flow_and_runs_it(server_url: str) -> None:
+def test_a_client_reads_the_health_stores_a_flow_and_runs_it(server_url: str) -> None:
     builder = FlowBuilder(name="exact")
     copy = builder.add_step(id="copy", component="/builtin/noop", input_data=Value.input())
     builder.set_output({"b": copy["n"], "a": 2**53 + 1})

@@ -25,13 +25,13 @@ ROOT = Path(__file__).parents[1]
 
 
 class Server:
-    """The ids that a real server gives."""
+    """The ids that a real server computes."""
 
     def __init__(self, url: str) -> None:
         self._http = httpx.Client(base_url=f"{url}/api/v1", timeout=60)
 
     def id_of(self, flow: str) -> str:
-        """The id of a document that stands in the request as JSON."""
+        """Return the id of a document that is sent as JSON in the request."""
         body = f'{{"dryRun":true,"flow":{flow}}}'
         answer = self._http.post(
             "/flows", content=body.encode(), headers={"Content-Type": "application/json"}
@@ -42,7 +42,7 @@ class Server:
         return id
 
     def id_of_text(self, document: str) -> str:
-        """The id of a document that is sent as the text of a file."""
+        """Return the id of a document that is sent as the text of a file."""
         return self.id_of(json.dumps(document))
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ def server(server_url: str) -> Any:
 
 
 def as_yaml(value: Any, indent: str = "") -> str:
-    """A JSON value as YAML in block style."""
+    """Return a JSON value as YAML in block style."""
     if isinstance(value, dict) and value:
         lines = (f"{indent}{quoted(key)}:{below(each, indent)}" for key, each in value.items())
         return "".join(lines)
@@ -85,7 +85,7 @@ def quoted(text: str) -> str:
 
 
 def backwards(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with the language's own keys in another order."""
+    """Return the document with the keys of the language in another order."""
     steps = [dict(reversed(step.items())) for step in document.get("steps", [])]
     whole = {**document, "steps": steps}
     return dict(reversed(whole.items()))
@@ -94,7 +94,7 @@ def backwards(document: dict[str, Any]) -> dict[str, Any]:
 # Flows
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
-KEYS = TEXT.filter(lambda key: not key.startswith("$"))  # what does may be an expression
+KEYS = TEXT.filter(lambda key: not key.startswith("$"))  # a value with a `$` may be an expression
 NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 CONSTANTS = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXT,
@@ -119,7 +119,7 @@ ON_ERROR: st.SearchStrategy[OnError | None] = (
 
 @st.composite
 def data(draw: st.DrawFn, references: list[Value]) -> Any:
-    """An input or an output: constants, with references somewhere in them."""
+    """Draw an input or an output: constants that contain references."""
     reference = st.sampled_from(references)
     path: list[str | int] = draw(st.lists(TEXT | st.integers(0, 2**64 - 1), max_size=3))
     part: Any = draw(reference)
@@ -186,7 +186,7 @@ def test_a_flow_has_one_id_as_yaml_as_json_by_request_and_from_the_builder(
     assert set(ids.values()) == {ids["built"]}, (ids, text)
 
 
-# What the builder would never write, but authors do.
+# Documents that authors write, but the builder does not.
 BY_HAND = [
     "{}",
     '{"name":null,"steps":[],"output":null,"schemas":{"type":"object"},"metadata":{},"other":1}',
@@ -213,7 +213,7 @@ def test_a_document_that_was_written_by_hand_has_the_servers_id(
     assert flow_id(document) == server.id_of(document) == server.id_of_text(document)
 
 
-# The ids that every implementation must have.
+# Ids that every implementation must compute.
 
 IDS = ROOT / "conformance/ids.json"
 

@@ -1,4 +1,4 @@
-"""`docs/protocol.md` says what the schemas say, and the checker tries each of its rules."""
+"""`docs/protocol.md` agrees with the schemas, and the checker has a check for each rule."""
 
 import json
 import re
@@ -22,15 +22,15 @@ def documented() -> list[str]:
 
 
 def rows(heading: str) -> list[list[str]]:
-    """The cells of the table under a heading, its head left out."""
+    """Return the cells of the table under a heading, without its head."""
     chapter = re.split(r"^#+ ", TEXT.split(f"# {heading}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)
     lines = [line for line in chapter[0].splitlines() if line.startswith("|")]
-    # A bar is never part of a cell here.
+    # No cell here contains a bar.
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
 def written(name: str) -> str:
-    """The members of a shape as the document writes them, optional ones with `?`."""
+    """Return the members of a type as the document writes them; optional ones have a `?`."""
     shape = SHAPES[name]
     required = shape.get("required", [])
     members = shape.get("properties", {})
@@ -46,7 +46,7 @@ METHODS = {row[0].strip("`"): row for row in rows("Methods")}
 
 
 def test_no_method_is_left_out() -> None:
-    # Those of older workers have a table of their own.
+    # The methods of older workers are in another table.
     legacy = {row[0].strip("`") for row in rows("Older peers")}
     methods = {each["const"] for each in SHAPES["Method"]["oneOf"]}
     assert set(METHODS) | legacy == methods

@@ -1,4 +1,4 @@
-"""The code in the READMEs is code that works."""
+"""The code in the READMEs works."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ WORKERS = "packages/stepflow-worker/README.md"
 
 
 def blocks(readme: str, language: str) -> list[str]:
-    """The blocks of a language in a README."""
+    """Return the code blocks of a language in a README."""
     text = (ROOT / readme).read_text(encoding="utf-8")
     found = re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert found
@@ -20,7 +20,7 @@ def blocks(readme: str, language: str) -> list[str]:
 
 
 def block(readme: str, language: str) -> str:
-    """The first of them."""
+    """Return the first of these code blocks."""
     return blocks(readme, language)[0]
 
 
@@ -53,7 +53,7 @@ def workers_files(tmp_path: Path) -> Path:
 
 
 def listed(file: str, folder: Path) -> list[str]:
-    """The lines of what a file serves."""
+    """Return the lines of the list of components that a file serves."""
     command = [str(Path(sys.executable).with_name("stepflow-worker")), file, "--list"]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr

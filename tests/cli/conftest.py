@@ -1,4 +1,4 @@
-"""Runs the real command as a person would, in a folder of its own, and sees to it that nothing of it stays behind."""
+"""Runs the real command as a person would, in a folder of its own, and checks that it leaves no process behind."""
 
 import os
 import select
@@ -33,13 +33,13 @@ class Stepflow:
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def write(self, **files: str) -> None:
-        """Writes files: `flow_yaml="…"` becomes `flow.yaml`."""
+        """Write files: `flow_yaml="…"` becomes `flow.yaml`."""
         for name, text in files.items():
             stem, _, extension = name.rpartition("_")
             (self.folder / f"{stem}.{extension}").write_text(text, encoding="utf-8")
 
     def start(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-        """Starts the command; every process that it starts carries the mark of this test."""
+        """Start the command; every process that it starts carries the mark of this test."""
         ours = {
             name: value for name, value in os.environ.items() if not name.startswith("STEPFLOW_")
         }
@@ -61,13 +61,13 @@ class Stepflow:
         env: dict[str, str] | None = None,
         timeout: float = TIMEOUT,
     ) -> Ended:
-        """Runs the command to its end, and checks what holds for every end: no panic, nobody left behind."""
+        """Run the command to its end, and check that it has not panicked and has left no process behind."""
         return self.end(self.start(*arguments, env=env), stdin, timeout)
 
     def end(
         self, process: subprocess.Popen[str], stdin: str = "", timeout: float = TIMEOUT
     ) -> Ended:
-        """Waits for the end of a command."""
+        """Wait for the end of a command, with the same checks."""
         try:
             stdout, stderr = process.communicate(stdin, timeout=timeout)
         finally:
@@ -77,11 +77,11 @@ class Stepflow:
         return Ended(process.returncode, stdout, stderr)
 
     def left_behind(self) -> list[int]:
-        """The processes of this test that are still there, after the dying had time to die."""
+        """Return the processes of this test that do not end within some seconds."""
         return [pid for pid in self.running() if not _ends(pid)]
 
     def running(self) -> list[int]:
-        """The ids of the processes that carry the mark of this test."""
+        """Return the ids of the processes that carry the mark of this test."""
         pids = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -119,9 +119,9 @@ def _command() -> list[str]:
 
 @pytest.fixture
 def stepflow(tmp_path: Path) -> Iterator[Stepflow]:
-    """The command in an empty folder; what it left running is ended, and is a failure."""
+    """The command in an empty folder. Processes that it leaves behind are killed at the end."""
     command = Stepflow(_command(), tmp_path)
-    # A worker is found beside the Python that runs the tests.
+    # The command finds a worker beside the Python that runs the tests.
     os_path = os.environ["PATH"]
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os_path}"
     try:
@@ -133,7 +133,7 @@ def stepflow(tmp_path: Path) -> Iterator[Stepflow]:
 
 
 class Doorbell:
-    """A pipe with a name, through which a component says that it runs."""
+    """A named pipe. A component writes to it to show that it runs."""
 
     def __init__(self, path: Path) -> None:
         os.mkfifo(path)
@@ -141,7 +141,7 @@ class Doorbell:
         self._reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
 
     def wait(self, timeout: float = TIMEOUT) -> str:
-        """What the component wrote; fails when nothing came in time."""
+        """Return what the component has written; fail when nothing arrives in time."""
         ready, _, _ = select.select([self._reader], [], [], timeout)
         assert ready, "the component did not begin"
         return os.read(self._reader, 4096).decode()
@@ -152,7 +152,7 @@ class Doorbell:
 
 @pytest.fixture
 def doorbell(tmp_path: Path) -> Iterator[Doorbell]:
-    """`open("doorbell", "w")` in a component; the test waits until somebody rings."""
+    """A named pipe `doorbell`: a component opens it and writes, and the test waits for that."""
     bell = Doorbell(tmp_path / "doorbell")
     try:
         yield bell

@@ -30,7 +30,7 @@ server = StepflowServer()
 
 
 def component(body: str, name: str = "work") -> str:
-    """A `components.py` with one function of this body."""
+    """Return a `components.py` with one function that has this body."""
     lines = "".join(f"    {line}\n" for line in body.splitlines())
     return f"{SERVER}def {name}(input: dict) -> dict:\n{lines}"
 

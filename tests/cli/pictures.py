@@ -1,4 +1,4 @@
-"""Reads the pictures that `stepflow visualize` draws, as somebody with a ruler would."""
+"""Reads the pictures that `stepflow visualize` draws, and measures their boxes and texts."""
 
 import re
 import unicodedata
@@ -59,7 +59,7 @@ class Picture:
     lines: list[str]
 
     def overlapping(self) -> list[tuple[Box, Box]]:
-        """Boxes over each other, apart from a box inside another."""
+        """Return the pairs of boxes that overlap, except a box inside another one."""
         return [
             (one, other)
             for one, other in combinations([*self.nodes, *self.labels], 2)
@@ -69,7 +69,7 @@ class Picture:
         ]
 
     def spilling(self) -> list[Box]:
-        """Boxes with a text that leaves them."""
+        """Return the boxes whose text does not fit."""
         return [
             box
             for box in [*self.nodes, *self.labels]
@@ -78,7 +78,7 @@ class Picture:
 
 
 def read(svg: str) -> Picture:
-    """The picture that this SVG shows."""
+    """Return the picture that this SVG shows."""
     root = ElementTree.fromstring(svg)
     sizes = {
         match[1]: float(match[2])

@@ -1,4 +1,4 @@
-"""Fifty secrets of many kinds, each marked by another form of reference, and what must not be seen of them."""
+"""Fifty secrets of many kinds, marked in different ways, and the texts that must not be shown."""
 
 import base64
 import json
@@ -25,7 +25,7 @@ FORMS: tuple[dict[str, Any], ...] = (
     {"if": True, "then": MARK},
     {"$ref": "#/$defs/chained"},
 )
-"""Ways in which the schema of a member says that it is secret."""
+"""Ways to mark a member as secret in its schema."""
 
 DEFINITIONS: dict[str, Any] = {
     "pointed": MARK,
@@ -40,7 +40,7 @@ _LETTERS = string.ascii_letters + string.digits
 
 
 class Secrets(NamedTuple):
-    """Secrets by name, the schema that marks them, and every text that would give one away."""
+    """Secrets by name, the schema that marks them, and every text that would reveal one."""
 
     values: dict[str, Any]
     schema: dict[str, Any]

@@ -1,4 +1,4 @@
-"""A server that tests speak to as any client would."""
+"""A server that tests use as any client does."""
 
 import json
 import signal
@@ -15,7 +15,7 @@ from tests.cli.conftest import Stepflow
 
 
 class Answer(NamedTuple):
-    """What the API said."""
+    """An answer of the API."""
 
     status: int
     body: dict[str, Any]
@@ -43,7 +43,7 @@ class Server(NamedTuple):
 
 
 def begin(stepflow: Stepflow, *arguments: str) -> Server:
-    """Starts a server on a free port; the test that starts it ends it."""
+    """Start a server on a free port; the caller must end it."""
     process = stepflow.start("serve", "--port", "0", *arguments)
     assert process.stdout is not None and process.stderr is not None
     first = process.stdout.readline()
@@ -54,7 +54,7 @@ def begin(stepflow: Stepflow, *arguments: str) -> Server:
 
 @contextmanager
 def serving(stepflow: Stepflow, *arguments: str) -> Iterator[Server]:
-    """A server for the length of a block, after which it ends as it should: quietly, with everything it started."""
+    """Run a server during the block. After it, the server must exit with 0, without output and without children."""
     server = begin(stepflow, *arguments)
     try:
         yield server

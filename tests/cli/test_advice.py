@@ -1,4 +1,4 @@
-"""What `stepflow` says about mistakes that are easily made, and what it does not repeat."""
+"""What `stepflow` says about common mistakes, and that it does not repeat secrets."""
 
 import json
 
@@ -30,7 +30,7 @@ def test_a_builtin_without_its_route_is_advised(stepflow: Stepflow) -> None:
     assert "did you mean `/builtin/noop`?" in ended.stderr
 
 
-def test_an_input_that_cannot_be_made_names_its_step(stepflow: Stepflow) -> None:
+def test_an_input_that_cannot_be_computed_is_reported_with_its_step(stepflow: Stepflow) -> None:
     step = "{id: first, component: /builtin/noop, input: {$input: $.p}}"
     stepflow.write(flow_yaml=f"name: f\nsteps: [{step}]\noutput: {{$step: first}}\n")
     ended = stepflow("run", "flow.yaml", "--input-json", "{}")

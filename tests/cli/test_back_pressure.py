@@ -1,4 +1,4 @@
-"""More work than workers: what waits, waits in the server, and nothing is done twice."""
+"""More work than workers can run: the rest waits in the server, and nothing runs twice."""
 
 import json
 import time

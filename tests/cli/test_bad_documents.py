@@ -99,21 +99,21 @@ def test_validate_prints_diagnostics_as_data(stepflow: Stepflow) -> None:
     assert (3003, 5) in [(it["code"], it["line"]) for it in bad["diagnostics"]]
 
 
-def test_validate_is_content_with_a_good_flow(stepflow: Stepflow) -> None:
+def test_validate_accepts_a_good_flow(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=flow(STEP))
     ended = stepflow("validate", "flow.yaml")
     assert (ended.code, ended.stdout) == (0, "")
     assert "flow.yaml: valid" in ended.stderr
 
 
-def test_a_misspelt_key_can_be_run_over(stepflow: Stepflow) -> None:
+def test_a_misspelt_key_can_be_ignored(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=flow("  - {id: a, component: /builtin/noop, inptu: 1}\n"))
     assert stepflow("run", "flow.yaml").code == 1
     ended = stepflow("run", "flow.yaml", "--no-check")
     assert (ended.code, ended.stdout) == (0, '{"outcome":"success","result":null}\n')
 
 
-def test_a_component_that_nothing_serves_is_found_before_the_first_step(stepflow: Stepflow) -> None:
+def test_an_unknown_component_is_reported_before_the_first_step(stepflow: Stepflow) -> None:
     stepflow.write(
         flow_yaml=flow(
             "  - {id: a, component: /builtin/noop, input: 1}\n"

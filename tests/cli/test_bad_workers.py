@@ -6,7 +6,7 @@ from tests.cli.conftest import Stepflow
 from tests.cli.flows import ONE_STEP, SERVER, component
 
 
-def test_a_worker_that_dies_on_import_shows_its_last_words(stepflow: Stepflow) -> None:
+def test_a_worker_that_fails_on_import_shows_its_stderr(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=ONE_STEP, components_py="import no_such_module\n")
     ended = stepflow("run", "flow.yaml", "--input-json", "{}")
     assert (ended.code, ended.stdout) == (3, "")
@@ -22,7 +22,7 @@ def test_a_worker_target_that_does_not_exist_is_named(stepflow: Stepflow) -> Non
     assert "nowhere.py" in ended.stderr
 
 
-def test_a_component_that_raises_is_shown_with_what_is_needed_to_mend_it(
+def test_an_exception_of_a_component_is_shown_with_its_details(
     stepflow: Stepflow,
 ) -> None:
     stepflow.write(flow_yaml=ONE_STEP, components_py=component("raise ValueError('no good')"))
@@ -37,7 +37,7 @@ def test_a_component_that_raises_is_shown_with_what_is_needed_to_mend_it(
     assert "hint: " in ended.stderr
 
 
-def test_a_component_may_print_and_read_without_harm(stepflow: Stepflow) -> None:
+def test_a_component_may_print_and_read_stdin(stepflow: Stepflow) -> None:
     body = (
         "import os, subprocess, sys\n"
         'print(\'{"jsonrpc": "2.0", "id": 1, "result": {}}\', flush=True)\n'

@@ -1,4 +1,4 @@
-"""`stepflow run --inputs` where the flow runs flows itself: an item's line is its own, and comes once."""
+"""`stepflow run --inputs` with flows that run other flows: each item has exactly one line."""
 
 import json
 import os
@@ -15,7 +15,7 @@ steps:
   - {id: add, component: /builtin/template, input: {template: "{{ n + 1 }}", values: {n: {$input: $.n}}}}
 output: {$step: add, path: $.text}
 """
-"""A flow that fails where `n` is no number."""
+"""A flow that fails if `n` is no number."""
 
 
 def indented(flow: str, by: int) -> str:
@@ -41,7 +41,7 @@ COLLECTING_MAP = MAP.replace("on_item_error: fail", "on_item_error: collect").re
 
 
 def evaluating(flow: str) -> str:
-    """A flow that runs another one by its id, and fails where that fails."""
+    """A flow that runs another one by its id, and fails if that fails."""
     return f"""\
 steps:
   - id: stored
@@ -100,7 +100,7 @@ def batch(stepflow: Stepflow, *arguments: str) -> Ended:
 
 
 def lines_of(text: str) -> dict[int, object]:
-    """What became of each item: its result, or the kind of its error."""
+    """Return the outcome of each item: its result, or the kind of its error."""
     lines = [json.loads(line) for line in text.splitlines()]
     assert len({line["itemIndex"] for line in lines}) == len(lines), text
     return {
@@ -112,7 +112,7 @@ def lines_of(text: str) -> dict[int, object]:
 @pytest.mark.parametrize(
     "flow", [MAP, NESTED_EVAL, ITERATE, EVALUATES], ids=["map", "eval", "iterate", "worker"]
 )
-def test_each_item_of_a_batch_has_one_line_whatever_flows_it_runs(
+def test_each_item_of_a_batch_has_one_line_also_if_it_runs_flows(
     stepflow: Stepflow, flow: str
 ) -> None:
     stepflow.write(flow_yaml=flow, components_py=ASKS)

@@ -1,4 +1,4 @@
-"""The builtins before flows that mean no good, and in the network of the machine."""
+"""The builtins with malicious flows, and with the network settings of the machine."""
 
 import json
 from collections.abc import Iterator
@@ -80,7 +80,7 @@ def test_a_flow_cannot_read_the_configuration_that_it_runs_under(stepflow: Stepf
 
 @contextmanager
 def model() -> Iterator[tuple[int, list[str]]]:
-    """A server that answers every question; its port, and the addresses that it was asked for."""
+    """Run a server that answers every request; yields its port, and the addresses that were requested."""
     asked: list[str] = []
 
     class Model(BaseHTTPRequestHandler):
@@ -124,7 +124,7 @@ def test_a_model_is_asked_through_the_proxy_of_the_environment(
     assert asked == [f"{url}/chat/completions"]
 
 
-def test_a_model_that_no_proxy_names_is_asked_directly(stepflow: Stepflow) -> None:
+def test_a_model_without_a_proxy_is_asked_directly(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=ASK)
     with model() as (port, asked):
         url = f"http://127.0.0.1:{port}/v1"
@@ -148,7 +148,7 @@ def test_a_model_is_asked_where_the_configuration_says(stepflow: Stepflow) -> No
     assert asked == ["/v1/chat/completions"]
 
 
-def test_a_base_url_that_is_none_is_a_mistake_of_the_configuration(stepflow: Stepflow) -> None:
+def test_an_invalid_base_url_is_an_error_of_the_configuration(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=ASK)
     config = (
         "plugins:\n  b:\n    type: builtin\n    openai:\n      baseUrls: ['http://u:pw@h/v1?x']\n"

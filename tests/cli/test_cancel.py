@@ -1,4 +1,4 @@
-"""Cancelling a run reaches the code that runs for it, and only that."""
+"""A cancelled run stops its own code, and no other."""
 
 import os
 import select
@@ -61,13 +61,13 @@ def echo(input: str) -> str:
 
 
 def one(component: str, **more: str) -> dict[str, object]:
-    """A flow of one step."""
+    """Return a flow of one step."""
     step = {"id": "it", "component": f"/python/{component}", "input": {"$input": "$"}, **more}
     return {"steps": [step], "output": {"$step": "it"}}
 
 
 class Bell(Doorbell):
-    """Tells when the code that holds it has begun, and when it has let go of it."""
+    """A pipe that shows when the code that opens it begins, and when it closes it."""
 
     def wait_for_the_end(self) -> None:
         ready, _, _ = select.select([self._reader], [], [], TIMEOUT)
@@ -75,7 +75,7 @@ class Bell(Doorbell):
 
 
 def begin(server: Server, folder: Path, component: str) -> tuple[str, Bell]:
-    """A run of one step that has begun to run."""
+    """Start a run of one step, and wait until the step runs."""
     bell = Bell(folder / f"{component}.bell")
     created = server("POST", "/runs", {"flow": one(component), "input": [f"{component}.bell"]})
     assert bell.wait() == "begun\n"
@@ -83,12 +83,12 @@ def begin(server: Server, folder: Path, component: str) -> tuple[str, Bell]:
 
 
 def cancel(server: Server, run: str) -> None:
-    """The run is cancelled at once, whatever its code does."""
+    """Cancel a run; it must be cancelled at once, also if its code goes on."""
     assert server("POST", f"/runs/{run}/cancel").status == 200
     assert server("GET", f"/runs/{run}").body["status"] == "cancelled"
 
 
-def test_cancelled_code_stops_its_neighbours_complete_and_the_worker_goes_on(
+def test_cancelled_code_stops_and_other_executes_of_the_worker_go_on(
     stepflow: Stepflow,
 ) -> None:
     stepflow.write(components_py=COMPONENTS)

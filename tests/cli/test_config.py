@@ -1,4 +1,4 @@
-"""Configurations at work: published files, and settings that reach those whom they concern."""
+"""Configurations in use: published files, and the effect of each setting."""
 
 import json
 import os
@@ -77,7 +77,7 @@ routes:
     assert "no rule of the route" in other.stderr
 
 
-def test_a_step_takes_no_longer_than_the_default_says(stepflow: Stepflow) -> None:
+def test_a_step_takes_no_longer_than_the_default_timeout(stepflow: Stepflow) -> None:
     config = """\
 defaults: {timeout: 100ms}
 plugins: {python: {type: stepflow, command: stepflow-worker, args: [components.py]}}
@@ -90,7 +90,7 @@ routes: {"/python": [{plugin: python}]}
     assert json.loads(ended.stdout)["error"]["kind"] == "TIMEOUT"
 
 
-def test_a_worker_inherits_what_its_plugin_says(stepflow: Stepflow) -> None:
+def test_a_worker_inherits_the_settings_of_its_plugin(stepflow: Stepflow) -> None:
     config = """\
 plugins:
   python:
@@ -164,7 +164,7 @@ routes:
 """
 
 
-def test_a_token_that_others_can_read_is_warned_of(stepflow: Stepflow) -> None:
+def test_a_token_that_others_can_read_causes_a_warning(stepflow: Stepflow) -> None:
     configured(stepflow, FAR, BUILTIN)
     env = {"FAR_TOKEN": "12345"}
     process = stepflow.start("serve", "--port", "0", env=env)
@@ -250,7 +250,7 @@ routes:
     ],
     ids=["args", "path", "command", "url"],
 )
-def test_what_a_variable_holds_is_in_no_word_about_a_worker_that_does_not_start(
+def test_the_error_of_a_worker_that_does_not_start_shows_no_variable(
     stepflow: Stepflow, plugin: dict[str, object]
 ) -> None:
     plugins = {"p": {"type": "stepflow", **plugin}}

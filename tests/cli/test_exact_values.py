@@ -1,4 +1,4 @@
-"""What a flow is given comes out as it was, through steps, a Python worker and the result."""
+"""Values are not changed on their way through steps, a Python worker and the result."""
 
 import json
 
@@ -59,10 +59,10 @@ def test_a_large_integer_and_the_order_of_keys_pass_three_steps_and_a_worker(
     assert ran.stdout == f'{{"outcome":"success","result":{VALUE}}}\n', ran.stderr
 
 
-def test_they_pass_over_http_too(stepflow: Stepflow) -> None:
+def test_the_same_values_pass_over_http(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=FLOW, components_py=COMPONENTS)
     with serving(stepflow, "--worker", "components.py") as server:
         body = f'{{"flow":{json.dumps(FLOW)},"input":[{VALUE}],"wait":true}}'
         run = server("POST", "/runs", raw=body.encode()).body
-    # Python's integers have all their digits, and its dictionaries the order of the text.
+    # Python keeps all digits of integers, and the order of keys.
     assert json.dumps(run["result"]["result"], separators=(",", ":")) == VALUE

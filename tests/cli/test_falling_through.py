@@ -1,4 +1,4 @@
-"""A route with several plugins goes to the first that has the component, in whatever order they start."""
+"""A route with several plugins uses the first one that has the component, in any order of their start."""
 
 import json
 import os
@@ -14,7 +14,7 @@ CONFIG = {
     "routes": {"/{*component}": [{"plugin": "worker"}, {"plugin": "builtin"}]},
 }
 
-# It says what it serves when it is let.
+# It lists its components only when the test allows it.
 COMPONENTS = """\
 from contextlib import asynccontextmanager
 

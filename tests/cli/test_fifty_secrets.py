@@ -1,4 +1,4 @@
-"""Of fifty secrets none comes out, whatever fails and wherever it is told.
+"""None of fifty secrets is shown, for every failure and in every output.
 
 `STEPFLOW_SECRETS_SEED` repeats a search, `STEPFLOW_SECRETS_CASES` makes it longer."""
 
@@ -100,7 +100,7 @@ STEPS = {
 
 
 def flow(step: str, secrets: Secrets) -> dict[str, Any]:
-    """A flow whose step is given all secrets: half of them as its input, half as variables."""
+    """Return a flow whose step gets all secrets: half of them from the input, half from variables."""
     names = list(secrets.values)
     variables = {f"v_{name}": form for name, form in secrets.schema["properties"].items()}
     given = [{"$input": "$"}, *({"$variable": f"v_{name}"} for name in names[25:])]
@@ -117,7 +117,7 @@ def flow(step: str, secrets: Secrets) -> dict[str, Any]:
 
 
 def document(step: str, secrets: Secrets) -> str:
-    """The flow as YAML, which JSON is a part of."""
+    """Return the flow as YAML, which includes JSON."""
     whole = flow(step, secrets)
     inside = whole["steps"][0].pop("WORK")
     text = json.dumps(whole, ensure_ascii=True)
@@ -138,7 +138,7 @@ def assert_tells_nothing(told: str, secrets: Secrets, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("failure", STEPS)
-def test_no_answer_of_the_command_tells_a_secret(
+def test_no_output_of_the_command_shows_a_secret(
     stepflow: Stepflow, failure: str, seed: int
 ) -> None:
     secrets = fifty(random.Random(seed))
@@ -158,7 +158,7 @@ def test_no_answer_of_the_command_tells_a_secret(
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_no_answer_and_no_log_of_the_server_tells_a_secret(stepflow: Stepflow, seed: int) -> None:
+def test_no_answer_and_no_log_of_the_server_shows_a_secret(stepflow: Stepflow, seed: int) -> None:
     secrets = fifty(random.Random(seed))
     stepflow.write(components_py=COMPONENTS, **{"stepflow-config_yml": CONFIG})
     server = begin(stepflow, "--log-level", "warn")
@@ -169,14 +169,14 @@ def test_no_answer_and_no_log_of_the_server_tells_a_secret(stepflow: Stepflow, s
     finally:
         server.process.send_signal(signal.SIGTERM)
         ended = stepflow.end(server.process)
-    assert "the worker ended" in ended.stderr  # so there is a log
+    assert "the worker ended" in ended.stderr  # so that there is a log
     assert_tells_nothing(ended.stderr, secrets, seed)
 
 
 def answers(
     server: Server, flow: str, inputs: dict[str, Any], variables: dict[str, Any]
 ) -> list[str]:
-    """All that the API says of a run that fails, and of one whose input does not fit."""
+    """Return all answers of the API about a run that fails, and about one whose input does not fit."""
     body = {"flow": flow, "input": [inputs], "variables": variables, "wait": True}
     run = server("POST", "/runs", body)
     assert (run.status, run.body["status"]) == (200, "failed"), run
@@ -191,7 +191,7 @@ def answers(
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_no_default_and_no_variable_of_the_environment_is_told(
+def test_no_default_and_no_variable_of_the_environment_is_shown(
     stepflow: Stepflow, seed: int
 ) -> None:
     secrets = fifty(random.Random(seed))

@@ -1,4 +1,4 @@
-"""`stepflow validate --fix`: names that have one right answer are rewritten, and nothing else."""
+"""`stepflow validate --fix`: it corrects names that have only one correction, and nothing else."""
 
 import json
 import os
@@ -31,7 +31,7 @@ output: {$input: $}
 """
 
 
-def test_a_file_is_mended_and_told_line_by_line(stepflow: Stepflow) -> None:
+def test_a_file_is_fixed_and_each_change_is_reported(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=OLD)
     ended = stepflow("validate", "--fix", "flow.yaml")
     assert (ended.code, ended.stdout) == (0, ""), ended.stderr

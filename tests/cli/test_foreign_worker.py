@@ -1,4 +1,4 @@
-"""A worker that nobody of us wrote: the standard library alone, and the protocol's document."""
+"""A worker that was written only from the protocol's document, with the standard library."""
 
 import json
 import sys
@@ -31,7 +31,7 @@ FLOW = {
 }
 
 
-def test_our_server_drives_a_worker_in_nothing_but_the_standard_library(
+def test_our_server_runs_a_worker_that_uses_only_the_standard_library(
     stepflow: Stepflow,
 ) -> None:
     stepflow.write(config_yml=json.dumps(CONFIG), flow_json=json.dumps(FLOW))

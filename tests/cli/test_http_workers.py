@@ -1,4 +1,4 @@
-"""Flows over workers that serve HTTP: those that the server starts, and those that it finds at an address."""
+"""Flows with workers over HTTP: workers that the server starts, and workers at an address."""
 
 import json
 import ssl
@@ -71,7 +71,7 @@ def test_a_flow_runs_over_workers_at_addresses(stepflow: Stepflow) -> None:
 
 
 class Doubles(BaseHTTPRequestHandler):
-    """A worker without sessions, whose one component doubles."""
+    """A worker without sessions; its only component doubles a number."""
 
     def do_GET(self) -> None:
         self.send_error(404)
@@ -96,7 +96,7 @@ class Doubles(BaseHTTPRequestHandler):
 
 @contextmanager
 def https_worker(authority: trustme.CA) -> Iterator[str]:
-    """A worker for `localhost` by this authority's word; its address."""
+    """Run a worker with a certificate of this authority for `localhost`; yields its address."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
     with ThreadingHTTPServer(("127.0.0.1", 0), Doubles) as server:
@@ -109,7 +109,7 @@ def https_worker(authority: trustme.CA) -> Iterator[str]:
 
 
 def over_https(stepflow: Stepflow, trusted: trustme.CA, of_worker: trustme.CA) -> Ended:
-    """Runs a flow on a machine that trusts one authority, over a worker that shows a certificate of one."""
+    """Run a flow on a machine that trusts one authority, with a worker whose certificate is signed by another or by it."""
     flow = 'steps: [{id: a, component: /python/double, input: {$input: "$"}}]\noutput: {$step: a}\n'
     config = FOUND.replace('["${ONE}", "${OTHER}"]', '"${ONE}"')
     stepflow.write(**{"flow_yaml": flow, "stepflow-config_yml": config})

@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle: the run is cancelled, its state is told, and nobody stays behind."""
+"""Ctrl-C during a run: the run is cancelled, its state is shown, and no process is left."""
 
 import signal
 import time
@@ -12,9 +12,7 @@ RING = "with open('doorbell', 'w') as bell: bell.write('running')\n"
 STUCK = RING + "import threading\nthreading.Event().wait()\nreturn {}"
 
 
-def test_ctrl_c_cancels_the_run_and_says_where_it_stood(
-    stepflow: Stepflow, doorbell: Doorbell
-) -> None:
+def test_ctrl_c_cancels_the_run_and_shows_its_state(stepflow: Stepflow, doorbell: Doorbell) -> None:
     body = RING + "import time\nfor _ in range(600): time.sleep(0.1)\nreturn {}"
     stepflow.write(flow_yaml=ONE_STEP, components_py=component(body))
     process = stepflow.start("run", "flow.yaml", "--input-json", "{}")
@@ -39,7 +37,7 @@ def test_ctrl_c_ends_an_async_component(stepflow: Stepflow, doorbell: Doorbell) 
 
 
 def test_a_second_ctrl_c_does_not_wait(stepflow: Stepflow, doorbell: Doorbell) -> None:
-    # Against SIGTERM the worker is deaf, so that the first Ctrl-C has to be patient with it.
+    # The worker ignores SIGTERM, so that the server waits for it after the first Ctrl-C.
     deaf = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     stepflow.write(flow_yaml=ONE_STEP, components_py=deaf + component(STUCK))
     process = stepflow.start("run", "flow.yaml", "--input-json", "{}")
@@ -50,10 +48,10 @@ def test_a_second_ctrl_c_does_not_wait(stepflow: Stepflow, doorbell: Doorbell) -
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     assert stepflow.end(process).code == 130
-    assert time.monotonic() - began < 0.9  # the first one alone takes a second
+    assert time.monotonic() - began < 0.9  # after only one Ctrl-C it takes a second
 
 
-def test_ctrl_c_while_the_worker_starts_leaves_nobody(
+def test_ctrl_c_while_the_worker_starts_leaves_no_process(
     stepflow: Stepflow, doorbell: Doorbell
 ) -> None:
     stepflow.write(
@@ -78,7 +76,7 @@ def test_sigterm_is_treated_like_ctrl_c(
     assert stepflow.end(process).code == 130
 
 
-def test_a_killed_server_takes_its_workers_along(stepflow: Stepflow, doorbell: Doorbell) -> None:
+def test_the_workers_of_a_killed_server_end(stepflow: Stepflow, doorbell: Doorbell) -> None:
     stepflow.write(flow_yaml=ONE_STEP, components_py=component(STUCK))
     process = stepflow.start("run", "flow.yaml", "--input-json", "{}")
     doorbell.wait()

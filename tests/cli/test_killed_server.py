@@ -1,4 +1,4 @@
-"""A server that is killed: nothing that its workers have started goes on."""
+"""A killed server: all processes that its workers have started end."""
 
 import signal
 import sys
@@ -51,9 +51,7 @@ def is_alive(pid: int) -> bool:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes as Linux shows them")
 @pytest.mark.parametrize("how", ["", ", --http"])
-def test_what_a_component_has_started_ends_with_a_server_that_is_killed(
-    stepflow: Stepflow, how: str
-) -> None:
+def test_processes_of_a_component_end_with_a_killed_server(stepflow: Stepflow, how: str) -> None:
     stepflow.write(**{"components_py": WORKER, "stepflow-config_yml": CONFIG % how})
     server = begin(stepflow)
     try:
@@ -63,8 +61,8 @@ def test_what_a_component_has_started_ends_with_a_server_that_is_killed(
         assert all(map(is_alive, pids))
     finally:
         server.process.send_signal(signal.SIGKILL)
-        stepflow.end(server.process)  # nothing with this test's mark is left
-    # Nor what has an environment of its own.
+        stepflow.end(server.process)  # checks that no process with this test's mark is left
+    # The processes without the mark must end too.
     deadline = time.monotonic() + 30
     while any(map(is_alive, pids)) and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Messages that are longer than one may be: each fails its step at once, and its worker goes on."""
+"""Messages that are too long: each fails its step at once, and the worker goes on."""
 
 import json
 

@@ -12,7 +12,7 @@ from tests.cli.serving import Server, serving
 from tests.cli.workers import http_worker
 
 BATCHES = int(os.environ.get("STEPFLOW_TEST_POOL_BATCHES", "4"))
-"""More take longer than a check may; 40 are a good measure of the rare."""
+"""How many batches a check runs. For rare failures run 40, which takes longer."""
 
 WORKER = """\
 import multiprocessing, os, warnings
@@ -44,7 +44,7 @@ METHODS = ["fork", "spawn", "forkserver"] if sys.platform == "linux" else ["spaw
 
 @contextmanager
 def server(stepflow: Stepflow, how: str) -> Iterator[Server]:
-    """A server with one worker, which it has started, or which it finds."""
+    """Run a server with one worker, which it starts, or which runs already."""
     stepflow.write(components_py=WORKER)
     if how == "command":
         stepflow.write(**{"stepflow-config_yml": CONFIG % BY_COMMAND})

@@ -1,4 +1,4 @@
-"""A flow document has the same limits, and they have the same words, in a YAML file, a JSON file and a request."""
+"""A flow document has the same limits, with the same messages, in a YAML file, a JSON file and a request."""
 
 import json
 
@@ -19,14 +19,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", ["flow.yaml", "flow.json"])
-def test_a_file_is_refused_in_these_words(stepflow: Stepflow, name: str) -> None:
+def test_a_file_is_refused_with_this_message(stepflow: Stepflow, name: str) -> None:
     for text, words in REFUSED.items():
         (stepflow.folder / name).write_text(text, encoding="utf-8")
         ended = stepflow("validate", name)
         assert (ended.code, words in ended.stderr) == (1, True), ended.stderr
 
 
-def test_a_request_is_refused_in_these_words(stepflow: Stepflow) -> None:
+def test_a_request_is_refused_with_this_message(stepflow: Stepflow) -> None:
     with serving(stepflow) as server:
         for text, words in REFUSED.items():
             for flow in (text, json.dumps(text)):
@@ -42,7 +42,7 @@ PLACES = {
 }
 
 
-def test_a_value_is_refused_with_its_place_wherever_it_comes_from(stepflow: Stepflow) -> None:
+def test_a_value_is_refused_with_its_place_from_every_source(stepflow: Stepflow) -> None:
     for text, words in PLACES.items():
         stepflow.write(flow_yaml=BUILTIN, inputs_jsonl=f"{text}\n", data_json=text)
         ended = stepflow("run", "flow.yaml", "--inputs", "inputs.jsonl")

@@ -1,4 +1,4 @@
-"""`stepflow plugins list`: which plugins there are, and how their workers are."""
+"""`stepflow plugins list`: the plugins and the state of their workers."""
 
 import json
 
@@ -35,7 +35,7 @@ def test_the_list_is_data_for_machines(stepflow: Stepflow) -> None:
     assert mine["instances"] == [{"state": "ready", "capacity": 3, "open": 0}] * 2
 
 
-def test_a_plugin_that_does_not_start_is_listed_with_its_last_words(stepflow: Stepflow) -> None:
+def test_a_plugin_that_does_not_start_is_listed_with_its_stderr(stepflow: Stepflow) -> None:
     files = {"stepflow-config_yml": CONFIG, "components_py": "import no_such_module\n"}
     stepflow.write(**files)
     ended = stepflow("plugins", "list")

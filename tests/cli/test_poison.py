@@ -1,6 +1,6 @@
-"""Of a thousand items seven take their worker down, each in its own way: the others succeed, and nothing runs twice unsaid.
+"""Seven of a thousand items crash their worker, in different ways. The others succeed, and each second attempt is reported.
 
-`STEPFLOW_POISON_SEED` repeats a placing of the seven, `STEPFLOW_POISON=all` tries every way to have workers."""
+`STEPFLOW_POISON_SEED` repeats the places of the seven, `STEPFLOW_POISON=all` tries every kind of workers."""
 
 import json
 import os
@@ -19,7 +19,7 @@ SEED = int(os.environ.get("STEPFLOW_POISON_SEED") or random.randrange(10**9))
 EVERY_WAY = os.environ.get("STEPFLOW_POISON") == "all"
 ONLY_WITH_ALL = pytest.mark.skipif(not EVERY_WAY, reason="takes long: STEPFLOW_POISON=all runs it")
 
-# Where memory ends, C code that does not ask crashes.
+# When there is no more memory, C code that does not check for it crashes.
 COMPONENTS = """\
 import ctypes
 import os
@@ -59,13 +59,13 @@ def by_command(instances: int) -> dict[str, object]:
 
 @pytest.fixture
 def ends() -> Iterator[ExitStack]:
-    """What is ended with the test."""
+    """The processes that end with the test."""
     with ExitStack() as stack:
         yield stack
 
 
 def by_url(stepflow: Stepflow, instances: int, ends: ExitStack) -> dict[str, object]:
-    """Processes that somebody else starts, and starts again."""
+    """Worker processes that the test starts, and restarts after a crash."""
     workers = [RestartedWorker(stepflow.folder, *OPTIONS) for _ in range(instances)]
     for worker in workers:
         ends.callback(worker.end)
@@ -76,14 +76,14 @@ def by_url(stepflow: Stepflow, instances: int, ends: ExitStack) -> dict[str, obj
     ("how", "instances", "poison"),
     [
         ("command", 4, 7),
-        # A worker over HTTP takes its time to start.
+        # A worker over HTTP takes longer to start.
         ("url", 1, 2),
         pytest.param("command", 1, 7, marks=ONLY_WITH_ALL),
         pytest.param("url", 1, 7, marks=ONLY_WITH_ALL),
         pytest.param("url", 4, 7, marks=ONLY_WITH_ALL),
     ],
 )
-def test_exactly_the_poison_fails(
+def test_exactly_the_crashing_items_fail(
     stepflow: Stepflow, ends: ExitStack, how: str, instances: int, poison: int
 ) -> None:
     chance = random.Random(SEED)

@@ -1,4 +1,4 @@
-"""Several processes of one plugin, and tasks that take their process down with others in it."""
+"""Several processes of one plugin, and tasks that crash their process while it runs others."""
 
 import json
 
@@ -15,7 +15,7 @@ routes:
 TWO = CONFIG.replace("KEYS", "args: [components.py], instances: 2, maxConcurrency: 1")
 ROOMY = CONFIG.replace("KEYS", "args: [components.py, --max-concurrency, '11']")
 
-# Each waits until the other one is there.
+# Each waits until the other one runs.
 MEET = """\
 import os, pathlib, time
 pathlib.Path(f"{input['me']}.pid").touch()
@@ -24,7 +24,7 @@ while not pathlib.Path(f"{input['other']}.pid").exists():
 return {"pid": os.getpid()}
 """
 
-# The poison goes off when all the others are in the process; in their first attempt they wait for that.
+# The crash happens when all other items run in the process; in their first attempt they wait for it.
 POISON = """\
 import os, pathlib, time
 with open(f"attempts-{input['n']}", "a") as attempts:
@@ -80,7 +80,7 @@ def test_a_component_that_ends_its_process_fails_and_the_ten_beside_it_do_not(
     assert 5 <= attempts[0] <= 8 and all(2 <= others <= 5 for others in attempts[1:]), attempts
 
 
-def test_processes_that_are_asked_to_end_one_after_the_other_cost_no_step(
+def test_no_step_fails_when_processes_end_one_after_the_other(
     stepflow: Stepflow,
 ) -> None:
     stepflow.write(

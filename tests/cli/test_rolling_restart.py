@@ -1,4 +1,4 @@
-"""HTTP workers are restarted one after the other, and no step notices."""
+"""HTTP workers are restarted one after the other, and no step fails."""
 
 import json
 import time
@@ -30,7 +30,7 @@ async def work(input: int, context: StepflowContext) -> int:
 
 
 def config(urls: list[str]) -> dict[str, object]:
-    """Workers at these addresses, and all steps at once."""
+    """Return a configuration with workers at these addresses, and all steps at once."""
     return {
         "plugins": {"python": {"type": "stepflow", "url": urls}},
         "routes": {"/python/{*component}": [{"plugin": "python"}]},
@@ -39,14 +39,14 @@ def config(urls: list[str]) -> dict[str, object]:
 
 
 def done(server: Server, run: str) -> int:
-    """How many items have ended, a moment from now."""
+    """Wait a moment, and return how many items have ended."""
     completed: int = server("GET", f"/runs/{run}?wait=true&timeoutSecs=1").body["items"][
         "completed"
     ]
     return completed
 
 
-def test_no_step_fails_and_none_runs_twice(stepflow: Stepflow) -> None:
+def test_no_step_fails_or_runs_twice(stepflow: Stepflow) -> None:
     stepflow.write(components_py=COMPONENTS)
     with ExitStack() as ends:
         begin = ends.enter_context

@@ -107,7 +107,7 @@ def test_without_a_terminal_each_finished_step_is_a_line(stepflow: Stepflow) -> 
     assert "\x1b" not in ended.stderr
 
 
-def test_quiet_says_nothing(stepflow: Stepflow) -> None:
+def test_quiet_prints_nothing(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=BUILTIN)
     assert stepflow("run", "flow.yaml", "--input-json", "1", "--quiet").stderr == ""
 
@@ -122,7 +122,7 @@ def test_only_commands_that_exist_are_listed(stepflow: Stepflow) -> None:
     assert not any(f"\n  {name} " in listed for name in ("init", "submit", "runs", "doctor"))
 
 
-def test_a_flow_that_runs_out_of_time_says_what_it_was_trying_again(stepflow: Stepflow) -> None:
+def test_a_flow_that_times_out_reports_what_it_was_retrying(stepflow: Stepflow) -> None:
     on_error = "    onError: {action: retry, backoff: {type: constant, delay: 1ms}}\n"
     flow = ONE_STEP.replace("    input:", f"{on_error}    input:") + "timeout: 1s\n"
     body = "if not fails:\n    fails.append(1)\n    raise ValueError('no fuel')\nimport time\ntime.sleep(60)\nreturn {}"
@@ -136,7 +136,7 @@ def test_a_flow_that_runs_out_of_time_says_what_it_was_trying_again(stepflow: St
     assert "cause     no fuel" in ended.stderr
 
 
-def test_a_field_that_no_component_sees_is_told(stepflow: Stepflow) -> None:
+def test_a_field_that_no_component_gets_is_reported(stepflow: Stepflow) -> None:
     stepflow.write(
         flow_yaml=(
             "name: f\ndescription: d\nsteps:\n- id: each\n  component: /builtin/map\n"
@@ -161,7 +161,7 @@ def test_an_output_that_is_open_already_is_written_into(stepflow: Stepflow, tmp_
     assert log.read_text() == 'before\n{"outcome":"success","result":1}\nafter\n'
 
 
-def test_items_that_fail_inside_a_step_that_does_not_are_told(stepflow: Stepflow) -> None:
+def test_items_that_fail_inside_a_successful_step_are_reported(stepflow: Stepflow) -> None:
     stepflow.write(
         flow_yaml=(
             "name: f\nsteps:\n- id: each\n  component: /builtin/map\n  input:\n    items: [1, 2, 3]\n"

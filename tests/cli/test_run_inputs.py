@@ -110,7 +110,7 @@ def test_variables_come_from_the_environment_when_it_is_asked(stepflow: Stepflow
         "key": "secret",
     }
     assert output(stepflow, "--env-file", "demo.env") == {"count": 1, "zip": "9", "key": "file"}
-    # What is really in the environment comes first.
+    # The real environment comes first.
     assert output(stepflow, "--env-file", "demo.env", env={"DEMO_KEY": "real"}) == {
         "count": 1,
         "zip": "9",
@@ -210,7 +210,7 @@ def test_the_worker_of_a_flow_inside_a_flow_is_started(stepflow: Stepflow, writt
 
 
 def inner_flow() -> dict[str, object]:
-    """The flow inside `MAP`, as a value."""
+    """Return the flow inside `MAP`, as a value."""
     step = {"id": "one", "component": "/python/work", "input": {"$input": "$"}}
     return {"steps": [step], "output": {"$step": "one"}}
 

@@ -1,4 +1,4 @@
-"""`stepflow schema`: what other languages are generated from."""
+"""`stepflow schema`: the schemas from which code in other languages is generated."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a flow marks as secret is on no screen and in no log of `stepflow run`."""
+"""Values that a flow marks as secret are not shown by `stepflow run`, nor logged."""
 
 import json
 
@@ -43,7 +43,7 @@ def test_the_result_is_what_the_component_returned(stepflow: Stepflow) -> None:
 
 
 @pytest.mark.parametrize("broken", ["pin: hunter2: x", "pin: *hunter2", 'pin: "hunter2', "{pin"])
-def test_a_broken_document_is_told_without_its_text(stepflow: Stepflow, broken: str) -> None:
+def test_a_broken_document_is_reported_without_its_text(stepflow: Stepflow, broken: str) -> None:
     stepflow.write(flow_yaml=FLOW, given_yaml=f"user: ana\n{broken}\n")
     for option in ("--input", "--variables"):
         ended = stepflow("run", "flow.yaml", option, "given.yaml")
@@ -76,7 +76,7 @@ def test_a_wrong_command_line_does_not_repeat_a_secret(
     assert "hunter2" not in ended.stderr
 
 
-def test_what_is_not_secret_is_still_told_with_its_line(stepflow: Stepflow) -> None:
+def test_values_that_are_not_secret_are_shown_with_their_line(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=FLOW.replace("is_secret: true", "is_secret: false"))
     ended = stepflow("run", "flow.yaml", "--input-yaml", "pin: hunter2: x")
     assert "pin: hunter2: x" in ended.stderr

@@ -1,4 +1,4 @@
-"""Of fifty secrets none comes out of what is around a run: overrides, documents, configurations, displays, test cases."""
+"""None of fifty secrets is shown around a run: in overrides, documents, configurations, displays and test cases."""
 
 import json
 import random
@@ -53,7 +53,7 @@ def patch(**operation: Any) -> dict[str, Any]:
 
 
 def overrides(secrets: Secrets) -> dict[str, dict[str, Any]]:
-    """By what is wrong with them, overrides that name secrets and hold one."""
+    """Return wrong overrides that contain a secret, by what is wrong with them."""
     names = [f"v_{name}" for name in list(secrets.values)[25:]]
     secret = strings(secrets)[0]
     given = {"all": [{"$input": "$"}, *({"$variable": name, "default": secret} for name in names)]}
@@ -85,9 +85,7 @@ OVERRIDES = sorted(overrides(fifty(random.Random(0))))
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("wrong", OVERRIDES)
-def test_overrides_tell_no_secret_whatever_is_wrong_with_them(
-    stepflow: Stepflow, wrong: str, seed: int
-) -> None:
+def test_wrong_overrides_show_no_secret(stepflow: Stepflow, wrong: str, seed: int) -> None:
     secrets = fifty(random.Random(seed))
     prepare(stepflow, secrets, document(STEPS["a component raises"], secrets))
     stepflow.write(overrides_json=json.dumps(overrides(secrets)[wrong]))
@@ -97,7 +95,7 @@ def test_overrides_tell_no_secret_whatever_is_wrong_with_them(
         assert_tells_nothing(told, secrets, seed)
 
 
-def test_overrides_that_cannot_be_read_are_told_without_their_text(stepflow: Stepflow) -> None:
+def test_unreadable_overrides_are_reported_without_their_text(stepflow: Stepflow) -> None:
     secrets = fifty(random.Random(1))
     prepare(stepflow, secrets, document(STEPS["a component raises"], secrets))
     ended = stepflow("run", "flow.yaml", *GIVEN, "--overrides-yaml", "steps: {work: sesame: x}")
@@ -208,9 +206,7 @@ VALUES = [
 
 
 @pytest.mark.parametrize("value", VALUES)
-def test_no_mistake_of_a_configuration_tells_what_a_variable_holds(
-    stepflow: Stepflow, value: str
-) -> None:
+def test_no_error_of_a_configuration_shows_a_variable(stepflow: Stepflow, value: str) -> None:
     parts = {
         "plugins": "plugins: {p: {type: builtin}}",
         "routes": "routes: {'/x/{*component}': [{plugin: p}]}",
@@ -228,7 +224,7 @@ def test_no_mistake_of_a_configuration_tells_what_a_variable_holds(
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("batch", [False, True])
-def test_the_live_display_tells_no_secret(stepflow: Stepflow, batch: bool, seed: int) -> None:
+def test_the_live_display_shows_no_secret(stepflow: Stepflow, batch: bool, seed: int) -> None:
     secrets = fifty(random.Random(seed))
     given_in = GIVEN
     prepare(stepflow, secrets, document(STEPS["a step is tried again"], secrets))
@@ -243,7 +239,7 @@ def test_the_live_display_tells_no_secret(stepflow: Stepflow, batch: bool, seed:
     assert_tells_nothing(written.replace("\r\n", "\n"), secrets, seed)
 
 
-def test_the_name_of_a_member_that_stands_twice_in_a_secret_is_not_told(stepflow: Stepflow) -> None:
+def test_the_name_of_a_repeated_member_in_a_secret_is_not_shown(stepflow: Stepflow) -> None:
     secrets = fifty(random.Random(2))
     prepare(stepflow, secrets, document(STEPS["a component raises"], secrets))
     twice = '{"s00": {"TheNameIsSecret": 1, "TheNameIsSecret": 2}}'
@@ -254,7 +250,7 @@ def test_the_name_of_a_member_that_stands_twice_in_a_secret_is_not_told(stepflow
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_no_report_of_a_test_tells_a_secret(stepflow: Stepflow, seed: int) -> None:
+def test_no_report_of_a_test_shows_a_secret(stepflow: Stepflow, seed: int) -> None:
     secrets = fifty(random.Random(seed))
     flow = flow_of("", secrets)
     flow["steps"] = [
@@ -290,8 +286,8 @@ def test_no_report_of_a_test_tells_a_secret(stepflow: Stepflow, seed: int) -> No
         assert_tells_nothing(told, secrets, seed)
 
 
-def test_the_log_repeats_nothing_that_a_worker_says_in_the_wrong_place(stepflow: Stepflow) -> None:
-    """A foreign worker prints what it is given among its messages."""
+def test_the_log_does_not_repeat_what_a_worker_prints_between_messages(stepflow: Stepflow) -> None:
+    """A worker prints its input between its messages."""
     worker = "import sys\nfor line in sys.stdin:\n    print('got', line, end='', flush=True)\n"
     config = CONFIG.replace(
         "command: stepflow-worker, args: [components.py]", "command: python3, args: [w.py]"

@@ -1,4 +1,4 @@
-"""`stepflow serve`: one line on stdout, JSON for everything, and a quiet end."""
+"""`stepflow serve`: one line on stdout, JSON answers, and an end without output."""
 
 import json
 import signal
@@ -202,20 +202,20 @@ def test_the_state_store_that_it_has_is_taken(stepflow: Stepflow) -> None:
     assert stepflow.end(server.process).code == 0
 
 
-def test_an_open_address_needs_a_word_of_consent(stepflow: Stepflow) -> None:
+def test_an_open_address_must_be_allowed_explicitly(stepflow: Stepflow) -> None:
     ended = stepflow("serve", "--host", "0.0.0.0", "--port", "0")
     assert (ended.code, ended.stdout) == (2, "")
     assert "--insecure" in ended.stderr
 
 
-def test_it_listens_on_a_name_and_is_called_by_it(stepflow: Stepflow) -> None:
+def test_it_listens_on_a_host_name_and_accepts_it(stepflow: Stepflow) -> None:
     with serving(stepflow, "--host", "localhost") as server:
         assert server.url.startswith("http://127.0.0.1:")
         assert server("GET", "/health").status == 200
 
 
 @pytest.mark.parametrize("host", ["localhost:80", "http://localhost", "a b", ""])
-def test_a_host_that_is_none_is_refused(stepflow: Stepflow, host: str) -> None:
+def test_an_invalid_host_is_refused(stepflow: Stepflow, host: str) -> None:
     ended = stepflow("serve", "--port", "0", "--host", host)
     assert (ended.code, ended.stdout) == (2, "")
     assert "a host name without a port" in ended.stderr
@@ -232,7 +232,7 @@ def test_names_and_pages_that_may_call_it_are_configured(stepflow: Stepflow) -> 
 
 
 def called(server: Server, host: str, origin: str | None = None) -> int:
-    """The status of a request that calls the server by a name, from a page of an origin."""
+    """Return the status of a request with this `Host`, from a page of this origin."""
     request = urllib.request.Request(server.url + "/health", headers={"Host": host})
     if origin is not None:
         request.add_header("Origin", origin)
@@ -244,7 +244,7 @@ def called(server: Server, host: str, origin: str | None = None) -> int:
             return error.code
 
 
-def test_it_stops_although_clients_leave_requests_undone(stepflow: Stepflow) -> None:
+def test_it_stops_although_clients_have_unfinished_requests(stepflow: Stepflow) -> None:
     port = int((server := begin(stepflow)).url.split(":")[2].split("/")[0])
     head = "POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with (
@@ -254,7 +254,7 @@ def test_it_stops_although_clients_leave_requests_undone(stepflow: Stepflow) -> 
     ):
         half_a_head.sendall(head.encode())
         half_a_body.sendall(f"{head}Content-Length: 99\r\nExpect: 100-continue\r\n\r\n{{".encode())
-        assert half_a_body.recv(99)  # it waits for the body now
+        assert half_a_body.recv(99)  # now it waits for the body
         idle.sendall(b"GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert idle.recv(999)
         server.process.send_signal(signal.SIGTERM)

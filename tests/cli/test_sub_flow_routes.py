@@ -1,4 +1,4 @@
-"""What takes a flow is known by where its route leads: checked there, and data everywhere else."""
+"""The route decides whether a step's `flow` is a flow, which is checked, or only data."""
 
 import json
 from typing import Any

@@ -12,7 +12,7 @@ from tests.cli.flows import BUILTIN, ONE_STEP, component
 def on_a_terminal(
     stepflow: Stepflow, *arguments: str, stdout: int | None = None, **env: str
 ) -> tuple[int, str]:
-    """The exit code, and all that was written to a terminal; without `stdout` that is both streams."""
+    """Run a command on a terminal; return its exit code and its output. `stdout` replaces its stdout."""
     ours, theirs = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     process = subprocess.Popen(
@@ -50,7 +50,7 @@ def test_a_run_is_shown_live_and_its_result_spread_out(stepflow: Stepflow) -> No
     assert '{\r\n  "outcome": "success",\r\n  "result": {\r\n    "n": 1\r\n  }\r\n}' in written
 
 
-def test_a_failure_on_a_terminal_is_told_once(stepflow: Stepflow) -> None:
+def test_a_failure_on_a_terminal_is_shown_once(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=ONE_STEP, components_py=component("raise ValueError('no good')"))
     code, written = on_a_terminal(
         stepflow, "run", "flow.yaml", "--input-json", "{}", stdout=subprocess.DEVNULL
@@ -67,7 +67,7 @@ def test_colours_can_be_refused(stepflow: Stepflow) -> None:
     assert "\x1b[32m" not in written
 
 
-def test_quiet_holds_on_a_terminal_too(stepflow: Stepflow) -> None:
+def test_quiet_works_on_a_terminal_too(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=BUILTIN)
     run = ("run", "flow.yaml", "--input-json", "1", "--quiet")
     assert on_a_terminal(stepflow, *run, stdout=subprocess.DEVNULL) == (0, "")

@@ -47,7 +47,7 @@ def test_one_case_can_be_run_alone_and_without_its_workers(stepflow: Stepflow) -
     assert "1 case: 1 passed" in ended.stdout
 
 
-def test_a_case_that_is_not_there_is_a_mistake_of_the_command_line(stepflow: Stepflow) -> None:
+def test_an_unknown_case_is_a_wrong_command_line(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=FLOW)
     assert stepflow("test", "flow.yaml", "--case", "tow").code == 2
     assert stepflow("test", "missing.yaml").code == 2
@@ -83,7 +83,7 @@ def test_a_report_for_continuous_integration(stepflow: Stepflow) -> None:
     assert [case.get("name") for case in suite if len(case)] == ["four", "new"]
 
 
-def test_a_step_that_has_to_stay_out_is_null(stepflow: Stepflow) -> None:
+def test_an_expectation_of_null_means_that_a_step_does_not_run(stepflow: Stepflow) -> None:
     flow = FLOW.replace(
         "expectSteps: {a: {status: completed, attempts: 1}}", "expectSteps: {a: null}"
     )
@@ -141,7 +141,7 @@ test:
 """
 
 
-def test_no_report_tells_what_the_flow_marks_as_secret(stepflow: Stepflow) -> None:
+def test_no_report_shows_a_value_that_the_flow_marks_as_secret(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=SECRET_FLOW)
     ended = stepflow("test", "flow.yaml", "--junit", "report.xml")
     report = (stepflow.folder / "report.xml").read_text(encoding="utf-8")

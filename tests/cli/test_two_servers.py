@@ -1,4 +1,4 @@
-"""Two servers that know nothing of each other share a worker over HTTP."""
+"""Two independent servers share a worker over HTTP."""
 
 import json
 from collections import Counter
@@ -37,7 +37,7 @@ def work(input: str, context: StepflowContext) -> str:
 """
 
 
-def test_two_servers_share_a_worker_within_its_capacity_and_at_no_cost(stepflow: Stepflow) -> None:
+def test_two_servers_share_a_worker_within_its_capacity(stepflow: Stepflow) -> None:
     stepflow.write(components_py=COMPONENTS)
     with ExitStack() as ends:
         options = ("--max-concurrency", str(CAPACITY))
@@ -47,7 +47,7 @@ def test_two_servers_share_a_worker_within_its_capacity_and_at_no_cost(stepflow:
             "routes": {"/python/{*component}": [{"plugin": "python"}]},
         }
         stepflow.write(config_yml=json.dumps(config))
-        # Each knows its own processes.
+        # Each server finds its own processes.
         stepflows = {"one": stepflow, "other": Stepflow(stepflow.command, stepflow.folder)}
         servers = {
             name: ends.enter_context(serving(each, "--config", "config.yml"))
@@ -64,7 +64,7 @@ def test_two_servers_share_a_worker_within_its_capacity_and_at_no_cost(stepflow:
     assert max(int(running) for _, running, _, _ in seen) <= CAPACITY
     assert Counter(attempt for *_, attempt in seen) == {"1": 2 * ITEMS}, "none was tried twice"
     assert len({task for _, _, task, _ in seen}) == 2 * ITEMS
-    # Each has its turn while the other one has work: nobody waits for the other's end.
+    # The servers take turns: neither waits until the other has no more work.
     first = {name: [it[0] for it in seen].index(name) for name in servers}
     last = {name: len(seen) - 1 - [it[0] for it in seen][::-1].index(name) for name in servers}
     assert first["one"] < last["other"] and first["other"] < last["one"]

@@ -1,4 +1,4 @@
-"""`stepflow validate`: what can be known of a flow and its components without running it."""
+"""`stepflow validate`: the checks of a flow and its components that need no run."""
 
 import json
 
@@ -33,7 +33,7 @@ def flow(input_: str) -> str:
     return ONE_STEP.replace("{$input: $}", input_)
 
 
-def test_a_component_that_nothing_serves_is_found_with_the_nearest(stepflow: Stepflow) -> None:
+def test_an_unknown_component_is_reported_with_the_nearest_name(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=ONE_STEP, components_py=component("return {}", name="works"))
     ended = stepflow("validate", "flow.yaml")
     assert (ended.code, ended.stdout) == (1, "")
@@ -51,7 +51,7 @@ def test_a_field_that_the_component_does_not_take_is_a_warning(stepflow: Stepflo
     assert "flow.yaml:6:37" in ended.stderr
 
 
-def test_fields_are_looked_at_however_deep_they_are(stepflow: Stepflow) -> None:
+def test_fields_are_checked_at_every_depth(stepflow: Stepflow) -> None:
     columns = "{rows: [1], columns: [{name: a, width: 3}, {name: {$input: $.n}, colour: red}]}"
     stepflow.write(flow_yaml=flow(columns), components_py=TYPED)
     ended = stepflow("validate", "flow.yaml", "--format", "json")
@@ -77,7 +77,7 @@ def test_fields_of_builtins_are_known_too(stepflow: Stepflow) -> None:
     assert "help: did you mean `format`?" in ended.stderr
 
 
-def test_a_worker_that_does_not_start_is_not_the_flows_mistake(stepflow: Stepflow) -> None:
+def test_a_worker_that_does_not_start_is_no_error_of_the_flow(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=ONE_STEP, components_py="import no_such_module\n")
     ended = stepflow("validate", "flow.yaml", "--format", "json")
     assert ended.code == 3

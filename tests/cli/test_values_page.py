@@ -1,6 +1,6 @@
-"""What `docs/values.md` says of values without a declared type is so through the server, too.
+"""What `docs/values.md` says about values without a declared type is true with the real server too.
 
-The page is written by a test of the worker, which speaks to it in the server's place."""
+A test of the worker writes the page; there the test replaces the server."""
 
 import json
 import re
@@ -69,18 +69,18 @@ REFUSED = {
     '{"a": 1, "a": 2}': "a key stands twice in one object: `$.x.a`",
     r'"\ud800"': "a string holds half of a surrogate pair: `$.x`",
 }
-"""What the server does not take in, and why."""
+"""The inputs that the server refuses, and why."""
 
 
 def rows(table: str) -> list[tuple[str, str]]:
-    """The first cells of a table's rows, and what they say of a value without a type."""
+    """Return the first cell of each row of a table, and its cell for a value without a type."""
     text = PAGE.partition(f"<!-- begin: {table} -->\n")[2].partition("<!-- end")[0]
     cells = [re.split(r"(?<!\\) \| ", line.strip("| ")) for line in text.splitlines()[2:]]
     return [(row[0].strip("`"), row[2].replace("\\|", "|")) for row in cells]
 
 
 def results(stepflow: Stepflow, component: str, inputs: list[str]) -> list[dict[str, Any]]:
-    """What becomes of each of these inputs, in a run of all of them."""
+    """Return what happens to each of these inputs, in a run of all of them."""
     stepflow.write(flow_yaml=FLOW % component, inputs_jsonl="\n".join(inputs))
     ended = stepflow("run", "flow.yaml", "--inputs", "inputs.jsonl", "--quiet")
     lines = {line["itemIndex"]: line for line in map(json.loads, ended.stdout.splitlines())}
@@ -88,7 +88,7 @@ def results(stepflow: Stepflow, component: str, inputs: list[str]) -> list[dict[
 
 
 def cell(result: dict[str, Any]) -> str:
-    """The result as the page says it."""
+    """Return a result as the page writes it."""
     if result["outcome"] == "success":
         value = result["result"]
         text = value if isinstance(value, str) else json.dumps(value["x"], ensure_ascii=False)
@@ -100,7 +100,7 @@ def cell(result: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("transport", ["stdio", "http"])
-def test_the_page_is_true_through_the_server(stepflow: Stepflow, transport: str) -> None:
+def test_the_page_is_true_with_the_real_server(stepflow: Stepflow, transport: str) -> None:
     pytest.importorskip("pydantic", reason="some values are pydantic's")
     config = CONFIG.replace(
         "OPTIONS", "components.py, --http" if transport == "http" else "components.py"
@@ -117,7 +117,7 @@ def test_the_page_is_true_through_the_server(stepflow: Stepflow, transport: str)
     )
 
 
-def test_what_is_no_value_does_not_get_as_far_as_a_worker(stepflow: Stepflow) -> None:
+def test_invalid_values_do_not_reach_a_worker(stepflow: Stepflow) -> None:
     assert REFUSED.keys() <= {value for value, _ in rows("arriving")}
     stepflow.write(components_py=COMPONENTS)
     for value, words in REFUSED.items():

@@ -1,4 +1,4 @@
-"""What others have written moves no cursor: its control characters are shown on a screen, and stay in the result."""
+"""Control characters in texts of flows and workers: a terminal shows them, and the result keeps them."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ WIPE = "\x1b[2J\x1b]0;owned\x07"
 
 
 def acts(told: str) -> list[str]:
-    """The control characters in a text that a terminal would obey."""
+    """Return the control characters in a text that would have an effect on a terminal."""
     return [c for c in told if (ord(c) < 32 and c not in "\n\t") or 0x7F <= ord(c) < 0xA0]
 
 
@@ -78,7 +78,7 @@ for line in sys.stdin:
     if "id" in message:
         print(json.dumps({{"jsonrpc": "2.0", "id": message["id"], "result": ANSWERS[message["method"]]}}), flush=True)
 """
-"""A worker that is not ours: ours takes no such names."""
+"""A worker without our library, which would refuse such names."""
 
 
 def test_names_of_components_move_no_cursor(stepflow: Stepflow) -> None:

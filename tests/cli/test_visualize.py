@@ -1,4 +1,4 @@
-"""`stepflow visualize`: a picture in which everything can be read."""
+"""`stepflow visualize`: everything in the picture is readable."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ output: {$step: sum}
 
 
 def generated(steps: int) -> str:
-    """A flow of that many steps: short and long ids, near and far references, some of them conditional."""
+    """Return a flow with this many steps: short and long ids, near and far references, some conditional ones."""
     ids = [
         f"s{n}" if n % 7 else f"a_step_whose_id_is_really_far_too_long_{n}" for n in range(steps)
     ]
@@ -61,7 +61,7 @@ def generated(steps: int) -> str:
 
 
 def check(picture: Picture) -> None:
-    """What holds for every picture."""
+    """Check what is true for every picture."""
     assert picture.overlapping() == []
     assert picture.spilling() == []
     assert all(picture.size.holds(box.rect) for box in [*picture.nodes, *picture.labels])
@@ -102,7 +102,7 @@ def test_the_picture_of_a_large_flow_can_be_read(stepflow: Stepflow) -> None:
     assert 'class="edge maybe"' in ended.stdout
 
 
-def test_what_is_cut_is_whole_in_its_title(stepflow: Stepflow) -> None:
+def test_a_text_that_is_cut_is_complete_in_its_title(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=generated(60))
     picture = read(stepflow("visualize", "flow.yaml").stdout)
     cut = [box for box in picture.nodes if box.texts[0].endswith("…")]
@@ -148,7 +148,7 @@ def test_an_output_without_a_known_ending_needs_a_format(stepflow: Stepflow) -> 
     assert "--format" in ended.stderr
 
 
-def test_a_flow_that_is_none_is_not_drawn(stepflow: Stepflow) -> None:
+def test_an_invalid_flow_is_not_drawn(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=BUILTIN.replace("$step: copy", "$step: cpoy"))
     ended = stepflow("visualize", "flow.yaml")
     assert (ended.code, ended.stdout) == (1, "")

@@ -1,4 +1,4 @@
-"""Workers over HTTP in processes of their own, as somebody else would run them."""
+"""Workers over HTTP that the test starts, and not the server."""
 
 import json
 import subprocess
@@ -20,11 +20,11 @@ class HttpWorker:
 
     @property
     def url(self) -> str:
-        """Where it listens, also after it was started again."""
+        """Its address, also after a restart."""
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Starts it, on the port that it had before."""
+        """Start it, on the port that it had before."""
         command = [sys.executable, "-m", "stepflow.worker", "components.py", "--http"]
         self._process = subprocess.Popen(
             [*command, "--port", str(self._port), *self._options],
@@ -36,7 +36,7 @@ class HttpWorker:
         self._port = json.loads(self._process.stdout.readline())["port"]
 
     def end(self) -> int:
-        """Asks it to end, as a rollout does, and waits until it has; its exit code."""
+        """Send SIGTERM, as a rollout does, and wait for the end; return the exit code."""
         self._process.terminate()
         try:
             self._process.communicate(timeout=60)
@@ -47,7 +47,7 @@ class HttpWorker:
 
 @contextmanager
 def http_worker(folder: Path, *options: str) -> Iterator[HttpWorker]:
-    """A worker that ends with the block."""
+    """Run a worker that ends with the block."""
     worker = HttpWorker(folder, *options)
     try:
         yield worker
@@ -56,7 +56,7 @@ def http_worker(folder: Path, *options: str) -> Iterator[HttpWorker]:
 
 
 class RestartedWorker(HttpWorker):
-    """One that somebody starts again whenever it has crashed."""
+    """A worker that is started again after each crash."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         super().__init__(folder, *options)
@@ -67,7 +67,7 @@ class RestartedWorker(HttpWorker):
 
     def _keep(self) -> None:
         while True:
-            # Not `communicate`: another thread does that when it ends the process.
+            # Not `communicate`: another thread calls that when it ends the process.
             self._process.wait()
             with self._changing:
                 if self._ending:
@@ -77,7 +77,7 @@ class RestartedWorker(HttpWorker):
                 self.start()
 
     def end(self) -> int:
-        """Ends it for good."""
+        """End it, without another start."""
         with self._changing:
             self._ending = True
         try:

@@ -1,6 +1,6 @@
-"""Puts published workers before our server, and our worker before the published server.
+"""Runs published workers with our server, and our worker with the published server.
 
-Needs PyPI, so nothing here is collected unless the folder is named: `uv run poe interop` does.
+This needs PyPI, so nothing here is collected unless the folder is named; `uv run poe interop` names it.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Make the environments before the first test, or end with 3."""
+    """Make the environments before the first test, or exit with 3."""
     if session.config.option.collectonly:
         return
     try:
@@ -34,6 +34,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pair(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Pair]:
-    """A server and a worker that their authors have never tested together."""
+    """A server and a worker of different versions.
+
+    The tests of a file share them: each test starts runs of its own, and reads only these.
+    """
     with request.param(tmp_path_factory.mktemp("pair")) as pair:
         yield pair

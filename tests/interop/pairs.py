@@ -1,4 +1,4 @@
-"""Each server with each worker that it is to drive."""
+"""Each server with each worker that it must be able to use."""
 
 import json
 import re
@@ -49,20 +49,20 @@ class Pair:
         return self.run({"steps": [step], "output": {"$step": "only"}}, input)
 
     def output(self, component: str, input: Json) -> Json:
-        """The output of a step that must succeed."""
+        """Return the output of a step, which must succeed."""
         result = self.step(component, input)
         assert result["outcome"] == "success", result
         return result["result"]
 
     def components(self) -> list[Json]:
-        """What the server says that there is."""
+        """Return the components that the server lists."""
         listed: list[Json] = self.api.get("/components").json()["components"]
         return listed
 
 
 @contextmanager
 def started(command: Command, folder: Path, line: str, *, on_stderr: bool = False) -> Iterator[int]:
-    """Start a program; the port is what its first matching line says."""
+    """Start a program; yield the port from the first line of its output that matches."""
     log = folder / f"{Path(command[0]).name}.log"
     with (
         log.open("wb") as rest,
@@ -91,7 +91,7 @@ def started(command: Command, folder: Path, line: str, *, on_stderr: bool = Fals
 
 @contextmanager
 def our_server(plugin: Json, folder: Path) -> Iterator[Pair]:
-    """Our server with one worker."""
+    """Run our server with one worker."""
     command: Command = [
         find_server_binary(),
         "serve",
@@ -107,7 +107,7 @@ def our_server(plugin: Json, folder: Path) -> Iterator[Pair]:
 
 @contextmanager
 def published_server(plugin: Json, folder: Path) -> Iterator[Pair]:
-    """The published server 0.9.0 with one worker."""
+    """Run the published server 0.9.0 with one worker."""
     inside = environment("stepflow-orchestrator-0.9.0")
     (binary,) = inside.glob("lib/python*/site-packages/stepflow_orchestrator/bin/stepflow-server")
     command: Command = [binary, "--port", "0", "--config", _config(plugin, folder)]
@@ -116,7 +116,7 @@ def published_server(plugin: Json, folder: Path) -> Iterator[Pair]:
 
 
 def _until_ready(api: httpx.Client) -> None:
-    """Wait until our server has shaken hands with its worker."""
+    """Wait until our server has done the handshake with its worker."""
     deadline = time.monotonic() + PATIENCE
     while (answer := api.get("/ready")).status_code != 200:
         assert time.monotonic() < deadline, answer.text
@@ -166,7 +166,7 @@ def worker_070_over_http(folder: Path) -> Iterator[Pair]:
 
 @contextmanager
 def worker_092_by_command(folder: Path) -> Iterator[Pair]:
-    # As such a config is written for the published server: nothing says that this is HTTP.
+    # As in a config for the published server, which does not say that this is HTTP.
     plugin = {"command": _python("stepflow-py-0.9.2"), "args": [str(WORKER), "0.9.2", "http"]}
     with our_server(plugin, folder) as pair:
         yield pair
@@ -216,7 +216,7 @@ Make: TypeAlias = Callable[[Path], AbstractContextManager[Pair]]
 
 
 def pairs() -> list[Make]:
-    """All pairs with the components of `worker.py`."""
+    """Return all pairs with the components of `worker.py`."""
     return [
         worker_070_over_stdio,
         worker_070_over_http,

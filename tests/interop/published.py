@@ -16,11 +16,11 @@ UV = os.environ.get("UV") or shutil.which("uv") or "uv"
 
 
 class Unavailable(Exception):
-    """Raised when a package cannot be had, which is when its index cannot be reached."""
+    """Raised when a package cannot be installed, because its index cannot be reached."""
 
 
 def environment(name: str) -> Path:
-    """The folder of an environment, which is made when it is not in the user's cache yet."""
+    """Return the folder of an environment. It is made if it is not in the user's cache yet."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     folder = cache / "stepflow/interop" / f"{name}-py{version}"

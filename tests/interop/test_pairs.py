@@ -1,4 +1,4 @@
-"""What flows may rely on, with our server or theirs, and our worker or theirs."""
+"""What flows can rely on, with our server or the published one, and our worker or a published one."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ UDF = {"code": "input['n'] * 2", "input_schema": {"type": "object"}}
 
 
 def udf_flow() -> Any:
-    """A flow that puts code into a blob and runs it."""
+    """Return a flow that puts code into a blob and runs it."""
     put = {"data": {"$literal": UDF}, "blob_type": "data"}
     run = {"blob_id": {"$step": "code", "path": "$.blob_id"}, "input": {"$input": "$"}}
     steps = [
@@ -34,7 +34,7 @@ def udf_flow() -> Any:
 
 
 def failure(result: Any) -> str:
-    """All that a failed FlowResult says."""
+    """Return all texts of a failed FlowResult."""
     assert result["outcome"] == "failed", result
     return json.dumps(result["error"])
 
@@ -78,7 +78,7 @@ def test_a_component_runs_a_flow_for_many_inputs(pair: Pair) -> None:
 
 
 def test_a_sub_flow_that_fails_is_told_from_one_that_could_not_run(pair: Pair) -> None:
-    # Not in the worker: the published server ends its own worker after any failure, and the parent with it.
+    # Not a failure of the worker: after that, the published server ends its worker, and the parent step fails too.
     steps = [{"id": "fail", "component": "/builtin/get_blob", "input": {"blob_id": "0" * 64}}]
     flow = {"name": "sub", "steps": steps, "output": {"$step": "fail"}}
     assert pair.output("/py/evaluate_bad", {"flow": flow}) == {"failed": True}

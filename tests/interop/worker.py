@@ -1,4 +1,4 @@
-"""The same components under a package that argv names, served over the transport that argv names."""
+"""The same components for each package. argv names the package and the transport."""
 
 import asyncio
 import importlib
@@ -10,7 +10,7 @@ import msgspec
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Where the server class is, where the types of blobs are, and what says that a sub-flow failed.
+# For each package: the module of the server class, the module of blob types, and the error of a failed sub-flow.
 PACKAGES = {
     "0.7.0": ("stepflow_py", "stepflow_py.context", "stepflow_py.exceptions", "StepflowFailed"),
     "0.9.2": (
@@ -30,7 +30,7 @@ server = worker.StepflowServer(include_builtins=True)
 
 
 def component(name: str, description: str | None = None) -> Callable[[F], F]:
-    """The decorator as all three packages have it."""
+    """The decorator that all three packages have."""
     registers: Callable[[F], F] = server.component(name=name, description=description)
     return registers
 
@@ -54,7 +54,7 @@ def fail(input: dict[str, Any]) -> dict[str, Any]:
     raise ValueError(f"no luck with {input['name']}")
 
 
-# The published packages know a context by its name alone.
+# The published packages recognise a context only by its name.
 
 
 @component("keep")
@@ -86,7 +86,7 @@ async def evaluate_bad(input: dict[str, Any], context: Any) -> dict[str, Any]:
 @component("evaluate_all")
 async def evaluate_all(input: dict[str, Any], context: Any) -> dict[str, Any]:
     flow_id = await context.put_blob(input["flow"], types.BlobType.flow)
-    # A run of many items was called a batch once.
+    # A run of many items was once called a batch.
     name = "evaluate_batch_by_id" if package == "0.7.0" else "evaluate_run_by_id"
     return {"outputs": await getattr(context, name)(flow_id, input["inputs"])}
 

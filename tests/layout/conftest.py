@@ -1,4 +1,4 @@
-"""The repository as the guards see it."""
+"""The files of the repository, for the tests of its layout."""
 
 import subprocess
 from pathlib import Path
@@ -13,14 +13,14 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def distributions(root: Path) -> dict[str, Path]:
-    """The folder of each distribution by its name in the namespace, `worker` for stepflow-worker."""
+    """The folders of the distributions, by the name in the namespace: `worker` for stepflow-worker."""
     found = sorted(root.glob("packages/stepflow-*/pyproject.toml"))
     return {file.parent.name.removeprefix("stepflow-"): file.parent for file in found}
 
 
 @pytest.fixture(scope="session")
 def our_files(root: Path) -> list[Path]:
-    """Every file that is, or is about to be, under version control."""
+    """All files that are under version control, or not ignored by it."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if listed.returncode != 0:

@@ -1,4 +1,4 @@
-"""No module needs itself on the way round over others, in either language: what uses what can be read from top to bottom."""
+"""No module imports itself through other modules, in Python and in Rust."""
 
 import ast
 import re
@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 Arrows = dict[str, set[str]]
-"""For each module those that it uses."""
+"""The modules that each module uses."""
 
 EXCEPTIONS = {"stepflow-engine"}
-"""Crates whose circles are still there."""
+"""Crates that still have circles."""
 
 _USE = re.compile(r"(pub(?:\([a-z ]+\))?\s+)?\buse\s+([^;]+);")
 _INLINE = re.compile(r"(?<![\w:])(?:crate|super|self)(?:::\w+)+")
 
 
 def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
-    """Groups of two and more modules that reach each other, each sorted (Tarjan's algorithm)."""
+    """Return the groups of two or more modules that reach each other, each sorted (Tarjan's algorithm)."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
@@ -55,9 +55,9 @@ class RustCrate:
         }
 
     def arrows(self) -> Arrows:
-        """What each module uses: by `use`, and by paths that stand in its code.
+        """Return what each module uses: with `use`, and with paths in its code.
 
-        A module and those inside it are one room: what they take from the one around them does not
+        A module and the modules inside it belong together: what these use of the outer one does not
         count.
         """
         return {
@@ -67,7 +67,7 @@ class RustCrate:
 
     def _used(self, module: str, text: str) -> Iterator[str]:
         for visibility, tree in _USE.findall(text):
-            # What a module only hands on is used by those who take it there.
+            # If a module only re-exports something, the modules that import it there use it.
             if not visibility:
                 yield from (self._home(self._absolute(module, path)) for path in _paths(tree))
         body = _USE.sub("", text)
@@ -77,7 +77,7 @@ class RustCrate:
                 yield self._home(self._absolute(module, path))
 
     def _named(self, module: str, text: str) -> Iterator[tuple[str, str]]:
-        """What names stand for that a module takes from elsewhere."""
+        """Return the names that a module imports, and what they mean."""
         for _, tree in _USE.findall(text):
             for path in _paths(tree):
                 yield path.rpartition("::")[2], self._absolute(module, path)
@@ -96,7 +96,7 @@ class RustCrate:
         return "::".join([*here, *rest])
 
     def _home(self, path: str, seen: frozenset[str] = frozenset()) -> str:
-        """The module in which the thing at this path is written; the root for what is not of this crate."""
+        """Return the module that defines the item at this path; the root for an item of another crate."""
         module, _, name = path.rpartition("::")
         if path in self.texts:
             return path
@@ -125,7 +125,7 @@ def _rust_code(file: Path) -> str:
 
 
 def _paths(tree: str) -> Iterator[str]:
-    """The paths that a `use` names: `a::{b, c::D as E}` names `a::b` and `a::c::D`."""
+    """Return the paths that a `use` names: `a::{b, c::D as E}` names `a::b` and `a::c::D`."""
     tree = re.sub(r"\s+as\s+\w+", "", re.sub(r"\s+", " ", tree)).strip()
     brace = tree.find("{")
     if brace < 0:
@@ -142,7 +142,7 @@ def _paths(tree: str) -> Iterator[str]:
 
 
 def python_arrows(source: Path) -> Arrows:
-    """What each module imports, wherever in it that stands, for type checkers too."""
+    """Return what each module imports, anywhere in it, also for type checkers only."""
     files = {_python_module(source, file): file for file in source.rglob("*.py")}
     return {module: set(_imported(file, module, files)) for module, file in files.items()}
 

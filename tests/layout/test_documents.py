@@ -1,4 +1,4 @@
-"""The papers at the root are there, true, and free of what belongs to one machine."""
+"""The documents at the root exist, are true, and contain nothing that belongs to one machine."""
 
 import re
 import tomllib
@@ -18,7 +18,7 @@ FORBIDDEN = {
 }
 
 
-def test_the_root_has_its_papers(root: Path) -> None:
+def test_the_root_has_its_documents(root: Path) -> None:
     for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "LICENSE", "Makefile"):
         assert (root / name).is_file(), name
 
@@ -50,7 +50,7 @@ def test_the_architecture_gives_a_reason_for_every_dependency(root: Path) -> Non
     assert {each for each in names if f"`{each}`" not in text} == set()
 
 
-def test_nothing_belongs_to_one_machine(our_files: list[Path], root: Path) -> None:
+def test_no_document_names_a_machine(our_files: list[Path], root: Path) -> None:
     found = []
     for file in our_files:
         if file.suffix not in TEXT:

@@ -1,4 +1,4 @@
-"""`__all__` of each public package says exactly what can be imported from it."""
+"""`__all__` of each public package lists exactly the names that can be imported from it."""
 
 import importlib
 from types import ModuleType
@@ -9,18 +9,18 @@ import pytest
 @pytest.mark.parametrize(
     "name", ["client", "orchestrator", "protocol", "testing", "testing.conformance", "worker"]
 )
-def test_all_names_what_is_really_public(name: str) -> None:
+def test_all_lists_exactly_the_public_names(name: str) -> None:
     try:
         module = importlib.import_module(f"stepflow.{name}")
     except ModuleNotFoundError as missing:
-        # Anything but the distribution itself is a defect, not an absence.
+        # If another module is missing, this is a mistake: only the distribution itself may be missing.
         if missing.name != f"stepflow.{name}":
             raise
         pytest.skip(f"stepflow-{name} is not installed")
     exported: list[str] = list(module.__all__)
     assert len(exported) == len(set(exported))
     for each in exported:
-        getattr(module, each)  # loads what a distribution loads late
+        getattr(module, each)  # loads the names that a distribution loads at their first use
     public = {
         each
         for each, value in vars(module).items()

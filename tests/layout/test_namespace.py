@@ -1,4 +1,4 @@
-"""The shape of each distribution, above all that none of them closes the shared namespace."""
+"""The layout of each distribution. Most important: none has an `__init__.py` in the shared namespace."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ PLANNED = {"client", "orchestrator", "protocol", "testing", "worker"}
 
 
 def test_no_file_lies_directly_in_a_namespace_folder(root: Path) -> None:
-    """One stray `__init__.py` there hides the other four distributions, and no linter notices."""
+    """One `__init__.py` there hides the other four distributions, and no linter reports it."""
     stray = [path for path in root.glob("packages/*/src/stepflow/*") if path.is_file()]
     assert stray == []
 
@@ -15,7 +15,7 @@ def test_there_are_five_distributions(distributions: dict[str, Path]) -> None:
     assert set(distributions) == PLANNED
 
 
-def test_each_distribution_has_its_papers(distributions: dict[str, Path]) -> None:
+def test_each_distribution_has_its_documents(distributions: dict[str, Path]) -> None:
     for name, folder in distributions.items():
         for file in ("README.md", "CHANGELOG.md", f"src/stepflow/{name}/py.typed"):
             assert (folder / file).is_file(), f"{folder.name}/{file} is missing"

@@ -1,4 +1,4 @@
-"""Which distribution may import which, and that each imports only what it declares."""
+"""Each distribution imports only the distributions that it may import, and only what it declares."""
 
 import ast
 import re
@@ -11,25 +11,25 @@ ARROWS = {
     "protocol": set[str](),
     "worker": {"protocol"},
     "client": {"protocol"},
-    "testing": {"protocol", "worker", "orchestrator"},  # orchestrator: only where it is installed
+    "testing": {"protocol", "worker", "orchestrator"},  # the orchestrator: only if it is installed
     "orchestrator": {"protocol"},
 }
 
-# Where the name that is imported is not the name that is installed.
+# Packages whose imported name is not their installed name.
 DISTRIBUTION_OF = {"opentelemetry": "opentelemetry-api"}
 
-# Used where somebody else has installed it, and never asked for.
+# Imported if the user has installed it, and never declared.
 WHERE_INSTALLED = {"worker": {"pydantic", "pydantic-core"}}
 
-# Asked for, and imported by nobody here.
+# Declared, and not imported here.
 FOR_OTHERS = {
     "worker": {"httptools"},  # uvicorn looks for it
-    "orchestrator": {"stepflow-protocol"},  # the typed configuration is to need it
+    "orchestrator": {"stepflow-protocol"},  # the typed configuration will need it
 }
 
 
 def imports(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Every absolute import below a folder, wherever in a file it stands."""
+    """Return all absolute imports below a folder, anywhere in a file."""
     for file in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
@@ -42,7 +42,7 @@ def imports(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def declared(folder: Path) -> set[str]:
-    """What a distribution names as its dependencies, extras included."""
+    """Return the declared dependencies of a distribution, with its extras."""
     project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     stated: list[str] = list(project.get("dependencies", []))
     for extra in project.get("optional-dependencies", {}).values():
@@ -70,7 +70,7 @@ def test_siblings_are_declared_with_a_range(distributions: dict[str, Path]) -> N
 
 
 def test_nothing_is_imported_that_is_not_declared(distributions: dict[str, Path]) -> None:
-    """The workspace's shared environment would hide it."""
+    """The shared environment of the workspace would hide a missing declaration."""
     undeclared = []
     for name, folder in distributions.items():
         allowed = declared(folder) | WHERE_INSTALLED.get(name, set())
@@ -89,7 +89,7 @@ def test_everything_that_is_declared_is_imported(distributions: dict[str, Path])
         modules = {module for _, module in imports(folder / "src")}
         for dependency in declared(folder) - FOR_OTHERS.get(name, set()):
             module = dependency.replace("-", "_")
-            # A namespace's distributions: `opentelemetry-sdk` is `opentelemetry.sdk`.
+            # In a namespace: `opentelemetry-sdk` is `opentelemetry.sdk`.
             others = (top for top, known in DISTRIBUTION_OF.items() if known == dependency)
             names = (module, module.replace("_", "."), *others)
             if not any(

@@ -1,4 +1,4 @@
-"""Builds every wheel once, and makes environments that hold nothing but what a test asks for."""
+"""Builds every wheel once, and makes environments that contain only what a test needs."""
 
 import os
 import shutil
@@ -25,10 +25,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The wheel of each distribution by its name in the namespace.
+    """The wheel of each distribution, by the name in the namespace.
 
-    The server in it is a debug build, which the tests before this one have already compiled; what
-    is released is the same wheel with cargo's release profile.
+    Its server is a debug build, which earlier tests have compiled already. The released wheel is the
+    same, with cargo's release profile.
     """
     folder = tmp_path_factory.mktemp("wheels")
     for name in NAMES:
@@ -43,7 +43,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def constraints(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Third-party versions from uv.lock, and our own wheels for our own names."""
+    """Versions of other packages from uv.lock, and our wheels for our packages."""
     file = tmp_path_factory.mktemp("constraints") / "constraints.txt"
     subprocess.run(
         [
@@ -71,7 +71,7 @@ def constraints(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
 def environment(
     constraints: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Environment]:
-    """Return a function that makes an environment of the named requirements and nothing else."""
+    """Return a function that makes an environment with only the named requirements."""
 
     def make(*requirements: str) -> Environment:
         folder = tmp_path_factory.mktemp("environment")

@@ -13,7 +13,7 @@ class Environment:
     folder: Path
 
     def start(self, *command: str | Path) -> subprocess.Popen[str]:
-        """Start a program of this environment, which sees nothing of ours from outside it."""
+        """Start a program of this environment, which cannot import our packages from outside."""
         program = self.bin / command[0]
         return subprocess.Popen(
             [program, *command[1:]],
@@ -28,7 +28,7 @@ class Environment:
     def run(
         self, *command: str | Path, stdin: str = "", exit_code: int = 0
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program of this environment to its end, which must be `exit_code`."""
+        """Run a program of this environment to its end; it must exit with `exit_code`."""
         with self.start(*command) as process:
             stdout, stderr = process.communicate(stdin, timeout=120)
         assert process.returncode == exit_code, f"exit {process.returncode}\n{stdout}\n{stderr}"

@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 
-def test_no_wheel_closes_the_namespace(wheels: dict[str, Path]) -> None:
+def test_no_wheel_has_a_module_in_the_namespace(wheels: dict[str, Path]) -> None:
     for name, wheel in wheels.items():
         files = zipfile.ZipFile(wheel).namelist()
         assert f"stepflow/{name}/__init__.py" in files
@@ -20,7 +20,7 @@ def test_metadata_can_be_published(wheels: dict[str, Path]) -> None:
         text = archive.read(metadata).decode()
         assert re.search(r"^Metadata-Version: 2\.4$", text, re.MULTILINE)
         assert "License-Expression: Apache-2.0" in text
-        # Siblings by range: nothing of the workspace, no path, may leak.
+        # Our other packages are required by a range of versions, and not by a path in the workspace.
         for sibling in re.findall(r"^Requires-Dist: (stepflow-.*)$", text, re.MULTILINE):
             assert re.fullmatch(r"stepflow-\w+(<0\.2,>=0\.1|>=0\.1,<0\.2)", sibling)
 

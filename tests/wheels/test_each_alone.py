@@ -1,4 +1,4 @@
-"""Each distribution from its wheel, alone in an empty environment, doing what it is for."""
+"""Each distribution works when only its wheel is installed in an empty environment."""
 
 import json
 from collections.abc import Callable

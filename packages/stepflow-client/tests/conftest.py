@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
-    """The address of a server of our own, in memory, on a port that the system chose."""
+    """The address of a server in memory, on a port that the system has chosen."""
     orchestrator = pytest.importorskip(
         "stepflow.orchestrator", reason="stepflow-orchestrator is not installed"
     )

@@ -54,7 +54,7 @@ def test_a_dry_run_stores_nothing(server_url: str) -> None:
             stepflow.run(flow_id=checked.flow_id)
 
 
-def test_a_flow_with_a_step_to_nowhere_is_not_stored(server_url: str) -> None:
+def test_a_flow_with_an_unknown_step_is_not_stored(server_url: str) -> None:
     with StepflowClient(server_url) as stepflow:
         refused = stepflow.store_flow({"steps": [], "output": {"$step": "nowhere"}})
     assert not refused.stored

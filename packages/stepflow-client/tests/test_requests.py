@@ -1,4 +1,4 @@
-"""What the client sends, and what it makes of answers; the network is a function."""
+"""The client's requests, and how it reads answers; a function replaces the network."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ Answer = Callable[[httpx.Request], httpx.Response]
 
 
 class Wire:
-    """Answers every request with the same thing and remembers the last one."""
+    """Gives every request the same answer, and keeps the last request."""
 
     def __init__(self, status: int, body: object) -> None:
         self.response = httpx.Response(status, json=body)
@@ -129,7 +129,7 @@ def test_many_inputs_are_sent_as_they_are() -> None:
     }
 
 
-def test_a_run_that_is_waited_for_is_not_cut_off_by_the_read_timeout() -> None:
+def test_waiting_for_a_run_is_not_limited_by_the_read_timeout() -> None:
     wire = Wire(200, RUN)
     with client(wire) as stepflow:
         stepflow.get_run("some-run", wait=True)
@@ -192,7 +192,7 @@ def test_a_refusal_has_the_class_of_its_status(status: int, error: type[ApiError
 
 
 @pytest.mark.parametrize("status", [200, 502])
-def test_an_answer_from_something_else_is_named_as_such(status: int) -> None:
+def test_an_answer_of_another_server_is_recognised(status: int) -> None:
     def proxy(_: httpx.Request) -> httpx.Response:
         return httpx.Response(status, text="<html>gateway</html>")
 
@@ -200,7 +200,7 @@ def test_an_answer_from_something_else_is_named_as_such(status: int) -> None:
         client(proxy).health()
 
 
-def test_nobody_listening_is_said_with_what_to_do() -> None:
+def test_a_server_that_does_not_listen_is_reported_with_advice() -> None:
     def refused(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("connection refused", request=request)
 

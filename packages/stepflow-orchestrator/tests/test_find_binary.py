@@ -1,4 +1,4 @@
-"""Where the server binary is looked for, and how the launchers hand over to it."""
+"""Where the server binary is searched, and how the launchers run it."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ def no_override(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def elsewhere(no_override: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """As if the module were installed below this folder, and `sysconfig` knew nothing of it."""
+    """Make it look as if the module was installed in this folder, unknown to `sysconfig`."""
     monkeypatch.setattr(sysconfig, "get_path", lambda *_, **__: str(tmp_path / "unrelated"))
     return tmp_path
 
@@ -69,7 +69,7 @@ def test_a_wrong_environment_variable_is_an_error_and_not_ignored(
         find_server_binary()
 
 
-def test_a_missing_binary_names_the_folders_and_the_way_out(
+def test_a_missing_binary_is_reported_with_the_folders_and_advice(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place(monkeypatch, elsewhere / "site-packages", elsewhere / "nowhere")
@@ -88,7 +88,7 @@ def test_a_missing_binary_names_the_folders_and_the_way_out(
     ],
     ids=["python -m", "script"],
 )
-def test_launchers_become_the_server_and_pass_arguments_and_exit_code_on(
+def test_launchers_run_the_server_with_the_arguments_and_its_exit_code(
     launcher: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     binary = tmp_path / "server"

@@ -1,4 +1,4 @@
-"""Property tests must not fail because the machine is busy."""
+"""Property tests have no deadline: they must not fail because the machine is busy."""
 
 from hypothesis import HealthCheck, settings
 

@@ -1,4 +1,4 @@
-"""Ids of blobs: the same on both sides of the wire, whatever spelling the value came in."""
+"""Ids of blobs: the same on both sides, for all spellings of a value."""
 
 import hashlib
 import json
@@ -53,7 +53,7 @@ def test_numbers_have_their_shortest_form(number: float) -> None:
     text = msgspec.json.encode(number).decode()
     assert blob_id(number) == hashlib.sha256(text.encode()).hexdigest()
     assert float(text) == number and "+" not in text
-    assert "." in text or "e" in text  # never mistaken for an integer
+    assert "." in text or "e" in text  # a float never looks like an integer
 
 
 def test_what_has_no_json_form_has_no_id() -> None:

@@ -1,4 +1,4 @@
-"""Flows built in Python are the documents that one would have written, and mistakes are named at once."""
+"""Flows built in Python are the same documents as those written by hand, and mistakes are reported at once."""
 
 import copy
 import json
@@ -28,7 +28,7 @@ def document(builder: FlowBuilder) -> Any:
 
 
 def rendered(data: Any) -> Any:
-    """What stands in the document for some data."""
+    """Return how data is written in the document."""
     builder = FlowBuilder()
     builder.set_output(data)
     return document(builder).get("output")
@@ -452,7 +452,7 @@ def test_a_variable_needs_a_name() -> None:
         lambda value: {1: 2} == {1: value},
     ],
 )
-def test_comparing_a_value_says_where_it_can_be_compared(mistake: Callable[[Any], object]) -> None:
+def test_comparing_a_value_raises_with_advice(mistake: Callable[[Any], object]) -> None:
     with pytest.raises(
         TypeError, match=r'compare in a component .* `Value\.if_\(check\["is_one"\]'
     ):
@@ -471,7 +471,7 @@ def test_comparing_a_value_says_where_it_can_be_compared(mistake: Callable[[Any]
         lambda value: print(value),
     ],
 )
-def test_formatting_a_value_says_what_writes_texts(mistake: Callable[[Any], object]) -> None:
+def test_formatting_a_value_raises_with_advice(mistake: Callable[[Any], object]) -> None:
     for value in (Value.input()["name"], Value.if_(True, 1)):
         with pytest.raises(TypeError, match="have `/builtin/template` write it"):
             mistake(value)
@@ -510,7 +510,7 @@ def test_computing_with_a_value_is_refused(mistake: Callable[[Any], object]) -> 
         lambda value: 1 if value else 2,
     ],
 )
-def test_the_truth_of_a_value_is_asked_by_if(mistake: Callable[[Any], object]) -> None:
+def test_a_value_has_no_truth_outside_of_if(mistake: Callable[[Any], object]) -> None:
     for value in (Value.input()["ok"], Value.coalesce(1)):
         with pytest.raises(TypeError, match=r"Value\.if_"):
             mistake(value)
@@ -528,13 +528,13 @@ def test_the_truth_of_a_value_is_asked_by_if(mistake: Callable[[Any], object]) -
         lambda value: dict(value),
     ],
 )
-def test_python_cannot_look_into_a_value(mistake: Callable[[Any], object]) -> None:
+def test_python_cannot_iterate_over_a_value(mistake: Callable[[Any], object]) -> None:
     for value in (Value.input()["rows"], Value.literal([1])):
         with pytest.raises(TypeError, match="/builtin/map"):
             mistake(value)
 
 
-def test_a_part_is_taken_by_brackets_alone() -> None:
+def test_a_part_is_taken_only_with_brackets() -> None:
     value = Value.input()["rows"]
     for key in (-1, True, 1.5, None):
         with pytest.raises(TypeError, match="the name of a member"):
@@ -545,7 +545,7 @@ def test_a_part_is_taken_by_brackets_alone() -> None:
         Value.literal({"a": 1})["a"]  # type: ignore[index]
 
 
-def test_a_value_can_be_looked_at_kept_and_found_again() -> None:
+def test_a_value_has_a_repr_and_can_be_kept_in_collections() -> None:
     step = FlowBuilder().add_step(id="a", component="/a")
     assert repr(step["n"]) == "<StepReference {'$step': 'a', 'path': '$.n'}>"
     assert {step: 1}[step] == 1
@@ -557,7 +557,7 @@ def test_a_value_can_be_looked_at_kept_and_found_again() -> None:
 @pytest.mark.parametrize(
     "written", ["", "soon", "30", "1.5s", "30m1h", "1h2h", "-5s", "٣s", -1, math.nan, True, [1]]
 )
-def test_a_time_that_is_none_is_refused_where_it_is_given(written: Any) -> None:
+def test_an_invalid_duration_is_refused_at_once(written: Any) -> None:
     with pytest.raises(InvalidFlow, match=r"^\$\.timeout: .* is no span of time; write `500ms`"):
         FlowBuilder(timeout=written)
     with pytest.raises(InvalidFlow, match=r"^\$\.steps\[0\]\.timeout: "):
@@ -565,7 +565,7 @@ def test_a_time_that_is_none_is_refused_where_it_is_given(written: Any) -> None:
 
 
 @pytest.mark.parametrize("written", ["40000d", f"{'9' * 5000}d", 1e300, math.inf])
-def test_a_time_has_its_limit(written: str | float) -> None:
+def test_a_duration_has_a_limit(written: str | float) -> None:
     with pytest.raises(InvalidFlow, match="longer than a hundred years"):
         FlowBuilder(timeout=written)
 
@@ -582,7 +582,7 @@ def test_a_time_has_its_limit(written: str | float) -> None:
         (timedelta(milliseconds=1500), 1.5),
     ],
 )
-def test_a_time_is_written_as_it_was_given(written: Any, in_document: object) -> None:
+def test_a_duration_is_written_as_it_was_given(written: Any, in_document: object) -> None:
     builder = FlowBuilder(timeout=written)
     builder.add_step(id="a", component="/a", timeout=written)
     assert document(builder)["timeout"] == document(builder)["steps"][0]["timeout"] == in_document
@@ -600,7 +600,7 @@ def test_a_time_is_written_as_it_was_given(written: Any, in_document: object) ->
         (BackoffFibonacci(max="5m1h"), "max"),
     ],
 )
-def test_a_backoff_is_checked_where_it_is_given(backoff: Backoff, at: str) -> None:
+def test_a_backoff_is_checked_at_once(backoff: Backoff, at: str) -> None:
     with pytest.raises(InvalidFlow) as refused:
         FlowBuilder().add_step(id="a", component="/a", on_error=OnErrorRetry(backoff=backoff))
     assert refused.value.at == f"$.steps[0].onError.backoff.{at}"
@@ -614,7 +614,7 @@ def test_a_backoff_is_checked_where_it_is_given(backoff: Backoff, at: str) -> No
         (OnErrorRetry(retry_on=["NEVER"]), "retryOn[0]"),  # type: ignore[list-item]
     ],
 )
-def test_retries_are_checked_where_they_are_given(retry: OnErrorRetry, at: str) -> None:
+def test_retries_are_checked_at_once(retry: OnErrorRetry, at: str) -> None:
     with pytest.raises(InvalidFlow) as refused:
         FlowBuilder().add_step(id="a", component="/a", on_error=retry)
     assert refused.value.at == f"$.steps[0].onError.{at}"

@@ -1,4 +1,4 @@
-"""What a type checker knows of flows that are built in Python."""
+"""The types of flows that are built in Python, for type checkers."""
 
 from typing import assert_type
 
@@ -33,7 +33,7 @@ def test_types_of_a_builder() -> None:
 
 
 def mistakes_that_a_type_checker_sees() -> None:
-    """Never called. Each `ignore` is an error that mypy reports: it warns of those that it does not need."""
+    """Never called. mypy must report an error on each line with `ignore`: it warns of unused ones."""
     builder = FlowBuilder()
     builder.add_step("a", "/b")  # type: ignore[call-arg]
     builder.add_step(id="a")  # type: ignore[call-arg]

@@ -1,4 +1,4 @@
-"""The envelope: what is a message, what is none, and that values pass unharmed."""
+"""The envelope: what is a message, what is not, and that values are not changed."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ from stepflow.protocol import (
     frame,
 )
 
-# What survives JSON on both sides: integers of 64 bits, finite numbers, text without half surrogates.
+# Values that both sides can write as JSON: integers of 64 bits, finite numbers, text without half surrogates.
 TEXT = st.text(st.characters(codec="utf-8"))
 SCALARS = (
     st.none()

@@ -1,4 +1,4 @@
-"""Ids of flows: the hash of a text that depends on what the flow says and not on how it was written."""
+"""Ids of flows: the hash of a text that depends on the content of the flow and not on its spelling."""
 
 import hashlib
 import json
@@ -116,7 +116,7 @@ def test_a_flow_that_was_built_has_one_id_in_all_its_forms() -> None:
         ('{"output":' + "[" * 200 + "]" * 200 + "}", "$.output[0][0][0]…"),
     ],
 )
-def test_what_is_no_flow_has_no_id(document: str, at: str) -> None:
+def test_something_that_is_no_flow_has_no_id(document: str, at: str) -> None:
     with pytest.raises(InvalidFlow) as refused:
         flow_id(document)
     assert refused.value.at == at
@@ -150,7 +150,7 @@ def test_a_flow_that_cannot_run_is_refused_with_its_place(flow: str, at: str) ->
     assert refused.value.at == at
 
 
-def test_a_flow_that_refers_to_its_steps_and_holds_anothers_passes() -> None:
+def test_references_inside_a_literal_are_not_checked() -> None:
     step: dict[str, Any] = {"id": "a", "component": "/a"}
     elsewhere = {"$step": "elsewhere", "onSkip": 1}
     step["input"] = {"a": {"$literal": elsewhere}, "onSkip": {"transform": 1}}

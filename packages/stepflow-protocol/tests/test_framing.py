@@ -1,4 +1,4 @@
-"""Lines come out of a stream as they went in, however it was cut."""
+"""A stream is split into the lines that it was made of, in chunks of any size."""
 
 import itertools
 
@@ -16,7 +16,7 @@ def pieces(stream: bytes, cuts: list[int]) -> list[bytes]:
 
 
 @given(LINES, st.lists(st.integers(min_value=0)))
-def test_lines_survive_any_cutting_of_the_stream(lines: list[bytes], cuts: list[int]) -> None:
+def test_a_stream_in_any_chunks_gives_the_same_lines(lines: list[bytes], cuts: list[int]) -> None:
     splitter = LineSplitter()
     stream = b"".join(line + b"\n" for line in lines)
     assert [line for piece in pieces(stream, cuts) for line in splitter.feed(piece)] == lines
@@ -41,7 +41,7 @@ def test_an_unfinished_line_is_kept_back() -> None:
     assert splitter.feed(b"o\n") == [b"two"]
 
 
-def test_a_line_beyond_the_limit_is_not_collected() -> None:
+def test_a_line_that_is_too_long_is_not_kept_in_memory() -> None:
     splitter = LineSplitter(limit=10)
     for _ in range(1000):
         assert splitter.feed(b"x" * 100) == []

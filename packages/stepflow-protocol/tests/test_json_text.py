@@ -1,4 +1,4 @@
-"""A value becomes JSON that says the same, or is refused with its place."""
+"""A value becomes JSON with the same content, or is refused with its place."""
 
 import dataclasses
 import datetime
@@ -88,7 +88,7 @@ def test_json_values_come_back_equal(value: object) -> None:
 
 
 @given(JSON, st.sampled_from([math.nan, math.inf, -math.inf]), st.data())
-def test_a_number_that_json_lacks_is_refused_wherever_it_stands(
+def test_nan_and_infinity_are_refused_at_every_place(
     value: object, number: float, data: st.DataObject
 ) -> None:
     wrapped: object = number
@@ -152,10 +152,10 @@ def test_a_number_that_json_lacks_is_refused_wherever_it_stands(
         ({"d": [lacking(Data(1), "x")]}, "`$.d[0].x` is missing: the `Data` has no attribute `x`"),
         (lacking(Struct(1), "the_value"), "`$.theValue` is missing: the `Struct` has no attribute"),
         (lacking(Slots(1), "kind"), "`$.kind` is missing"),
-        ([OfSlots(1)], "`$[0].kind` is missing"),  # Python gives it none
+        ([OfSlots(1)], "`$[0].kind` is missing"),  # Python sets no value
     ],
 )  # fmt: skip
-def test_what_json_cannot_say_is_refused_with_its_place(value: object, said: str) -> None:
+def test_a_value_without_a_json_form_is_refused_with_its_place(value: object, said: str) -> None:
     with pytest.raises(NoJsonForm) as refused:
         json_text(value)
     assert said in str(refused.value)
@@ -179,7 +179,7 @@ def test_what_json_cannot_say_is_refused_with_its_place(value: object, said: str
         ({"x": (1, None), "y": {2}}, b'{"x":[1,null],"y":[2]}'),
     ],
 )  # fmt: skip
-def test_what_has_a_form_of_its_own_is_written(value: object, text: bytes | None) -> None:
+def test_values_with_a_json_form_are_written(value: object, text: bytes | None) -> None:
     written = json_text(value)
     assert written == text if text is not None else msgspec.json.decode(written) == value
 
@@ -190,7 +190,7 @@ def test_values_may_be_nested_128_levels_deep(depth: int) -> None:
 
 
 @given(JSON, st.sampled_from([None, 2]), st.booleans())
-def test_a_text_is_read_as_json_reads_it_however_it_is_written(
+def test_a_text_is_read_as_the_json_module_reads_it(
     value: object, indent: int | None, ascii: bool
 ) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii)
@@ -215,15 +215,13 @@ def test_a_text_is_read_as_json_reads_it_however_it_is_written(
         (b"[" * 100_000, "`$` is nested too deeply"),
     ],
 )
-def test_a_text_that_says_nothing_for_sure_is_refused_with_its_place(
-    text: bytes, said: str
-) -> None:
+def test_an_ambiguous_text_is_refused_with_its_place(text: bytes, said: str) -> None:
     with pytest.raises(NoJsonForm) as refused:
         json_value(text)
     assert said in str(refused.value)
 
 
-def test_an_object_that_is_not_known_is_written_as_the_caller_says() -> None:
+def test_an_unknown_object_is_written_as_the_caller_decides() -> None:
     def other(value: object) -> object:
         if isinstance(value, complex):
             return [value.real, value.imag]

@@ -1,4 +1,4 @@
-"""The generated types: read from what peers write, written as peers read it."""
+"""The generated types: they read what peers write, and write what peers read."""
 
 import subprocess
 import sys

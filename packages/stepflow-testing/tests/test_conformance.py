@@ -1,4 +1,4 @@
-"""The conformance checker: it passes what keeps every rule, and catches whatever breaks one."""
+"""The conformance checker: a worker that keeps every rule passes, and every broken rule is found."""
 
 import json
 import re
@@ -63,13 +63,13 @@ def test_a_broken_rule_is_found_over_http(rule: str) -> None:
     assert (result.rule, result.verdict) == (rule, Verdict.failed)
 
 
-def test_a_worker_that_says_no_port_cannot_be_spoken_to() -> None:
+def test_a_worker_that_prints_no_port_cannot_be_checked() -> None:
     command = [sys.executable, "-c", "print('listening on 8080')"]
     with pytest.raises(CannotStart, match=r'exited with 0 before it said `{"port": N}`'):
         check_worker(command, http=True)
 
 
-def test_what_cannot_be_tried_is_skipped_with_its_reason() -> None:
+def test_a_rule_that_cannot_be_checked_is_skipped_with_the_reason() -> None:
     code = Path(SERVE).with_name("plain_stdio.py").read_text(encoding="utf-8")
     program = f"{code}\nimport plain\nplain.COMPONENTS.clear()\nStdio(Plain()).serve()"
     worker = [sys.executable, "-c", f"import sys; sys.path.insert(0, {SERVE[:-9]!r})\n{program}"]
@@ -80,7 +80,7 @@ def test_what_cannot_be_tried_is_skipped_with_its_reason() -> None:
     assert "needs `/conformance/echo`, or `--execute PATH --input JSON`" in str(report)
 
 
-def test_any_component_that_succeeds_can_stand_in() -> None:
+def test_any_component_that_succeeds_can_be_used() -> None:
     component = ("/conformance/double", {"n": 1})
     report = check_worker(STDIO, execute=component, only=["execute.bareParams"])
     assert report.holds and not report.skipped
@@ -110,7 +110,7 @@ def test_an_unknown_rule_is_refused() -> None:
 # The command line
 
 
-def test_the_report_says_what_was_sent_what_came_and_what_the_rule_is() -> None:
+def test_the_report_shows_the_messages_and_the_rule() -> None:
     ran = run("--rule", "envelope.unknownMethod", "--", *STDIO, "--break", "envelope.unknownMethod")
     assert ran.returncode == 1
     assert re.search(r"^FAIL +envelope\.unknownMethod$", ran.stdout, re.MULTILINE)
@@ -120,7 +120,7 @@ def test_the_report_says_what_was_sent_what_came_and_what_the_rule_is() -> None:
     assert 'got    {"jsonrpc": "2.0"' in ran.stdout or 'got    {"jsonrpc":"2.0"' in ran.stdout
 
 
-def test_json_and_junit_say_the_same() -> None:
+def test_json_and_junit_have_the_same_results() -> None:
     broken = (
         "--rule",
         "envelope.ids",

@@ -1,4 +1,4 @@
-"""What a component sees of a `MockContext`."""
+"""A `MockContext` as components see it."""
 
 import asyncio
 import math
@@ -14,7 +14,7 @@ from stepflow.testing import MockContext
 from stepflow.worker import Cancelled, FlowFailed, StepflowContext
 
 
-def test_a_blob_comes_back(stepflow_context: MockContext) -> None:
+def test_a_stored_blob_can_be_read(stepflow_context: MockContext) -> None:
     async def component(context: StepflowContext) -> object:
         return await context.get_blob(await context.put_blob({"rows": [1, 2.5, None, "ä"]}))
 
@@ -144,7 +144,7 @@ def test_a_function_that_raises_fails_the_flow() -> None:
         (lambda it: it.get_run("\ud800"), "$.runId"),
     ],
 )
-def test_half_a_character_in_an_argument_is_refused_by_name(
+def test_half_a_surrogate_pair_in_an_argument_is_refused_with_its_name(
     call: Callable[[Any], object], place: str
 ) -> None:
     context = MockContext(run_flow=lambda flow, input: input)
@@ -153,7 +153,7 @@ def test_half_a_character_in_an_argument_is_refused_by_name(
     assert refused.value.path == place
 
 
-def test_a_key_finds_the_run_that_has_it() -> None:
+def test_a_key_returns_the_run_that_has_it() -> None:
     counted = iter(range(9))
     context = MockContext(run_flow=lambda flow, input: next(counted))
     once = [context.sync.evaluate_flow({"steps": []}, 0, key="k") for _ in range(2)]
@@ -172,7 +172,7 @@ def test_a_key_belongs_to_one_flow(key: str) -> None:
     assert context.submit_run(FLOW, [1], key=key).run_id == run.run_id
 
 
-def test_ids_are_taken_in_capitals() -> None:
+def test_ids_in_capitals_are_accepted() -> None:
     context = MockContext(run_flow=lambda flow, input: input).sync
     id = context.put_blob(FLOW, BlobType.flow)
     assert context.get_blob(id.upper()) == FLOW
@@ -186,7 +186,7 @@ def test_without_a_function_flows_are_refused(stepflow_context: MockContext) -> 
         stepflow_context.sync.evaluate_flow({"steps": []}, 1)
 
 
-def test_a_cancel_is_seen_and_lets_no_request_through(stepflow_context: MockContext) -> None:
+def test_after_a_cancel_requests_raise(stepflow_context: MockContext) -> None:
     async def component(context: MockContext) -> None:
         waiting = asyncio.create_task(context.wait_cancelled())
         await asyncio.sleep(0)
@@ -299,7 +299,7 @@ def test_a_call_that_no_server_ever_sees_raises_the_same(call: Callable[[Any], o
         call(MockContext(run_flow=lambda flow, input: input).sync)
 
 
-def test_overrides_and_blobs_that_a_server_takes_are_taken() -> None:
+def test_valid_overrides_and_blobs_are_accepted() -> None:
     context = MockContext(run_flow=lambda flow, input: input).sync
     for overrides in (
         None,
@@ -311,12 +311,12 @@ def test_overrides_and_blobs_that_a_server_takes_are_taken() -> None:
     assert context.get_blob(context.put_blob("eA==", BlobType.binary)) == "eA=="
 
 
-def test_a_type_of_blob_that_there_is_not_is_refused(stepflow_context: MockContext) -> None:
+def test_an_unknown_type_of_blob_is_refused(stepflow_context: MockContext) -> None:
     with pytest.raises(ValueError, match="picture"):
         stepflow_context.sync.put_blob(1, "picture")  # type: ignore[arg-type]
 
 
-def test_results_are_told_only_to_who_asks_for_them() -> None:
+def test_results_are_returned_only_if_they_are_asked_for() -> None:
     context = MockContext(run_flow=lambda flow, input: input)
     run = context.sync.submit_run(FLOW, [1])
     assert run.results is None

@@ -1,4 +1,4 @@
-"""The pytest plugin as a stranger's test run meets it."""
+"""The pytest plugin in the test run of another project."""
 
 import subprocess
 import sys

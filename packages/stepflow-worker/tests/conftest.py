@@ -1,4 +1,4 @@
-"""A real worker process with its pipes in our hands: what a server sees of a worker."""
+"""A real worker process; the test has its pipes, as a server has them."""
 
 import contextlib
 import json
@@ -29,11 +29,11 @@ TASK = "01a201db-08a0-7403-9639-000000000001"
 
 
 class Worker:
-    """A worker process. Messages go to it by `send`, and its own come back by `receive`."""
+    """A worker process. `send` sends a message to it, and `receive` returns one from it."""
 
     def __init__(self, command: list[str], folder: Path) -> None:
         self._log = folder / "stderr.txt"
-        # As in the field: what is printed stays in a buffer until it is flushed.
+        # As usual outside of tests: printed text stays in a buffer until it is flushed.
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -62,12 +62,12 @@ class Worker:
 
     @contextlib.contextmanager
     def not_reading(self) -> Iterator[None]:
-        """Take no more from the worker for now."""
+        """Do not read from the worker during the block."""
         with self._may_read:
             yield
 
     def repeat_last(self) -> None:
-        """Send the last line once more."""
+        """Send the last line again."""
         self.send_line(self._last)
 
     def send_line(self, line: bytes) -> None:
@@ -79,13 +79,13 @@ class Worker:
         self.send_line(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
 
     def receive(self) -> Json:
-        """The next message; fails the test when none comes."""
+        """Return the next message; fail the test when none arrives."""
         line = self._lines.get(timeout=PATIENCE)
         assert line, f"the worker ended instead of answering:\n{self.stderr}"
         return json.loads(line)
 
     def answer(self, id: str | int | None) -> Json:
-        """The answer to one request; other messages are kept for later."""
+        """Return the answer to one request; other messages are kept for later."""
         for index, message in enumerate(self._kept):
             if "method" not in message and message["id"] == id:
                 return self._kept.pop(index)
@@ -94,7 +94,7 @@ class Worker:
         return message
 
     def next_message(self, id: str | int | None) -> Json:
-        """The answer to one request, or any request that comes before it."""
+        """Return the answer to one request, or a request of a component that arrives before it."""
         for index, message in enumerate(self._kept):
             if "method" in message or message["id"] == id:
                 return self._kept.pop(index)
@@ -135,13 +135,13 @@ class Worker:
         return self.answer(self.begin_execute(component, input))
 
     def output(self, component: str, input: Json = None) -> Json:
-        """The output of a component that must succeed."""
+        """Return the output of a component, which must succeed."""
         answer = self.execute(component, input)
         assert "result" in answer, answer
         return answer["result"]["output"]
 
     def called(self, method: str) -> Json:
-        """The next request that a component makes of us."""
+        """Return the next request of a component with this method."""
         for index, message in enumerate(self._kept):
             if message.get("method") == method:
                 return self._kept.pop(index)
@@ -181,7 +181,7 @@ class Worker:
         """Fail if a test has left a message that the next test could take for its own."""
         if self.process.poll() is not None:
             return
-        self.request("components/list")  # what comes before its answer is kept
+        self.request("components/list")  # messages that arrive before its answer are kept
         left, self._kept = self._kept, []
         assert not left, f"the test has left messages of the shared worker: {left}"
 
@@ -193,7 +193,7 @@ class Worker:
 
     @property
     def is_read_to_its_end(self) -> bool:
-        """Whether nobody holds the worker's output open any more."""
+        """Whether no process has the worker's output open any more."""
         return not self._reader.is_alive()
 
     @property
@@ -222,7 +222,7 @@ server = StepflowServer()
 
 @pytest.fixture(scope="session", autouse=True)
 def plain_loop() -> Iterator[None]:
-    """Workers run on Python's own event loop, as without the extra; `test_uvloop.py` is about it."""
+    """Workers run on Python's own event loop, as without the extra; `test_uvloop.py` tests the extra."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("STEPFLOW_WORKER_UVLOOP", "0")
         yield
@@ -230,7 +230,7 @@ def plain_loop() -> Iterator[None]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start `stepflow-worker` on components given as source; `server` is there already."""
+    """Start `stepflow-worker` with components given as source; `server` is defined already."""
     with starting(tmp_path) as started:
         yield started
 

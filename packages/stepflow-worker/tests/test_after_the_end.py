@@ -1,4 +1,4 @@
-"""What a component leaves behind can ask nothing of the server any more, and is told so at once."""
+"""A thread or task that a component leaves behind cannot send requests any more, and they fail at once."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Start
 
-# `told` holds what became of the requests of what was left behind. No time limit may be what ends them.
+# `told` holds the results of the requests that were left behind. These must not end by a time limit.
 SOURCE = """
 from queue import SimpleQueue
 told, may_ask = SimpleQueue(), threading.Event()
@@ -79,7 +79,7 @@ def test_a_request_that_comes_after_the_end_fails_at_once(start: "Start", compon
 
 
 @pytest.mark.parametrize("component", ["/leaves_a_request", "/leaves_a_request_async"])
-def test_a_request_that_waits_at_the_end_fails_then(start: "Start", component: str) -> None:
+def test_a_request_that_waits_at_the_end_fails(start: "Start", component: str) -> None:
     worker = start(SOURCE)
     id = worker.begin_execute(component)
     requests = [worker.called("blobs/get") for _ in range(2)]

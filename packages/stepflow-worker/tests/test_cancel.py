@@ -55,7 +55,7 @@ def test_a_cancelled_component_ends_where_it_waits(worker: "Worker", component: 
     assert error["message"] == "the execute was cancelled: the run was cancelled"
 
 
-def test_a_sync_component_that_does_not_look_is_interrupted(worker: "Worker") -> None:
+def test_a_sync_component_that_ignores_a_cancel_is_interrupted(worker: "Worker") -> None:
     id = begun(worker, "/computes")
     worker.cancel()
     error = worker.answer(id)["error"]
@@ -70,7 +70,9 @@ def test_a_component_that_finishes_in_spite_of_a_cancel_succeeds(worker: "Worker
 
 
 @pytest.mark.parametrize("component", ["/waits", "/waits_sync"])
-def test_what_waits_for_its_turn_is_answered_at_once(worker: "Worker", component: str) -> None:
+def test_a_cancelled_execute_that_waits_is_answered_at_once(
+    worker: "Worker", component: str
+) -> None:
     for attempt in (1, 2):
         worker.begin_execute(component, "x", attempt)
         worker.called("blobs/get")
@@ -79,7 +81,7 @@ def test_what_waits_for_its_turn_is_answered_at_once(worker: "Worker", component
     assert worker.receive()["id"] == queued
 
 
-def test_only_the_attempt_that_is_meant_is_cancelled(worker: "Worker") -> None:
+def test_only_the_named_attempt_is_cancelled(worker: "Worker") -> None:
     first = worker.begin_execute("/waits", "x", 1)
     request = worker.called("blobs/get")
     second = worker.begin_execute("/waits", "x", 2)

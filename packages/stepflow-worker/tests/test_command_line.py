@@ -1,4 +1,4 @@
-"""`stepflow-worker` before it serves: finding the server, and what it says when it cannot."""
+"""`stepflow-worker` before it serves: how it finds the server, and its errors."""
 
 import os
 import signal
@@ -92,7 +92,7 @@ def test_a_target_without_a_server_is_explained(
         ("a.b", "'a.b' is no name of a module"),
     ],
 )
-def test_a_file_whose_name_is_taken_is_to_be_renamed(
+def test_a_file_whose_name_is_taken_must_be_renamed(
     run: "Run", tmp_path: Path, name: str, problem: str
 ) -> None:
     (tmp_path / "worker").mkdir()
@@ -132,7 +132,7 @@ def test_a_function_that_cannot_be_served_is_shown_with_its_line(run: "Run") -> 
     assert "`f` cannot be a component" in done.stderr
 
 
-def test_without_a_target_it_serves_what_comes_along(run: "Run") -> None:
+def test_without_a_target_it_serves_the_builtin_components(run: "Run") -> None:
     done = run("--list")
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
         "COMPONENT",
@@ -173,11 +173,11 @@ def test_bad_options_are_usage_errors(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
-def test_on_a_terminal_it_says_what_it_serves_and_that_it_waits(tmp_path: Path) -> None:
+def test_on_a_terminal_it_prints_its_components_and_that_it_waits(tmp_path: Path) -> None:
     (tmp_path / "components.py").write_text(
         SERVER + "@server.component\ndef greet(input: str) -> str: return input\n"
     )
-    # Tests in the background ignore Ctrl-C, and children inherit that.
+    # If the tests run in the background, they ignore Ctrl-C, and children inherit this.
     heeding = (
         "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "runpy.run_module('stepflow.worker', run_name='__main__', alter_sys=True)"

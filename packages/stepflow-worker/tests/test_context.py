@@ -1,4 +1,4 @@
-"""What components ask of the server while they run."""
+"""The requests that components send to the server."""
 
 import inspect
 from typing import TYPE_CHECKING
@@ -61,7 +61,7 @@ def test_a_blob_is_put_in_the_name_of_the_execute(worker: "Worker", component: s
 
 
 @pytest.mark.parametrize("component", ["/store", "/store_sync"])
-def test_a_refusal_is_the_components_failure_unless_it_is_caught(
+def test_a_refused_request_fails_the_component_unless_it_is_caught(
     worker: "Worker", component: str
 ) -> None:
     execute = worker.begin_execute(component, 1)
@@ -73,7 +73,7 @@ def test_a_refusal_is_the_components_failure_unless_it_is_caught(
     assert error["data"]["type"] == "stepflow.protocol.errors.RequestRefused"
 
 
-def test_an_answer_that_makes_no_sense_is_named(worker: "Worker") -> None:
+def test_an_unusable_answer_is_explained(worker: "Worker") -> None:
     execute = worker.begin_execute("/store", 1)
     worker.send(id=worker.called("blobs/put")["id"], result={"blob": "?"})
     error = worker.answer(execute)["error"]
@@ -82,7 +82,7 @@ def test_an_answer_that_makes_no_sense_is_named(worker: "Worker") -> None:
 
 
 @pytest.mark.parametrize("component", ["/store", "/store_sync"])
-def test_a_server_that_does_not_answer_is_waited_for_only_so_long(
+def test_a_server_that_does_not_answer_is_waited_for_only_until_the_limit(
     start: "Start", component: str
 ) -> None:
     worker = start(SOURCE + IMPATIENT)
@@ -91,7 +91,7 @@ def test_a_server_that_does_not_answer_is_waited_for_only_so_long(
     assert "the server did not answer `blobs/put` within 0.05 s: it is" in error["message"]
 
 
-def test_the_context_says_where_the_execute_belongs(worker: "Worker") -> None:
+def test_the_context_has_the_ids_of_the_execute(worker: "Worker") -> None:
     assert worker.output("/named_context") == [
         "01a201db-08a0-7403-9639-442082c5705e",
         "273713568602c7e556a2137317c10e72b80df6e18d06c68eb6f0c26a04bdd3e0",
@@ -102,7 +102,7 @@ def test_the_context_says_where_the_execute_belongs(worker: "Worker") -> None:
     ]
 
 
-def test_the_sync_context_is_refused_where_it_would_block_the_loop(worker: "Worker") -> None:
+def test_the_sync_context_is_refused_on_the_event_loop(worker: "Worker") -> None:
     error = worker.execute("/blocks")["error"]
     assert "use `await context.get_blob(…)`" in error["message"]
 
@@ -169,7 +169,7 @@ RUN = "01a201db-08a0-7403-9639-442082c5705f"
 
 
 def a_run(*outcomes: "Json", status: str = "completed") -> "Json":
-    """The status of a run whose items ended like this; the last one is listed first."""
+    """Return the status of a run whose items have these outcomes; the last one is listed first."""
     results = [
         {"itemIndex": index, "status": status, "result": outcome}
         for index, outcome in enumerate(outcomes)
@@ -228,7 +228,7 @@ def test_a_flow_is_stored_and_run_as_a_part_of_the_step(running: "Worker", compo
 
 
 @pytest.mark.parametrize("component", ["/run", "/run_sync"])
-def test_outputs_come_in_the_order_of_the_inputs(running: "Worker", component: str) -> None:
+def test_outputs_are_in_the_order_of_the_inputs(running: "Worker", component: str) -> None:
     execute = running.begin_execute(component, [1, 2])
     request = running.called("runs/submit")
     assert (request["params"]["inputs"], request["params"]["maxConcurrency"]) == ([1, 2], 2)
@@ -236,7 +236,9 @@ def test_outputs_come_in_the_order_of_the_inputs(running: "Worker", component: s
     assert running.answer(execute)["result"] == {"output": ["a", None]}
 
 
-def test_a_published_server_says_no_kind_of_failure(running: "Worker") -> None:
+def test_a_failure_of_a_published_server_without_a_kind_is_the_components(
+    running: "Worker",
+) -> None:
     execute = running.begin_execute("/looks_at_the_failure", 1)
     request = running.called("runs/submit")
     outcome = {"outcome": "failed", "error": {"code": 500, "message": "no"}}
@@ -259,7 +261,7 @@ def test_a_failed_item_is_the_components_failure_unless_it_is_caught(
 @pytest.mark.parametrize(
     ("data", "said"), [({"retryable": False}, False), ({"retryable": True}, None), (None, None)]
 )
-def test_a_failure_inside_a_flow_that_forbids_another_try_forbids_it_to_the_component(
+def test_a_failure_inside_a_flow_that_forbids_a_retry_forbids_it_for_the_component(
     running: "Worker", data: "Json", said: bool | None
 ) -> None:
     execute = running.begin_execute("/run", [1])
@@ -269,7 +271,7 @@ def test_a_failure_inside_a_flow_that_forbids_another_try_forbids_it_to_the_comp
     assert running.answer(execute)["error"]["data"].get("retryable") is said
 
 
-def test_a_failed_flow_says_its_kind_code_message_and_data(running: "Worker") -> None:
+def test_a_failed_flow_has_a_kind_code_message_and_data(running: "Worker") -> None:
     execute = running.begin_execute("/looks_at_the_failure", 1)
     running.send(id=running.called("runs/submit")["id"], result=a_run(FAILED, status="failed"))
     output = running.answer(execute)["result"]["output"]
@@ -283,7 +285,7 @@ def test_a_cancelled_flow_has_failed_as_cancelled(running: "Worker") -> None:
 
 
 @pytest.mark.parametrize("component", ["/submit", "/submit_sync"])
-def test_a_run_is_submitted_and_looked_after(running: "Worker", component: str) -> None:
+def test_a_run_is_submitted_and_its_status_is_read(running: "Worker", component: str) -> None:
     execute = running.begin_execute(component, [1])
     request = running.called("runs/submit")
     assert (request["params"]["detached"], request["params"]["wait"]) == (True, False)
@@ -302,7 +304,7 @@ def test_a_run_is_submitted_and_looked_after(running: "Worker", component: str) 
     assert running.answer(execute)["result"] == {"output": "completed"}
 
 
-def test_a_run_without_all_its_results_is_an_answer_that_makes_no_sense(
+def test_a_run_without_all_its_results_is_an_unusable_answer(
     running: "Worker",
 ) -> None:
     execute = running.begin_execute("/run", [1, 2])
@@ -312,13 +314,13 @@ def test_a_run_without_all_its_results_is_an_answer_that_makes_no_sense(
     assert error["data"]["type"] == "stepflow.worker.errors.UnusableAnswer"
 
 
-def test_half_a_character_in_a_key_fails_before_anything_is_sent(running: "Worker") -> None:
+def test_half_a_surrogate_pair_in_a_key_fails_before_anything_is_sent(running: "Worker") -> None:
     error = running.execute("/half_a_key")["error"]
     assert error["data"]["type"].endswith(".NoJsonForm")
     assert "`$.key` holds half of a surrogate pair" in error["message"]
 
 
-def test_a_text_for_a_flow_is_explained(running: "Worker") -> None:
+def test_a_text_in_place_of_a_flow_is_refused_with_advice(running: "Worker") -> None:
     error = running.execute("/a_path")["error"]
     assert "ends in `_by_id`" in error["message"]
 
@@ -331,13 +333,13 @@ def test_an_execute_that_waits_for_its_run_leaves_its_place_to_others(
     waiting = worker.begin_execute(component, 1)
     worker.send(id=worker.called("blobs/put")["id"], result={"blob_id": "f" * 64})
     request = worker.called("runs/submit")
-    # The run may have a step of its own here.
+    # The run may have a step on this worker.
     assert worker.execute("/a_path")["error"]["code"] == -32003
     worker.send(id=request["id"], result=a_run(success(1)))
     assert worker.answer(waiting)["result"] == {"output": 1}
 
 
-def test_the_blocking_methods_are_those_that_are_awaited() -> None:
+def test_the_sync_context_has_the_same_methods() -> None:
     def requests(kind: type) -> dict[str, list[str]]:
         return {
             name: list(inspect.signature(each).parameters)

@@ -1,4 +1,4 @@
-"""An execute's context variables are its own, and begin as the lifespan has left them."""
+"""Each execute has its own context variables. They begin with the values that the lifespan has set."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The end of a worker whose event loop is blocked: nothing that needs the loop could see to it."""
+"""The end of a worker whose event loop is blocked: it must not need the loop."""
 
 import signal
 import sys
@@ -41,7 +41,7 @@ def blocked(start: "Start", how: str, *options: str, more: str = "") -> "Worker"
 
 @pytest.mark.parametrize("how", BLOCKS)
 @pytest.mark.parametrize("asked", ["the end of the input", "SIGTERM"])
-def test_a_blocked_loop_ends_in_time_and_what_blocks_it_is_named(
+def test_a_worker_with_a_blocked_loop_ends_in_time_and_names_the_component(
     start: "Start", how: str, asked: str
 ) -> None:
     worker = blocked(start, how, "--drain-timeout", "0.1")
@@ -79,7 +79,7 @@ async def a_call_in_a_thread(input):
 
 
 @pytest.mark.parametrize("left", ["/a_thread", "/a_call_in_a_thread"])
-def test_a_thread_that_a_component_has_left_behind_does_not_hold_up_the_end(
+def test_a_thread_that_a_component_has_left_behind_does_not_delay_the_end(
     start: "Start", left: str
 ) -> None:
     worker = start(LEAVES)

@@ -1,4 +1,4 @@
-"""What a step is told of an exception: groups, errors that cannot be written, and exceptions of every kind."""
+"""How a step learns of an exception: groups, errors without a JSON form, and exceptions of every kind."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -134,7 +134,7 @@ def test_a_group_of_several_errors_lists_them(worker: "Worker") -> None:
     assert "retryable" not in error["data"]
 
 
-def test_a_large_group_is_told_shortly(worker: "Worker") -> None:
+def test_the_message_of_a_large_group_is_short(worker: "Worker") -> None:
     message = worker.execute("/many")["error"]["message"]
     assert "x… (" in message and " characters more); " in message
     assert message.startswith("all failed: ValueError: xxx")
@@ -167,7 +167,7 @@ def test_a_large_group_is_told_shortly(worker: "Worker") -> None:
         ("wrong", "ComponentError(code='seven'): the code is a whole number"),
     ],
 )
-def test_whatever_is_raised_is_one_answer(
+def test_every_raised_exception_gives_one_answer(
     worker: "Worker", component: str, raised: str, message: str
 ) -> None:
     error = worker.execute(component, raised)["error"]
@@ -195,7 +195,7 @@ def test_sys_exit_in_a_task_of_a_component_stops_no_other_component(worker: "Wor
         ({"retry_after": "2s"}, "a number of seconds from 0"),
     ],
 )
-def test_a_failure_that_the_server_could_not_read_is_refused(
+def test_an_error_that_the_server_could_not_read_is_refused(
     arguments: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(TypeError, match=said):

@@ -1,4 +1,4 @@
-"""Bad traffic and bad company: a worker stays alive, and answers each request once."""
+"""Bad messages and bad components: a worker goes on, and answers each request once."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -82,7 +82,7 @@ def test_a_notification_with_an_id_is_answered(worker: "Worker") -> None:
     assert worker.request("components/cancel", cancel)["result"] == {}
 
 
-def test_a_cancel_of_nothing_and_one_without_sense_change_nothing(worker: "Worker") -> None:
+def test_a_cancel_without_an_execute_and_an_invalid_one_change_nothing(worker: "Worker") -> None:
     worker.cancel(attempt=9)
     worker.send(method="components/cancel", params={"task_id": 7})
     id = worker.begin_execute("/echo", 1)
@@ -97,7 +97,7 @@ def test_an_execute_without_an_id_is_not_run(worker: "Worker") -> None:
     assert worker.answer(id)["result"] == {"output": 1}
 
 
-def test_an_answer_that_comes_twice_is_taken_once(worker: "Worker") -> None:
+def test_an_answer_that_arrives_twice_is_used_once(worker: "Worker") -> None:
     id = worker.begin_execute("/counts", "x")
     request = worker.called("blobs/get")
     for _ in range(2):
@@ -112,7 +112,7 @@ def test_lines_may_end_in_crlf(worker: "Worker") -> None:
 
 
 @pytest.mark.parametrize("part", [b"\xff", b"\xc3", b"\xed\xa0\x80"])
-def test_invalid_utf8_is_refused_wherever_it_stands(worker: "Worker", part: bytes) -> None:
+def test_invalid_utf8_is_refused_in_every_place(worker: "Worker", part: bytes) -> None:
     worker.send_line(b'{"id":5,"method":"' + part + b'","params":{}}\n')
     assert "error" in worker.receive()
     params = b'{"component":"/echo","input":"' + part + b'","attempt":1,"observability":{}}'
@@ -139,8 +139,8 @@ def test_half_a_line_at_the_end_is_no_message(worker: "Worker") -> None:
         worker.receive()
 
 
-def test_a_server_that_reads_late_gets_everything(worker: "Worker") -> None:
-    """Both pipes are full: the worker cannot write, and we do not stop writing."""
+def test_a_server_that_reads_late_gets_all_answers(worker: "Worker") -> None:
+    """Both pipes are full: the worker cannot write, and the test goes on writing."""
     text = "x" * 100_000
     with worker.not_reading():
         ids = [worker.begin_execute("/echo", text) for _ in range(64)]
@@ -152,7 +152,7 @@ def test_a_component_may_talk_to_a_child_process(worker: "Worker") -> None:
     assert worker.output("/blocks_reading", "hello") == "hello"
 
 
-def test_a_component_that_ends_the_process_takes_only_itself(start: "Start") -> None:
+def test_a_component_that_ends_the_process_ends_only_its_own_worker(start: "Start") -> None:
     worker = start("@server.component\ndef dies(input: int) -> None: os._exit(input)")
     worker.begin_execute("/dies", 7)
     assert worker.wait() == 7

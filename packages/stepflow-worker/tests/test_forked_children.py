@@ -1,4 +1,4 @@
-"""Children that a component forks are no part of the worker: neither their signals nor their lives are its own."""
+"""Children that a component forks do not act as the worker: their signals and their end do not concern it."""
 
 import os
 import sys
@@ -65,7 +65,7 @@ def test_a_signal_to_a_child_ends_the_child_and_not_the_worker(start: "Start", h
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
-def test_nor_does_a_signal_that_comes_while_the_child_is_being_forked(start: "Start") -> None:
+def test_a_signal_while_a_child_is_being_forked_does_not_end_the_worker(start: "Start") -> None:
     worker = start(SOURCE)
     for _ in range(100):
         assert worker.output("/terminated_at_once") == -15

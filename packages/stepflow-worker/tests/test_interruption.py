@@ -1,4 +1,4 @@
-"""The exception that ends a sync component hits its call, and nothing that its thread does later."""
+"""The exception that ends a sync component is raised in its call, and never in what its thread does later."""
 
 import _thread
 import ctypes
@@ -30,7 +30,7 @@ def a_loop() -> None:
 
 
 class Moment:
-    """Counts the opcodes of `Interruption.call`, lines in Python 3.12, and acts in between."""
+    """Counts the opcodes of `Interruption.call` (lines in Python 3.12), and does something after some of them."""
 
     def __init__(self, opcode: int, do: Callable[[], None]) -> None:
         self.has_come = False
@@ -51,7 +51,7 @@ class Moment:
 
 @contextmanager
 def between_opcodes(opcode: int, do: Callable[[], None]) -> Iterator[Moment]:
-    """Do something when this thread has run so many opcodes of an `Interruption`."""
+    """Do something when this thread has run this many opcodes of an `Interruption`."""
     moment = Moment(opcode, do)
     before = sys.gettrace()
     sys.settrace(moment.trace)
@@ -76,7 +76,7 @@ def in_another_thread(do: Callable[[], None]) -> None:
     assert done.acquire(timeout=PATIENCE), "the other thread does not end"
 
 
-def test_wherever_the_call_is_when_it_comes_it_is_over_when_the_call_is() -> None:
+def test_at_any_point_of_the_call_an_interruption_does_not_outlast_it() -> None:
     endings = set[str]()
     for opcode in range(1_000):
         call = Interruption()
@@ -92,7 +92,7 @@ def test_wherever_the_call_is_when_it_comes_it_is_over_when_the_call_is() -> Non
     assert endings == {"hit", "finished"}
 
 
-def test_what_is_being_sent_when_the_call_ends_is_waited_for(
+def test_the_end_of_a_call_waits_for_an_interruption_that_is_being_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     runner = Runner()
@@ -112,14 +112,14 @@ def test_what_is_being_sent_when_the_call_ends_is_waited_for(
 
 
 class Runner:
-    """A thread that runs a call until it may end, and then other code."""
+    """A thread that runs a call until it is allowed to end, and then other code."""
 
     def __init__(self) -> None:
         self.call = Interruption()
         self.is_over = False
         self.was_left_alone = False
         self.thread = threading.Thread(target=self._run, daemon=True)
-        # Bare locks: an exception inside one of `threading`'s own methods could leave them broken.
+        # Plain locks: an exception inside an `Event` could leave it broken.
         self._begun, self._may_end, self._has_ended = closed(), closed(), closed()
         self.thread.start()
         assert self._begun.acquire(timeout=PATIENCE), "the call does not begin"
@@ -170,7 +170,7 @@ def test_a_call_that_is_over_cannot_be_interrupted() -> None:
     assert not was_interrupted
 
 
-def test_a_call_may_catch_it_and_go_on() -> None:
+def test_a_call_may_catch_the_interruption_and_go_on() -> None:
     call = Interruption()
     begun = threading.Event()
 
@@ -195,6 +195,6 @@ def test_a_call_may_catch_it_and_go_on() -> None:
     assert not other.is_alive()
 
 
-def test_what_the_call_raises_by_itself_comes_through() -> None:
+def test_an_exception_of_the_call_is_passed_on() -> None:
     with pytest.raises(ZeroDivisionError):
         Interruption().call(lambda: 1 // 0)

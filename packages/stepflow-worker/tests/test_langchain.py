@@ -1,4 +1,4 @@
-"""LangChain runnables as components, driven as a server would."""
+"""LangChain runnables as components, called as a server calls them."""
 
 from typing import TYPE_CHECKING
 
@@ -66,12 +66,12 @@ def test_what_a_runnable_raises_is_the_components_failure(worker: "Worker") -> N
     assert (error["message"], error["data"]["type"]) == ("not today", "ValueError")
 
 
-def test_only_the_mode_invoke_is_there(worker: "Worker") -> None:
+def test_only_the_mode_invoke_is_known(worker: "Worker") -> None:
     answer = worker.execute("/chat", {"input": {}, "execution_mode": "stream"})
     assert answer["error"]["data"] == {"path": "$.execution_mode"}
 
 
-def test_a_flow_may_bring_its_own_runnable(worker: "Worker") -> None:
+def test_a_flow_may_contain_its_own_runnable(worker: "Worker") -> None:
     definition = dumpd(PromptTemplate.from_template("Hello {name}"))
     call = {"runnable_definition": definition, "input": {"name": "Ada"}}
     assert worker.output("/langchain/invoke", call)["text"] == "Hello Ada"
@@ -88,7 +88,7 @@ def test_a_flow_may_bring_its_own_runnable(worker: "Worker") -> None:
         ({"lc": 1, "type": "not_implemented", "id": ["x"]}, "cannot be loaded"),
     ],
 )
-def test_what_is_no_runnable_is_explained(
+def test_a_definition_of_something_else_is_explained(
     worker: "Worker", definition: dict[str, object], said: str
 ) -> None:
     call = {"runnable_definition": definition, "input": None}
@@ -109,9 +109,7 @@ def test_a_flow_may_name_a_runnable_of_the_worker(worker: "Worker") -> None:
         ("alone", "leads to no runnable"),
     ],
 )
-def test_a_name_that_leads_to_no_runnable_is_explained(
-    worker: "Worker", path: str, said: str
-) -> None:
+def test_a_name_of_something_else_is_explained(worker: "Worker", path: str, said: str) -> None:
     answer = worker.execute("/invoke_named", {"import_path": path, "input": None})
     assert said in answer["error"]["message"]
 

@@ -1,4 +1,4 @@
-"""What is entered before a worker serves, and left after its last execute."""
+"""The lifespan: it is entered before a worker serves, and left after the last execute."""
 
 import signal
 import sys
@@ -53,7 +53,7 @@ server = StepflowServer(lifespan=lifespan)
 """
 
 
-def test_what_it_yields_is_the_state_of_every_context(start: "Start") -> None:
+def test_the_yielded_value_is_the_state_of_every_context(start: "Start") -> None:
     worker = start("", head=HEAD)
     assert worker.output("/uses", 1) is True
     worker.close_input()
@@ -81,7 +81,7 @@ def test_it_is_left_after_sigterm(start: "Start") -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
 @pytest.mark.parametrize("options", [(), ("--reload",)], ids=["", "--reload"])
-def test_sigterm_while_it_is_entered_gives_back_what_it_has_taken(
+def test_sigterm_while_it_is_entered_runs_its_finally_block(
     start: "Start", options: tuple[str, ...]
 ) -> None:
     worker = start("", *options, head=SLOW_TO_ENTER)
@@ -113,7 +113,7 @@ server = StepflowServer(lifespan=lifespan)
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
 @pytest.mark.parametrize("options", [(), ("--reload",)], ids=["", "--reload"])
 @pytest.mark.parametrize("signalled_while", ["entering", "leaving"])
-def test_sigterm_does_not_cancel_what_it_does_to_be_left(
+def test_sigterm_does_not_cancel_the_exit_of_the_lifespan(
     start: "Start", tmp_path: Path, options: tuple[str, ...], signalled_while: str
 ) -> None:
     worker = start("", *options, head=SLOW_TO_LEAVE)
@@ -135,7 +135,7 @@ def test_sigterm_does_not_cancel_what_it_does_to_be_left(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
 @pytest.mark.parametrize("blocks_while", ["entering", "leaving"])
-def test_one_that_blocks_is_given_up_when_the_time_is_over(
+def test_a_lifespan_that_blocks_is_abandoned_when_the_time_is_over(
     start: "Start", tmp_path: Path, blocks_while: str
 ) -> None:
     head = SLOW_TO_LEAVE.replace("await asyncio.sleep", "time.sleep")
@@ -149,7 +149,7 @@ def test_one_that_blocks_is_given_up_when_the_time_is_over(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
-def test_a_second_sigterm_ends_one_that_blocks_while_it_is_entered(start: "Start") -> None:
+def test_a_second_sigterm_ends_a_worker_whose_lifespan_blocks(start: "Start") -> None:
     head = SLOW_TO_ENTER.replace("await asyncio.Event().wait()", "import time; time.sleep(600)")
     worker = start("", head=head)
     worker.wait_for_stderr("entering")
@@ -162,7 +162,7 @@ def test_the_servers_version_is_announced(start: "Start") -> None:
     assert hello["result"]["capabilities"]["version"] == "1.4"
 
 
-def test_without_one_the_state_is_none(start: "Start") -> None:
+def test_without_a_lifespan_the_state_is_none(start: "Start") -> None:
     worker = start("@server.component\ndef f(input, context): return context.state is None")
     assert worker.output("/f") is True
 

@@ -64,7 +64,7 @@ def test_above_a_components_limit_its_executes_wait_and_others_do_not(
 
 
 @BOTH
-def test_what_waits_for_its_components_turn_can_be_cancelled(
+def test_an_execute_that_waits_for_its_component_can_be_cancelled(
     worker: "Worker", component: str
 ) -> None:
     ids = [worker.begin_execute(component, name, attempt) for name, attempt in NAMED]
@@ -93,7 +93,7 @@ def test_a_component_whose_run_calls_it_again_does_not_wait_for_itself(worker: "
 def test_a_thousand_executes_against_a_capacity_of_two_are_all_answered(
     worker: "Worker", component: str
 ) -> None:
-    # The first two hold the capacity until everything is queued.
+    # The first two take the whole capacity until all others are queued.
     holding = [worker.begin_execute(each, "x") for each in ("/limited", "/limited_async")]
     requests = [worker.called("blobs/get") for _ in holding]
     ids = [worker.begin_execute(component, str(n)) for n in range(1_000)]
@@ -104,7 +104,7 @@ def test_a_thousand_executes_against_a_capacity_of_two_are_all_answered(
 
 
 def answer_of(worker: "Worker", id: int) -> str:
-    """The output of an execute; every blob that is asked for on the way is its own name."""
+    """Return the output of an execute. Each blob that it asks for contains its own id."""
     while (message := worker.next_message(id)).get("method") == "blobs/get":
         worker.give_blob(message, message["params"]["blob_id"])
     return str(message["result"]["output"])
@@ -184,7 +184,7 @@ def test_a_timeout_names_the_request_that_was_waited_for(start: "Start", compone
     assert message.endswith("step had left; the server had not answered its `blobs/get`")
 
 
-def test_a_deadline_also_ends_what_has_not_begun(start: "Start") -> None:
+def test_a_deadline_also_ends_a_waiting_execute(start: "Start") -> None:
     worker = start(LIMITED, "--max-concurrency", "1")
     worker.begin_execute("/limited", "a")
     request = worker.called("blobs/get")
@@ -217,13 +217,13 @@ def test_timeouts_are_written_as_in_flows(written: str | float | timedelta, seco
 
 
 @pytest.mark.parametrize("written", ["", "30", "1.5s", "30m1h", "-1s", "forever", -1, "inf", True])
-def test_a_timeout_that_is_none_is_refused(written: str | float) -> None:
+def test_an_invalid_timeout_is_refused(written: str | float) -> None:
     with pytest.raises(RegistrationError, match=r"its timeout: .* is no span of time"):
         StepflowServer().component(name="f", timeout=written)(lambda input: input)
 
 
 @pytest.mark.parametrize("written", [0, "0s", timedelta()])
-def test_a_timeout_of_nothing_is_refused(written: str | float | timedelta) -> None:
+def test_a_timeout_of_zero_is_refused(written: str | float | timedelta) -> None:
     with pytest.raises(RegistrationError, match="leaves no time at all"):
         StepflowServer().component(name="f", timeout=written)(lambda input: input)
 
@@ -239,7 +239,7 @@ def test_a_timeout_of_nothing_is_refused(written: str | float | timedelta) -> No
         (True, "no wh"),
     ],
 )
-def test_a_limit_that_is_none_is_refused(limit: Any, reason: str) -> None:
+def test_an_invalid_limit_is_refused(limit: Any, reason: str) -> None:
     with pytest.raises(RegistrationError, match=f"max_concurrency.*{reason}"):
         StepflowServer().component(name="f", max_concurrency=limit)(lambda input: input)
 
@@ -256,7 +256,7 @@ def test_a_limit_that_is_none_is_refused(limit: Any, reason: str) -> None:
         ({"drain_timeout": "30s"}, "drain_timeout: '30s' is a text"),
     ],
 )
-def test_numbers_that_cannot_be_are_refused_before_anything_is_served(
+def test_impossible_numbers_are_refused_before_anything_is_served(
     serve: str, options: Any, reason: str
 ) -> None:
     with pytest.raises(ValueError, match=reason):

@@ -42,7 +42,7 @@ def test_components_are_a_table(run: "Run") -> None:
     ]
 
 
-def test_components_are_json_as_the_server_is_told_of_them(run: "Run") -> None:
+def test_components_are_json_as_the_server_gets_them(run: "Run") -> None:
     done = run("components.py", "--list", "--format", "json", components=COMPONENTS)
     listed = json.loads(done.stdout)["components"]
     assert [each["component"] for each in listed] == ["/search", "/count"]

@@ -1,4 +1,4 @@
-"""Path patterns: what they match, which of several wins, and what they give to the function."""
+"""Path patterns: what they match, which of several is used, and what they give to the function."""
 
 import re
 from typing import TYPE_CHECKING, Any
@@ -77,7 +77,7 @@ def test_the_most_literal_pattern_from_the_left_wins(patterns: list[str], path: 
     assert match is not None and found.captures == match.groupdict()
 
 
-def test_two_patterns_that_match_the_same_paths_are_one_too_many() -> None:
+def test_two_patterns_that_match_the_same_paths_are_refused() -> None:
     with pytest.raises(DuplicateComponent, match=r"`/a/\{y\}` is already"):
         served("/a/{x}", "/a/{y}")
 
@@ -93,7 +93,7 @@ def test_two_patterns_that_match_the_same_paths_are_one_too_many() -> None:
         ("/{x}/{x}", "the same name"),
     ],
 )
-def test_a_pattern_that_makes_no_sense_is_refused(pattern: str, reason: str) -> None:
+def test_an_invalid_pattern_is_refused(pattern: str, reason: str) -> None:
     with pytest.raises(RegistrationError, match=re.escape(reason)):
         served(pattern)
 
@@ -110,7 +110,7 @@ def test_a_capture_that_should_be_a_number_is_refused() -> None:
         Server().component(name="/{x}")(f)
 
 
-def test_an_included_server_lies_under_its_prefix(start: "Start") -> None:
+def test_an_included_server_is_under_its_prefix(start: "Start") -> None:
     worker = start(
         """
         nlp = StepflowServer()
@@ -126,7 +126,7 @@ def test_an_included_server_lies_under_its_prefix(start: "Start") -> None:
 
 
 @pytest.mark.parametrize("taken", ["/nlp/c", "/nlp/{y}/d"])
-def test_what_cannot_all_be_included_is_not_included_at_all(taken: str) -> None:
+def test_if_one_component_cannot_be_included_none_is(taken: str) -> None:
     one, other = Server(), Server()
     one.component(name=taken)(with_captures)
     for name in ("a", "c", "b", "{x}/d"):
@@ -141,20 +141,20 @@ def with_captures(input: int, x: str = "", y: str = "") -> int:
 
 
 @pytest.mark.parametrize("prefix", ["/{x}", "a b", "/a//b", "{*rest}", "a\n"])
-def test_a_prefix_that_leads_nowhere_is_refused_before_anything_is_registered(prefix: str) -> None:
+def test_an_invalid_prefix_is_refused_before_anything_is_registered(prefix: str) -> None:
     one = Server()
     with pytest.raises(RegistrationError):
         one.include(Server(), prefix=prefix)
 
 
-def test_builtins_that_cannot_all_be_served_are_not_served_at_all() -> None:
+def test_if_one_builtin_cannot_be_served_none_is() -> None:
     server = Server()
     with pytest.raises(RegistrationError, match="alone"):
         server.add_builtins(["udf", "nobody's"])
     assert not server.components
 
 
-def test_what_is_included_may_not_take_a_path_twice() -> None:
+def test_an_included_component_may_not_have_a_path_that_is_taken() -> None:
     one, other = Server(), Server()
     one.component(name="/nlp/a")(lambda input: input)
     other.component(name="a")(lambda input: input)
@@ -219,7 +219,7 @@ def test_a_capture_may_have_any_parameters_name(start: "Start") -> None:
 
 
 def served(*patterns: str) -> Any:
-    """What a server with these components offers."""
+    """Return what a server with these components offers."""
     server = Server()
     for pattern in patterns:
         server.component(name=pattern)(takes_everything)

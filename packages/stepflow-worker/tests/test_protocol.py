@@ -101,7 +101,7 @@ def test_info_describes_one_component(worker: "Worker") -> None:
     assert info["description"] == "Adds a and b."
 
 
-def test_infer_schema_knows_nothing_yet(worker: "Worker") -> None:
+def test_infer_schema_is_answered_without_a_schema(worker: "Worker") -> None:
     params = {"component": "/add", "input_schema": {}}
     assert worker.request("components/infer_schema", params)["result"] == {}
 
@@ -114,12 +114,12 @@ def test_execute_is_served_before_the_handshake(start: "Start") -> None:
     }
 
 
-def test_string_ids_come_back_as_strings(worker: "Worker") -> None:
+def test_string_ids_are_answered_as_strings(worker: "Worker") -> None:
     worker.send(id="7", method="components/list", params={})
     assert worker.answer("7")["id"] == "7"
 
 
-def test_integers_of_64_bits_key_order_and_text_survive(worker: "Worker") -> None:
+def test_integers_of_64_bits_key_order_and_text_are_not_changed(worker: "Worker") -> None:
     value = {"z": 2**63 - 1, "a": -(2**63), "é\u2028": "\x00🦀", "u": 2**64 - 1, "n": [None, 1.0]}
     output = worker.output("/deep/echo", value)
     assert output == value
@@ -143,7 +143,7 @@ def test_an_exception_is_the_components_failure_with_type_and_traceback(worker: 
 
 
 @pytest.mark.parametrize("text", ["x" * 21_000_000, "word " * 4_200_000, "line\n" * 4_200_000])
-def test_a_message_of_21_mb_is_cut_and_says_so(start: "Start", text: str) -> None:
+def test_a_message_of_21_mb_is_cut_and_marked(start: "Start", text: str) -> None:
     error = start(LONG_FAILURES).execute("/long", text)["error"]
     assert len(error["message"]) < (64 << 10) + 100
     assert error["message"].startswith(text[:60_000])
@@ -152,7 +152,7 @@ def test_a_message_of_21_mb_is_cut_and_says_so(start: "Start", text: str) -> Non
     assert len(error["data"]["traceback"]) <= 32 << 10
 
 
-def test_a_type_of_any_length_and_data_of_any_size_are_cut_and_say_so(start: "Start") -> None:
+def test_a_long_type_and_large_data_are_cut_and_marked(start: "Start") -> None:
     error = start(LONG_FAILURES).execute("/wide", None)["error"]
     assert error["message"] == "too much"
     assert len(error["data"]["type"]) < (1 << 10) + 100
@@ -160,7 +160,7 @@ def test_a_type_of_any_length_and_data_of_any_size_are_cut_and_say_so(start: "St
     assert error["data"]["data"].startswith("left out")
 
 
-def test_a_component_error_says_its_own_code_data_and_retry(worker: "Worker") -> None:
+def test_a_component_error_has_its_own_code_data_and_retry_advice(worker: "Worker") -> None:
     error = worker.execute("/refuses", {})["error"]
     assert (error["code"], error["message"]) == (-32003, "not now")
     del error["data"]["traceback"]
@@ -187,16 +187,14 @@ def test_output_that_does_not_fit_the_declared_type_names_the_field(worker: "Wor
         ("/attaches_an_object", "with an object"),
     ],
 )
-def test_whatever_a_component_does_the_request_is_answered(
-    worker: "Worker", component: str, said: str
-) -> None:
+def test_every_kind_of_failure_is_answered(worker: "Worker", component: str, said: str) -> None:
     error = worker.execute(component, 1)["error"]
     assert error["code"] == -32003
     assert said in error["message"]
     assert worker.output("/add", {"a": 1}) == {"sum": 3}
 
 
-def test_an_unknown_component_is_answered_with_those_that_exist(worker: "Worker") -> None:
+def test_an_unknown_component_is_refused_with_the_known_ones(worker: "Worker") -> None:
     for method in ("components/execute", "components/info"):
         params = {"component": "/nope", "input": 1, "attempt": 1, "observability": {}}
         error = worker.request(method, params)["error"]

@@ -1,4 +1,4 @@
-"""What becomes a component: parameters, types, names, and the reasons for a refusal."""
+"""The registration of components: parameters, types, names, and the reasons for a refusal."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ def server() -> Server:
     return Server()
 
 
-def test_the_decorated_function_stays_itself_with_its_type(server: Server) -> None:
+def test_the_decorated_function_and_its_type_are_not_changed(server: Server) -> None:
     def double(input: int) -> int:
         return 2 * input
 
@@ -108,7 +108,7 @@ def test_string_annotations_find_types_defined_beside_the_function(server: Serve
     assert "Local" in server.components["/f"].info().input_schema["$defs"]
 
 
-def test_a_context_is_known_by_annotation_wherever_it_stands(server: Server) -> None:
+def test_a_context_is_recognised_by_its_annotation_at_any_place(server: Server) -> None:
     @server.component
     def second(input: int, ctx: StepflowContext) -> None: ...
 
@@ -153,7 +153,7 @@ def test_the_input_and_the_context_reach_their_parameters(server: Server) -> Non
 
 
 def _logged(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A decorator as people write it who forget that a function may be async."""
+    """A usual decorator that does not support async functions."""
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -225,7 +225,7 @@ def logged(input: int) -> int:
         (AsyncCall(), True),
     ],
 )
-def test_whatever_can_be_called_with_one_input_can_be_served(
+def test_every_callable_with_one_input_can_be_served(
     server: Server, function: Callable[..., Any], is_async: bool
 ) -> None:
     server.component(name="f")(function)
@@ -235,7 +235,7 @@ def test_whatever_can_be_called_with_one_input_can_be_served(
     assert (asyncio.run(output) if is_async else output) == 2
 
 
-def test_an_object_that_can_be_called_has_the_types_and_the_words_of_its_call(
+def test_a_callable_object_has_the_types_and_the_docstring_of_its_call(
     server: Server,
 ) -> None:
     server.component(name="a")(Worker())
@@ -246,7 +246,7 @@ def test_an_object_that_can_be_called_has_the_types_and_the_words_of_its_call(
     assert (b.description, c.description) == ("Adds one.", "Adds a number.")
 
 
-def test_a_context_may_be_annotated_with_what_a_context_is(server: Server) -> None:
+def test_a_context_may_be_annotated_with_a_base_class_or_a_protocol(server: Server) -> None:
     class HasRun(Protocol):
         run_id: str | None
 
@@ -411,7 +411,7 @@ def _two_records(input: AStruct | ADataclass) -> None: ...
         (_half_described, r"its description holds '\\ud800'"),
     ],
 )
-def test_what_cannot_be_served_is_refused_with_the_reason(
+def test_a_function_that_cannot_be_served_is_refused_with_the_reason(
     server: Server, function: Callable[..., Any], reason: str
 ) -> None:
     with pytest.raises(RegistrationError, match=f"(?s)cannot be a component: .*{reason}"):
@@ -441,7 +441,7 @@ def _add(input: int) -> int:
         (lambda server: Server(builtins=cast(Any, True)), r"`builtins` .*a `bool` .*list of names"),
     ],
 )
-def test_what_is_given_in_place_of_something_else_is_refused_by_name(
+def test_an_argument_of_a_wrong_type_is_refused_with_its_name(
     server: Server, register: Callable[[Any], object], said: str
 ) -> None:
     with pytest.raises(RegistrationError, match=f"(?s){said}"):
@@ -560,7 +560,7 @@ Base = object
     ],
 )
 @pytest.mark.parametrize("role", ["input", "output"])
-def test_a_type_that_nobody_can_read_whole_is_refused_with_the_reason(
+def test_a_type_that_no_library_reads_is_refused_with_the_reason(
     imports: str, kind: str, reason: str, role: str, tmp_path: Path
 ) -> None:
     pytest.importorskip("pydantic", reason="pydantic is not installed")
@@ -575,7 +575,7 @@ def test_a_type_that_nobody_can_read_whole_is_refused_with_the_reason(
     assert re.search(expected, done.stderr), done.stderr
 
 
-def test_constraints_on_what_a_validator_makes_are_served(server: Server) -> None:
+def test_constraints_on_the_result_of_a_validator_are_served(server: Server) -> None:
     pydantic = pytest.importorskip("pydantic", reason="pydantic is not installed")
     length = Annotated[str, pydantic.AfterValidator(len), pydantic.Field(ge=3)]
     multiple = Annotated[bool, pydantic.Field(multiple_of=1)]
@@ -588,7 +588,7 @@ def test_constraints_on_what_a_validator_makes_are_served(server: Server) -> Non
 
 
 @pytest.mark.parametrize("version", [1.4, "\ud800", "1\n2", "\x1b[2J"])
-def test_a_version_that_cannot_be_told_is_refused(version: Any) -> None:
+def test_an_invalid_version_is_refused(version: Any) -> None:
     with pytest.raises(ValueError, match=r"version=.*write a text"):
         Server(version=version)
 

@@ -1,4 +1,4 @@
-"""`--reload`: what is saved is served, what runs goes on, and what is broken changes nothing."""
+"""`--reload`: new code is served, open executes go on with the old code, and broken code changes nothing."""
 
 import os
 from collections.abc import Callable
@@ -41,7 +41,7 @@ Save = Callable[[str, str], None]
 
 @pytest.fixture
 def save(tmp_path: Path) -> Save:
-    """Save a file as an editor does: a new one takes the place of the old one."""
+    """Save a file as an editor does: a new file replaces the old one."""
 
     def saved(name: str, text: str) -> None:
         (tmp_path / "draft").write_text(text, encoding="utf-8")
@@ -59,13 +59,13 @@ def worker(start: "Start", save: Save) -> "Worker":
 
 
 @pytest.mark.parametrize("component", ["/value", "/value_on_loop"])
-def test_a_saved_module_is_live(worker: "Worker", save: Save, component: str) -> None:
+def test_a_saved_module_is_served(worker: "Worker", save: Save, component: str) -> None:
     save("parts.py", "VALUE = 2")
     worker.wait_for_stderr("`parts.py` changed, and is served from now on")
     assert worker.output(component) == 2
 
 
-def test_a_second_save_is_live_too(worker: "Worker", save: Save) -> None:
+def test_a_second_save_is_served_too(worker: "Worker", save: Save) -> None:
     for value in (2, 3):
         save("parts.py", f"VALUE = {value}")
         worker.wait_for_stderr(f"left {value - 1}")
@@ -79,7 +79,9 @@ def test_the_target_itself_is_watched(worker: "Worker", tmp_path: Path, save: Sa
     assert worker.output("/value") == "changed"
 
 
-def test_what_runs_goes_on_with_its_code_and_its_lifespan(worker: "Worker", save: Save) -> None:
+def test_open_executes_go_on_with_their_code_and_their_lifespan(
+    worker: "Worker", save: Save
+) -> None:
     old = worker.begin_execute("/held")
     held = worker.called("blobs/get")
     save("parts.py", "VALUE = 2")
@@ -102,7 +104,7 @@ def test_what_runs_goes_on_with_its_code_and_its_lifespan(worker: "Worker", save
         ("", "AttributeError: module 'parts' has no attribute 'VALUE'"),
     ],
 )
-def test_a_broken_file_is_shown_and_changes_nothing(
+def test_a_broken_file_is_reported_and_changes_nothing(
     worker: "Worker", save: Save, text: str, said: str
 ) -> None:
     save("parts.py", text)
@@ -130,7 +132,7 @@ def test_a_new_file_that_is_broken_is_watched_too(
     assert worker.output("/value") == 4
 
 
-def test_other_paths_are_pointed_out(worker: "Worker", tmp_path: Path, save: Save) -> None:
+def test_new_and_removed_paths_are_reported(worker: "Worker", tmp_path: Path, save: Save) -> None:
     text = (tmp_path / "components.py").read_text()
     save("components.py", text.replace("def value(", "def worth("))
     worker.wait_for_stderr("gone: `/value`;")
@@ -160,7 +162,7 @@ def test_a_package_is_watched_as_a_whole(start: "Start", tmp_path: Path, save: S
     assert worker.output("/value") == 2
 
 
-# What the interpreter itself keeps stays when the modules are forgotten: weak references, from one version to the next.
+# `sys` keeps the list of weak references when the modules are unloaded, so that all versions use the same list.
 COUNTED = """
 import contextlib, dataclasses, gc, typing, weakref
 from contextvars import ContextVar
@@ -226,7 +228,9 @@ def use_all(output: "Callable[[str, object], object]", fails: "Callable[[str], o
     fails("/a/b")
 
 
-def test_old_code_is_forgotten_when_nothing_runs_it(start: "Start", save: Save) -> None:
+def test_old_code_is_removed_from_memory_when_no_execute_uses_it(
+    start: "Start", save: Save
+) -> None:
     worker = start(COUNTED, "--reload", head=HEAD)
     for version in range(3):
         use_all(worker.output, worker.execute)

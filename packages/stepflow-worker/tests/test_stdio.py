@@ -1,4 +1,4 @@
-"""The process behind the pipes: concurrency, guarded streams, long lines, the end."""
+"""The worker as a process with pipes: concurrency, protected streams, long lines, the end."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Start
 
-# Components that go on when the test answers their request: no clock is needed to order things.
+# Components that go on when the test answers their request: the order needs no clock.
 ASKING = """
 @server.component
 def asks(input: str, context: StepflowContext) -> str:
@@ -63,7 +63,7 @@ def test_components_that_block_stop_neither_the_transport_nor_each_other(start: 
     assert [worker.answer(id)["result"]["output"] for id in blocked] == [True, True]
 
 
-def test_a_loop_that_reads_the_input_and_is_blocked_hands_the_reading_over(start: "Start") -> None:
+def test_when_a_blocked_loop_reads_the_input_a_thread_reads_instead(start: "Start") -> None:
     worker = start(
         """
         reader, writer = os.pipe()
@@ -177,7 +177,9 @@ def test_children_do_not_inherit_the_pipes(start: "Start") -> None:
     child = worker.output("/spawns", 1)
     try:
         worker.close_input()
-        assert worker.wait() == 0  # reads to the end of output, which the child would keep open
+        assert (
+            worker.wait() == 0
+        )  # reads to the end of the output, which the child must not keep open
         assert worker.is_read_to_its_end
     finally:
         os.kill(child, signal.SIGKILL)
@@ -217,7 +219,9 @@ def test_the_end_of_input_lets_open_executes_finish(start: "Start", component: s
 
 
 @pytest.mark.parametrize("call", ["time.sleep(600)", "await asyncio.sleep(600)"])
-def test_what_does_not_end_in_time_is_abandoned_and_named(start: "Start", call: str) -> None:
+def test_executes_that_do_not_end_in_time_are_abandoned_and_named(
+    start: "Start", call: str
+) -> None:
     worker = start(
         f"""
         @server.component
@@ -240,7 +244,7 @@ def test_what_does_not_end_in_time_is_abandoned_and_named(start: "Start", call: 
     [({"capabilities": {}}, -32006), ({}, -32000)],
     ids=["a server that negotiates", "a legacy server"],
 )
-def test_after_sigterm_no_new_work_is_taken_and_the_open_work_finishes(
+def test_after_sigterm_new_executes_are_refused_and_open_ones_finish(
     start: "Start", capabilities: dict[str, object], refusal: int
 ) -> None:
     worker = start(ENDING + "@server.component\ndef echo(input): return input")
@@ -257,12 +261,12 @@ def test_after_sigterm_no_new_work_is_taken_and_the_open_work_finishes(
 
 
 def in_tree(root: str) -> dict[str, str]:
-    """What the server says about an execute in the tree of this run."""
+    """Return the observability of an execute in the tree of this run."""
     return {"run_id": root, "root_run_id": root, "flow_id": "f" * 64, "step_id": "s"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
-def test_after_sigterm_what_the_open_work_may_wait_for_is_still_done(start: "Start") -> None:
+def test_after_sigterm_executes_that_open_ones_may_wait_for_still_run(start: "Start") -> None:
     worker = start(ENDING + "@server.component\ndef echo(input): return input")
     worker.request("initialize", {"runtime_protocol_version": 1, "capabilities": {}})
     ours, others = (in_tree(f"01a201db-08a0-7403-9639-442082c5705{n}") for n in (1, 2))
@@ -302,7 +306,9 @@ def test_a_users_own_script_serves_over_stdio(start: "Start") -> None:
 
 
 @pytest.mark.parametrize("name", ["stepflow-worker", "stepflow_worker", "stepflow_py"])
-def test_it_is_installed_under_its_name_and_the_two_old_ones(start: "Start", name: str) -> None:
+def test_the_command_is_installed_under_its_name_and_two_old_ones(
+    start: "Start", name: str
+) -> None:
     program = Path(sys.executable).with_name(name)
     if not program.exists():
         pytest.skip("stepflow-worker can be imported here, but is not installed")

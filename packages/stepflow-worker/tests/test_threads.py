@@ -1,4 +1,4 @@
-"""Threads are no endless thing: there is a bound, and the system may give none before that."""
+"""The number of threads is limited, and the system may allow even fewer."""
 
 from typing import TYPE_CHECKING
 
@@ -38,7 +38,7 @@ BOUNDED = "from stepflow.worker._executing import threads as bounded\nbounded.MO
 
 
 def failure_of(worker: "Worker", ids: list[int]) -> "tuple[list[Json], list[Json]]":
-    """The requests and the failures that come of executes, one from each."""
+    """Return the requests and the failures of executes; each has one or the other."""
     messages = [worker.receive() for _ in ids]
     return [m for m in messages if "method" in m], [m for m in messages if "error" in m]
 
@@ -53,7 +53,7 @@ def answered(worker: "Worker", requests: "list[Json]") -> None:
         )
 
 
-def test_when_no_thread_can_be_had_an_execute_is_refused_and_the_next_is_read(
+def test_without_a_thread_an_execute_is_refused_and_the_next_message_is_read(
     start: "Start",
 ) -> None:
     worker = start(SOURCE)
@@ -73,7 +73,7 @@ def test_when_no_thread_can_be_had_an_execute_is_refused_and_the_next_is_read(
     assert again
 
 
-def test_while_others_run_it_waits_for_one_of_their_threads(start: "Start") -> None:
+def test_without_a_thread_an_execute_waits_while_others_run(start: "Start") -> None:
     worker = start(SOURCE)
     ids = {worker.begin_execute("/asks", "first"): "first"}
     first = worker.called("blobs/get")
@@ -88,7 +88,7 @@ def test_while_others_run_it_waits_for_one_of_their_threads(start: "Start") -> N
             assert message["result"]["output"] == ids.pop(message["id"])
 
 
-def test_those_that_wait_for_runs_take_no_more_threads_than_are_allowed(start: "Start") -> None:
+def test_executes_that_wait_for_runs_do_not_exceed_the_limit_of_threads(start: "Start") -> None:
     worker = start(BOUNDED + SOURCE)
     before = worker.output("/threads")
     requests, failures = failure_of(
@@ -100,7 +100,7 @@ def test_those_that_wait_for_runs_take_no_more_threads_than_are_allowed(start: "
     assert worker.request("components/list")["result"]
 
 
-def test_a_burst_leaves_no_more_threads_than_are_worth_keeping(start: "Start") -> None:
+def test_after_a_burst_only_some_threads_are_kept(start: "Start") -> None:
     worker = start(SOURCE)
     requests, failures = failure_of(
         worker, [worker.begin_execute("/waits_for_a_run", n) for n in range(100)]
@@ -122,7 +122,7 @@ def limited(input: str, context: StepflowContext) -> str:
 
 
 @pytest.mark.parametrize("most", ["1", "None"], ids=["a component's limit", "the worker's"])
-def test_inputs_that_wait_take_no_more_memory_than_is_allowed(start: "Start", most: str) -> None:
+def test_waiting_inputs_do_not_exceed_their_memory_limit(start: "Start", most: str) -> None:
     worker = start(WAITING.replace("LIMIT", most), "--max-concurrency", "1")
     ids = [worker.begin_execute("/limited", "x" * 3_000) for _ in range(8)]
     request = worker.called("blobs/get")

@@ -1,4 +1,4 @@
-"""Calls that are due later."""
+"""Timers call functions after some time."""
 
 from queue import SimpleQueue
 
@@ -7,21 +7,21 @@ from stepflow.worker._executing.timers import Timers
 PATIENCE = 30.0
 
 
-def test_calls_come_in_the_order_of_their_time_whatever_was_asked_first() -> None:
+def test_calls_are_made_in_the_order_of_their_time() -> None:
     called, timers = SimpleQueue[str](), Timers()
     timers.after(0.06, lambda: called.put("late"))
     timers.after(0.01, lambda: called.put("early"))
     assert [called.get(timeout=PATIENCE) for _ in range(2)] == ["early", "late"]
 
 
-def test_what_is_cancelled_is_not_called() -> None:
+def test_a_cancelled_timer_makes_no_call() -> None:
     called, timers = SimpleQueue[str](), Timers()
     timers.after(0.01, lambda: called.put("cancelled")).cancel()
     timers.after(0.02, lambda: called.put("kept"))
     assert called.get(timeout=PATIENCE) == "kept"
 
 
-def test_many_that_are_cancelled_are_not_kept() -> None:
+def test_cancelled_timers_are_removed() -> None:
     timers = Timers()
     for _ in range(10_000):
         timers.after(3600, lambda: None).cancel()

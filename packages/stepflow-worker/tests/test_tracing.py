@@ -1,4 +1,4 @@
-"""Spans of executes: under the server's span, above those of what they ask for, and only where wanted."""
+"""Spans of executes: the server's span is the parent, their requests are children, and they are optional."""
 
 import queue
 import threading
@@ -72,7 +72,7 @@ def worker(start: "Start") -> "Worker":
 
 
 def spans(worker: "Worker") -> "dict[str, Json]":
-    """The finished spans by name."""
+    """Return the finished spans by name."""
     return {each["name"]: each for each in worker.output("/spans")}
 
 
@@ -104,7 +104,7 @@ def test_a_request_belongs_to_the_span_that_makes_it(
     assert told["span_id"] == spans(worker)[asking]["span"]
 
 
-def test_a_span_of_a_span_is_its_child(worker: "Worker") -> None:
+def test_a_span_that_a_component_starts_is_a_child(worker: "Worker") -> None:
     id = worker.begin_execute("/asks_within")
     worker.give_blob(worker.called("blobs/get"), 1)
     worker.answer(id)
@@ -112,14 +112,14 @@ def test_a_span_of_a_span_is_its_child(worker: "Worker") -> None:
     assert found["mine"]["parent"] == found["/asks_within"]["span"]
 
 
-def test_ids_that_are_none_begin_a_trace_of_its_own(worker: "Worker") -> None:
+def test_invalid_ids_begin_a_new_trace(worker: "Worker") -> None:
     observability = {"trace_id": "no id", "span_id": "0" * 16}
     params = {"component": "/double", "input": 1, "attempt": 1, "observability": observability}
     assert worker.request("components/execute", params)["result"] == {"output": 2}
     assert spans(worker)["/double"]["parent"] is None
 
 
-def test_without_a_wish_for_spans_nothing_of_it_is_imported(start: "Start") -> None:
+def test_opentelemetry_is_not_imported_when_nothing_turns_spans_on(start: "Start") -> None:
     worker = start(
         "@server.component\n"
         "def imported(input): return [each for each in sys.modules if 'opentelemetry' in each]"
@@ -127,7 +127,7 @@ def test_without_a_wish_for_spans_nothing_of_it_is_imported(start: "Start") -> N
     assert worker.output("/imported") == []
 
 
-def test_a_collector_that_the_environment_names_gets_them(
+def test_a_collector_in_the_environment_gets_the_spans(
     start: "Start", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     posted: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()

@@ -1,4 +1,4 @@
-"""What goes in and out of components, by declared type."""
+"""The inputs and outputs of components, by declared type."""
 
 from typing import TYPE_CHECKING
 
@@ -158,7 +158,7 @@ def worker(start_once: "Start", request: pytest.FixtureRequest) -> "Worker":
         ("/any_object", {"a": [1, {"b": None}]}, None),
     ],
 )
-def test_values_come_as_their_types_and_leave_as_declared(
+def test_inputs_have_their_types_and_outputs_are_written_as_declared(
     worker: "Worker", component: str, input: object, output: object
 ) -> None:
     assert worker.output(component, input) == (input if output is None else output)
@@ -355,7 +355,7 @@ def pydantic_worker(start_once: "Start") -> "Worker":
         ("tuple", [-1], "$[0]"),
     ],
 )
-def test_what_is_pydantics_anywhere_in_a_type_is_checked(
+def test_pydantic_parts_anywhere_in_a_type_are_checked(
     pydantic_worker: "Worker", name: str, misfit: object, path: str
 ) -> None:
     refused = pydantic_worker.execute(f"/in/{name}", misfit)["error"]
@@ -365,7 +365,7 @@ def test_what_is_pydantics_anywhere_in_a_type_is_checked(
     assert f"does not fit at `{path}`: " in failed["message"]
 
 
-def test_models_are_written_by_their_own_names_wherever_they_stand(
+def test_models_are_written_with_their_own_names_at_every_place(
     pydantic_worker: "Worker",
 ) -> None:
     one = {"theN": 1, "twice": 2}
@@ -480,7 +480,7 @@ def whole_worker(start_once: "Start") -> "Worker":
         ("optional", "$.limt"),
     ],
 )
-def test_what_a_declared_type_would_leave_out_fails_with_its_place(
+def test_values_that_a_declared_type_would_leave_out_fail_with_their_place(
     whole_worker: "Worker", name: str, place: str
 ) -> None:
     error = whole_worker.execute(f"/{name}")["error"]
@@ -504,7 +504,7 @@ def test_what_a_declared_type_would_leave_out_fails_with_its_place(
         ("raw_list", [[[]]]),
     ],
 )
-def test_what_fits_is_written_whole_and_on_one_line(
+def test_fitting_values_are_written_completely_and_on_one_line(
     whole_worker: "Worker", name: str, output: object
 ) -> None:
     assert whole_worker.output(f"/{name}") == output
@@ -527,7 +527,7 @@ def test_an_object_without_one_of_its_attributes_fails_with_its_place(
     assert f"does not fit at `{place}`: it is missing: the `" in error["message"]
 
 
-def test_raw_json_that_is_none_fails_with_its_place(whole_worker: "Worker") -> None:
+def test_invalid_raw_json_fails_with_its_place(whole_worker: "Worker") -> None:
     said = whole_worker.execute("/raw_twice")["error"]["message"]
     assert "does not fit at `$.raw`: it has two keys of the name `a`" in said
     assert (
@@ -644,7 +644,7 @@ def pydantic_whole_worker(start_once: "Start") -> "Worker":
         ("aliases", "`$`: it has two keys of the name `x`"),
     ],
 )
-def test_what_pydantic_would_leave_out_or_change_fails_with_its_place(
+def test_values_that_pydantic_would_leave_out_or_change_fail_with_their_place(
     pydantic_whole_worker: "Worker", name: str, said: str
 ) -> None:
     error = pydantic_whole_worker.execute(f"/{name}")["error"]
@@ -654,7 +654,7 @@ def test_what_pydantic_would_leave_out_or_change_fails_with_its_place(
     assert "12345678" not in str(error) + pydantic_whole_worker.stderr
 
 
-def test_what_a_model_has_a_place_for_is_written(pydantic_whole_worker: "Worker") -> None:
+def test_values_that_a_model_declares_are_written(pydantic_whole_worker: "Worker") -> None:
     assert pydantic_whole_worker.output("/open") == {"x": 0, "q": 1}
     assert pydantic_whole_worker.output("/in_open") == {"held": [], "open": {"x": 0, "q": 1}}
     assert pydantic_whole_worker.output("/computed") == {"x": 2, "secret": "", "twice": 4}
@@ -750,7 +750,7 @@ ID = "00000000-0000-0000-0000-00000000000a"
         ("nested", {"7": {"1": 1, "1.0": 2}}, '$["7"]', "`1` and `1.0`"),
     ],
 )
-def test_keys_that_a_type_reads_as_one_or_as_no_number_are_refused(
+def test_equal_keys_and_keys_that_are_not_finite_are_refused(
     keys_worker: "Worker", name: str, input: object, path: str, said: str
 ) -> None:
     error = keys_worker.execute(f"/in/{name}", input)["error"]
@@ -758,7 +758,7 @@ def test_keys_that_a_type_reads_as_one_or_as_no_number_are_refused(
     assert said in error["message"]
 
 
-def test_keys_that_are_read_as_several_are_taken(keys_worker: "Worker") -> None:
+def test_keys_that_are_read_as_different_ones_are_accepted(keys_worker: "Worker") -> None:
     assert keys_worker.output("/in/float", {"1.0": 1, "2": 2}) == "{1.0: 1, 2.0: 2}"
     rates = {"rates": {"1": 1, "2": 0}}
     assert keys_worker.output("/in/dropping", rates) == "Dropping(rates={1.0: 1})"
@@ -775,7 +775,7 @@ def test_keys_that_are_read_as_several_are_taken(keys_worker: "Worker") -> None:
         ("twice", "at `$`: it has the keys `1.0` and `1`, which are read as one"),
     ],
 )
-def test_keys_of_an_output_are_finite_and_stay_several(
+def test_keys_of_an_output_must_be_finite_and_different(
     keys_worker: "Worker", name: str, said: str
 ) -> None:
     error = keys_worker.execute(f"/out/{name}")["error"]
@@ -783,7 +783,9 @@ def test_keys_of_an_output_are_finite_and_stay_several(
     assert said in error["message"]
 
 
-def test_keys_that_pydantic_reads_are_refused_alike(pydantic_keys_worker: "Worker") -> None:
+def test_keys_that_pydantic_reads_are_refused_in_the_same_way(
+    pydantic_keys_worker: "Worker",
+) -> None:
     for name, input, path, said in (
         ("model", [{"theRates": {"1": 1, "1.0": 2}}], "$[0].theRates", "`1` and `1.0`"),
         ("model", [{"theRates": {"nan": 1}}], "$[0].theRates", "`nan`"),

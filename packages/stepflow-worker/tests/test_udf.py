@@ -1,4 +1,4 @@
-"""`/udf`: what counts as a function, what it is called with, and what is said when there is none."""
+"""`/udf`: which code is a function, what it is called with, and the errors when there is none."""
 
 import itertools
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def test_code_is_a_function_or_a_body_or_an_expression(udf: Udf, code: str) -> N
 
 
 @pytest.mark.parametrize("code", ["json.dumps", "lambda each: json.dumps(each)"])
-def test_json_math_and_re_are_there(udf: Udf, code: str) -> None:
+def test_json_math_and_re_are_defined(udf: Udf, code: str) -> None:
     assert udf(code, {"a": [1]})["result"] == {"output": '{"a": [1]}'}
 
 
@@ -73,7 +73,7 @@ def test_objects_inside_of_the_input_have_attributes_too(udf: Udf) -> None:
     }
 
 
-def test_one_function_of_several_is_named(udf: Udf) -> None:
+def test_one_of_several_functions_can_be_named(udf: Udf) -> None:
     code = "def f(each): return 1\ndef g(each): return 2"
     assert udf(code, function_name="g")["result"] == {"output": 2}
 
@@ -93,8 +93,8 @@ def test_code_may_use_its_context(udf: Udf, code: str) -> None:
 
 def test_code_is_fetched_once_and_its_input_checked_each_time(udf: Udf, worker: "Worker") -> None:
     schema = {"properties": {"a": {"items": {"type": "integer"}}}}
-    assert "result" in udf("input.a", {"a": [1]}, input_schema=schema)
-    id = blob_id({"code": "input.a", "input_schema": schema})
+    assert "result" in udf("input.a", {"a": [1]}, input_schema=schema, call="twice")
+    id = blob_id({"code": "input.a", "input_schema": schema, "call": "twice"})
     answer = worker.execute("/udf", {"blob_id": id, "input": {"a": [1, "x"]}})
     assert answer["error"]["code"] == -32002
     assert answer["error"]["data"] == {"path": "$.input.a[1]"}
@@ -130,9 +130,9 @@ def test_code_that_cannot_run_is_explained(udf: Udf, blob: dict[str, Any], said:
 
 def test_a_failure_shows_the_blob_and_the_line_of_the_code(udf: Udf) -> None:
     code = "ratio = input.a / input.b\nreturn ratio"
-    error = udf(code, {"a": 1, "b": 0})["error"]
+    error = udf(code, {"a": 1, "b": 0}, call="fails")["error"]
     assert error["message"] == "division by zero"
-    id = blob_id({"code": code, "input_schema": {}})
+    id = blob_id({"code": code, "input_schema": {}, "call": "fails"})
     frames = error["data"]["traceback"].splitlines()
     assert frames[1:3] == [
         f'  File "<udf {id}>", line 1, in udf',
@@ -140,17 +140,17 @@ def test_a_failure_shows_the_blob_and_the_line_of_the_code(udf: Udf) -> None:
     ]
 
 
-def test_a_failure_at_the_top_level_is_the_codes_own(udf: Udf) -> None:
+def test_an_exception_at_the_top_level_is_the_failure(udf: Udf) -> None:
     error = udf("raise ValueError('not today')\ndef f(each): 1")["error"]
     assert (error["message"], error["data"]["type"]) == ("not today", "ValueError")
 
 
-def test_a_missing_attribute_says_what_is_there(udf: Udf) -> None:
+def test_a_missing_attribute_is_explained(udf: Udf) -> None:
     error = udf("input.cost", {"price": 1})["error"]
     assert error["message"] == "there is no `cost` in the input; there is `price`"
 
 
-def test_a_blob_that_is_not_there_is_told_by_the_server(worker: "Worker") -> None:
+def test_a_missing_blob_is_reported_by_the_server(worker: "Worker") -> None:
     id = worker.begin_execute("/udf", {"blob_id": "0" * 64, "input": None})
     request = worker.called("blobs/get")
     worker.send(id=request["id"], error={"code": -32000, "message": "no such blob"})
@@ -173,7 +173,7 @@ def test_code_that_never_ends_is_cancelled(worker: "Worker", code: str) -> None:
     assert worker.answer(id)["error"]["code"] == -32005
 
 
-def test_code_that_blocks_does_not_keep_others_waiting(start: "Start") -> None:
+def test_code_that_blocks_does_not_delay_others(start: "Start") -> None:
     worker = start("server = StepflowServer(builtins=['udf'])")
     content = {"code": "import time\ntime.sleep(600)\nreturn 0", "input_schema": {}}
     worker.begin_execute("/udf", {"blob_id": blob_id(content), "input": None})

@@ -1,4 +1,4 @@
-"""A worker on uvloop does what it does on Python's own loop."""
+"""A worker on uvloop works as on Python's own loop."""
 
 import json
 import signal
@@ -36,20 +36,20 @@ def worker(start: "Start", monkeypatch: pytest.MonkeyPatch) -> "Worker":
     return start(SOURCE)
 
 
-def test_components_run_on_it(worker: "Worker") -> None:
+def test_components_run_on_uvloop(worker: "Worker") -> None:
     assert worker.output("/loop", "") == "uvloop"
 
 
-def test_it_can_be_declined(start: "Start") -> None:
+def test_uvloop_can_be_turned_off(start: "Start") -> None:
     assert start(SOURCE).output("/loop", "") == "asyncio.unix_events"
 
 
-def test_a_component_that_blocks_it_does_not_stop_the_transport(worker: "Worker") -> None:
+def test_a_component_that_blocks_uvloop_does_not_stop_the_transport(worker: "Worker") -> None:
     worker.begin_execute("/blocks", "")
     assert worker.request("components/list")["result"]["components"]
 
 
-def test_the_end_of_the_input_ends_it(worker: "Worker") -> None:
+def test_the_end_of_the_input_ends_the_worker(worker: "Worker") -> None:
     assert worker.output("/loop", "") == "uvloop"
     worker.close_input()
     assert worker.wait() == 0

@@ -1,4 +1,4 @@
-"""Which class breaks which rule."""
+"""Registers the classes that break a rule."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 class Breaking(Generic[T]):
-    """Classes by the rule that they break; as a decorator it adds one."""
+    """The classes by the rule that they break; as a decorator it adds one."""
 
     def __init__(self) -> None:
         self.classes: dict[str, type[T]] = {}
@@ -20,5 +20,5 @@ class Breaking(Generic[T]):
         return add
 
     def get(self, rule: str, whole: type[T]) -> type[T]:
-        """The class that breaks a rule, or the one that keeps all."""
+        """Return the class that breaks a rule, or the one that keeps all rules."""
         return self.classes.get(rule, whole)

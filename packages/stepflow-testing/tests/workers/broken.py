@@ -10,7 +10,7 @@ breaks = Breaking[Plain]()
 
 
 class Other(Plain):
-    """Says everything in another way."""
+    """Spells everything in another way."""
 
     def hear(self, text: bytes, say: Say) -> None:
         super().hear(text, lambda message: say(self.another(message)))
@@ -20,7 +20,7 @@ class Other(Plain):
 
 
 def moved(*codes: int) -> type[Plain]:
-    """Uses a number of its own in place of these codes."""
+    """Uses another number in place of these codes."""
 
     class Moved(Other):
         def another(self, message: Json) -> Json:
@@ -255,7 +255,7 @@ class ForgetsType(Plain):
 
 @breaks("requests.anyOrder")
 class FirstFirst(Plain):
-    """Takes an answer for the request that has waited longest."""
+    """Gives an answer to the request that has waited longest."""
 
     def answered(self, message: Json) -> None:
         oldest = next(iter(self.calls), None)

@@ -1,4 +1,4 @@
-"""The HTTP of the plain worker, with one rule of its own broken."""
+"""The plain worker over HTTP, with one rule of this transport broken."""
 
 import os
 import threading
@@ -52,7 +52,7 @@ class KeepsOpen(Handler):
 
 @breaks("http.ownStream")
 class FirstStream(Handler):
-    """Sends what belongs to an execute wherever the last one went."""
+    """Sends an execute's messages on the stream that was used last."""
 
     def message(self, worker: Plain, text: bytes, accepted: set[str]) -> None:
         text = text.replace(b'"input":"other"', b'"input":"one"')
@@ -120,7 +120,7 @@ class AlwaysHealthy(Handler):
 
 @breaks("http.token")
 class Prefix(Handler):
-    """Compares the beginning only."""
+    """Compares only the beginning."""
 
     def allowed(self) -> bool:
         given = self.headers.get("Authorization") or ""

@@ -1,4 +1,4 @@
-"""The pipes of the plain worker, with one rule of theirs broken."""
+"""The plain worker over stdio, with one rule of this transport broken."""
 
 import os
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ class BlankIsMessage(Stdio):
 
 @breaks("stdio.pieces")
 class WholeReads(Stdio):
-    """Takes what one read gives for one message."""
+    """Treats the bytes of one read as one message."""
 
     def lines(self) -> Iterator[bytes]:
         while piece := os.read(self.input, 1 << 20):

@@ -1,4 +1,4 @@
-"""A worker in nothing but the standard library that keeps every rule. Its parts are small, to be broken alone."""
+"""A worker that uses only the standard library and keeps every rule. Its parts are small, to be broken one by one."""
 
 import json
 import signal
@@ -51,11 +51,11 @@ class Execution:
         self.params = params
         self.say = say
         self.why: int | None = None
-        """The code that it was ended with from outside."""
+        """The error code with which it was ended from outside."""
         self.ended = threading.Event()
         self.calls: list[SimpleQueue[Json]] = []
         self.unanswered: dict[Json, Json] = {}
-        """What it asked and got no answer to, by id."""
+        """Its requests without an answer, by id."""
 
     def end(self, code: int) -> None:
         self.why = self.why or code
@@ -82,7 +82,7 @@ class Plain:
         self.turn = threading.Condition()
         self.calls: dict[Json, SimpleQueue[Json]] = {}
         self.kept: list[tuple[Execution, Json]] = []
-        """Answers that may be asked for again."""
+        """Answers that are kept for repeated executes."""
 
     # Messages
 
@@ -226,7 +226,7 @@ class Plain:
         if self.resumes:
             self.kept.append((execution, answer))
         execution.say(answer)
-        # Only now: the process ends when the last one is gone.
+        # Only after the answer: the process ends when the last execute is removed.
         self.executions.remove(execution)
 
     def limit(self) -> int:
@@ -344,7 +344,7 @@ COMPONENTS: dict[str, Component] = {f"/conformance/{each.__name__}": each for ea
 
 
 def wanted(params: Json, name: str, kind: type) -> Json:
-    """A member of params that must be there."""
+    """Return a member of params, which is required."""
     value = params.get(name)
     if type(value) is not kind:
         raise Refused(-32602, f"`{name}` is missing or of another type")

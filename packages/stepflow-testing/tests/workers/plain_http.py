@@ -145,7 +145,7 @@ class Handler(BaseHTTPRequestHandler):
                 return self.end_stream()
 
     def next(self, said: SimpleQueue[Json]) -> Json:
-        """What is said next, or `None` when the client is gone."""
+        """Return the next message, or `None` when the client has left."""
         while True:
             with contextlib.suppress(Empty):
                 return said.get(timeout=0.02)
@@ -174,7 +174,7 @@ class Handler(BaseHTTPRequestHandler):
         self.begin_stream()
         self.chunk(self.first_event(session))
         with contextlib.suppress(OSError):
-            self.connection.recv(1)  # nothing is sent on it: this is its end
+            self.connection.recv(1)  # nothing arrives on it except its end
         self.of.lost(session)
         self.close_connection = True
         return None
@@ -242,7 +242,7 @@ class Http:
             worker.draining = True
         while any(worker.executions for worker in self.workers):
             time.sleep(0.01)
-        time.sleep(0.05)  # for what is being written
+        time.sleep(0.05)  # time to finish writing
         with contextlib.suppress(OSError):
             server.socket.shutdown(socket.SHUT_RDWR)
         os._exit(0)

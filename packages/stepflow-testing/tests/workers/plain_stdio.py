@@ -9,7 +9,7 @@ from plain import Json, Plain, set_at_sigterm, written
 
 
 class Stdio:
-    """Lines in, lines out; what user code prints goes to stderr."""
+    """Reads and writes lines; what user code prints goes to stderr."""
 
     def __init__(self, worker: Plain) -> None:
         self.worker = worker

@@ -17,7 +17,7 @@ options = parser.parse_args()
 
 worker = broken.breaks.get(options.rule, Plain)
 if options.http:
-    # Sessions are what only this transport can announce.
+    # Only this transport has sessions to announce.
     worker.capabilities = {**worker.capabilities, "resume": True}
     handler = broken_http.breaks.get(options.rule, Handler)
     server = broken_http.breaks_server.get(options.rule, Http)

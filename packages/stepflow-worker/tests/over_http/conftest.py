@@ -1,4 +1,4 @@
-"""A real worker process that serves over HTTP, and clients that see every byte of it."""
+"""A real worker process that serves over HTTP, and clients with access to every byte."""
 
 import http.client
 import json
@@ -29,7 +29,7 @@ from stepflow.worker import *
 server = StepflowServer()
 """
 
-# Serves with bounds that a test can wait for; the options are those of `Limits`.
+# Serves with shorter limits, which a test can wait for; its options are those of `Limits`.
 WITH_LIMITS = """
 import asyncio, json, sys
 from components import server
@@ -46,7 +46,7 @@ asyncio.run(serve_http(server, streams, Address("127.0.0.1", 0), limits=limits))
 
 @dataclass
 class Response:
-    """A response, whole."""
+    """A whole response."""
 
     status: int
     headers: dict[str, str]
@@ -58,7 +58,7 @@ class Response:
 
 
 class Stream:
-    """An answer that is read event by event, or a session's own stream."""
+    """A stream that is read event by event: an answer, or the stream of a session."""
 
     def __init__(self, connection: http.client.HTTPConnection) -> None:
         self._connection = connection
@@ -66,7 +66,7 @@ class Stream:
         self.headers = {name.lower(): value for name, value in self.response.getheaders()}
 
     def block(self) -> bytes:
-        """The next event's bytes, with the empty line that ends it; nothing at the end."""
+        """Return the bytes of the next event, with its empty line; nothing at the end."""
         lines = []
         while line := self.response.readline():
             lines.append(line)
@@ -75,14 +75,14 @@ class Stream:
         return b"".join(lines)
 
     def message(self) -> Json:
-        """The next event's message; comments are passed over."""
+        """Return the message of the next event; comments are skipped."""
         while (block := self.block()).startswith(b":"):
             pass
         assert block.startswith(b"data: ") and block.count(b"\n") == 2, block
         return json.loads(block.removeprefix(b"data: "))
 
     def cut_off(self) -> bool:
-        """Whether the stream ends without having come to its end."""
+        """Read the rest; return whether the connection breaks before the stream has ended."""
         try:
             self.response.read()
         except (http.client.IncompleteRead, ConnectionError):
@@ -90,7 +90,7 @@ class Stream:
         return False
 
     def close(self) -> None:
-        """Close the connection, as a client does that has gone."""
+        """Close the connection, as a client that leaves."""
         if self._connection.sock is not None:
             self._connection.sock.shutdown(socket.SHUT_RDWR)
         self.response.close()
@@ -99,7 +99,7 @@ class Stream:
 
 @dataclass
 class Client:
-    """Somebody who sends messages: to a session's path, or to `/` without one."""
+    """A client that sends messages to a session's path, or to `/` without a session."""
 
     port: int
     path: str = "/"
@@ -147,14 +147,14 @@ class Client:
         return self.send({"method": method, "params": params})
 
     def initialize(self, **capabilities: Json) -> Json:
-        """Shake hands as a server with these capabilities."""
+        """Do the handshake as a server with these capabilities."""
         params = {"runtime_protocol_version": 1, "capabilities": capabilities}
         answer = self.request("initialize", params)
         assert self.notify("initialized", {}).status == 202
         return answer["result"]
 
     def execute(self, component: str, input: Json = None, id: Json = 1) -> Json:
-        """The answer of a component without a context."""
+        """Return the answer of a component without a context."""
         return self.request("components/execute", execute(component, input), id)
 
     def output(self, component: str, input: Json = None) -> Json:
@@ -218,7 +218,7 @@ class HttpWorker(Client):
 
     def __init__(self, command: list[str], folder: Path, env: dict[str, str]) -> None:
         self._log = folder / "stderr.txt"
-        # As in the field: what is printed stays in a buffer until it is flushed.
+        # As usual outside of tests: printed text stays in a buffer until it is flushed.
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -250,7 +250,7 @@ class HttpWorker(Client):
         return client
 
     def session(self, path: str = "/runtime/events") -> Client:
-        """Open a session, or take one up again."""
+        """Open a session, or resume one."""
         client = self.client()
         connection = client.connection()
         connection.request("GET", path)
@@ -261,7 +261,7 @@ class HttpWorker(Client):
         return client
 
     def resumed(self, session: Client) -> Client:
-        """Take a session up again."""
+        """Resume a session."""
         return self.session(session.path.replace("/?", "/runtime/events?"))
 
     def socket(self) -> socket.socket:
@@ -306,7 +306,7 @@ Serve: TypeAlias = Callable[..., HttpWorker]
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Serve components, given as source, over HTTP on a free port; `server` is there already."""
+    """Serve components, given as source, over HTTP on a free port; `server` is defined already."""
     with serving(tmp_path) as served:
         yield served
 

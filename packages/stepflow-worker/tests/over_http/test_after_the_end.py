@@ -1,4 +1,4 @@
-"""What a component leaves behind is told over HTTP as well that its execute has ended."""
+"""Over HTTP too, a thread or task that a component leaves behind learns that its execute has ended."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ import pytest
 if TYPE_CHECKING:
     from over_http.conftest import Serve
 
-# No time limit may be what ends the requests.
+# The requests must not end by a time limit.
 SOURCE = """
 from queue import SimpleQueue
 told, may_ask = SimpleQueue(), threading.Event()

@@ -1,4 +1,4 @@
-"""One message in, its answer out: bodies, events, statuses, byte by byte."""
+"""The answers to single messages: bodies, events and statuses, byte by byte."""
 
 import json
 from typing import TYPE_CHECKING
@@ -158,7 +158,7 @@ def test_a_request_that_cannot_be_served_is_answered_with_200_and_the_error(
         (b'{"jsonrpc": "2.0", "id": 2, "method": "m", "result": {}}', -32600, 2),
     ],
 )
-def test_what_is_no_message_is_400_with_the_error_in_the_body(
+def test_an_invalid_message_is_400_with_the_error_in_the_body(
     worker: "HttpWorker", body: bytes, code: int, id: object
 ) -> None:
     got = worker.post(body)
@@ -166,7 +166,7 @@ def test_what_is_no_message_is_400_with_the_error_in_the_body(
     assert (got.json["id"], got.json["error"]["code"]) == (id, code)
 
 
-def test_an_answer_to_no_request_is_taken_and_forgotten(worker: "HttpWorker") -> None:
+def test_an_answer_without_a_request_is_ignored(worker: "HttpWorker") -> None:
     assert worker.send({"id": "zzz", "result": {"blob_id": "x"}}).status == 202
 
 
@@ -181,7 +181,7 @@ def test_pages_for_people(worker: "HttpWorker") -> None:
     assert worker.ask("DELETE", "/").status == 405
 
 
-def test_the_page_of_components_loads_nothing_from_elsewhere(serve: "Serve") -> None:
+def test_the_page_of_components_loads_nothing_from_other_hosts(serve: "Serve") -> None:
     worker = serve(
         "from stepflow.worker import StepflowServer\n"
         "server = StepflowServer(version='1.4')\n"

@@ -15,7 +15,7 @@ async def get(input: str, context: StepflowContext):
 
 
 def begin(session: "Client", number: int) -> "Stream":
-    """An execute of a task of its own, which ends when it is given its blob."""
+    """Begin an execute of a new task; it ends when it gets its blob."""
     return session.begin("/get", "a", number, task=f"01a201db-08a0-7403-9639-00000000000{number}")
 
 
@@ -23,7 +23,7 @@ def code(stream: "Stream") -> "Json":
     return stream.message()["error"]["code"]
 
 
-def test_a_server_that_understands_it_is_told_that_there_is_no_room_and_has_its_turn(
+def test_a_server_that_knows_at_capacity_is_refused_and_gets_room_later(
     serve: "Serve",
 ) -> None:
     worker = serve(SOURCE, "--max-concurrency", "2")
@@ -40,7 +40,7 @@ def test_a_server_that_understands_it_is_told_that_there_is_no_room_and_has_its_
     assert code(begin(other, 6)) == ErrorCode.AT_CAPACITY
 
 
-def test_a_server_that_does_not_understand_it_waits(serve: "Serve") -> None:
+def test_executes_of_a_server_that_does_not_know_at_capacity_wait(serve: "Serve") -> None:
     worker = serve(SOURCE, "--max-concurrency", "1")
     one, older = worker.session(), worker.session()
     one.initialize(at_capacity=True)

@@ -1,4 +1,4 @@
-"""However a component ends, over both transports: its execute is answered once, and its place is free again."""
+"""All ways in which a component can end, over both transports: its execute is answered once, and its place is free."""
 
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -107,7 +107,7 @@ async def sets_a_task_factory(input):
 
 @pytest.fixture(params=["stdio", "http"])
 def worker(request: pytest.FixtureRequest, start: "Start", serve: "Serve") -> "AnyWorker":
-    """A worker that runs one execute at a time: a place that is lost is missed at once."""
+    """A worker that runs one execute at a time: if a place is lost, the next execute does not run."""
     begin = start if request.param == "stdio" else serve
     return begin(SOURCE, "--max-concurrency", "1")
 
@@ -115,18 +115,20 @@ def worker(request: pytest.FixtureRequest, start: "Start", serve: "Serve") -> "A
 @pytest.mark.parametrize(
     "component", ["/cancels_itself", "/is_cancelled_by_its_child", "/is_cancelled_later"]
 )
-def test_a_cancel_that_nobody_asked_for_is_a_failure(worker: "AnyWorker", component: str) -> None:
+def test_a_component_that_cancels_itself_is_a_failure(worker: "AnyWorker", component: str) -> None:
     error = worker.execute(component)["error"]
     assert (error["code"], error["data"]["type"]) == (-32003, "asyncio.exceptions.CancelledError")
     assert worker.output("/echo", 1) == 1
 
 
-def test_what_returns_though_it_was_cancelled_has_its_output(worker: "AnyWorker") -> None:
+def test_a_component_that_returns_although_it_was_cancelled_has_its_output(
+    worker: "AnyWorker",
+) -> None:
     assert worker.output("/returns_though_cancelled", 5) == 5
     assert worker.output("/echo", 1) == 1
 
 
-def test_a_coroutine_that_somebody_closes_is_a_failure(worker: "AnyWorker") -> None:
+def test_a_coroutine_that_is_closed_is_a_failure(worker: "AnyWorker") -> None:
     error = worker.execute("/is_closed")["error"]
     assert (error["code"], error["data"]["type"]) == (-32003, "GeneratorExit")
     assert worker.output("/echo", 1) == 1
@@ -186,7 +188,7 @@ def test_a_loop_that_a_component_stops_goes_on(worker: "AnyWorker") -> None:
 
 
 @pytest.mark.parametrize("component", ["/raises", "/raises_in_a_thread"])
-def test_an_exception_that_refuses_its_name_is_a_failure(
+def test_an_exception_whose_name_cannot_be_read_is_a_failure(
     worker: "AnyWorker", component: str
 ) -> None:
     for how, name in [("refused", "Nameless"), ("no text", "Misnamed"), ("untold", "Untold")]:
@@ -195,15 +197,13 @@ def test_an_exception_that_refuses_its_name_is_a_failure(
     assert worker.output("/echo", 1) == 1
 
 
-def test_an_exit_that_refuses_its_name_does_not_end_the_loop(worker: "AnyWorker") -> None:
+def test_an_exit_whose_name_cannot_be_read_does_not_end_the_loop(worker: "AnyWorker") -> None:
     assert worker.output("/exits_in_a_task", 5) == 5
     assert worker.output("/echo", 1) == 1
 
 
 @pytest.mark.parametrize("factory", ["old", "broken"])
-def test_a_task_factory_of_the_components_is_not_for_executes(
-    worker: "AnyWorker", factory: str
-) -> None:
+def test_executes_do_not_use_the_components_task_factory(worker: "AnyWorker", factory: str) -> None:
     worker.output("/sets_a_task_factory", factory)
     for _ in range(3):
         assert worker.output("/echo", 1) == 1

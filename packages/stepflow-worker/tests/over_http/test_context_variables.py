@@ -1,4 +1,4 @@
-"""Over HTTP, too, an execute's context variables are its own: components run beside the transport."""
+"""Over HTTP too, each execute has its own context variables."""
 
 from typing import TYPE_CHECKING
 

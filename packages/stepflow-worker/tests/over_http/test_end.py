@@ -31,7 +31,9 @@ def blocked(serve: "Serve", kind: str, drain_timeout: str) -> "HttpWorker":
 
 
 @EACH_LOOP
-def test_a_blocked_loop_ends_in_time_and_what_blocks_it_is_named(serve: "Serve", kind: str) -> None:
+def test_a_worker_with_a_blocked_loop_ends_in_time_and_names_the_component(
+    serve: "Serve", kind: str
+) -> None:
     worker = blocked(serve, kind, "0.1")
     worker.process.terminate()
     assert worker.wait() == 0

@@ -1,4 +1,4 @@
-"""How a worker begins and ends: the lifespan, signals, draining, what is left open."""
+"""The beginning and the end of a worker: lifespan, signals, draining, open executes."""
 
 import contextlib
 import signal
@@ -27,8 +27,8 @@ async def echo(input):
 """
 
 
-def drained(worker: "HttpWorker") -> None:
-    """Wait until the signal has arrived."""
+def wait_for_draining(worker: "HttpWorker") -> None:
+    """Wait until the signal has arrived, and the worker drains."""
     worker.wait_until(
         lambda: worker.get("/health").json["status"] == "draining", "the worker is draining"
     )
@@ -44,7 +44,7 @@ def test_after_sigterm_open_executes_finish_and_no_new_ones_begin(
     stream = session.begin(component, "a")
     request = stream.message()
     worker.process.send_signal(signal.SIGTERM)
-    drained(worker)
+    wait_for_draining(worker)
     assert session.execute("/echo", 1)["error"]["code"] == -32006
     assert legacy.execute("/echo", 1)["error"]["code"] == -32000
     session.give_blob(request, "still served")
@@ -53,7 +53,7 @@ def test_after_sigterm_open_executes_finish_and_no_new_ones_begin(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_streams_of_sessions_do_not_hold_up_the_end(serve: "Serve", number: int) -> None:
+def test_streams_of_sessions_do_not_delay_the_end(serve: "Serve", number: int) -> None:
     worker = serve(SOURCE)
     session = worker.session()
     worker.process.send_signal(number)
@@ -63,7 +63,9 @@ def test_streams_of_sessions_do_not_hold_up_the_end(serve: "Serve", number: int)
 
 
 @pytest.mark.parametrize("resume", [True, False], ids=["taken up again", "new"])
-def test_nor_does_a_stream_that_is_opened_meanwhile(serve: "Serve", resume: bool) -> None:
+def test_a_stream_that_is_opened_while_draining_does_not_delay_the_end(
+    serve: "Serve", resume: bool
+) -> None:
     worker = serve(SOURCE)
     session = worker.session()
     session.initialize(resume=True)
@@ -76,7 +78,7 @@ def test_nor_does_a_stream_that_is_opened_meanwhile(serve: "Serve", resume: bool
     assert worker.stderr == ""
 
 
-def test_nor_do_connections_that_say_nothing(serve: "Serve") -> None:
+def test_idle_connections_do_not_delay_the_end(serve: "Serve") -> None:
     worker = serve(SOURCE)
     assert worker.output("/echo", 1) == 1
     idle, half = worker.socket(), worker.socket()
@@ -92,7 +94,7 @@ def test_a_second_signal_ends_at_once(serve: "Serve", number: int) -> None:
     stream = worker.begin("/get", "a")
     stream.message()
     worker.process.send_signal(signal.SIGTERM)
-    drained(worker)
+    wait_for_draining(worker)
     worker.process.send_signal(number)
     assert worker.wait() == -number
     assert stream.cut_off()
@@ -100,7 +102,7 @@ def test_a_second_signal_ends_at_once(serve: "Serve", number: int) -> None:
 
 @pytest.mark.parametrize("call", ["time.sleep(600)", "await asyncio.sleep(600)"])
 @pytest.mark.parametrize("blocking", [False, True], ids=["", "blocking the loop"])
-def test_what_does_not_end_in_time_is_abandoned_and_named(
+def test_executes_that_do_not_end_in_time_are_abandoned_and_named(
     serve: "Serve", call: str, blocking: bool
 ) -> None:
     is_async = "async " if call.startswith("await") or blocking else ""
@@ -150,7 +152,7 @@ async def get(input: str, context: StepflowContext):
 
 
 @pytest.mark.parametrize("component", ["/same_loop", "/same_loop_inline"])
-def test_all_that_awaits_shares_the_loop_of_the_lifespan(serve: "Serve", component: str) -> None:
+def test_async_components_run_on_the_loop_of_the_lifespan(serve: "Serve", component: str) -> None:
     assert serve(LIFESPAN).begin(component).message()["result"] == {"output": True}
 
 
@@ -159,7 +161,7 @@ def test_the_lifespan_surrounds_all_executes(serve: "Serve") -> None:
     stream = worker.begin("/get", "a")
     request = stream.message()
     worker.process.terminate()
-    drained(worker)
+    wait_for_draining(worker)
     worker.give_blob(request, 1)
     assert worker.wait() == 0
     assert worker.stderr == "entered answered left "
@@ -199,7 +201,7 @@ def test_while_the_lifespan_is_entered_the_health_is_answered_and_the_rest_waits
 
 
 @pytest.mark.parametrize("options", [(), ("--reload",)], ids=["", "--reload"])
-def test_sigterm_while_the_lifespan_is_entered_gives_back_what_it_has_taken(
+def test_sigterm_while_the_lifespan_is_entered_runs_its_finally_block(
     serve: "Serve", options: tuple[str, ...]
 ) -> None:
     worker = serve(

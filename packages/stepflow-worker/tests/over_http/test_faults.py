@@ -1,4 +1,4 @@
-"""Clients and components that misbehave, and everybody else who must not notice."""
+"""Clients and components that misbehave: the others must not be disturbed."""
 
 import json
 import socket
@@ -51,7 +51,7 @@ def execute(component: str, input: object) -> bytes:
 
 
 def everything(connection: socket.socket) -> bytes:
-    """What comes until the other side closes."""
+    """Return all bytes until the other side closes."""
     chunks = []
     try:
         while chunk := connection.recv(1 << 16):
@@ -62,7 +62,7 @@ def everything(connection: socket.socket) -> bytes:
 
 
 def answer(connection: socket.socket) -> bytes:
-    """The body of the next response, which may come in parts."""
+    """Return the body of the next response, which may arrive in parts."""
     with connection.makefile("rb") as reader:
         length = 0
         while (line := reader.readline()) != b"\r\n":
@@ -100,7 +100,9 @@ def test_a_blocked_loop_is_reported_with_its_component(serve: "Serve") -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST / HT", HEAD])
-def test_who_does_not_finish_a_head_is_cut_off_in_time(serve: "Serve", sent: bytes) -> None:
+def test_a_client_that_does_not_finish_a_head_is_disconnected_in_time(
+    serve: "Serve", sent: bytes
+) -> None:
     worker = serve(SOURCE, limits={"head_seconds": 0.3})
     slow = worker.socket()
     slow.sendall(sent)
@@ -108,7 +110,7 @@ def test_who_does_not_finish_a_head_is_cut_off_in_time(serve: "Serve", sent: byt
     assert everything(slow) == b""
 
 
-def test_a_second_head_on_a_connection_has_to_come_in_time_too(serve: "Serve") -> None:
+def test_a_second_head_on_a_connection_must_arrive_in_time_too(serve: "Serve") -> None:
     worker = serve(SOURCE, limits={"head_seconds": 0.3})
     slow = worker.socket()
     slow.sendall(execute("/echo", 1))
@@ -122,12 +124,12 @@ def test_an_execute_may_take_longer_than_a_head(serve: "Serve") -> None:
     stream = worker.begin("/get", "a")
     gone = worker.socket()
     asked = stream.message()
-    assert everything(gone) == b""  # by now a head would have been too late
+    assert everything(gone) == b""  # after this time a head would be too late
     worker.give_blob(asked, "patience")
     assert stream.message()["result"] == {"output": "patience"}
 
 
-def test_who_does_not_finish_a_body_gets_408(serve: "Serve") -> None:
+def test_a_client_that_does_not_finish_a_body_gets_408(serve: "Serve") -> None:
     worker = serve(SOURCE, limits={"body_seconds": 0.3})
     slow = worker.socket()
     slow.sendall(HEAD + b'content-length: 100\r\n\r\n{"json')
@@ -137,7 +139,9 @@ def test_who_does_not_finish_a_body_gets_408(serve: "Serve") -> None:
     assert b"connection: close" in said
 
 
-def test_a_body_that_says_it_is_too_long_is_413_before_it_is_read(worker: "HttpWorker") -> None:
+def test_a_body_that_is_announced_as_too_long_is_413_before_it_is_read(
+    worker: "HttpWorker",
+) -> None:
     connection = worker.socket()
     connection.sendall(HEAD + b"content-length: %d\r\n\r\n" % ((256 << 20) + 1))
     said = everything(connection)
@@ -145,7 +149,7 @@ def test_a_body_that_says_it_is_too_long_is_413_before_it_is_read(worker: "HttpW
     assert b"blobs" in said
 
 
-def test_a_body_that_turns_out_too_long_is_413(serve: "Serve") -> None:
+def test_a_body_that_becomes_too_long_is_413(serve: "Serve") -> None:
     worker = serve(SOURCE, limits={"body_bytes": 1000})
     connection = worker.socket()
     connection.sendall(HEAD + b"transfer-encoding: chunked\r\n\r\n")
@@ -191,14 +195,16 @@ def test_a_message_of_many_megabytes_comes_back_whole(worker: "HttpWorker") -> N
         b"{}\r\n\r\n",
     ],
 )
-def test_what_is_no_http_is_turned_away(worker: "HttpWorker", sent: bytes) -> None:
+def test_text_that_is_not_http_is_refused(worker: "HttpWorker", sent: bytes) -> None:
     connection = worker.socket()
     connection.sendall(sent)
     assert everything(connection).startswith(b"HTTP/1.1 400")
     assert worker.output("/echo", 1) == 1
 
 
-def test_a_client_that_leaves_in_the_middle_of_its_body_harms_nobody(worker: "HttpWorker") -> None:
+def test_a_client_that_leaves_in_the_middle_of_its_body_disturbs_no_other(
+    worker: "HttpWorker",
+) -> None:
     for cut in (1, 60, 200, 300):
         connection = worker.socket()
         connection.sendall(execute("/echo", 1)[:cut])
@@ -234,7 +240,7 @@ async def echo(input):
 """
 
 
-def test_a_client_that_does_not_read_fills_no_memory_and_disturbs_nobody(serve: "Serve") -> None:
+def test_a_client_that_does_not_read_fills_no_memory_and_disturbs_no_other(serve: "Serve") -> None:
     limits = {"unsent_bytes": 4 << 20, "stalled_seconds": 5.0}
     worker = serve(ASKS_MUCH, limits=limits)
     deaf = worker.socket()
@@ -244,7 +250,7 @@ def test_a_client_that_does_not_read_fills_no_memory_and_disturbs_nobody(serve: 
     assert "ServerNotReading" in worker.stderr
 
 
-def test_a_client_that_does_not_read_is_cut_off(serve: "Serve") -> None:
+def test_a_client_that_does_not_read_is_disconnected(serve: "Serve") -> None:
     worker = serve(ASKS_MUCH, limits={"stalled_seconds": 0.5})
     deaf = worker.socket()
     deaf.sendall(execute("/asks_much", 1 << 20))

@@ -1,4 +1,4 @@
-"""Over HTTP, too, a child that a component forks is no part of the worker, and keeps no connection of its open."""
+"""Over HTTP too, a child that a component forks does not act as the worker, and keeps none of its connections open."""
 
 import os
 from typing import TYPE_CHECKING

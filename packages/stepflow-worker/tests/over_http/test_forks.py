@@ -1,4 +1,4 @@
-"""A child that a component forks ends where its component does, over both transports, and leaves the worker alone."""
+"""A child that a component forks ends where the component ends, over both transports, and does not disturb the worker."""
 
 import os
 import sys
@@ -97,7 +97,7 @@ def test_a_forked_child_does_not_go_on_in_the_event_loop(
         assert worker.output("/forks", "wait") == [1, "other"]
         assert worker.output("/echo", 1) == 1
     assert "a forked child cannot await" in worker.stderr
-    if "uvloop" not in request.node.name:  # which does not let anything come before what is ready
+    if "uvloop" not in request.node.name:  # it cannot put a callback before those that are ready
         assert "went on" not in worker.stderr
 
 

@@ -1,4 +1,4 @@
-"""What a session remembers of the answers that it has sent."""
+"""Which of the sent answers a session keeps."""
 
 from hypothesis import given
 from hypothesis import strategies as st

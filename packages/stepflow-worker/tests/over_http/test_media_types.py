@@ -1,4 +1,4 @@
-"""Which bodies are taken, and which answers a client can ask for."""
+"""Which bodies are accepted, and which answers a client can ask for."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""A worker under random components, over both transports: each execute is answered once, and nothing is left of any.
+"""A worker with random components, over both transports: each execute is answered once, and nothing is left of any.
 
 `STEPFLOW_COMPONENTS_SEED` repeats a search, `STEPFLOW_COMPONENTS_CASES` makes it longer.
 """
@@ -245,7 +245,7 @@ def left(input):
 
 @dataclass
 class Case:
-    """One execute, and how its server behaves."""
+    """One execute, and how the server behaves during it."""
 
     number: int
     component: str
@@ -264,7 +264,7 @@ class Case:
         return self.deadline_ms is not None or self.cancelled != "never"
 
     def reply(self, request: Json) -> Json | None:
-        """The answer to one of its requests; perhaps none, when something else will end it."""
+        """Return the answer to one of its requests; None when something else will end the request."""
         if self.may_be_ended and (self.cancelled == "when it asks" or self.replies.random() < 0.3):
             return None
         id = request["id"]
@@ -319,7 +319,7 @@ Begin: TypeAlias = "Callable[[list[Case]], None]"
 
 
 def nothing_is_left(run: Begin, left: "Callable[[], Json]") -> None:
-    """Run cases twice: what is there after the first has come to stay, and what comes with the second has not."""
+    """Run the cases twice: after the second time, no more may be left than after the first time."""
     print(f"STEPFLOW_COMPONENTS_SEED={SEED}")
     warm = [
         Case(n, c, [s, "return"], None, "never", random.Random(n))
@@ -335,7 +335,7 @@ def nothing_is_left(run: Begin, left: "Callable[[], Json]") -> None:
 
 
 def first_rest(left: "Callable[[], Json]") -> Json:
-    """What is there once nothing of the cases is, and two looks find the same."""
+    """Return what is left once the cases have ended, and two checks find the same."""
     last: Json = None
 
     def is_at_rest(now: Json) -> bool:
@@ -350,7 +350,7 @@ def first_rest(left: "Callable[[], Json]") -> Json:
 def settled(left: "Callable[[], Json]", wanted: "Callable[[Json], bool]") -> Json:
     patience = time.monotonic() + PATIENCE
     while not wanted(now := left()) and time.monotonic() < patience:
-        time.sleep(0.05)  # the look itself takes its time from the worker
+        time.sleep(0.05)  # the check itself slows the worker down
     return now
 
 

@@ -1,4 +1,4 @@
-"""`--reload` over HTTP: all that is told of components, and all that they answer, follows the files."""
+"""`--reload` over HTTP: the list of components and their answers change with the files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ async def held(input, context: StepflowContext):
 
 
 def save(worker: "HttpWorker", folder: Path, text: str) -> None:
-    """Save the components with another text, and wait until that is served."""
+    """Save another text of the components, and wait until it is served."""
     (folder / "components.py").write_text(text)
     worker.wait_for_stderr("is served from now on")
 
@@ -46,7 +46,7 @@ def test_an_open_stream_ends_with_the_code_that_it_began_with(
     assert worker.output("/value") == 2
 
 
-# What the interpreter itself keeps stays when the modules are forgotten: weak references, from one version to the next.
+# `sys` keeps the list of weak references when the modules are unloaded, so that all versions use the same list.
 COUNTED = """
 import asyncio, gc, msgspec, sys, weakref
 from stepflow.worker import StepflowContext, StepflowServer
@@ -75,7 +75,9 @@ versions += map(weakref.ref, (sys.modules[__name__], Model, server, limited))
 OF_ONE_VERSION = 4
 
 
-def test_old_code_is_forgotten_when_nothing_runs_it(serve: "Serve", tmp_path: Path) -> None:
+def test_old_code_is_removed_from_memory_when_no_execute_uses_it(
+    serve: "Serve", tmp_path: Path
+) -> None:
     worker = serve(COUNTED, "--reload")
     session = worker.session()
     session.initialize(resume=True)

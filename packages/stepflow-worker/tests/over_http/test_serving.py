@@ -1,4 +1,4 @@
-"""Before and around the protocol: addresses, ports, tokens, what is printed and what is imported."""
+"""Around the protocol: addresses, ports, tokens, printed text and imports."""
 
 import os
 import socket
@@ -21,13 +21,13 @@ ALONE = "from stepflow.worker import StepflowServer\nserver = StepflowServer()\n
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """A port on which somebody listens already."""
+    """A port that another socket listens on."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         yield other.getsockname()[1]
 
 
 def refused(folder: Path, *options: str, **env: str) -> "subprocess.CompletedProcess[str]":
-    """Run a worker that must not get to serve."""
+    """Run a worker that must end before it serves."""
     (folder / "components.py").write_text(ALONE, encoding="utf-8")
     return subprocess.run(
         [sys.executable, "-m", "stepflow.worker", "components.py", *options],
@@ -45,7 +45,7 @@ def refused(folder: Path, *options: str, **env: str) -> "subprocess.CompletedPro
     "options",
     [["--http"], ["--host", "127.0.0.1"], ["--port", "0"], ["--host", "localhost"], ["--insecure"]],
 )
-def test_each_of_the_options_means_http(serve: "Serve", options: list[str]) -> None:
+def test_each_http_option_turns_http_on(serve: "Serve", options: list[str]) -> None:
     worker = serve(ECHO, *options, command=("-m", "stepflow.worker", "components.py"))
     assert worker.output("/echo", 1) == 1
 
@@ -86,7 +86,7 @@ def test_what_components_print_does_not_touch_stdout(serve: "Serve") -> None:
         assert said in worker.stderr
 
 
-def test_a_port_in_use_is_said(tmp_path: Path, taken: int) -> None:
+def test_a_port_in_use_is_reported(tmp_path: Path, taken: int) -> None:
     done = refused(tmp_path, "--port", str(taken))
     assert (done.returncode, done.stdout) == (1, "")
     assert f"cannot listen on 127.0.0.1 port {taken}" in done.stderr
@@ -94,7 +94,7 @@ def test_a_port_in_use_is_said(tmp_path: Path, taken: int) -> None:
 
 
 def test_small_answers_are_sent_at_once() -> None:
-    """Else each would wait for the other side's delayed acknowledgement, 40 ms on Linux."""
+    """Otherwise each would wait for a delayed acknowledgement, 40 ms on Linux."""
     with listener(Address("127.0.0.1", 0)) as listening:
         client = socket.create_connection(listening.getsockname())
         accepted, _ = listening.accept()
@@ -103,25 +103,25 @@ def test_small_answers_are_sent_at_once() -> None:
 
 
 @pytest.mark.parametrize("port", ["70000", "-1"])
-def test_a_port_that_cannot_be_is_said(tmp_path: Path, port: str) -> None:
+def test_an_impossible_port_is_reported(tmp_path: Path, port: str) -> None:
     done = refused(tmp_path, "--port", port)
     assert done.returncode == 1
     assert "cannot listen" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.invalid"])
-def test_an_address_that_others_reach_needs_a_token(tmp_path: Path, host: str) -> None:
+def test_an_address_that_other_machines_reach_needs_a_token(tmp_path: Path, host: str) -> None:
     done = refused(tmp_path, "--host", host, "--port", "0")
     assert done.returncode == 2
     assert "STEPFLOW_WORKER_TOKEN" in done.stderr and "`--insecure`" in done.stderr
 
 
-def test_or_the_word_that_it_may_be_open(serve: "Serve") -> None:
+def test_an_address_that_other_machines_reach_may_be_allowed_by_insecure(serve: "Serve") -> None:
     assert serve(ECHO, "--host", "0.0.0.0", "--insecure").output("/echo", 1) == 1
 
 
 @pytest.mark.parametrize("by", ["option", "environment"])
-def test_with_a_token_only_the_health_is_open(serve: "Serve", by: str) -> None:
+def test_with_a_token_only_the_health_needs_none(serve: "Serve", by: str) -> None:
     options = ["--token", "s3cret"] if by == "option" else []
     env = {"STEPFLOW_WORKER_TOKEN": "s3cret"} if by == "environment" else {}
     worker = serve(ECHO, *options, env=env)
@@ -138,7 +138,7 @@ def test_with_a_token_only_the_health_is_open(serve: "Serve", by: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost:80", "127.0.0.1", "[::1]:8080"])
-def test_without_a_token_it_is_called_by_a_name_that_no_web_page_has(
+def test_without_a_token_only_host_names_that_no_web_page_has_are_allowed(
     serve: "Serve", host: str
 ) -> None:
     worker = serve(ECHO)
@@ -159,7 +159,7 @@ PAGES = (
     {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"},
     {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "empty"},
 )
-"""What a browser adds to the requests of a page that is not the worker's own."""
+"""Headers that a browser adds to the requests of a page of another origin."""
 
 
 def test_a_page_of_another_origin_reaches_no_route(serve: "Serve") -> None:
@@ -180,7 +180,7 @@ def test_a_token_keeps_out_pages_of_other_origins_too(serve: "Serve") -> None:
         assert page.get(path).status == 403
 
 
-def test_its_own_page_may_ask_and_a_link_be_followed(serve: "Serve") -> None:
+def test_its_own_page_may_send_requests_and_a_link_may_be_followed(serve: "Serve") -> None:
     worker = serve(ECHO)
     own = f"http://127.0.0.1:{worker.port}"
     asked = worker.client(**{"Origin": own, "Sec-Fetch-Site": "same-origin"})
@@ -190,12 +190,12 @@ def test_its_own_page_may_ask_and_a_link_be_followed(serve: "Serve") -> None:
     assert link.ask("POST", "/", b"{}").status == 403
 
 
-def test_it_may_be_called_by_the_name_that_it_listens_on(serve: "Serve") -> None:
+def test_the_name_that_it_listens_on_is_an_allowed_host_name(serve: "Serve") -> None:
     worker = serve(ECHO, "--host", "localhost")
     assert worker.client(Host="LOCALHOST").output("/echo", 1) == 1
 
 
-def test_with_a_token_it_may_have_any_name(serve: "Serve") -> None:
+def test_with_a_token_any_host_name_is_allowed(serve: "Serve") -> None:
     worker = serve(ECHO, "--token", "s3cret")
     named = worker.client(Host="worker.example", Authorization="Bearer s3cret")
     assert named.output("/echo", 1) == 1
@@ -207,18 +207,18 @@ def test_several_processes_on_one_port_are_refused(tmp_path: Path) -> None:
     assert "WEB_CONCURRENCY=4" in done.stderr and "`instances`" in done.stderr
 
 
-def test_an_address_of_another_machine_is_said(tmp_path: Path) -> None:
+def test_an_address_of_another_machine_is_reported(tmp_path: Path) -> None:
     done = refused(tmp_path, "--host", "192.0.2.1", "--token", "x")
     assert "`--host` is an address of this machine" in done.stderr
 
 
-def test_a_port_in_the_environment_that_is_no_number_is_said(tmp_path: Path) -> None:
+def test_a_port_in_the_environment_that_is_no_number_is_reported(tmp_path: Path) -> None:
     done = refused(tmp_path, "--http", STEPFLOW_WORKER_PORT="http")
     assert "port http: STEPFLOW_WORKER_PORT is no number" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_the_port_is_8080_unless_the_environment_says_another(tmp_path: Path, taken: int) -> None:
+def test_the_port_is_8080_unless_the_environment_sets_another(tmp_path: Path, taken: int) -> None:
     done = refused(tmp_path, "--http", STEPFLOW_WORKER_PORT=str(taken))
     assert f"port {taken}" in done.stderr
     assert "or 8080" in refused(tmp_path, "--help").stdout.replace("\n", " ")

@@ -1,4 +1,4 @@
-"""`GET /runtime/events`: what belongs to a session, how it ends, and how it is taken up again."""
+"""`GET /runtime/events`: what belongs to a session, how it ends, and how it is resumed."""
 
 import re
 from typing import TYPE_CHECKING
@@ -82,7 +82,7 @@ def test_two_sessions_with_equal_ids_never_see_each_other(worker: "HttpWorker") 
     streams = [each.begin("/get", str(n), id=1) for n, each in enumerate(sessions)]
     requests = [each.message() for each in streams]
     for session, request in zip(sessions, requests[1:] + requests[:1], strict=True):
-        session.give_blob(request, "another's")  # taken, and forgotten
+        session.give_blob(request, "another's")  # accepted, and ignored
     for n, (session, stream) in enumerate(zip(sessions, streams, strict=True)):
         assert requests[n]["params"]["blob_id"] == str(n)
         session.give_blob(requests[n], f"for {n}")
@@ -110,7 +110,7 @@ def test_the_same_id_twice_in_a_session_is_refused(worker: "HttpWorker") -> None
 
 
 @pytest.mark.parametrize("path", ["/?sessionId=nobody", "/?sessionId=%00&x=1"])
-def test_a_session_that_is_unknown_is_404(worker: "HttpWorker", path: str) -> None:
+def test_an_unknown_session_is_404(worker: "HttpWorker", path: str) -> None:
     stranger = worker.client()
     stranger.path = path
     got = stranger.send({"id": 1, "method": "components/list", "params": {}})
@@ -150,7 +150,7 @@ def test_an_execute_is_cancelled_by_its_task(worker: "HttpWorker") -> None:
     assert (error["code"], "enough" in error["message"]) == (-32005, True)
 
 
-def test_a_cancel_that_overtakes_its_execute_still_counts(worker: "HttpWorker") -> None:
+def test_a_cancel_that_arrives_before_its_execute_counts(worker: "HttpWorker") -> None:
     session = worker.session()
     session.notify("components/cancel", {"task_id": TASK, "attempt": 2, "reason": "early"})
     error = session.begin("/get", "a", attempt=2).message()["error"]
@@ -171,7 +171,7 @@ def test_a_resumed_session_is_the_same_one(worker: "HttpWorker") -> None:
     assert stream.message()["result"] == {"output": "after the gap"}
 
 
-def test_a_second_stream_takes_the_place_of_the_first(worker: "HttpWorker") -> None:
+def test_a_second_stream_replaces_the_first(worker: "HttpWorker") -> None:
     session = worker.session()
     assert session.events is not None
     again = worker.resumed(session)
@@ -194,7 +194,9 @@ def test_a_repeated_execute_joins_the_one_that_runs(worker: "HttpWorker", compon
     assert second.block() == b""
 
 
-def test_an_answer_of_the_gap_is_kept_for_whoever_repeats_the_execute(worker: "HttpWorker") -> None:
+def test_an_answer_during_a_lost_session_is_kept_for_a_repeated_execute(
+    worker: "HttpWorker",
+) -> None:
     session = worker.session()
     session.initialize(resume=True)
     stream = session.begin("/get", "gap")
@@ -224,7 +226,7 @@ def test_a_refusal_is_not_kept(worker: "HttpWorker") -> None:
     assert session.execute("/echo", "now it runs", id=2)["result"] == {"output": "now it runs"}
 
 
-def test_a_client_that_repeats_an_execute_takes_it_from_its_own_old_connection(
+def test_a_repeated_execute_is_taken_from_its_old_connection(
     worker: "HttpWorker",
 ) -> None:
     session = worker.session()
@@ -238,7 +240,7 @@ def test_a_client_that_repeats_an_execute_takes_it_from_its_own_old_connection(
     assert first.cut_off()
 
 
-def test_nobody_is_waited_for_longer_than_the_limit(serve: "Serve") -> None:
+def test_a_lost_client_is_waited_for_only_until_the_limit(serve: "Serve") -> None:
     worker = serve(SOURCE, limits={"resume_seconds": 0.2})
     session = worker.session()
     session.initialize(resume=True)
@@ -256,7 +258,7 @@ def test_nobody_is_waited_for_longer_than_the_limit(serve: "Serve") -> None:
     assert other.get(other.path.replace("/?", "/runtime/events?")).status == 404
 
 
-def test_silent_streams_are_kept_alive_for_those_who_know_of_it(serve: "Serve") -> None:
+def test_silent_streams_get_comments_for_servers_that_know_them(serve: "Serve") -> None:
     worker = serve(SOURCE, limits={"keep_alive_seconds": 0.05})
     legacy = worker.begin("/get", "a")
     request = legacy.message()

@@ -1,4 +1,4 @@
-"""When no thread can be had for it, an execute over HTTP is answered as one over stdio."""
+"""When there is no thread for it, an execute over HTTP is answered as over stdio."""
 
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ def asks(input: str, context: StepflowContext) -> str:
 """
 
 
-def test_inputs_that_wait_take_no_more_memory_than_is_allowed(serve: "Serve") -> None:
+def test_waiting_inputs_do_not_exceed_their_memory_limit(serve: "Serve") -> None:
     worker = serve(WAITING, "--max-concurrency", "1")
     streams = [worker.begin("/asks", "x" * 3_000, id=n) for n in range(6)]
     for refused in streams[4:]:
@@ -36,7 +36,7 @@ def test_inputs_that_wait_take_no_more_memory_than_is_allowed(serve: "Serve") ->
         assert stream.message()["result"] == {"output": "done"}
 
 
-def test_those_that_wait_for_runs_take_no_more_threads_than_are_allowed(serve: "Serve") -> None:
+def test_executes_that_wait_for_runs_do_not_exceed_the_limit_of_threads(serve: "Serve") -> None:
     worker = serve(SOURCE)
     messages = [worker.begin("/waits_for_a_run", id=n).message() for n in range(6)]
     assert [each.get("method") for each in messages] == ["runs/submit"] * 4 + [None] * 2

@@ -1,6 +1,6 @@
-"""`docs/values.md` says what becomes of each Python value. It is written by this test, which tries all of it.
+"""`docs/values.md` says what happens to each Python value. This test tries all of them, and writes the page.
 
-`REWRITE_PAGES=1` writes the page anew; without it the page must say what happens.
+`REWRITE_PAGES=1` writes the page again; without it the page must be up to date.
 """
 
 import json
@@ -25,14 +25,14 @@ SHOWN = 44
 
 
 class Leaving(NamedTuple):
-    """A value that leaves a worker, as code, and the type that it is declared with."""
+    """A value that a component returns, as code, and its declared type."""
 
     value: str
     type: str
 
 
 class Arriving(NamedTuple):
-    """A JSON text that comes to a worker, and the type that the component declares."""
+    """A JSON text that a component gets, and the type that it declares."""
 
     text: str
     type: str
@@ -228,7 +228,7 @@ def run_input(input: int, context: StepflowContext):
 
 Said: TypeAlias = dict[str, Any]
 Ask: TypeAlias = Callable[[str, str], Said]
-"""Executes a component with an input that is given as JSON; its first message is what counts."""
+"""Execute a component with an input that is given as JSON, and return the first message."""
 
 
 def source() -> str:
@@ -283,7 +283,7 @@ def over_http(worker: "HttpWorker") -> Ask:
 
 
 def what_left(first: Said) -> str:
-    """What became of the value, as a cell says it: the JSON of `x`, or why there is none."""
+    """Return the text of a cell: the JSON of `x`, or why there is none."""
     if "method" in first:
         sent = first["params"]
         return text_of(sent["inputs"][0] if first["method"] == "runs/submit" else sent["data"])
@@ -305,7 +305,7 @@ def text_of(held: Said) -> str:
 
 
 def what_arrived(first: Said) -> str:
-    """What a component saw, or why it was not called."""
+    """Return what a component saw, or why it was not called."""
     if "result" in first:
         seen = first["result"]["output"]
         return seen if seen == "as it is" else f"`{seen}`"
@@ -321,7 +321,7 @@ def escaped(cell: str) -> str:
 
 
 def leaving(ask: Ask) -> str:
-    """The table of what leaves a worker."""
+    """Return the table of values that components return."""
     lines = ["| value of `x` | declared | without a type | in a Struct | in a pydantic model |"]
     lines.append("|---|---|---|---|---|")
     for number, (value, kind) in enumerate(LEAVING):
@@ -335,7 +335,7 @@ def leaving(ask: Ask) -> str:
 
 
 def arriving(ask: Ask) -> str:
-    """The table of what comes to a worker."""
+    """Return the table of values that components get."""
     lines = ["| JSON of `x` | declared | without a type | in a Struct | in a pydantic model |"]
     lines.append("|---|---|---|---|---|")
     for number, (text, kind, shown) in enumerate(ARRIVING):
@@ -356,7 +356,7 @@ def with_tables(page: str, tables: dict[str, str]) -> str:
     return page
 
 
-def test_the_page_says_what_becomes_of_each_value(start_once: "Start", serve_once: "Serve") -> None:
+def test_the_page_says_what_happens_to_each_value(start_once: "Start", serve_once: "Serve") -> None:
     tables = {}
     for transport, ask in (
         ("stdio", over_stdio(start_once(source(), head=""))),
