@@ -22,9 +22,7 @@ def test_a_worker_target_that_does_not_exist_is_named(stepflow: Stepflow) -> Non
     assert "nowhere.py" in ended.stderr
 
 
-def test_an_exception_of_a_component_is_shown_with_its_details(
-    stepflow: Stepflow,
-) -> None:
+def test_an_exception_of_a_component_is_shown_with_its_details(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=ONE_STEP, components_py=component("raise ValueError('no good')"))
     ended = stepflow("run", "flow.yaml", "--input-json", "{}")
     assert ended.code == 1

@@ -88,9 +88,7 @@ def cancel(server: Server, run: str) -> None:
     assert server("GET", f"/runs/{run}").body["status"] == "cancelled"
 
 
-def test_cancelled_code_stops_and_other_executes_of_the_worker_go_on(
-    stepflow: Stepflow,
-) -> None:
+def test_cancelled_code_stops_and_other_executes_of_the_worker_go_on(stepflow: Stepflow) -> None:
     stepflow.write(components_py=COMPONENTS)
     with serving(stepflow, "--worker", "components.py") as server:
         doomed = [

@@ -31,9 +31,7 @@ FLOW = {
 }
 
 
-def test_our_server_runs_a_worker_that_uses_only_the_standard_library(
-    stepflow: Stepflow,
-) -> None:
+def test_our_server_runs_a_worker_that_uses_only_the_standard_library(stepflow: Stepflow) -> None:
     stepflow.write(config_yml=json.dumps(CONFIG), flow_json=json.dumps(FLOW))
     ended = stepflow(
         "run", "flow.json", "--config", "config.yml", "--input-json", '{"b":1,"a":2.0}'

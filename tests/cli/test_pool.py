@@ -80,9 +80,7 @@ def test_a_component_that_ends_its_process_fails_and_the_ten_beside_it_do_not(
     assert 5 <= attempts[0] <= 8 and all(2 <= others <= 5 for others in attempts[1:]), attempts
 
 
-def test_no_step_fails_when_processes_end_one_after_the_other(
-    stepflow: Stepflow,
-) -> None:
+def test_no_step_fails_when_processes_end_one_after_the_other(stepflow: Stepflow) -> None:
     stepflow.write(
         **{"stepflow-config_yml": TWO},
         flow_yaml=ONE_STEP,

@@ -58,9 +58,7 @@ def test_an_unknown_blob_is_refused_as_by_the_server(stepflow_context: MockConte
         asyncio.run(stepflow_context.get_blob(NO_ID))
 
 
-def test_blocking_the_event_loop_is_refused_as_by_the_server(
-    stepflow_context: MockContext,
-) -> None:
+def test_blocking_the_event_loop_is_refused_as_by_the_server(stepflow_context: MockContext) -> None:
     async def mistaken(context: StepflowContext) -> str:
         return context.sync.put_blob(1)
 

@@ -6,9 +6,7 @@ import sys
 from stepflow.testing import MockContext
 
 
-def test_each_test_gets_a_context_of_its_own(
-    stepflow_context: MockContext,
-) -> None:
+def test_each_test_gets_a_context_of_its_own(stepflow_context: MockContext) -> None:
     assert stepflow_context.attempt == 1
     assert stepflow_context.blobs == {}
 

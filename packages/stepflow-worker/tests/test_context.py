@@ -304,9 +304,7 @@ def test_a_run_is_submitted_and_its_status_is_read(running: "Worker", component:
     assert running.answer(execute)["result"] == {"output": "completed"}
 
 
-def test_a_run_without_all_its_results_is_an_unusable_answer(
-    running: "Worker",
-) -> None:
+def test_a_run_without_all_its_results_is_an_unusable_answer(running: "Worker") -> None:
     execute = running.begin_execute("/run", [1, 2])
     run = a_run(success(1), success(2))
     running.send(id=running.called("runs/submit")["id"], result={**run, "results": None})

@@ -235,9 +235,7 @@ def test_every_callable_with_one_input_can_be_served(
     assert (asyncio.run(output) if is_async else output) == 2
 
 
-def test_a_callable_object_has_the_types_and_the_docstring_of_its_call(
-    server: Server,
-) -> None:
+def test_a_callable_object_has_the_types_and_the_docstring_of_its_call(server: Server) -> None:
     server.component(name="a")(Worker())
     server.component(name="b")(AsyncCall())
     server.component(name="c")(functools.partial(add, 1))

@@ -23,9 +23,7 @@ def code(stream: "Stream") -> "Json":
     return stream.message()["error"]["code"]
 
 
-def test_a_server_that_knows_at_capacity_is_refused_and_gets_room_later(
-    serve: "Serve",
-) -> None:
+def test_a_server_that_knows_at_capacity_is_refused_and_gets_room_later(serve: "Serve") -> None:
     worker = serve(SOURCE, "--max-concurrency", "2")
     one, other = worker.session(), worker.session()
     for session in (one, other):

@@ -226,9 +226,7 @@ def test_a_refusal_is_not_kept(worker: "HttpWorker") -> None:
     assert session.execute("/echo", "now it runs", id=2)["result"] == {"output": "now it runs"}
 
 
-def test_a_repeated_execute_is_taken_from_its_old_connection(
-    worker: "HttpWorker",
-) -> None:
+def test_a_repeated_execute_is_taken_from_its_old_connection(worker: "HttpWorker") -> None:
     session = worker.session()
     session.initialize(resume=True)
     first = session.begin("/get", "a", id=1)
