@@ -1,4 +1,4 @@
-"""Served over HTTP: it may run on another machine, and outlives the servers that call it."""
+"""Components for a worker over HTTP: it may run on another machine, and goes on when a server ends."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Tells the mood of sentences by a model that is loaded once, before the first step comes."""
+"""Finds the mood of sentences with a model that is loaded once, before the first step."""
 
 import itertools
 import json

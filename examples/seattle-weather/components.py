@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 
 
 class Table(msgspec.Struct):
-    """The file as it was read: every value is still text."""
+    """The file's content; every value is still text."""
 
     rows: list[dict[str, str]]
 

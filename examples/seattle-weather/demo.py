@@ -1,7 +1,7 @@
 """`make demo`: runs the flow beside this file.
 
-On stdout the flow's result, one JSON document alone. On stderr what `stepflow` shows of the steps as
-they run, the files that were written, and what to try next. The exit code is that of `stepflow`.
+On stdout it prints only the flow's result, one JSON document. On stderr it prints the progress of the
+steps, the files that were written, and what to try next. Its exit code is the exit code of `stepflow`.
 """
 
 import json
@@ -61,7 +61,7 @@ Try next:
 
 
 def _command(stepflow: Path) -> str:
-    """How a person calls `stepflow` from the current folder: through uv in the project, else by its path."""
+    """Return how a person calls `stepflow` in the current folder: with uv in the project, otherwise by its path."""
     uv = os.environ.get("UV")  # set by `uv run`; it may be a uv that is not on the PATH
     in_project = (PROJECT / "pyproject.toml").exists() and Path.cwd().is_relative_to(PROJECT)
     if uv and in_project:
@@ -70,7 +70,7 @@ def _command(stepflow: Path) -> str:
 
 
 def _from_here(path: str | Path) -> str:
-    """`path` as one would type it in the current folder."""
+    """Return `path` as a person would type it in the current folder."""
     path = Path(path)
     return shlex.quote(
         str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -12,7 +12,7 @@ Scale = Callable[[float], float]
 
 
 def page(width: int, height: int, title: str, summary: str, parts: Iterable[str]) -> str:
-    """A whole SVG document; `title` and `summary` are for those who cannot see it."""
+    """Return a whole SVG document; `title` and `summary` are for people who cannot see it."""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" role="img" aria-labelledby="title summary" '
@@ -111,12 +111,12 @@ def ticks_between(low: float, high: float) -> list[float]:
 
 
 def scale(ticks: Sequence[float], bottom: float, top: float) -> Scale:
-    """From a value to its height on the page, the first tick at `bottom`, the last at `top`."""
+    """Return the scale from a value to its height on the page; the first tick is at `bottom`, the last at `top`."""
     return lambda value: bottom + (value - ticks[0]) / (ticks[-1] - ticks[0]) * (top - bottom)
 
 
 def columns(left: float, right: float, count: int) -> Scale:
-    """From 0, 1, … to the middle of that one of `count` equal columns."""
+    """Return the scale from 0, 1, … to the middle of the column with this number, of `count` equal columns."""
     return lambda index: left + (right - left) * (index + 0.5) / count
 
 

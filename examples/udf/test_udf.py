@@ -1,4 +1,4 @@
-"""Code from a blob runs, and an input that does not fit its schema never reaches it."""
+"""Code from a blob runs, but not with an input that does not fit its schema."""
 
 import json
 import subprocess

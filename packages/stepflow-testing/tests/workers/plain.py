@@ -69,7 +69,7 @@ class Execution:
 
 
 class Plain:
-    """The protocol for one connection. `hear` takes what comes; answers go where its `say` leads."""
+    """The protocol for one connection. `hear` takes a message, and a function `say` that sends its answer."""
 
     capabilities: ClassVar[Json] = {"max_concurrency": 3, "cancel": True, "version": "1"}
 

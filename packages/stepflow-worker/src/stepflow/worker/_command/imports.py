@@ -47,7 +47,7 @@ def _imported_file(place: str) -> ModuleType:
     _look_in(str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise _no_python_file(place)
+        raise _file_type_error(place)
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
@@ -56,11 +56,11 @@ def _imported_file(place: str) -> ModuleType:
 
 def _check_file(place: str, path: Path) -> None:
     if path.is_dir():
-        raise _is_folder(place)
+        raise _folder_error(place)
     if not path.is_file():
         raise NoServerInTarget(f"there is no file `{place}`", f"looked for {path}")
     if path.suffix != ".py":
-        raise _no_python_file(place)
+        raise _file_type_error(place)
     if (problem := _problem_of_name(path)) is not None:
         raise NoServerInTarget(
             f"`{place}` cannot be imported: {problem}", "rename the file, to `components.py` say"
@@ -87,25 +87,25 @@ def _problem_of_name(path: Path) -> str | None:
     return None
 
 
-def _is_folder(place: str) -> NoServerInTarget:
+def _folder_error(place: str) -> NoServerInTarget:
     inside = sorted(Path(place).glob("*.py"))
     example = f", such as `{inside[0]}`" if inside else ""
     return NoServerInTarget(f"`{place}` is a folder", f"name a file in it{example}")
 
 
-def _no_python_file(place: str) -> NoServerInTarget:
+def _file_type_error(place: str) -> NoServerInTarget:
     return NoServerInTarget(f"`{place}` is no Python file", "name a file that ends in .py")
 
 
 def _imported_module(place: str) -> ModuleType:
     if Path(place).is_dir() and not Path(place, "__init__.py").exists():
-        raise _is_folder(place)
+        raise _folder_error(place)
     if place in sys.stdlib_module_names:
         raise NoServerInTarget(
             f"`{place}` is a module of Python's own", "rename yours, to `components.py` say"
         )
     if place.startswith(".") or (Path(place).suffix and Path(place).is_file()):
-        raise _no_python_file(place)
+        raise _file_type_error(place)
     _look_in(os.getcwd())  # as `python -m` does
     try:
         return importlib.import_module(place)

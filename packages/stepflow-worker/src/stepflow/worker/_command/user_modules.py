@@ -27,7 +27,11 @@ class UserModules:
 
     def loaded(self) -> dict[str, ModuleType]:
         """Return the modules that are loaded now, by name."""
-        return {name: each for name, each in list(sys.modules.items()) if self._is_ours(name, each)}
+        return {
+            name: each
+            for name, each in list(sys.modules.items())
+            if self._is_user_module(name, each)
+        }
 
     def files(self) -> set[Path]:
         """Return the files of the modules that are loaded now."""
@@ -57,7 +61,7 @@ class UserModules:
             sys.modules.update(before)
             raise
 
-    def _is_ours(self, name: str, module: ModuleType) -> bool:
+    def _is_user_module(self, name: str, module: ModuleType) -> bool:
         file = getattr(module, "__file__", None)
         if name == "__main__" or name.partition(".")[0] == "stepflow" or not file:
             return False

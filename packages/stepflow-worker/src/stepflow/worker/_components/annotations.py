@@ -32,7 +32,7 @@ def parts_of(annotation: Any) -> Iterator[Any]:
 
 def pydantic_part(annotation: Any) -> Any:
     """Return the first part of a type that only pydantic can read; `None` if there is none."""
-    return next((each for each in parts_of(annotation) if _is_pydantics(each)), None)
+    return next((each for each in parts_of(annotation) if _belongs_to_pydantic(each)), None)
 
 
 def is_closed(annotation: Any, *above: Any) -> bool:
@@ -86,7 +86,7 @@ def _hints(kind: type) -> dict[str, Any]:
         return {}
 
 
-def _is_pydantics(part: Any) -> bool:
+def _belongs_to_pydantic(part: Any) -> bool:
     own = part if isinstance(part, type) else type(part)
     if any(hasattr(own, name) for name in _MARKS):
         return True
@@ -94,6 +94,6 @@ def _is_pydantics(part: Any) -> bool:
     return isinstance(module, str) and module.split(".")[0] in _OF_PYDANTIC
 
 
-def is_pydantic_there() -> bool:
+def is_pydantic_imported() -> bool:
     """Whether the components have imported pydantic. The worker itself does not load it."""
     return "pydantic" in sys.modules

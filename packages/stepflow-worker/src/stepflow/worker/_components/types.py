@@ -7,7 +7,7 @@ import msgspec
 
 from stepflow.worker._components.annotations import (
     is_closed,
-    is_pydantic_there,
+    is_pydantic_imported,
     parts_of,
     pydantic_part,
 )
@@ -50,7 +50,7 @@ def value_type(annotation: Any, *, output: bool = False) -> ValueType:
     part = pydantic_part(annotation)
     if part is None:
         return _msgspec_type(annotation)
-    if not is_pydantic_there():
+    if not is_pydantic_imported():
         raise NoJsonSchema(f"only pydantic reads `{part!r}`, and it is not imported")
     struct = next((each for each in parts_of(annotation) if _is_struct(each)), None)
     if struct is not None:

@@ -1,1 +1,1 @@
-"""How executes run: which at once, on which thread or loop, and how they are ended."""
+"""How executes run: how many at once, on which thread or loop, and how they are ended."""

@@ -50,7 +50,7 @@ class ComponentLoop:
         self.watchdog.watch()
         if not execution.component.is_async:
             execution.begin()
-            self._has_run(execution)
+            self._finish(execution)
             return
         task = _started(self._loop, self._run_async(execution), execution.variables)
         if not task.done():
@@ -62,15 +62,16 @@ class ComponentLoop:
             await execution.run_async()
         finally:
             # Not at the end of the task: if its coroutine is closed, the task never ends.
-            self._has_run(execution)
+            self._finish(execution)
 
     def _task_has_ended(self, execution: Execution, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if execution in self._running:  # it was cancelled before it began
             execution.ended_by(asyncio.CancelledError())
-            self._has_run(execution)
+            self._finish(execution)
 
-    def _has_run(self, execution: Execution) -> None:
+    def _finish(self, execution: Execution) -> None:
+        """Note that an execution has ended, and start the next one."""
         self._running.discard(execution)
         following = self._ended(execution)
         if following is not None:

@@ -12,7 +12,7 @@ from stepflow.testing.conformance._worker import Id, Json, Worker
 _AGAIN = 0.5
 
 
-def _needs_cancel(worker: Worker) -> None:
+def _require_cancel(worker: Worker) -> None:
     if worker.known.capabilities.get("cancel") is not True:
         raise Inapplicable("the worker does not announce `cancel`")
 
@@ -43,7 +43,7 @@ def _cancelled(worker: Worker, id: Id, task_id: str) -> Json:
 @rule("cancel.running")
 def running(worker: Worker) -> None:
     """A cancelled execute is ended and answered -32005."""
-    _needs_cancel(worker)
+    _require_cancel(worker)
     path = worker.probe("sleep")
     id = worker.begin_execute(path, {"seconds": 600}, task_id="cancelled")
     error(_cancelled(worker, id, "cancelled"), ErrorCode.CANCELLED)
@@ -53,7 +53,7 @@ def running(worker: Worker) -> None:
 @rule("cancel.queued")
 def queued(worker: Worker) -> None:
     """A cancelled execute that waits for its turn is answered -32005 at once."""
-    _needs_cancel(worker)
+    _require_cancel(worker)
     held = fill(worker)
     id = worker.begin_execute(worker.probe("echo"), "waits", task_id="waits")
     error(_cancelled(worker, id, "waits"), ErrorCode.CANCELLED)
@@ -64,7 +64,7 @@ def queued(worker: Worker) -> None:
 @rule("cancel.attempt")
 def attempt(worker: Worker) -> None:
     """Another attempt of a cancelled task goes on."""
-    _needs_cancel(worker)
+    _require_cancel(worker)
     held = hold(worker, task_id="twice-tried", attempt=2)
     _cancel(worker, "twice-tried", attempt=1)
     result(worker.request(Method.components_list))
@@ -74,7 +74,7 @@ def attempt(worker: Worker) -> None:
 @rule("cancel.unknown")
 def unknown(worker: Worker) -> None:
     """A cancel of an execute that is not open is ignored."""
-    _needs_cancel(worker)
+    _require_cancel(worker)
     probe = worker.succeeding
     worker.execute(probe.path, probe.input, task_id="over")
     for task_id in ("never-seen", "over"):
