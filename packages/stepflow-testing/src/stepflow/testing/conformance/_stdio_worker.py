@@ -32,7 +32,8 @@ class StdioWorker(Worker):
             while left:
                 left = left[self.process.input.write(left) :]
         except OSError as error:
-            raise Unreachable(f"the worker does not read any more: {error.strerror}") from None
+            problem = f"the worker does not read any more: {error.strerror}"
+            raise Unreachable(f"{problem}{self.process.last_words}") from None
 
     def tell(self, text: bytes) -> None:
         self.send_text(text)
