@@ -5,11 +5,12 @@ import sys
 import typing
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, cast
 from weakref import WeakSet
 
 from stepflow.worker._command.imports import module_of, server_in
-from stepflow.worker._command.user_modules import UserModules, signatures
+from stepflow.worker._command.user_modules import Signature, UserModules, signatures
 from stepflow.worker._executing.execution import Execution
 from stepflow.worker._executing.failures import print_user_traceback
 from stepflow.worker._server import StepflowServer
@@ -61,26 +62,33 @@ class ReloadingServer(StepflowServer):
             await versions.leave_unused()
             seen = self._known | signatures(self._watched)
             if seen == before != self._known:
-                changed = {file.name for file, at in seen.items() if at != self._known.get(file)}
-                await self._reload(versions, _listed(changed))
-                # A file that was saved during the import may not have been read: it counts as changed.
-                self._known = signatures(self._watched) | seen
+                await self._reload(versions, seen)
             before = seen
 
-    async def _reload(self, versions: "_Versions", changed: str) -> None:
+    async def _reload(self, versions: "_Versions", seen: dict[Path, Signature]) -> None:
+        changed = _listed(file.name for file, at in seen.items() if at != self._known.get(file))
         paths = set(versions.live.components)
         try:
             # In a thread: an import may take long.
             server = await asyncio.to_thread(self._imported)
             await versions.take(server)
         except (Exception, SystemExit) as error:  # noqa: BLE001, it is user code
-            self._watched |= self._modules.files_of(error)
+            self._watch_files(self._watched | self._modules.files_of(error), seen)
             _print_error(error)
             return _print(f"{changed} changed, but what was served before still is")
         self._server = server
-        self._watched = self._modules.files()
+        self._watch_files(self._modules.files(), seen)
         _print(f"{changed} changed, and is served from now on")
         _print_difference(paths, set(versions.live.components))
+
+    def _watch_files(self, files: set[Path], seen: dict[Path, Signature]) -> None:
+        """Watch these files from now on; before anything is printed, as people save when they read it.
+
+        seen: the signatures before the import. A file that was saved since then counts as changed:
+        the import may not have read it.
+        """
+        self._watched = files
+        self._known = signatures(files) | seen
 
     def _imported(self) -> StepflowServer:
         with self._modules.reimported():
