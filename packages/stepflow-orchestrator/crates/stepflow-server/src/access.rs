@@ -8,10 +8,12 @@ use axum::http::request::Parts;
 use axum::http::uri::{Authority, Scheme};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
+use crate::wording::cut;
+
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// The longest part of a header that an error repeats.
+/// How many characters of a header an error repeats.
 const SHOWN: usize = 100;
 
 /// The names by which the API may be called, and the pages that may call it from elsewhere.
@@ -58,14 +60,14 @@ impl Access {
         let called =
             request.headers.get_all(HOST).iter().map(text).chain(request.uri.authority().map(Authority::as_str));
         if let Some(name) = called.filter(|name| !name.is_empty()).find(|name| !self.is_called(name)) {
-            return Err(Refusal::Name(shown(name)));
+            return Err(Refusal::Name(cut(name, SHOWN)));
         }
         let mut origins = request.headers.get_all(ORIGIN).iter().map(text).peekable();
         if origins.peek().is_none() && is_of_other_page(request) {
             return Err(Refusal::OtherPage);
         }
         match origins.find(|origin| !self.is_welcome(origin, &request.headers)) {
-            Some(origin) => Err(Refusal::Origin(shown(origin))),
+            Some(origin) => Err(Refusal::Origin(cut(origin, SHOWN))),
             None => Ok(()),
         }
     }
@@ -134,10 +136,6 @@ fn is_label(label: &str) -> bool {
 /// A header's value; one that is no text is like nothing that is known.
 fn text(value: &HeaderValue) -> &str {
     value.to_str().unwrap_or("\u{fffd}")
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(SHOWN).collect()
 }
 
 #[cfg(test)]

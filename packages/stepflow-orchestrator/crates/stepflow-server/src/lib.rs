@@ -10,6 +10,7 @@ pub mod config;
 mod document;
 mod exit;
 mod interrupt;
+mod json_pointer;
 mod picture;
 pub mod plugins;
 mod progress;
@@ -17,8 +18,10 @@ pub mod service;
 mod stderr;
 mod telemetry;
 mod visible;
+mod wording;
 mod worker_runs;
 mod written;
+mod xml;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use stepflow_protocol::Value;
 
 use super::error::Error;
+use crate::json_pointer;
 
 /// A JSON body. The values in it keep their text.
 pub struct Body<T>(pub T);
@@ -66,9 +67,9 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     path.iter()
         .map(|segment| match segment {
-            Segment::Seq { index } => format!("/{index}"),
-            Segment::Map { key } => format!("/{key}"),
-            Segment::Enum { variant } => format!("/{variant}"),
+            Segment::Seq { index } => json_pointer::segment(&index.to_string()),
+            Segment::Map { key } => json_pointer::segment(key),
+            Segment::Enum { variant } => json_pointer::segment(variant),
             Segment::Unknown => String::new(),
         })
         .collect()

@@ -16,6 +16,8 @@ use stepflow_engine::ports::StoreError;
 use stepflow_flow::Capped;
 use uuid::Uuid;
 
+use crate::wording::cut;
+
 /// Names a request, in its answer and in the log.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -38,16 +40,8 @@ pub struct Detail {
     pub message: String,
 }
 
-/// The most characters of a message. What a client sends may be repeated in it, and may be as large as a body.
-const LONGEST: usize = 2000;
-
-/// The beginning of a text, with a sign that there is more.
-pub fn beginning(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
+/// The most characters of a message. A message may repeat what a client sends, which may be as large as a body.
+const MAX_MESSAGE: usize = 2000;
 
 /// The body of every answer that is not a success.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -163,13 +157,13 @@ impl Error {
 
     fn with_request_id(self, request_id: Uuid) -> Response {
         let short = |detail: Detail| Detail {
-            path: beginning(&detail.path, LONGEST),
-            message: beginning(&detail.message, LONGEST),
+            path: cut(&detail.path, MAX_MESSAGE),
+            message: cut(&detail.message, MAX_MESSAGE),
         };
         let body = ErrorBody {
             code: self.status.as_u16(),
             kind: self.kind.to_owned(),
-            message: beginning(&self.message, LONGEST),
+            message: cut(&self.message, MAX_MESSAGE),
             details: self.details.into_iter().map(short).collect(),
             request_id: request_id.to_string(),
         };

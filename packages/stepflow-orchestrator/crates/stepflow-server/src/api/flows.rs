@@ -14,6 +14,7 @@ use super::Shared;
 use super::envelope::{Body, Id};
 use super::error::{Detail, Error};
 use super::query::{NoParameters, Query};
+use crate::json_pointer;
 
 /// `POST /flows`
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -115,11 +116,10 @@ fn fatal_details(diagnostics: &Diagnostics) -> Vec<Detail> {
 fn pointer(path: &str) -> String {
     let mut pointer = String::from("/flow");
     for segment in stepflow_flow::Path::parse(path).unwrap_or_default().segments() {
-        pointer.push('/');
-        match segment {
-            stepflow_flow::path::Segment::Field(name) => pointer.push_str(&name.replace('~', "~0").replace('/', "~1")),
-            stepflow_flow::path::Segment::Index(index) => pointer.push_str(&index.to_string()),
-        }
+        pointer.push_str(&match segment {
+            stepflow_flow::path::Segment::Field(name) => json_pointer::segment(name),
+            stepflow_flow::path::Segment::Index(index) => json_pointer::segment(&index.to_string()),
+        });
     }
     pointer
 }

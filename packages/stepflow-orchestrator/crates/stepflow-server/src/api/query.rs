@@ -13,7 +13,8 @@ use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use stepflow_flow::suggest;
 
-use super::error::{Error, beginning};
+use super::error::Error;
+use crate::wording::{cut, name_list};
 
 /// The characters of a query that an error repeats at most.
 const SHOWN: usize = 100;
@@ -68,9 +69,9 @@ fn unknown(name: &str, known: &'static [&'static str]) -> Problem {
     let help = match suggest::nearest(name, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None if known.is_empty() => "it takes none".to_owned(),
-        None => format!("it takes {}", joined(known)),
+        None => format!("it takes {}", name_list(known)),
     };
-    Problem(format!("this route has no parameter `{}`: {help}", beginning(name, SHOWN)))
+    Problem(format!("this route has no parameter `{}`: {help}", cut(name, SHOWN)))
 }
 
 impl<'de> Deserializer<'de> for Pairs {
@@ -109,8 +110,7 @@ impl Parameter {
     }
 
     fn must_be(&self, expected: &str) -> Problem {
-        let found =
-            if self.text.is_empty() { "empty".to_owned() } else { format!("`{}`", beginning(&self.text, SHOWN)) };
+        let found = if self.text.is_empty() { "empty".to_owned() } else { format!("`{}`", cut(&self.text, SHOWN)) };
         Problem(format!("the parameter `{}` must be {expected}, and is {found}", self.name))
     }
 }
@@ -150,7 +150,7 @@ impl<'de> Deserializer<'de> for Parameter {
     ) -> Result<V::Value, Problem> {
         let word: serde::de::value::StringDeserializer<Problem> = self.text.clone().into_deserializer();
         // A word may have other spellings, which only the type knows.
-        visitor.visit_enum(word).map_err(|_| self.must_be(&format!("one of {}", joined(words))))
+        visitor.visit_enum(word).map_err(|_| self.must_be(&format!("one of {}", name_list(words))))
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
@@ -161,8 +161,4 @@ impl<'de> Deserializer<'de> for Parameter {
         i8 i16 i32 i64 i128 u8 u16 u128 f32 f64 char str string bytes byte_buf unit unit_struct newtype_struct seq tuple
         tuple_struct map struct identifier ignored_any
     }
-}
-
-fn joined(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

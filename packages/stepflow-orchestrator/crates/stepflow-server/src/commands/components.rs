@@ -1,29 +1,18 @@
 //! `components list`: what flows can call here.
 
-use std::path::Path;
-use std::time::Duration;
-
+use super::listing;
 use super::workers::{self, Started};
 use crate::catalog::{Catalog, Listed};
-use crate::cli::{ListComponentsArgs, ListFormat};
-use crate::config;
-use crate::document;
+use crate::cli::ListComponentsArgs;
 use crate::exit::{Exit, Failure};
 use crate::progress::Terminal;
-use crate::service::{Needs, Service};
-use crate::visible::visible;
-
-/// How long a worker may take to end by itself; somebody waits for the prompt.
-const GRACE: Duration = Duration::from_millis(500);
+use crate::service::Needs;
 
 /// Lists the components of all plugins. One that does not start hides nothing of the others.
 pub async fn list(args: ListComponentsArgs, terminal: Terminal) -> Result<Exit, Failure> {
-    // As for a flow in the current folder, with a `components.py` beside it.
-    let here = Path::new("flow.yaml");
-    let config = config::find(&args.components, Some(here))?;
-    config.refuse_what_is_not_built()?;
+    let config = listing::config(&args.components)?;
     let mut interrupts = workers::listen()?;
-    let service = Service::new(&config, GRACE).map_err(|error| Failure::outside(error.to_string()))?;
+    let service = workers::service(&config)?;
     let started = workers::start(&service, Needs::Everything, false, &terminal, &mut interrupts).await;
     let catalog = service.catalog();
     workers::end(&service, false, &terminal, &mut interrupts).await;
@@ -31,11 +20,7 @@ pub async fn list(args: ListComponentsArgs, terminal: Terminal) -> Result<Exit, 
         return Ok(Exit::Interrupted);
     }
     let catalog = if args.schemas { catalog } else { catalog.without_schemas() };
-    document::print(&match args.format {
-        ListFormat::Table => visible(&table(&catalog)).into_owned(),
-        ListFormat::Json => serde_json::to_string_pretty(&catalog)
-            .map_err(|error| Failure::outside(format!("cannot print the components: {error}")))?,
-    })?;
+    listing::print(&catalog, args.format, table)?;
     match started {
         Started::Without(errors) => Err(workers::failure(&errors)),
         _ => Ok(Exit::Success),

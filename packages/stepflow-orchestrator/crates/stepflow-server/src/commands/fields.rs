@@ -10,6 +10,7 @@ use stepflow_hosts::Router;
 use stepflow_protocol::{Kind, Value};
 
 use crate::catalog::Catalog;
+use crate::wording::first_of;
 
 /// How many names a diagnostic lists.
 const NAMED: usize = 8;
@@ -94,9 +95,8 @@ impl Search<'_> {
             Some(nearest) => format!("did you mean `{nearest}`?"),
             None if names.is_empty() => "it takes no fields".to_owned(),
             None => {
-                let listed: Vec<String> = names.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
-                let more = if names.len() > NAMED { ", …" } else { "" };
-                format!("its fields are {}{more}", listed.join(", "))
+                let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+                format!("its fields are {}", first_of(&names, NAMED))
             }
         };
         let key_span = || Some(self.loaded.tree()?.find(around)?.entry(key)?.key_span);

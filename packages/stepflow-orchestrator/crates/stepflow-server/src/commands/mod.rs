@@ -2,6 +2,7 @@
 
 mod components;
 mod fields;
+mod listing;
 mod plugins;
 mod run;
 mod schema;

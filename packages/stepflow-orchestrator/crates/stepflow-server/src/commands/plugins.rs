@@ -1,30 +1,20 @@
 //! `plugins list`: which plugins there are, and how their workers are.
 
-use std::path::Path;
-use std::time::Duration;
-
+use super::listing;
 use super::workers::{self, Started};
-use crate::cli::{ListFormat, ListPluginsArgs};
-use crate::config;
-use crate::document;
+use crate::cli::ListPluginsArgs;
 use crate::exit::{Exit, Failure};
 use crate::plugins::{Instance, Listed, Plugins};
 use crate::progress::Terminal;
-use crate::service::{Needs, Service};
-use crate::visible::visible;
-
-/// How long a worker may take to end by itself; somebody waits for the prompt.
-const GRACE: Duration = Duration::from_millis(500);
+use crate::service::Needs;
 
 const HEAD: [&str; 8] = ["PLUGIN", "TYPE", "TRANSPORT", "STATE", "CAPACITY", "OPEN", "VERSION", "COMPONENTS"];
 
 /// Lists the plugins, those whose workers do not start with the reason.
 pub async fn list(args: ListPluginsArgs, terminal: Terminal) -> Result<Exit, Failure> {
-    // As for a flow in the current folder, with a `components.py` beside it.
-    let config = config::find(&args.components, Some(Path::new("flow.yaml")))?;
-    config.refuse_what_is_not_built()?;
+    let config = listing::config(&args.components)?;
     let mut interrupts = workers::listen()?;
-    let service = Service::new(&config, GRACE).map_err(|error| Failure::outside(error.to_string()))?;
+    let service = workers::service(&config)?;
     let started = workers::start(&service, Needs::Everything, false, &terminal, &mut interrupts).await;
     let started = match started {
         Started::Interrupted => Started::Interrupted,
@@ -38,11 +28,7 @@ pub async fn list(args: ListPluginsArgs, terminal: Terminal) -> Result<Exit, Fai
     if matches!(started, Started::Interrupted) {
         return Ok(Exit::Interrupted);
     }
-    document::print(&match args.format {
-        ListFormat::Table => visible(&table(&plugins)).into_owned(),
-        ListFormat::Json => serde_json::to_string_pretty(&plugins)
-            .map_err(|error| Failure::outside(format!("cannot print the plugins: {error}")))?,
-    })?;
+    listing::print(&plugins, args.format, table)?;
     match started {
         Started::Without(errors) => Err(workers::failure(&errors)),
         _ => Ok(Exit::Success),

@@ -19,10 +19,8 @@ use crate::interrupt::Interrupts;
 use crate::progress::Terminal;
 use crate::service::{Needs, Service, unserved};
 use crate::stderr::{self, Paint, line};
+use crate::wording::counted;
 use crate::written::Written;
-
-/// How long a worker may take to end by itself; somebody waits for the prompt.
-const GRACE: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// Checks flows and says what is wrong with each.
 pub async fn validate(args: ValidateArgs, terminal: Terminal) -> Result<Exit, Failure> {
@@ -130,8 +128,7 @@ impl Projects<'_> {
             return Ok(Arc::clone(&place.service));
         }
         warn(&config);
-        let service = Service::new(&config, GRACE).map_err(|error| Failure::outside(error.to_string()))?;
-        let service = Arc::new(service);
+        let service = Arc::new(workers::service(&config)?);
         self.open.push(Project { config, service: Arc::clone(&service) });
         Ok(service)
     }
@@ -174,10 +171,6 @@ fn report(path: &Path, loaded: &Loaded, is_fixed: bool) {
         let command = format!("`stepflow validate --fix {}`", path.display());
         line(format_args!("{} {command} mends {fixable} of these", Paint::Hint.on("hint:")));
     }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn to_json(path: &Path, diagnostics: &Diagnostics) -> serde_json::Value {

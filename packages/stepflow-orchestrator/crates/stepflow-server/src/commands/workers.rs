@@ -1,11 +1,18 @@
 //! Workers that a command needs: started before its work and ended after it, whatever comes in between.
 
+use std::time::Duration;
+
 use stepflow_hosts::StartError;
 
+use crate::config::Config;
 use crate::exit::Failure;
 use crate::interrupt::Interrupts;
 use crate::progress::Terminal;
 use crate::service::{Needs, Service};
+use crate::wording::{joined, name_list};
+
+/// How long a worker may take to end by itself when a command ends: a person waits for the prompt.
+pub const GRACE: Duration = Duration::from_millis(500);
 
 /// How the start of workers went.
 pub enum Started {
@@ -17,6 +24,14 @@ pub enum Started {
     Interrupted,
 }
 
+/// The parts that a command needs to run steps, without any worker started.
+///
+/// # Errors
+/// When the configuration cannot be used.
+pub fn service(config: &Config) -> Result<Service, Failure> {
+    Service::new(config, GRACE).map_err(|error| Failure::outside(error.to_string()))
+}
+
 /// Starts the workers that are needed, and says so when it takes a while.
 pub async fn start(
     service: &Service,
@@ -25,11 +40,11 @@ pub async fn start(
     terminal: &Terminal,
     interrupts: &mut Interrupts,
 ) -> Started {
-    let names: Vec<String> = service.names(needs).iter().map(|name| format!("`{name}`")).collect();
+    let names = service.names(needs);
     if names.is_empty() {
         return Started::All;
     }
-    let what = format!("starting the worker of {}", names.join(", "));
+    let what = format!("starting the worker of {}", name_list(names));
     tokio::select! {
         started = terminal.while_waiting(quiet, &what, service.start(needs)) => match started {
             Ok(()) => Started::All,
@@ -57,6 +72,5 @@ pub fn listen() -> Result<Interrupts, Failure> {
 
 /// What to say of workers that did not start.
 pub fn failure(errors: &[StartError]) -> Failure {
-    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    Failure::outside(errors.join("\nerror: "))
+    Failure::outside(joined(errors, "\nerror: "))
 }

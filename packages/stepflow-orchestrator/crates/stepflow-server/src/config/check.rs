@@ -5,10 +5,11 @@ use stepflow_flow::path::Segment;
 use stepflow_flow::{Code, Diagnostic, Diagnostics, Path, Span, TimeSpan, suggest};
 use stepflow_protocol::Kind;
 
-use super::origins::{Origins, listed};
+use super::origins::Origins;
 use super::shape::{Key, Object, Shape, Variant};
 use super::{passwords, size};
 use crate::access;
+use crate::wording::{joined, name_list};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -125,7 +126,7 @@ impl Checker<'_> {
         if !place.is(Kind::Object) {
             return self.wrong(&place, "an object with a `type`");
         }
-        let names = || listed(variants.iter().filter(|variant| variant.built).map(|variant| variant.name));
+        let names = || name_list(variants.iter().filter(|variant| variant.built).map(|variant| variant.name));
         let Some(kind) = place.node.get("type").filter(|kind| !kind.is_null()) else {
             let help = format!("the types are {}", names());
             return self.mistake(Code::MissingKey, &place, format!("{} has no `type`", place.what), Some(help));
@@ -165,7 +166,7 @@ impl Checker<'_> {
         let near = suggest::nearest(written, names()).filter(|_| origin.is_none());
         let help = near.map(|near| format!("did you mean `{near}`?"));
         let found = origin.unwrap_or_else(|| format!("`{written}`"));
-        let message = format!("{} is one of {}, not {found}", place.what, listed(names()));
+        let message = format!("{} is one of {}, not {found}", place.what, name_list(names()));
         self.mistake(Code::InvalidType, place, message, help);
     }
 
@@ -190,7 +191,7 @@ impl Checker<'_> {
         let names = || object.keys.iter().map(|key| key.name).chain(others.iter().copied());
         let help = match suggest::nearest(&entry.key, names()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("the keys are {}", listed(names())),
+            None => format!("the keys are {}", name_list(names())),
         };
         let message = format!("{} has the unknown key `{}`", place.what, entry.key);
         let path = place.path.clone().field(&entry.key);
@@ -198,9 +199,9 @@ impl Checker<'_> {
     }
 
     fn missing(&mut self, place: &Site<'_>, object: &Object, keys: &[&str]) {
-        let names: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+        let names = joined(keys.iter().map(|key| format!("`{key}`")), " and no ");
         let about = keys.first().and_then(|key| object.key(key)).map(|key| format!("`{}`: {}", key.name, key.about));
-        let message = format!("{} has no {}", place.what, names.join(" and no "));
+        let message = format!("{} has no {names}", place.what);
         self.mistake(Code::MissingKey, place, message, about);
     }
 
@@ -290,5 +291,5 @@ fn expected(shape: Shape) -> String {
 }
 
 fn either(shapes: &[Shape]) -> String {
-    shapes.iter().map(|shape| expected(*shape)).collect::<Vec<_>>().join(" or ")
+    joined(shapes.iter().map(|shape| expected(*shape)), " or ")
 }

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stepflow_flow::{Diagnostic, Span};
 
+use crate::wording::name_list;
+
 /// The variables of each string, by where the string begins.
 #[derive(Debug, Default)]
 pub struct Origins(BTreeMap<usize, BTreeSet<String>>);
@@ -22,7 +24,7 @@ impl Origins {
     pub fn said(&self, span: Span) -> Option<String> {
         let within = self.0.range(span.start..span.end.max(span.start + 1));
         let names: BTreeSet<&str> = within.flat_map(|(_, names)| names.iter().map(String::as_str)).collect();
-        (!names.is_empty()).then(|| format!("filled in from {}", listed(names.into_iter())))
+        (!names.is_empty()).then(|| format!("filled in from {}", name_list(names)))
     }
 
     /// A mistake that was found by somebody who knows nothing of variables: without a word of theirs when it is about them.
@@ -35,9 +37,4 @@ impl Origins {
         }
         mistake
     }
-}
-
-/// Names in backticks.
-pub fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
-    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

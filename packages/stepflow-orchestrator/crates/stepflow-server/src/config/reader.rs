@@ -13,11 +13,11 @@ use stepflow_hosts::{
 };
 
 use super::origins::Origins;
-use super::origins::listed;
 use super::passwords::hidden;
 use super::routing::routing;
 use super::section::{Section, scalar};
 use super::{Builtin, Mock, Plugin, Server, Worker, keys};
+use crate::wording::name_list;
 
 /// The sizes that the longest message may have, in bytes.
 const MESSAGE_SIZES: RangeInclusive<usize> = 64 << 10..=256 << 20;
@@ -226,7 +226,7 @@ impl Read {
         let help = match suggest::nearest(name, names()).filter(|_| origin.is_none()) {
             Some(near) => format!("did you mean `{near}`?"),
             None if self.names.is_empty() => "`plugins` is empty".to_owned(),
-            None => format!("the plugins are {}", listed(names())),
+            None => format!("the plugins are {}", name_list(names())),
         };
         let message = match origin {
             Some(origin) => format!("there is no plugin of the name that is {origin}"),

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::layout::{Arrow, Drawing, HEAD, ID_SIZE, LINE, Look, Placed, Point, Rect, StepLook, TEXT_SIZE};
+use crate::xml::escaped;
 
 /// Fill, border and dark text for each plugin prefix, in the order in which they appear.
 const COLOURS: [(&str, &str, &str); 8] = [
@@ -125,20 +126,4 @@ fn curve(points: &[Point], corner: Point) -> String {
         let _ = write!(d, "C{:.1} {middle:.1} {:.1} {middle:.1} {:.1} {:.1}", from.x, to.x, to.x, to.y);
     }
     d
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            // XML has no way to write these.
-            control if control.is_control() && control != '\n' => out.push('\u{fffd}'),
-            other => out.push(other),
-        }
-    }
-    out
 }

@@ -5,12 +5,13 @@ use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, FlowResult};
 use stepflow_store::ItemRow;
 
 use crate::stderr::{Paint, line};
+use crate::wording::{cut, first_of};
 
 /// How many failed items of a batch are shown.
 const SHOWN: usize = 5;
 
-/// How many bytes of a message are shown.
-const READ: usize = 4 << 10;
+/// How many characters of a message are shown; the result has all of it.
+const MAX_MESSAGE: usize = 4 << 10;
 
 /// Says it on stderr.
 pub fn report(plan: &Plan, items: &[ItemRow]) {
@@ -30,10 +31,8 @@ pub fn report(plan: &Plan, items: &[ItemRow]) {
     let groups = by_message(&failed);
     line(format_args!("{} {} of {} items failed", Paint::Error.on("error:"), failed.len(), items.len()));
     for (error, members) in groups.iter().take(SHOWN) {
-        let first: Vec<String> = members.iter().take(SHOWN).map(ToString::to_string).collect();
-        let more = if members.len() > SHOWN { format!(" and {} more", members.len() - SHOWN) } else { String::new() };
-        let plural = if members.len() > 1 { "s" } else { "" };
-        line(describe(plan, error, &format!("item{plural} {}{more}: ", first.join(", "))));
+        let noun = if members.len() > 1 { "items" } else { "item" };
+        line(describe(plan, error, &format!("{noun} {}: ", first_of(members, SHOWN))));
     }
     if groups.len() > SHOWN {
         line(format_args!("and {} other errors", groups.len() - SHOWN));
@@ -60,7 +59,7 @@ fn describe(plan: &Plan, error: &FlowError, which: &str) -> String {
         text("component").or_else(|| Some(plan.steps.get(plan.step_index(step.as_deref()?)?)?.component.clone()));
 
     let subject = step.map_or_else(|| "the flow".to_owned(), |step| format!("step `{step}`"));
-    let message = beginning(error.message.trim());
+    let message = cut(error.message.trim(), MAX_MESSAGE);
     let mut said = format!("{} {which}{subject} failed: {message}", Paint::Error.on("error:"));
     let facts = [
         ("component", component),
@@ -68,7 +67,7 @@ fn describe(plan: &Plan, error: &FlowError, which: &str) -> String {
         ("kind", Some(error.kind.name().to_owned())),
         ("raised", text("type")),
         ("via", field("via").map(|via| path_of_steps(&via))),
-        ("cause", field("cause").and_then(|cause| Some(beginning(cause.field("message")?.text()?.trim())))),
+        ("cause", field("cause").and_then(|cause| Some(cut(cause.field("message")?.text()?.trim(), MAX_MESSAGE)))),
     ];
     for (name, value) in facts {
         if let Some(value) = value {
@@ -82,15 +81,6 @@ fn describe(plan: &Plan, error: &FlowError, which: &str) -> String {
         }
     }
     format!("{said}\n{} {}", Paint::Hint.on("hint:"), advice(error.kind))
-}
-
-/// As much of a message as a person reads; the result has all of it.
-fn beginning(message: &str) -> String {
-    if message.len() <= READ {
-        return message.to_owned();
-    }
-    let kept = &message[..message.floor_char_boundary(READ)];
-    format!("{kept}… ({} bytes more in the result)", message.len() - kept.len())
 }
 
 fn path_of_steps(via: &stepflow_protocol::Value) -> String {

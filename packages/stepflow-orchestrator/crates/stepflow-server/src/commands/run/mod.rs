@@ -9,7 +9,6 @@ mod result;
 mod variables;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use stepflow_engine::event::Event;
 use stepflow_engine::{Error, Notice, Submission};
@@ -28,9 +27,6 @@ use crate::stderr::{Paint, line};
 use result::Results;
 pub use variables::from_environment;
 
-/// How long a worker may take to end by itself; somebody waits for the prompt.
-const GRACE: Duration = Duration::from_millis(500);
-
 /// Runs a flow and prints its result.
 pub async fn run(args: RunArgs, terminal: Terminal) -> Result<Exit, Failure> {
     let flow = args.flow();
@@ -45,7 +41,7 @@ pub async fn run(args: RunArgs, terminal: Terminal) -> Result<Exit, Failure> {
         line(risks.trim_end());
     }
     let mut interrupts = workers::listen()?;
-    let service = Service::new(&config, GRACE).map_err(|error| Failure::outside(error.to_string()))?;
+    let service = workers::service(&config)?;
     let ended = async {
         match workers::start(&service, Needs::Plan(&plan), args.quiet, &terminal, &mut interrupts).await {
             Started::All => {}

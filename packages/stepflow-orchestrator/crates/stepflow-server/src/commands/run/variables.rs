@@ -10,6 +10,7 @@ use super::input;
 use crate::cli::VariableArgs;
 use crate::document;
 use crate::exit::{Exit, Failure};
+use crate::json_pointer;
 use crate::stderr::{self, Paint};
 
 /// The variables, an object; `None` when nothing was given.
@@ -117,7 +118,7 @@ fn takes_text_alone(plan: &Plan, name: &str) -> bool {
 
 /// Whether the flow's declaration of this variable takes the value.
 fn fits(plan: &Plan, name: &str, value: &Value) -> bool {
-    let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+    let pointer = json_pointer::segment(name);
     let Err(misfits) = plan.check_variables(&Value::object([(name, value.clone())])) else { return true };
     // Others are of variables that are not given here.
     !misfits.iter().any(|misfit| {

@@ -12,15 +12,13 @@ use stepflow_protocol::{ExecutionStatus, FlowResult, RunId};
 use stepflow_store::StepRow;
 
 use super::suite::Case;
+use crate::commands::workers;
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::service::{Needs, Service};
 
 /// How long a case may take. One that takes longer waits for something that will not come.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How long a worker may take to end by itself.
-const GRACE: Duration = Duration::from_millis(500);
 
 pub struct Bench {
     service: Service,
@@ -50,7 +48,7 @@ impl Bench {
     /// Puts the parts together and starts the workers that the cases do not mock.
     pub async fn new(config: &Config, cases: &[&Case]) -> Result<Self, Failure> {
         let mut overlay = None;
-        let service = Service::with_host(config, GRACE, |router, inbox| {
+        let service = Service::with_host(config, workers::GRACE, |router, inbox| {
             let mocked = Arc::new(MockOverlay::new(router, inbox));
             overlay = Some(Arc::clone(&mocked));
             mocked
@@ -59,9 +57,8 @@ impl Bench {
         let Some(overlay) = overlay else { return Err(Failure::outside("the service has no component host")) };
         let paths: BTreeSet<&str> = cases.iter().flat_map(|case| unmocked(case)).collect();
         if let Err(errors) = service.start(Needs::Paths(&paths)).await {
-            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
             service.shutdown().await;
-            return Err(Failure::outside(errors.join("\nerror: ")));
+            return Err(workers::failure(&errors));
         }
         Ok(Self { service, overlay })
     }

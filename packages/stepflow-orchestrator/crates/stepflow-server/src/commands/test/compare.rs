@@ -5,6 +5,7 @@ use stepflow_flow::{Mask, Path, REDACTED, Secrets};
 use stepflow_protocol::{Kind, Value};
 
 use super::suite::Case;
+use crate::wording::cut;
 
 /// How two values are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,11 +73,7 @@ impl Comparison {
 
     /// The text as it may be shown.
     pub fn text(&self, text: &str) -> String {
-        let text = self.mask.text(text);
-        match text.char_indices().nth(SHOWN) {
-            Some((end, _)) => format!("{}…", &text[..end]),
-            None => text,
-        }
+        cut(&self.mask.text(text), SHOWN)
     }
 
     /// The value as it may be shown.

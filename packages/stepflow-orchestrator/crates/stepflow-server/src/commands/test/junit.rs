@@ -1,17 +1,15 @@
 //! The report in the XML that continuous integration reads.
 
-use std::fs;
 use std::path::Path;
 
 use super::report::{CaseReport, FileReport, Summary, Verdict};
-use crate::exit::{Failure, reason};
+use crate::exit::Failure;
+use crate::written::Written;
+use crate::xml::escaped;
 
 /// Writes the report to a file.
 pub fn write(path: &Path, reports: &[FileReport]) -> Result<(), Failure> {
-    fs::write(path, document(reports)).map_err(|error| {
-        Failure::usage(format!("cannot write the report `{}`: {}", path.display(), reason(&error)))
-            .hint("`--junit` takes the path of a file in a folder that exists")
-    })
+    Written::whole("report", path, document(reports).as_bytes())
 }
 
 fn document(reports: &[FileReport]) -> String {
@@ -57,21 +55,4 @@ fn case(case: &CaseReport) -> String {
         escaped(&case.name),
         case.line
     )
-}
-
-/// A text inside XML, without the characters that XML cannot hold.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\n' | '\t' => escaped.push(character),
-            control if control.is_control() || matches!(control, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }

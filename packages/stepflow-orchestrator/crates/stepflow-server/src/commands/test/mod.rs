@@ -19,6 +19,7 @@ use crate::cli::TestArgs;
 use crate::document;
 use crate::exit::{Exit, Failure};
 use crate::stderr;
+use crate::wording::joined;
 
 use report::{CaseReport, FileReport, Summary, Verdict};
 use suite::{Case, Read, Suite};
@@ -82,12 +83,12 @@ async fn run(mut suite: Suite, args: &TestArgs) -> Result<Option<FileReport>, Fa
 }
 
 fn no_cases(args: &TestArgs) -> Failure {
-    let names: Vec<String> = args.case.iter().map(|name| format!("`{name}`")).collect();
-    if names.is_empty() {
+    if args.case.is_empty() {
         return Failure::usage("there are no cases in these files")
             .hint("a flow has its cases in `test: {cases: [{name, input, output}]}`");
     }
-    Failure::usage(format!("no case is called {}", names.join(" or "))).hint("leave `--case` out to run all cases")
+    let names = args.case.iter().map(|name| format!("`{name}`"));
+    Failure::usage(format!("no case is called {}", joined(names, " or "))).hint("leave `--case` out to run all cases")
 }
 
 /// Reads a file with cases.

@@ -7,6 +7,7 @@ use super::compare::Difference;
 use crate::document;
 use crate::exit::Failure;
 use crate::stderr::{Paint, shown};
+use crate::wording::{counted, joined};
 
 /// What became of the cases of a file.
 pub struct FileReport {
@@ -151,12 +152,12 @@ impl Summary {
             (self.broken, "unreadable", Paint::Error),
         ];
         let parts = parts.into_iter().filter(|(count, ..)| *count > 0);
-        parts.map(|(count, word, paint)| paint.on(format_args!("{count} {word}"))).collect::<Vec<_>>().join(", ")
+        joined(parts.map(|(count, word, paint)| paint.on(format_args!("{count} {word}"))), ", ")
     }
 
     /// Writes it to stdout.
     pub fn show(&self) -> Result<(), Failure> {
-        let cases = if self.cases() == 1 { "1 case".to_owned() } else { format!("{} cases", self.cases()) };
+        let cases = counted(self.cases(), "case");
         let skipped = match self.without_cases {
             0 => String::new(),
             1 => "; 1 file has no cases".to_owned(),
