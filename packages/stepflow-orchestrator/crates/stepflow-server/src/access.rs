@@ -1,5 +1,5 @@
-//! Which requests the API serves. A browser lets every page send requests to this machine; only `Host`, `Origin` and
-//! `Sec-Fetch-*`, which no page can choose, tell that one did.
+//! Which requests the API accepts. A browser lets every web page send requests to this machine. The headers `Host`,
+//! `Origin` and `Sec-Fetch-*`, which a page cannot change, show that a page has sent a request.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -16,7 +16,7 @@ const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 /// How many characters of a header an error repeats.
 const SHOWN: usize = 100;
 
-/// The names by which the API may be called, and the pages that may call it from elsewhere.
+/// The host names of the API, and the origins of other pages that may use it.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
     names: Vec<String>,
@@ -26,10 +26,10 @@ pub struct Access {
 /// Why a request is not served.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It calls the server by a name that may be a web page's.
+    /// It uses a host name that may belong to a web page.
     #[error(
-        "this server is not known as `{0}`, and a web page may use such a name to reach it: call it by `localhost` or \
-         an IP address, or add the name to `server.allowedHosts`"
+        "`{0}` is not a name of this server, and a web page may misuse such a name: call the server by `localhost` or an IP \
+         address, or add the name to `server.allowedHosts`"
     )]
     Name(String),
     /// A page of another origin sent it.
@@ -41,7 +41,7 @@ pub enum Refusal {
 }
 
 impl Access {
-    /// Besides `localhost` and IP addresses the server may be called by `names`, and pages of `origins` may use it.
+    /// The server has these `names`, besides `localhost` and IP addresses, and pages of `origins` may use it.
     #[must_use]
     pub fn new(names: Vec<String>, origins: Vec<String>) -> Self {
         Self { names, origins: origins.iter().filter_map(|origin| Some(self::origin(origin)?.to_owned())).collect() }
@@ -52,63 +52,63 @@ impl Access {
         self.origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok())
     }
 
-    /// Looks at the head of a request.
+    /// Checks the head of a request.
     ///
     /// # Errors
     /// When a web page that may not use the API could have sent it.
     pub fn check(&self, request: &Parts) -> Result<(), Refusal> {
         let called =
             request.headers.get_all(HOST).iter().map(text).chain(request.uri.authority().map(Authority::as_str));
-        if let Some(name) = called.filter(|name| !name.is_empty()).find(|name| !self.is_called(name)) {
+        if let Some(name) = called.filter(|name| !name.is_empty()).find(|name| !self.is_own_name(name)) {
             return Err(Refusal::Name(cut(name, SHOWN)));
         }
         let mut origins = request.headers.get_all(ORIGIN).iter().map(text).peekable();
-        if origins.peek().is_none() && is_of_other_page(request) {
+        if origins.peek().is_none() && is_from_other_page(request) {
             return Err(Refusal::OtherPage);
         }
-        match origins.find(|origin| !self.is_welcome(origin, &request.headers)) {
+        match origins.find(|origin| !self.may_use_api(origin, &request.headers)) {
             Some(origin) => Err(Refusal::Origin(cut(origin, SHOWN))),
             None => Ok(()),
         }
     }
 
-    /// Whether this is a name of the server, with or without a port, that no page can have as its own.
-    fn is_called(&self, authority: &str) -> bool {
-        let Some(name) = name_of(authority) else { return false };
+    /// Whether this is a name of the server, with or without a port. No web page can have such a name.
+    fn is_own_name(&self, authority: &str) -> bool {
+        let Some(name) = host_of(authority) else { return false };
         let is = |known: &str| known.eq_ignore_ascii_case(name);
         is("localhost") || is_address(name) || self.names.iter().any(|known| is(known))
     }
 
-    /// Whether a page of this origin may use the API: one that the server itself has served, or a listed one.
-    fn is_welcome(&self, origin: &str, headers: &HeaderMap) -> bool {
+    /// Whether pages of this origin may use the API: the server's own pages, and those of listed origins.
+    fn may_use_api(&self, origin: &str, headers: &HeaderMap) -> bool {
         let own = headers.get(HOST).map(text).unwrap_or_default();
         let is_own = origin.split_once("://").is_some_and(|(_, called)| called.eq_ignore_ascii_case(own));
         is_own || self.origins.iter().any(|known| known.eq_ignore_ascii_case(origin))
     }
 }
 
-/// Whether a browser says that a page of another origin has it send this. A link to here that a person follows is fine.
-fn is_of_other_page(request: &Parts) -> bool {
+/// Whether a page of another origin has sent this, as the browser tells. A link that a person follows is allowed.
+fn is_from_other_page(request: &Parts) -> bool {
     let says = |header: HeaderName| request.headers.get(header).map(text).unwrap_or_default();
     let follows_link = request.method == Method::GET && says(SEC_FETCH_DEST) == "document";
     matches!(says(SEC_FETCH_SITE), "cross-site" | "same-site") && !follows_link
 }
 
 /// The host of `host` or `host:port`.
-fn name_of(authority: &str) -> Option<&str> {
+fn host_of(authority: &str) -> Option<&str> {
     let end = authority.find(']').map_or(0, |bracket| bracket + 1);
     let end = authority[end..].find(':').map_or(authority.len(), |colon| end + colon);
     let (name, port) = authority.split_at(end);
     (port.is_empty() || port[1..].parse::<u16>().is_ok()).then_some(name)
 }
 
-/// An IP address as it stands in a URL.
+/// Whether this is an IP address as URLs contain it.
 fn is_address(host: &str) -> bool {
     let v6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     v6.map_or_else(|| host.parse::<Ipv4Addr>().is_ok(), |host| host.parse::<Ipv6Addr>().is_ok())
 }
 
-/// The origin of pages when the text is one, such as `https://app.example.com`: a scheme and a host, perhaps a port.
+/// The text, if it is an origin of pages such as `https://app.example.com`: a scheme and a host, perhaps a port.
 #[must_use]
 pub fn origin(text: &str) -> Option<&str> {
     let uri: Uri = text.parse().ok()?;
@@ -118,14 +118,14 @@ pub fn origin(text: &str) -> Option<&str> {
     (is_web && has_host_alone).then_some(text)
 }
 
-/// The host when the text is one, such as `flows.example.com`: a name without a port, or an IP address.
+/// The text, if it is a host such as `flows.example.com`: a name without a port, or an IP address.
 #[must_use]
 pub fn host(text: &str) -> Option<&str> {
     let is_name = !text.is_empty() && text.split('.').all(is_label);
     (is_name || text.parse::<Ipv6Addr>().is_ok()).then_some(text)
 }
 
-/// One part of a host name.
+/// Whether this may be one part of a host name.
 fn is_label(label: &str) -> bool {
     let bytes = label.as_bytes();
     let edges = [bytes.first(), bytes.last()];
@@ -133,7 +133,7 @@ fn is_label(label: &str) -> bool {
         && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-/// A header's value; one that is no text is like nothing that is known.
+/// A header's value as text. A value that is not text becomes `\u{fffd}`, which no known name is equal to.
 fn text(value: &HeaderValue) -> &str {
     value.to_str().unwrap_or("\u{fffd}")
 }

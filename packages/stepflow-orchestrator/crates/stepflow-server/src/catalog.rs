@@ -1,4 +1,4 @@
-//! What the plugins serve, by the paths under which flows reach it.
+//! The components of all plugins, with the paths that flows use for them.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -6,9 +6,9 @@ use stepflow_engine::event::Route;
 use stepflow_hosts::{BuiltinHost, MockHost, Router, WorkerHost};
 use stepflow_protocol::ComponentInfo;
 
-/// Something that can say what it serves.
+/// A plugin that can list its components.
 pub trait Serves: Send + Sync {
-    /// Its components, by its own paths; none while it is not known.
+    /// Its components, with the plugin's own paths; empty as long as they are not known.
     fn components(&self) -> Vec<ComponentInfo>;
 }
 
@@ -35,8 +35,8 @@ impl Serves for MockHost {
 #[serde(rename_all = "camelCase")]
 pub struct Catalog {
     /// The components that some route leads to, sorted by path.
-    pub components: Vec<Listed>,
-    /// Whether every plugin has said what it serves.
+    pub components: Vec<ListedComponent>,
+    /// Whether every plugin has listed its components.
     pub complete: bool,
     /// The plugins that have not.
     pub failed_plugins: Vec<FailedPlugin>,
@@ -44,7 +44,7 @@ pub struct Catalog {
 
 /// A component in the list.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct Listed {
+pub struct ListedComponent {
     /// The component, with its path as flows write it.
     #[serde(flatten)]
     pub info: ComponentInfo,
@@ -55,17 +55,17 @@ pub struct Listed {
     at_plugin: String,
 }
 
-/// A plugin that has not said what it serves.
+/// A plugin that has not listed its components.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct FailedPlugin {
     /// Its name in the configuration.
     pub plugin: String,
-    /// Why.
+    /// Why it has not.
     pub error: String,
 }
 
 impl Catalog {
-    /// Puts the lists of all plugins together; `failed` are the plugins that take no tasks, each with the reason.
+    /// Combines the lists of all plugins; `failed` are the plugins that take no tasks, each with the reason.
     #[must_use]
     pub fn new<'a>(
         router: &Router,
@@ -76,21 +76,21 @@ impl Catalog {
             infos.into_iter().filter_map(|info| {
                 let route = Route { plugin: plugin.to_owned(), component: info.component.clone() };
                 let path = router.path_to(&route)?;
-                Some(Listed {
+                Some(ListedComponent {
                     info: ComponentInfo { component: path, ..info },
                     plugin: route.plugin,
                     at_plugin: route.component,
                 })
             })
         });
-        let mut components: Vec<Listed> = listed.collect();
+        let mut components: Vec<ListedComponent> = listed.collect();
         components.sort_by(|one, other| one.info.component.cmp(&other.info.component));
         let failed_plugins: Vec<FailedPlugin> =
             failed.into_iter().map(|(plugin, error)| FailedPlugin { plugin, error }).collect();
         Self { components, complete: failed_plugins.is_empty(), failed_plugins }
     }
 
-    /// The same without what goes in and comes out.
+    /// The same without the schemas of inputs and outputs.
     #[must_use]
     pub fn without_schemas(mut self) -> Self {
         for listed in &mut self.components {
@@ -101,7 +101,7 @@ impl Catalog {
 
     /// The component that a route leads to.
     #[must_use]
-    pub fn find(&self, route: &Route) -> Option<&Listed> {
+    pub fn find(&self, route: &Route) -> Option<&ListedComponent> {
         self.components.iter().find(|listed| listed.plugin == route.plugin && listed.at_plugin == route.component)
     }
 }

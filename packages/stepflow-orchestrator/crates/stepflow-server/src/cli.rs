@@ -1,4 +1,4 @@
-//! The command line: what can be typed. What it does is in `commands`.
+//! The command line: commands, arguments and options. What they do is in `commands`.
 
 mod components;
 mod plugins;
@@ -18,7 +18,7 @@ pub use plugins::{ListPluginsArgs, PluginsCommand};
 pub use run::{InputArgs, OverrideArgs, RunArgs, VariableArgs};
 pub use serve::ServeArgs;
 pub use test::TestArgs;
-pub use validate::{Format, ValidateArgs};
+pub use validate::{DiagnosticFormat, ValidateArgs};
 pub use visualize::{PictureFormat, VisualizeArgs};
 
 /// Runs flows: YAML or JSON documents of steps that call components.
@@ -46,28 +46,28 @@ pub struct Cli {
 pub enum Command {
     /// Run a flow in this process, in memory, and print its result
     ///
-    /// The result is one JSON document on stdout; everything else goes to stderr. The run is kept in memory only:
-    /// when the process ends, nothing of it is left but its output.
+    /// Prints the result to stdout, as one JSON document, and everything else to stderr. The run is kept in memory
+    /// only: it is gone when the process ends.
     ///
     /// Exit codes: 0 the flow succeeded; 1 it failed, or the document or its input is wrong; 2 the command line is
     /// wrong; 3 a worker could not be started, or the configuration is wrong; 130 interrupted.
     Run(Box<RunArgs>),
     /// Check flows without running them
     ///
-    /// Prints every diagnostic with its line and column. Starts the workers of the components that the flows call, to
-    /// ask what they serve and which fields they take. With `--fix` each file is mended first, where one answer is right;
-    /// comments and layout stay, and each change is told with its line.
+    /// Prints every error and warning with its line and column. Starts the workers of the components that the flows
+    /// call, to ask them which components they have and which input fields these take. `--fix` first corrects each file
+    /// where only one correction is possible. It keeps comments and layout, and prints each change with its line.
     ///
-    /// Exit codes: 0 nothing is wrong that is more than a warning; 1 something is; 2 the command line is wrong; 3 a
-    /// worker could not be started, or the configuration is wrong.
+    /// Exit codes: 0 there are no errors, but there may be warnings; 1 there are errors; 2 the command line is wrong; 3
+    /// a worker could not be started, or the configuration is wrong.
     Validate(ValidateArgs),
-    /// What flows can call
+    /// Show the components that flows can call
     Components {
         /// What to do
         #[command(subcommand)]
         command: ComponentsCommand,
     },
-    /// Where components come from
+    /// Show the plugins, which provide the components
     Plugins {
         /// What to do
         #[command(subcommand)]
@@ -76,33 +76,35 @@ pub enum Command {
     /// The same as `components list`
     #[command(hide = true)]
     ListComponents(ListComponentsArgs),
-    /// Draw a flow
+    /// Draw a flow as a picture
     ///
-    /// Steps are boxes, coloured by plugin; an edge says what of a value is taken, and is dashed where it may not be
-    /// looked at. The flow of a step that runs one is drawn inside it.
+    /// Each step is a box, coloured by plugin. An arrow shows which part of a value a step takes from another one. It is
+    /// dashed when the value is needed only in some cases, as in a branch of `$if`. When a step runs a flow, that flow
+    /// is drawn inside the step.
     Visualize(VisualizeArgs),
-    /// Run the cases of flows and conformance files
+    /// Run the test cases of flows and conformance files
     ///
-    /// A flow has its cases in its `test` section. Folders are searched for `*.yaml`, `*.yml` and `*.json`. The report
-    /// is on stdout. With `mocks` in its cases a flow is tested without its workers.
+    /// The cases of a flow are in its `test` section. In a folder, all `*.yaml`, `*.yml` and `*.json` files are tested.
+    /// The report goes to stdout. The `mocks` of a case replace components, so that their workers are not needed.
     ///
-    /// Exit codes: 0 all cases hold; 1 some do not, or a file cannot be read as a document; 2 the command line is wrong,
+    /// Exit codes: 0 all cases passed; 1 a case failed, or a file is not a valid document; 2 the command line is wrong,
     /// or there are no cases; 3 a worker could not be started, or the configuration is wrong.
     Test(TestArgs),
     /// Serve the HTTP API
     ///
-    /// Prints `{"port":N}` as its only line on stdout once it listens. Runs are kept in memory for now.
+    /// Prints one line to stdout, `{"port":N}`, when it is ready for requests. Runs are kept in memory only: they are
+    /// gone when the server ends.
     Serve(ServeArgs),
     /// Print a JSON Schema
     Schema {
-        /// Of what
-        what: SchemaOf,
+        /// Which schema
+        what: SchemaKind,
     },
 }
 
-/// What a schema can be printed of.
+/// The schemas that can be printed.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum SchemaOf {
+pub enum SchemaKind {
     /// The messages between server and worker
     Protocol,
     /// Flow documents
@@ -114,25 +116,36 @@ pub enum SchemaOf {
 /// Where components come from.
 #[derive(Debug, Clone, Args)]
 pub struct ComponentArgs {
-    /// Configuration file; `-` is stdin. By default `stepflow-config.yml` (or `.yaml`, or with `_`) beside the flow,
-    /// then in the current folder
+    /// Configuration file; `-` is stdin. Without this option it is `stepflow-config.yml` in the folder of the flow, else
+    /// in the current folder; the name may also end with `.yaml` or have a `_`
     #[arg(short, long, value_name = "FILE", env = "STEPFLOW_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Serve `/python/…` with `stepflow-worker TARGET`, without a configuration file. By default a `components.py`
-    /// beside the flow is served in this way
+    /// Use no configuration file, and run `stepflow-worker TARGET` for the components under `/python/`. Without this
+    /// option and without a configuration, TARGET is the `components.py` in the folder of the flow, if there is one
     #[arg(long, value_name = "TARGET", conflicts_with = "config")]
     pub worker: Option<String>,
+}
+
+/// The flow that a command is about, as an argument or as an option.
+#[derive(Debug, Clone, Args)]
+pub struct FlowArgs {
+    /// The flow's file
+    #[arg(value_name = "FLOW", required_unless_present = "flow_option", conflicts_with = "flow_option")]
+    flow: Option<PathBuf>,
+    /// The flow's file, as an option
+    #[arg(long = "flow", id = "flow_option", value_name = "FILE")]
+    flow_option: Option<PathBuf>,
 }
 
 /// How much is logged.
 #[derive(Debug, Clone, Args)]
 pub struct LogArgs {
-    /// Log from this level up, on stderr
+    /// Write log messages of this level and above to stderr
     #[arg(long, value_name = "LEVEL", env = "STEPFLOW_LOG_LEVEL", hide_env_values = true)]
     log_level: Option<LogLevel>,
 }
 
-/// The levels of logging.
+/// The log levels.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum LogLevel {
     Off,
@@ -146,10 +159,17 @@ enum LogLevel {
 /// How a list is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ListFormat {
-    /// For people
+    /// Columns, to read
     Table,
-    /// For machines
+    /// For programs
     Json,
+}
+
+impl FlowArgs {
+    /// The flow's file.
+    pub fn path(&self) -> PathBuf {
+        self.flow.as_ref().or(self.flow_option.as_ref()).cloned().unwrap_or_default()
+    }
 }
 
 impl Cli {
@@ -160,7 +180,7 @@ impl Cli {
 
     /// How much is logged.
     pub fn log_level(&self) -> LevelFilter {
-        let (asked, default) = match &self.command {
+        let (given, default) = match &self.command {
             Some(Command::Run(run)) => (run.log.log_level, LevelFilter::WARN),
             Some(Command::Test(test)) => (test.log.log_level, LevelFilter::ERROR),
             Some(Command::Validate(validate)) => (validate.log.log_level, LevelFilter::WARN),
@@ -172,7 +192,7 @@ impl Cli {
             Some(Command::Serve(serve)) => (serve.log.log_level, LevelFilter::INFO),
             None => (self.serve.log.log_level, LevelFilter::INFO),
         };
-        match asked {
+        match given {
             None => default,
             Some(LogLevel::Off) => LevelFilter::OFF,
             Some(LogLevel::Error) => LevelFilter::ERROR,
@@ -204,9 +224,9 @@ mod tests {
     #[test]
     fn a_flow_is_positional_or_named_but_not_both() {
         for flow in [&["flow.yaml"][..], &["--flow", "flow.yaml"]] {
-            let words = ["stepflow", "run"].iter().chain(flow);
-            let Command::Run(run) = Cli::parse_from(words).into_command() else { panic!("not run") };
-            assert_eq!(run.flow(), PathBuf::from("flow.yaml"));
+            let arguments = ["stepflow", "run"].iter().chain(flow);
+            let Command::Run(run) = Cli::parse_from(arguments).into_command() else { panic!("not run") };
+            assert_eq!(run.flow.path(), PathBuf::from("flow.yaml"));
         }
         assert!(Cli::try_parse_from(["stepflow", "run", "a.yaml", "--flow", "b.yaml"]).is_err());
         assert!(Cli::try_parse_from(["stepflow", "run"]).is_err());

@@ -1,4 +1,4 @@
-//! Documents that the command line names, and stdout: read and written with an error that says what to do.
+//! Reads the documents that the command line names, and writes to stdout; an error says what the user can do.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -13,7 +13,7 @@ use crate::exit::{Exit, Failure, reason};
 /// The name of stdin on a command line.
 const STDIN: &str = "-";
 
-/// A second reader would find it empty, and take that for what it was to read.
+/// Stdin can be read only once: a second reader would take it for an empty file.
 static STDIN_IS_READ: AtomicBool = AtomicBool::new(false);
 
 /// Reads a document. `what` names it in the error: `flow`, `input`, `configuration`.
@@ -41,17 +41,18 @@ pub fn is_stdin(path: &Path) -> bool {
     path == Path::new(STDIN)
 }
 
-/// A text without the mark that some editors put before it.
-pub fn after_mark(text: &[u8]) -> &[u8] {
+/// The text without a byte order mark, which some editors write at the beginning of a file.
+pub fn without_byte_order_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
-/// The document that one of three options gives: `FILE`, JSON or YAML, the latter two each with the option's name.
-/// With it the exit code for a text that cannot be read: what is written on the command line is a wrong command line.
+/// The document that one of three options gives: a file, or a text in JSON or YAML. For a text, the name of its option
+/// is given too. The exit code is the one for a document that cannot be read: a wrong text on the command line is a
+/// mistake of the command line.
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn of_options(
+pub fn from_options(
     what: &str,
     file: Option<&Path>,
     json: (&str, Option<&str>),
@@ -66,15 +67,15 @@ pub fn of_options(
 }
 
 fn unreadable(what: &str, path: &Path, error: &io::Error) -> Failure {
-    // A document in the place of its path may hold what nobody else is to see.
+    // A document that was given instead of a path may contain secrets, so it is not repeated.
     if path.to_str().is_some_and(|text| text.trim_start().starts_with(['{', '[', '"'])) {
-        return Failure::usage(format!("cannot read the {what}: a document stands where its path belongs"))
-            .hint("the option whose name ends with `-json` takes the document itself");
+        return Failure::usage(format!("cannot read the {what}: expected the path of a file, found a document"))
+            .hint("use the option whose name ends with `-json` for the document itself");
     }
     let failure = Failure::usage(format!("cannot read the {what} `{}`: {}", path.display(), reason(error)));
     match (error.kind(), nearest_file(path)) {
         (io::ErrorKind::NotFound, Some(near)) => failure.hint(format!("did you mean `{near}`?")),
-        (io::ErrorKind::NotFound, None) => failure.hint("give the path of a file that is there"),
+        (io::ErrorKind::NotFound, None) => failure.hint("give the path of a file that exists"),
         (io::ErrorKind::PermissionDenied, _) => {
             failure.hint("make the file readable for you, for example with `chmod u+r`")
         }
@@ -95,7 +96,7 @@ fn nearest_file(path: &Path) -> Option<String> {
 /// Writes a text and a line break to stdout.
 ///
 /// # Errors
-/// When stdout cannot be written; not when its reader has had enough.
+/// When stdout cannot be written. It is no error when the reader of a pipe has closed it.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()) {

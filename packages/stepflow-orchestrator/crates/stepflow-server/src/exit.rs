@@ -1,11 +1,11 @@
-//! How a command ends: its exit code, and what it says when it could not do what it was asked.
+//! How a command ends: its exit code, and its message when it fails.
 
 use std::fmt::Display;
 use std::process::ExitCode;
 
 use crate::stderr;
 
-/// What the exit code tells a script.
+/// The exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// All went well.
@@ -26,15 +26,15 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command could not do what it was asked.
+/// Why a command failed.
 #[derive(Debug)]
 pub struct Failure {
     exit: Exit,
-    said: Said,
+    content: Content,
 }
 
 #[derive(Debug)]
-enum Said {
+enum Content {
     /// One message, and what to do about it.
     Message { message: String, hints: Vec<String> },
     /// A text that is complete as it is, such as diagnostics with their excerpts.
@@ -59,7 +59,7 @@ impl Failure {
 
     /// A text that needs no `error:` before it.
     pub fn text(exit: Exit, text: impl Into<String>) -> Self {
-        Self { exit, said: Said::Text(text.into()) }
+        Self { exit, content: Content::Text(text.into()) }
     }
 
     /// A file that the command line names cannot be read.
@@ -68,24 +68,24 @@ impl Failure {
     }
 
     fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, said: Said::Message { message: message.into(), hints: Vec::new() } }
+        Self { exit, content: Content::Message { message: message.into(), hints: Vec::new() } }
     }
 
-    /// The same, and what to do about it.
+    /// Adds what the user can do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Display) -> Self {
-        match &mut self.said {
-            Said::Message { hints, .. } => hints.push(hint.to_string()),
-            Said::Text(text) => *text = format!("{}\n{} {hint}", text.trim_end(), stderr::Paint::Hint.on("hint:")),
+        match &mut self.content {
+            Content::Message { hints, .. } => hints.push(hint.to_string()),
+            Content::Text(text) => *text = format!("{}\n{} {hint}", text.trim_end(), stderr::Paint::Hint.on("hint:")),
         }
         self
     }
 
-    /// Says it on stderr.
+    /// Prints it to stderr.
     pub fn report(&self) -> ExitCode {
-        match &self.said {
-            Said::Text(text) => stderr::line(text.trim_end()),
-            Said::Message { message, hints } => {
+        match &self.content {
+            Content::Text(text) => stderr::line(text.trim_end()),
+            Content::Message { message, hints } => {
                 stderr::line(format_args!("{} {message}", stderr::Paint::Error.on("error:")));
                 for hint in hints {
                     stderr::line(format_args!("{} {hint}", stderr::Paint::Hint.on("hint:")));
@@ -96,7 +96,7 @@ impl Failure {
     }
 }
 
-/// The system's reason, without the number that it puts behind it.
+/// Why a file could not be read or written, without the error number of the system.
 pub fn reason(error: &std::io::Error) -> String {
     use std::io::ErrorKind;
     match error.kind() {

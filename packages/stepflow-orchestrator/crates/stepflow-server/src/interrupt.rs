@@ -1,17 +1,17 @@
-//! Ctrl-C and its relatives. The first one asks for the end, the second one does not ask.
+//! Ctrl-C and SIGTERM. At the first signal a command ends its work in order; at the second one it ends at once.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Ctrl-C (SIGINT) and SIGTERM, from the moment this was made.
+/// The signals SIGINT (Ctrl-C) and SIGTERM that arrive after this was created.
 pub struct Interrupts {
     int: Signal,
     term: Signal,
 }
 
 impl Interrupts {
-    /// Begins to listen; from now on the signals end nothing by themselves.
+    /// Begins to listen. From now on the signals do not end the process by themselves.
     ///
     /// # Errors
     /// When the system refuses.
@@ -19,7 +19,7 @@ impl Interrupts {
         Ok(Self { int: signal(SignalKind::interrupt())?, term: signal(SignalKind::terminate())? })
     }
 
-    /// The next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) {
         tokio::select! {
             _ = self.int.recv() => {}

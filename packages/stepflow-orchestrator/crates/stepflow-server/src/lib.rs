@@ -1,5 +1,5 @@
-//! The server binary: command line, configuration, HTTP API. Everything below it takes typed options; only here are
-//! files, the environment and the terminal read.
+//! The server binary: command line, configuration, HTTP API. Only this crate reads files, the environment and the
+//! terminal; the crates below it take typed options.
 
 pub mod access;
 pub mod api;
@@ -11,6 +11,7 @@ mod document;
 mod exit;
 mod interrupt;
 mod json_pointer;
+mod output_file;
 mod picture;
 pub mod plugins;
 mod progress;
@@ -20,7 +21,6 @@ mod telemetry;
 mod visible;
 mod wording;
 mod worker_runs;
-mod written;
 mod xml;
 
 use std::ffi::OsString;
@@ -31,32 +31,32 @@ use std::time::Duration;
 
 use clap::Parser;
 
-/// The program that this process runs, which is started again to render templates and to watch workers.
+/// The path of this program. It is started again to render templates and to watch workers.
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
-/// Reads the command line and does what it says.
+/// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let words: Vec<_> = std::env::args_os().skip(1).collect();
-    // Before anything else: a renderer limits itself to the memory that it needs for templates.
-    if words == [stepflow_hosts::RENDER_TEMPLATES] {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    // This comes first, because a renderer limits its own memory to what templates need.
+    if arguments == [stepflow_hosts::RENDER_TEMPLATES] {
         return stepflow_hosts::render_templates();
     }
-    if words == [stepflow_hosts::WATCH_WORKERS] {
+    if arguments == [stepflow_hosts::WATCH_WORKERS] {
         return stepflow_hosts::watch_workers();
     }
-    // Without its path this process renders no templates and watches no workers, and says so then.
+    // Without this path no renderer and no watcher can be started; that is reported when one is needed.
     let program = std::env::current_exe().unwrap_or_default();
-    run(std::iter::once(program.into_os_string()).chain(words))
+    run(std::iter::once(program.into_os_string()).chain(arguments))
 }
 
-/// Does what a command line says; its first word is the path of the program.
-pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let words: Vec<_> = words.into_iter().collect();
-    if let Some(program) = words.first() {
+/// Runs a command line; its first argument is the path of the program.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    if let Some(program) = arguments.first() {
         PROGRAM.get_or_init(|| program.into());
     }
-    let cli = match cli::Cli::try_parse_from(words) {
+    let cli = match cli::Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
@@ -69,7 +69,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let ended = runtime.block_on(commands::execute(cli, terminal));
-    // A thread that reads a terminal or a pipe cannot be told to stop; it is not waited for.
+    // A thread that is reading a terminal or a pipe cannot be stopped, so it is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match ended {
         Ok(exit) => exit.into(),

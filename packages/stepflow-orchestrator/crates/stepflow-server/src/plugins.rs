@@ -1,4 +1,4 @@
-//! The plugins of a configuration with their workers, as they are now.
+//! The current state of the plugins of a configuration and of their workers.
 
 use serde::Serialize;
 use stepflow_hosts::{Health, InstanceState, InstanceStatus, WorkerHost};
@@ -21,7 +21,7 @@ pub struct Listed {
     pub plugin: String,
     /// The type in the configuration.
     pub r#type: &'static str,
-    /// How its workers are spoken with.
+    /// How the server communicates with its workers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transport: Option<&'static str>,
     /// `ready`, `starting`, `unhealthy` or `shutDown`
@@ -32,7 +32,7 @@ pub struct Listed {
     /// What its worker last wrote to stderr, when it takes no tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_words: Option<String>,
-    /// How many components it has said that it serves.
+    /// How many components it has listed.
     pub components: usize,
     /// Its workers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -43,17 +43,17 @@ pub struct Listed {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Instance {
-    /// Its name, as the journal has it.
+    /// Its name in the journal.
     pub name: String,
     /// `pid 4711`, or its URL.
     pub address: String,
     /// `ready`, `starting`, `reconnecting`, `leaving` or `lost`
     pub state: &'static str,
-    /// How many tasks it takes at once.
+    /// How many tasks it can have at the same time.
     pub capacity: usize,
-    /// How many it has.
+    /// How many tasks it has now.
     pub open: usize,
-    /// The version of its code, where it says one.
+    /// The version of its code, if it tells one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What is said to people: on stderr, coloured only on a terminal and only when `NO_COLOR` is not set.
+//! Messages for people: on stderr, coloured only on a terminal and only when `NO_COLOR` is not set.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -7,16 +7,16 @@ use std::sync::OnceLock;
 
 use stepflow_flow::palette;
 
-use crate::visible::visible_but;
+use crate::visible::visible_except;
 
-/// Writes a line. A stderr that is gone is nobody's to tell.
+/// Writes a line. An error is ignored: when stderr is closed, there is no other place to report it.
 pub fn line(text: impl Display) {
     let _ = writeln!(stderr().lock(), "{}", shown(&text.to_string()));
 }
 
-/// A text as a terminal may have it: in our colours, and without what others have put in to move the cursor.
+/// The text without control characters that would move the cursor. Our own colours stay.
 pub fn shown(text: &str) -> Cow<'_, str> {
-    visible_but(text, if color() { &palette::SEQUENCES } else { &[] })
+    visible_except(text, if color() { &palette::SEQUENCES } else { &[] })
 }
 
 /// Whether colours are wanted.
@@ -28,7 +28,7 @@ pub fn color() -> bool {
     })
 }
 
-/// What a coloured word stands for.
+/// The meaning of a coloured word.
 #[derive(Debug, Clone, Copy)]
 pub enum Paint {
     /// Something went wrong.
@@ -39,7 +39,7 @@ pub enum Paint {
     Hint,
     /// Something went well.
     Success,
-    /// Less important than what stands around it.
+    /// Less important than the text around it.
     Faint,
 }
 

@@ -1,4 +1,4 @@
-//! Logs, on stderr: stdout belongs to results.
+//! Logs. They go to stderr, because stdout is for results.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::progress::Terminal;
 use crate::visible::visible;
 
-/// Starts logging from this level up. A process that logs already, because it ran a command before, goes on as it does.
+/// Starts to log messages of this level and above. If an earlier command in this process has started it already, nothing
+/// changes.
 pub fn start(level: LevelFilter, terminal: &Terminal) {
     let _ = tracing_subscriber::fmt()
         .with_max_level(level)
@@ -18,7 +19,7 @@ pub fn start(level: LevelFilter, terminal: &Terminal) {
         .try_init();
 }
 
-/// Hands whole lines to the terminal, which knows where its live display stands.
+/// Passes whole lines to the terminal, which keeps them apart from its live display.
 struct Lines(Terminal);
 
 impl<'a> MakeWriter<'a> for Lines {

@@ -1,32 +1,32 @@
-//! Texts of others on a person's screen: what would move the cursor, ring a bell or turn the direction of writing is
-//! shown instead of done.
+//! Makes control characters visible in texts that come from outside, so that they cannot move the cursor, ring the bell
+//! or change the direction of writing.
 
 use std::borrow::Cow;
 
-/// The text with its control characters made visible. Ends of lines and tabs stay.
+/// The text with visible control characters. Line breaks and tabs stay.
 pub fn visible(text: &str) -> Cow<'_, str> {
     made_visible(text, &[])
 }
 
 /// The same, but these sequences stay as they are: our own colours.
-pub fn visible_but<'t>(text: &'t str, ours: &[&str]) -> Cow<'t, str> {
+pub fn visible_except<'t>(text: &'t str, ours: &[&str]) -> Cow<'t, str> {
     made_visible(text, ours)
 }
 
 fn made_visible<'t>(text: &'t str, ours: &[&str]) -> Cow<'t, str> {
-    if !text.contains(acts) {
+    if !text.contains(is_control) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
     let mut rest = text;
-    while let Some(at) = rest.find(acts) {
+    while let Some(at) = rest.find(is_control) {
         shown.push_str(&rest[..at]);
         rest = &rest[at..];
         let kept = ours.iter().find(|sequence| rest.starts_with(**sequence)).map(|sequence| sequence.len());
         let length = kept.unwrap_or_else(|| rest.chars().next().map_or(0, char::len_utf8));
         match kept {
             Some(length) => shown.push_str(&rest[..length]),
-            None => shown.extend(rest.chars().next().map(picture)),
+            None => shown.extend(rest.chars().next().map(symbol)),
         }
         rest = &rest[length..];
     }
@@ -34,14 +34,15 @@ fn made_visible<'t>(text: &'t str, ours: &[&str]) -> Cow<'t, str> {
     Cow::Owned(shown)
 }
 
-/// Whether a terminal does something at this character other than showing it.
-fn acts(character: char) -> bool {
-    let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    turns || character.is_control() && !matches!(character, '\n' | '\t')
+/// Whether a terminal obeys this character instead of showing it.
+fn is_control(character: char) -> bool {
+    let changes_direction =
+        matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    changes_direction || character.is_control() && !matches!(character, '\n' | '\t')
 }
 
-/// `␛` for ESC; `�` where there is no picture.
-fn picture(character: char) -> char {
+/// The symbol of a control character: `␛` for ESC; `�` for one that has none.
+fn symbol(character: char) -> char {
     match u32::from(character) {
         code @ ..0x20 => char::from_u32(0x2400 + code).unwrap_or('\u{fffd}'),
         0x7f => '\u{2421}',
@@ -69,7 +70,7 @@ mod tests {
     #[test]
     fn our_own_colours_stay() {
         assert_eq!(
-            visible_but("\x1b[1;31merror\x1b[0m \x1b[8m", &["\x1b[1;31m", "\x1b[0m"]),
+            visible_except("\x1b[1;31merror\x1b[0m \x1b[8m", &["\x1b[1;31m", "\x1b[0m"]),
             "\x1b[1;31merror\x1b[0m ␛[8m"
         );
     }

@@ -1,16 +1,16 @@
-//! `components`
+//! The options of `components`.
 
 use clap::{Args, Subcommand};
 
 use super::{ComponentArgs, ListFormat, LogArgs};
 
-/// `components`
+/// What can be done with components.
 #[derive(Debug, Subcommand)]
 pub enum ComponentsCommand {
-    /// List the components of all plugins, by the paths that flows write
+    /// List the components of all plugins, with the paths that flows use
     ///
-    /// Exit codes: 0 all plugins are in the list; 2 the command line is wrong; 3 a worker could not be started (the
-    /// others are listed), or the configuration is wrong.
+    /// Exit codes: 0 the list is complete; 2 the command line is wrong; 3 a worker could not be started (the components
+    /// of the others are listed), or the configuration is wrong.
     List(ListComponentsArgs),
 }
 
@@ -19,10 +19,10 @@ pub enum ComponentsCommand {
 pub struct ListComponentsArgs {
     #[command(flatten)]
     pub components: ComponentArgs,
-    /// A table for people, or JSON
+    /// How the list is printed
     #[arg(long, value_enum, default_value = "table")]
     pub format: ListFormat,
-    /// With the schemas of inputs and outputs
+    /// Include the schemas of inputs and outputs
     #[arg(long)]
     pub schemas: bool,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `plugins`
+//! The options of `plugins`.
 
 use clap::{Args, Subcommand};
 
@@ -7,11 +7,11 @@ use super::{ComponentArgs, ListFormat, LogArgs};
 /// What can be done with plugins.
 #[derive(Debug, Subcommand)]
 pub enum PluginsCommand {
-    /// List the plugins with their workers: whether each takes tasks, how many, and what the failing ones last said
+    /// List the plugins and their workers: their state, how many tasks they take, and the last output of those that fail
     ///
-    /// Starts the workers, as `serve` does, and ends them again.
+    /// Starts the workers, as `serve` does, and stops them again.
     ///
-    /// Exit codes: 0 all plugins take tasks; 2 the command line is wrong; 3 a worker could not be started (it is
+    /// Exit codes: 0 all plugins are ready; 2 the command line is wrong; 3 a worker could not be started (it is
     /// listed with the reason), or the configuration is wrong.
     List(ListPluginsArgs),
 }
@@ -21,7 +21,7 @@ pub enum PluginsCommand {
 pub struct ListPluginsArgs {
     #[command(flatten)]
     pub components: ComponentArgs,
-    /// A table for people, or JSON
+    /// How the list is printed
     #[arg(long, value_enum, default_value = "table")]
     pub format: ListFormat,
     #[command(flatten)]

@@ -1,20 +1,16 @@
-//! `run`
+//! The options of `run`.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ComponentArgs, LogArgs};
+use super::{ComponentArgs, FlowArgs, LogArgs};
 
 /// `run`
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The flow's file
-    #[arg(value_name = "FLOW", required_unless_present = "flow_option", conflicts_with = "flow_option")]
-    flow: Option<PathBuf>,
-    /// The flow's file, named
-    #[arg(long = "flow", id = "flow_option", value_name = "FILE")]
-    flow_option: Option<PathBuf>,
+    #[command(flatten)]
+    pub flow: FlowArgs,
     #[command(flatten)]
     pub input: InputArgs,
     #[command(flatten)]
@@ -23,33 +19,26 @@ pub struct RunArgs {
     pub overrides: OverrideArgs,
     #[command(flatten)]
     pub components: ComponentArgs,
-    /// At most this many steps at once [default: 100]
+    /// Run at most this many steps at the same time [default: 100]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_concurrency: Option<u32>,
     /// Write the result to this file instead of stdout
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Print the bare output of the flow instead of `{"outcome": …}`; nothing when the flow failed
+    /// Print only the flow's output, without `{"outcome": …}` around it; print nothing when the flow fails
     #[arg(long, conflicts_with = "inputs")]
     pub output_only: bool,
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,
-    /// Run in spite of errors in the document that are not fatal
+    /// Run the flow even if its document has errors, unless they are fatal
     #[arg(long)]
     pub no_check: bool,
     #[command(flatten)]
     pub(super) log: LogArgs,
 }
 
-impl RunArgs {
-    /// The flow's file.
-    pub fn flow(&self) -> PathBuf {
-        self.flow.as_ref().or(self.flow_option.as_ref()).cloned().unwrap_or_default()
-    }
-}
-
-/// Where the input of a run comes from; `null` when nowhere.
+/// Where the input of a run comes from; it is `null` without any of these options.
 #[derive(Debug, Args)]
 pub struct InputArgs {
     /// JSON or YAML file with the input; `-` is stdin
@@ -61,16 +50,17 @@ pub struct InputArgs {
     /// The input, as YAML
     #[arg(long, value_name = "YAML", group = "input_document", allow_hyphen_values = true)]
     pub input_yaml: Option<String>,
-    /// Run one item for each line of this file of JSON lines (`-` is stdin). Each result is a line of its own, with
-    /// its `itemIndex`, as soon as it is there
+    /// File with one JSON value in each line (`-` is stdin); the flow runs once for each value. Each result is printed
+    /// on its own line, with its `itemIndex`, as soon as it is ready
     #[arg(long, value_name = "FILE", group = "input_document")]
     pub inputs: Option<PathBuf>,
-    /// Set one place of the input, such as `a.b=1` or `rows[0].name="x"`; may be repeated, and goes on top of the rest
+    /// Set one place in the input, such as `a.b=1` or `rows[0].name="x"`; may be repeated. This is done after the other
+    /// input options
     #[arg(long, value_name = "PATH=JSON", conflicts_with = "inputs", allow_hyphen_values = true)]
     pub set: Vec<String>,
 }
 
-/// Where the variables of a run come from: a document, single ones on top of it, and the environment for the rest.
+/// Where the variables of a run come from: a document, then single variables, and the environment for all others.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Variables")]
 pub struct VariableArgs {
@@ -83,32 +73,32 @@ pub struct VariableArgs {
     /// The variables, as YAML
     #[arg(long, value_name = "YAML", group = "variables_document", allow_hyphen_values = true)]
     pub variables_yaml: Option<String>,
-    /// One variable; may be repeated. Its value is the text where the flow declares a string, else JSON where it can be
-    /// and the flow takes that, else the text
+    /// Set one variable; may be repeated. VALUE is a plain text if the flow declares the variable as a string. Otherwise
+    /// it is read as JSON; if it is not JSON, or the flow does not accept that JSON, it is a plain text
     #[arg(long, value_name = "NAME=VALUE", allow_hyphen_values = true)]
     pub var: Vec<String>,
-    /// Take declared variables that are not given from the environment: from their `env_var`, else from
+    /// Take all other variables that the flow declares from the environment: from the name in `env_var`, else from
     /// `STEPFLOW_VAR_<NAME>`
     #[arg(long)]
     pub env_variables: bool,
-    /// The same, and look into this file of `NAME=VALUE` lines for what the environment does not have
+    /// Like `--env-variables`; names that are not in the environment are taken from this file of `NAME=VALUE` lines
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
 }
 
 impl VariableArgs {
-    /// Whether a document was given, however empty.
+    /// Whether a document was given, even an empty one.
     pub fn has_document(&self) -> bool {
         self.variables.is_some() || self.variables_json.is_some() || self.variables_yaml.is_some()
     }
 }
 
-/// What a run changes in the steps of its flow.
+/// The changes that a run makes to the steps of its flow.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 #[command(next_help_heading = "Overrides")]
 pub struct OverrideArgs {
-    /// JSON or YAML file with patches to steps, `{steps: {<id>: {$type: merge_patch, value: …}}}`; `-` is stdin
+    /// JSON or YAML file with changes to steps, `{steps: {<id>: {$type: merge_patch, value: …}}}`; `-` is stdin
     #[arg(long, value_name = "FILE")]
     pub overrides: Option<PathBuf>,
     /// The overrides, as JSON

@@ -1,4 +1,4 @@
-//! `test`
+//! The options of `test`.
 
 use std::path::PathBuf;
 
@@ -9,18 +9,18 @@ use super::{ComponentArgs, LogArgs};
 /// `test`
 #[derive(Debug, Args)]
 pub struct TestArgs {
-    /// Files, and folders with files
+    /// Files or folders with test cases
     #[arg(value_name = "PATH", required = true)]
     pub paths: Vec<PathBuf>,
     #[command(flatten)]
     pub components: ComponentArgs,
-    /// Only the cases with this name; may be repeated
+    /// Run only the cases with this name; may be repeated
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub case: Vec<String>,
-    /// Write the outputs that flows give into their cases, where they are not what was expected
+    /// Where the output of a flow is not the expected one, write it into the case as the expected output
     #[arg(long)]
     pub update: bool,
-    /// Write a report in JUnit's XML as well
+    /// Also write a report in the XML format of JUnit
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `validate`
+//! The options of `validate`.
 
 use std::path::PathBuf;
 
@@ -12,20 +12,20 @@ pub struct ValidateArgs {
     /// The flows' files
     #[arg(value_name = "FLOW", required_unless_present = "flow_option")]
     flows: Vec<PathBuf>,
-    /// A flow's file, named; may be repeated
+    /// A flow's file, as an option; may be repeated
     #[arg(long = "flow", id = "flow_option", value_name = "FILE")]
     flow_option: Vec<PathBuf>,
     #[command(flatten)]
     pub components: ComponentArgs,
-    /// Start no workers: whether there is a component, and what it takes, is not looked at
+    /// Start no workers. It is then not checked which components they have and which input fields these take
     #[arg(long)]
     pub no_components: bool,
-    /// Rewrite names in the files that have one right answer: misspelt keys, old spellings
+    /// Correct misspelt keys and old spellings in the files, where only one correction is possible
     #[arg(long)]
     pub fix: bool,
-    /// `text` with excerpts on stderr, or `json` on stdout
+    /// How errors and warnings are printed
     #[arg(long, value_enum, default_value = "text")]
-    pub format: Format,
+    pub format: DiagnosticFormat,
     #[command(flatten)]
     pub(super) log: LogArgs,
 }
@@ -39,9 +39,9 @@ impl ValidateArgs {
 
 /// How diagnostics are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
+pub enum DiagnosticFormat {
+    /// On stderr, with excerpts of the file
     Text,
-    /// For machines
+    /// On stdout, for programs
     Json,
 }

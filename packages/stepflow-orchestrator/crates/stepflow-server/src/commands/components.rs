@@ -2,7 +2,7 @@
 
 use super::listing;
 use super::workers::{self, Started};
-use crate::catalog::{Catalog, Listed};
+use crate::catalog::{Catalog, ListedComponent};
 use crate::cli::ListComponentsArgs;
 use crate::exit::{Exit, Failure};
 use crate::progress::Terminal;
@@ -28,7 +28,7 @@ pub async fn list(args: ListComponentsArgs, terminal: Terminal) -> Result<Exit, 
 }
 
 fn table(catalog: &Catalog) -> String {
-    let width = |cell: fn(&Listed) -> &str, head: &str| {
+    let width = |cell: fn(&ListedComponent) -> &str, head: &str| {
         let cells = catalog.components.iter().map(|listed| cell(listed).chars().count());
         cells.chain([head.len()]).max().unwrap_or_default()
     };

@@ -1,13 +1,13 @@
 //! `schema`: the JSON Schemas from which other languages generate their types.
 
-use crate::cli::SchemaOf;
+use crate::cli::SchemaKind;
 use crate::exit::{Exit, Failure};
 
-pub fn print(what: SchemaOf) -> Result<Exit, Failure> {
+pub fn print(what: SchemaKind) -> Result<Exit, Failure> {
     let schema = match what {
-        SchemaOf::Protocol => stepflow_protocol::protocol_schema(),
-        SchemaOf::Flow => stepflow_flow::schema(),
-        SchemaOf::Config => crate::config::schema(),
+        SchemaKind::Protocol => stepflow_protocol::protocol_schema(),
+        SchemaKind::Flow => stepflow_flow::schema(),
+        SchemaKind::Config => crate::config::schema(),
     };
     crate::document::print(&format!("{schema:#}"))?;
     Ok(Exit::Success)

@@ -11,16 +11,16 @@ use stepflow_hosts::StartError;
 
 use super::fields;
 use super::workers::{self, Started};
-use crate::cli::{Format, ValidateArgs};
+use crate::cli::{DiagnosticFormat, ValidateArgs};
 use crate::config::{self, Config};
 use crate::document;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupts;
+use crate::output_file::OutputFile;
 use crate::progress::Terminal;
 use crate::service::{Needs, Service, unserved};
 use crate::stderr::{self, Paint, line};
 use crate::wording::counted;
-use crate::written::Written;
 
 /// Checks flows and says what is wrong with each.
 pub async fn validate(args: ValidateArgs, terminal: Terminal) -> Result<Exit, Failure> {
@@ -48,11 +48,11 @@ async fn check_all(places: &mut Projects<'_>, interrupts: &mut Interrupts) -> Re
             exit = Exit::Failed;
         }
         match args.format {
-            Format::Text => places.terminal.aside(|| report(path, &loaded, args.fix)),
-            Format::Json => results.push(to_json(path, &loaded.diagnostics)),
+            DiagnosticFormat::Text => places.terminal.aside(|| report(path, &loaded, args.fix)),
+            DiagnosticFormat::Json => results.push(to_json(path, &loaded.diagnostics)),
         }
     }
-    if args.format == Format::Json {
+    if args.format == DiagnosticFormat::Json {
         document::print(&format!("{:#}", serde_json::Value::Array(results)))?;
     }
     Ok(exit)
@@ -65,7 +65,7 @@ fn mended(path: &Path, source: Source, takers: Takers<'_>, terminal: &Terminal) 
     }
     let (mended, changes) = fix::fixed(source, takers);
     if !changes.is_empty() {
-        Written::whole("flow", path, &mended.text)?;
+        OutputFile::write_whole("flow", path, &mended.text)?;
     }
     for Change { line: at, summary } in changes {
         terminal.aside(|| line(format_args!("{}:{at}: {} {summary}", path.display(), Paint::Success.on("fixed"))));

@@ -29,7 +29,7 @@ fn origin(args: &InputArgs, secrets: &Secrets) -> Result<(Vec<Value>, String), F
     if let Some(path) = &args.inputs {
         return Ok((lines(path, secrets)?, path.display().to_string()));
     }
-    let given = document::of_options(
+    let given = document::from_options(
         "input",
         args.input.as_deref(),
         ("--input-json", args.input_json.as_deref()),
@@ -51,7 +51,7 @@ fn origin(args: &InputArgs, secrets: &Secrets) -> Result<(Vec<Value>, String), F
 /// The value of a document in JSON or YAML. When there are secrets in it, nothing of its text is shown.
 pub fn document(source: Source, exit: Exit, hint: &str, secrets: &Secrets) -> Result<Value, Failure> {
     // What is JSON already stays as it is: its text, its numbers and its size.
-    if let Ok(value) = Value::parse(document::after_mark(&source.text)) {
+    if let Ok(value) = Value::parse(document::without_byte_order_mark(&source.text)) {
         return Ok(value);
     }
     let takes = if source.format == Format::Json { "JSON" } else { "JSON or YAML" };
@@ -65,7 +65,7 @@ pub fn document(source: Source, exit: Exit, hint: &str, secrets: &Secrets) -> Re
 fn lines(path: &Path, secrets: &Secrets) -> Result<Vec<Value>, Failure> {
     let source = document::read("inputs", path)?;
     let mut inputs = Vec::new();
-    for (index, text) in document::after_mark(&source.text).split(|byte| *byte == b'\n').enumerate() {
+    for (index, text) in document::without_byte_order_mark(&source.text).split(|byte| *byte == b'\n').enumerate() {
         if text.trim_ascii().is_empty() {
             continue;
         }

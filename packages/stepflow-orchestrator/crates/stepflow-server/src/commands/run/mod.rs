@@ -29,7 +29,7 @@ pub use variables::from_environment;
 
 /// Runs a flow and prints its result.
 pub async fn run(args: RunArgs, terminal: Terminal) -> Result<Exit, Failure> {
-    let flow = args.flow();
+    let flow = args.flow.path();
     let config = config::find(&args.components, Some(&flow))?;
     let document = checks::read(&flow, &args.overrides, &config, args.no_check)?;
     let plan = Arc::clone(&document.plan);

@@ -14,7 +14,7 @@ use crate::stderr;
 /// The plan of a flow with the overrides of the command line, and these for the record.
 pub fn plan(args: &OverrideArgs, flow: &Arc<Flow>) -> Result<(Arc<Plan>, Option<Value>), Failure> {
     let plan = Arc::new(Plan::compile(Arc::clone(flow)).map_err(|fatal| Failure::document(fatal.to_string()))?);
-    let Some((source, exit)) = document::of_options(
+    let Some((source, exit)) = document::from_options(
         "overrides",
         args.overrides.as_deref(),
         ("--overrides-json", args.overrides_json.as_deref()),

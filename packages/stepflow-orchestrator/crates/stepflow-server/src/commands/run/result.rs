@@ -12,11 +12,11 @@ use stepflow_store::{ItemRow, MemoryStore};
 use crate::cli::RunArgs;
 use crate::document;
 use crate::exit::Failure;
-use crate::written::Written;
+use crate::output_file::OutputFile;
 
 /// Where results go, and in which form.
 pub struct Results {
-    file: Option<Written>,
+    file: Option<OutputFile>,
     batch: bool,
     output_only: bool,
 }
@@ -33,7 +33,7 @@ struct ItemResult<'a> {
 impl Results {
     /// Opens the file, if there is to be one, so that nothing runs for an output that cannot be written.
     pub fn open(args: &RunArgs) -> Result<Self, Failure> {
-        let file = args.output.as_deref().map(|path| Written::open("output", path)).transpose()?;
+        let file = args.output.as_deref().map(|path| OutputFile::open("output", path)).transpose()?;
         Ok(Self { file, batch: args.input.inputs.is_some(), output_only: args.output_only })
     }
 
@@ -72,7 +72,7 @@ impl Results {
     }
 
     fn keep(self) -> Result<(), Failure> {
-        self.file.map_or(Ok(()), Written::keep)
+        self.file.map_or(Ok(()), OutputFile::finish)
     }
 
     /// Compact on one line, except for the eyes of a person.
@@ -85,7 +85,7 @@ impl Results {
     pub fn write(&mut self, text: &str) -> Result<(), Failure> {
         match &mut self.file {
             None => document::print(text),
-            Some(file) => file.add(format!("{text}\n").as_bytes()),
+            Some(file) => file.append(format!("{text}\n").as_bytes()),
         }
     }
 }

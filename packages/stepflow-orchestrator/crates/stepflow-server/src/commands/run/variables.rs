@@ -73,7 +73,7 @@ fn unassigned(assignment: &str, plan: &Plan) -> Failure {
 
 fn document(args: &VariableArgs, secrets: &Secrets) -> Result<Vec<(String, Value)>, Failure> {
     let hint = "the variables are one object, such as `{\"name\": \"value\"}`";
-    let Some((source, exit)) = document::of_options(
+    let Some((source, exit)) = document::from_options(
         "variables",
         args.variables.as_deref(),
         ("--variables-json", args.variables_json.as_deref()),
@@ -150,7 +150,7 @@ fn refuse_misspelt(given: &[(String, Value)], plan: &Plan) -> Result<(), Failure
 /// The lines `NAME=VALUE` of a file. Blank lines and comments are left out, and so are quotes around a value.
 fn env_file(path: &Path) -> Result<HashMap<String, String>, Failure> {
     let source = document::read("environment file", path)?;
-    let text = std::str::from_utf8(document::after_mark(&source.text))
+    let text = std::str::from_utf8(document::without_byte_order_mark(&source.text))
         .map_err(|_| Failure::document(format!("the environment file `{}` is not UTF-8", source.name)))?;
     let mut variables = HashMap::new();
     for (number, line) in text.lines().enumerate().map(|(index, line)| (index + 1, line.trim())) {

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use super::report::{CaseReport, FileReport, Summary, Verdict};
 use crate::exit::Failure;
-use crate::written::Written;
+use crate::output_file::OutputFile;
 use crate::xml::escaped;
 
 /// Writes the report to a file.
 pub fn write(path: &Path, reports: &[FileReport]) -> Result<(), Failure> {
-    Written::whole("report", path, document(reports).as_bytes())
+    OutputFile::write_whole("report", path, document(reports).as_bytes())
 }
 
 fn document(reports: &[FileReport]) -> String {

@@ -13,7 +13,7 @@ use super::bench::Observed;
 use super::expectation::outcomes;
 use super::suite::{Case, Expected};
 use crate::exit::Failure;
-use crate::written::Written;
+use crate::output_file::OutputFile;
 
 /// A case's new output.
 pub struct Update {
@@ -70,7 +70,7 @@ pub fn write(file: &Path, updates: Vec<Update>) -> Result<(), Failure> {
         return Err(Failure::document(format!("cannot write the new outputs into `{}`", file.display()))
             .hint("its layout is unusual: write them by hand"));
     }
-    Written::whole("file of tests", file, updated.as_bytes())
+    OutputFile::write_whole("file of tests", file, updated.as_bytes())
 }
 
 fn refused(file: &Path, case: &str) -> Failure {
