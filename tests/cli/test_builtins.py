@@ -158,5 +158,5 @@ def test_an_invalid_base_url_is_an_error_of_the_configuration(stepflow: Stepflow
     )
     ended = stepflow("run", "flow.yaml", "--input-json", "{}")
     assert ended.code == 3
-    assert "`http://****@h/v1?x` is no base url: it holds a user" in ended.stderr
+    assert "`http://****@h/v1?x` is not a base URL: it holds a user" in ended.stderr
     assert "stepflow-config.yml:5:" in ended.stderr

@@ -28,7 +28,7 @@ impl OutputFile {
     /// file `what`.
     ///
     /// # Errors
-    /// When nothing can be written existing.
+    /// When nothing can be written there.
     pub fn open(what: &'static str, path: &Path) -> Result<Self, Failure> {
         let name = path.display().to_string();
         let to = open(path).map_err(|error| unwritable(what, &name, &error))?;

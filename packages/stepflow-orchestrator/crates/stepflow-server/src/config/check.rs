@@ -1,4 +1,4 @@
-//! Compares the tree of a file with the shape that it should have, and names everything that is different.
+//! Compares a configuration file with the shape that it should have, and reports every difference.
 
 use stepflow_flow::node::{Content, Entry, Node};
 use stepflow_flow::path::Segment;
@@ -16,11 +16,11 @@ use crate::wording::{joined, name_list};
 pub struct Findings {
     /// What is wrong.
     pub mistakes: Diagnostics,
-    /// What asks for something that this release cannot do.
+    /// Keys and types that this release does not support yet.
     pub not_built: Diagnostics,
 }
 
-/// Checks a whole file. What `origins` name is not repeated.
+/// Checks a whole file. Messages do not repeat values that come from the variables in `origins`.
 pub fn check(tree: &Node, root: &'static Object, origins: &Origins) -> Findings {
     let mut checker = Checker { findings: Findings::default(), unbuilt: false, origins };
     if !tree.is_null() {
@@ -32,11 +32,11 @@ pub fn check(tree: &Node, root: &'static Object, origins: &Origins) -> Findings 
 struct Checker<'o> {
     findings: Findings,
     origins: &'o Origins,
-    /// Inside something that is not built: it was named, and its parts are not named again.
+    /// Whether the check is inside something that is not built. That is reported once, and not again for its parts.
     unbuilt: bool,
 }
 
-/// A value, and how it is spoken of.
+/// A value with its path, and what messages call it.
 struct Site<'n> {
     node: &'n Node,
     path: Path,
@@ -70,8 +70,8 @@ impl Checker<'_> {
 
     fn time(&mut self, place: &Site<'_>) {
         let Err(error) = TimeSpan::from_value(place.node.to_value()) else { return };
-        let origin = self.origins.said(place.node.span);
-        let problem = origin.map_or_else(|| error.to_string(), |origin| format!("what is {origin} is no time"));
+        let origin = self.origins.describe(place.node.span);
+        let problem = origin.map_or_else(|| error.to_string(), |origin| format!("the value {origin} is not a time"));
         let help = "write a time such as `500ms`, `30s`, `5m` or `1h30m`, or a number of seconds";
         self.mistake(Code::InvalidDuration, place, format!("{}: {problem}", place.what), Some(help.to_owned()));
     }
@@ -94,7 +94,7 @@ impl Checker<'_> {
         }
     }
 
-    /// `others` are members that have been looked at.
+    /// `others` are members that have been checked already.
     fn object(&mut self, place: Site<'_>, object: &'static Object, others: &[&str]) {
         if !place.is(Kind::Object) {
             return self.wrong(&place, "an object");
@@ -133,7 +133,7 @@ impl Checker<'_> {
         };
         let written = kind.as_str();
         let Some(variant) = variants.iter().find(|variant| written == Some(variant.name)) else {
-            let origin = self.origins.said(kind.span);
+            let origin = self.origins.describe(kind.span);
             let near = written
                 .filter(|_| origin.is_none())
                 .and_then(|text| suggest::nearest(text, variants.iter().map(|variant| variant.name)));
@@ -143,7 +143,7 @@ impl Checker<'_> {
             let message = match (origin, written) {
                 (Some(origin), _) => format!("{} has an unknown type, {origin}", place.what),
                 (None, Some(text)) => format!("{} has the unknown type `{text}`", place.what),
-                (None, None) => format!("{} has {text} for its `type`, which is a word", place.what),
+                (None, None) => format!("the `type` of {} must be a word, and is {text}", place.what),
             };
             let at = Site { node: kind, path: place.path.clone().field("type"), what: String::new() };
             return self.mistake(Code::InvalidType, &at, message, Some(help));
@@ -162,11 +162,11 @@ impl Checker<'_> {
             return;
         }
         let names = || words.iter().copied();
-        let origin = self.origins.said(place.node.span);
+        let origin = self.origins.describe(place.node.span);
         let near = suggest::nearest(written, names()).filter(|_| origin.is_none());
         let help = near.map(|near| format!("did you mean `{near}`?"));
         let found = origin.unwrap_or_else(|| format!("`{written}`"));
-        let message = format!("{} is one of {}, not {found}", place.what, name_list(names()));
+        let message = format!("{} must be one of {}, and is {found}", place.what, name_list(names()));
         self.mistake(Code::InvalidType, place, message, help);
     }
 
@@ -176,7 +176,7 @@ impl Checker<'_> {
         self.unbuilt = outer;
     }
 
-    /// The members of an object; `null` is an absent one.
+    /// The members of an object, without those that are `null`.
     fn entries<'n>(&mut self, place: &Site<'n>) -> Vec<&'n Entry> {
         match &place.node.content {
             Content::Object(entries) => entries.iter().filter(|entry| !entry.value.is_null()).collect(),
@@ -206,7 +206,7 @@ impl Checker<'_> {
     }
 
     fn wrong(&mut self, place: &Site<'_>, expected: &str) {
-        let found = match (self.origins.said(place.node.span), place.node.kind()) {
+        let found = match (self.origins.describe(place.node.span), place.node.kind()) {
             (Some(origin), Kind::String | Kind::Number | Kind::Bool) => origin,
             (None, Kind::String | Kind::Number | Kind::Bool) if !is_token(&place.path) => {
                 String::from_utf8_lossy(&passwords::hidden(place.node.to_value().as_bytes())).into_owned()
@@ -239,7 +239,7 @@ fn is_token(path: &Path) -> bool {
     matches!(path.segments().last(), Some(Segment::Field(key)) if passwords::is_token(key))
 }
 
-/// Whether a value is of the JSON type that the shape begins with.
+/// Whether a value has the JSON type of a shape. What is inside the value is not checked.
 fn may_be(node: &Node, shape: Shape) -> bool {
     match shape {
         Shape::List { .. } => node.kind() == Kind::Array,
@@ -249,7 +249,7 @@ fn may_be(node: &Node, shape: Shape) -> bool {
     }
 }
 
-/// Whether a value is of a shape without parts.
+/// Whether a value fits a shape that has no parts.
 pub fn fits(node: &Node, shape: Shape) -> bool {
     match (&node.content, shape) {
         (Content::String(text), Shape::Host) => access::host(text).is_some(),
@@ -272,7 +272,7 @@ pub fn fits(node: &Node, shape: Shape) -> bool {
 fn expected(shape: Shape) -> String {
     match shape {
         Shape::Text => "a string".to_owned(),
-        Shape::Scalar => "a string, a number or a truth value".to_owned(),
+        Shape::Scalar => "a string, a number or a boolean".to_owned(),
         Shape::Flag => "`true` or `false`".to_owned(),
         Shape::Whole { least, most } => format!("a whole number from {least} to {most}"),
         Shape::Factor => "a number of at least 1".to_owned(),

@@ -1,4 +1,4 @@
-//! Where the configuration is: named, beside the flow, in the current folder, or nowhere.
+//! Finds the configuration file: the one that is named, else one in the folder of the flow, else one in the current folder.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -7,25 +7,25 @@ use crate::cli::ComponentArgs;
 use crate::exit::{Failure, reason};
 use crate::stderr::{Paint, line};
 
-/// The names under which it is looked for.
+/// The file names that are searched for.
 pub const NAMES: [&str; 4] =
     ["stepflow-config.yml", "stepflow-config.yaml", "stepflow_config.yml", "stepflow_config.yaml"];
 
-/// The components that are served without a configuration, when they lie beside the flow.
+/// The file of components that is served when there is no configuration and the file is in the folder of the flow.
 const COMPONENTS: &str = "components.py";
 
 /// What was found.
 pub enum Found {
-    /// This file; `-` is stdin.
+    /// A file; `-` is stdin.
     File(PathBuf),
     /// No file.
     Nothing {
-        /// What `stepflow-worker` is to serve.
+        /// The file that `stepflow-worker` serves.
         worker: Option<String>,
     },
 }
 
-/// Looks for the configuration.
+/// Searches the configuration.
 pub fn find(args: &ComponentArgs, flow: Option<&Path>) -> Result<Found, Failure> {
     if let Some(path) = &args.config {
         return Ok(Found::File(path.clone()));

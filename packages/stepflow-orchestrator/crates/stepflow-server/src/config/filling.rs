@@ -1,4 +1,4 @@
-//! Puts the environment into the tree of a file, before anything looks at it.
+//! Replaces variables of the environment, such as `${NAME}`, in all strings of a file. This comes before all checks.
 
 use std::collections::BTreeSet;
 
@@ -13,8 +13,8 @@ use super::passwords::is_token;
 use super::shape::Shape;
 use super::substitution::{Environment, fill, names};
 
-/// The least length of a value that is taken out of texts: a shorter one stands in too many words.
-const HIDDEN: usize = 4;
+/// The shortest value that is hidden in texts, in bytes: shorter ones are a part of too many words.
+const MIN_HIDDEN: usize = 4;
 
 /// The tree with all its strings filled in.
 pub struct Filled {
@@ -22,32 +22,32 @@ pub struct Filled {
     pub tree: Node,
     /// Strings that could not be filled in.
     pub mistakes: Diagnostics,
-    /// Which variables stand where.
+    /// Which variables each string was filled in from.
     pub origins: Origins,
-    /// The variables that settings of the server and tokens name. No worker has to see them.
-    pub own: Vec<String>,
+    /// The variables that only settings of the server and tokens name. Workers do not need them.
+    pub server_variables: Vec<String>,
 }
 
-/// Fills every string in.
+/// Fills in every string.
 pub fn fill_tree(tree: &Node, environment: Environment<'_>) -> Filled {
     let mut filler = Filler {
         environment,
         mistakes: Diagnostics::default(),
         origins: Origins::default(),
-        own: BTreeSet::new(),
-        lent: BTreeSet::new(),
+        server_variables: BTreeSet::new(),
+        plugin_variables: BTreeSet::new(),
     };
     let tree = filler.node(tree, Shape::Object(&keys::ROOT), &Path::root());
-    let own = filler.own.difference(&filler.lent).cloned().collect();
-    Filled { tree, mistakes: filler.mistakes, origins: filler.origins, own }
+    let server_variables = filler.server_variables.difference(&filler.plugin_variables).cloned().collect();
+    Filled { tree, mistakes: filler.mistakes, origins: filler.origins, server_variables }
 }
 
 struct Filler<'e> {
     environment: Environment<'e>,
     mistakes: Diagnostics,
     origins: Origins,
-    own: BTreeSet<String>,
-    lent: BTreeSet<String>,
+    server_variables: BTreeSet<String>,
+    plugin_variables: BTreeSet<String>,
 }
 
 impl Filler<'_> {
@@ -76,17 +76,18 @@ impl Filler<'_> {
         Entry { value: self.node(&entry.value, shape, &path.clone().field(&entry.key)), ..entry.clone() }
     }
 
-    /// The `type` of an object: it says what the other members may be.
+    /// The `type` of an object, which tells what the other members may be.
     fn kind(&self, object: &Node) -> Option<String> {
         fill(object.get("type")?.as_str()?, self.environment).ok()
     }
 
     fn text(&mut self, node: &Node, text: &str, shape: Shape, path: &Path) -> Content {
         let key = |segment: Option<&Segment>, wanted: fn(&str) -> bool| matches!(segment, Some(Segment::Field(key)) if wanted(key));
-        // A worker is told its token, so that no worker has to read another's.
+        // The server passes the token to the worker. A token's variable is not inherited, so that no worker reads the
+        // token of another one.
         let for_plugins =
             key(path.segments().first(), |key| key == "plugins") && !key(path.segments().last(), is_token);
-        let seen = if for_plugins { &mut self.lent } else { &mut self.own };
+        let seen = if for_plugins { &mut self.plugin_variables } else { &mut self.server_variables };
         seen.extend(names(text).map(str::to_owned));
         self.origins.add(node.span, names(text));
         match fill(text, self.environment) {
@@ -106,7 +107,7 @@ impl Filler<'_> {
     }
 }
 
-/// What the variables that a part of a tree names hold, the longest first, each with its name.
+/// The values of the variables that a part of a tree names, each with the variable's name; the longest value first.
 pub fn values_in(written: &Node, environment: Environment<'_>) -> Vec<(String, String)> {
     let mut found = BTreeSet::new();
     let mut open = vec![written];
@@ -119,13 +120,15 @@ pub fn values_in(written: &Node, environment: Environment<'_>) -> Vec<(String, S
         }
     }
     let held = |name: String| Some((environment(&name)?, name));
-    let mut values: Vec<_> = found.into_iter().filter_map(held).filter(|(value, _)| value.len() >= HIDDEN).collect();
+    let mut values: Vec<_> =
+        found.into_iter().filter_map(held).filter(|(value, _)| value.len() >= MIN_HIDDEN).collect();
     values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
     values
 }
 
-/// What a filled string is. A key that takes a text gets one, whatever it looks like: a token may be all digits. Any other
-/// key may get a number or a truth value, from a string that is nothing but one variable: `port: ${PORT}`.
+/// The value of a filled string. A key that takes a string gets a string, even one that looks like a number: a token may
+/// consist of digits. Any other key may get a number or a boolean when its string is exactly one variable, as in
+/// `port: ${PORT}`.
 fn content(node: &Node, written: &str, filled: String, shape: Shape) -> Content {
     let is_one = written.starts_with("${") && written.find('}') == Some(written.len() - 1);
     let takes = |content: &Content| fits(&Node { span: node.span, content: content.clone() }, shape);
@@ -138,7 +141,7 @@ fn content(node: &Node, written: &str, filled: String, shape: Shape) -> Content 
     }
 }
 
-/// A text that reads as a truth value, or as a number in the usual spelling.
+/// The boolean or the number that a text is the usual spelling of.
 fn scalar(text: &str) -> Option<Content> {
     let whole = || text.parse::<u64>().is_ok_and(|number| number.to_string() == text);
     let fraction = || text.parse::<f64>().is_ok_and(|number| number.is_finite() && number.to_string() == text);
@@ -150,7 +153,7 @@ fn scalar(text: &str) -> Option<Content> {
     }
 }
 
-/// Where any value may stand, `3.11` is more often a version than a number.
+/// Whether this is not a whole number. Where any value is allowed, `3.11` is more often a version than a number.
 fn is_fraction(content: &Content) -> bool {
     matches!(content, Content::Number(digits) if digits.parse::<u64>().is_err())
 }

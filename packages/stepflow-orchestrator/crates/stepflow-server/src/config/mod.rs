@@ -1,10 +1,10 @@
 //! The configuration file: which plugins there are and which paths lead to them.
 //!
-//! It is read through the same tree as flows, so every mistake has its line and column. Without a file there are the
-//! builtins and, where something can serve it, `/python`.
+//! It is parsed into the same tree as flows, so every mistake has its line and column. Without a file there are the
+//! builtins and, if there is a worker for it, `/python`.
 //!
-//! A file's way: its strings are filled in (`filling`), the tree is compared with the table of all keys (`keys`, by
-//! `check`), and then read (`reader`).
+//! A file is read in three steps: `filling` fills in its strings, `check` compares the tree with the table of all keys in
+//! `keys`, and `reader` reads it.
 
 mod check;
 mod discovery;
@@ -36,7 +36,7 @@ use substitution::Environment;
 
 pub use schema::schema;
 
-/// What the configuration says.
+/// The configuration.
 #[derive(Debug)]
 pub struct Config {
     /// What serves components, by name.
@@ -51,13 +51,13 @@ pub struct Config {
     pub engine: stepflow_engine::Options,
     /// The store's settings.
     pub store: stepflow_store::Options,
-    /// Whether the outputs of a plugin are checked that does not say so itself.
+    /// Whether the outputs of a plugin are checked when the plugin does not set it.
     pub validate_outputs: bool,
-    /// Variables that settings of the server and tokens of workers are filled in with: no worker inherits them.
+    /// The variables that settings of the server and tokens of workers are filled in from. No worker inherits them.
     pub withheld_env: Vec<String>,
-    /// Where it was read from, if it was a file.
+    /// The file that it was read from, if there was one.
     pub path: Option<PathBuf>,
-    /// The plugins' names, also of those that are not built.
+    /// The names of all plugins, also of those whose type is not built.
     names: Vec<String>,
     file: Option<File>,
 }
@@ -90,34 +90,34 @@ impl Plugin {
 pub struct Builtin {
     /// Folders and files that `/load_file` may read besides the working directory. Absolute.
     pub allow_paths: Vec<PathBuf>,
-    /// Where the steps of `/openai` may lead; to OpenAI when absent.
+    /// Where `/openai` may send its requests; only to OpenAI when absent.
     pub openai_base_urls: Option<Vec<String>>,
 }
 
 /// How a worker is started or found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Worker {
-    /// The program; empty when there are addresses.
+    /// The program; empty when `urls` is set.
     pub command: String,
     /// Its arguments.
     pub args: Vec<String>,
-    /// Variables on top of those that it inherits.
+    /// Variables that it gets in addition to those that it inherits.
     pub env: BTreeMap<String, String>,
-    /// `Some`: it inherits these variables only.
+    /// The only variables that it inherits; most of them when absent.
     pub inherit_env: Option<Vec<String>>,
-    /// The addresses of workers that somebody else has started.
+    /// The addresses of workers that are running already.
     pub urls: Vec<String>,
-    /// How a process is spoken to.
+    /// How the server communicates with a process.
     pub transport: Transport,
-    /// The token that a worker over HTTP wants.
+    /// The token that a worker over HTTP requires.
     pub token: Option<String>,
-    /// How a process that serves HTTP is asked if it is up.
+    /// How the server finds out that a process serves HTTP.
     pub health_check: HealthCheck,
-    /// How long it may take until it answers; 5 min when absent.
+    /// How long it may take to start; 5 min when absent.
     pub start_timeout: Option<Duration>,
     /// How many processes are started; 1 when absent.
     pub instances: Option<usize>,
-    /// How many tasks a process gets at once; what it announces when absent.
+    /// How many tasks a process gets at the same time; as many as it announces when absent.
     pub max_concurrency: Option<usize>,
     /// How long a cancelled task may take to end; 4 s when absent.
     pub cancel_grace: Option<Duration>,
@@ -125,11 +125,11 @@ pub struct Worker {
     pub max_message: Option<usize>,
     /// Whether its outputs are checked; as [`Config::validate_outputs`] says when absent.
     pub validate_outputs: Option<bool>,
-    /// What variables of the environment have put into all this, each with its name.
+    /// The values that were filled in from variables of the environment, each with the variable's name.
     pub filled_in: Vec<(String, String)>,
 }
 
-/// What answers from a list.
+/// A plugin that answers from a list.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Mock {
     /// The list.
@@ -138,37 +138,37 @@ pub struct Mock {
     pub validate_outputs: Option<bool>,
 }
 
-/// Where `serve` listens, and by which names and pages it may be called.
+/// Where `serve` listens, and which host names and web pages may be used to call it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Server {
-    /// The address, or a name that leads to it.
+    /// The address, or a host name.
     pub host: Option<String>,
-    /// Says which variables of the environment the host is filled in from.
+    /// Tells which variables of the environment the host is filled in from.
     pub host_origin: Option<String>,
     /// The port; 0 lets the system choose.
     pub port: Option<u16>,
-    /// The names by which it may be called.
+    /// The host names that callers may use.
     pub allowed_hosts: Vec<String>,
-    /// The origins of other pages that may use it.
+    /// The origins of web pages that may use it.
     pub origins: Vec<String>,
 }
 
-/// The file, and what is to be said of it.
+/// The file, and the warnings about it.
 #[derive(Debug)]
 struct File {
-    /// Without the passwords in its text.
+    /// The text, without the passwords in it.
     source: Source,
-    /// What this release cannot do.
+    /// What the file uses that is not built.
     not_built: Diagnostics,
-    /// What is allowed, and risky.
+    /// What is allowed but risky.
     risks: Diagnostics,
 }
 
-/// The configuration that the command line asks for, else the one that lies beside the flow or in the current folder,
-/// else none.
+/// The configuration that the command line names, else the one in the folder of the flow, else the one in the current
+/// folder, else none.
 ///
 /// # Errors
-/// When it cannot be read, or is wrong.
+/// When the file cannot be read or is wrong.
 pub fn find(args: &ComponentArgs, flow: Option<&Path>) -> Result<Config, Failure> {
     match discovery::find(args, flow)? {
         discovery::Found::File(path) => {
@@ -182,7 +182,7 @@ pub fn find(args: &ComponentArgs, flow: Option<&Path>) -> Result<Config, Failure
 /// Reads a configuration.
 ///
 /// # Errors
-/// With all that is wrong in it.
+/// With everything that is wrong in it.
 pub fn read(source: Source, folder: PathBuf) -> Result<Config, Failure> {
     read_with(source, folder, &|name| std::env::var(name).ok())
 }
@@ -205,7 +205,7 @@ fn read_with(source: Source, folder: PathBuf, environment: Environment<'_>) -> R
     if !found.mistakes.is_empty() {
         return Err(wrong(&found.mistakes));
     }
-    // Paths start where the file lies; `..` is taken out by nobody, because a link may stand before it.
+    // Relative paths start in the folder of the file. `..` is kept, because the part before it may be a symbolic link.
     read.plugins.values_mut().for_each(|plugin| plugin.start_paths_at(&folder));
     for (name, plugin) in &mut read.plugins {
         if let (Plugin::Stepflow(worker), Some(written)) = (plugin, tree.get("plugins").and_then(|all| all.get(name))) {
@@ -221,19 +221,19 @@ fn read_with(source: Source, folder: PathBuf, environment: Environment<'_>) -> R
         engine: read.engine,
         store: read.store,
         validate_outputs: false,
-        withheld_env: filled.own,
+        withheld_env: filled.server_variables,
         path: None,
         names: read.names,
         file: Some(File { source, not_built: found.not_built, risks: read.risks }),
     })
 }
 
-/// A working directory that is not there would be noticed late, by the first worker.
+/// A working directory that does not exist. Without this check only the first worker would notice it.
 fn missing_folder(tree: &Node, folder: &Path, origins: &Origins) -> Option<Diagnostic> {
     let node = tree.get("workingDirectory")?;
     let working = folder.join(node.as_str()?);
     let path = stepflow_flow::Path::root().field("workingDirectory");
-    let found = origins.said(node.span).unwrap_or_else(|| format!("`{}`", working.display()));
+    let found = origins.describe(node.span).unwrap_or_else(|| format!("`{}`", working.display()));
     let message = format!("`workingDirectory`: there is no folder {found}");
     (!working.is_dir()).then(|| Diagnostic::new(Code::InvalidType, &path, message).at(Some(node.span)))
 }
@@ -271,10 +271,10 @@ impl Plugin {
 }
 
 impl Config {
-    /// Stops at the first thing that this release cannot do: ignoring it would change what was asked for.
+    /// Refuses a configuration that uses what is not built: to ignore it would change what the user asked for.
     ///
     /// # Errors
-    /// With all of them.
+    /// With everything that is not built.
     pub fn refuse_what_is_not_built(&self) -> Result<(), Failure> {
         match &self.file {
             Some(file) if !file.not_built.is_empty() => {
@@ -289,13 +289,13 @@ impl Config {
         }
     }
 
-    /// What this release cannot do, for people; nothing when it can do everything.
+    /// What the file uses that is not built, as text for people.
     #[must_use]
     pub fn not_built(&self) -> Option<String> {
         self.rendered(|file| &file.not_built)
     }
 
-    /// What is allowed and risky, for people; nothing when nothing is.
+    /// What is allowed but risky, as text for people.
     #[must_use]
     pub fn risks(&self) -> Option<String> {
         self.rendered(|file| &file.risks)
@@ -306,16 +306,16 @@ impl Config {
         Some(part(file).render(&file.source, stderr::color()))
     }
 
-    /// Files that are configurations: the one that was read, and those that would be found in the working directory.
+    /// The paths of configurations: the file that was read, and those that may be in the working directory.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
         self.path.iter().cloned().chain(discovery::NAMES.iter().map(|name| self.folder.join(name))).collect()
     }
 
-    /// Where each path leads, without what is there.
+    /// Which plugin each path leads to, without the plugins themselves.
     ///
     /// # Errors
-    /// Never for routes that were read from a file: they were followed then.
+    /// When the routes are wrong. Routes from a file were checked when it was read.
     pub fn routing(&self) -> Result<Router, RouteError> {
         let builtin = |name: &str| matches!(self.plugins.get(name), Some(Plugin::Builtin(_)));
         routing::routing(self.names.iter().map(|name| (name.clone(), builtin(name))), &self.routes)
@@ -327,7 +327,7 @@ impl Config {
         Advice { without_worker: self.file.is_none() && self.plugins.len() == 1, in_file: self.file.is_some() }
     }
 
-    /// Where it comes from, for people.
+    /// The file that it comes from, for messages.
     #[must_use]
     pub fn origin(&self) -> String {
         self.file.as_ref().map_or_else(|| "no configuration file".to_owned(), |file| format!("`{}`", file.source.name))
@@ -337,13 +337,14 @@ impl Config {
 /// Advice for a flow whose component is missing.
 #[derive(Debug, Clone, Copy)]
 pub struct Advice {
-    /// Neither a file nor a worker was found.
+    /// Whether there is neither a file nor a worker.
     without_worker: bool,
     in_file: bool,
 }
 
 impl Advice {
-    /// The worker that is found without a configuration serves `/python/…`; everything else takes a route.
+    /// What to do about this path. Without a configuration a worker can serve `/python/…`; every other path needs a
+    /// route.
     #[must_use]
     pub fn on(self, path: &str) -> Option<&'static str> {
         let is_python = path.starts_with("/python/");
@@ -355,7 +356,7 @@ impl Advice {
                 "without a configuration there is only `/builtin/…` and `/python/…`: add a route to it in `stepflow-config.yml`",
             ),
             (_, true) if path.starts_with("/builtin/") => Some(
-                "a configuration lists the builtins like all else: `builtin: {type: builtin}` under `plugins`, and \
+                "a configuration has to list the builtins, too: `builtin: {type: builtin}` under `plugins`, and \
                  `\"/builtin/{*component}\": [{plugin: builtin}]` under `routes`",
             ),
             _ => None,

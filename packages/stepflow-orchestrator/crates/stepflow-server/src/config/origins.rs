@@ -1,5 +1,5 @@
-//! Which variables of the environment stand where in a file. What they hold may be secret: a mistake names the variable,
-//! never its value.
+//! Which strings of a file were filled in from which variables of the environment. The values may be secret, so a message
+//! names the variable and never shows its value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::wording::name_list;
 pub struct Origins(BTreeMap<usize, BTreeSet<String>>);
 
 impl Origins {
-    /// The string at `span` names these variables.
+    /// Notes that the string at `span` names these variables.
     pub fn add<'n>(&mut self, span: Span, names: impl Iterator<Item = &'n str>) {
         let names = names.map(str::to_owned).collect::<BTreeSet<_>>();
         if !names.is_empty() {
@@ -20,17 +20,17 @@ impl Origins {
         }
     }
 
-    /// Says of a value, or of one with parts, which variables fill it in; `None` when it stands in the file as it is.
-    pub fn said(&self, span: Span) -> Option<String> {
+    /// Tells which variables a value, or a part of it, was filled in from; `None` when there are none.
+    pub fn describe(&self, span: Span) -> Option<String> {
         let within = self.0.range(span.start..span.end.max(span.start + 1));
         let names: BTreeSet<&str> = within.flat_map(|(_, names)| names.iter().map(String::as_str)).collect();
         (!names.is_empty()).then(|| format!("filled in from {}", name_list(names)))
     }
 
-    /// A mistake that was found by somebody who knows nothing of variables: without a word of theirs when it is about them.
-    /// Its place still says which key it is.
+    /// A mistake that other code has found, which knows nothing about variables. When it is about a value that was filled
+    /// in, its text is replaced; its path still tells which key it is.
     pub fn without_values(&self, about: Span, mut mistake: Diagnostic) -> Diagnostic {
-        if let Some(origin) = self.said(about) {
+        if let Some(origin) = self.describe(about) {
             mistake.message = format!("`{}` cannot be used as it is {origin}", mistake.path);
             mistake.label = None;
             mistake.help = Some("look at the value: it is not shown, because it may be secret".to_owned());

@@ -1,8 +1,8 @@
-//! Keeps what stands before the `@` of an address, and tokens, from screens and logs.
+//! Hides tokens, and the user names and passwords in addresses, from screens and logs.
 
 use stepflow_flow::node::{Content, Node};
 
-/// The text without passwords and without the tokens that stand in its tree. Every other byte keeps its place.
+/// The text without passwords, and without the tokens in its tree. All other bytes keep their places.
 pub fn without_secrets(text: &[u8], tree: Option<&Node>) -> Vec<u8> {
     let mut shown = hidden(text);
     let mut open: Vec<&Node> = tree.into_iter().collect();
@@ -23,7 +23,7 @@ pub fn without_secrets(text: &[u8], tree: Option<&Node>) -> Vec<u8> {
     shown
 }
 
-/// Whether the value of this key is not shown.
+/// Whether this key holds a token, which is never shown.
 pub fn is_token(key: &str) -> bool {
     key == "token"
 }
@@ -32,8 +32,8 @@ fn names_a_variable(node: &Node) -> bool {
     matches!(&node.content, Content::String(text) if text.contains("${")) || node.is_null()
 }
 
-/// The text with a `*` for each byte between an address's scheme and its `@`. Every other byte keeps its place, so that
-/// places in the text stay right.
+/// The text with a `*` for each byte between the scheme and the `@` of an address. All other bytes keep their places, so
+/// that lines and columns stay correct.
 pub fn hidden(text: &[u8]) -> Vec<u8> {
     let mut shown = text.to_vec();
     for at in (0..text.len()).filter(|at| text[*at] == b'@') {

@@ -1,5 +1,5 @@
-//! From the tree of a file to plugins, routes and settings. The tree has been checked against its shape; what is left
-//! to be wrong is what a shape cannot say, such as a route to a plugin that is not there.
+//! Reads plugins, routes and settings from the tree of a file. The tree has been compared with its shape. This module
+//! checks what a shape cannot express, such as a route to a plugin that does not exist.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -19,14 +19,14 @@ use super::section::{Section, scalar};
 use super::{Builtin, Mock, Plugin, Server, Worker, keys};
 use crate::wording::name_list;
 
-/// The sizes that the longest message may have, in bytes.
+/// The allowed values of `maxMessageSize`, in bytes.
 const MESSAGE_SIZES: RangeInclusive<usize> = 64 << 10..=256 << 20;
 
-/// What the file says, and what is wrong with it.
+/// What a file sets, and what is wrong in it.
 #[derive(Debug, Default)]
 pub struct Read {
     pub plugins: BTreeMap<String, Plugin>,
-    /// The names under `plugins`, also of those that are not built.
+    /// The names under `plugins`, also of those whose type is not built.
     pub names: Vec<String>,
     pub routes: Vec<(String, Vec<Rule>)>,
     pub working_directory: Option<PathBuf>,
@@ -34,12 +34,12 @@ pub struct Read {
     pub engine: stepflow_engine::Options,
     pub store: stepflow_store::Options,
     pub mistakes: Diagnostics,
-    /// What is allowed, and risky.
+    /// What is allowed but risky.
     pub risks: Diagnostics,
     origins: Origins,
 }
 
-/// Reads a tree that has the right shape. What `origins` name is not repeated by a mistake.
+/// Reads a tree that has the right shape. Messages do not repeat values that come from the variables in `origins`.
 pub fn read(tree: &Node, origins: Origins) -> Read {
     let root = Section::whole(tree, &keys::ROOT);
     let mut read = Read {
@@ -115,38 +115,38 @@ impl Read {
         }
     }
 
-    /// Where `/openai` may lead, if it is said.
+    /// Where `/openai` may send its requests, if that is set.
     fn openai_base_urls(&mut self, name: &str, plugin: Section<'_>) -> Option<Vec<String>> {
         let list = plugin.section("openai")?.get("baseUrls")?;
         let wrong =
             addresses(list).find_map(|(node, url)| Some((node.span, self.shown(node, url), base_url_problem(url)?)));
         if let Some((span, url, problem)) = wrong {
             let path = Path::root().field("plugins").field(name).field("openai").field("baseUrls");
-            let message = format!("{url} is no base url: {problem}");
+            let message = format!("{url} is not a base URL: {problem}");
             self.mistakes.push(Diagnostic::new(Code::InvalidType, &path, message).at(Some(span)));
         }
         Some(addresses(list).map(|(_, url)| url.to_owned()).collect())
     }
 
-    /// An address for a message: without what may be a password, and without what a variable has brought in.
+    /// An address as a message shows it: without a password, and without a value that comes from a variable.
     fn shown(&self, node: &Node, url: &str) -> String {
         let plain = || format!("`{}`", String::from_utf8_lossy(&hidden(url.as_bytes())));
-        self.origins.said(node.span).map_or_else(plain, |origin| format!("what is {origin}"))
+        self.origins.describe(node.span).map_or_else(plain, |origin| format!("the value {origin}"))
     }
 
-    /// A worker is started or found, not both.
+    /// A worker is started by its command or reached by its address, not both.
     fn check_address(&mut self, name: &str, plugin: Section<'_>, worker: &Worker) {
         let Some(url) = plugin.get("url") else { return };
         let problem = if !worker.command.is_empty() {
             Some("a plugin has a `command` or a `url`, not both".to_owned())
         } else if worker.transport == Transport::Stdio {
-            Some("a worker at a `url` is spoken with over `http`".to_owned())
+            Some("a worker at a `url` needs the transport `http`".to_owned())
         } else if worker.urls.is_empty() {
             Some("`url` is an empty list".to_owned())
         } else {
             addresses(url).find_map(|(node, url)| {
                 let problem = url_problem(url)?;
-                Some(format!("{} is no address: {problem}", self.shown(node, url)))
+                Some(format!("{} is not an address: {problem}", self.shown(node, url)))
             })
         };
         if let Some(problem) = problem {
@@ -155,33 +155,34 @@ impl Read {
         }
     }
 
-    /// A token that others can read on its way can be used by them.
+    /// Warns of a token that others can read on the way, and then use.
     fn check_token(&mut self, name: &str, plugin: Section<'_>, worker: &Worker) {
         let Some(token) = plugin.get("token").filter(|_| worker.token.is_some()) else { return };
         if worker.urls.iter().any(|url| is_open_to_others(url)) {
             let path = Path::root().field("plugins").field(name).field("token");
             let message = format!("the token of the plugin `{name}` is sent to another machine unencrypted");
             let risk = Diagnostic::new(Code::UnencryptedToken, &path, message).at(Some(token.span));
-            self.risks.push(risk.help("others on the way can read and use it: give the worker an `https://` address"));
+            self.risks
+                .push(risk.help("others can read it on the way and use it: give the worker an `https://` address"));
         }
     }
 
-    /// What is smaller than a handshake reaches no worker, and ours take no more than 256 MiB.
+    /// The limit must leave room for the first messages of a session, and our workers accept at most 256 MiB.
     fn check_message_size(&mut self, name: &str, plugin: Section<'_>, worker: &Worker) {
         let (Some(written), Some(size)) = (plugin.get("maxMessageSize"), worker.max_message) else { return };
         if !MESSAGE_SIZES.contains(&size) {
             let path = Path::root().field("plugins").field(name).field("maxMessageSize");
-            let message = "a message has at most something between 64KiB and 256MiB".to_owned();
+            let message = "`maxMessageSize` must be between 64KiB and 256MiB".to_owned();
             self.mistakes.push(Diagnostic::new(Code::InvalidType, &path, message).at(Some(written.span)));
         }
     }
 
-    /// What a component takes and gives is shown to everybody who asks, and by each misfit.
+    /// Schemas must not come from variables: they are shown to everybody, in lists and in error messages.
     fn check_schemas(&mut self, name: &str, plugin: Section<'_>) {
         for (component, described) in plugin.members("components") {
             for key in ["input_schema", "output_schema"] {
                 let Some(schema) = described.get(key) else { continue };
-                if let Some(origin) = self.origins.said(schema.span) {
+                if let Some(origin) = self.origins.describe(schema.span) {
                     let path =
                         Path::root().field("plugins").field(name).field("components").field(component).field(key);
                     let message = format!("a schema is shown to everybody, and this one is {origin}");
@@ -192,7 +193,7 @@ impl Read {
         }
     }
 
-    /// Reads a part with a reader of another crate. Whatever that finds wrong is a mistake here.
+    /// Reads a part with a decoder of another crate. Everything that it reports is a mistake here, also a warning.
     fn decode(&mut self, keys: &[&str], node: Option<&Node>, read: impl FnOnce(&mut Self, &mut Decoder, &Node)) {
         let Some(node) = node.filter(|node| !node.is_null()) else { return };
         let mut decoder = Decoder::new();
@@ -222,20 +223,20 @@ impl Read {
         if names().any(|known| known == name) {
             return;
         }
-        let origin = self.origins.said(span);
+        let origin = self.origins.describe(span);
         let help = match suggest::nearest(name, names()).filter(|_| origin.is_none()) {
             Some(near) => format!("did you mean `{near}`?"),
             None if self.names.is_empty() => "`plugins` is empty".to_owned(),
             None => format!("the plugins are {}", name_list(names())),
         };
         let message = match origin {
-            Some(origin) => format!("there is no plugin of the name that is {origin}"),
+            Some(origin) => format!("there is no plugin with the name {origin}"),
             None => format!("there is no plugin `{name}`"),
         };
         self.mistakes.push(Diagnostic::new(Code::InvalidRoute, path, message).at(Some(span)).help(help));
     }
 
-    /// What is wrong with routes as a whole: patterns, captures, two that match the same paths.
+    /// Checks the routes as a whole: patterns, captures, and whether two of them match the same paths.
     fn follow_routes(&mut self, root: Section<'_>) {
         let Err(error) = routing(self.names.iter().map(|name| (name.clone(), false)), &self.routes) else { return };
         let route = match &error {
@@ -249,7 +250,7 @@ impl Read {
         let entry = root.get("routes").and_then(|routes| routes.entry(route));
         let span = entry.map_or(root.node.span, |entry| entry.key_span);
         let mut mistake = Diagnostic::new(Code::InvalidRoute, &path, error.to_string()).at(Some(span));
-        // The other mistakes repeat nothing but keys, and those are not filled in.
+        // The other messages repeat only keys, and keys are not filled in.
         if let RouteError::Template { .. } = error {
             mistake = self.origins.without_values(entry.map_or(root.node.span, |entry| entry.value.span), mistake);
         }
@@ -290,7 +291,7 @@ fn worker(plugin: Section<'_>) -> Worker {
             Some("http") => Transport::Http,
             _ => Transport::Announced,
         },
-        // As in `${TOKEN:-}`: a worker wants none, or one that is not empty.
+        // An empty token, as `${TOKEN:-}` may give it, means that there is none.
         token: plugin.text("token").filter(|token| !token.is_empty()),
         health_check: plugin.section("healthCheck").map(health_check).unwrap_or_default(),
         start_timeout: plugin.time("startTimeout"),
@@ -304,25 +305,25 @@ fn worker(plugin: Section<'_>) -> Worker {
 }
 
 fn health_check(section: Section<'_>) -> HealthCheck {
-    let usual = HealthCheck::default();
+    let default = HealthCheck::default();
     let milliseconds = |key: &str| section.number(key).map(Duration::from_millis);
     HealthCheck {
-        path: section.text("path").unwrap_or(usual.path),
-        timeout: milliseconds("timeoutMs").unwrap_or(usual.timeout),
-        retry_delay: milliseconds("retryDelayMs").unwrap_or(usual.retry_delay),
+        path: section.text("path").unwrap_or(default.path),
+        timeout: milliseconds("timeoutMs").unwrap_or(default.timeout),
+        retry_delay: milliseconds("retryDelayMs").unwrap_or(default.retry_delay),
     }
 }
 
 fn condition(condition: Section<'_>) -> Option<Condition> {
     let path = Path::parse(&condition.text("path")?).ok()?;
-    // A value may be `null`.
-    Some(Condition { path, value: condition.any("value")?.to_value() })
+    // The value may be `null`.
+    Some(Condition { path, value: condition.node_or_null("value")?.to_value() })
 }
 
 fn server(server: Section<'_>, origins: &Origins) -> Server {
     Server {
         host: server.text("host"),
-        host_origin: server.get("host").and_then(|host| origins.said(host.span)),
+        host_origin: server.get("host").and_then(|host| origins.describe(host.span)),
         port: server.number("port"),
         allowed_hosts: server.texts("allowedHosts").unwrap_or_default(),
         origins: server.section("cors").and_then(|cors| cors.texts("origins")).unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! Routes without what they lead to: enough to know whether they can be followed, and where each path leads.
+//! Routes without the plugins that they lead to. This is enough to check the routes and to know where each path leads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,27 +9,27 @@ use stepflow_flow::subflow::{self, Takes};
 use stepflow_hosts::{RouteError, Router, Rule};
 use stepflow_protocol::{FlowError, Value};
 
-/// A router over plugins that are only names, each with whether it has the builtins.
+/// A router for plugins that are only names. Each comes with whether it is the one with the builtins.
 ///
 /// # Errors
-/// The first route that cannot be followed.
+/// The first route that is wrong.
 pub fn routing(
     plugins: impl IntoIterator<Item = (String, bool)>,
     routes: &[(String, Vec<Rule>)],
 ) -> Result<Router, RouteError> {
     let names: BTreeMap<String, Arc<dyn ComponentHost>> = plugins
         .into_iter()
-        .map(|(name, builtin)| (name, Arc::new(Nobody { builtin }) as Arc<dyn ComponentHost>))
+        .map(|(name, builtin)| (name, Arc::new(Placeholder { builtin }) as Arc<dyn ComponentHost>))
         .collect();
-    Router::new(names, routes.iter().cloned(), Arc::new(Nobody { builtin: false }))
+    Router::new(names, routes.iter().cloned(), Arc::new(Placeholder { builtin: false }))
 }
 
-/// Stands where a plugin will be. Serves every path and is never offered a task.
-struct Nobody {
+/// Takes the place of a plugin. It serves every path and never gets a task.
+struct Placeholder {
     builtin: bool,
 }
 
-impl ComponentHost for Nobody {
+impl ComponentHost for Placeholder {
     fn resolve(&self, path: &str, _input: &Value) -> Result<Target, FlowError> {
         let route = Route { plugin: String::new(), component: path.to_owned() };
         Ok(Target::Component { route, purity: Purity::External })
@@ -44,7 +44,7 @@ impl ComponentHost for Nobody {
     fn cancel(&self, _route: &Route, _task: TaskRef, _reason: &str) {}
 }
 
-impl Inbox for Nobody {
+impl Inbox for Placeholder {
     fn started(&self, _task: TaskRef, _instance: Option<&Arc<Instance>>) {}
 
     fn waits(&self, _task: TaskRef) {}

@@ -1,11 +1,11 @@
-//! The shape of the configuration as JSON Schema, for editors and for the generation of types in other languages.
+//! The shape of the configuration as JSON Schema, for editors and for generated types in other languages.
 
 use serde_json::{Map, Value as Json, json};
 
 use super::keys;
 use super::shape::{Key, Object, Shape, Variant};
 
-/// The JSON Schema of a configuration file, with everything substituted.
+/// The JSON Schema of a configuration file after its variables are filled in.
 #[must_use]
 pub fn schema() -> Json {
     let mut definitions = Map::new();
@@ -91,7 +91,7 @@ fn of(shape: Shape, definitions: &mut Map<String, Json>) -> Json {
 
 fn reference(named: &Object, kind: Option<&str>, definitions: &mut Map<String, Json>) -> Json {
     if !definitions.contains_key(named.name) {
-        // Its place among the definitions is before those that it refers to.
+        // This reserves its place before the definitions that it refers to.
         definitions.insert(named.name.to_owned(), Json::Null);
         let schema = object(named, kind, definitions);
         definitions.insert(named.name.to_owned(), schema);

@@ -1,4 +1,4 @@
-//! An object of the configuration as its reader sees it: by the keys that are declared for it, and by no others.
+//! Gives the reader access to an object of the configuration, by the keys that are declared for it and by no others.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ impl<'n> Section<'n> {
         Self { node, object, kind: None }
     }
 
-    /// An object of this shape; `None` for what is none, and for a `type` that is not built.
+    /// An object of this shape; `None` for a value that is not an object, and for a `type` that is not built.
     fn of(node: &'n Node, shape: Shape) -> Option<Self> {
         match shape {
             _ if node.is_null() => None,
@@ -47,14 +47,14 @@ impl<'n> Section<'n> {
     }
 
     /// The value of a key, which may be `null`.
-    pub fn any(self, key: &str) -> Option<&'n Node> {
+    pub fn node_or_null(self, key: &str) -> Option<&'n Node> {
         self.shape(key);
         self.node.get(key)
     }
 
-    /// The value of a key; `null` is an absent one.
+    /// The value of a key; `None` when it is absent or `null`.
     pub fn get(self, key: &str) -> Option<&'n Node> {
-        self.any(key).filter(|node| !node.is_null())
+        self.node_or_null(key).filter(|node| !node.is_null())
     }
 
     /// The object of a key.
@@ -62,13 +62,13 @@ impl<'n> Section<'n> {
         Self::of(self.get(key)?, self.shape(key))
     }
 
-    /// The members of a key whose names are the author's.
+    /// The members of a key, when the author chooses their names.
     pub fn members(self, key: &str) -> impl Iterator<Item = (&'n str, &'n Node)> {
         let entries = self.get(key).map(Node::entries).unwrap_or_default();
         entries.iter().filter(|entry| !entry.value.is_null()).map(|entry| (entry.key.as_str(), &entry.value))
     }
 
-    /// Those of the members that are objects of ours.
+    /// The members that are objects with declared keys.
     pub fn sections(self, key: &str) -> impl Iterator<Item = (&'n str, Self)> {
         let Shape::Map { of, .. } = self.shape(key) else { return None.into_iter().flatten() };
         let sections = self.members(key).filter_map(|(name, node)| Some((name, Self::of(node, *of)?)));
@@ -122,7 +122,7 @@ impl<'n> Section<'n> {
     }
 }
 
-/// A string, or a number or truth value as its text.
+/// A string, or the text of a number or boolean.
 pub fn scalar(node: &Node) -> Option<String> {
     match &node.content {
         Content::String(text) => Some(text.clone()),
@@ -152,11 +152,11 @@ mod tests {
         READ.with(|read| read.borrow_mut().insert((object, key.to_owned())));
     }
 
-    /// Objects that other crates read whole.
+    /// Objects that other crates read.
     const READ_ELSEWHERE: [&str; 3] = ["ConstantBackoff", "ExponentialBackoff", "FibonacciBackoff"];
 
-    /// Keys for which one answer is built, so that there is nothing to read.
-    const ONE_ANSWER: [(&str, &str); 6] = [
+    /// Keys for which only one value is built, so that there is nothing to read.
+    const ONE_VALUE: [(&str, &str); 6] = [
         ("Config", "blobStore"),
         ("Config", "leaseManager"),
         ("Config", "storageConfig"),
@@ -165,7 +165,7 @@ mod tests {
         ("StorageParts", "metadata"),
     ];
 
-    /// Values in which every key that is built is set, one for each `type`; and all those keys.
+    /// Values that set every key that is built, one value for each `type`. Adds those keys to `declared`.
     fn values(shape: Shape, declared: &mut BTreeSet<(&'static str, String)>) -> Vec<Json> {
         match shape {
             Shape::Flag => vec![json!(true)],
@@ -196,7 +196,7 @@ mod tests {
         }
     }
 
-    /// As many objects as one of its keys has values, so that each of those is in one.
+    /// Objects in which each value of each key occurs.
     fn members(object: &'static Object, declared: &mut BTreeSet<(&'static str, String)>) -> Vec<Json> {
         let mut all = vec![Map::new()];
         for key in object.keys.iter().filter(|key| key.built) {
@@ -223,7 +223,7 @@ mod tests {
         let read = READ.with(|read| read.borrow().clone());
         let unread = declared
             .difference(&read)
-            .filter(|(object, key)| !READ_ELSEWHERE.contains(object) && !ONE_ANSWER.contains(&(object, key.as_str())));
+            .filter(|(object, key)| !READ_ELSEWHERE.contains(object) && !ONE_VALUE.contains(&(object, key.as_str())));
         let unread: Vec<_> = unread.collect();
         assert!(unread.is_empty(), "declared and not read: {unread:?}");
     }

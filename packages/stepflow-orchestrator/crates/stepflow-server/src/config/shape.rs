@@ -1,12 +1,12 @@
-//! What a configuration may look like, as data: the reader checks files against it, `schema config` prints it, and
-//! the documentation is compared with it.
+//! The shape of a configuration, as data. Files are compared with it, `schema config` prints it, and a test compares the
+//! documentation with it.
 
 /// What a value may be.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
     /// A string.
     Text,
-    /// A string, or a number or truth value that stands for its text.
+    /// A string, or a number or boolean that is taken as a string.
     Scalar,
     /// `true` or `false`.
     Flag,
@@ -40,14 +40,14 @@ pub enum Shape {
         /// What an element may be.
         of: &'static Shape,
     },
-    /// An object whose keys are the author's.
+    /// An object whose keys the author chooses.
     Map {
         /// What a member is called.
         noun: &'static str,
         /// What a member may be.
         of: &'static Shape,
     },
-    /// An object with keys of ours.
+    /// An object with declared keys.
     Object(&'static Object),
     /// One of several objects, told apart by their `type`.
     ByType(&'static [Variant]),
@@ -55,7 +55,7 @@ pub enum Shape {
     Either(&'static [Shape]),
 }
 
-/// An object with keys of ours.
+/// An object with declared keys.
 #[derive(Debug)]
 pub struct Object {
     /// Its name in the JSON Schema.
@@ -64,7 +64,7 @@ pub struct Object {
     pub about: &'static str,
     /// The keys.
     pub keys: &'static [Key],
-    /// Of each of these lists, one key must be there.
+    /// At least one key of each of these lists is required.
     pub required: &'static [&'static [&'static str]],
 }
 
@@ -86,9 +86,9 @@ pub struct Key {
     pub name: &'static str,
     /// What its value may be.
     pub shape: Shape,
-    /// Whether this release does what it asks for.
+    /// Whether this release supports it.
     pub built: bool,
-    /// The value of an absent key, as JSON.
+    /// The default value, as JSON.
     pub default: Option<&'static str>,
     /// What it is for, in a sentence.
     pub about: &'static str,

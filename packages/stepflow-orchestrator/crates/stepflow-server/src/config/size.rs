@@ -1,4 +1,4 @@
-//! Sizes as people write them: `1MiB`, `64kB`.
+//! Sizes with units: `1MiB`, `64kB`.
 
 /// Units and their length in bytes.
 pub const UNITS: [(&str, u64); 8] = [

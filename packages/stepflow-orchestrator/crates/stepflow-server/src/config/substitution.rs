@@ -1,6 +1,6 @@
 //! `${NAME}`, `${NAME:-default}` and `${NAME:default}` in the strings of the configuration; `$${` is `${` itself.
 
-/// Looks a variable of the environment up.
+/// Looks up a variable of the environment.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Why a string could not be filled in.
@@ -10,10 +10,10 @@ pub enum Unfilled {
     #[error("the environment variable `{0}` is not set")]
     NotSet(String),
     /// The braces do not hold a name.
-    #[error("`${{{0}}}` names no environment variable")]
+    #[error("`${{{0}}}` is not the name of an environment variable")]
     NoName(String),
-    /// A default holds a variable: defaults are taken as they are.
-    #[error("the default of `{0}` holds `${{`; a default is a plain text")]
+    /// A default contains a variable, which is not filled in.
+    #[error("the default of `{0}` contains `${{`, but a default must be a plain text")]
     Nested(String),
     /// The braces are not closed.
     #[error("`${{` has no closing `}}`")]
@@ -40,7 +40,7 @@ pub fn fill(text: &str, environment: Environment<'_>) -> Result<String, Unfilled
     Ok(filled)
 }
 
-/// The variables that a string names, whether or not they are set.
+/// The variables that a string names, whether they are set or not.
 pub fn names(text: &str) -> impl Iterator<Item = &str> {
     let mut before = "";
     text.split("${").enumerate().filter_map(move |(index, part)| {

@@ -72,11 +72,11 @@ fn workers_over_http_are_read() {
 fn a_worker_that_cannot_be_found_is_refused() {
     for (keys, problem) in [
         ("url: 'http://x', command: w", "a plugin has a `command` or a `url`, not both"),
-        ("url: 'http://x', transport: stdio", "a worker at a `url` is spoken with over `http`"),
+        ("url: 'http://x', transport: stdio", "a worker at a `url` needs the transport `http`"),
         ("url: []", "`url` is an empty list"),
-        ("command: w, maxMessageSize: 1GiB", "a message has at most something between 64KiB and 256MiB"),
-        ("command: w, maxMessageSize: 1", "a message has at most something between 64KiB and 256MiB"),
-        ("url: [http://x, 'x:1']", "`x:1` is no address: a URL begins with `http://` or `https://`"),
+        ("command: w, maxMessageSize: 1GiB", "`maxMessageSize` must be between 64KiB and 256MiB"),
+        ("command: w, maxMessageSize: 1", "`maxMessageSize` must be between 64KiB and 256MiB"),
+        ("url: [http://x, 'x:1']", "`x:1` is not an address: a URL begins with `http://` or `https://`"),
     ] {
         let said = refused(&format!("plugins: {{p: {{type: stepflow, {keys}}}}}"));
         assert!(said.contains(problem) && said.contains("1:"), "{said}");
