@@ -46,7 +46,7 @@ def test_without_fix_it_is_offered_and_the_file_stays(stepflow: Stepflow) -> Non
     stepflow.write(flow_yaml=OLD)
     ended = stepflow("validate", "flow.yaml")
     assert ended.code == 1
-    assert "hint: `stepflow validate --fix flow.yaml` mends 2 of these" in ended.stderr
+    assert "hint: `stepflow validate --fix flow.yaml` corrects 2 of these" in ended.stderr
     assert (stepflow.folder / "flow.yaml").read_text() == OLD
 
 

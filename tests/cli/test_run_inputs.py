@@ -48,9 +48,9 @@ def test_single_places_of_the_input_can_be_set(stepflow: Stepflow) -> None:
 @pytest.mark.parametrize(
     ("assignment", "said"),
     [
-        ("a=x", "a text is quoted: `--set 'a=\"x\"'`"),
+        ("a=x", "a text needs quotes: `--set 'a=\"x\"'`"),
         ("a", "has no `=`"),
-        ("$[x]=1", "names no place"),
+        ("$[x]=1", "has a wrong path"),
         ("a[1]=1", "would leave a gap"),
     ],
 )
@@ -369,7 +369,7 @@ def test_two_keys_of_one_name_are_refused_with_their_place(
     [
         (["--var", "count=1", "--var", "count=2"], "`--var count` is given twice"),
         (["--var", "=3"], "a `--var` has no name"),
-        (["--env-file", "twice.env"], "line 2 of `twice.env` gives `STEPFLOW_VAR_COUNT` again"),
+        (["--env-file", "twice.env"], "line 2 of `twice.env` sets `STEPFLOW_VAR_COUNT` again"),
         (["--env-file", "open.env"], "line 1 of `open.env` has a quote that does not end"),
     ],
 )

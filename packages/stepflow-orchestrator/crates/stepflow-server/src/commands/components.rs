@@ -1,4 +1,4 @@
-//! `components list`: what flows can call here.
+//! `components list`: the components that flows can call.
 
 use super::listing;
 use super::workers::{self, Started};
@@ -8,21 +8,21 @@ use crate::exit::{Exit, Failure};
 use crate::progress::Terminal;
 use crate::service::Needs;
 
-/// Lists the components of all plugins. One that does not start hides nothing of the others.
+/// Lists the components of all plugins. When a plugin does not start, those of the others are still listed.
 pub async fn list(args: ListComponentsArgs, terminal: Terminal) -> Result<Exit, Failure> {
     let config = listing::config(&args.components)?;
     let mut interrupts = workers::listen()?;
     let service = workers::service(&config)?;
     let started = workers::start(&service, Needs::Everything, false, &terminal, &mut interrupts).await;
     let catalog = service.catalog();
-    workers::end(&service, false, &terminal, &mut interrupts).await;
+    workers::stop(&service, false, &terminal, &mut interrupts).await;
     if matches!(started, Started::Interrupted) {
         return Ok(Exit::Interrupted);
     }
     let catalog = if args.schemas { catalog } else { catalog.without_schemas() };
     listing::print(&catalog, args.format, table)?;
     match started {
-        Started::Without(errors) => Err(workers::failure(&errors)),
+        Started::Failed(errors) => Err(workers::failure(&errors)),
         _ => Ok(Exit::Success),
     }
 }

@@ -1,5 +1,5 @@
-//! Literal fields of a step's input that the component's schema does not name: mostly misspelt ones, which the
-//! component would never see.
+//! Finds fields in a step's input that the schema of its component does not know. Most of them are misspelt, and the
+//! component would not see them.
 
 use serde_json::Value as Schema;
 use stepflow_engine::ports::ComponentHost as _;
@@ -12,15 +12,15 @@ use stepflow_protocol::{Kind, Value};
 use crate::catalog::Catalog;
 use crate::wording::first_of;
 
-/// How many names a diagnostic lists.
+/// How many field names a diagnostic lists.
 const NAMED: usize = 8;
 
-/// A diagnostic for each field that no schema names.
+/// A diagnostic for each unknown field.
 pub fn unknown(flow: &Flow, loaded: &Loaded, router: &Router, catalog: &Catalog) -> Vec<Diagnostic> {
     let mut search = Search { found: Vec::new(), loaded, component: String::new() };
     let takers = |path: &str| router.takes_flow(path);
     subflow::each_step(flow, &takers, &Path::root(), &mut |step, place| {
-        // Where the input decides on the plugin, nobody knows yet which schema counts.
+        // When the plugin depends on the input, it is not known yet which schema applies.
         let routes = router.routes(&step.component);
         let [only] = routes.as_slice() else { return };
         let Some(schema) = catalog.find(only).and_then(|listed| listed.info.input_schema.as_ref()) else { return };
@@ -44,7 +44,7 @@ impl Search<'_> {
             Expression::Literal(value) => self.value(value, schema, at),
             Expression::Escaped(value) => self.value(value, schema, &at.clone().field("$literal")),
             Expression::Object(members) => {
-                let Some(object) = Object::of(schema) else { return };
+                let Some(object) = ObjectSchema::of(schema) else { return };
                 for (key, member) in members {
                     match object.property(key) {
                         Some(property) => self.expression(member, &property, &at.clone().field(key)),
@@ -58,7 +58,7 @@ impl Search<'_> {
                     self.expression(item, &schema, &at.clone().index(index));
                 }
             }
-            // What these become is not in the document.
+            // Their values are known only when the flow runs.
             Expression::Input(_)
             | Expression::Step { .. }
             | Expression::Variable { .. }
@@ -70,7 +70,7 @@ impl Search<'_> {
     fn value(&mut self, value: &Value, schema: &Subschema<'_>, at: &Path) {
         match value.kind() {
             Kind::Object => {
-                let Some(object) = Object::of(schema) else { return };
+                let Some(object) = ObjectSchema::of(schema) else { return };
                 for (key, member) in value.members() {
                     match object.property(&key) {
                         Some(property) => self.value(&member, &property, &at.clone().field(&key)),
@@ -88,7 +88,7 @@ impl Search<'_> {
         }
     }
 
-    fn report(&mut self, object: &Object<'_>, key: &str, around: &Path) {
+    fn report(&mut self, object: &ObjectSchema<'_>, key: &str, around: &Path) {
         let names: Vec<&str> = object.properties.keys().map(String::as_str).collect();
         let message = format!("`{}` takes no field `{key}`", self.component);
         let help = match suggest::nearest(key, names.iter().copied()) {
@@ -105,14 +105,14 @@ impl Search<'_> {
     }
 }
 
-/// An object schema that says which members there are.
-struct Object<'d> {
+/// An object schema that lists all members.
+struct ObjectSchema<'d> {
     schema: Subschema<'d>,
     properties: &'d serde_json::Map<String, Schema>,
 }
 
-impl<'d> Object<'d> {
-    /// `None` when the schema leaves open what else may be there, or is not one plain object.
+impl<'d> ObjectSchema<'d> {
+    /// `None` when the schema allows other members, too, or is not one plain object.
     fn of(schema: &Subschema<'d>) -> Option<Self> {
         let schema = schema.followed()?;
         let written = schema.contents();
@@ -145,12 +145,12 @@ mod tests {
 
     fn names(schema: &Schema) -> Option<Vec<String>> {
         let document = Document::of(schema.clone()).unwrap();
-        let object = Object::of(&document.root().unwrap())?;
+        let object = ObjectSchema::of(&document.root().unwrap())?;
         Some(object.properties.keys().cloned().collect())
     }
 
     #[test]
-    fn only_a_schema_that_names_its_members_knows_unknown_ones() {
+    fn only_a_schema_that_lists_all_members_has_unknown_ones() {
         assert_eq!(names(&json!({"properties": {"a": {}}})), Some(vec!["a".to_owned()]));
         for open in [
             json!({"type": "object"}),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn references_are_followed_and_circles_end() {
+    fn references_are_followed_and_loops_end() {
         let with = |reference: &str| {
             json!({"$ref": reference, "$defs": {
                 "In": {"$anchor": "in", "properties": {"n": {}}}, "Chain": {"$ref": "#in"}, "O": {"$ref": "#/$defs/O"}

@@ -16,10 +16,10 @@ use crate::cli::{Cli, Command, ComponentsCommand, PluginsCommand};
 use crate::exit::{Exit, Failure};
 use crate::progress::Terminal;
 
-/// Does what the command line says.
+/// Runs the command of a command line.
 ///
 /// # Errors
-/// When it could not be done; with the exit code and the message for it.
+/// When it fails; with the exit code and the message.
 pub async fn execute(cli: Cli, terminal: Terminal) -> Result<Exit, Failure> {
     match cli.into_command() {
         Command::Run(args) => run::run(*args, terminal).await,

@@ -1,4 +1,4 @@
-//! `plugins list`: which plugins there are, and how their workers are.
+//! `plugins list`: the plugins and the state of their workers.
 
 use super::listing;
 use super::workers::{self, Started};
@@ -10,7 +10,7 @@ use crate::service::Needs;
 
 const HEAD: [&str; 8] = ["PLUGIN", "TYPE", "TRANSPORT", "STATE", "CAPACITY", "OPEN", "VERSION", "COMPONENTS"];
 
-/// Lists the plugins, those whose workers do not start with the reason.
+/// Lists the plugins. For workers that do not start, the reason is listed.
 pub async fn list(args: ListPluginsArgs, terminal: Terminal) -> Result<Exit, Failure> {
     let config = listing::config(&args.components)?;
     let mut interrupts = workers::listen()?;
@@ -24,18 +24,18 @@ pub async fn list(args: ListPluginsArgs, terminal: Terminal) -> Result<Exit, Fai
         },
     };
     let plugins = service.plugins();
-    workers::end(&service, false, &terminal, &mut interrupts).await;
+    workers::stop(&service, false, &terminal, &mut interrupts).await;
     if matches!(started, Started::Interrupted) {
         return Ok(Exit::Interrupted);
     }
     listing::print(&plugins, args.format, table)?;
     match started {
-        Started::Without(errors) => Err(workers::failure(&errors)),
+        Started::Failed(errors) => Err(workers::failure(&errors)),
         _ => Ok(Exit::Success),
     }
 }
 
-/// A row for each plugin, below it one for each of its workers, then why it takes no tasks.
+/// One row for each plugin. Below it are the reason why it takes no tasks, and one row for each of its workers.
 fn table(plugins: &Plugins) -> String {
     let rows: Vec<(Vec<String>, Vec<String>)> = plugins.plugins.iter().flat_map(rows_of).collect();
     let width = |column: usize| {
@@ -55,7 +55,7 @@ fn table(plugins: &Plugins) -> String {
     lines.join("\n")
 }
 
-/// The rows of a plugin, each with what is told below it.
+/// The rows of a plugin, each with the notes below it.
 fn rows_of(listed: &Listed) -> Vec<(Vec<String>, Vec<String>)> {
     let sum = |count: fn(&Instance) -> usize| {
         let workers = listed.transport.is_some();

@@ -1,4 +1,4 @@
-//! `schema`: the JSON Schemas from which other languages generate their types.
+//! `schema`: JSON Schemas, for example to generate types for other languages.
 
 use crate::cli::SchemaKind;
 use crate::exit::{Exit, Failure};

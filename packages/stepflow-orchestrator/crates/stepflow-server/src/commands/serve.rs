@@ -1,4 +1,4 @@
-//! `serve`: the HTTP API, until somebody says stop.
+//! `serve`: serves the HTTP API until a signal stops it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use crate::progress::Terminal;
 use crate::service::{Needs, Service};
 use crate::stderr::{Paint, line};
 
-/// The address, where nothing says another.
-const HOST: &str = "127.0.0.1";
+/// The address, if neither the command line nor the configuration sets it.
+const DEFAULT_HOST: &str = "127.0.0.1";
 
-/// The port, where nothing says another.
-const PORT: u16 = 7840;
+/// The port, if neither the command line nor the configuration sets it.
+const DEFAULT_PORT: u16 = 7840;
 
 /// How long a worker may take to end by itself when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
@@ -30,11 +30,11 @@ const GRACE: Duration = Duration::from_secs(2);
 pub async fn serve(args: ServeArgs, terminal: Terminal) -> Result<Exit, Failure> {
     let config = config::find(&args.components, None)?;
     config.refuse_what_is_not_built()?;
-    let host = args.host.as_deref().or(config.server.host.as_deref()).unwrap_or(HOST);
+    let host = args.host.as_deref().or(config.server.host.as_deref()).unwrap_or(DEFAULT_HOST);
     let origin = config.server.host_origin.as_ref().filter(|_| args.host.is_none());
     let shown = origin.map_or_else(|| format!("`{host}`"), |origin| format!("the host that is {origin}"));
     let unknown = |error| Failure::outside(format!("cannot find the address of {shown}: {error}"));
-    let addresses = addresses(host, args.port.or(config.server.port).unwrap_or(PORT)).await.map_err(unknown)?;
+    let addresses = addresses(host, args.port.or(config.server.port).unwrap_or(DEFAULT_PORT)).await.map_err(unknown)?;
     refuse_to_be_open(&shown, &addresses, &args, &config)?;
     let mut interrupts =
         Interrupts::listen().map_err(|error| Failure::outside(format!("cannot listen for signals: {error}")))?;
@@ -74,7 +74,7 @@ pub async fn serve(args: ServeArgs, terminal: Terminal) -> Result<Exit, Failure>
     }
 }
 
-/// Starts the workers. One that fails is reported here and in `/ready`, and tried again; the others serve.
+/// Starts the workers. One that fails is reported here and in `/ready`, and is started again later; the others serve.
 async fn start_workers(service: Arc<Service>) {
     for error in service.start(Needs::Everything).await.err().unwrap_or_default() {
         tracing::error!("{error}");
@@ -87,25 +87,25 @@ fn announce(address: SocketAddr, config: &config::Config) {
     }
     line(format_args!("serving http://{address}/api/v1 with {}", config.origin()));
     line(format_args!(
-        "{} runs and flows are kept in memory for now: they are gone when this process ends",
+        "{} runs and flows are kept in memory only: they are gone when this process ends",
         Paint::Warning.on("warning:")
     ));
 }
 
-/// Where the host leads to: IPv4 first, as `localhost` is mostly called by that.
+/// The addresses of the host. IPv4 comes first, because most programs use it for `localhost`.
 async fn addresses(host: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
     let mut addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
     addresses.sort_by_key(SocketAddr::is_ipv6);
     Ok(addresses)
 }
 
-/// Who may call: a name that was given to listen on is a name to be called by.
+/// Who may use the API. The host to listen on is also an allowed host name.
 fn access(host: &str, config: &config::Config) -> Access {
     let names = config.server.allowed_hosts.iter().cloned().chain([host.to_owned()]);
     Access::new(names.collect(), config.server.origins.clone())
 }
 
-/// Everyone who reaches the API can run components, so without tokens only this machine may.
+/// Everybody who can connect to the API can run components. As long as there are no tokens, only this machine may.
 fn refuse_to_be_open(
     shown: &str,
     addresses: &[SocketAddr],
@@ -115,11 +115,12 @@ fn refuse_to_be_open(
     if args.insecure || addresses.iter().all(|address| address.ip().is_loopback()) {
         return Ok(());
     }
-    let (asked, remedy) = match &args.host {
+    let (setting, remedy) = match &args.host {
         Some(host) => (format!("`--host {host}`"), "leave `--host` out".to_owned()),
         None => (format!("`server.host` in {}, {shown},", config.origin()), "use `127.0.0.1`".to_owned()),
     };
-    let message = format!("{asked} lets other machines run components here, and there are no access tokens yet");
+    let message =
+        format!("{setting} lets other machines run components on this one, and there are no access tokens yet");
     let failure = if args.host.is_some() { Failure::usage(message) } else { Failure::outside(message) };
     Err(failure.hint(format!("{remedy}, or add `--insecure` on a network that you trust")))
 }

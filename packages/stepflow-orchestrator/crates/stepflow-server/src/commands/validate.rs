@@ -1,4 +1,4 @@
-//! `validate`: everything that is wrong with flows, without running them.
+//! `validate`: checks flows without running them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,14 +22,14 @@ use crate::service::{Needs, Service, unserved};
 use crate::stderr::{self, Paint, line};
 use crate::wording::counted;
 
-/// Checks flows and says what is wrong with each.
+/// Checks flows and reports what is wrong with each.
 pub async fn validate(args: ValidateArgs, terminal: Terminal) -> Result<Exit, Failure> {
     let mut interrupts = workers::listen()?;
-    let mut places = Projects { args: &args, terminal: &terminal, open: Vec::new(), failed: Vec::new() };
-    let checked = check_all(&mut places, &mut interrupts).await;
-    let (open, failed) = (places.open, places.failed);
-    for place in &open {
-        workers::end(&place.service, false, &terminal, &mut interrupts).await;
+    let mut projects = Projects { args: &args, terminal: &terminal, open: Vec::new(), failed: Vec::new() };
+    let checked = check_all(&mut projects, &mut interrupts).await;
+    let (open, failed) = (projects.open, projects.failed);
+    for project in &open {
+        workers::stop(&project.service, false, &terminal, &mut interrupts).await;
     }
     let exit = checked?;
     if exit != Exit::Interrupted && !failed.is_empty() {
@@ -38,17 +38,17 @@ pub async fn validate(args: ValidateArgs, terminal: Terminal) -> Result<Exit, Fa
     Ok(exit)
 }
 
-async fn check_all(places: &mut Projects<'_>, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
-    let args = places.args;
+async fn check_all(projects: &mut Projects<'_>, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
+    let args = projects.args;
     let mut results = Vec::new();
     let mut exit = Exit::Success;
     for path in args.flows() {
-        let Some(loaded) = check(path, places, interrupts).await? else { return Ok(Exit::Interrupted) };
+        let Some(loaded) = check(path, projects, interrupts).await? else { return Ok(Exit::Interrupted) };
         if loaded.diagnostics.num_fatal() + loaded.diagnostics.num_error() > 0 {
             exit = Exit::Failed;
         }
         match args.format {
-            DiagnosticFormat::Text => places.terminal.aside(|| report(path, &loaded, args.fix)),
+            DiagnosticFormat::Text => projects.terminal.aside(|| report(path, &loaded, args.fix)),
             DiagnosticFormat::Json => results.push(to_json(path, &loaded.diagnostics)),
         }
     }
@@ -58,44 +58,48 @@ async fn check_all(places: &mut Projects<'_>, interrupts: &mut Interrupts) -> Re
     Ok(exit)
 }
 
-/// The flow, its file mended where one answer is right; says what was changed.
-fn mended(path: &Path, source: Source, takers: Takers<'_>, terminal: &Terminal) -> Result<Source, Failure> {
+/// Corrects the file of a flow where only one correction is possible, and reports each change.
+fn fixed_source(path: &Path, source: Source, takers: Takers<'_>, terminal: &Terminal) -> Result<Source, Failure> {
     if document::is_stdin(path) {
-        return Err(Failure::usage("`--fix` rewrites a file, and stdin is none").hint("save the flow in a file"));
+        return Err(Failure::usage("`--fix` rewrites a file, and stdin is not a file").hint("save the flow in a file"));
     }
-    let (mended, changes) = fix::fixed(source, takers);
+    let (fixed, changes) = fix::fixed(source, takers);
     if !changes.is_empty() {
-        OutputFile::write_whole("flow", path, &mended.text)?;
+        OutputFile::write_whole("flow", path, &fixed.text)?;
     }
     for Change { line: at, summary } in changes {
         terminal.aside(|| line(format_args!("{}:{at}: {} {summary}", path.display(), Paint::Success.on("fixed"))));
     }
-    Ok(mended)
+    Ok(fixed)
 }
 
-/// All that is wrong with a flow; `None` when somebody did not want to wait for it.
-async fn check(path: &Path, places: &mut Projects<'_>, interrupts: &mut Interrupts) -> Result<Option<Loaded>, Failure> {
+/// The flow with everything that is wrong in it; `None` when the user interrupted the check.
+async fn check(
+    path: &Path,
+    projects: &mut Projects<'_>,
+    interrupts: &mut Interrupts,
+) -> Result<Option<Loaded>, Failure> {
     let source = document::read("flow", path)?;
-    let config = config::find(&places.args.components, Some(path))?;
+    let config = config::find(&projects.args.components, Some(path))?;
     let routing = config.routing().map_err(|error| Failure::outside(error.to_string()))?;
     let takers = |component: &str| routing.takes_flow(component);
-    let source = if places.args.fix { mended(path, source, &takers, places.terminal)? } else { source };
+    let source = if projects.args.fix { fixed_source(path, source, &takers, projects.terminal)? } else { source };
     let mut loaded = stepflow_flow::load_routed(source, &takers);
     let plan = loaded.flow.clone().map(Plan::compile);
     let Some(Ok(plan)) = plan else {
         warn(&config);
         return Ok(Some(loaded));
     };
-    if places.args.no_components {
+    if projects.args.no_components {
         warn(&config);
         loaded.add(unserved(&routing, &plan, config.advice()));
         return Ok(Some(loaded));
     }
     let advice = config.advice();
-    let service = places.service(config)?;
-    match workers::start(&service, Needs::Plan(&plan), false, places.terminal, interrupts).await {
+    let service = projects.service(config)?;
+    match workers::start(&service, Needs::Plan(&plan), false, projects.terminal, interrupts).await {
         Started::Interrupted => return Ok(None),
-        Started::Without(errors) => places.note(errors),
+        Started::Failed(errors) => projects.keep_failures(errors),
         Started::All => {}
     }
     let mut found = unserved(service.router(), &plan, advice);
@@ -104,7 +108,7 @@ async fn check(path: &Path, places: &mut Projects<'_>, interrupts: &mut Interrup
     Ok(Some(loaded))
 }
 
-/// The configurations of the flows, each with its workers: flows in one folder share them.
+/// The configurations of the flows, each with its workers. Flows with the same configuration share them.
 struct Projects<'a> {
     args: &'a ValidateArgs,
     terminal: &'a Terminal,
@@ -118,14 +122,14 @@ struct Project {
 }
 
 impl Projects<'_> {
-    /// The service of a configuration; the same one for the same configuration.
+    /// The service of a configuration. Equal configurations get the same service.
     fn service(&mut self, config: Config) -> Result<Arc<Service>, Failure> {
-        let same = |place: &&Project| {
-            (&place.config.plugins, &place.config.routes, &place.config.folder)
+        let same = |project: &&Project| {
+            (&project.config.plugins, &project.config.routes, &project.config.folder)
                 == (&config.plugins, &config.routes, &config.folder)
         };
-        if let Some(place) = self.open.iter().find(same) {
-            return Ok(Arc::clone(&place.service));
+        if let Some(project) = self.open.iter().find(same) {
+            return Ok(Arc::clone(&project.service));
         }
         warn(&config);
         let service = Arc::new(workers::service(&config)?);
@@ -133,8 +137,8 @@ impl Projects<'_> {
         Ok(service)
     }
 
-    /// Keeps each failure once: several flows may need the same worker.
-    fn note(&mut self, errors: Vec<StartError>) {
+    /// Keeps each failure once, because several flows may need the same worker.
+    fn keep_failures(&mut self, errors: Vec<StartError>) {
         for error in errors {
             if !self.failed.contains(&error) {
                 self.failed.push(error);
@@ -143,7 +147,7 @@ impl Projects<'_> {
     }
 }
 
-/// Says what this release cannot do of what the configuration asks for, and what is risky in it.
+/// Warns of what is not built and of what is risky in the configuration.
 fn warn(config: &Config) {
     for warnings in [config.not_built(), config.risks()].into_iter().flatten() {
         line(warnings.trim_end());
@@ -166,10 +170,10 @@ fn report(path: &Path, loaded: &Loaded, is_fixed: bool) {
     };
     line(format_args!("{}: {verdict}", path.display()));
     let fixable = wrong.iter().filter(|one| one.fix.is_some()).count();
-    // What is left of them after `--fix` cannot be mended without changing more.
+    // After `--fix`, those that are left cannot be corrected without further changes.
     if fixable > 0 && !is_fixed && !document::is_stdin(path) {
         let command = format!("`stepflow validate --fix {}`", path.display());
-        line(format_args!("{} {command} mends {fixable} of these", Paint::Hint.on("hint:")));
+        line(format_args!("{} {command} corrects {fixable} of these", Paint::Hint.on("hint:")));
     }
 }
 

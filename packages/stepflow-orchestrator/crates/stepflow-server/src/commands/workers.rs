@@ -1,4 +1,4 @@
-//! Workers that a command needs: started before its work and ended after it, whatever comes in between.
+//! The workers that a command needs. They are started before its work and stopped after it, also when the work fails.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::progress::Terminal;
 use crate::service::{Needs, Service};
 use crate::wording::{joined, name_list};
 
-/// How long a worker may take to end by itself when a command ends: a person waits for the prompt.
+/// How long a worker may take to stop by itself when a command ends: a person waits for the prompt.
 pub const GRACE: Duration = Duration::from_millis(500);
 
-/// How the start of workers went.
+/// The result of starting workers.
 pub enum Started {
-    /// All of them answer.
+    /// All of them are ready.
     All,
-    /// These do not.
-    Without(Vec<StartError>),
-    /// Somebody did not want to wait.
+    /// These could not be started.
+    Failed(Vec<StartError>),
+    /// The user interrupted the start.
     Interrupted,
 }
 
@@ -32,7 +32,7 @@ pub fn service(config: &Config) -> Result<Service, Failure> {
     Service::new(config, GRACE).map_err(|error| Failure::outside(error.to_string()))
 }
 
-/// Starts the workers that are needed, and says so when it takes a while.
+/// Starts the workers that are needed, and tells the user when it takes long.
 pub async fn start(
     service: &Service,
     needs: Needs<'_>,
@@ -48,21 +48,21 @@ pub async fn start(
     tokio::select! {
         started = terminal.while_waiting(quiet, &what, service.start(needs)) => match started {
             Ok(()) => Started::All,
-            Err(errors) => Started::Without(errors),
+            Err(errors) => Started::Failed(errors),
         },
         () = interrupts.next() => Started::Interrupted,
     }
 }
 
-/// Ends the workers; a second interrupt does not wait for that.
-pub async fn end(service: &Service, quiet: bool, terminal: &Terminal, interrupts: &mut Interrupts) {
+/// Stops the workers. An interrupt ends the wait for them.
+pub async fn stop(service: &Service, quiet: bool, terminal: &Terminal, interrupts: &mut Interrupts) {
     tokio::select! {
         () = terminal.while_waiting(quiet, "waiting for the workers to end", service.shutdown()) => {}
         () = interrupts.next() => {}
     }
 }
 
-/// Listens for Ctrl-C, so that no worker is left behind by it.
+/// Listens for Ctrl-C, so that the workers are stopped then, too.
 ///
 /// # Errors
 /// When the system refuses.
@@ -70,7 +70,7 @@ pub fn listen() -> Result<Interrupts, Failure> {
     Interrupts::listen().map_err(|error| Failure::outside(format!("cannot listen for Ctrl-C: {error}")))
 }
 
-/// What to say of workers that did not start.
+/// The error for workers that could not be started.
 pub fn failure(errors: &[StartError]) -> Failure {
     Failure::outside(joined(errors, "\nerror: "))
 }

@@ -1,4 +1,4 @@
-//! `--set a.b=1`: single places of an input, on top of whatever else it is made from.
+//! `--set a.b=1`: sets single places of an input, after the other input options.
 
 use stepflow_flow::path::Segment;
 use stepflow_flow::{Path, Secrets};
@@ -6,7 +6,7 @@ use stepflow_protocol::{Kind, MAX_DEPTH, Value, ValueError};
 
 use crate::exit::Failure;
 
-/// An input with these places set, each `PATH=JSON`, in their order. No error shows the value of a secret place.
+/// The input after these assignments, each `PATH=JSON`, in their order. Errors do not show values of secret places.
 pub fn assign(input: Value, assignments: &[String], secrets: &Secrets) -> Result<Value, Failure> {
     assignments.iter().try_fold(input, |input, assignment| {
         let (path, value) = parse(assignment, secrets)?;
@@ -30,21 +30,21 @@ fn parse(assignment: &str, secrets: &Secrets) -> Result<(Path, Value), Failure> 
     let dotted = if place.starts_with('$') { place.to_owned() } else { format!("$.{place}") };
     let path = Path::parse(&dotted).map_err(|error| {
         let shown = shown(assignment, !secrets.is_none());
-        Failure::usage(format!("`--set {shown}` names no place: {error}"))
+        Failure::usage(format!("`--set {shown}` has a wrong path: {error}"))
     })?;
     let value = Value::parse(json).map_err(|problem| {
         let secret = !secrets.at(&path).is_none();
         if !secret && !matches!(problem, ValueError::NotJson(_)) {
-            return Failure::usage(format!("the value of `--set {assignment}` is refused: {problem}"));
+            return Failure::usage(format!("the value of `--set {assignment}` is not allowed: {problem}"));
         }
         let quoted = if secret { "\"…\"".to_owned() } else { serde_json::Value::from(json).to_string() };
         Failure::usage(format!("the value of `--set {}` is not JSON", shown(assignment, secret)))
-            .hint(format!("a text is quoted: `--set '{place}={quoted}'`"))
+            .hint(format!("a text needs quotes: `--set '{place}={quoted}'`"))
     })?;
     Ok((path, value))
 }
 
-/// An assignment as an error quotes it.
+/// An assignment as an error shows it.
 fn shown(assignment: &str, secret: bool) -> String {
     match assignment.split_once('=') {
         Some((place, _)) if secret => format!("{place}=…"),
@@ -53,7 +53,7 @@ fn shown(assignment: &str, secret: bool) -> String {
     }
 }
 
-/// The value with another one at this place. Objects on the way there come into being; `null` counts as nothing.
+/// The value with a new value at this path. Missing objects and arrays on the path are created; `null` counts as missing.
 fn set(value: &Value, path: &[Segment], new: Value) -> Result<Value, String> {
     let Some((first, rest)) = path.split_first() else { return Ok(new) };
     let nothing = Value::null();

@@ -1,4 +1,4 @@
-//! What is checked before the first step: the document, and that something serves its components.
+//! The checks before the first step: the document, and whether plugins have its components.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,30 +16,30 @@ use crate::exit::{Exit, Failure};
 use crate::service::{Service, unserved};
 use crate::stderr;
 
-/// A flow that can run, and the text that it came from.
-pub struct Document {
+/// A flow that can run, and the document that it was read from.
+pub struct CheckedFlow {
     pub plan: Arc<Plan>,
-    /// The overrides that are in the plan.
+    /// The overrides that the plan contains.
     pub overrides: Option<Value>,
     loaded: Loaded,
 }
 
-/// Reads a flow with its overrides, and stops at what must not run.
-pub fn read(path: &Path, given: &OverrideArgs, config: &Config, no_check: bool) -> Result<Document, Failure> {
+/// Reads a flow with its overrides. It is an error when the flow must not run.
+pub fn read(path: &Path, given: &OverrideArgs, config: &Config, no_check: bool) -> Result<CheckedFlow, Failure> {
     let routing = config.routing().map_err(|error| Failure::outside(error.to_string()))?;
     let loaded = stepflow_flow::load_routed(document::read("flow", path)?, &|component| routing.takes_flow(component));
-    let stopped = loaded.diagnostics.iter().any(|diagnostic| stops(diagnostic, no_check));
+    let stopped = loaded.diagnostics.iter().any(|diagnostic| prevents_run(diagnostic, no_check));
     let Some(flow) = loaded.flow.as_ref().filter(|_| !stopped) else { return Err(refusal(&loaded)) };
-    let errors = errors(&loaded);
-    if !errors.is_empty() {
-        stderr::line(errors.render(&loaded.source, stderr::color()).trim_end());
+    let found = relevant(&loaded);
+    if !found.is_empty() {
+        stderr::line(found.render(&loaded.source, stderr::color()).trim_end());
     }
     let (plan, overrides) = overrides::plan(given, flow)?;
-    Ok(Document { plan, overrides, loaded })
+    Ok(CheckedFlow { plan, overrides, loaded })
 }
 
-/// Stops when a step names a component that nothing serves, and says which fields no component would ever see.
-pub fn components(document: Document, service: &Service, config: &Config, no_check: bool) -> Result<(), Failure> {
+/// Refuses a flow with a component that no plugin has, and warns of input fields that no component would see.
+pub fn components(document: CheckedFlow, service: &Service, config: &Config, no_check: bool) -> Result<(), Failure> {
     if no_check {
         return Ok(());
     }
@@ -57,24 +57,25 @@ pub fn components(document: Document, service: &Service, config: &Config, no_che
     Ok(())
 }
 
-fn stops(diagnostic: &Diagnostic, no_check: bool) -> bool {
-    let costly = matches!(diagnostic.code, Code::MisspeltKey | Code::InvalidComponent | Code::UnknownComponent);
-    diagnostic.level == Level::Fatal || (costly && !no_check)
+fn prevents_run(diagnostic: &Diagnostic, no_check: bool) -> bool {
+    let is_likely_mistake =
+        matches!(diagnostic.code, Code::MisspeltKey | Code::InvalidComponent | Code::UnknownComponent);
+    diagnostic.level == Level::Fatal || (is_likely_mistake && !no_check)
 }
 
 fn refusal(loaded: &Loaded) -> Failure {
-    Failure::text(Exit::Failed, errors(loaded).render(&loaded.source, stderr::color()))
+    Failure::text(Exit::Failed, relevant(loaded).render(&loaded.source, stderr::color()))
 }
 
-/// What may make a run another one than its author wants. The other warnings are for `validate`: a flow that runs is not
-/// the place to ask for a description, or for another spelling.
-fn errors(loaded: &Loaded) -> Diagnostics {
-    let mut errors = Diagnostics::default();
-    errors.extend(loaded.diagnostics.iter().filter(|diagnostic| matters(diagnostic)).cloned());
-    errors
+/// The errors, and the warnings that tell that a run may not do what its author wants. The other warnings, such as a
+/// missing description, are for `validate`.
+fn relevant(loaded: &Loaded) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    found.extend(loaded.diagnostics.iter().filter(|diagnostic| concerns_runs(diagnostic)).cloned());
+    found
 }
 
-fn matters(diagnostic: &Diagnostic) -> bool {
+fn concerns_runs(diagnostic: &Diagnostic) -> bool {
     let changes_runs = matches!(
         diagnostic.code,
         Code::UnknownKey | Code::LooksLikeReference | Code::UnusedDefault | Code::UnreachableStep

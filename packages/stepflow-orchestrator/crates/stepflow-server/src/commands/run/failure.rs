@@ -1,4 +1,4 @@
-//! What a person needs when a run failed: which step, which component, which attempt, why, and what to do.
+//! Reports why a run failed: which step, component and attempt it was, the error, and what to do.
 
 use stepflow_flow::Plan;
 use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, FlowResult};
@@ -13,7 +13,7 @@ const SHOWN: usize = 5;
 /// How many characters of a message are shown; the result has all of it.
 const MAX_MESSAGE: usize = 4 << 10;
 
-/// Says it on stderr.
+/// Reports it on stderr.
 pub fn report(plan: &Plan, items: &[ItemRow]) {
     let failed: Vec<(u32, &FlowError)> = items
         .iter()
@@ -39,7 +39,7 @@ pub fn report(plan: &Plan, items: &[ItemRow]) {
     }
 }
 
-/// The failed items that failed for the same reason, in the order of their first.
+/// The failed items in groups with the same error, in the order of the first item of each group.
 fn by_message<'a>(failed: &[(u32, &'a FlowError)]) -> Vec<(&'a FlowError, Vec<u32>)> {
     let mut groups: Vec<(&FlowError, Vec<u32>)> = Vec::new();
     for (item, error) in failed {
@@ -90,19 +90,21 @@ fn path_of_steps(via: &stepflow_protocol::Value) -> String {
 
 fn advice(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::InvalidInput => "compare what the step's `input` makes with what its component takes",
-        ErrorKind::ExpressionFailure => "check the path against what the step or the input really holds",
+        ErrorKind::InvalidInput => "compare the input that the step makes with the input that its component takes",
+        ErrorKind::ExpressionFailure => "compare the path with the value that the step or the input really has",
         ErrorKind::ComponentNotFound => {
-            "`routes` says which plugin a path leads to; `stepflow-worker --list` what a worker serves"
+            "`routes` tells which plugin a path leads to, and `stepflow-worker --list` which components a worker has"
         }
-        ErrorKind::ComponentFailed => "mend the component, or give the step an `onError` with `retry` or `useDefault`",
+        ErrorKind::ComponentFailed => {
+            "correct the component, or give the step an `onError` with `retry` or `useDefault`"
+        }
         ErrorKind::WorkerError => {
-            "the worker's answer was not the protocol; are worker and server of fitting versions?"
+            "the worker's answer does not follow the protocol; do the versions of worker and server fit?"
         }
         ErrorKind::Timeout => "raise the `timeout` of the step, or of the flow",
         ErrorKind::Cancelled => "the run was cancelled; run it again",
-        ErrorKind::Unreachable => "the worker was lost; what it said last stands above, `--log-level debug` shows more",
+        ErrorKind::Unreachable => "the worker was lost; its last output is above, and `--log-level debug` shows more",
         ErrorKind::ResourceUnavailable => "try again later, or give the step an `onError` with `retry`",
-        ErrorKind::OrchestratorError => "this is the server's fault; `--log-level debug` shows more",
+        ErrorKind::OrchestratorError => "this is an error of the server; `--log-level debug` shows more",
     }
 }

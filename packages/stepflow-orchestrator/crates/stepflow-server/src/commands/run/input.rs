@@ -1,4 +1,4 @@
-//! The inputs of a run: read from where the command line says, and checked before anything starts.
+//! The inputs of a run. They are read from where the command line tells, and checked before anything starts.
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ use crate::document;
 use crate::exit::{Exit, Failure};
 use crate::stderr;
 
-/// How many misfits are named before the rest is only counted.
-const NAMED: usize = 10;
+/// How many misfits are listed; the others are only counted.
+const LISTED: usize = 10;
 
-/// The items' inputs; one `null` when none is given.
+/// The inputs of the items; a single `null` when none is given.
 pub fn read(args: &InputArgs, plan: &Plan) -> Result<Vec<Value>, Failure> {
     let (inputs, origin) = origin(args, plan.input_secrets())?;
     let mut misfits = Capped::default();
@@ -48,9 +48,9 @@ fn origin(args: &InputArgs, secrets: &Secrets) -> Result<(Vec<Value>, String), F
     Ok((vec![assign(input, &args.set, secrets)?], origin))
 }
 
-/// The value of a document in JSON or YAML. When there are secrets in it, nothing of its text is shown.
+/// The value of a document in JSON or YAML. If it may contain secrets, errors do not show its text.
 pub fn document(source: Source, exit: Exit, hint: &str, secrets: &Secrets) -> Result<Value, Failure> {
-    // What is JSON already stays as it is: its text, its numbers and its size.
+    // A JSON text is kept exactly as it is, also its numbers.
     if let Ok(value) = Value::parse(document::without_byte_order_mark(&source.text)) {
         return Ok(value);
     }
@@ -78,7 +78,7 @@ fn lines(path: &Path, secrets: &Secrets) -> Result<Vec<Value>, Failure> {
     Ok(inputs)
 }
 
-/// Why a text is no value. A path names members, and inside a secret their names are secret.
+/// Why a text is not a value. Without the path when there are secrets: names of members inside a secret are secret, too.
 fn problem(error: &ValueError, secrets: &Secrets) -> String {
     let told = error.to_string();
     match error {
@@ -93,7 +93,7 @@ fn problem(error: &ValueError, secrets: &Secrets) -> String {
 
 fn misfit(misfits: &Capped<(usize, Misfit)>, origin: &str, batch: bool) -> Failure {
     let place = |item: usize| if batch { format!("item {item}: ") } else { String::new() };
-    let hint = "`schemas.properties.input` of the flow says what it takes";
+    let hint = "`schemas.properties.input` of the flow tells which input it takes";
     let failure = match &**misfits {
         _ if origin.is_empty() => {
             return Failure::document("the flow needs an input, and none was given")
@@ -105,11 +105,11 @@ fn misfit(misfits: &Capped<(usize, Misfit)>, origin: &str, batch: bool) -> Failu
         }
         several => {
             let mut text = format!("the input in {origin} does not fit the flow:");
-            for (item, misfit) in several.iter().take(NAMED) {
+            for (item, misfit) in several.iter().take(LISTED) {
                 text.push_str(&format!("\n  {}{misfit}", place(*item)));
             }
-            if misfits.total() > NAMED {
-                text.push_str(&format!("\n  and {} more", misfits.total() - NAMED));
+            if misfits.total() > LISTED {
+                text.push_str(&format!("\n  and {} more", misfits.total() - LISTED));
             }
             Failure::document(text)
         }

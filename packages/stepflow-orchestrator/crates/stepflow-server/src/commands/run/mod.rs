@@ -1,4 +1,4 @@
-//! `run`: one flow, in this process, in memory.
+//! `run`: runs one flow in this process, in memory.
 
 mod assign;
 mod checks;
@@ -45,9 +45,9 @@ pub async fn run(args: RunArgs, terminal: Terminal) -> Result<Exit, Failure> {
     let ended = async {
         match workers::start(&service, Needs::Plan(&plan), args.quiet, &terminal, &mut interrupts).await {
             Started::All => {}
-            Started::Without(errors) => return Err(workers::failure(&errors)),
+            Started::Failed(errors) => return Err(workers::failure(&errors)),
             Started::Interrupted => {
-                line(format_args!("{}: no step had begun", Paint::Error.on("interrupted")));
+                line(format_args!("{}: no step had started", Paint::Error.on("interrupted")));
                 return Ok(Some(Exit::Interrupted));
             }
         }
@@ -55,7 +55,7 @@ pub async fn run(args: RunArgs, terminal: Terminal) -> Result<Exit, Failure> {
         let results = Results::open(&args)?;
         let max_concurrency = args.max_concurrency;
         let submission = Submission { plan: Arc::clone(&plan), inputs, variables, overrides, max_concurrency };
-        Watch { service: &service, terminal: &terminal, quiet: args.quiet, results }
+        Follower { service: &service, terminal: &terminal, quiet: args.quiet, results }
             .follow(submission, &mut interrupts)
             .await
     };
@@ -63,43 +63,44 @@ pub async fn run(args: RunArgs, terminal: Terminal) -> Result<Exit, Failure> {
     if matches!(ended, Ok(None)) {
         return Ok(Exit::Interrupted);
     }
-    workers::end(&service, args.quiet, &terminal, &mut interrupts).await;
+    workers::stop(&service, args.quiet, &terminal, &mut interrupts).await;
     ended.map(|exit| exit.unwrap_or(Exit::Interrupted))
 }
 
-/// Somebody who stays with a run: what they see of it, and where its results go.
-struct Watch<'a> {
+/// Follows a run to its end: shows its progress and writes its results.
+struct Follower<'a> {
     service: &'a Service,
     terminal: &'a Terminal,
     quiet: bool,
     results: Results,
 }
 
-impl Watch<'_> {
-    /// Submits the run and stays with it to its end. `None`: the user did not want to wait for the end.
+impl Follower<'_> {
+    /// Submits the run and follows it to its end. `None` when the user interrupted it twice.
     async fn follow(mut self, submission: Submission, interrupts: &mut Interrupts) -> Result<Option<Exit>, Failure> {
         let engine = &self.service.engine;
         let plan = Arc::clone(&submission.plan);
         let items = submission.inputs.len();
         let run = engine.submit(submission).await.map_err(refused)?;
         let mut progress = Progress::new(self.terminal, self.quiet, &plan, run, items);
-        let mut news = engine.subscribe(run, 0);
+        let mut notices = engine.subscribe(run, 0);
         let mut frames = tokio::time::interval(FRAME);
         let mut interrupted = false;
         loop {
             tokio::select! {
-                notice = news.next() => match notice.map_err(|error| Failure::outside(error.to_string()))? {
+                notice = notices.next() => match notice.map_err(|error| Failure::outside(error.to_string()))? {
                     Some(notice) => self.observe(&mut progress, run, &notice).await?,
                     None => break,
                 },
                 _ = frames.tick() => progress.tick(),
                 () = interrupts.next() => {
-                    if std::mem::replace(&mut interrupted, true) {
+                    if interrupted {
                         progress.finish();
                         self.results.interrupted()?;
                         return Ok(None);
                     }
-                    // It may have ended in this very moment; then its result is as good as any.
+                    interrupted = true;
+                    // The run may have just ended; then its result is reported as usual.
                     let _ = engine.cancel(run, "user", Some("interrupted")).await;
                 }
             }
@@ -112,8 +113,8 @@ impl Watch<'_> {
         progress.observe(notice);
         let Notice::Record(record) = notice else { return Ok(()) };
         if matches!(&record.event, Event::CancelAsked(asked) if asked.run.is_none()) {
-            let stood = progress.standing();
-            self.terminal.aside(|| line(format_args!("{}: {stood}", Paint::Error.on("interrupted"))));
+            let standing = progress.standing();
+            self.terminal.aside(|| line(format_args!("{}: {standing}", Paint::Error.on("interrupted"))));
         }
         match self.results.line(&self.service.store, run, &record.event).await? {
             Some(text) => self.terminal.aside(|| self.results.write(&text)),
@@ -121,7 +122,7 @@ impl Watch<'_> {
         }
     }
 
-    /// Prints what is left to print, and says what went wrong.
+    /// Writes the result, and reports what went wrong.
     fn conclude(self, run: RunId, plan: &Plan, interrupted: bool) -> Result<Exit, Failure> {
         let status = self.service.store.run(run).map(|row| row.status);
         match status {
@@ -130,7 +131,7 @@ impl Watch<'_> {
                 self.results.interrupted()?;
                 return Ok(Exit::Interrupted);
             }
-            other => return Err(Failure::outside(format!("the run did not come to an end: it is {other:?}"))),
+            other => return Err(Failure::outside(format!("the run did not end: its status is {other:?}"))),
         }
         let items = self.service.store.items(run);
         self.results.finish(&items)?;
@@ -142,10 +143,10 @@ impl Watch<'_> {
     }
 }
 
-/// Why the engine would not begin. Inputs were checked before, so what does not fit is a variable.
+/// The error when the engine refuses the run. Inputs were checked before, so a misfit is about a variable.
 fn refused(error: Error) -> Failure {
     let Error::InvalidInput(misfits) = error else {
-        return Failure::outside(format!("cannot begin the run: {error}"));
+        return Failure::outside(format!("cannot start the run: {error}"));
     };
     let named: Vec<String> = misfits.iter().map(|found| found.misfit.to_string()).collect();
     let more = match misfits.total() - named.len() {
@@ -153,6 +154,6 @@ fn refused(error: Error) -> Failure {
         more => format!("; and {more} more"),
     };
     Failure::document(format!("the flow's variables do not fit: {}{more}", named.join("; ")))
-        .hint("give them with `--var name=value`, `--variables FILE` or `--env-variables`, which looks for `STEPFLOW_VAR_<NAME>` or the `env_var` of each")
-        .hint("`schemas.properties.variables` of the flow says what they are")
+        .hint("set them with `--var name=value`, `--variables FILE` or `--env-variables`, which takes `STEPFLOW_VAR_<NAME>` or the `env_var` of each")
+        .hint("`schemas.properties.variables` of the flow declares them")
 }

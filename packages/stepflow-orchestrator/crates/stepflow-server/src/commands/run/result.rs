@@ -1,5 +1,5 @@
-//! The result on stdout, or in the file that takes its place: of one item one document, of a batch a line for each
-//! item as soon as it has ended.
+//! Writes the result to stdout or to a file. It is one document for a single item. For a batch it is one line for each
+//! item, written as soon as the item has ended.
 
 use std::io::{self, IsTerminal};
 
@@ -14,7 +14,7 @@ use crate::document;
 use crate::exit::Failure;
 use crate::output_file::OutputFile;
 
-/// Where results go, and in which form.
+/// Where results are written, and in which form.
 pub struct Results {
     file: Option<OutputFile>,
     batch: bool,
@@ -31,13 +31,14 @@ struct ItemResult<'a> {
 }
 
 impl Results {
-    /// Opens the file, if there is to be one, so that nothing runs for an output that cannot be written.
+    /// Opens the output file, if there is one. This is done before the run, so that no run is lost because its output
+    /// cannot be written.
     pub fn open(args: &RunArgs) -> Result<Self, Failure> {
         let file = args.output.as_deref().map(|path| OutputFile::open("output", path)).transpose()?;
         Ok(Self { file, batch: args.input.inputs.is_some(), output_only: args.output_only })
     }
 
-    /// The line for the item of this batch that the event ended. Items of its sub-runs are none.
+    /// The line for the item of this batch that ended with the event. Items of sub-runs have no line.
     pub async fn line(&self, store: &MemoryStore, run: RunId, event: &Event) -> Result<Option<String>, Failure> {
         let Event::ItemEnded(ended) = event else { return Ok(None) };
         if !self.batch || ended.run != run {
@@ -50,35 +51,35 @@ impl Results {
             })?),
         };
         let line = to_line(&ItemResult { item_index: ended.item, result: &result })?;
-        Ok(Some(lay_out(&line, Layout::Compact)))
+        Ok(Some(in_layout(&line, Layout::Compact)))
     }
 
-    /// Prints the result of a run of one item, and puts the file in its place.
+    /// Writes the result of a run with one item, and finishes the file.
     pub fn finish(mut self, items: &[ItemRow]) -> Result<(), Failure> {
         if let (false, [ItemRow { result: Some(result), .. }]) = (self.batch, items) {
             let text = match result {
                 FlowResult::Failed(_) if self.output_only => return Ok(()),
-                FlowResult::Success(output) if self.output_only => self.laid_out(output)?,
-                whole => self.laid_out(whole)?,
+                FlowResult::Success(output) if self.output_only => self.for_reader(output)?,
+                whole => self.for_reader(whole)?,
             };
             self.write(&text)?;
         }
-        self.keep()
+        self.finish_file()
     }
 
-    /// Keeps what has been written of a run that was interrupted: the items of a batch that have ended.
+    /// Finishes the file after an interrupted run. It has the items of a batch that have ended.
     pub fn interrupted(self) -> Result<(), Failure> {
-        if self.batch { self.keep() } else { Ok(()) }
+        if self.batch { self.finish_file() } else { Ok(()) }
     }
 
-    fn keep(self) -> Result<(), Failure> {
+    fn finish_file(self) -> Result<(), Failure> {
         self.file.map_or(Ok(()), OutputFile::finish)
     }
 
-    /// Compact on one line, except for the eyes of a person.
-    fn laid_out<T: Serialize>(&self, thing: &T) -> Result<String, Failure> {
-        let seen = self.file.is_none() && io::stdout().is_terminal();
-        Ok(lay_out(&to_line(thing)?, if seen { Layout::Spread } else { Layout::Compact }))
+    /// On one line, or on many when a person reads it on a terminal.
+    fn for_reader<T: Serialize>(&self, thing: &T) -> Result<String, Failure> {
+        let on_terminal = self.file.is_none() && io::stdout().is_terminal();
+        Ok(in_layout(&to_line(thing)?, if on_terminal { Layout::Spread } else { Layout::Compact }))
     }
 
     /// Writes a line.
@@ -94,17 +95,17 @@ fn to_line<T: Serialize>(thing: &T) -> Result<String, Failure> {
     serde_json::to_string(thing).map_err(|error| Failure::outside(format!("cannot print the result: {error}")))
 }
 
-/// How a JSON text is spread out.
+/// How a JSON text is laid out.
 #[derive(Clone, Copy, PartialEq)]
 enum Layout {
     /// On one line, without white space.
     Compact,
-    /// With its members on lines of their own.
+    /// With one line for each member.
     Spread,
 }
 
-/// A valid JSON text, laid out anew. Works on the text, so that numbers stay as they are.
-fn lay_out(json: &str, layout: Layout) -> String {
+/// A valid JSON text in another layout. It works on the text itself, so that numbers stay exactly as they are.
+fn in_layout(json: &str, layout: Layout) -> String {
     let mut out = String::with_capacity(json.len());
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     let break_line = |out: &mut String, depth: usize| {
@@ -152,13 +153,13 @@ mod tests {
 
     #[test]
     fn a_spread_text_has_a_line_for_each_member() {
-        let spread = lay_out(TEXT, Layout::Spread);
+        let spread = in_layout(TEXT, Layout::Spread);
         assert!(spread.contains("\n  \"big\": 123456789012345678901234567890,\n"), "{spread}");
         assert!(spread.contains("\n    [],\n    {}\n  ],"), "{spread}");
     }
 
     #[test]
     fn no_layout_changes_a_value_or_a_number() {
-        assert_eq!(lay_out(&lay_out(TEXT, Layout::Spread), Layout::Compact), TEXT);
+        assert_eq!(in_layout(&in_layout(TEXT, Layout::Spread), Layout::Compact), TEXT);
     }
 }

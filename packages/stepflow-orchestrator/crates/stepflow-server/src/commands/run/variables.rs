@@ -1,4 +1,4 @@
-//! The variables of a run: from a document, one by one, and from the environment.
+//! The variables of a run: from a document, from `--var`, and from the environment.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -18,7 +18,7 @@ pub fn read(args: &VariableArgs, plan: &Plan) -> Result<Option<Value>, Failure> 
     let mut given: Vec<(String, Value)> = document(args, plan.variable_secrets())?;
     let mut assigned = HashSet::new();
     for assignment in &args.var {
-        let (name, text) = assignment.split_once('=').ok_or_else(|| unassigned(assignment, plan))?;
+        let (name, text) = assignment.split_once('=').ok_or_else(|| without_value(assignment, plan))?;
         let name = name.trim();
         if name.is_empty() {
             return Err(Failure::usage("a `--var` has no name before its `=`").hint("write it as `--var name=value`"));
@@ -43,10 +43,10 @@ pub fn read(args: &VariableArgs, plan: &Plan) -> Result<Option<Value>, Failure> 
     Ok((asked || !given.is_empty()).then(|| Value::object(given)))
 }
 
-/// Adds the declared variables that the environment has and that are not given.
+/// Adds declared variables that are not given and that the environment has.
 ///
 /// # Errors
-/// When one of them is JSON that is no value.
+/// When one of them is JSON that is not allowed as a value.
 pub fn from_environment(
     given: &mut Vec<(String, Value)>,
     plan: &Plan,
@@ -64,8 +64,8 @@ pub fn from_environment(
     Ok(())
 }
 
-/// What has no `=` is a name, or a value that was meant to be one: then it may be a secret.
-fn unassigned(assignment: &str, plan: &Plan) -> Failure {
+/// The error for an argument without `=`. It may be a value instead of a name, and then it may be secret.
+fn without_value(assignment: &str, plan: &Plan) -> Failure {
     let shown = plan.variable_secrets().is_none() || plan.variables().contains(assignment.trim());
     let shown = if shown { assignment } else { "…" };
     Failure::usage(format!("`--var {shown}` has no `=`")).hint("write it as `--var name=value`")
@@ -93,8 +93,9 @@ fn document(args: &VariableArgs, secrets: &Secrets) -> Result<Vec<(String, Value
     }
 }
 
-/// A text as the value of a variable: itself when the variable is declared as a string; else what it is as JSON, unless
-/// only the text fits the declaration. JSON that is refused is no text: it was meant as JSON.
+/// The value that a text gives to a variable. It is the text itself when the variable is declared as a string. Otherwise
+/// it is the text read as JSON, unless only the text fits the declaration. JSON that is not allowed as a value is an
+/// error, because it was meant as JSON.
 fn value_of(plan: &Plan, name: &str, text: &str) -> Result<Value, String> {
     let itself = Value::string(text);
     if plan.variables().get(name).is_some_and(|variable| variable.types == ["string"]) {
@@ -103,15 +104,15 @@ fn value_of(plan: &Plan, name: &str, text: &str) -> Result<Value, String> {
     match Value::parse(text) {
         Ok(json) if fits(plan, name, &json) || !fits(plan, name, &itself) => Ok(json),
         Ok(_) | Err(ValueError::NotJson(_)) => Ok(itself),
-        // Only a text can be meant where no array or object is taken.
-        Err(_) if takes_text_alone(plan, name) => Ok(itself),
-        Err(_) if !plan.variable_secrets().field(name).is_none() => Err("its value is refused".to_owned()),
-        Err(problem) => Err(format!("its value is refused: {problem}")),
+        // It was meant as a text when the variable takes no array and no object.
+        Err(_) if takes_only_text(plan, name) => Ok(itself),
+        Err(_) if !plan.variable_secrets().field(name).is_none() => Err("its value is not allowed".to_owned()),
+        Err(problem) => Err(format!("its value is not allowed: {problem}")),
     }
 }
 
-/// Whether of what this text may begin, the declaration takes texts alone.
-fn takes_text_alone(plan: &Plan, name: &str) -> bool {
+/// Whether the declaration takes strings but no objects and arrays.
+fn takes_only_text(plan: &Plan, name: &str) -> bool {
     let takes = |kind| plan.variables().get(name).is_some_and(|variable| variable.takes(kind));
     takes("string") && !takes("object") && !takes("array")
 }
@@ -120,9 +121,9 @@ fn takes_text_alone(plan: &Plan, name: &str) -> bool {
 fn fits(plan: &Plan, name: &str, value: &Value) -> bool {
     let pointer = json_pointer::segment(name);
     let Err(misfits) = plan.check_variables(&Value::object([(name, value.clone())])) else { return true };
-    // Others are of variables that are not given here.
+    // Other misfits are about variables that are not in this value.
     !misfits.iter().any(|misfit| {
-        // A number that no computer can hold has no place.
+        // A number that is too large has no path.
         let place = misfit.pointer.strip_prefix(&pointer);
         misfit.pointer.is_empty() || place.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     })
@@ -135,7 +136,7 @@ fn put(given: &mut Vec<(String, Value)>, name: &str, value: Value) {
     }
 }
 
-/// A name that the flow does not declare, and nearly does, is a mistake: nothing would read it.
+/// A name that is almost the name of a declared variable is an error: no step would read it.
 fn refuse_misspelt(given: &[(String, Value)], plan: &Plan) -> Result<(), Failure> {
     let variables = plan.variables();
     for (name, _) in given.iter().filter(|(name, _)| !variables.contains(name)) {
@@ -147,7 +148,7 @@ fn refuse_misspelt(given: &[(String, Value)], plan: &Plan) -> Result<(), Failure
     Ok(())
 }
 
-/// The lines `NAME=VALUE` of a file. Blank lines and comments are left out, and so are quotes around a value.
+/// The variables in the `NAME=VALUE` lines of a file. Blank lines, comments and quotes around values are removed.
 fn env_file(path: &Path) -> Result<HashMap<String, String>, Failure> {
     let source = document::read("environment file", path)?;
     let text = std::str::from_utf8(document::without_byte_order_mark(&source.text))
@@ -164,16 +165,17 @@ fn env_file(path: &Path) -> Result<HashMap<String, String>, Failure> {
             .split_once('=')
             .ok_or_else(|| wrong("has no `=`").hint("each line is `NAME=VALUE`, or begins with `#`"))?;
         let value = env_value(written.trim()).ok_or_else(|| {
-            wrong("has a quote that does not end").hint("quotes stand around a whole value, or are a part of it")
+            wrong("has a quote that does not end")
+                .hint("put quotes around the whole value, or use none at its beginning")
         })?;
         if variables.insert(name.trim().to_owned(), value.to_owned()).is_some() {
-            return Err(wrong(&format!("gives `{}` again", name.trim())));
+            return Err(wrong(&format!("sets `{}` again", name.trim())));
         }
     }
     Ok(variables)
 }
 
-/// A value without the quotes around it, or without the comment behind it; `None` when its quote does not end.
+/// The value without its quotes or without the comment after it; `None` when a quote does not end.
 fn env_value(written: &str) -> Option<&str> {
     let Some(quote) = written.chars().next().filter(|first| matches!(first, '"' | '\'')) else {
         return Some(written.find(" #").map_or(written, |comment| written[..comment].trim_end()));

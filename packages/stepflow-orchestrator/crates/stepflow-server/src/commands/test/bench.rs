@@ -105,8 +105,8 @@ impl Bench {
         let plan = self.service.store.plan(run);
         let Some(place) = plan.and_then(|plan| plan.step_index(step)) else { return };
         let is_it = |at: &StepRef| at.run == run && at.step as usize == place;
-        let mut news = self.service.engine.subscribe(run, 0);
-        while let Ok(Some(notice)) = news.next().await {
+        let mut notices = self.service.engine.subscribe(run, 0);
+        while let Ok(Some(notice)) = notices.next().await {
             let begun = match &notice {
                 Notice::Started { step, .. } => is_it(step),
                 Notice::Record(record) => match &record.event {
