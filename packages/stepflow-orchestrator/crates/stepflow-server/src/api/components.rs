@@ -1,4 +1,4 @@
-//! What flows can call here.
+//! The components that flows can call.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,11 +13,11 @@ use crate::catalog::Catalog;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ComponentsQuery {
-    /// With the schemas of inputs and outputs; true when absent.
+    /// Whether to include the schemas of inputs and outputs; true when absent.
     include_schemas: Option<bool>,
 }
 
-/// `GET /components`: one plugin that does not start hides nothing of the others.
+/// `GET /components`. When a plugin does not start, the components of the others are still listed.
 pub async fn list(State(service): State<Shared>, Query(query): Query<ComponentsQuery>) -> Json<Catalog> {
     let catalog = service.catalog();
     Json(if query.include_schemas.unwrap_or(true) { catalog } else { catalog.without_schemas() })

@@ -1,4 +1,4 @@
-//! Takes requests apart: bodies and paths, with our own answer to everything that is wrong with them.
+//! Reads the body and the path of requests, with our own answers to all mistakes in them.
 
 use std::str::FromStr;
 
@@ -14,7 +14,7 @@ use stepflow_protocol::Value;
 use super::error::Error;
 use crate::json_pointer;
 
-/// A JSON body. The values in it keep their text.
+/// A JSON body. Values in it keep their exact text.
 pub struct Body<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
@@ -22,7 +22,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
         if !is_json(request.headers()) {
-            // A page in a browser may send anything else to this address without asking first.
+            // A browser lets web pages send other content types to this server without a CORS preflight.
             return Err(Error::not_json_typed());
         }
         let bytes = Bytes::from_request(request, state).await.map_err(not_read)?;
@@ -38,7 +38,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-/// A body is an object: serde would read an array as the members in their order.
+/// Checks that a body is an object. Without this, serde would take an array for the members in their order.
 fn check_object(body: &[u8]) -> Result<(), Error> {
     if body.trim_ascii_start().starts_with(b"{") {
         return Ok(());

@@ -1,6 +1,6 @@
-//! What the API answers when something fails: always JSON, always with the id under which the log knows the request.
+//! The answers of the API when something fails. They are always JSON, with the id that the request has in the log.
 //!
-//! The message is for the caller and carries nothing of the server's inside; the log line with the same id does.
+//! The message is for the caller and tells nothing about the inside of the server. The log line with the same id does.
 
 use std::panic::AssertUnwindSafe;
 
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::wording::cut;
 
-/// Names a request, in its answer and in the log.
+/// The id of a request, in its answer and in the log.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Why a request was refused or could not be served.
@@ -31,7 +31,7 @@ pub struct Error {
     internal: Option<String>,
 }
 
-/// One place of the request that is wrong.
+/// One place in the request that is wrong.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Detail {
     /// A JSON pointer from the body's root, such as `/input/3/q`.
@@ -53,10 +53,10 @@ pub struct ErrorBody {
     pub kind: String,
     /// What is wrong, for people.
     pub message: String,
-    /// Each place of the request that is wrong.
+    /// Each place in the request that is wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<Detail>,
-    /// Finds the server's log line about the request.
+    /// The id of the request in the server's log.
     pub request_id: String,
 }
 
@@ -92,19 +92,19 @@ impl Error {
         Self { details, ..Self::new(StatusCode::BAD_REQUEST, "INVALID_FLOW", message) }
     }
 
-    /// 400: something that is planned and does not exist yet. Ignoring it would change what the caller asked for.
+    /// 400: the request uses something that is not built yet. To ignore it would change what the caller asked for.
     pub fn not_built(what: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "NOT_BUILT", format!("{what} is not built yet"))
     }
 
-    /// 403: the request may come from a web page that has no business here.
+    /// 403: the request may come from a web page that must not use the API.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", message)
     }
 
-    /// 403: secret values are asked for, and nobody is known who may see them.
+    /// 403: the request asks for secret values, which need a token.
     pub fn secrets_without_tokens() -> Self {
-        let message = "`secrets=true` needs a token that may read secrets, and this server has no tokens: leave it out, \
+        let message = "`secrets=true` needs a token that may read secrets, and this server has no tokens: omit it, \
                        and secret values are shown as `[REDACTED]`";
         Self::forbidden(message)
     }
@@ -131,20 +131,20 @@ impl Error {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message)
     }
 
-    /// 503: the server cannot do it now; why is in the log.
+    /// 503: the server cannot do it now; the log tells why.
     pub fn unavailable(internal: impl std::fmt::Display) -> Self {
         let message = "the server cannot do this now; try again later";
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", message);
         Self { internal: Some(internal.to_string()), ..error }
     }
 
-    /// 500: a mistake of ours; what it was is in the log.
+    /// 500: an error of the server; the log has the details.
     pub fn internal(internal: impl std::fmt::Display) -> Self {
         let error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "the server made a mistake");
         Self { internal: Some(internal.to_string()), ..error }
     }
 
-    /// The same, about this place of the body.
+    /// Adds a place in the body that is wrong.
     #[must_use]
     pub fn at(mut self, path: impl Into<String>, message: impl Into<String>) -> Self {
         self.details.push(Detail { path: path.into(), message: message.into() });
@@ -155,7 +155,7 @@ impl Error {
         Self { status, kind, message: message.into(), details: Vec::new(), internal: None }
     }
 
-    fn with_request_id(self, request_id: Uuid) -> Response {
+    fn into_answer(self, request_id: Uuid) -> Response {
         let short = |detail: Detail| Detail {
             path: cut(&detail.path, MAX_MESSAGE),
             message: cut(&detail.message, MAX_MESSAGE),
@@ -171,7 +171,7 @@ impl Error {
     }
 }
 
-/// The answer without its body: [`name_requests`] writes that, because only it knows the request's id.
+/// The answer without its body. [`with_request_ids`] writes the body, because it knows the request's id.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
@@ -190,7 +190,7 @@ impl From<StoreError> for Error {
 }
 
 /// Gives each request an id, logs how it went, and writes the body of every failure.
-pub async fn name_requests(request: Request, next: Next) -> Response {
+pub async fn with_request_ids(request: Request, next: Next) -> Response {
     let request_id = Uuid::now_v7();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
@@ -203,8 +203,8 @@ pub async fn name_requests(request: Request, next: Next) -> Response {
     }
     if let Some(error) = failure {
         let mut headers = std::mem::take(response.headers_mut());
-        response = error.with_request_id(request_id);
-        // What other layers have set stays, such as the headers of CORS; the length was that of no body.
+        response = error.into_answer(request_id);
+        // Keep the headers of other layers, such as those of CORS, but not the length: it was the one of an empty body.
         headers.remove(CONTENT_LENGTH);
         response.headers_mut().extend(headers);
     }
@@ -214,12 +214,12 @@ pub async fn name_requests(request: Request, next: Next) -> Response {
     response
 }
 
-/// The answer to a path that is no route.
+/// The answer to a path that is not a route.
 pub async fn no_route(method: Method, uri: Uri) -> Error {
     Error::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("there is no route `{method} {}`", uri.path()))
 }
 
-/// The answer to a verb that a route does not have.
+/// The answer to a method that a route does not have.
 pub async fn no_method(method: Method, uri: Uri) -> Error {
     let message = format!("`{}` does not answer to {method}", uri.path());
     Error::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)

@@ -22,20 +22,20 @@ use crate::json_pointer;
 pub struct StoreFlowRequest {
     /// The flow: an object, or the text of a YAML document (then diagnostics carry lines).
     flow: Option<Value>,
-    /// Check only.
+    /// Only check the flow, and do not store it.
     #[serde(default)]
     dry_run: Option<bool>,
 }
 
-/// A flow was read, and stored unless a diagnostic is fatal or it was a dry run.
+/// The answer to `POST /flows`. The flow is stored unless a diagnostic is fatal or it was a dry run.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreFlowResponse {
-    /// The flow's id; of a document that is no flow, the id of its text, under which nothing is stored.
+    /// The flow's id. For a document that is not a flow it is the hash of its text, and nothing is stored under it.
     flow_id: FlowId,
     /// Whether it is stored.
     stored: bool,
-    /// All that there is to say about it.
+    /// Its errors and warnings.
     diagnostics: serde_json::Value,
 }
 
@@ -87,7 +87,7 @@ pub async fn show(
     Ok(Json(FlowResponse { flow, flow_id, all_examples: all_examples(&plan.flow) }))
 }
 
-/// The plan of a flow that came in a request; without one, the diagnostics say why.
+/// The plan of a flow in a request. If there is no plan, the diagnostics tell why.
 pub fn read(service: &Shared, document: &Value) -> (Option<Arc<Plan>>, Diagnostics) {
     let source = match document.text() {
         Some(yaml) => Source::yaml("flow", yaml),
@@ -101,7 +101,7 @@ pub fn read(service: &Shared, document: &Value) -> (Option<Arc<Plan>>, Diagnosti
     }
 }
 
-/// The plan of a flow that came with a request to run it. It is stored with its run, not before.
+/// The plan of a flow in a request to run it. The flow is stored together with its run, not before.
 pub fn runnable(service: &Shared, document: &Value) -> Result<Arc<Plan>, Error> {
     let (plan, diagnostics) = read(service, document);
     plan.ok_or_else(|| Error::invalid_flow(fatal_details(&diagnostics), diagnostics.num_fatal()))

@@ -1,4 +1,4 @@
-//! Is it alive, and can it work?
+//! Whether the server is alive, and whether all plugins are ready.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -22,17 +22,17 @@ pub struct HealthResponse {
     pub version: &'static str,
 }
 
-/// Whether all parts can work.
+/// Whether all plugins are ready.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReadyResponse {
     /// `ready` or `notReady`
     pub status: &'static str,
-    /// What cannot work, and why.
+    /// The plugins that are not ready, and why.
     pub waiting: Vec<Waiting>,
 }
 
-/// A part that cannot work.
+/// A plugin that is not ready.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Waiting {
     /// Its name in the configuration.
@@ -46,7 +46,7 @@ pub async fn health(Query(NoParameters {}): Query<NoParameters>) -> axum::Json<H
     axum::Json(HealthResponse { status: "healthy", timestamp: Timestamp::now(), version: env!("CARGO_PKG_VERSION") })
 }
 
-/// `GET /ready`: 503 with the list of what is not.
+/// `GET /ready`: 503 when a plugin is not ready.
 pub async fn ready(State(service): State<Shared>, Query(NoParameters {}): Query<NoParameters>) -> Response {
     let waiting: Vec<Waiting> =
         service.not_ready().into_iter().map(|(plugin, reason)| Waiting { plugin, reason }).collect();

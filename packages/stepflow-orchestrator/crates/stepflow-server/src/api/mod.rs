@@ -1,6 +1,6 @@
 //! The HTTP API under `/api/v1`: plain REST, compatible with the published 0.10.0 API.
 //!
-//! A route is one entry of [`routes`]; whatever fails, in a handler or before it, is answered by `error`.
+//! Each route is an entry of [`routes`]. `error` answers every failure, in a handler or before it.
 
 mod components;
 mod envelope;
@@ -35,25 +35,25 @@ use crate::service::Service;
 /// The largest body of a request, in bytes.
 pub const MAX_BODY: usize = 64 * 1024 * 1024;
 
-/// How long requests may go on that are open when the server is to stop. What waits for a run is answered at once; what is
-/// left then is a client that sends or reads too slowly.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+/// How long open requests may take when the server stops. Requests that wait for a run are answered at once; the others
+/// are from clients that send or read slowly.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 const BASE: &str = "/api/v1";
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// What every handler sees.
+/// The state that all handlers share.
 type Shared = Arc<Service>;
 
 /// One route of the API.
 pub struct Route {
-    /// The verb.
+    /// The HTTP method.
     pub method: Method,
     /// The path below `/api/v1`, with `{…}` for its parameters.
     pub path: &'static str,
-    /// The operation's name, stable for generated clients.
+    /// The name of the operation. It does not change, because clients are generated from it.
     pub operation: &'static str,
     handler: MethodRouter<Shared>,
 }
@@ -68,7 +68,7 @@ impl Route {
     }
 }
 
-/// Every route that there is.
+/// All routes.
 #[must_use]
 pub fn routes() -> Vec<Route> {
     vec![
@@ -85,7 +85,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// The API as a service that answers the requests that `access` lets in.
+/// The API as a service. It answers only requests that `access` allows.
 pub fn router(service: Shared, access: Access) -> Router {
     let mut api = Router::new();
     for route in routes() {
@@ -97,19 +97,23 @@ pub fn router(service: Shared, access: Access) -> Router {
         .method_not_allowed_fallback(error::no_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(cors(&access))
-        .layer(middleware::from_fn_with_state(Arc::new(access), let_in))
-        .layer(middleware::from_fn(error::name_requests))
+        .layer(middleware::from_fn_with_state(Arc::new(access), check_access))
+        .layer(middleware::from_fn(error::with_request_ids))
         .with_state(service)
 }
 
-/// Stands before every route, those that do not exist included.
-async fn let_in(State(access): State<Arc<Access>>, request: Request, next: Next) -> Result<Response, error::Error> {
+/// Checks a request before it reaches a route. This is done for unknown paths, too.
+async fn check_access(
+    State(access): State<Arc<Access>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, error::Error> {
     let (head, body) = request.into_parts();
     access.check(&head).map_err(|refusal| error::Error::forbidden(refusal.to_string()))?;
     Ok(next.run(Request::from_parts(head, body)).await)
 }
 
-/// Tells browsers which pages may read the answers.
+/// Tells browsers which web pages may read the answers.
 fn cors(access: &Access) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(access.origins().collect::<Vec<_>>())
@@ -119,7 +123,7 @@ fn cors(access: &Access) -> CorsLayer {
         .max_age(Duration::from_secs(600))
 }
 
-/// Serves `api` until `shutdown` is over; requests that are open then have [`PATIENCE`] to end.
+/// Serves `api` until `shutdown` completes. Open requests then have [`SHUTDOWN_TIMEOUT`] to end.
 ///
 /// # Errors
 /// When the listener fails.
@@ -136,12 +140,12 @@ pub async fn run(
     let too_long = async {
         // The sender is dropped only when serving has ended.
         let _ = stopped.await;
-        tokio::time::sleep(PATIENCE).await;
+        tokio::time::sleep(SHUTDOWN_TIMEOUT).await;
     };
     tokio::select! {
         ended = axum::serve(listener, api).with_graceful_shutdown(shutdown).into_future() => ended,
         () = too_long => {
-            tracing::warn!("stopped with requests open that did not end in {} s", PATIENCE.as_secs());
+            tracing::warn!("stopped although some requests did not end in {} s", SHUTDOWN_TIMEOUT.as_secs());
             Ok(())
         }
     }

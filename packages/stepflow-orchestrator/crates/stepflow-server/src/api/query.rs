@@ -1,5 +1,5 @@
-//! What stands behind the `?` of a request. A parameter that is not known, stands there twice or is of another type is
-//! refused by name: one that is ignored changes what was asked for.
+//! The query of a request. A parameter that is unknown, is given twice or has the wrong type is refused with its name: to
+//! ignore it would change what was asked for.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,13 +16,13 @@ use stepflow_flow::suggest;
 use super::error::Error;
 use crate::wording::{cut, name_list};
 
-/// The characters of a query that an error repeats at most.
+/// How many characters of a query an error repeats.
 const SHOWN: usize = 100;
 
-/// The parameters of a route; its fields are their names.
+/// The parameters of a route. The fields of `T` are their names.
 pub struct Query<T>(pub T);
 
-/// Of a route that has none.
+/// The query of a route without parameters.
 #[derive(Debug, Deserialize)]
 pub struct NoParameters {}
 
@@ -149,7 +149,7 @@ impl<'de> Deserializer<'de> for Parameter {
         visitor: V,
     ) -> Result<V::Value, Problem> {
         let word: serde::de::value::StringDeserializer<Problem> = self.text.clone().into_deserializer();
-        // A word may have other spellings, which only the type knows.
+        // Only the type knows whether a word has other spellings.
         visitor.visit_enum(word).map_err(|_| self.must_be(&format!("one of {}", name_list(words))))
     }
 

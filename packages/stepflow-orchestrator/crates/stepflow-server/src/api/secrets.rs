@@ -1,4 +1,4 @@
-//! What may be shown of a run: secrets to nobody, because no token says otherwise.
+//! Hides secrets in the values of a run. Nobody may see them yet, because there are no tokens.
 
 use std::sync::Arc;
 
@@ -12,28 +12,28 @@ use stepflow_store::{ItemRow, MemoryStore, RunRow};
 
 use super::error::Error;
 
-/// The query of a route that shows values of a run and asks nothing else.
+/// The query of a route that shows values of a run and has no other parameters.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SecretsQuery {
-    /// With secret values as they are: for a token that may read them.
+    /// Whether to show secret values. This needs a token that may read them.
     pub secrets: Option<bool>,
 }
 
-/// Refuses a request for secret values. They are for tokens with `secrets: true`, and a server has none before `auth` is
+/// Refuses a request for secret values. It needs a token with `secrets: true`, and there are no tokens until `auth` is
 /// built.
 pub fn refuse(asked: Option<bool>) -> Result<(), Error> {
     if asked.unwrap_or(false) { Err(Error::secrets_without_tokens()) } else { Ok(()) }
 }
 
-/// The items of a run with their outputs as they may be shown.
+/// The items of a run, with the secrets in their outputs hidden.
 pub async fn shown_items(store: &MemoryStore, row: &RunRow) -> Result<Vec<ItemRow>, Error> {
     let plan = plan_of(store, row.run)?;
     let (secrets, mask) = match row.parent {
         None => (plan.output_secrets().clone(), Mask::default()),
         Some(_) => {
-            let around = Around::of(store, row).await?;
-            (plan.output_secrets_with(around.variables), around.mask)
+            let outer = OuterSecrets::of(store, row).await?;
+            (plan.output_secrets_with(outer.variables), outer.mask)
         }
     };
     let shown = |result| match result {
@@ -44,16 +44,17 @@ pub async fn shown_items(store: &MemoryStore, row: &RunRow) -> Result<Vec<ItemRo
     Ok(items.map(|item| ItemRow { result: item.result.map(shown), ..item }).collect())
 }
 
-/// What is secret around a sub-run. Its variables are inherited; what else it was given may stand anywhere in it.
+/// What is secret in the runs above a sub-run. The sub-run inherits their variables, and their other secret values may
+/// be anywhere in its output.
 #[derive(Default)]
-struct Around {
+struct OuterSecrets {
     variables: Secrets,
     mask: Mask,
 }
 
-impl Around {
+impl OuterSecrets {
     async fn of(store: &MemoryStore, row: &RunRow) -> Result<Self, Error> {
-        let mut around = Self::default();
+        let mut outer = Self::default();
         let records = store.read(row.root, 0).await?;
         let created = |run: RunId| {
             records.iter().find_map(|record| match &record.event {
@@ -67,27 +68,27 @@ impl Around {
         {
             let plan = plan_of(store, above)?;
             below = created(above);
-            around.variables = around.variables.and(plan.variable_secrets().clone());
-            plan.hide_variables(below.and_then(|above| above.variables.as_ref()), &mut around.mask);
-            // Where nobody can tell which step asked for it, it was any.
+            outer.variables = outer.variables.and(plan.variable_secrets().clone());
+            plan.hide_variables(below.and_then(|above| above.variables.as_ref()), &mut outer.mask);
+            // If it is not known which step asked for the sub-run, take all steps.
             let asked = |at: StepRef| at.run == above && run.parent.is_none_or(|step| step == at);
             let items = run.parent.map_or(0..below.map_or(0, |above| above.items), |step| step.item..step.item + 1);
             for item in items.filter(|_| !plan.input_secrets().is_none()) {
                 let input = store.value(row.root, &ValueRef::Item(above, item)).await?;
-                around.mask.add(plan.input_secrets(), &input);
+                outer.mask.add(plan.input_secrets(), &input);
             }
             for (at, input) in records.iter().filter_map(step_input).filter(|(at, _)| asked(*at)) {
                 let step = plan.steps.get(at.step as usize).filter(|step| !step.secrets.is_none());
                 if let Some(step) = step {
-                    around.mask.add(&step.secrets, &store.value(row.root, input).await?);
+                    outer.mask.add(&step.secrets, &store.value(row.root, input).await?);
                 }
             }
         }
-        Ok(around)
+        Ok(outer)
     }
 }
 
-/// What a step was given, where a record says so.
+/// The input of a step, if the record has it.
 fn step_input(record: &Record) -> Option<(StepRef, &ValueRef)> {
     match &record.event {
         Event::StepScheduled(scheduled) => Some((scheduled.step, &scheduled.input)),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use stepflow_protocol::{ExecutionStatus, FlowId, FlowResult, RunId};
 use stepflow_store::{ItemCounts, ItemRow, RunRow};
 
-/// A run, however much of it is there.
+/// A run, with its results if there are any.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Run {
@@ -26,15 +26,15 @@ pub struct Run {
     /// The run whose step asked for this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     parent_run_id: Option<RunId>,
-    /// The result of a run of one item, once it is there.
+    /// The result of a run of one item, once it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<FlowResult>,
-    /// The results of all items, once the run was waited for and has ended.
+    /// The results of all items, if the request waited for the run and it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     results: Option<Vec<ItemResult>>,
 }
 
-/// How many items are how far.
+/// How many items have which status.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ItemStatistics {
     total: u32,
@@ -84,7 +84,8 @@ impl Run {
         }
     }
 
-    /// The run with the result of its only item; after waiting, when it has ended, with those of all.
+    /// The run with the result of its only item. If the request waited for it and it has ended, the results of all items
+    /// are included.
     pub fn with_results(row: RunRow, items: Vec<ItemRow>, waited: bool) -> Self {
         let ended = row.status.is_terminal();
         let result = match items.as_slice() {
@@ -97,7 +98,7 @@ impl Run {
 }
 
 impl Items {
-    /// Some or all items of a run that has so many.
+    /// Some or all items of a run that has `item_count` items.
     pub fn new(item_count: u32, rows: Vec<ItemRow>) -> Self {
         Self { item_count, items: rows.into_iter().map(Into::into).collect() }
     }

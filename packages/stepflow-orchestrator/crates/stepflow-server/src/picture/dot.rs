@@ -1,4 +1,4 @@
-//! A graph in the language of Graphviz, for those who have it and want another layout.
+//! Writes a graph in the language of Graphviz, which offers other layouts.
 
 use std::fmt::Write as _;
 
@@ -29,7 +29,7 @@ fn group(out: &mut String, graph: &Graph, prefix: &str, depth: usize) {
                     let _ = writeln!(out, "{indent}{name} [label={label}]");
                     continue;
                 };
-                // An edge needs a node to end at: the step itself, inside its cluster.
+                // An edge must end at a node, so the cluster contains a node for the step itself.
                 let _ = writeln!(out, "{indent}subgraph cluster_{name} {{\n{indent}  style=rounded");
                 let _ = writeln!(out, "{indent}  {name} [label={label}]");
                 group(out, inner, &format!("{name}_"), depth + 1);

@@ -1,4 +1,4 @@
-//! What a picture shows: steps, the input, the variables and the output, and which values go from one to another.
+//! The graph that a picture shows: steps, input, variables and output, and which values go from one to another.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ pub struct Graph {
     pub edges: Vec<Edge>,
 }
 
-/// Something that gives or takes values.
+/// Something that provides or takes values.
 #[derive(Debug)]
 pub enum Node {
     /// The flow's input.
@@ -31,9 +31,9 @@ pub enum Node {
 pub struct StepNode {
     pub id: String,
     pub component: String,
-    /// Which colour it has: the place of its plugin's prefix among all prefixes of the document.
+    /// The number of its colour. Steps whose component paths begin with the same segment have the same colour.
     pub colour: usize,
-    /// The flow that its input holds, for components that run flows.
+    /// The flow in its input, for components that run flows.
     pub inner: Option<Graph>,
 }
 
@@ -42,14 +42,14 @@ pub struct StepNode {
 pub struct Edge {
     pub from: usize,
     pub to: usize,
-    /// What of the value is taken, one for each reference; never empty.
+    /// Which part of the value is taken, one label for each reference; never empty.
     pub labels: Vec<String>,
-    /// Whether all of the references stand where they may not be looked at.
+    /// Whether all references are in branches that may not be evaluated.
     pub conditional: bool,
 }
 
 impl Graph {
-    /// How many boxes it has, with those of inner flows.
+    /// The number of boxes, with those of inner flows.
     pub fn boxes(&self) -> usize {
         let inner = self.nodes.iter().filter_map(|node| match node {
             Node::Step(step) => step.inner.as_ref(),
@@ -58,7 +58,7 @@ impl Graph {
         self.nodes.len() + inner.map(Self::boxes).sum::<usize>()
     }
 
-    /// The graph of a flow. An input or variables that nothing refers to are not in it.
+    /// The graph of a flow. The input and the variables are in it only if something refers to them.
     pub fn of(flow: &Flow) -> Self {
         Self::with_colours(flow, &mut Vec::new())
     }
@@ -91,16 +91,16 @@ fn step_node(step: &Step, prefixes: &mut Vec<String>) -> StepNode {
     StepNode { id: step.id.clone(), component: step.component.clone(), colour, inner }
 }
 
-/// Where in its step's input a reference stands.
+/// In which kind of branch of an expression a reference is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Branch {
-    /// Where it is always looked at.
+    /// It is always evaluated.
     Always,
-    /// In an `$if` that decides.
-    If,
+    /// In the condition of an `$if`.
+    Condition,
     Then,
     Else,
-    /// In a `$coalesce`, after the first; in a variable's default.
+    /// In a `$coalesce` after the first expression, or in the default of a variable.
     Or,
 }
 
@@ -109,7 +109,7 @@ impl Branch {
         matches!(self, Self::Then | Self::Else | Self::Or)
     }
 
-    /// The same, inside another one: what may not be looked at stays so.
+    /// This branch inside another one. It is conditional when one of them is.
     fn inside(self, outer: Self) -> Self {
         if outer.is_conditional() && !self.is_conditional() { outer } else { self }
     }
@@ -117,7 +117,7 @@ impl Branch {
     fn label(self, what: &str) -> String {
         let word = match self {
             Self::Always => return what.to_owned(),
-            Self::If => "if",
+            Self::Condition => "if",
             Self::Then => "then",
             Self::Else => "else",
             Self::Or => "or",
@@ -144,7 +144,7 @@ impl Builder<'_> {
                 self.edge(from, to, branch, &path.to_string());
             }
             Expression::Step { step, path } => {
-                // One that does not exist has its diagnostic.
+                // A step that does not exist is reported as a diagnostic.
                 if let Some(from) = self.steps.get(step.as_str()).copied() {
                     self.edge(from, to, branch, &path.to_string());
                 }
@@ -159,7 +159,7 @@ impl Builder<'_> {
                 }
             }
             Expression::If { condition, then, otherwise } => {
-                self.expression(condition, to, Branch::If.inside(branch));
+                self.expression(condition, to, Branch::Condition.inside(branch));
                 self.expression(then, to, Branch::Then);
                 if let Some(otherwise) = otherwise {
                     self.expression(otherwise, to, Branch::Else);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_looked_at_is_conditional_and_what_decides_is_not() {
+    fn branches_are_conditional_and_conditions_are_not() {
         let graph = graph(
             "steps:\n- {id: a, component: /x/a}\n- {id: b, component: /x/b}\n- {id: c, component: /x/c}\n\
              - {id: d, component: /x/d}\n\

@@ -1,24 +1,24 @@
-//! Where the boxes of a graph go, in layers from top to bottom: the work of a library, of which nothing else knows.
+//! Places the boxes of a graph in layers from top to bottom. A library does this, and only this module uses it.
 
 use dagre::graph::{Graph, GraphOptions};
 use dagre::layout::types::LabelPos;
 use dagre::{EdgeLabel, LayoutOptions, NodeLabel};
 
-/// How wide and how high something is, in pixels.
+/// A width and a height, in pixels.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
     pub width: f64,
     pub height: f64,
 }
 
-/// A place, in pixels from the upper left corner.
+/// A position, in pixels from the upper left corner.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
     pub x: f64,
     pub y: f64,
 }
 
-/// A connection of two boxes, with a label.
+/// A connection between two boxes, with a label.
 #[derive(Debug, Clone, Copy)]
 pub struct Connection {
     pub from: usize,
@@ -26,21 +26,21 @@ pub struct Connection {
     pub label: Size,
 }
 
-/// A connection in its place.
+/// A connection with its position.
 #[derive(Debug)]
-pub struct Path {
+pub struct PlacedConnection {
     pub points: Vec<Point>,
     /// The middle of its label.
     pub label: Point,
 }
 
-/// Everything in its place.
+/// The positions of all boxes and connections.
 #[derive(Debug)]
 pub struct Placement {
     /// The middle of each box.
     pub boxes: Vec<Point>,
-    /// Each connection; `None` for one that is not drawn.
-    pub paths: Vec<Option<Path>>,
+    /// All connections; `None` for one that is not drawn.
+    pub paths: Vec<Option<PlacedConnection>>,
 }
 
 /// Puts boxes into layers.
@@ -63,7 +63,7 @@ impl Layers for Dagre {
             let label = EdgeLabel { width, height, labelpos: LabelPos::Center, ..EdgeLabel::default() };
             graph.set_edge(from.to_string(), to.to_string(), Some(label), None);
         }
-        // Steps that could stand in any order stand in that of the document.
+        // Steps that may be in any order are in the order of the document.
         let spacing = LayoutOptions { nodesep: 18.0, edgesep: 14.0, ranksep: 48.0, ..LayoutOptions::default() };
         dagre::layout(&mut graph, Some(LayoutOptions { tie_keep_first: true, ..spacing }));
 
@@ -75,7 +75,7 @@ impl Layers for Dagre {
         let path = |connection: &Connection| {
             let laid = graph.edge(&connection.from.to_string(), &connection.to.to_string(), None)?;
             let points = laid.points.iter().map(|point| Point { x: point.x, y: point.y }).collect();
-            Some(Path { points, label: Point { x: laid.x?, y: laid.y? } })
+            Some(PlacedConnection { points, label: Point { x: laid.x?, y: laid.y? } })
         };
         Placement { boxes: (0..boxes.len()).map(middle).collect(), paths: connections.iter().map(path).collect() }
     }

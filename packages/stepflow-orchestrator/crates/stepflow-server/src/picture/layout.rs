@@ -1,34 +1,34 @@
-//! Where everything is: boxes in layers from top to bottom, labels in places of their own beside them, no two of them
-//! over each other. A step's inner flow is laid out first, and its step made as large as that needs.
+//! Computes the positions of all boxes and labels: boxes in layers from top to bottom, with labels between them, so that
+//! nothing overlaps. The inner flow of a step is laid out first, because the step must have room for it.
 
 use super::graph::{Edge, Graph, Node, StepNode};
 pub use super::layers::Point;
 use super::layers::{Connection, Layers, Size};
 use super::text::{shortened, width};
 
-/// The size of a step's id.
+/// The font size of a step's id.
 pub const ID_SIZE: f64 = 14.0;
-/// The size of everything else.
+/// The font size of all other texts.
 pub const TEXT_SIZE: f64 = 11.0;
-/// From a label's line to its next.
+/// The height of a line of a label.
 pub const LINE: f64 = 14.0;
-/// From a box's edge to its text.
+/// The space between the edge of a box and its text.
 const PADDING: f64 = 14.0;
-/// The height of a step without an inner flow, and of the head of one with.
+/// The height of a step without an inner flow, and of the head of a step with one.
 pub const HEAD: f64 = 48.0;
 const TERMINAL: f64 = 32.0;
 const MARGIN: f64 = 24.0;
-/// Around an inner flow.
+/// The space around an inner flow.
 const INSET: f64 = 10.0;
-const MOST_ID: u32 = 28;
-const MOST_COMPONENT: u32 = 34;
-const MOST_LABEL: u32 = 24;
-/// Between two lines at the same side of a box.
-const MOST_GAP: f64 = 22.0;
+const MAX_ID: u32 = 28;
+const MAX_COMPONENT: u32 = 34;
+const MAX_LABEL: u32 = 24;
+/// The largest space between two lines at the same side of a box.
+const MAX_GAP: f64 = 22.0;
 /// How many labels of an edge are shown.
 const SHOWN: usize = 3;
 
-/// A graph with everything in its place; places are counted from its own upper left corner, in pixels.
+/// A graph with all positions. They are in pixels from its own upper left corner.
 #[derive(Debug, Default)]
 pub struct Drawing<'a> {
     pub width: f64,
@@ -46,14 +46,14 @@ pub struct Rect {
     pub height: f64,
 }
 
-/// A node in its place.
+/// A node with its position.
 #[derive(Debug)]
 pub struct Placed<'a> {
     pub rect: Rect,
     pub look: Look<'a>,
 }
 
-/// What is seen of a node.
+/// How a node is drawn.
 #[derive(Debug)]
 pub enum Look<'a> {
     /// The input, the variables or the output.
@@ -62,17 +62,17 @@ pub enum Look<'a> {
     Step(Box<StepLook<'a>>),
 }
 
-/// What is seen of a step.
+/// How a step is drawn.
 #[derive(Debug)]
 pub struct StepLook<'a> {
     pub step: &'a StepNode,
     pub id: String,
     pub component: String,
-    /// The inner flow; its own corner is at the second member.
+    /// The inner flow, and the position of its corner.
     pub inner: Option<(Drawing<'a>, Point)>,
 }
 
-/// An edge in its place.
+/// An edge with its position.
 #[derive(Debug)]
 pub struct Arrow<'a> {
     pub edge: &'a Edge,
@@ -81,7 +81,7 @@ pub struct Arrow<'a> {
     pub words: Vec<String>,
 }
 
-/// Gives everything its place.
+/// Computes all positions.
 pub fn lay_out<'g>(graph: &'g Graph, layers: &dyn Layers) -> Drawing<'g> {
     let looks: Vec<(Look<'g>, Size)> = graph.nodes.iter().map(|node| look(node, layers)).collect();
     let words: Vec<Vec<String>> = graph.edges.iter().map(words).collect();
@@ -103,12 +103,12 @@ pub fn lay_out<'g>(graph: &'g Graph, layers: &dyn Layers) -> Drawing<'g> {
     });
     let mut drawing = Drawing { boxes: boxes.collect(), lines: lines.collect(), ..Drawing::default() };
     drawing.spread_ends();
-    drawing.cross_layers_upright();
-    drawing.settle();
+    drawing.cross_layers_vertically();
+    drawing.move_to_margin();
     drawing
 }
 
-/// What is seen of a node, with the room that it needs.
+/// How a node is drawn, and its size.
 fn look<'g>(node: &'g Node, layers: &dyn Layers) -> (Look<'g>, Size) {
     let name = match node {
         Node::Step(step) => return step_look(step, layers),
@@ -120,7 +120,7 @@ fn look<'g>(node: &'g Node, layers: &dyn Layers) -> (Look<'g>, Size) {
 }
 
 fn step_look<'g>(step: &'g StepNode, layers: &dyn Layers) -> (Look<'g>, Size) {
-    let (id, component) = (shortened(&step.id, MOST_ID), shortened(&step.component, MOST_COMPONENT));
+    let (id, component) = (shortened(&step.id, MAX_ID), shortened(&step.component, MAX_COMPONENT));
     let words = width(&id, ID_SIZE).max(width(&component, TEXT_SIZE)) + 2.0 * PADDING;
     let mut look = StepLook { step, id, component, inner: None };
     let Some(inner) = step.inner.as_ref().map(|inner| lay_out(inner, layers)) else {
@@ -134,14 +134,14 @@ fn step_look<'g>(step: &'g StepNode, layers: &dyn Layers) -> (Look<'g>, Size) {
 
 /// The lines of an edge's label.
 fn words(edge: &Edge) -> Vec<String> {
-    let mut words: Vec<String> = edge.labels.iter().take(SHOWN).map(|label| shortened(label, MOST_LABEL)).collect();
+    let mut words: Vec<String> = edge.labels.iter().take(SHOWN).map(|label| shortened(label, MAX_LABEL)).collect();
     if edge.labels.len() > SHOWN {
         words.push(format!("+{} more", edge.labels.len() - SHOWN));
     }
     words
 }
 
-/// The first or last point of a line, and how far right the line is at the one next to it.
+/// The first or last point of a line, with the horizontal position of the point next to it.
 fn end(points: &mut [Point], leaving: bool) -> Option<(f64, &mut Point)> {
     let next = if leaving { points.get(1) } else { points.len().checked_sub(2).and_then(|place| points.get(place)) }?.x;
     let point = if leaving { points.first_mut() } else { points.last_mut() };
@@ -158,8 +158,8 @@ fn label_size(words: &[String]) -> Size {
 }
 
 impl Drawing<'_> {
-    /// Lets the lines of a box leave at its bottom and arrive at its top, side by side, in the order in which they go
-    /// on: where a straight line would meet the box, many would meet in its corners.
+    /// Lines start at the bottom of a box and end at the top, side by side, in the order of their next points. With
+    /// straight lines to the middle of a box, many lines would overlap at its corners.
     fn spread_ends(&mut self) {
         for (place, placed) in self.boxes.iter().enumerate() {
             for leaving in [true, false] {
@@ -171,7 +171,7 @@ impl Drawing<'_> {
                     .collect();
                 ends.sort_by(|(left, _), (right, _)| left.total_cmp(right));
                 let gap = (placed.rect.width - 2.0 * PADDING) / count(ends.len() + 1);
-                let gap = gap.min(MOST_GAP);
+                let gap = gap.min(MAX_GAP);
                 let first = placed.rect.middle() - gap * count(ends.len().saturating_sub(1)) / 2.0;
                 let y = placed.rect.y + if leaving { placed.rect.height } else { 0.0 };
                 for (index, (_, point)) in ends.into_iter().enumerate() {
@@ -181,9 +181,9 @@ impl Drawing<'_> {
         }
     }
 
-    /// Lets lines go straight down through the layers that they cross, and turn only between them: a layer is as high
-    /// as its highest box, and a line that turned inside it would run into a neighbour.
-    fn cross_layers_upright(&mut self) {
+    /// Lines go straight down through a layer and bend only between layers. A layer is as high as its highest box, so a
+    /// line that bends inside a layer could cross a box.
+    fn cross_layers_vertically(&mut self) {
         let layers = self.layers();
         for line in &mut self.lines {
             let last = line.points.len().saturating_sub(1);
@@ -205,7 +205,7 @@ impl Drawing<'_> {
         }
     }
 
-    /// The top and the bottom of each layer of boxes. The boxes of a layer have one line through their middles.
+    /// The top and the bottom of each layer. The middles of all boxes of a layer are on one horizontal line.
     fn layers(&self) -> Vec<(f64, f64)> {
         let mut layers: Vec<(f64, f64)> = Vec::new();
         for rect in self.boxes.iter().map(|placed| placed.rect) {
@@ -219,8 +219,8 @@ impl Drawing<'_> {
         layers
     }
 
-    /// Moves everything so that it begins at the margin, and notes how much room it takes.
-    fn settle(&mut self) {
+    /// Moves everything to the margin, and sets the width and height of the drawing.
+    fn move_to_margin(&mut self) {
         let rects = || self.boxes.iter().map(|placed| placed.rect).chain(self.lines.iter().map(|line| line.label));
         let points = || self.lines.iter().flat_map(|line| line.points.iter());
         let left = rects().map(|rect| rect.x).chain(points().map(|point| point.x)).fold(f64::INFINITY, f64::min);
@@ -242,7 +242,7 @@ impl Rect {
         Self { x: centre.x - width / 2.0, y: centre.y - height / 2.0, width, height }
     }
 
-    /// How far right its middle is.
+    /// The horizontal position of its middle.
     pub fn middle(&self) -> f64 {
         self.x + self.width / 2.0
     }
@@ -265,7 +265,7 @@ mod tests {
     }
 
     /// A flow in which step `n` takes from `n - 1`, `n - 3` and `n - 7`.
-    fn woven(steps: usize) -> Graph {
+    fn connected(steps: usize) -> Graph {
         let input = |n: usize| {
             let taken = [1, 3, 7].into_iter().filter(|back| *back <= n);
             taken.map(|back| format!("{{$step: s{}, path: $.p{back}}}", n - back)).collect::<Vec<_>>().join(", ")
@@ -281,7 +281,7 @@ mod tests {
         boxes.chain(drawing.lines.iter().map(|line| &line.label)).collect()
     }
 
-    fn meet(one: &Rect, other: &Rect) -> bool {
+    fn overlap(one: &Rect, other: &Rect) -> bool {
         one.x < other.x + other.width
             && other.x < one.x + one.width
             && one.y < other.y + other.height
@@ -291,11 +291,11 @@ mod tests {
     #[test]
     fn no_box_and_no_label_lies_over_another() {
         for steps in [1, 2, 9, 40] {
-            let graph = woven(steps);
+            let graph = connected(steps);
             let drawing = lay_out(&graph, &Dagre);
             let rects = rects(&drawing);
             for (place, one) in rects.iter().enumerate() {
-                assert!(rects[place + 1..].iter().all(|other| !meet(one, other)), "{steps} steps: {one:?}");
+                assert!(rects[place + 1..].iter().all(|other| !overlap(one, other)), "{steps} steps: {one:?}");
                 assert!(one.x >= 0.0 && one.x + one.width <= drawing.width, "{one:?}");
                 assert!(one.y >= 0.0 && one.y + one.height <= drawing.height, "{one:?}");
             }
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_value_flows_downwards() {
-        let graph = woven(20);
+        let graph = connected(20);
         let drawing = lay_out(&graph, &Dagre);
         for line in &drawing.lines {
             let (from, to) = (drawing.boxes[line.edge.from].rect, drawing.boxes[line.edge.to].rect);
@@ -334,6 +334,6 @@ mod tests {
 
     #[test]
     fn the_same_graph_is_always_laid_out_in_the_same_way() {
-        assert_eq!(format!("{:?}", lay_out(&woven(30), &Dagre)), format!("{:?}", lay_out(&woven(30), &Dagre)));
+        assert_eq!(format!("{:?}", lay_out(&connected(30), &Dagre)), format!("{:?}", lay_out(&connected(30), &Dagre)));
     }
 }

@@ -1,4 +1,4 @@
-//! A graph as Mermaid, which many readers of Markdown draw.
+//! Writes a graph as Mermaid, which many Markdown viewers show as a diagram.
 
 use std::fmt::Write as _;
 
@@ -40,7 +40,7 @@ fn group(out: &mut String, graph: &Graph, prefix: &str, depth: usize) {
     }
 }
 
-/// Mermaid's own way of writing the characters that it would read.
+/// The text with the characters escaped that have a meaning in Mermaid.
 fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,4 +1,4 @@
-//! A drawing as SVG: no fonts, scripts or images from elsewhere, so that it looks the same wherever it is shown.
+//! Writes a drawing as SVG. It uses no external fonts, scripts or images, so that it looks the same everywhere.
 
 use std::fmt::Write as _;
 
@@ -42,7 +42,7 @@ pub fn write(name: Option<&str>, drawing: &Drawing<'_>) -> String {
     out
 }
 
-/// Lines lie under everything, so that none of them crosses a text.
+/// Lines are drawn first, below everything else, so that they do not cover texts.
 fn group(out: &mut String, drawing: &Drawing<'_>, corner: Point) {
     for line in &drawing.lines {
         let class = if line.edge.conditional { "edge maybe" } else { "edge" };
@@ -112,7 +112,7 @@ fn rectangle(rect: Rect, corner: Point, rest: &str) -> String {
     format!("<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" {rest}/>", rect.width, rect.height)
 }
 
-/// A line through all points that leaves and reaches each of them vertically.
+/// A curve through all points that is vertical at each of them.
 fn curve(points: &[Point], corner: Point) -> String {
     let points: Vec<Point> =
         points.iter().map(|point| Point { x: point.x + corner.x, y: point.y + corner.y }).collect();

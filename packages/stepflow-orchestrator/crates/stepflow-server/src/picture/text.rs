@@ -1,9 +1,9 @@
-//! How much room a text takes. Pictures use a font of fixed width, so that this is known without the font.
+//! The width of texts. Pictures use a font of fixed width, so that the width is known without the font.
 
-/// The width of a character as a part of the font's size: that of the widest of the common fonts of fixed width.
+/// The width of a character in relation to the font size, for the widest of the common fonts of fixed width.
 const ADVANCE: f64 = 0.62;
 
-/// The width of a text in a font of this size, in pixels; never less than it will be.
+/// The largest width of a text in a font of this size, in pixels.
 pub fn width(text: &str, size: f64) -> f64 {
     text.chars().map(columns).sum::<f64>() * ADVANCE * size
 }
@@ -22,7 +22,7 @@ pub fn shortened(text: &str, most: u32) -> String {
     kept.collect::<String>() + "…"
 }
 
-/// Other scripts come from other fonts, whose characters may be twice as wide.
+/// Characters of other scripts come from other fonts and may be twice as wide.
 fn columns(character: char) -> f64 {
     match character {
         '…' => 1.0,

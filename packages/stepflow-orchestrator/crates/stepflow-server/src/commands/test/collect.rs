@@ -1,14 +1,14 @@
-//! The files that `test` is to look into: those that are named, and all documents in the folders that are.
+//! Finds the files to test: files that are named, and all documents in folders that are named.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::exit::Failure;
 
-/// What a document's name ends with.
+/// The endings of documents.
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// The files, each folder's in the order of their names.
+/// The files to test. Files of a folder are in the order of their names.
 pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in paths {

@@ -1,5 +1,5 @@
-//! What differs between the value that a case expects and the one that came, place by place. Reports are read by more
-//! people than secrets: what the flow marks is compared, and not told.
+//! Finds the differences between the value that a case expects and the real one, place by place. More people read reports
+//! than may read secrets, so values that the flow marks as secret are compared but never shown.
 
 use stepflow_flow::{Mask, Path, REDACTED, Secrets};
 use stepflow_protocol::{Kind, Value};
@@ -12,12 +12,12 @@ use crate::wording::cut;
 pub enum Match {
     /// Equal, and members in the same order.
     Exact,
-    /// Objects may have more members than expected; arrays have the same length. Ids of runs and backtraces, which
-    /// are never the same twice, do not count.
+    /// Objects may have more members than expected; arrays have the same length. Ids of runs and backtraces are not
+    /// compared, because they differ from run to run.
     Subset,
 }
 
-/// A place in which two values differ, as it may be shown.
+/// A place where two values differ, with secrets hidden.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
     pub path: String,
@@ -25,7 +25,7 @@ pub struct Difference {
     pub found: String,
 }
 
-/// Where a value stands, and what of it is secret.
+/// The place of a value, and which parts of it are secret.
 #[derive(Debug, Clone, Default)]
 pub struct Location {
     path: Path,
@@ -39,14 +39,14 @@ pub struct Comparison {
     found: Vec<Difference>,
 }
 
-/// A value in an error is cut after this many characters.
-const SHOWN: usize = 400;
+/// A value in a report is cut after this many characters.
+const MAX_VALUE: usize = 400;
 
-/// What stands for what is not there.
+/// Shown instead of a value that is missing.
 const NOTHING: &str = "nothing";
 
 impl Location {
-    /// The same place of a value with these secrets.
+    /// The same place in a value with these secrets.
     pub fn hiding(self, secrets: &Secrets) -> Self {
         Self { secrets: secrets.clone(), ..self }
     }
@@ -61,7 +61,7 @@ impl Location {
 }
 
 impl Comparison {
-    /// Of what came of this case. Its secrets are not told in any text, wherever they have got to.
+    /// For the result of this case. The values of its secrets are hidden in every text.
     pub fn of(case: &Case) -> Self {
         let mut mask = Mask::default();
         if let Some(plan) = &case.subject.plan {
@@ -71,12 +71,12 @@ impl Comparison {
         Self { mask, found: Vec::new() }
     }
 
-    /// The text as it may be shown.
+    /// The text with secrets hidden.
     pub fn text(&self, text: &str) -> String {
-        cut(&self.mask.text(text), SHOWN)
+        cut(&self.mask.text(text), MAX_VALUE)
     }
 
-    /// The value as it may be shown.
+    /// The value with secrets hidden.
     pub fn value(&self, value: &Value, secrets: &Secrets) -> String {
         self.text(secrets.redact(value).as_str())
     }
@@ -87,12 +87,12 @@ impl Comparison {
         self.found.push(Difference { path: self.mask.text(&place.path.to_string()), expected, found });
     }
 
-    /// All that was found.
+    /// All differences.
     pub fn finish(self) -> Vec<Difference> {
         self.found
     }
 
-    /// Adds all places in which `found` is not what is expected.
+    /// Adds all places where `found` is not as expected.
     pub fn compare(&mut self, expected: &Value, found: &Value, how: Match, place: &Location) {
         if place.secrets.is_all() {
             if !matches(expected, found, how) {
@@ -149,10 +149,10 @@ impl Comparison {
 
     /// Adds two values that differ, of which one may be missing.
     pub fn values(&mut self, place: &Location, expected: Option<&Value>, found: Option<&Value>) {
-        let told = |value: Option<&Value>| {
+        let shown = |value: Option<&Value>| {
             value.map_or_else(|| NOTHING.to_owned(), |value| place.secrets.redact(value).as_str().to_owned())
         };
-        self.add(place, &told(expected), &told(found));
+        self.add(place, &shown(expected), &shown(found));
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_never_the_same_twice_does_not_count_in_a_subset() {
+    fn what_differs_from_run_to_run_is_not_compared_in_a_subset() {
         assert_eq!(paths(r#"{"run_id":"a","backtrace":1}"#, r#"{"run_id":"b"}"#, Match::Subset), [""; 0]);
         assert_eq!(paths(r#"{"run_id":"a"}"#, r#"{"run_id":"b"}"#, Match::Exact), ["$.run_id"]);
     }

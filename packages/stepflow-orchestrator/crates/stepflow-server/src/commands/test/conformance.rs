@@ -1,7 +1,7 @@
 //! Conformance files: the rules of the language as cases. A file is one group of cases or a list of groups:
 //! `{rule, flow | text, cases: [{name, input | inputs, variables?, env?, overrides?, maxConcurrency?, cancel?, mocks?,
 //! expect}]}`.
-//! A case may have a document of its own. One whose `expect` has no `outcome` is about diagnostics and does not run.
+//! A case may have its own document. A case whose `expect` has no `outcome` is about diagnostics and does not run.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use stepflow_flow::node::Content;
 use stepflow_flow::{Decoder, Node, Source};
 use stepflow_protocol::Value;
 
+use super::case_document;
 use super::flow_file::{absolute, mocks};
-use super::suite::{Case, Expected, Read, Subject, Suite, line_of};
-use super::written;
+use super::suite::{Case, Expected, FileContent, Subject, Suite, line_of};
 use crate::cli::TestArgs;
 use crate::commands::run::from_environment;
 use crate::config;
 use crate::exit::Failure;
 use crate::stderr;
 
-/// The language alone: what is not mocked is builtin.
+/// A configuration with builtins only: a case has to mock all other components.
 const BUILTINS: &str = "{plugins: {builtin: {type: builtin}}, routes: {'/builtin/{*component}': [{plugin: builtin}]}}";
 
 /// Whether a document is a conformance file.
@@ -30,7 +30,7 @@ pub fn is_conformance(tree: &Node) -> bool {
 }
 
 /// Reads the cases of a conformance file.
-pub fn read(file: &Path, source: &Source, tree: &Node, args: &TestArgs) -> Result<Read, Failure> {
+pub fn read(file: &Path, source: &Source, tree: &Node, args: &TestArgs) -> Result<FileContent, Failure> {
     let mut decoder = Decoder::new();
     let groups = match &tree.content {
         Content::Array(_) => decoder.each(tree, |decoder, node| group(decoder, node, source)).unwrap_or_default(),
@@ -38,20 +38,24 @@ pub fn read(file: &Path, source: &Source, tree: &Node, args: &TestArgs) -> Resul
     };
     let wrong = decoder.finish();
     if wrong.num_fatal() + wrong.num_error() > 0 {
-        return Ok(Read::Broken(wrong.render(source, stderr::color())));
+        return Ok(FileContent::Broken(wrong.render(source, stderr::color())));
     }
     let config = match args.components.config {
         Some(_) => config::find(&args.components, Some(file))?,
         None => config::read(Source::yaml("builtins", BUILTINS), absolute(file.parent().unwrap_or(Path::new("")))?)?,
     };
     config.refuse_what_is_not_built()?;
-    Ok(Read::Suite(Box::new(Suite { file: file.to_owned(), config, cases: groups.into_iter().flatten().collect() })))
+    Ok(FileContent::Suite(Box::new(Suite {
+        file: file.to_owned(),
+        config,
+        cases: groups.into_iter().flatten().collect(),
+    })))
 }
 
 fn group(decoder: &mut Decoder, node: &Node, source: &Source) -> Option<Vec<Case>> {
     let mut fields = decoder.fields(node)?;
     let rule = fields.required(decoder, "rule", Decoder::string)?;
-    let subject = written::document(decoder, &mut fields, &rule).map(|loaded| Subject::of(&loaded));
+    let subject = case_document::document(decoder, &mut fields, &rule).map(|loaded| Subject::of(&loaded));
     let cases = fields.required(decoder, "cases", |decoder, node| {
         decoder.each(node, |decoder, node| case(decoder, node, &rule, subject.as_ref(), source))
     });
@@ -68,7 +72,7 @@ fn case(
 ) -> Option<Case> {
     let mut fields = decoder.fields(node)?;
     let name = fields.required(decoder, "name", Decoder::string)?;
-    let own = written::document(decoder, &mut fields, rule).map(|loaded| Subject::of(&loaded));
+    let own = case_document::document(decoder, &mut fields, rule).map(|loaded| Subject::of(&loaded));
     let Some(subject) = own.or_else(|| shared.cloned()) else {
         decoder.report(Code::MissingKey, node.span, "this case, or the group around it, needs a `flow` or a `text`");
         return None;
@@ -85,7 +89,7 @@ fn case(
     fields.ignore("mocks");
     let expect = fields.required(decoder, "expect", Decoder::value)?;
     fields.close(decoder);
-    let variables = match filled(&subject, variables, env.as_ref()) {
+    let variables = match with_environment(&subject, variables, env.as_ref()) {
         Ok(variables) => variables,
         Err(problem) => {
             decoder.report(Code::InvalidSyntax, node.span, problem);
@@ -109,15 +113,15 @@ fn case(
     })
 }
 
-/// The variables with those that are taken from the case's environment, as a command line would.
-fn filled(subject: &Subject, variables: Option<Value>, env: Option<&Value>) -> Result<Option<Value>, String> {
+/// The variables, with those that `run --env-variables` would take from the environment of the case.
+fn with_environment(subject: &Subject, variables: Option<Value>, env: Option<&Value>) -> Result<Option<Value>, String> {
     let (Some(plan), Some(env)) = (&subject.plan, env) else { return Ok(variables) };
     let mut given = variables.map(|variables| variables.members()).unwrap_or_default();
     from_environment(&mut given, plan, |name| env.field(name)?.text())?;
     Ok(Some(Value::object(given)))
 }
 
-/// A text of its own, whose lines count from its beginning, or an object of this file.
+/// The overrides of a case: a text, whose lines are counted from its own beginning, or an object in the file.
 fn overrides(node: &Node) -> Source {
     match node.as_str() {
         Some(text) => Source::yaml("overrides", text),

@@ -1,17 +1,17 @@
-//! Whether what came of a case is what it expects.
+//! Compares the result of a case with the expected one.
 
 use stepflow_engine::ItemMisfit;
 use stepflow_flow::{Diagnostic, Level, Secrets};
 use stepflow_protocol::{FlowError, FlowResult, Kind, Value};
 use stepflow_store::StepRow;
 
-use super::bench::{ItemRun, Observed};
 use super::compare::{Comparison, Location, Match, matches};
 use super::report::{Problem, Verdict};
+use super::runner::{ItemRun, Observed};
 use super::suite::{Case, Expected, Subject};
 
-/// Compares.
-pub fn judge(case: &Case, observed: &Observed) -> Verdict {
+/// Whether a case passed, and if not, why.
+pub fn verdict(case: &Case, observed: &Observed) -> Verdict {
     let mut comparison = Comparison::of(case);
     let secrets = case.subject.plan.as_ref().map(|plan| plan.output_secrets().clone()).unwrap_or_default();
     if let Observed::Stuck(why) = observed {
@@ -24,18 +24,18 @@ pub fn judge(case: &Case, observed: &Observed) -> Verdict {
             return Verdict::Failed(Problem::Unexpected(shown));
         }
         Expected::Partial { output, steps, .. } => {
-            partial(output.as_ref(), steps.as_ref(), observed, secrets, &mut comparison);
+            compare_partial(output.as_ref(), steps.as_ref(), observed, secrets, &mut comparison);
         }
         Expected::Exact { items, batch, diagnostics } => {
-            exact(items, *batch, observed, &secrets, &mut comparison);
-            diagnosed(diagnostics.as_ref(), &case.subject, observed, &mut comparison);
+            compare_exact(items, *batch, observed, &secrets, &mut comparison);
+            compare_diagnostics(diagnostics.as_ref(), &case.subject, observed, &mut comparison);
         }
     }
     let found = comparison.finish();
     if found.is_empty() { Verdict::Passed } else { Verdict::Failed(Problem::Differences(found)) }
 }
 
-fn partial(
+fn compare_partial(
     output: Option<&Value>,
     steps: Option<&Value>,
     observed: &Observed,
@@ -59,7 +59,7 @@ fn partial(
     }
 }
 
-fn exact(items: &[Value], batch: bool, observed: &Observed, secrets: &Secrets, comparison: &mut Comparison) {
+fn compare_exact(items: &[Value], batch: bool, observed: &Observed, secrets: &Secrets, comparison: &mut Comparison) {
     let actual = outcomes(observed, "output");
     let outputs = secrets.clone().in_member("output");
     if items.len() != actual.len() {
@@ -69,7 +69,7 @@ fn exact(items: &[Value], batch: bool, observed: &Observed, secrets: &Secrets, c
     }
     for (index, (expected, actual)) in items.iter().zip(&actual).enumerate() {
         let place = if batch { Location::default().index(index) } else { Location::default() };
-        // A case that expects nothing but diagnostics says so by leaving the outcome out.
+        // A case without an outcome expects only diagnostics.
         let Some(outcome) = expected.field("outcome") else { continue };
         let actual_outcome = actual.field("outcome").unwrap_or_else(Value::null);
         comparison.compare(&outcome, &actual_outcome, Match::Exact, &place.field("outcome"));
@@ -94,7 +94,7 @@ fn exact(items: &[Value], batch: bool, observed: &Observed, secrets: &Secrets, c
     }
 }
 
-/// What came of each item, in the words of a FlowResult. A run that was refused is one thing.
+/// The result of each item, as `FlowResult` writes it. A run that was refused has one result.
 pub fn outcomes(observed: &Observed, output: &str) -> Vec<Value> {
     let outcome = |word: &str| ("outcome".to_owned(), Value::string(word));
     match observed {
@@ -131,7 +131,7 @@ fn detail(misfit: &ItemMisfit) -> Value {
     ])
 }
 
-/// The expected error's `code` may be the name of a kind, as published tests write it.
+/// The expected value, with an error's `code` renamed to `kind` when it is the name of a kind, as in published tests.
 fn with_kind(expected: &Value) -> Value {
     let renamed = |error: &Value| {
         Value::object(error.members().into_iter().map(|(key, value)| match (key.as_str(), value.kind()) {
@@ -148,7 +148,7 @@ fn with_kind(expected: &Value) -> Value {
     }))
 }
 
-/// `null` stands for a step that never ran.
+/// Compares the steps of an item. `null` is a step that never ran.
 fn compare_steps(expected: &Value, item: &ItemRun, place: &Location, comparison: &mut Comparison) {
     for (id, wanted) in expected.members() {
         let step = item.steps.iter().find(|row| row.step_id == id).map_or_else(Value::null, row);
@@ -163,8 +163,8 @@ fn row(step: &StepRow) -> Value {
     Value::object(members.into_iter().chain(error))
 }
 
-/// Every expected diagnostic has to be there, and no other that is more than a warning.
-fn diagnosed(expected: Option<&Value>, subject: &Subject, observed: &Observed, comparison: &mut Comparison) {
+/// Every expected diagnostic must be there, and there must be no other errors.
+fn compare_diagnostics(expected: Option<&Value>, subject: &Subject, observed: &Observed, comparison: &mut Comparison) {
     let place = Location::default().field("diagnostics");
     let wanted = expected.map(Value::elements).unwrap_or_default();
     let mut left: Vec<&Diagnostic> = subject.diagnostics.iter().collect();
@@ -172,25 +172,25 @@ fn diagnosed(expected: Option<&Value>, subject: &Subject, observed: &Observed, c
         left.extend(of_overrides);
     }
     for (index, wanted) in wanted.iter().enumerate() {
-        match left.iter().position(|one| is(wanted, one)) {
+        match left.iter().position(|one| fits(wanted, one)) {
             Some(place) => drop(left.remove(place)),
             None => {
-                let there: Vec<String> = left.iter().map(|one| brief(one)).collect();
+                let there: Vec<String> = left.iter().map(|one| in_short(one)).collect();
                 let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
                 comparison.add(&place.index(index), wanted.as_str(), &there);
             }
         }
     }
     for one in left.into_iter().filter(|one| one.level > Level::Warning) {
-        comparison.add(&place, "nothing more", &format!("{} {}", brief(one), one.message));
+        comparison.add(&place, "nothing more", &format!("{} {}", in_short(one), one.message));
     }
 }
 
-fn is(wanted: &Value, diagnostic: &Diagnostic) -> bool {
+fn fits(wanted: &Value, diagnostic: &Diagnostic) -> bool {
     matches(wanted, &Value::from_json(&diagnostic.to_json()), Match::Subset)
 }
 
-fn brief(diagnostic: &Diagnostic) -> String {
+fn in_short(diagnostic: &Diagnostic) -> String {
     let place = diagnostic.position.map_or_else(String::new, |at| format!(" at {}:{}", at.line, at.column));
     format!("{} {}{place}", diagnostic.code.number(), diagnostic.path)
 }

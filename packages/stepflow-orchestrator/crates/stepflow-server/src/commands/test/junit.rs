@@ -1,4 +1,4 @@
-//! The report in the XML that continuous integration reads.
+//! Writes the report in the XML format of JUnit, which continuous integration reads.
 
 use std::path::Path;
 

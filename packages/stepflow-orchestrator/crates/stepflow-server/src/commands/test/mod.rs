@@ -1,6 +1,6 @@
-//! `test`: the cases of flows (their `test` section) and of conformance files, in this process, in memory.
+//! `test`: runs the cases of flows (in their `test` section) and of conformance files, in this process, in memory.
 
-mod bench;
+mod case_document;
 mod collect;
 mod compare;
 mod conformance;
@@ -8,9 +8,9 @@ mod expectation;
 mod flow_file;
 mod junit;
 mod report;
+mod runner;
 mod suite;
 mod update;
-mod written;
 
 use std::path::Path;
 use std::time::Instant;
@@ -22,25 +22,25 @@ use crate::stderr;
 use crate::wording::joined;
 
 use report::{CaseReport, FileReport, Summary, Verdict};
-use suite::{Case, Read, Suite};
+use suite::{Case, FileContent, Suite};
 
-/// Runs the cases and says which do not hold.
+/// Runs the cases and reports which of them fail.
 pub async fn test(args: TestArgs) -> Result<Exit, Failure> {
-    let begun = Instant::now();
+    let start = Instant::now();
     let files = collect::files(&args.paths)?;
     let mut reports = Vec::new();
     let mut without_cases = 0;
     for file in &files {
         match read(file, &args)? {
-            Read::Suite(suite) => reports.extend(run(*suite, &args).await?),
-            Read::Broken(problem) => reports.push(FileReport::broken(file, problem)),
-            Read::Nothing => without_cases += 1,
+            FileContent::Suite(suite) => reports.extend(run(*suite, &args).await?),
+            FileContent::Broken(problem) => reports.push(FileReport::broken(file, problem)),
+            FileContent::Nothing => without_cases += 1,
         }
         if let Some(report) = reports.last_mut().filter(|report| !report.shown) {
             report.show()?;
         }
     }
-    let summary = Summary { without_cases, elapsed: begun.elapsed(), ..Summary::of(&reports) };
+    let summary = Summary { without_cases, elapsed: start.elapsed(), ..Summary::of(&reports) };
     if summary.cases() == 0 && summary.broken == 0 {
         return Err(no_cases(&args));
     }
@@ -51,21 +51,21 @@ pub async fn test(args: TestArgs) -> Result<Exit, Failure> {
     Ok(if summary.failed + summary.broken > 0 { Exit::Failed } else { Exit::Success })
 }
 
-/// Runs the wanted cases of a file; nothing when there are none.
+/// Runs the selected cases of a file; `None` when there are none.
 async fn run(mut suite: Suite, args: &TestArgs) -> Result<Option<FileReport>, Failure> {
-    let wanted = |case: &Case| args.case.is_empty() || args.case.contains(&case.name);
-    let cases: Vec<&Case> = suite.cases.iter().filter(|case| wanted(case)).collect();
+    let is_selected = |case: &Case| args.case.is_empty() || args.case.contains(&case.name);
+    let cases: Vec<&Case> = suite.cases.iter().filter(|case| is_selected(case)).collect();
     if cases.is_empty() {
         return Ok(None);
     }
     suite.config.validate_outputs = true;
-    let bench = bench::Bench::new(&suite.config, &cases).await?;
+    let runner = runner::CaseRunner::new(&suite.config, &cases).await?;
     let mut report = FileReport::new(&suite.file);
     let mut updates = Vec::new();
     for case in cases {
-        let begun = Instant::now();
-        let observed = bench.run(case).await;
-        let mut verdict = expectation::judge(case, &observed);
+        let start = Instant::now();
+        let observed = runner.run(case).await;
+        let mut verdict = expectation::verdict(case, &observed);
         if args.update
             && matches!(verdict, Verdict::Failed(_))
             && let Some(update) = update::of(case, &observed)
@@ -73,9 +73,9 @@ async fn run(mut suite: Suite, args: &TestArgs) -> Result<Option<FileReport>, Fa
             updates.push(update);
             verdict = Verdict::Updated;
         }
-        report.cases.push(CaseReport { name: case.title(), line: case.line, verdict, elapsed: begun.elapsed() });
+        report.cases.push(CaseReport { name: case.title(), line: case.line, verdict, elapsed: start.elapsed() });
     }
-    bench.shutdown().await;
+    runner.shutdown().await;
     if !updates.is_empty() {
         update::write(&suite.file, updates)?;
     }
@@ -88,24 +88,24 @@ fn no_cases(args: &TestArgs) -> Failure {
             .hint("a flow has its cases in `test: {cases: [{name, input, output}]}`");
     }
     let names = args.case.iter().map(|name| format!("`{name}`"));
-    Failure::usage(format!("no case is called {}", joined(names, " or "))).hint("leave `--case` out to run all cases")
+    Failure::usage(format!("no case is called {}", joined(names, " or "))).hint("omit `--case` to run all cases")
 }
 
 /// Reads a file with cases.
 ///
 /// # Errors
 /// When the file or its configuration cannot be read.
-fn read(file: &Path, args: &TestArgs) -> Result<Read, Failure> {
+fn read(file: &Path, args: &TestArgs) -> Result<FileContent, Failure> {
     let source = document::read("tests", file)?;
     let tree = match stepflow_flow::read_node(&source) {
         Ok(tree) => tree,
-        Err(wrong) => return Ok(Read::Broken(wrong.render(&source, stderr::color()))),
+        Err(wrong) => return Ok(FileContent::Broken(wrong.render(&source, stderr::color()))),
     };
     if conformance::is_conformance(&tree) {
         conformance::read(file, &source, &tree, args)
     } else if flow_file::is_flow(&tree) {
         flow_file::read(file, source, args)
     } else {
-        Ok(Read::Nothing)
+        Ok(FileContent::Nothing)
     }
 }

@@ -1,4 +1,4 @@
-//! What is said about cases: a line for a file whose cases hold, everything about those that do not.
+//! Reports the results of cases: one line for a file whose cases pass, and the details of cases that fail.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::exit::Failure;
 use crate::stderr::{Paint, shown};
 use crate::wording::{counted, joined};
 
-/// What became of the cases of a file.
+/// The results of the cases of a file.
 pub struct FileReport {
     pub file: PathBuf,
     pub cases: Vec<CaseReport>,
@@ -18,7 +18,7 @@ pub struct FileReport {
     pub shown: bool,
 }
 
-/// What became of a case.
+/// The result of a case.
 pub struct CaseReport {
     pub name: String,
     pub line: usize,
@@ -26,18 +26,18 @@ pub struct CaseReport {
     pub elapsed: Duration,
 }
 
-/// Whether a case holds.
+/// Whether a case passed.
 pub enum Verdict {
     Passed,
     Failed(Problem),
-    /// Its expected output was written anew.
+    /// Its expected output was updated.
     Updated,
 }
 
-/// Why a case does not hold.
+/// Why a case failed.
 pub enum Problem {
     Differences(Vec<Difference>),
-    /// It expects nothing; this is what came, as it may be shown.
+    /// It expects nothing. These are the results, with secrets hidden.
     Unexpected(Vec<String>),
     Text(String),
 }
@@ -46,12 +46,12 @@ pub enum Problem {
 const SHOWN: usize = 20;
 
 impl Problem {
-    /// Without colours, a line for each thing.
+    /// The lines of the report, without colours.
     pub fn lines(&self) -> Vec<String> {
         match self {
             Self::Text(text) => vec![text.clone()],
             Self::Unexpected(found) => {
-                let mut lines = vec!["the case has no `output` to compare with; it gave".to_owned()];
+                let mut lines = vec!["the case has no `output` to compare with; the result is".to_owned()];
                 lines.extend(found.iter().map(|value| format!("  {value}")));
                 lines
             }
@@ -110,7 +110,7 @@ impl FileReport {
     }
 }
 
-/// All of it in numbers.
+/// How many cases had which result.
 #[derive(Debug, Default)]
 pub struct Summary {
     pub passed: usize,

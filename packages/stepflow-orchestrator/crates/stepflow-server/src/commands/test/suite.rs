@@ -1,4 +1,4 @@
-//! A file with cases, whatever its form.
+//! The cases of a file, for flows and conformance files alike.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub struct Suite {
 
 /// One case.
 pub struct Case {
-    /// The rule that it shows; none for the case of a flow.
+    /// The rule of the language that it tests; `None` for a case of a flow.
     pub rule: Option<String>,
     pub name: String,
     pub line: usize,
@@ -27,45 +27,45 @@ pub struct Case {
     pub variables: Option<Value>,
     pub overrides: Option<Source>,
     pub max_concurrency: Option<u32>,
-    /// The step at which the run is cancelled, as soon as it is under way.
+    /// The run is cancelled as soon as this step runs.
     pub cancel: Option<String>,
     pub mocks: Mocks,
-    /// The paths that `mocks` answers for.
+    /// The paths that `mocks` replaces.
     pub mocked: Vec<String>,
     pub expected: Expected,
 }
 
-/// The flow that a case is about, with all that is wrong with it.
+/// The flow that a case tests, with its diagnostics.
 pub struct Subject {
     pub plan: Option<Arc<Plan>>,
     pub diagnostics: Diagnostics,
 }
 
-/// What should come of a case.
+/// The expected result of a case.
 pub enum Expected {
-    /// The `output` and `expectSteps` of a flow's case, of which parts may be left out.
+    /// The `output` and `expectSteps` of a flow's case. Only the parts that are given are compared.
     Partial {
         output: Option<Value>,
         steps: Option<Value>,
-        /// The case in its file, so that its output can be written anew.
+        /// The case as its file has it, so that `--update` can change its output.
         written: Node,
     },
-    /// The `expect` of a conformance case: of each item when there are several inputs.
+    /// The `expect` of a conformance case; one for each item when there are several inputs.
     Exact { items: Vec<Value>, batch: bool, diagnostics: Option<Value> },
 }
 
-/// What a file is.
-pub enum Read {
+/// What was read from a file.
+pub enum FileContent {
     Suite(Box<Suite>),
-    /// It cannot be read; for people.
+    /// The file cannot be read; the text tells why.
     Broken(String),
-    /// It has no cases.
+    /// The file has no cases.
     Nothing,
 }
 
 impl Case {
-    /// Whether it is about more than diagnostics.
-    pub fn runs(&self) -> bool {
+    /// Whether its flow is run: the case is about more than diagnostics.
+    pub fn has_run(&self) -> bool {
         match &self.expected {
             Expected::Partial { .. } => true,
             Expected::Exact { items, .. } => {
@@ -74,7 +74,7 @@ impl Case {
         }
     }
 
-    /// What it is called in reports.
+    /// Its name in reports.
     pub fn title(&self) -> String {
         match &self.rule {
             Some(rule) => format!("[{rule}] {}", self.name),

@@ -1,5 +1,5 @@
-//! Writes expected outputs anew, in place: only the values that differ are touched, so that comments, order and
-//! layout of the file stay as their author left them.
+//! Updates expected outputs in their file. Only values that differ are replaced, so that the comments, the order and the
+//! layout of the file stay as their author wrote them.
 
 use std::fs;
 use std::path::Path;
@@ -9,8 +9,8 @@ use stepflow_flow::source::Format;
 use stepflow_flow::{Node, Source, Span, read_node};
 use stepflow_protocol::{Kind, Value};
 
-use super::bench::Observed;
 use super::expectation::outcomes;
+use super::runner::Observed;
 use super::suite::{Case, Expected};
 use crate::exit::Failure;
 use crate::output_file::OutputFile;
@@ -23,25 +23,24 @@ pub struct Update {
     output: Value,
 }
 
-/// A part of the text and what takes its place.
+/// A part of the text and its replacement.
 struct Edit {
     span: Span,
     text: String,
 }
 
-/// Values that are no longer than this stay on one line.
-const INLINE: usize = 60;
+/// Values up to this length stay on one line.
+const MAX_INLINE: usize = 60;
 
-/// The update that would make a flow's case hold; none for what cannot be written down, and for the rules of the
-/// language.
+/// The update that makes a flow's case pass. `None` when there is no output to write, and for conformance cases.
 pub fn of(case: &Case, observed: &Observed) -> Option<Update> {
     let (Expected::Partial { written, .. }, Observed::Ran(_)) = (&case.expected, observed) else { return None };
     let output = outcomes(observed, "result").into_iter().next()?;
-    Some(Update { name: case.name.clone(), case: written.clone(), output: essence(&output) })
+    Some(Update { name: case.name.clone(), case: written.clone(), output: without_error_data(&output) })
 }
 
-/// An error's `data` is for people: attempts, traces, places that are never the same twice.
-fn essence(output: &Value) -> Value {
+/// The output without the `data` of its error. It has details such as traces, which differ from run to run.
+fn without_error_data(output: &Value) -> Value {
     let without_data = |error: &Value| Value::object(error.members().into_iter().filter(|(key, _)| key != "data"));
     Value::object(output.members().into_iter().map(|(key, value)| match key.as_str() {
         "error" => (key, without_data(&value)),
@@ -57,43 +56,40 @@ pub fn write(file: &Path, updates: Vec<Update>) -> Result<(), Failure> {
     let text = fs::read_to_string(file).map_err(|error| Failure::unreadable("tests", file, &error))?;
     let mut edits = Vec::new();
     for update in &updates {
-        let amended = match update.case.get("output") {
-            Some(node) => amend(&text, node, &update.output, &mut edits),
-            None => insert(&text, &update.case, &update.output, &mut edits),
+        let edited = match update.case.get("output") {
+            Some(node) => edit_node(&text, node, &update.output, &mut edits),
+            None => insert_output(&text, &update.case, &update.output, &mut edits),
         };
-        amended.ok_or_else(|| refused(file, &update.name))?;
+        edited.ok_or_else(|| refused(file, &update.name))?;
     }
     edits.sort_by_key(|edit| std::cmp::Reverse(edit.span.start));
     let mut updated = text.clone();
     edits.iter().for_each(|edit| updated.replace_range(edit.span.start..edit.span.end, &edit.text));
     if without_outputs(file, &text) != without_outputs(file, &updated) {
         return Err(Failure::document(format!("cannot write the new outputs into `{}`", file.display()))
-            .hint("its layout is unusual: write them by hand"));
+            .hint("this layout is not supported: change the outputs by hand"));
     }
     OutputFile::write_whole("file of tests", file, updated.as_bytes())
 }
 
 fn refused(file: &Path, case: &str) -> Failure {
-    Failure::document(format!(
-        "the new output of the case `{case}` in `{}` would take the place of comments",
-        file.display()
-    ))
-    .hint("move the comments out of the expected output, or write it by hand")
+    Failure::document(format!("the new output of the case `{case}` in `{}` would replace comments", file.display()))
+        .hint("move the comments out of the expected output, or change the output by hand")
 }
 
-/// The least that makes the node hold. `None` when a comment would be lost.
-fn amend(text: &str, node: &Node, value: &Value, edits: &mut Vec<Edit>) -> Option<()> {
+/// Adds the smallest edits that give the node this value. `None` when a comment would be lost.
+fn edit_node(text: &str, node: &Node, value: &Value, edits: &mut Vec<Edit>) -> Option<()> {
     match (&node.content, value.kind()) {
         (Content::Object(entries), Kind::Object)
             if !entries.is_empty() && entries.iter().all(|entry| value.field(&entry.key).is_some()) =>
         {
             for entry in entries {
-                amend(text, &entry.value, &value.field(&entry.key)?, edits)?;
+                edit_node(text, &entry.value, &value.field(&entry.key)?, edits)?;
             }
         }
         (Content::Array(nodes), Kind::Array) if nodes.len() == value.elements().len() => {
             for (node, element) in nodes.iter().zip(value.elements()) {
-                amend(text, node, &element, edits)?;
+                edit_node(text, node, &element, edits)?;
             }
         }
         _ if node.to_value().canonical() == value.canonical() => {}
@@ -110,13 +106,13 @@ fn replacement(text: &str, node: &Node, value: &Value) -> Option<Edit> {
     }
     let in_block = matches!(node.content, Content::Object(_) | Content::Array(_)) && !written.starts_with(['{', '[']);
     let text = if in_block { block(value, column(text, node.span.start)) } else { value.to_string() };
-    // What was absent (`key:` and nothing) has no text to take the place of.
+    // An empty value (only `key:`) has no text that could be replaced, so a space is needed.
     let space = if written.is_empty() { " " } else { "" };
     Some(Edit { span: node.span, text: format!("{space}{text}") })
 }
 
-/// A member `output` behind the last member of the case.
-fn insert(text: &str, case: &Node, output: &Value, edits: &mut Vec<Edit>) -> Option<()> {
+/// Adds an edit that inserts a member `output` after the last member of the case.
+fn insert_output(text: &str, case: &Node, output: &Value, edits: &mut Vec<Edit>) -> Option<()> {
     let (first, last) = (case.entries().first()?, case.entries().last()?);
     let at = |place: usize| Span::new(place, place);
     if text.get(case.span.start..)?.starts_with('{') {
@@ -127,7 +123,7 @@ fn insert(text: &str, case: &Node, output: &Value, edits: &mut Vec<Edit>) -> Opt
     let indent = column(text, first.key_span.start);
     let end = last.value.span.end;
     let value = match block(output, indent + 2) {
-        short if short.len() <= INLINE && !short.contains('\n') => format!(" {short}"),
+        short if short.len() <= MAX_INLINE && !short.contains('\n') => format!(" {short}"),
         long => format!("\n{}{long}", " ".repeat(indent + 2)),
     };
     let line = format!("{}output:{value}", " ".repeat(indent));
@@ -137,10 +133,10 @@ fn insert(text: &str, case: &Node, output: &Value, edits: &mut Vec<Edit>) -> Opt
     Some(())
 }
 
-/// A value in YAML, its first line where the text stands, the others indented.
+/// A value in YAML. All lines but the first one are indented.
 fn block(value: &Value, indent: usize) -> String {
     let json = value.to_string();
-    if json.len() <= INLINE {
+    if json.len() <= MAX_INLINE {
         return json;
     }
     let next = |lines: Vec<String>| lines.join(&format!("\n{}", " ".repeat(indent)));
@@ -162,7 +158,7 @@ fn member_line(key: &str, member: &Value, indent: usize) -> String {
     }
 }
 
-/// How many characters stand before this byte on its line.
+/// How many characters are before this byte on its line.
 fn column(text: &str, byte: usize) -> usize {
     let before = text.get(..byte).unwrap_or_default();
     before.rsplit('\n').next().unwrap_or_default().chars().count()

@@ -1,4 +1,4 @@
-//! The document of a conformance case as its file writes it: a flow, a text, bytes, or pieces that are repeated.
+//! Reads the document of a conformance case: a flow, a text, bytes, or pieces that are repeated.
 
 use stepflow_flow::diagnostics::Code;
 use stepflow_flow::source::Format;

@@ -1,4 +1,4 @@
-//! Runs cases: an engine in memory, with the mocks of the case before the components of the configuration.
+//! Runs cases in an engine in memory. The mocks of a case replace components of the configuration.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,35 +17,36 @@ use crate::config::Config;
 use crate::exit::Failure;
 use crate::service::{Needs, Service};
 
-/// How long a case may take. One that takes longer waits for something that will not come.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a case may take. A case that takes longer probably waits for something that never happens.
+const CASE_TIMEOUT: Duration = Duration::from_secs(60);
 
-pub struct Bench {
+/// Runs the cases of one file, one after the other.
+pub struct CaseRunner {
     service: Service,
     overlay: Arc<MockOverlay>,
 }
 
-/// What came of a case.
+/// The result of a case.
 pub enum Observed {
-    /// The flow cannot run, or not with these overrides; its diagnostics and these say why.
+    /// The flow cannot run, or not with these overrides. The diagnostics of the flow and these tell why.
     Invalid(Diagnostics),
-    /// Inputs or variables do not fit: nothing was created.
+    /// Inputs or variables do not fit, so no run was created.
     Refused(Capped<ItemMisfit>),
     /// The items, by index.
     Ran(Vec<ItemRun>),
-    /// The run did not come to an end.
+    /// The run did not end.
     Stuck(String),
 }
 
-/// What came of an item.
+/// The result of an item.
 pub struct ItemRun {
     pub status: ExecutionStatus,
     pub result: FlowResult,
     pub steps: Vec<StepRow>,
 }
 
-impl Bench {
-    /// Puts the parts together and starts the workers that the cases do not mock.
+impl CaseRunner {
+    /// Starts the workers of the components that the cases do not mock.
     pub async fn new(config: &Config, cases: &[&Case]) -> Result<Self, Failure> {
         let mut overlay = None;
         let service = Service::with_host(config, workers::GRACE, |router, inbox| {
@@ -69,7 +70,7 @@ impl Bench {
             Ok(plan) => plan,
             Err(wrong) => return Observed::Invalid(wrong),
         };
-        if !case.runs() {
+        if !case.has_run() {
             return Observed::Invalid(Diagnostics::default());
         }
         self.overlay.set(case.mocks.clone());
@@ -88,11 +89,11 @@ impl Bench {
         if let Some(step) = &case.cancel {
             self.cancel_at(run, step).await;
         }
-        self.service.wait_for(run, PATIENCE).await;
+        self.service.wait_for(run, CASE_TIMEOUT).await;
         let status = self.service.store.run(run).map(|row| row.status);
         if status.is_none_or(|status| status == ExecutionStatus::Running) {
             let _ = self.service.engine.cancel(run, "test", Some("the case takes too long")).await;
-            return Observed::Stuck(format!("it has not ended after {PATIENCE:?}"));
+            return Observed::Stuck(format!("it has not ended after {CASE_TIMEOUT:?}"));
         }
         let items = self.service.store.items(run).into_iter().filter_map(|row| {
             Some(ItemRun { status: row.status, result: row.result?, steps: self.service.store.steps(run, row.item) })
@@ -100,23 +101,23 @@ impl Bench {
         Observed::Ran(items.collect())
     }
 
-    /// Cancels the run as soon as this step is under way.
+    /// Cancels the run as soon as this step runs.
     async fn cancel_at(&self, run: RunId, step: &str) {
         let plan = self.service.store.plan(run);
         let Some(place) = plan.and_then(|plan| plan.step_index(step)) else { return };
-        let is_it = |at: &StepRef| at.run == run && at.step as usize == place;
+        let is_wanted = |at: &StepRef| at.run == run && at.step as usize == place;
         let mut notices = self.service.engine.subscribe(run, 0);
         while let Ok(Some(notice)) = notices.next().await {
-            let begun = match &notice {
-                Notice::Started { step, .. } => is_it(step),
+            let has_started = match &notice {
+                Notice::Started { step, .. } => is_wanted(step),
                 Notice::Record(record) => match &record.event {
-                    Event::TimerStarted(timer) => is_it(&timer.step),
-                    Event::RunCreated(created) => created.parent.as_ref().is_some_and(is_it),
+                    Event::TimerStarted(timer) => is_wanted(&timer.step),
+                    Event::RunCreated(created) => created.parent.as_ref().is_some_and(is_wanted),
                     _ => false,
                 },
             };
-            if begun {
-                // It may have ended in this very moment: then the case does not hold, and says so.
+            if has_started {
+                // The run may have just ended. Then the case fails and reports it.
                 let _ = self.service.engine.cancel(run, "test", None).await;
                 return;
             }
