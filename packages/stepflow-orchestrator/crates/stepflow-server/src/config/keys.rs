@@ -1,4 +1,4 @@
-//! Every key of the configuration.
+//! All keys of the configuration.
 
 mod plugins;
 mod stores;
@@ -8,24 +8,40 @@ use super::shape::{Key, Object, Shape, Variant};
 /// The configuration as a whole.
 pub static ROOT: Object = Object {
     name: "Config",
-    about: "What the server runs with: plugins, the routes that lead to them, and its own settings.",
+    about: "The plugins, the routes that lead to them, and the settings of the server.",
     keys: &[
-        Key::new("plugins", PLUGINS, "What serves components, by name.").default("{}"),
+        Key::new("plugins", PLUGINS, "The plugins, which provide components, by name.").default("{}"),
         Key::new("routes", ROUTES, "Which component paths lead to which plugin.").default("{}"),
-        Key::new("workingDirectory", Shape::Text, "Where workers run and `load_file` reads; from the config's folder.")
-            .default("\".\""),
-        Key::new("defaults", Shape::Object(&DEFAULTS), "What holds where a run or a step does not say."),
-        Key::new("retry", Shape::Object(&RETRY), "How lost workers and failed steps are tried again."),
-        Key::new("server", Shape::Object(&SERVER), "Where and to whom `serve` answers."),
+        Key::new(
+            "workingDirectory",
+            Shape::Text,
+            "The folder where workers run and `load_file` reads. A relative path starts at the config's folder.",
+        )
+        .default("\".\""),
+        Key::new("defaults", Shape::Object(&DEFAULTS), "Values for runs and steps that do not set their own."),
+        Key::new("retry", Shape::Object(&RETRY), "How steps are retried when they fail or lose their worker."),
+        Key::new("server", Shape::Object(&SERVER), "Where `serve` listens, and who may use it."),
         Key::new("stateStore", stores::STATE, "Where runs are kept.").default("{\"type\":\"inMemory\"}"),
         Key::new("blobStore", stores::BLOBS, "Where large values are kept.").default("{\"type\":\"inMemory\"}"),
-        Key::new("storageConfig", stores::PUBLISHED, "The published spelling of `stateStore` and `blobStore`."),
-        Key::new("limits", Shape::Object(&LIMITS), "How much the server takes on.").planned(),
+        Key::new(
+            "storageConfig",
+            stores::PUBLISHED,
+            "Published: the spelling of `stateStore` and `blobStore` in earlier releases.",
+        ),
+        Key::new("limits", Shape::Object(&LIMITS), "Limits of the server.").planned(),
         Key::new("retention", Shape::Object(&RETENTION), "How long finished runs are kept.").planned(),
-        Key::new("leaseManager", stores::LEASES, "Published: who owns a run when several servers share a store.")
-            .default("{\"type\":\"noOp\"}"),
-        Key::new("recovery", Shape::Object(&stores::RECOVERY), "Published: how runs of a lost server are taken over.")
-            .planned(),
+        Key::new(
+            "leaseManager",
+            stores::LEASES,
+            "Published: how several servers that share a store decide which of them owns a run.",
+        )
+        .default("{\"type\":\"noOp\"}"),
+        Key::new(
+            "recovery",
+            Shape::Object(&stores::RECOVERY),
+            "Published: how a server takes over the runs of a lost server.",
+        )
+        .planned(),
         Key::new("blobApi", Shape::Object(&stores::BLOB_API), "Published: how workers reach large values.").planned(),
     ],
     required: &[],
@@ -39,19 +55,27 @@ const NAMES: Shape = Shape::List { noun: "a component", of: &Shape::Text };
 
 static RULE: Object = Object {
     name: "RouteRule",
-    about: "A rule of a route. The first one counts that applies to the input and whose plugin has the component.",
+    about: "A rule of a route. The first rule is used that applies to the input and whose plugin has the component.",
     keys: &[
         Key::new("plugin", Shape::Text, "The plugin's name."),
-        Key::new("component", Shape::Text, "The component's path at the plugin, with names of the pattern in braces.")
-            .default("\"/{component}\""),
+        Key::new(
+            "component",
+            Shape::Text,
+            "The path of the component in the plugin. Names of the pattern may be used in braces.",
+        )
+        .default("\"/{component}\""),
         Key::new(
             "conditions",
             Shape::List { noun: "a condition", of: &Shape::Object(&CONDITION) },
-            "What the step's input must be like, all of it.",
+            "Conditions on the step's input. All of them must be true.",
         )
         .default("[]"),
-        Key::new("componentAllow", NAMES, "The only components, as the plugin calls them; every one when absent."),
-        Key::new("componentDeny", NAMES, "Components that it does not lead to.").default("[]"),
+        Key::new(
+            "componentAllow",
+            NAMES,
+            "The only components that the rule leads to, with the plugin's own paths; all when absent.",
+        ),
+        Key::new("componentDeny", NAMES, "Components that the rule does not lead to.").default("[]"),
         Key::new("queueName", Shape::Text, "Published: the queue of a `grpc` plugin.").planned(),
         Key::new("stream", Shape::Text, "Published: the stream of a `nats` plugin.").planned(),
     ],
@@ -60,24 +84,28 @@ static RULE: Object = Object {
 
 static CONDITION: Object = Object {
     name: "RouteCondition",
-    about: "What a place of a step's input must be.",
+    about: "A condition on one place in a step's input.",
     keys: &[
-        Key::new("path", Shape::Path, "The place, such as `$.model`. Where there is none, the rule does not apply."),
-        Key::new("value", Shape::Any, "What must be there: the same JSON, whatever the order of its keys."),
+        Key::new(
+            "path",
+            Shape::Path,
+            "A path into the input, such as `$.model`. If the input has no such place, the rule does not apply.",
+        ),
+        Key::new("value", Shape::Any, "The JSON value that must be there. The order of its keys does not matter."),
     ],
     required: &[&["path"], &["value"]],
 };
 
 static DEFAULTS: Object = Object {
     name: "Defaults",
-    about: "What holds where a run or a step does not say.",
+    about: "Values for runs and steps that do not set their own.",
     keys: &[
-        Key::new("maxConcurrency", AT_LEAST_ONE, "How many steps of a run and its sub-runs are open at once.")
+        Key::new("maxConcurrency", AT_LEAST_ONE, "How many steps of a run and its sub-runs may run at the same time.")
             .default("100"),
         Key::new(
             "timeout",
             Shape::Time,
-            "How long an attempt of a component may take where its step does not say; as long as it wants when absent.",
+            "How long an attempt of a step may take if the step has no `timeout`; no limit when absent.",
         ),
     ],
     required: &[],
@@ -85,11 +113,11 @@ static DEFAULTS: Object = Object {
 
 static RETRY: Object = Object {
     name: "Retry",
-    about: "How lost workers and failed steps are tried again.",
+    about: "How steps are retried when they fail or lose their worker.",
     keys: &[
-        Key::new("transportMaxRetries", WHOLE, "How often a step goes out again because its worker was lost with it alone; one that was lost together with others goes out again besides.")
+        Key::new("transportMaxRetries", WHOLE, "How often a step is retried after a worker was lost that had only this step. Retries after a worker was lost with several steps are not counted.")
             .default("3"),
-        Key::new("backoff", Shape::ByType(BACKOFF), "The wait before a retry, where a step has no `backoff`.")
+        Key::new("backoff", Shape::ByType(BACKOFF), "The wait before a retry, if the step has no `backoff`.")
             .default("{\"type\":\"exponential\"}"),
     ],
     required: &[],
@@ -101,16 +129,16 @@ const AT_LEAST_ONE: Shape = Shape::Whole { least: 1, most: u32::MAX as u64 };
 
 const MILLISECONDS: Shape = Shape::Whole { least: 0, most: u32::MAX as u64 };
 
-/// The wait before a retry, in the spelling of flows and in the published one.
+/// The wait before a retry, in the spelling of flows and in the one of earlier releases.
 static BACKOFF: &[Variant] = &[
     Variant {
         name: "constant",
         built: true,
         object: Object {
             name: "ConstantBackoff",
-            about: "Always the same time.",
+            about: "The same wait before each retry.",
             keys: &[
-                Key::new("delay", Shape::Time, "The time.").default("\"1s\""),
+                Key::new("delay", Shape::Time, "The wait.").default("\"1s\""),
                 Key::new("delayMs", MILLISECONDS, "Published: `delay` in milliseconds."),
             ],
             required: &[],
@@ -121,12 +149,13 @@ static BACKOFF: &[Variant] = &[
         built: true,
         object: Object {
             name: "ExponentialBackoff",
-            about: "Each time longer by a factor.",
+            about: "Each wait is longer than the one before, by a factor.",
             keys: &[
-                Key::new("initial", Shape::Time, "Before the first retry.").default("\"1s\""),
-                Key::new("max", Shape::Time, "The longest.").default("\"10s\""),
-                Key::new("factor", Shape::Factor, "By how much each is longer.").default("2"),
-                Key::new("jitter", Shape::Flag, "Whether the wait is drawn between half of it and all of it.")
+                Key::new("initial", Shape::Time, "The wait before the first retry.").default("\"1s\""),
+                Key::new("max", Shape::Time, "The longest wait.").default("\"10s\""),
+                Key::new("factor", Shape::Factor, "By which factor each wait is longer than the one before.")
+                    .default("2"),
+                Key::new("jitter", Shape::Flag, "Whether each wait is a random time between half of it and all of it.")
                     .default("true"),
                 Key::new("minDelayMs", MILLISECONDS, "Published: `initial` in milliseconds."),
                 Key::new("maxDelayMs", MILLISECONDS, "Published: `max` in milliseconds."),
@@ -139,10 +168,10 @@ static BACKOFF: &[Variant] = &[
         built: true,
         object: Object {
             name: "FibonacciBackoff",
-            about: "1, 1, 2, 3, 5, 8, … times the first.",
+            about: "1, 1, 2, 3, 5, 8, … times the first wait.",
             keys: &[
-                Key::new("initial", Shape::Time, "Before the first retry.").default("\"1s\""),
-                Key::new("max", Shape::Time, "The longest.").default("\"10s\""),
+                Key::new("initial", Shape::Time, "The wait before the first retry.").default("\"1s\""),
+                Key::new("max", Shape::Time, "The longest wait.").default("\"10s\""),
                 Key::new("minDelayMs", MILLISECONDS, "Published: `initial` in milliseconds."),
                 Key::new("maxDelayMs", MILLISECONDS, "Published: `max` in milliseconds."),
             ],
@@ -153,19 +182,19 @@ static BACKOFF: &[Variant] = &[
 
 static SERVER: Object = Object {
     name: "Server",
-    about: "Where and to whom `serve` answers. The command line goes before it.",
+    about: "Where `serve` listens, and who may use it. Options of the command line have priority.",
     keys: &[
-        Key::new("host", Shape::Host, "The address to listen on, or a name that leads to it.").default("\"127.0.0.1\""),
+        Key::new("host", Shape::Host, "The IP address or host name to listen on.").default("\"127.0.0.1\""),
         Key::new("port", Shape::Whole { least: 0, most: u16::MAX as u64 }, "The port; 0 lets the system choose.")
             .default("7840"),
         Key::new(
             "allowedHosts",
             Shape::List { noun: "a name", of: &Shape::Host },
-            "The names by which it may be called, besides `localhost`, IP addresses and `host`.",
+            "Host names that callers may use, in addition to `localhost`, IP addresses and `host`.",
         )
         .default("[]"),
         Key::new("auth", Shape::Object(&AUTH), "Who may use the API.").planned(),
-        Key::new("cors", Shape::Object(&CORS), "Which web pages may use the API, besides its own."),
+        Key::new("cors", Shape::Object(&CORS), "Which web pages of other origins may use the API."),
     ],
     required: &[],
 };
@@ -176,7 +205,7 @@ static AUTH: Object = Object {
     keys: &[Key::new(
         "tokens",
         Shape::List { noun: "a token", of: &Shape::Object(&TOKEN) },
-        "The tokens with which the API can be used.",
+        "The tokens that give access to the API.",
     )
     .planned()],
     required: &[],
@@ -184,10 +213,10 @@ static AUTH: Object = Object {
 
 static TOKEN: Object = Object {
     name: "Token",
-    about: "A token with which the API can be used.",
+    about: "A token that gives access to the API.",
     keys: &[
-        Key::new("name", Shape::Text, "Whose it is, for the log.").planned(),
-        Key::new("token", Shape::Text, "The token: take it from the environment.").planned(),
+        Key::new("name", Shape::Text, "A name for the log, such as the owner's.").planned(),
+        Key::new("token", Shape::Text, "The token. Fill it in from the environment.").planned(),
         Key::new("secrets", Shape::Flag, "Whether it may read secret values.").default("false").planned(),
     ],
     required: &[&["name"], &["token"]],
@@ -195,7 +224,7 @@ static TOKEN: Object = Object {
 
 static CORS: Object = Object {
     name: "Cors",
-    about: "Which web pages may use the API, besides its own.",
+    about: "Which web pages of other origins may use the API.",
     keys: &[Key::new(
         "origins",
         Shape::List { noun: "an origin", of: &Shape::Origin },
@@ -207,8 +236,8 @@ static CORS: Object = Object {
 
 static LIMITS: Object = Object {
     name: "Limits",
-    about: "How much the server takes on.",
-    keys: &[Key::new("openRuns", AT_LEAST_ONE, "How many runs are open at once; more are refused.")
+    about: "Limits of the server.",
+    keys: &[Key::new("openRuns", AT_LEAST_ONE, "How many runs may be open at the same time; more are refused.")
         .default("10000")
         .planned()],
     required: &[],
@@ -216,7 +245,7 @@ static LIMITS: Object = Object {
 
 static RETENTION: Object = Object {
     name: "Retention",
-    about: "How long finished runs are kept; for ever when absent.",
+    about: "How long finished runs are kept; they are not deleted when absent.",
     keys: &[
         Key::new("runs", Shape::Time, "How long finished runs are kept.").planned(),
         Key::new("keepFailed", Shape::Time, "How long failed runs are kept.").planned(),

@@ -10,17 +10,18 @@ const ENV: Shape = Shape::Map { noun: "the variable", of: &Shape::Scalar };
 const COMMAND: Key = Key::new(
     "command",
     Shape::Text,
-    "The program that serves the components, such as `stepflow-worker`; from `PATH`, or a path.",
+    "The program that serves the components, such as `stepflow-worker`: a name that is found in `PATH`, or a path.",
 );
 
-const ARGS: Key = Key::new("args", TEXTS, "Its arguments.").default("[]");
+const ARGS: Key = Key::new("args", TEXTS, "The arguments of the program.").default("[]");
 
-const ENVIRONMENT: Key = Key::new("env", ENV, "Variables that it gets on top of those it inherits.").default("{}");
+const ENVIRONMENT: Key =
+    Key::new("env", ENV, "Environment variables of the program, in addition to those that it inherits.").default("{}");
 
 const VALIDATE_OUTPUTS: Key = Key::new(
     "validateOutputs",
     Shape::Flag,
-    "Whether outputs have to fit the component's schema; in `stepflow test` they have to unless this is `false`.",
+    "Whether outputs must fit the component's schema. In `stepflow test` they must, unless this is `false`.",
 )
 .default("false");
 
@@ -38,7 +39,7 @@ pub static ALL: &[Variant] = &[
                 Key::new(
                     "allowPaths",
                     Shape::List { noun: "a path", of: &Shape::Text },
-                    "Folders and files that `load_file` may read besides the working directory; from the config's folder.",
+                    "Folders and files that `load_file` may read in addition to the working directory. Relative paths start at the config's folder.",
                 )
                 .default("[]"),
                 Key::new("openai", Shape::Object(&OPENAI), "Where `openai` may send its requests.").default("{}"),
@@ -52,12 +53,12 @@ pub static ALL: &[Variant] = &[
         built: true,
         object: Object {
             name: "MockPlugin",
-            about: "Components that answer from a list instead of doing anything, for tests.",
+            about: "Components that answer from a list instead of doing real work, for tests.",
             keys: &[
                 Key::new(
                     "components",
                     Shape::Map { noun: "the component", of: &Shape::Any },
-                    "By path: `input_schema`, `output_schema`, and `behaviors`, which say what is answered to which input.",
+                    "The components, by path. Each has `input_schema`, `output_schema` and `behaviors`, which give the answer to each input.",
                 )
                 .default("{}"),
                 VALIDATE_OUTPUTS,
@@ -80,14 +81,14 @@ pub static ALL: &[Variant] = &[
         built: false,
         object: Object {
             name: "GrpcPlugin",
-            about: "Published from 0.12: workers that fetch their tasks.",
+            about: "Published from 0.12: workers that take their tasks from a queue.",
             keys: &[
                 COMMAND,
                 ARGS,
                 ENVIRONMENT,
-                Key::new("queueName", Shape::Text, "The queue from which its workers fetch."),
+                Key::new("queueName", Shape::Text, "The queue that its workers take tasks from."),
                 Key::new("queueTimeoutSecs", SECONDS, "How long a task may wait for a worker.").default("30"),
-                Key::new("executionTimeoutSecs", SECONDS, "How long a task may take; for ever when absent."),
+                Key::new("executionTimeoutSecs", SECONDS, "How long a task may take; no limit when absent."),
             ],
             required: &[],
         },
@@ -101,12 +102,12 @@ pub static ALL: &[Variant] = &[
             keys: &[
                 Key::new("url", Shape::Text, "The NATS server."),
                 Key::new("stream", Shape::Text, "The stream of its tasks."),
-                Key::new("consumer", Shape::Text, "The consumer from which its workers fetch."),
+                Key::new("consumer", Shape::Text, "The consumer that its workers take tasks from."),
                 COMMAND,
                 ARGS,
                 ENVIRONMENT,
                 Key::new("queueTimeoutSecs", SECONDS, "How long a task may wait for a worker.").default("30"),
-                Key::new("executionTimeoutSecs", SECONDS, "How long a task may take; for ever when absent."),
+                Key::new("executionTimeoutSecs", SECONDS, "How long a task may take; no limit when absent."),
             ],
             required: &[&["url"], &["consumer"]],
         },
@@ -115,7 +116,7 @@ pub static ALL: &[Variant] = &[
 
 const STEPFLOW: Object = Object {
     name: "StepflowPlugin",
-    about: "A worker: a process that serves components, started by the server or reached by its address.",
+    about: "A worker: a process with components. The server starts it, or reaches it by its address.",
     keys: &[
         COMMAND,
         ARGS,
@@ -123,39 +124,39 @@ const STEPFLOW: Object = Object {
         Key::new(
             "inheritEnv",
             Shape::Either(&[Shape::Flag, Shape::List { noun: "a variable", of: &Shape::Text }]),
-            "Which of the server's variables it gets: all but `STEPFLOW_*`, none, or those that are listed.",
+            "Which environment variables the program inherits: all but `STEPFLOW_*` (`true`), none (`false`), or those of a list.",
         )
         .default("true"),
-        Key::new("startTimeout", Shape::Time, "How long it may take until it answers.").default("\"5m\""),
-        Key::new("maxConcurrency", AT_LEAST_ONE, "How many tasks a process gets at once; caps what it announces."),
+        Key::new("startTimeout", Shape::Time, "How long a worker may take to start.").default("\"5m\""),
+        Key::new("maxConcurrency", AT_LEAST_ONE, "How many tasks a process gets at the same time, at most. It gets fewer if it announces fewer."),
         Key::new(
             "transport",
             Shape::Word(&["stdio", "http"]),
-            "How a process is spoken with; when absent, over HTTP if its first line names a port, else on stdio.",
+            "How the server communicates with a process. When absent: over HTTP if its first line names a port, else on stdio.",
         ),
-        Key::new("instances", AT_LEAST_ONE, "How many processes are started; each task goes to the least busy one.")
+        Key::new("instances", AT_LEAST_ONE, "How many processes are started. Each task goes to the least busy one.")
             .default("1"),
         VALIDATE_OUTPUTS,
         Key::new(
             "cancelGrace",
             Shape::Time,
-            "How long a cancelled task may take to end before its process is replaced.",
+            "How long a cancelled task may take to end. After that its process is replaced.",
         )
         .default("\"4s\""),
-        Key::new("maxMessageSize", Shape::Size, "The longest message to a worker or from it, 64KiB to 256MiB.")
+        Key::new("maxMessageSize", Shape::Size, "The largest message to a worker or from it, 64KiB to 256MiB.")
             .default("\"256MiB\""),
         Key::new(
             "url",
             Shape::Either(&[Shape::Text, Shape::List { noun: "an address", of: &Shape::Text }]),
-            "Where a worker listens that somebody else started; a list for several.",
+            "The address of a worker that is running already, or a list of addresses.",
         ),
         Key::new(
             "token",
             Shape::Text,
-            "The token that a worker over HTTP wants; a process that is started is told it.",
+            "The token that a worker over HTTP requires. A process that the server starts gets it from the server.",
         ),
-        Key::new("healthCheck", Shape::Object(&HEALTH_CHECK), "How a process that serves HTTP is asked if it is up."),
-        Key::new("retry", Shape::Object(&ATTEMPTS), "Published in 0.10: how often a call is repeated.").planned(),
+        Key::new("healthCheck", Shape::Object(&HEALTH_CHECK), "How the server finds out that a process is ready to serve HTTP."),
+        Key::new("retry", Shape::Object(&ATTEMPTS), "Published in 0.10: how often a failed call is repeated.").planned(),
     ],
     required: &[&["command", "url"]],
 };
@@ -166,7 +167,7 @@ static OPENAI: Object = Object {
     keys: &[Key::new(
         "baseUrls",
         Shape::List { noun: "an address", of: &Shape::Text },
-        "What the `base_url` of a step may be, or begin with; OPENAI_BASE_URL may be used in any case.",
+        "The addresses that the `base_url` of a step may be or begin with. OPENAI_BASE_URL is always allowed.",
     )
     .default("[\"https://api.openai.com/v1\"]")],
     required: &[],
@@ -174,11 +175,11 @@ static OPENAI: Object = Object {
 
 static HEALTH_CHECK: Object = Object {
     name: "HealthCheck",
-    about: "How a process that serves HTTP is asked if it is up.",
+    about: "How the server finds out that a process is ready to serve HTTP.",
     keys: &[
-        Key::new("path", Shape::Text, "The path that answers.").default("\"/health\""),
-        Key::new("timeoutMs", MILLISECONDS, "How long it may take to be up.").default("60000"),
-        Key::new("retryDelayMs", MILLISECONDS, "How often it is asked.").default("100"),
+        Key::new("path", Shape::Text, "The path of the health check.").default("\"/health\""),
+        Key::new("timeoutMs", MILLISECONDS, "How long the process may take to be ready.").default("60000"),
+        Key::new("retryDelayMs", MILLISECONDS, "The time between two checks.").default("100"),
     ],
     required: &[],
 };
@@ -187,8 +188,8 @@ static ATTEMPTS: Object = Object {
     name: "PluginRetry",
     about: "How often a call is repeated.",
     keys: &[
-        Key::new("maxAttempts", AT_LEAST_ONE, "How often a call is made.").default("3").planned(),
-        Key::new("backoff", Shape::ByType(super::BACKOFF), "The wait in between.").planned(),
+        Key::new("maxAttempts", AT_LEAST_ONE, "How often a call is tried, at most.").default("3").planned(),
+        Key::new("backoff", Shape::ByType(super::BACKOFF), "The wait between two tries.").planned(),
     ],
     required: &[],
 };

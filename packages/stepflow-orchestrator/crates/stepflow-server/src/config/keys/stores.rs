@@ -1,4 +1,4 @@
-//! Where runs and blobs are kept, in our spelling and in the published one.
+//! The stores of runs and blobs, in our spelling and in the one of earlier releases.
 
 use super::AT_LEAST_ONE;
 use crate::config::shape::{Key, Object, Shape, Variant};
@@ -17,7 +17,12 @@ pub const LEASES: Shape = Shape::ByType(&[
     Variant {
         name: "noOp",
         built: true,
-        object: Object { name: "NoLeases", about: "One server owns all of its store.", keys: &[], required: &[] },
+        object: Object {
+            name: "NoLeases",
+            about: "No leases: one server owns everything in its store.",
+            keys: &[],
+            required: &[],
+        },
     },
     Variant {
         name: "etcd",
@@ -27,8 +32,7 @@ pub const LEASES: Shape = Shape::ByType(&[
             about: "Leases in etcd.",
             keys: &[
                 Key::new("endpoints", Shape::List { noun: "an endpoint", of: &Shape::Text }, "The etcd servers."),
-                Key::new("key_prefix", Shape::Text, "What the leases' keys begin with.")
-                    .default("\"/stepflow/leases\""),
+                Key::new("key_prefix", Shape::Text, "The prefix of all lease keys.").default("\"/stepflow/leases\""),
             ],
             required: &[&["endpoints"]],
         },
@@ -39,11 +43,11 @@ const ANY: Shape = Shape::ByType(&[PLAIN_IN_MEMORY, SQLITE, FILESYSTEM, POSTGRES
 
 static PARTS: Object = Object {
     name: "StorageParts",
-    about: "A store for each kind of thing; one that is not named is the one of `metadata`.",
+    about: "One store for each kind of data. A kind without a store uses the one of `metadata`.",
     keys: &[
         Key::new("metadata", ANY, "Flows and runs."),
         Key::new("blobs", ANY, "Large values."),
-        Key::new("journal", ANY, "What happened in each run."),
+        Key::new("journal", ANY, "The journals of runs."),
     ],
     required: &[&["metadata"]],
 };
@@ -53,7 +57,7 @@ const IN_MEMORY: Variant = Variant {
     built: true,
     object: Object {
         name: "InMemoryState",
-        about: "In this process; gone when it ends.",
+        about: "In the memory of this process. The data is gone when the process ends.",
         keys: &[Key::new("keepFinished", AT_LEAST_ONE, "How many finished runs are kept.").default("10000")],
         required: &[],
     },
@@ -62,22 +66,33 @@ const IN_MEMORY: Variant = Variant {
 const PLAIN_IN_MEMORY: Variant = Variant {
     name: "inMemory",
     built: true,
-    object: Object { name: "InMemoryStore", about: "In this process; gone when it ends.", keys: &[], required: &[] },
+    object: Object {
+        name: "InMemoryStore",
+        about: "In the memory of this process. The data is gone when the process ends.",
+        keys: &[],
+        required: &[],
+    },
 };
 
 const BLOBS_IN_MEMORY: Variant = Variant {
     name: "inMemory",
     built: true,
-    object: Object { name: "InMemoryBlobs", about: "In this process; gone when it ends.", keys: &[], required: &[] },
+    object: Object {
+        name: "InMemoryBlobs",
+        about: "In the memory of this process. The data is gone when the process ends.",
+        keys: &[],
+        required: &[],
+    },
 };
 
 const DATABASE: Key = Key::new("databaseUrl", Shape::Text, "The database's address, such as `sqlite:state.db`.");
 
 const CONNECTIONS: Key =
-    Key::new("maxConnections", AT_LEAST_ONE, "How many connections are open at once.").default("10");
+    Key::new("maxConnections", AT_LEAST_ONE, "How many connections may be open at the same time.").default("10");
 
 const MIGRATE: Key =
-    Key::new("autoMigrate", Shape::Flag, "Whether an older database is brought up to date.").default("true");
+    Key::new("autoMigrate", Shape::Flag, "Whether the tables of an older release are changed to the current ones.")
+        .default("true");
 
 const SQLITE: Variant = Variant {
     name: "sqlite",
@@ -86,11 +101,11 @@ const SQLITE: Variant = Variant {
         name: "SqliteStore",
         about: "In a file.",
         keys: &[
-            Key::new("path", Shape::Text, "The file.").default("\".stepflow/state.db\""),
+            Key::new("path", Shape::Text, "The path of the database file.").default("\".stepflow/state.db\""),
             Key::new(
                 "durability",
                 Shape::Word(&["full", "relaxed"]),
-                "Whether what was answered survives a power cut (`full`) or a crash of the process only (`relaxed`).",
+                "Whether data that was acknowledged survives a power failure (`full`) or only a crash of the process (`relaxed`).",
             )
             .default("\"full\""),
             DATABASE,
@@ -119,9 +134,10 @@ const FILESYSTEM: Variant = Variant {
         name: "FilesystemBlobs",
         about: "In a folder.",
         keys: &[
-            Key::new("path", Shape::Text, "The folder.").default("\".stepflow/blobs\""),
+            Key::new("path", Shape::Text, "The path of the folder.").default("\".stepflow/blobs\""),
             Key::new("directory", Shape::Text, "Published: `path`."),
-            Key::new("inlineBelow", Shape::Size, "Smaller values are kept with the runs.").default("\"1MiB\""),
+            Key::new("inlineBelow", Shape::Size, "Smaller values are stored together with the runs.")
+                .default("\"1MiB\""),
         ],
         required: &[],
     },
@@ -130,18 +146,28 @@ const FILESYSTEM: Variant = Variant {
 /// `recovery`
 pub static RECOVERY: Object = Object {
     name: "Recovery",
-    about: "How runs of a lost server are taken over.",
+    about: "How a server takes over the runs of a lost server.",
     keys: &[
-        Key::new("enabled", Shape::Flag, "Whether they are.").default("true").planned(),
-        Key::new("checkIntervalSecs", AT_LEAST_ONE, "How often they are looked for.").default("30").planned(),
-        Key::new("maxStartupRecovery", super::WHOLE, "How many are taken over at the start.").default("100").planned(),
-        Key::new("maxClaimsPerCheck", super::WHOLE, "How many are taken over at once later.").default("10").planned(),
-        Key::new("leaseTtlSecs", AT_LEAST_ONE, "How long a server that says nothing owns its runs.")
+        Key::new("enabled", Shape::Flag, "Whether runs are taken over.").default("true").planned(),
+        Key::new("checkIntervalSecs", AT_LEAST_ONE, "The time between two searches for such runs.")
             .default("30")
             .planned(),
-        Key::new("checkpointInterval", super::WHOLE, "After how many events the state is saved; 0 is never.")
-            .default("1000")
+        Key::new("maxStartupRecovery", super::WHOLE, "How many runs are taken over when the server starts, at most.")
+            .default("100")
             .planned(),
+        Key::new("maxClaimsPerCheck", super::WHOLE, "How many runs are taken over in each later search, at most.")
+            .default("10")
+            .planned(),
+        Key::new("leaseTtlSecs", AT_LEAST_ONE, "How long a server that does not respond still owns its runs.")
+            .default("30")
+            .planned(),
+        Key::new(
+            "checkpointInterval",
+            super::WHOLE,
+            "The number of events after which the state is saved; 0 means never.",
+        )
+        .default("1000")
+        .planned(),
     ],
     required: &[],
 };
@@ -151,9 +177,10 @@ pub static BLOB_API: Object = Object {
     name: "BlobApi",
     about: "How workers reach large values.",
     keys: &[
-        Key::new("enabled", Shape::Flag, "Whether they do.").default("true").planned(),
-        Key::new("url", Shape::Text, "Where they find them.").planned(),
-        Key::new("blobThreshold", Shape::Size, "Larger values are handed over by their id; 0 is never.").planned(),
+        Key::new("enabled", Shape::Flag, "Whether workers can read and write large values.").default("true").planned(),
+        Key::new("url", Shape::Text, "The address for the workers.").planned(),
+        Key::new("blobThreshold", Shape::Size, "Values above this size are passed by their id; 0 means never.")
+            .planned(),
     ],
     required: &[],
 };
