@@ -260,7 +260,7 @@ async fn a_run_with_overrides_is_read_by_its_own_steps() {
     assert_eq!(steps["steps"]["renamed"]["component"], "/builtin/noop");
 }
 
-/// What web pages of somebody else can have a browser send: by a name of theirs that leads here, or by ours.
+/// Requests that web pages of other sites can have a browser send, with their own host name or with ours.
 const PAGES: [&[(&str, &str)]; 5] = [
     &[("host", "evil.example:7840"), ("content-type", "application/json")],
     &[("host", "localhost:7840"), ("origin", "https://evil.example"), ("content-type", "text/plain")],
@@ -423,7 +423,7 @@ async fn what_would_be_nested_too_deep_fails_where_it_is_built() {
         (noop, 126, "at `$.x[0]`"),
         (map, 125, "the result of the step"),
     ] {
-        // Another level is more than a body may have.
+        // A body cannot have more levels than this.
         let deepest = if fits == 128 { 128 } else { fits + 1 };
         for depth in fits..=deepest {
             let (_, run) = post(&api, "/runs", json!({"flow": flow, "input": [nested(depth)], "wait": true})).await;

@@ -1,4 +1,4 @@
-//! The rules of the language: each has a case, each case a rule, and all cases hold.
+//! The rules of the language: each rule has a case, each case has a rule, and all cases pass.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use stepflow_flow::{Node, Source, read_node};
 
-/// Below this number the language would not be shown.
+/// The least number of cases. With fewer, some were probably not found.
 const AT_LEAST: usize = 300;
 
 fn root() -> PathBuf {
@@ -66,7 +66,7 @@ fn all_cases_hold() {
     let cases: usize = covered().values().sum();
     assert!(cases >= AT_LEAST, "only {cases} cases");
     let report = std::env::temp_dir().join(format!("stepflow-conformance-{}.xml", std::process::id()));
-    // Cargo's variable for it has a dash in its name, and does not come through the shell of the compiler wrapper.
+    // Cargo sets a variable with this path, but its name has a dash, so it does not pass the shell of the compiler wrapper.
     let program = std::env::current_exe().unwrap().parent().unwrap().with_file_name("stepflow-server");
     let words: [OsString; 5] =
         [program.into(), "test".into(), root().join("conformance").into(), "--junit".into(), report.clone().into()];

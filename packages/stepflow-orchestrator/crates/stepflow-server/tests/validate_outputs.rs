@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// A flow whose component gives a number where it declares an object, in a folder of its own.
+/// A flow in its own folder. Its component returns a number but declares an object.
 fn flow(name: &str, option: &str, outcome: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("stepflow-outputs-{}-{name}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
@@ -25,7 +25,7 @@ fn flow(name: &str, option: &str, outcome: &str) -> PathBuf {
     path
 }
 
-/// In this process: a wrapper around the compiler may hide from tests where the binary is.
+/// Runs a command line in this process, because the path of the binary is not known with a wrapper around the compiler.
 fn exit(path: &Path, words: &[&str]) -> ExitCode {
     let words = ["stepflow"].iter().chain(words).map(OsString::from).chain([path.into()]);
     let ended = stepflow_server::run(words);

@@ -14,10 +14,6 @@ pub struct RunArgs {
     #[command(flatten)]
     pub input: InputArgs,
     #[command(flatten)]
-    pub variables: VariableArgs,
-    #[command(flatten)]
-    pub overrides: OverrideArgs,
-    #[command(flatten)]
     pub components: ComponentArgs,
     /// Run at most this many steps at the same time [default: 100]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..))]
@@ -36,6 +32,11 @@ pub struct RunArgs {
     pub no_check: bool,
     #[command(flatten)]
     pub(super) log: LogArgs,
+    // These two come last, because `--help` puts everything after them under their headings.
+    #[command(flatten)]
+    pub variables: VariableArgs,
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
 }
 
 /// Where the input of a run comes from; it is `null` without any of these options.

@@ -1,5 +1,5 @@
-//! A server in this process with a Python worker that asks for runs (`workers/asking.py`), spoken to by its API; a
-//! second one of the same kind, `late`, is not started before somebody needs it.
+//! A server in this process, used through its API, with a Python worker that asks for runs (`workers/asking.py`). A second
+//! worker of the same kind, `late`, starts only when a flow needs it.
 #![allow(dead_code)]
 
 use std::collections::BTreeSet;
@@ -20,10 +20,10 @@ use stepflow_server::config;
 use stepflow_server::service::{Needs, Service};
 use tower::ServiceExt as _;
 
-/// How long a test waits for something that has to come.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a test waits for something that must happen.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A flow that runs another one for each element of its input, which is held.
+/// A flow that runs another one for each element of its input. The inner flow does not end by itself.
 pub const FLOW_OF: &str = "{name: m, steps: [{id: each, component: /builtin/map, input: {items: {$input: $}, workflow: {$literal: \
     {name: s, steps: [{id: h, component: /python/hold}], output: {$step: h}}}}}], output: {$step: each}}";
 
@@ -32,14 +32,14 @@ pub fn flow(component: &str, input: &str) -> String {
     format!("{{name: one, steps: [{{id: a, component: {component}, input: {input}}}], output: {{$step: a}}}}")
 }
 
-/// A server that is asked in this process.
-pub struct Bench {
+/// A server in this process, without a port.
+pub struct TestServer {
     service: Arc<Service>,
     api: Router,
 }
 
-impl Bench {
-    /// With a worker of these arguments, of which this many executes may be open at once.
+impl TestServer {
+    /// Starts it with a worker that has these arguments and this many slots for executes.
     pub async fn start(args: &[&str], capacity: u32) -> Self {
         let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
         let args: Vec<String> = std::iter::once(tests.join("workers/asking.py").display().to_string())
@@ -67,12 +67,12 @@ impl Bench {
     async fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let request = Request::builder().method(method).uri(format!("/api/v1{path}"));
         let request = request.header("content-type", "application/json").body(Body::from(body.to_string())).unwrap();
-        let answered = tokio::time::timeout(PATIENCE, self.api.clone().oneshot(request));
+        let answered = tokio::time::timeout(TIMEOUT, self.api.clone().oneshot(request));
         let (head, body) = answered.await.expect("the server does not answer").unwrap().into_parts();
         (head.status.as_u16(), serde_json::from_slice(&to_bytes(body, usize::MAX).await.unwrap()).unwrap())
     }
 
-    /// Stores a flow; its id.
+    /// Stores a flow and returns its id.
     pub async fn store(&self, flow: &str) -> Value {
         let (_, stored) = self.call("POST", "/flows", &json!({"flow": flow})).await;
         assert_eq!(stored["stored"], true, "{stored}");
@@ -93,14 +93,14 @@ impl Bench {
         run
     }
 
-    /// Runs a flow that succeeds; its output.
+    /// Runs a flow that succeeds, and returns its output.
     pub async fn output(&self, flow: &str, input: Value) -> Value {
         let run = self.run(flow, input).await;
         assert_eq!(run["result"]["outcome"], "success", "{run}");
         run["result"]["result"].clone()
     }
 
-    /// A run whose only step makes this request; its output is the reply.
+    /// A run whose only step sends this request. Its output is the reply.
     pub async fn ask(&self, method: &str, params: Value) -> Value {
         let run = self.run(&flow("/python/ask", "{$input: $}"), json!({"method": method, "params": params})).await;
         assert!(run["result"]["result"].get("result").is_some(), "{run}");
@@ -114,14 +114,14 @@ impl Bench {
         run["result"]["result"]["error"].clone()
     }
 
-    /// Begins a run; its id.
+    /// Submits a run and returns its id.
     pub async fn submit(&self, flow: &str, input: Value) -> Value {
         let (status, run) = self.call("POST", "/runs", &json!({"flow": flow, "input": [input]})).await;
         assert_eq!(status, 202, "{run}");
         run["runId"].clone()
     }
 
-    /// A run as it is.
+    /// A run as it is now.
     pub async fn show(&self, run: &Value) -> Value {
         self.call("GET", &format!("/runs/{}", run.as_str().unwrap()), &Value::Null).await.1
     }
@@ -143,7 +143,7 @@ impl Bench {
 
     /// The first run below a root, once a worker has its step.
     pub async fn sub_run_of(&self, root: &Value) -> Value {
-        let id = self.news(root, |notice, root| match notice {
+        let id = self.wait_for_notice(root, |notice, root| match notice {
             Notice::Started { step, .. } if step.run != root => Some(step.run.to_string()),
             Notice::Record(record) => match &record.event {
                 Event::RunEnded(ended) if ended.run != root => Some(ended.run.to_string()),
@@ -156,20 +156,24 @@ impl Bench {
 
     /// Waits until a worker has a step of the run.
     pub async fn running(&self, run: &Value) {
-        self.news(run, |notice, _| matches!(notice, Notice::Started { .. }).then_some(())).await;
+        self.wait_for_notice(run, |notice, _| matches!(notice, Notice::Started { .. }).then_some(())).await;
     }
 
-    async fn news<T>(&self, root: &Value, wanted: impl Fn(&Notice, stepflow_protocol::RunId) -> Option<T>) -> T {
+    async fn wait_for_notice<T>(
+        &self,
+        root: &Value,
+        wanted: impl Fn(&Notice, stepflow_protocol::RunId) -> Option<T>,
+    ) -> T {
         let root = root.as_str().unwrap().parse().unwrap();
-        let mut news = self.service.engine.subscribe(root, 0);
+        let mut notices = self.service.engine.subscribe(root, 0);
         let found = async {
             loop {
-                let notice = news.next().await.unwrap().expect("the run has ended");
+                let notice = notices.next().await.unwrap().expect("the run has ended");
                 if let Some(found) = wanted(&notice, root) {
                     return found;
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, found).await.expect("no such news")
+        tokio::time::timeout(TIMEOUT, found).await.expect("the notice did not come")
     }
 }

@@ -1,5 +1,5 @@
-//! Random flows from their text to their result: the reader, the plan, the engine and the mock plugin against a model
-//! that knows none of them. The plugin answers only what the model says that it is asked.
+//! Runs random flows from their text to their result, and compares the results with those of an independent model. The mock
+//! plugin answers only the calls that the model expects.
 #![allow(clippy::unwrap_used, reason = "what a test cannot unwrap has failed it")]
 
 mod documents;
@@ -21,8 +21,8 @@ use stepflow_server::service::Service;
 use documents::{Case, case};
 use model::{Ended, Outcome};
 
-/// How long a run may take on a busy machine before it counts as stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a run may take, also on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| tokio::runtime::Runtime::new().unwrap());
 
@@ -59,7 +59,7 @@ fn config_of(items: &[model::Item]) -> String {
     .to_string()
 }
 
-/// What comes of each item, and of the steps of which something has happened.
+/// The result of each item, and of the steps that were used.
 async fn run(case: &Case, config: &str) -> Vec<(Outcome, BTreeMap<String, Ended>)> {
     let config = config::read(Source::json("config.json", config), PathBuf::from("/")).unwrap();
     let service = Service::new(&config, Duration::ZERO).unwrap();
@@ -75,7 +75,7 @@ async fn run(case: &Case, config: &str) -> Vec<(Outcome, BTreeMap<String, Ended>
         max_concurrency: Some(case.limit),
     };
     let run = service.engine.submit(submission).await.unwrap();
-    service.wait_for(run, PATIENCE).await;
+    service.wait_for(run, TIMEOUT).await;
     let outcome = |result| match result {
         FlowResult::Success(value) => Outcome::Success(Value::to_json(&value).unwrap()),
         FlowResult::Failed(error) => Outcome::Failed(error.kind.name().to_owned(), error.message),
