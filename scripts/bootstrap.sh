@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs a command in the project's environment: ./scripts/bootstrap.sh COMMAND [ARGS…]
-# Makes the environment first, out of nothing but Python >= 3.11 and cargo.
-# stdout belongs to the command; whatever is said on the way goes to stderr.
+# First creates the environment. This needs only Python >= 3.11 and cargo.
+# stdout is for the command; all other messages go to stderr.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -17,7 +17,7 @@ stop() {
     exit 3
 }
 
-pythons() { # every interpreter on PATH that really runs and is new enough
+pythons() { # all interpreters on PATH that work and are new enough
     for name in python3 python3.13 python3.12 python3.11 python3.14 python; do
         if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
             command -v "$name"
@@ -32,17 +32,17 @@ is_new_enough() { # $1: a uv
 }
 
 install_uv() {
-    say "uv is not here yet: fetching it from PyPI into .tools/uv"
+    say "uv was not found: installing it from PyPI into .tools/uv"
     for python in $(pythons); do
         rm -rf "$own_uv"
-        # Some systems ship a Python whose `venv` cannot make a pip; another one may.
+        # On some systems, `venv` of a Python cannot install pip; another Python may be able to.
         if "$python" -m venv "$own_uv" >&2 && "$own_uv/bin/python" -m pip install --quiet \
             --disable-pip-version-check "uv>=$oldest_uv,<1" >&2; then
             return
         fi
     done
     rm -rf "$own_uv"
-    stop "uv could not be installed; the reason stands above" \
+    stop "uv could not be installed; the reason is above" \
         "Debian and Ubuntu need the package python3-venv" \
         "or install uv yourself: https://docs.astral.sh/uv/getting-started/installation/"
 }
@@ -63,13 +63,13 @@ else
     is_new_enough "$uv" || install_uv
 fi
 
-# One target folder for all clones: the dependencies are compiled once. cargo tells the crates of
-# two clones apart by the path of this wrapper; without it, it takes one clone's build for the other's.
+# All clones share one target folder, so that dependencies are compiled once. The path of this wrapper
+# tells cargo which clone a crate belongs to. Without it, cargo would mix up the builds of two clones.
 : "${CARGO_TARGET_DIR:=${XDG_CACHE_HOME:-$HOME/.cache}/stepflow/target}"
 RUSTC_WORKSPACE_WRAPPER=$root/scripts/rustc-of-this-clone.sh
 export PATH CARGO_TARGET_DIR RUSTC_WORKSPACE_WRAPPER
 
-# The same build that `uv run` is about to ask for, but one that shows that it goes on.
+# The same build that `uv run` does next, but this one shows its progress.
 cargo build --locked --bin stepflow-server \
     --manifest-path packages/stepflow-orchestrator/Cargo.toml >&2
 

@@ -1,7 +1,7 @@
-"""Checks everything, in the order in which a mistake is cheapest to find. `poe check` is this.
+"""Runs all checks, the fastest ones first. `poe check` runs this.
 
-Every stage runs whatever became of the one before, except after the first: a stray file in the
-namespace makes every later message misleading.
+A failed stage does not stop the others. Only the first one does: a stray file in the namespace
+makes all later messages misleading.
 """
 
 import argparse
@@ -26,31 +26,32 @@ class Stage:
 
     name: str
     verb: str
-    """The poe task that runs it alone, together with others of the same verb."""
+    """The poe task that runs it, together with other stages of the same verb."""
     run: Callable[[], Counts]
     blocks: bool = False
-    """Nothing after it means anything when it fails."""
+    """Whether the results of later stages are useless when it fails."""
 
 
 NAMESPACE = "tests/layout/test_namespace.py"
 
 
 def namespace() -> Counts:
-    # Without plugins: a stray `stepflow/__init__.py` would already break the start of pytest, by
-    # hiding the plugin of stepflow-testing, instead of failing the guard that explains it. But the
-    # configuration names an option of this one.
+    # Plugins are off: a stray `stepflow/__init__.py` hides the plugin of stepflow-testing, and pytest
+    # would fail at its start instead of in the test that explains the reason. pytest_timeout is on,
+    # because the configuration has an option of it.
     return pytest("-p", "pytest_timeout", NAMESPACE, env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
 
 
 def clippy() -> Counts:
-    # The last flag changes no result. It makes cargo tell this clone's answers from another's,
-    # where several share a target folder (see bootstrap.sh; clippy brings a wrapper of its own).
+    # The last flag does not change the result. With it, cargo keeps the results of this clone apart
+    # from those of other clones with the same target folder. (The wrapper of bootstrap.sh cannot be
+    # used, because clippy has its own wrapper.)
     here = f"--remap-path-prefix={ROOT}=."
     return tool("cargo", "clippy", *CARGO, "--all-targets", "--", "-D", "warnings", here)
 
 
 def mypy() -> Counts:
-    # One run per folder of tests: equal file names in two of them are one module to mypy.
+    # One run for each folder of tests: mypy takes equal file names in two folders for one module.
     folders = [
         *sorted(ROOT.glob("packages/*/tests")),
         *(ROOT / name for name in ("scripts", "tests", "benchmarks")),
@@ -64,7 +65,7 @@ def mypy() -> Counts:
 
 
 def uv_pip_check() -> Counts:
-    # uv does not compare the ranges between members of a workspace; this does.
+    # uv does not check the version ranges between members of a workspace. This does.
     return tool(os.environ.get("UV") or shutil.which("uv") or "uv", "pip", "check")
 
 

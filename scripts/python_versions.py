@@ -1,4 +1,4 @@
-"""Runs the packages' tests on every Python that is supported; `test-python-versions.sh` is its door."""
+"""Runs the packages' tests on every supported Python. `test-python-versions.sh` starts it."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ SUPPORTED = ("3.11", "3.12", "3.13")
 
 
 def find_interpreter(version: str) -> Path | None:
-    """Return an interpreter of this version that really runs: on PATH, else among pyenv's."""
+    """Return an interpreter of this version that works: on PATH, else one of pyenv."""
     return next((found for found in _candidates(version) if _runs(found, version)), None)
 
 
@@ -27,7 +27,7 @@ def _candidates(version: str) -> Iterator[Path]:
     if shutil.which("pyenv"):
         root = subprocess.run(["pyenv", "root"], capture_output=True, text=True, check=False)
         if root.returncode == 0:
-            # pyenv's shims on PATH refuse to start a version that is not the selected one.
+            # pyenv's shims on PATH do not start a version that is not selected.
             versions = Path(root.stdout.strip()) / "versions"
             yield from sorted(versions.glob(f"{version}.*/bin/python{version}"))
 
@@ -37,12 +37,12 @@ def _runs(python: Path, version: str) -> bool:
         return False
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
     try:
-        said = subprocess.run(
+        answer = subprocess.run(
             [python, "-I", "-c", code], capture_output=True, text=True, timeout=20, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return said.returncode == 0 and said.stdout.strip() == version
+    return answer.returncode == 0 and answer.stdout.strip() == version
 
 
 def _version_here() -> str:
@@ -50,7 +50,7 @@ def _version_here() -> str:
 
 
 def run_tests(versions: Sequence[str]) -> Counts:
-    """Run the packages' tests on each of `versions`; one that is not there is reported, not failed."""
+    """Run the packages' tests on each of `versions`; a missing one is reported, but is no failure."""
     uv = os.environ.get("UV") or shutil.which("uv") or "uv"
     total = Counts()
     for version in versions:
@@ -79,7 +79,7 @@ def main() -> int:
     )
     parser.add_argument("versions", nargs="*", default=SUPPORTED, help="default: %(default)s")
     parser.add_argument(
-        "--allow-missing", action="store_true", help="a version that is not there is no failure"
+        "--allow-missing", action="store_true", help="do not fail when a version is missing"
     )
     options = parser.parse_args()
     missing = [version for version in options.versions if find_interpreter(version) is None]

@@ -1,4 +1,4 @@
-"""Runs one tool and says what came of it in the same terms for all: passed, failed, skipped, not run."""
+"""Runs a tool and returns its result in the same terms for all tools: passed, failed, skipped, not run."""
 
 import re
 import subprocess
@@ -17,13 +17,13 @@ _RUST_SUMMARY = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d
 
 @dataclass(frozen=True)
 class Counts:
-    """What one or several tools had to say."""
+    """The results of one or several tools."""
 
     passed: int = 0
     failed: int = 0
     skipped: int = 0
     not_run: tuple[str, ...] = ()
-    """What could not be run on this machine, each with its reason."""
+    """What could not be run on this machine, with the reasons."""
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -34,12 +34,12 @@ class Counts:
         )
 
     def or_failed(self, exit_code: int) -> "Counts":
-        """Count a failure for a tool that failed without a failing test: a crash, an empty folder."""
+        """Add a failure for a tool that failed without a failing test, as after a crash."""
         return self if exit_code == 0 or self.failed else self + Counts(failed=1)
 
 
 def tool(*command: str | Path) -> Counts:
-    """Run a tool that only says yes or no; it counts as one check."""
+    """Run a tool that only passes or fails; it counts as one check."""
     exit_code = subprocess.run(command, cwd=ROOT, check=False).returncode
     return Counts(passed=1) if exit_code == 0 else Counts(failed=1)
 

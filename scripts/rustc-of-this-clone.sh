@@ -1,4 +1,4 @@
 #!/bin/sh
-# A RUSTC_WORKSPACE_WRAPPER that changes nothing. Its path is part of the name of what cargo builds
-# from this clone, so that clones sharing one CARGO_TARGET_DIR never mistake each other's crates.
+# A RUSTC_WORKSPACE_WRAPPER that changes nothing. Its path becomes a part of the names of cargo's build
+# results, so that clones with the same CARGO_TARGET_DIR do not mix up their crates.
 exec "$@"

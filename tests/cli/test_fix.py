@@ -82,7 +82,7 @@ def test_a_file_with_broken_syntax_is_left_alone(stepflow: Stepflow) -> None:
 def test_stdin_cannot_be_fixed(stepflow: Stepflow) -> None:
     ended = stepflow("validate", "--fix", "-")
     assert ended.code == 2
-    assert "`--fix` rewrites a file, and stdin is none" in ended.stderr
+    assert "`--fix` rewrites a file, and stdin is not a file" in ended.stderr
 
 
 @pytest.mark.parametrize("name", ["documents.yaml", "answers.yaml", "nightly.json"])
