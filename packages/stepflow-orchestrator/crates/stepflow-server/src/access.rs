@@ -41,7 +41,7 @@ pub enum Refusal {
 }
 
 impl Access {
-    /// The server has these `names`, besides `localhost` and IP addresses, and pages of `origins` may use it.
+    /// The server has these `names`, in addition to `localhost` and IP addresses, and pages of `origins` may use it.
     #[must_use]
     pub fn new(names: Vec<String>, origins: Vec<String>) -> Self {
         Self { names, origins: origins.iter().filter_map(|origin| Some(self::origin(origin)?.to_owned())).collect() }

@@ -24,7 +24,7 @@ pub fn read(what: &str, path: &Path) -> Result<Source, Failure> {
     if is_stdin(path) {
         if STDIN_IS_READ.swap(true, Ordering::Relaxed) {
             return Err(Failure::usage(format!("stdin has been read already, so it cannot be the {what} as well"))
-                .hint("`-` can stand for one file only"));
+                .hint("`-` can be used for one file only"));
         }
         let mut text = Vec::new();
         let read = io::stdin().lock().read_to_end(&mut text);
@@ -35,7 +35,7 @@ pub fn read(what: &str, path: &Path) -> Result<Source, Failure> {
     Ok(Source::new(path.display().to_string(), text, Format::of_path(path)))
 }
 
-/// Whether a path on the command line stands for stdin.
+/// Whether a path on the command line means stdin.
 #[must_use]
 pub fn is_stdin(path: &Path) -> bool {
     path == Path::new(STDIN)

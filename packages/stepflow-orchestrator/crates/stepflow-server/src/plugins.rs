@@ -36,13 +36,13 @@ pub struct Listed {
     pub components: usize,
     /// Its workers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub instances: Vec<Instance>,
+    pub instances: Vec<ListedWorker>,
 }
 
 /// A worker of a plugin.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Instance {
+pub struct ListedWorker {
     /// Its name in the journal.
     pub name: String,
     /// `pid 4711`, or its URL.
@@ -88,13 +88,13 @@ impl Listed {
             state,
             last_words: reason.is_some().then(|| last_lines(&host.stderr_tail())).filter(|words| !words.is_empty()),
             reason,
-            instances: host.instances().into_iter().map(Instance::from).collect(),
+            instances: host.instances().into_iter().map(ListedWorker::from).collect(),
             ..Self::inside(plugin, r#type, host.components().len())
         }
     }
 }
 
-impl From<InstanceStatus> for Instance {
+impl From<InstanceStatus> for ListedWorker {
     fn from(status: InstanceStatus) -> Self {
         Self {
             name: status.name,

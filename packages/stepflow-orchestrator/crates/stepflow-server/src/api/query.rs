@@ -30,7 +30,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        let refused = |problem: Problem| Error::invalid_request(problem.to_string());
+        let refused = |problem: QueryError| Error::invalid_request(problem.to_string());
         let axum::extract::Query(pairs) = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
             .map_err(|error| Error::invalid_request(error.body_text()))?;
         T::deserialize(Pairs(pairs)).map(Self).map_err(refused)
@@ -40,9 +40,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 /// Why a query is refused.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Problem(String);
+struct QueryError(String);
 
-impl serde::de::Error for Problem {
+impl serde::de::Error for QueryError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self(format!("the query cannot be read: {message}"))
     }
@@ -51,44 +51,44 @@ impl serde::de::Error for Problem {
 struct Pairs(Vec<(String, String)>);
 
 impl Pairs {
-    fn check(&self, known: &'static [&'static str]) -> Result<(), Problem> {
+    fn check(&self, known: &'static [&'static str]) -> Result<(), QueryError> {
         let mut seen = BTreeSet::new();
         for (name, _) in &self.0 {
             if !known.contains(&name.as_str()) {
                 return Err(unknown(name, known));
             }
             if !seen.insert(name) {
-                return Err(Problem(format!("the parameter `{name}` is given twice")));
+                return Err(QueryError(format!("the parameter `{name}` is given twice")));
             }
         }
         Ok(())
     }
 }
 
-fn unknown(name: &str, known: &'static [&'static str]) -> Problem {
+fn unknown(name: &str, known: &'static [&'static str]) -> QueryError {
     let help = match suggest::nearest(name, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None if known.is_empty() => "it takes none".to_owned(),
         None => format!("it takes {}", name_list(known)),
     };
-    Problem(format!("this route has no parameter `{}`: {help}", cut(name, SHOWN)))
+    QueryError(format!("this route has no parameter `{}`: {help}", cut(name, SHOWN)))
 }
 
 impl<'de> Deserializer<'de> for Pairs {
-    type Error = Problem;
+    type Error = QueryError;
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
         known: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Problem> {
+    ) -> Result<V::Value, QueryError> {
         self.check(known)?;
         let parameters = self.0.into_iter().map(|(name, text)| (name.clone(), Parameter { name, text }));
         visitor.visit_map(MapDeserializer::new(parameters))
     }
 
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Problem> {
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, QueryError> {
         Err(serde::de::Error::custom("its type does not say which parameters there are"))
     }
 
@@ -105,17 +105,17 @@ struct Parameter {
 }
 
 impl Parameter {
-    fn parse<T: FromStr>(&self, expected: &str) -> Result<T, Problem> {
+    fn parse<T: FromStr>(&self, expected: &str) -> Result<T, QueryError> {
         self.text.parse().map_err(|_| self.must_be(expected))
     }
 
-    fn must_be(&self, expected: &str) -> Problem {
+    fn must_be(&self, expected: &str) -> QueryError {
         let found = if self.text.is_empty() { "empty".to_owned() } else { format!("`{}`", cut(&self.text, SHOWN)) };
-        Problem(format!("the parameter `{}` must be {expected}, and is {found}", self.name))
+        QueryError(format!("the parameter `{}` must be {expected}, and is {found}", self.name))
     }
 }
 
-impl IntoDeserializer<'_, Problem> for Parameter {
+impl IntoDeserializer<'_, QueryError> for Parameter {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -124,21 +124,21 @@ impl IntoDeserializer<'_, Problem> for Parameter {
 }
 
 impl<'de> Deserializer<'de> for Parameter {
-    type Error = Problem;
+    type Error = QueryError;
 
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
         visitor.visit_bool(self.parse("`true` or `false`")?)
     }
 
-    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
         visitor.visit_u32(self.parse(&format!("a whole number from 0 to {}", u32::MAX))?)
     }
 
-    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
         visitor.visit_u64(self.parse(&format!("a whole number from 0 to {}", u64::MAX))?)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
         visitor.visit_some(self)
     }
 
@@ -147,13 +147,13 @@ impl<'de> Deserializer<'de> for Parameter {
         _: &'static str,
         words: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Problem> {
-        let word: serde::de::value::StringDeserializer<Problem> = self.text.clone().into_deserializer();
+    ) -> Result<V::Value, QueryError> {
+        let word: serde::de::value::StringDeserializer<QueryError> = self.text.clone().into_deserializer();
         // Only the type knows whether a word has other spellings.
         visitor.visit_enum(word).map_err(|_| self.must_be(&format!("one of {}", name_list(words))))
     }
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
         visitor.visit_string(self.text)
     }
 

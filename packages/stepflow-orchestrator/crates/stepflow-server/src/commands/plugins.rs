@@ -4,7 +4,7 @@ use super::listing;
 use super::workers::{self, Started};
 use crate::cli::ListPluginsArgs;
 use crate::exit::{Exit, Failure};
-use crate::plugins::{Instance, Listed, Plugins};
+use crate::plugins::{Listed, ListedWorker, Plugins};
 use crate::progress::Terminal;
 use crate::service::Needs;
 
@@ -57,7 +57,7 @@ fn table(plugins: &Plugins) -> String {
 
 /// The rows of a plugin, each with the notes below it.
 fn rows_of(listed: &Listed) -> Vec<(Vec<String>, Vec<String>)> {
-    let sum = |count: fn(&Instance) -> usize| {
+    let sum = |count: fn(&ListedWorker) -> usize| {
         let workers = listed.transport.is_some();
         if workers { listed.instances.iter().map(count).sum::<usize>().to_string() } else { String::new() }
     };
@@ -82,7 +82,7 @@ fn rows_of(listed: &Listed) -> Vec<(Vec<String>, Vec<String>)> {
     })
 }
 
-fn row_of(instance: &Instance) -> Vec<String> {
+fn row_of(instance: &ListedWorker) -> Vec<String> {
     vec![
         format!("  {}", instance.address),
         String::new(),

@@ -59,7 +59,7 @@ pub struct Config {
     pub path: Option<PathBuf>,
     /// The names of all plugins, also of those whose type is not built.
     names: Vec<String>,
-    file: Option<File>,
+    file: Option<SourceFile>,
 }
 
 /// What serves components.
@@ -88,7 +88,7 @@ impl Plugin {
 /// What the builtins may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Builtin {
-    /// Folders and files that `/load_file` may read besides the working directory. Absolute.
+    /// Folders and files that `/load_file` may read in addition to the working directory. Absolute.
     pub allow_paths: Vec<PathBuf>,
     /// Where `/openai` may send its requests; only to OpenAI when absent.
     pub openai_base_urls: Option<Vec<String>>,
@@ -155,7 +155,7 @@ pub struct Server {
 
 /// The file, and the warnings about it.
 #[derive(Debug)]
-struct File {
+struct SourceFile {
     /// The text, without the passwords in it.
     source: Source,
     /// What the file uses that is not built.
@@ -196,7 +196,7 @@ fn read_with(source: Source, folder: PathBuf, environment: Environment<'_>) -> R
     let filled = filling::fill_tree(&tree, environment);
     let mut found = check::check(&filled.tree, &keys::ROOT, &filled.origins);
     found.mistakes.extend(filled.mistakes);
-    let mut read = reader::Read::default();
+    let mut read = reader::Settings::default();
     if found.mistakes.is_empty() {
         found.mistakes.extend(missing_folder(&filled.tree, &folder, &filled.origins));
         read = reader::read(&filled.tree, filled.origins);
@@ -224,7 +224,7 @@ fn read_with(source: Source, folder: PathBuf, environment: Environment<'_>) -> R
         withheld_env: filled.server_variables,
         path: None,
         names: read.names,
-        file: Some(File { source, not_built: found.not_built, risks: read.risks }),
+        file: Some(SourceFile { source, not_built: found.not_built, risks: read.risks }),
     })
 }
 
@@ -301,7 +301,7 @@ impl Config {
         self.rendered(|file| &file.risks)
     }
 
-    fn rendered(&self, part: impl Fn(&File) -> &Diagnostics) -> Option<String> {
+    fn rendered(&self, part: impl Fn(&SourceFile) -> &Diagnostics) -> Option<String> {
         let file = self.file.as_ref().filter(|file| !part(file).is_empty())?;
         Some(part(file).render(&file.source, stderr::color()))
     }
@@ -350,7 +350,7 @@ impl Advice {
         let is_python = path.starts_with("/python/");
         match (is_python, self.in_file) {
             (true, false) if self.without_worker => {
-                Some("put a `components.py` beside the flow, or name one with `--worker FILE`")
+                Some("put a `components.py` into the folder of the flow, or use `--worker FILE`")
             }
             (false, false) if !path.starts_with("/builtin/") => Some(
                 "without a configuration there is only `/builtin/…` and `/python/…`: add a route to it in `stepflow-config.yml`",

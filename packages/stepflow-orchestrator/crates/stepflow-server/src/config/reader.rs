@@ -24,7 +24,7 @@ const MESSAGE_SIZES: RangeInclusive<usize> = 64 << 10..=256 << 20;
 
 /// What a file sets, and what is wrong in it.
 #[derive(Debug, Default)]
-pub struct Read {
+pub struct Settings {
     pub plugins: BTreeMap<String, Plugin>,
     /// The names under `plugins`, also of those whose type is not built.
     pub names: Vec<String>,
@@ -40,15 +40,15 @@ pub struct Read {
 }
 
 /// Reads a tree that has the right shape. Messages do not repeat values that come from the variables in `origins`.
-pub fn read(tree: &Node, origins: Origins) -> Read {
+pub fn read(tree: &Node, origins: Origins) -> Settings {
     let root = Section::whole(tree, &keys::ROOT);
-    let mut read = Read {
+    let mut read = Settings {
         names: root.members("plugins").map(|(name, _)| name.to_owned()).collect(),
         working_directory: root.text("workingDirectory").map(PathBuf::from),
         server: root.section("server").map(|server| self::server(server, &origins)).unwrap_or_default(),
         store: store(root),
         origins,
-        ..Read::default()
+        ..Settings::default()
     };
     read.settings(root);
     for (name, section) in root.sections("plugins") {
@@ -68,7 +68,7 @@ pub fn read(tree: &Node, origins: Origins) -> Read {
     read
 }
 
-impl Read {
+impl Settings {
     fn settings(&mut self, root: Section<'_>) {
         if let Some(defaults) = root.section("defaults") {
             self.engine.max_concurrency = defaults.number("maxConcurrency").unwrap_or(self.engine.max_concurrency);

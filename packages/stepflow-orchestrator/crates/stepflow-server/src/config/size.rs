@@ -12,7 +12,7 @@ pub const UNITS: [(&str, u64); 8] = [
     ("GiB", 1 << 30),
 ];
 
-/// The number of bytes that a text such as `1MiB` stands for.
+/// The number of bytes in a text such as `1MiB`.
 pub fn parse(text: &str) -> Option<u64> {
     let text = text.trim();
     let (number, unit) = text.split_at(text.find(|next: char| !next.is_ascii_digit()).unwrap_or(text.len()));

@@ -310,7 +310,7 @@ fn no_mistake_shows_what_a_variable_holds() {
         "routes: {/a: [{plugin: builtin, conditions: [{path: '$x${SECRET}', value: 1}]}]}",
     ] {
         let text = if text.starts_with("routes") { format!("{plugin}{text}") } else { text.to_owned() };
-        // The last ones are nearly a word of ours: what is nearly meant would be told, too.
+        // The last ones are similar to known words. A suggestion of such a word would tell the secret, too.
         for secret in ["xyzzy quux", "xyzzyquux", "98765432101234567890", "stdi0", "bultin", "constnt"] {
             let Err(wrong) = parse_with(&text, secret) else { panic!("{text}: {secret} is taken") };
             let said = format!("{wrong:?}");
