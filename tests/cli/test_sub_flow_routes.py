@@ -89,7 +89,7 @@ def test_the_api_checks_flows_by_its_routes(stepflow: Stepflow) -> None:
 def test_advice_fits_the_path_that_nothing_serves(stepflow: Stepflow) -> None:
     flow = "name: n\ndescription: d\nsteps: [{id: a, component: COMPONENT}]\noutput: {$step: a}\n"
     advice = {
-        "/python/x": "put a `components.py` beside the flow",
+        "/python/x": "put a `components.py` into the folder of the flow",
         "/x": "add a route to it in `stepflow-config.yml`",
     }
     for component, expected in advice.items():

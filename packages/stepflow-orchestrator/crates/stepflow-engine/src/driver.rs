@@ -1,160 +1,302 @@
-//! Drives machines: one task owns them all, feeds them what the world says, appends what they decide, and carries out
-//! what is owed once it is durable (invariant 7).
+//! Drives machines: one task owns all trees of its shards, tells their machines what the world says, appends what they
+//! decide, and carries out what is owed once it is durable (invariant 7).
+//!
+//! A machine may be thrown away at any time and made again from its journal. What must outlive it stands beside it: what
+//! hosts have, timers, who waits, and the inputs whose events are not durable.
 
+mod appends;
 mod carry;
-mod open_runs;
-mod plans;
+mod loading;
+mod memory;
+mod ownership;
 mod sub_runs;
 mod timers;
 mod tree;
+mod waiters;
+mod words;
 mod world;
 
 use std::collections::{BTreeSet, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use stepflow_protocol::{BlobId, RunId, Value};
-use tokio::sync::{mpsc, oneshot};
+use stepflow_protocol::{BlobId, FlowId, RunId, Value};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use self::open_runs::{Made, OpenRuns};
+use self::loading::Read;
+use self::memory::{Plans, Values};
+use self::ownership::Ownership;
 use self::timers::{Timer, TimerKey, Timers};
-use self::tree::Tree;
+use self::tree::{Kept, Tree};
+pub(crate) use self::waiters::{Cancelled, Made};
+use self::waiters::{Waiters, Waits};
 use self::world::World;
-use crate::engine::{CancelError, Options, Origin, Ports, Submission};
-use crate::event::{CancelAsked, Record, RunCreated, TaskRef, ValueRef};
-use crate::machine::{Input, Missing, Rules};
-use crate::ports::{Answer, Inbox, Instance, NewRun, StoreError};
-use crate::subscription::{Feed, Notice};
+use crate::engine::{Options, Ports};
+use crate::event::{CancelAsked, Instance, Route, RunCreated, TaskRef, ValueRef};
+use crate::machine::{Effect, Input, Rules};
+use crate::ports::{Address, Answer, Commits, Created, OpenRoot, Owned, Standing, StoreError, Written};
+use crate::shard::Shards;
+use crate::submission::{Origin, Submission};
+use crate::subscription::Notice;
 
-/// How many commands are taken from the queue at a time.
+/// How many commands are taken from the queue at a time, and how many timers.
 const BATCH: usize = 256;
 
 /// The version of the language's rules that new runs go by.
 const SEMANTICS: u32 = 1;
 
-/// What the engine is told.
+/// How long a worker has had an attempt when it is marked: a crash of the server may then be of its making.
+const MARK_AFTER: Duration = Duration::from_secs(1);
+
+/// How often a tree may make its machine panic before it is given up.
+const MOST_PANICS: u32 = 3;
+
+/// What a driver is told.
 pub(crate) enum Command {
-    Submit(Submission, Made),
+    /// By a client; with its turn in the queue.
+    Submit(Box<Submission>, Made, Option<OwnedSemaphorePermit>),
     /// With what tells apart the runs that one attempt asks for.
-    SubmitFrom(Origin, Submission, BlobId, Made),
-    /// Reply when the run has ended; the attempt waits for it.
-    Wait(RunId, Option<TaskRef>, oneshot::Sender<()>),
-    Cancel(RunId, CancelAsked, oneshot::Sender<Result<(), CancelError>>),
-    Subscribe(RunId, oneshot::Sender<Feed>),
-    Started(TaskRef, Option<Arc<Instance>>),
-    Waits(TaskRef),
-    Answer(TaskRef, Answer),
-    Durable(RunId, u64, Result<(), StoreError>),
-    Loaded(RunId, ValueRef, Result<Value, StoreError>),
+    SubmitFrom(Origin, Box<Submission>, BlobId, Made),
+    /// Reply when the run has ended, which this attempt waits for.
+    Wait(RunId, Option<Waits>, oneshot::Sender<()>),
+    /// The attempt waits for one more run: it holds no slot.
+    Blocked(Address),
+    /// A run that the attempt waited for has ended.
+    Unblocked(Waits),
+    Cancel(RunId, CancelAsked, Cancelled),
+    /// Reply once the subscriber will be told of all that becomes durable.
+    Subscribe(RunId, mpsc::Sender<Notice>, oneshot::Sender<()>),
+    Started(Address, Option<Arc<Instance>>),
+    Waits(Address),
+    Answer(Address, Answer),
+    TimedOut(RunId, TaskRef),
+    /// The input that a timer stands for.
+    Tell(RunId, Input),
     /// It is known where the component of this path is.
     Decided(RunId, String),
+    Created(Written, Result<Created, StoreError>),
+    Committed(Vec<Written>),
+    Failed(Vec<Written>, StoreError),
+    Marked(RunId, u64, Effect),
+    Read(RunId, u64, Result<Box<Read>, StoreError>),
+    Values(RunId, u64, Vec<ValueRef>, Result<Vec<Option<Value>>, StoreError>),
+    Flow(RunId, u64, FlowId, Result<Option<Arc<stepflow_flow::Plan>>, StoreError>),
+    /// Where the run is that this was about.
+    Found(RunId, Result<Option<Standing>, StoreError>, Box<Command>),
+    Owned(Result<Vec<Owned>, StoreError>),
+    OpenRoots(Option<RunId>, Result<Vec<OpenRoot>, StoreError>),
+    Due(jiff::Timestamp, Result<Vec<(jiff::Timestamp, RunId)>, StoreError>),
+    Left,
     Shutdown(oneshot::Sender<()>),
 }
 
-/// The engine's side of the hosts' door.
-pub struct Mailbox {
-    pub(crate) sender: mpsc::UnboundedSender<Command>,
-    pub(crate) receiver: mpsc::UnboundedReceiver<Command>,
-}
+/// Says what has become of appends.
+struct Answers(mpsc::UnboundedSender<Command>);
 
-/// The hosts' side of it. An engine that has stopped needs no answers.
-pub(crate) struct PostBox(pub mpsc::UnboundedSender<Command>);
-
-impl Inbox for PostBox {
-    fn started(&self, task: TaskRef, instance: Option<&Arc<Instance>>) {
-        let _ = self.0.send(Command::Started(task, instance.cloned()));
+impl Commits for Answers {
+    fn committed(&self, appends: Vec<Written>) {
+        let _ = self.0.send(Command::Committed(appends));
     }
 
-    fn waits(&self, task: TaskRef) {
-        let _ = self.0.send(Command::Waits(task));
-    }
-
-    fn answer(&self, task: TaskRef, answer: Answer) {
-        let _ = self.0.send(Command::Answer(task, answer));
+    fn failed(&self, appends: Vec<Written>, why: StoreError) {
+        let _ = self.0.send(Command::Failed(appends, why));
     }
 }
 
-/// The owner of all machines.
+/// An attempt that a host has.
+#[derive(Default)]
+struct Offered {
+    root: Option<RunId>,
+    /// Its host; `None` for one that was cancelled before it was offered.
+    route: Option<Route>,
+    timeout: Option<TimerKey>,
+    mark: Option<TimerKey>,
+    /// The worker that has it: later subscribers are told, because no journal says it.
+    started: Option<Notice>,
+    /// Whether the host was told that its answer is not needed any more.
+    cancelled: bool,
+}
+
+/// Owns all trees of its shards.
 pub(crate) struct Driver {
+    shards: Shards,
     ports: Ports,
     rules: Rules,
     max_concurrency: u32,
     step_timeout: Option<Duration>,
+    park_after: Duration,
+    idle_bytes: usize,
     ids: world::Ids,
     trees: HashMap<RunId, Tree>,
-    runs: OpenRuns,
-    /// Attempts that a host has, with the timer of their timeout.
-    offered: HashMap<TaskRef, (RunId, Option<TimerKey>)>,
+    /// The roots of the sub-runs that are open in memory.
+    roots: HashMap<RunId, RunId>,
+    waiters: Waiters,
+    /// The attempts that hosts have.
+    offered: HashMap<TaskRef, Offered>,
+    values: Values,
+    plans: Plans,
     timers: Timers,
+    ownership: Ownership,
+    incarnations: u64,
     commands: mpsc::UnboundedSender<Command>,
+    /// The tree whose machine is at work.
+    at_work_on: Option<RunId>,
+    /// Who waits for the engine to stop.
+    stopping: Option<oneshot::Sender<()>>,
+    leaving: bool,
+    stopped: bool,
+    /// What was said before the shards were owned.
+    early: Vec<Command>,
 }
 
 impl Driver {
-    pub fn new(options: Options, ports: Ports, commands: mpsc::UnboundedSender<Command>) -> Self {
-        let rules = Rules { transport_max_retries: options.transport_max_retries, backoff: options.backoff };
+    pub fn new(options: &Options, ports: Ports, shards: Shards, commands: mpsc::UnboundedSender<Command>) -> Self {
+        let drivers = shards.drivers();
+        let rules = Rules {
+            transport_max_retries: options.transport_max_retries,
+            max_server_crashes: options.max_server_crashes,
+            backoff: options.backoff.clone(),
+        };
         Self {
+            shards,
             ports,
             rules,
             max_concurrency: options.max_concurrency.max(1),
             step_timeout: options.step_timeout,
+            park_after: options.park_after,
+            idle_bytes: options.idle_bytes / drivers,
             ids: world::Ids::default(),
             trees: HashMap::new(),
-            runs: OpenRuns::default(),
+            roots: HashMap::new(),
+            waiters: Waiters::default(),
             offered: HashMap::new(),
+            values: Values::new(options.cache_bytes / drivers),
+            plans: Plans::new(),
             timers: Timers::default(),
+            ownership: Ownership::default(),
+            incarnations: 0,
             commands,
+            at_work_on: None,
+            stopping: None,
+            leaving: false,
+            stopped: false,
+            early: Vec::new(),
         }
     }
 
     pub async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        self.take_over();
+        let clock = Arc::clone(&self.ports.clock);
         let mut batch = Vec::with_capacity(BATCH);
-        loop {
+        while !self.stopped {
             tokio::select! {
                 received = commands.recv_many(&mut batch, BATCH) => {
                     if received == 0 {
                         return;
                     }
                     for command in batch.drain(..) {
-                        if let Command::Shutdown(done) = command {
-                            let _ = done.send(());
-                            return;
-                        }
-                        self.handle(command);
+                        self.contain(command);
                     }
                 }
-                () = self.timers.next_due() => {
-                    for timer in self.timers.take_due() {
-                        self.timer_due(timer);
+                () = self.timers.next_due(&*clock) => {
+                    for _ in 0..BATCH {
+                        match self.timers.take_due(&*clock) {
+                            Some(timer) => self.timer_due(timer),
+                            None => break,
+                        }
                     }
+                }
+            }
+        }
+    }
+
+    /// Does what the command says. A panic on the way ends its tree's hold on memory, and nothing else.
+    fn contain(&mut self, command: Command) {
+        self.at_work_on = None;
+        if catch_unwind(AssertUnwindSafe(|| self.handle(command))).is_err()
+            && let Some(root) = self.at_work_on
+        {
+            let failures = self.trees.get(&root).map_or(0, |tree| tree.failures + 1);
+            if failures >= MOST_PANICS {
+                self.give_up(root, "the engine failed on it, three times in a row".to_owned());
+            } else {
+                self.rebuild(root);
+                if let Some(tree) = self.trees.get_mut(&root) {
+                    tree.failures = failures;
                 }
             }
         }
     }
 
     fn handle(&mut self, command: Command) {
+        if !self.is_owner() && !matches!(command, Command::Owned(_) | Command::Shutdown(_) | Command::Left) {
+            self.early.push(command);
+            return;
+        }
+        if self.stopping.is_some() && !command.is_of_the_store() {
+            return;
+        }
+        // What belongs to a tree that is being read waits for it.
+        if let Some(root) = command.root()
+            && let Some(tree) = self.root_of(root).and_then(|root| self.trees.get_mut(&root))
+            && tree.machine.is_none()
+        {
+            tree.pending.push_back(command);
+            return;
+        }
         match command {
-            Command::Submit(submission, reply) => self.submit(submission, reply),
-            Command::SubmitFrom(origin, submission, call, reply) => self.submit_from(origin, submission, call, reply),
+            Command::Submit(submission, reply, turn) => {
+                drop(turn);
+                self.submit(*submission, reply);
+            }
+            Command::SubmitFrom(origin, submission, content, reply) => {
+                self.submit_from(origin, *submission, content, reply);
+            }
             Command::Wait(run, by, reply) => self.wait(run, by, reply),
+            Command::Blocked(address) => self.blocked(address),
+            Command::Unblocked((root, task)) => self.unblocked(root, task),
             Command::Cancel(run, asked, reply) => self.cancel(run, asked, reply),
-            Command::Subscribe(root, reply) => self.subscribe(root, reply),
+            Command::Subscribe(root, subscriber, reply) => {
+                self.subscribe(root, subscriber);
+                let _ = reply.send(());
+            }
             Command::Started(task, instance) => self.started(task, instance),
             Command::Waits(task) => self.waits(task),
             Command::Answer(task, answer) => self.answered(task, answer),
-            Command::Durable(root, upto, result) => self.appended(root, upto, result),
-            Command::Loaded(root, place, value) => self.loaded(root, &place, value),
+            Command::TimedOut(root, task) => self.timed_out(root, task),
+            Command::Tell(root, input) => self.feed(root, input),
             Command::Decided(root, path) => {
                 self.trees.get_mut(&root).map(|tree| tree.undecided.remove(&path));
                 self.feed(root, Input::Continue);
             }
-            Command::Shutdown(_) => {}
+            Command::Created(written, created) => self.created(written, created),
+            Command::Committed(appends) => {
+                appends.into_iter().for_each(|written| self.committed(written));
+                self.stop_when_stored();
+            }
+            Command::Failed(appends, why) => {
+                appends.into_iter().for_each(|written| self.failed(written, &why));
+                self.stop_when_stored();
+            }
+            Command::Marked(root, incarnation, effect) => self.marked(root, incarnation, effect),
+            Command::Read(root, incarnation, read) => self.tree_read(root, incarnation, read),
+            Command::Values(root, incarnation, places, values) => {
+                self.values_loaded(root, incarnation, &places, values);
+            }
+            Command::Flow(root, incarnation, id, flow) => self.flow_loaded(root, incarnation, id, flow),
+            Command::Found(run, standing, about) => self.found(run, standing, *about),
+            Command::Owned(owned) => self.owned(owned),
+            Command::OpenRoots(after, roots) => self.open_roots(after, roots),
+            Command::Due(upto, due) => self.due(upto, due),
+            Command::Left => self.left(),
+            Command::Shutdown(done) => self.shut_down(done),
         }
     }
 
     fn submit(&mut self, submission: Submission, reply: Made) {
-        let root = RunId::from_uuid(self.ids.draw(self.ports.clock.now()));
+        let id = self.ids.draw(self.ports.clock.now());
+        let root = RunId::from_uuid(self.shards.own(id));
         let plan = submission.plan;
         let created = RunCreated {
             run: root,
@@ -172,124 +314,116 @@ impl Driver {
             deadline_at: plan.timeout.map(|timeout| timers::after(self.ports.clock.now(), timeout)),
             semantics: SEMANTICS,
         };
-        let mut tree = Tree::new(root, &plan);
-        for (item, input) in (0_u32..).zip(&submission.inputs) {
-            tree.machine.values().insert(&ValueRef::Item(root, item), input.clone());
-        }
-        self.runs.expect(root, root, reply);
-        self.trees.insert(root, tree);
-        // All inputs are in memory, so nothing can be missing here.
-        let records = self.decide(root, Input::Submitted(Box::new(created))).unwrap_or_default();
-        let new = NewRun { root, run: root, plan, inputs: submission.inputs, records: records.clone() };
-        let stored = self.ports.journal.create(new);
-        self.append(root, records, stored);
+        self.plans.add(plan.without_overrides());
+        self.waiters.when_made(root, reply);
+        self.create(root, created, submission.inputs, plan, submission.idempotency_key);
     }
 
-    fn cancel(&mut self, run: RunId, asked: CancelAsked, reply: oneshot::Sender<Result<(), CancelError>>) {
-        let root = self.runs.root_of(run);
-        let is_open = |root: &RunId| self.trees.get(root).is_some_and(|tree| tree.machine.state().is_open(run));
-        let Some(root) = root.filter(is_open) else {
-            let _ = reply.send(Err(CancelError::NotRunning));
-            return;
+    fn cancel(&mut self, run: RunId, asked: CancelAsked, reply: Cancelled) {
+        let Some(root) = self.root_of(run) else {
+            return self.find(run, Command::Cancel(run, asked, reply));
         };
-        self.runs.when_cancelled(run, reply);
+        let open = self.trees.get(&root).and_then(|tree| tree.machine.as_ref());
+        if !open.is_some_and(|machine| machine.state().is_open(run)) {
+            let _ = reply.send(Err(crate::submission::CancelError::NotRunning));
+            return;
+        }
+        self.waiters.when_cancelled(run, reply);
         let run = (run != root).then_some(run);
         self.feed(root, Input::CancelAsked(CancelAsked { run, ..asked }));
     }
 
-    fn subscribe(&mut self, root: RunId, reply: oneshot::Sender<Feed>) {
-        if let Some(tree) = self.trees.get_mut(&root) {
-            let (sender, news) = mpsc::unbounded_channel();
-            for notice in tree.started.values() {
-                let _ = sender.send(notice.clone());
-            }
-            tree.subscribers.push(sender);
-            let _ = reply.send(Feed { durable: tree.durable, news });
+    fn subscribe(&mut self, root: RunId, subscriber: mpsc::Sender<Notice>) {
+        let here = |offered: &&Offered| offered.root == Some(root);
+        for started in self.offered.values().filter(here).filter_map(|offered| offered.started.clone()) {
+            let _ = subscriber.try_send(started);
         }
-    }
-
-    fn started(&mut self, task: TaskRef, instance: Option<Arc<Instance>>) {
-        let Some((root, timer)) = self.offered.get_mut(&task) else { return };
-        if let Some(timer) = timer.take() {
-            self.timers.disarm(timer);
-        }
-        let Some(tree) = self.trees.get_mut(root) else { return };
-        let Some(step) = tree.machine.state().tasks.get(&task.task_id).copied() else { return };
-        if let Some(timeout) = tree.timeout_of(step).or(self.step_timeout) {
-            *timer = Some(self.timers.arm(timeout, Timer::Attempt(*root, task)));
-        }
-        let notice = Notice::Started { step, task, instance };
-        tree.publish(&notice);
-        tree.started.insert(task, notice);
-    }
-
-    fn waits(&mut self, task: TaskRef) {
-        let Some((root, timer)) = self.offered.get_mut(&task) else { return };
-        if let Some(timer) = timer.take() {
-            self.timers.disarm(timer);
-        }
-        if let Some(tree) = self.trees.get_mut(root) {
-            tree.started.remove(&task);
-        }
-    }
-
-    fn answered(&mut self, task: TaskRef, answer: Answer) {
-        let Some((root, timer)) = self.offered.remove(&task) else { return };
-        if let Some(timer) = timer {
-            self.timers.disarm(timer);
-        }
-        let tree = self.trees.get_mut(&root);
-        let instance = tree.and_then(|tree| tree.closed(task));
-        self.feed(root, Input::Answered(task, answer, instance));
+        self.waiters.subscribe(root, subscriber);
     }
 
     fn timer_due(&mut self, timer: Timer) {
         match timer {
-            Timer::Step(root, step) => self.feed(root, Input::Due(step)),
-            Timer::Attempt(root, task) => {
-                let tree = self.trees.get(&root);
-                let instance = tree.and_then(|tree| tree.started.get(&task)).cloned().and_then(Notice::into_instance);
-                self.feed(root, Input::TimedOut(task, instance));
+            Timer::Wake(root, seq) => self.wake(root, seq),
+            Timer::Attempt(root, task) => self.contain(Command::TimedOut(root, task)),
+            Timer::Mark(root, task) => self.mark(root, task),
+            Timer::Read(root, incarnation) => self.read(root, incarnation),
+            Timer::Park(root, touched) => self.park(root, touched),
+            Timer::Load(root) => {
+                self.tree(root);
             }
-            Timer::Run(root, run) => self.feed(root, Input::DeadlineReached(run)),
+            Timer::Own => self.take_over(),
+            Timer::Recover(after) => self.recover(after),
+            Timer::Horizon => self.look_ahead(),
         }
     }
 
-    fn loaded(&mut self, root: RunId, place: &ValueRef, value: Result<Value, StoreError>) {
+    /// A wall time that a tree waits for. A clock that was set back wakes too early: then it is armed again.
+    fn wake(&mut self, root: RunId, seq: u64) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
-        tree.loading = tree.loading.saturating_sub(1);
-        match value {
-            Ok(value) => tree.machine.values().insert(place, value),
-            // A content that is not there is an answer: it decides what becomes of a step.
-            Err(StoreError::NotFound { .. }) if matches!(place, ValueRef::Blob(_)) => {
-                tree.machine.values().insert_absent(place);
-            }
-            Err(error) => return self.abandon(root, error),
-        }
-        if tree.loading == 0 {
-            self.offer_held(root);
-            self.feed(root, Input::Continue);
+        tree.timers.remove(&seq);
+        let Some((due_at, input)) = tree.machine.as_ref().and_then(|machine| machine.state().due(seq)) else { return };
+        let now = self.ports.clock.now();
+        if now < due_at {
+            let key = self.timers.arm(&*self.ports.clock, timers::until(due_at, now), Timer::Wake(root, seq));
+            tree.timers.insert(seq, key);
+        } else {
+            self.contain(Command::Tell(root, input));
         }
     }
 
     /// Tells a machine, and has what it decides recorded.
     fn feed(&mut self, root: RunId, input: Input) {
-        if let Some(records) = self.decide(root, input) {
-            if !records.is_empty() {
-                let stored = self.ports.journal.append(root, records.clone());
-                self.append(root, records, stored);
-            }
-            self.settle(root);
+        self.unpark(root);
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        tree.touched += 1;
+        // Whether the owner has changed is seen from the journal each time that it is read.
+        if !matches!(input, Input::Continue | Input::OwnerChanged(_)) {
+            tree.kept.push_back(Kept { input: input.clone(), upto: None });
         }
+        self.apply(root, input);
     }
 
-    /// What a machine decides; `None` while values are on their way to it.
-    fn decide(&mut self, root: RunId, input: Input) -> Option<Vec<Record>> {
-        let tree = self.trees.get_mut(&root)?;
-        let (ports, rules, ids, undecided) = (&self.ports, &self.rules, &mut self.ids, BTreeSet::new());
-        let mut world = World { ports, rules, plans: &mut tree.plans, ids, undecided };
-        let decided = tree.machine.apply(input, &mut world);
-        for path in world.undecided {
+    /// Has the machine decide, and appends what it does.
+    fn apply(&mut self, root: RunId, input: Input) {
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        let Some(machine) = &mut tree.machine else { return };
+        self.at_work_on = Some(root);
+        let mut world = World {
+            root,
+            ports: &self.ports,
+            rules: &self.rules,
+            values: &self.values,
+            at_hand: &mut tree.at_hand,
+            plans: &mut self.plans,
+            ids: &mut self.ids,
+            inputs: std::mem::take(&mut tree.inputs),
+            undecided: BTreeSet::new(),
+        };
+        let applied = machine.apply(input, &mut world);
+        let World { inputs, undecided, .. } = world;
+        tree.inputs = inputs;
+        tree.failures = 0;
+        if !machine.is_waiting() {
+            let upto = machine.state().seq;
+            tree.decided(upto);
+            tree.at_hand.release(root, &mut self.values);
+        }
+        self.look_for(root, undecided);
+        self.append(root, applied.records);
+        if applied.hangs {
+            return self.give_up(root, "its journal speaks of a run that is not there".to_owned());
+        }
+        if applied.more {
+            let _ = self.commands.send(Command::Tell(root, Input::Continue));
+        }
+        self.need(root, applied.missing);
+        self.settle(root);
+    }
+
+    /// Finds out where the components of these paths are.
+    fn look_for(&mut self, root: RunId, paths: BTreeSet<String>) {
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        for path in paths {
             if tree.undecided.insert(path.clone()) {
                 let (known, commands) = (self.ports.host.decided(&path), self.commands.clone());
                 tokio::spawn(async move {
@@ -298,68 +432,56 @@ impl Driver {
                 });
             }
         }
-        match decided {
-            Ok(records) => Some(records),
-            Err(Missing(places)) => {
-                self.load(root, places);
-                None
+    }
+
+    /// The root of a run of which something is in memory.
+    fn root_of(&self, run: RunId) -> Option<RunId> {
+        if self.trees.contains_key(&run) { Some(run) } else { self.roots.get(&run).copied() }
+    }
+
+    /// Another number for what is decided from now on.
+    fn next_incarnation(&mut self) -> u64 {
+        self.incarnations += 1;
+        self.incarnations
+    }
+}
+
+impl Command {
+    /// Whether it tells what the store has done: the only news to an engine that is stopping.
+    fn is_of_the_store(&self) -> bool {
+        matches!(self, Self::Committed(_) | Self::Failed(..) | Self::Created(..) | Self::Left | Self::Shutdown(_))
+    }
+
+    /// The run whose machine it needs, or whose root's.
+    fn root(&self) -> Option<RunId> {
+        match self {
+            Self::SubmitFrom(origin, ..) => Some(match origin.parent {
+                crate::submission::Parent::Attempt(address) => address.root,
+                crate::submission::Parent::Run(run) => run,
+            }),
+            Self::Cancel(run, ..) => Some(*run),
+            Self::Blocked(address) | Self::Started(address, _) | Self::Waits(address) | Self::Answer(address, _) => {
+                Some(address.root)
             }
-        }
-    }
-
-    fn load(&mut self, root: RunId, places: Vec<ValueRef>) {
-        let Some(tree) = self.trees.get_mut(&root).filter(|tree| tree.loading == 0) else { return };
-        tree.loading = places.len();
-        for place in places {
-            let value = self.ports.journal.value(root, &place);
-            let commands = self.commands.clone();
-            tokio::spawn(async move {
-                let _ = commands.send(Command::Loaded(root, place, value.await));
-            });
-        }
-    }
-
-    /// Waits for the records to be durable; not at all when they are already.
-    fn append(&mut self, root: RunId, records: Vec<Record>, mut stored: BoxFuture<'static, Result<(), StoreError>>) {
-        let Some(tree) = self.trees.get_mut(&root) else { return };
-        let upto = records.last().map_or(0, |record| record.seq);
-        records.iter().for_each(|record| self.runs.decided(record));
-        tree.undurable.extend(records.into_iter().map(Arc::new));
-        match (&mut stored).now_or_never() {
-            Some(result) => self.appended(root, upto, result),
-            None => {
-                let commands = self.commands.clone();
-                tokio::spawn(async move {
-                    let _ = commands.send(Command::Durable(root, upto, stored.await));
-                });
+            Self::Unblocked((root, _)) | Self::TimedOut(root, _) | Self::Tell(root, _) | Self::Decided(root, _) => {
+                Some(*root)
             }
-        }
-    }
-
-    fn appended(&mut self, root: RunId, upto: u64, result: Result<(), StoreError>) {
-        match result {
-            Ok(()) => {
-                let Some(tree) = self.trees.get_mut(&root) else { return };
-                let mut waited = Vec::new();
-                tree.became_durable(upto, |record| waited.extend(self.runs.durable(record)));
-                waited.into_iter().for_each(|task| self.waits_no_more(task));
-                self.carry_out(root);
-                self.settle(root);
-            }
-            Err(error) => self.abandon(root, error),
-        }
-    }
-
-    /// Lets go of a tree whose events could not be stored: what is not durable was seen by nobody.
-    fn abandon(&mut self, root: RunId, error: StoreError) {
-        self.trees.remove(&root);
-        self.runs.abandon(root, &error);
-    }
-
-    /// Lets go of a tree that has ended and that nobody works for any more.
-    fn settle(&mut self, root: RunId) {
-        if self.trees.get(&root).is_some_and(Tree::is_done) {
-            self.trees.remove(&root);
+            Self::Submit(..)
+            | Self::Wait(..)
+            | Self::Subscribe(..)
+            | Self::Created(..)
+            | Self::Committed(_)
+            | Self::Failed(..)
+            | Self::Marked(..)
+            | Self::Read(..)
+            | Self::Values(..)
+            | Self::Flow(..)
+            | Self::Found(..)
+            | Self::Owned(_)
+            | Self::OpenRoots(..)
+            | Self::Due(..)
+            | Self::Left
+            | Self::Shutdown(_) => None,
         }
     }
 }

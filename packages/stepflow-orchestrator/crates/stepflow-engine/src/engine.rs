@@ -1,17 +1,27 @@
 //! The handle: what the rest of the server says to the engine.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use stepflow_flow::{Backoff, Capped, Misfit, Plan};
-use stepflow_protocol::{BlobId, RunId, Value, content_id};
-use tokio::sync::{mpsc, oneshot};
+use stepflow_flow::Backoff;
+use stepflow_protocol::{RunId, Value};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::driver::{Command, Driver, Mailbox, PostBox};
-use crate::event::{CancelAsked, TaskRef};
+use crate::driver::{Command, Driver};
+use crate::event::CancelAsked;
+use crate::event::Instance;
 use crate::machine::Rules;
-use crate::ports::{Clock, ComponentHost, Inbox, Journal, StoreError};
+use crate::ports::{Address, Answer, Clock, ComponentHost, Inbox, Journal};
+use crate::shard::{Shards, shard_of};
+use crate::submission::{CancelError, Error, Origin, Parent, Submission};
 use crate::subscription::Subscription;
+
+/// How many submits may wait for each driver.
+const WAITING_SUBMITS: usize = 1_024;
+
+/// How long a submit waits for its turn.
+const SUBMIT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The engine's settings.
 #[derive(Debug, Clone)]
@@ -20,10 +30,19 @@ pub struct Options {
     pub max_concurrency: u32,
     /// How often a step goes out again because its worker was lost. Default 3.
     pub transport_max_retries: u32,
+    /// How many times in a row the server may crash while a worker has a step, before that step fails. Default 3; with
+    /// 0 it never fails for that.
+    pub max_server_crashes: u32,
     /// The wait before a retry where the flow states none. Default: exponential, 1 s to 10 s, with jitter.
     pub backoff: Backoff,
     /// How long an attempt may take where the step does not say. Default: as long as it wants.
     pub step_timeout: Option<Duration>,
+    /// How many bytes of durable values are kept in memory. Default 32 MiB.
+    pub cache_bytes: usize,
+    /// How long a tree has to be idle before it may leave memory. Default 1 s.
+    pub park_after: Duration,
+    /// How many bytes of idle trees stay in memory, shared by the drivers. Default 16 MiB.
+    pub idle_bytes: usize,
 }
 
 impl Default for Options {
@@ -32,8 +51,12 @@ impl Default for Options {
         Self {
             max_concurrency: 100,
             transport_max_retries: rules.transport_max_retries,
+            max_server_crashes: rules.max_server_crashes,
             backoff: rules.backoff,
             step_timeout: None,
+            cache_bytes: 32 << 20,
+            park_after: Duration::from_secs(1),
+            idle_bytes: 16 << 20,
         }
     }
 }
@@ -45,159 +68,137 @@ pub struct Ports {
     pub journal: Arc<dyn Journal>,
     /// Runs the components.
     pub host: Arc<dyn ComponentHost>,
-    /// Tells the time.
+    /// Tells the time and waits.
     pub clock: Arc<dyn Clock>,
-}
-
-/// A run to be made.
-#[derive(Debug, Clone)]
-pub struct Submission {
-    /// The flow.
-    pub plan: Arc<Plan>,
-    /// The items' inputs.
-    pub inputs: Vec<Value>,
-    /// The variables, an object.
-    pub variables: Option<Value>,
-    /// The overrides that made `plan` of the flow, for the record.
-    pub overrides: Option<Value>,
-    /// How many attempts may be open at once.
-    pub max_concurrency: Option<u32>,
-}
-
-/// Where a run comes from that a running step asks for.
-#[derive(Debug, Clone)]
-pub struct Origin {
-    /// Who asks.
-    pub parent: Parent,
-    /// The asker's name for the run: the step's next attempt finds the run that has it, unless that failed or was
-    /// cancelled. Without one, the next attempt finds it by what is asked for.
-    pub key: Option<String>,
-    /// Whether the run is a root of its own, which nobody finds again and which outlives the step.
-    pub detached: bool,
-}
-
-/// Who asks for a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parent {
-    /// An open attempt.
-    Attempt(TaskRef),
-    /// An attempt of this run; which one is not known.
-    Run(RunId),
-}
-
-/// Why a run could not be made.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum Error {
-    /// Inputs or variables do not fit the flow's schemas. Nothing was created.
-    #[error("the input does not fit the flow's schema")]
-    InvalidInput(Capped<ItemMisfit>),
-    /// The attempt that asks for the run is over.
-    #[error("the execute that asks is not open any more: its step has ended, was cancelled or is tried again")]
-    NotOpen,
-    /// The step has given the key to another flow's run.
-    #[error("the step has given this `key` to run `{run}` of another flow already: each sub-run needs one of its own")]
-    KeyTaken {
-        /// The run that has it.
-        run: RunId,
-    },
-    /// There are too many runs above it.
-    #[error("sub-runs are nested more than {most} deep: {chain}")]
-    TooDeep {
-        /// How many there may be.
-        most: usize,
-        /// The steps above it, by their ids.
-        chain: String,
-    },
-    /// The store did not take the run.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The engine has been shut down.
-    #[error("the engine has stopped")]
-    Stopped,
-}
-
-/// A place in which an input does not fit.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ItemMisfit {
-    /// The item, counted from 0; `None` for the variables.
-    pub item: Option<usize>,
-    /// The place and what is wrong there.
-    pub misfit: Misfit,
-}
-
-/// Why a run could not be cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum CancelError {
-    /// No such run is running here: it has ended, or never was.
-    #[error("the run is not running")]
-    NotRunning,
-    /// The engine has been shut down.
-    #[error("the engine has stopped")]
-    Stopped,
 }
 
 /// Runs flows. Cheap to clone; all clones speak to the same engine.
 #[derive(Clone)]
 pub struct Engine {
-    commands: mpsc::UnboundedSender<Command>,
+    doors: Doors,
     journal: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+    next: Arc<AtomicUsize>,
+    submits: Arc<Semaphore>,
 }
 
-/// The door for hosts, and the engine's side of it. Made apart because hosts are made before the engine.
+/// A queue of commands for each driver.
+#[derive(Clone)]
+pub(crate) struct Doors(Arc<[mpsc::UnboundedSender<Command>]>);
+
+impl Doors {
+    /// The queue of the driver that owns the run's tree.
+    fn of(&self, run: RunId) -> &mpsc::UnboundedSender<Command> {
+        // As many as fit into a byte, at least one.
+        &self.0[usize::from(shard_of(run)) % self.0.len()]
+    }
+
+    /// Says this to the driver of the run's tree. An engine that has stopped hears nothing.
+    fn say(&self, run: RunId, command: Command) {
+        let _ = self.of(run).send(command);
+    }
+}
+
+/// The engine's side of the hosts' door.
+pub struct Mailbox {
+    doors: Doors,
+    queues: Vec<mpsc::UnboundedReceiver<Command>>,
+}
+
+/// The door for hosts, and the engine's side of it. Made apart because hosts are made before the engine. `drivers` is
+/// the number of tasks that the engine will run: at most one for each core is of use.
 #[must_use]
-pub fn inbox() -> (Arc<dyn Inbox>, Mailbox) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    (Arc::new(PostBox(sender.clone())), Mailbox { sender, receiver })
+pub fn inbox(drivers: u8) -> (Arc<dyn Inbox>, Mailbox) {
+    let (senders, queues): (Vec<_>, Vec<_>) = (0..drivers.max(1)).map(|_| mpsc::unbounded_channel()).unzip();
+    let doors = Doors(senders.into());
+    (Arc::new(doors.clone()), Mailbox { doors, queues })
+}
+
+impl Inbox for Doors {
+    fn started(&self, task: Address, instance: Option<&Arc<Instance>>) {
+        self.say(task.root, Command::Started(task, instance.cloned()));
+    }
+
+    fn waits(&self, task: Address) {
+        self.say(task.root, Command::Waits(task));
+    }
+
+    fn answer(&self, task: Address, answer: Answer) {
+        self.say(task.root, Command::Answer(task, answer));
+    }
 }
 
 impl Mailbox {
     /// The engine that will read this mailbox: made before it is started, for those who serve its hosts.
     #[must_use]
-    pub fn engine(&self, journal: Arc<dyn Journal>) -> Engine {
-        Engine { commands: self.sender.clone(), journal }
+    pub fn engine(&self, journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> Engine {
+        let submits = Arc::new(Semaphore::new(WAITING_SUBMITS * self.queues.len()));
+        Engine { doors: self.doors.clone(), journal, clock, next: Arc::default(), submits }
     }
 }
 
 impl Engine {
-    /// Starts an engine on the current tokio runtime.
+    /// Starts an engine on the current tokio runtime. It takes over what the journal has of runs that have not ended.
     #[must_use]
     pub fn start(options: Options, ports: Ports, mailbox: Mailbox) -> Self {
-        let engine = mailbox.engine(Arc::clone(&ports.journal));
-        tokio::spawn(Driver::new(options, ports, mailbox.sender).run(mailbox.receiver));
+        let engine = mailbox.engine(Arc::clone(&ports.journal), Arc::clone(&ports.clock));
+        let of = u8::try_from(mailbox.queues.len()).unwrap_or(u8::MAX);
+        let senders = mailbox.doors.0.iter().cloned();
+        for ((number, queue), sender) in (0..of).zip(mailbox.queues).zip(senders) {
+            let driver = Driver::new(&options, ports.clone(), Shards::of_driver(number, of), sender);
+            tokio::spawn(driver.run(queue));
+        }
         engine
     }
 
     /// Makes a run. It is durable when this returns.
     ///
     /// # Errors
-    /// When inputs or variables do not fit the flow's schemas, or the store cannot take the run.
+    /// When inputs or variables do not fit the flow's schemas, the store cannot take the run, or there is more to do
+    /// than the engine can.
     pub async fn submit(&self, submission: Submission) -> Result<RunId, Error> {
         let none = Value::object::<&str>([]);
-        check(&submission, Some(submission.variables.as_ref().unwrap_or(&none)))?;
+        submission.check(Some(submission.variables.as_ref().unwrap_or(&none)))?;
+        let turn = tokio::select! {
+            turn = Arc::clone(&self.submits).acquire_owned() => turn.map_err(|_| Error::Stopped)?,
+            () = self.clock.sleep_until(self.clock.elapsed() + SUBMIT_PATIENCE) => return Err(Error::Busy),
+        };
         let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Submit(submission, reply)).map_err(|_| Error::Stopped)?;
+        let driver = self.next.fetch_add(1, Ordering::Relaxed) % self.doors.0.len();
+        let command = Command::Submit(Box::new(submission), reply, Some(turn));
+        self.doors.0[driver].send(command).map_err(|_| Error::Stopped)?;
         answer.await.map_err(|_| Error::Stopped)?
     }
 
     /// Makes a run that a running step asks for, or finds the one that an earlier attempt of the step has made and that
-    /// goes on or succeeded. It is durable when this returns. Without variables of its own it has those of the run above it.
+    /// goes on or succeeded. It is durable when this returns. Without variables of its own it has those of the run above
+    /// it.
     ///
     /// # Errors
     /// As [`Engine::submit`]; and when the step is not running any more, or the runs are nested too deep.
     pub async fn submit_from(&self, origin: Origin, submission: Submission) -> Result<RunId, Error> {
         // Inherited variables are what they are: a step that misses one says so.
-        check(&submission, submission.variables.as_ref())?;
+        submission.check(submission.variables.as_ref())?;
+        let above = match origin.parent {
+            Parent::Attempt(address) => address.root,
+            Parent::Run(run) => run,
+        };
         let (reply, answer) = oneshot::channel();
-        let call = call(&submission);
-        self.commands.send(Command::SubmitFrom(origin, submission, call, reply)).map_err(|_| Error::Stopped)?;
+        let content = submission.content();
+        let command = Command::SubmitFrom(origin, Box::new(submission), content, reply);
+        self.doors.of(above).send(command).map_err(|_| Error::Stopped)?;
         answer.await.map_err(|_| Error::Stopped)?
     }
 
-    /// Waits for the end of a run, root or not, that is running here; returns at once for any other. `by` is the
-    /// attempt that waits: until then it holds no slot of its tree. Returns also when the engine stops.
-    pub async fn ended(&self, run: RunId, by: Option<TaskRef>) {
+    /// Waits for the end of a run, root or not; returns at once when it has ended, or is not known. `by` is the attempt
+    /// that waits: until then it holds no slot of its tree. Returns also when the engine stops.
+    pub async fn ended(&self, run: RunId, by: Option<Address>) {
         let (reply, answer) = oneshot::channel();
-        if self.commands.send(Command::Wait(run, by, reply)).is_ok() {
+        let told = self.doors.of(run).send(Command::Wait(run, by.map(|by| (by.root, by.task)), reply)).is_ok();
+        if let Some(by) = by {
+            self.doors.say(by.root, Command::Blocked(by));
+        }
+        if told {
             let _ = answer.await;
         }
     }
@@ -206,52 +207,32 @@ impl Engine {
     /// a moment longer.
     ///
     /// # Errors
-    /// When it is not running.
+    /// When it is not running, or the store does not take it.
     pub async fn cancel(&self, run: RunId, by: &str, reason: Option<&str>) -> Result<(), CancelError> {
         let (reply, answer) = oneshot::channel();
         let asked = CancelAsked { run: None, by: by.to_owned(), reason: reason.map(str::to_owned) };
-        self.commands.send(Command::Cancel(run, asked, reply)).map_err(|_| CancelError::Stopped)?;
+        self.doors.of(run).send(Command::Cancel(run, asked, reply)).map_err(|_| CancelError::Stopped)?;
         answer.await.map_err(|_| CancelError::Stopped)?
     }
 
     /// What has happened in a tree after `after_seq` and what will, until its root run ends.
     #[must_use]
     pub fn subscribe(&self, root: RunId, after_seq: u64) -> Subscription {
-        let (reply, answer) = oneshot::channel();
-        // When the engine has stopped, the reply is dropped and the subscription is the journal alone.
-        let _ = self.commands.send(Command::Subscribe(root, reply));
-        Subscription::new(root, after_seq, Arc::clone(&self.journal), answer)
+        Subscription::new(self.doors.of(root).clone(), Arc::clone(&self.journal), root, after_seq)
     }
 
-    /// Stops deciding. Runs that have not ended stay as their journals say.
+    /// Stops deciding and hands over: what was decided is stored, and whoever takes over spends nothing for it. Runs that
+    /// have not ended stay as their journals say.
     pub async fn shutdown(&self) {
-        let (reply, done) = oneshot::channel();
-        if self.commands.send(Command::Shutdown(reply)).is_ok() {
-            let _ = done.await;
-        }
+        let stopping = self.doors.0.iter().map(|door| {
+            let (reply, done) = oneshot::channel();
+            let told = door.send(Command::Shutdown(reply)).is_ok();
+            async move {
+                if told {
+                    let _ = done.await;
+                }
+            }
+        });
+        futures_util::future::join_all(stopping).await;
     }
-}
-
-/// Tells apart what an attempt asks for without naming it.
-fn call(submission: &Submission) -> BlobId {
-    let mut text = format!("{}\n", submission.plan.flow_id).into_bytes();
-    for part in submission.inputs.iter().chain(&submission.overrides) {
-        text.extend_from_slice(part.as_bytes());
-        text.push(b'\n');
-    }
-    content_id(&text)
-}
-
-/// Whether the inputs, and these variables, fit the flow's schemas.
-fn check(submission: &Submission, variables: Option<&Value>) -> Result<(), Error> {
-    let plan = &submission.plan;
-    let mut misfits = Capped::default();
-    let mut add = |item: Option<usize>, checked: Result<(), Capped<Misfit>>| {
-        misfits.append(checked.err().unwrap_or_default(), |misfit| ItemMisfit { item, misfit });
-    };
-    add(None, variables.map_or(Ok(()), |variables| plan.check_variables(variables)));
-    for (item, input) in submission.inputs.iter().enumerate() {
-        add(Some(item), plan.check_input(input));
-    }
-    if misfits.is_empty() { Ok(()) } else { Err(Error::InvalidInput(misfits)) }
 }

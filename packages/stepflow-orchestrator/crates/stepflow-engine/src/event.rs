@@ -11,7 +11,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stepflow_protocol::{BlobId, ExecutionStatus, FlowError, FlowId, RunId, TaskId, Value};
 
-use crate::ports::Instance;
 pub use reserved::{StepEndedFromOutside, StepReused};
 
 /// The version of the events that this release writes.
@@ -71,6 +70,16 @@ pub struct Route {
     pub plugin: String,
     /// The component's path, as the plugin knows it.
     pub component: String,
+}
+
+/// A worker, as attempts remember it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Its name: the plugin's with the number of the process or the address.
+    pub name: String,
+    /// The version of its code, where it says one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 /// Why an attempt was scheduled.
@@ -159,6 +168,37 @@ pub enum Event {
     StepEndedFromOutside(StepEndedFromOutside),
 }
 
+impl Event {
+    /// The bytes of the values in it, about.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let value = |place: &ValueRef| if let ValueRef::Inline(value) = place { value.size() } else { 0 };
+        let error = |error: &FlowError| error.message.len() + error.data.as_ref().map_or(0, Value::size);
+        let outcome = |result: &Outcome| match result {
+            Outcome::Success(place) => value(place),
+            Outcome::Failed(failed) => error(failed),
+        };
+        match self {
+            Self::RunCreated(created) => created.inline_inputs().map_or(0, Value::size),
+            Self::StepScheduled(scheduled) => value(&scheduled.input),
+            Self::AttemptEnded(ended) => {
+                ended.payload.as_ref().map_or(0, value) + ended.error.as_ref().map_or(0, error)
+            }
+            Self::StepRetryScheduled(retry) => error(&retry.error),
+            Self::StepEnded(StepEnded { result, .. })
+            | Self::ItemEnded(ItemEnded { result, .. })
+            | Self::StepReused(StepReused { result, .. })
+            | Self::StepEndedFromOutside(StepEndedFromOutside { result, .. }) => outcome(result),
+            Self::TimerStarted(timer) => value(&timer.input),
+            Self::RetryScheduled(_)
+            | Self::TimerFired(_)
+            | Self::CancelAsked(_)
+            | Self::RunEnded(_)
+            | Self::OwnerChanged(_) => 0,
+        }
+    }
+}
+
 /// See [`Event::RunCreated`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunCreated {
@@ -180,9 +220,9 @@ pub struct RunCreated {
     pub nested: Option<Nested>,
     /// The flow.
     pub flow_id: FlowId,
-    /// The number of items; the inputs of a root's are rows of their own.
+    /// The number of items; their inputs are rows of their own.
     pub items: u32,
-    /// The inputs of the items of a sub-run that a worker submitted: an array.
+    /// The inputs of the items, an array: in the first release's events of sub-runs that a worker submitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<ValueRef>,
     /// The variables, an object.
@@ -207,10 +247,10 @@ impl RunCreated {
         self.parent.map(|step| step.run).or(self.parent_run)
     }
 
-    /// The inputs that stand in the event, an array: those of every sub-run.
+    /// The inputs that stand in the event, an array: those of the first release's sub-runs.
     #[must_use]
     pub fn inline_inputs(&self) -> Option<&Value> {
-        match self.nested.as_ref().map(|nested| &nested.inputs).or(self.inputs.as_ref())? {
+        match self.nested.as_ref().and_then(|nested| nested.inputs.as_ref()).or(self.inputs.as_ref())? {
             ValueRef::Inline(inputs) => Some(inputs),
             ValueRef::Row(_) | ValueRef::Item(..) | ValueRef::Blob(_) => None,
         }
@@ -224,8 +264,9 @@ pub struct Nested {
     pub control: Control,
     /// The step's input.
     pub step_input: ValueRef,
-    /// The inputs of the sub-run's items: an array.
-    pub inputs: ValueRef,
+    /// The inputs of the sub-run's items, an array: in the first release's events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<ValueRef>,
     /// When the step has to be done, however many sub-runs it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
@@ -383,4 +424,10 @@ pub struct RunEnded {
 pub struct OwnerChanged {
     /// The new owner's number, greater than every one before.
     pub epoch: u64,
+    /// Whether the owner before stopped in good order: then none of its attempts was the reason.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub clean: bool,
+    /// The attempts that a worker had. Absent in events of the first release: there it was every open one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Vec<TaskRef>>,
 }

@@ -8,8 +8,13 @@ mod engine;
 pub mod event;
 pub mod machine;
 pub mod ports;
+mod progress;
+mod shard;
+mod submission;
 mod subscription;
 
-pub use driver::Mailbox;
-pub use engine::{CancelError, Engine, Error, ItemMisfit, Options, Origin, Parent, Ports, Submission, inbox};
+pub use engine::{Engine, Mailbox, Options, Ports, inbox};
+pub use progress::{StepChange, StepProgress};
+pub use shard::{Shards, shard_of};
+pub use submission::{CancelError, Error, ItemMisfit, Origin, Parent, Submission};
 pub use subscription::{Notice, Subscription};

@@ -14,20 +14,19 @@ mod nested;
 mod policy;
 mod scope;
 mod state;
-mod values;
 mod waiting;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use stepflow_protocol::RunId;
 
 pub use decide::{Input, decide};
 pub use fold::fold;
 pub use frontier::Frontier;
-pub use given::{Given, Missing, Rules, Surroundings};
+pub use given::{Content, Given, Missing, Need, Rules, Surroundings};
 pub(crate) use nested::{MAX_DEPTH, chain};
 pub use state::{Attempt, AttemptState, Effect, Item, ItemEnd, Phase, Run, RunTree, Step, outstanding, owed_between};
-pub use values::Values;
 pub use waiting::Waiting;
 
 use crate::event::{EVENT_VERSION, Event, Record, TaskRef};
@@ -37,11 +36,9 @@ use crate::event::{EVENT_VERSION, Event, Record, TaskRef};
 pub struct Machine {
     state: RunTree,
     frontier: Frontier,
-    values: Values,
     waiting: Waiting,
-    undelivered: Vec<Record>,
-    /// Failures that came when what they may quote was not in memory.
-    postponed: VecDeque<Input>,
+    /// Inputs that are not decided yet: something was missing, or there was enough for one append.
+    inbox: VecDeque<Input>,
 }
 
 impl Machine {
@@ -51,21 +48,25 @@ impl Machine {
         Self {
             state: RunTree::new(root),
             frontier: Frontier::default(),
-            values: Values::default(),
             waiting: Waiting::default(),
-            undelivered: Vec::new(),
-            postponed: VecDeque::new(),
+            inbox: VecDeque::new(),
         }
+    }
+
+    /// The machine of a tree whose journal is about to be folded.
+    #[must_use]
+    pub fn building(root: RunId) -> Building {
+        Building(Self::new(root))
     }
 
     /// The machine of a tree with this journal.
     #[must_use]
     pub fn recovered<'a>(root: RunId, journal: impl IntoIterator<Item = &'a Record>) -> Self {
-        let mut machine = Self::new(root);
+        let mut building = Self::building(root);
         for record in journal {
-            fold(&mut machine.state, record);
+            building.fold(record);
         }
-        machine
+        building.finish()
     }
 
     /// The state.
@@ -74,9 +75,9 @@ impl Machine {
         &self.state
     }
 
-    /// The values in memory.
-    pub fn values(&mut self) -> &mut Values {
-        &mut self.values
+    /// The sequences of the due times that are over since the last call.
+    pub fn take_settled(&mut self) -> Vec<u64> {
+        self.state.take_settled()
     }
 
     /// The attempts that wait for runs.
@@ -96,50 +97,121 @@ impl Machine {
         self.waiting.end(task);
     }
 
-    /// Takes one input and decides until nothing more follows. The records are one append; they are also folded
-    /// into the state already.
-    ///
-    /// # Errors
-    /// [`Missing`] when values have to be loaded first. Give them to [`Machine::values`] and call again with
-    /// [`Input::Continue`]: neither the input nor what was decided before is lost, and both come with the next success.
-    pub fn apply(&mut self, input: Input, world: &mut dyn Surroundings) -> Result<Vec<Record>, Missing> {
-        let mut next = match self.postponed.pop_front() {
-            None => input,
-            Some(first) => {
-                self.postponed.push_back(input);
-                first
+    /// Takes one input and decides until nothing more follows, something is missing, or enough has been decided for one
+    /// append. What was decided is folded into the state already.
+    pub fn apply(&mut self, input: Input, world: &mut dyn Surroundings) -> Applied {
+        let mut applied = Applied::default();
+        self.inbox.push_back(input);
+        while let Some(next) = self.inbox.pop_front() {
+            if let Err(missing) = self.take(next, world, &mut applied) {
+                applied.missing = missing.0;
+                applied.hangs = applied.missing.is_empty();
+                return applied;
             }
-        };
+            if applied.is_full() {
+                applied.more = true;
+                self.inbox.push_back(Input::Continue);
+                return applied;
+            }
+        }
+        applied
+    }
+
+    /// Whether an input waits for what is missing.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
+    /// Decides what follows from one input and what follows from that.
+    fn take(&mut self, input: Input, world: &mut dyn Surroundings, applied: &mut Applied) -> Result<(), Missing> {
+        let mut next = input;
         loop {
-            let again = next.may_quote().then(|| next.clone());
-            let mut given = Given { frontier: &mut self.frontier, values: &self.values, waiting: &self.waiting, world };
-            let events = decide(&self.state, next, &mut given).inspect_err(|_| {
-                again.into_iter().for_each(|input| self.postponed.push_front(input));
-            })?;
-            if events.is_empty() && self.postponed.is_empty() {
-                return Ok(std::mem::take(&mut self.undelivered));
+            let again = next.clone();
+            let mut given = Given { frontier: &mut self.frontier, waiting: &self.waiting, world };
+            let events = decide(&self.state, next, &mut given).inspect_err(|_| self.inbox.push_front(again))?;
+            if events.is_empty() {
+                return Ok(());
             }
             let at = world.now();
             for event in events {
                 let record = Record { seq: self.state.seq + 1, at, version: EVENT_VERSION, event };
-                self.take(&record, world);
-                self.undelivered.push(record);
+                self.fold(&record, world);
+                applied.add(record);
             }
-            next = self.postponed.pop_front().unwrap_or(Input::Continue);
+            if applied.is_full() {
+                return Ok(());
+            }
+            next = Input::Continue;
         }
     }
 
-    fn take(&mut self, record: &Record, world: &dyn Surroundings) {
-        if let Event::ItemEnded(ended) = &record.event {
-            self.values.forget_item(&self.state, ended.run, ended.item);
-        }
+    fn fold(&mut self, record: &Record, world: &mut dyn Surroundings) {
         match &record.event {
             Event::AttemptEnded(ended) => self.waiting.forget(ended.task),
             Event::OwnerChanged(_) => self.waiting = Waiting::default(),
             _ => {}
         }
-        self.values.keep(record);
+        world.decided(&self.state, record);
         fold(&mut self.state, record);
         self.frontier.absorb(&self.state, &record.event, world.now());
+    }
+}
+
+/// A machine whose journal is being folded.
+#[derive(Debug)]
+pub struct Building(Machine);
+
+impl Building {
+    /// The sequence of the last event.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.0.state.seq
+    }
+
+    /// Folds the next event.
+    pub fn fold(&mut self, record: &Record) {
+        fold(&mut self.0.state, record);
+    }
+
+    /// The machine, which goes on from here.
+    #[must_use]
+    pub fn finish(mut self) -> Machine {
+        self.0.state.take_settled();
+        self.0.frontier.begin_again(&self.0.state);
+        self.0
+    }
+}
+
+/// The most events of one append. More than one decision may add to it, and the last one may add more.
+const MOST_EVENTS: usize = 10_000;
+
+/// The most bytes of values in one append, as with [`MOST_EVENTS`].
+const MOST_BYTES: usize = 4 << 20;
+
+/// What an input has led to.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// What was decided: one append.
+    pub records: Vec<Arc<Record>>,
+    /// What has to be in memory before the rest can be decided. The inputs that wait for it are kept; tell the machine
+    /// [`Input::Continue`] when it is there.
+    pub missing: Vec<Need>,
+    /// Whether it ended because there was enough for one append. Tell it [`Input::Continue`] when others have had their
+    /// turn.
+    pub more: bool,
+    /// Whether it cannot go on at all: the journal speaks of what is not there.
+    pub hangs: bool,
+    bytes: usize,
+}
+
+impl Applied {
+    fn add(&mut self, record: Record) {
+        self.bytes += record.event.size();
+        self.records.push(Arc::new(record));
+    }
+
+    fn is_full(&self) -> bool {
+        self.records.len() >= MOST_EVENTS || self.bytes >= MOST_BYTES
     }
 }

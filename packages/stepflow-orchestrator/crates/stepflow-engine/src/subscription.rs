@@ -3,13 +3,18 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use stepflow_protocol::RunId;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::event::{Event, Record, StepRef, TaskRef};
-use crate::ports::{Instance, Journal, StoreError};
+use crate::driver::Command;
+use crate::event::{Event, Instance, Record, StepRef, TaskRef};
+use crate::ports::{Journal, StoreError};
+
+/// How many pieces of news may wait for a subscriber. One that lags behind them is cut off and goes on from the journal.
+const LAG: usize = 1_024;
+
+/// How much of a journal is read at a time.
+const PAGE: usize = 256 << 10;
 
 /// One piece of news.
 #[derive(Debug, Clone)]
@@ -37,75 +42,104 @@ impl Notice {
     }
 }
 
-/// The driver's side of a subscription: everything up to `durable` is in the journal, the rest comes as news.
-pub(crate) struct Feed {
-    pub durable: u64,
-    pub news: mpsc::UnboundedReceiver<Notice>,
+/// Has the news of a tree sent from now on.
+fn ask(door: &mpsc::UnboundedSender<Command>, root: RunId) -> (mpsc::Receiver<Notice>, oneshot::Receiver<()>) {
+    let (sender, news) = mpsc::channel(LAG);
+    let (reply, asked) = oneshot::channel();
+    let _ = door.send(Command::Subscribe(root, sender, reply));
+    (news, asked)
 }
 
 /// News of one tree. Ends after the end of its root run.
 pub struct Subscription {
+    door: mpsc::UnboundedSender<Command>,
+    journal: Arc<dyn Journal>,
     root: RunId,
     after: u64,
-    opening: Option<BoxFuture<'static, Result<Opened, StoreError>>>,
-    past: VecDeque<Record>,
-    news: Option<mpsc::UnboundedReceiver<Notice>>,
+    past: VecDeque<Arc<Record>>,
+    /// What comes after the journal's end.
+    news: mpsc::Receiver<Notice>,
+    /// Comes when the news miss nothing any more: before, the journal may grow unseen.
+    asked: Option<oneshot::Receiver<()>>,
+    /// Whether the journal has been read to its end since the news were asked for.
+    caught_up: bool,
     ended: bool,
 }
 
 impl Subscription {
-    pub(crate) fn new(root: RunId, after: u64, journal: Arc<dyn Journal>, feed: oneshot::Receiver<Feed>) -> Self {
-        let opening = open(root, after, journal, feed).boxed();
-        Self { root, after, opening: Some(opening), past: VecDeque::new(), news: None, ended: false }
+    pub(crate) fn new(
+        door: mpsc::UnboundedSender<Command>,
+        journal: Arc<dyn Journal>,
+        root: RunId,
+        after: u64,
+    ) -> Self {
+        let (news, asked) = ask(&door, root);
+        let past = VecDeque::new();
+        Self { door, journal, root, after, past, news, asked: Some(asked), caught_up: false, ended: false }
     }
 
     /// The next piece of news, `None` after the end. Who stops waiting for it may ask again and misses nothing.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// When the journal cannot be read, or nothing more will come although the run has not ended: the engine has
+    /// stopped, or the tree cannot go on.
     pub async fn next(&mut self) -> Result<Option<Notice>, StoreError> {
-        if let Some(opening) = &mut self.opening {
-            let opened = opening.await;
-            self.opening = None;
-            (self.past, self.news) = opened?;
-        }
-        if self.ended {
-            return Ok(None);
-        }
-        if let Some(record) = self.past.pop_front() {
-            return Ok(Some(self.seen(Notice::Record(Arc::new(record)))));
-        }
         loop {
-            let Some(news) = &mut self.news else { return Ok(None) };
-            match news.recv().await {
-                None => return Ok(None),
-                Some(Notice::Record(record)) if record.seq <= self.after => {}
-                Some(notice) => return Ok(Some(self.seen(notice))),
+            if self.ended {
+                return Ok(None);
+            }
+            if let Some(record) = self.past.pop_front() {
+                if let Some(notice) = self.seen(Notice::Record(record)) {
+                    return Ok(Some(notice));
+                }
+                continue;
+            }
+            if let Some(asked) = &mut self.asked {
+                // An engine that has stopped does not reply: then the journal is all there is.
+                let _ = asked.await;
+                self.asked = None;
+            }
+            if !self.caught_up {
+                let page = self.journal.read(self.root, self.after, PAGE).await?;
+                self.caught_up = page.records.is_empty();
+                self.past.extend(page.records);
+                continue;
+            }
+            match self.news.recv().await {
+                Some(notice) => {
+                    if let Some(notice) = self.seen(notice) {
+                        return Ok(Some(notice));
+                    }
+                }
+                None => self.go_on().await?,
             }
         }
     }
 
-    fn seen(&mut self, notice: Notice) -> Notice {
+    /// The news have stopped: because this subscriber lagged, or because there will be none.
+    async fn go_on(&mut self) -> Result<(), StoreError> {
+        let stopped = || StoreError::Unavailable("the engine has stopped".to_owned());
+        if self.door.is_closed() {
+            return Err(stopped());
+        }
+        let standing = self.journal.find(self.root).await?;
+        if let Some(why) = standing.and_then(|standing| standing.given_up) {
+            return Err(StoreError::Unavailable(why));
+        }
+        let (news, asked) = ask(&self.door, self.root);
+        (self.news, self.asked, self.caught_up) = (news, Some(asked), false);
+        Ok(())
+    }
+
+    /// The notice, unless it was seen already.
+    fn seen(&mut self, notice: Notice) -> Option<Notice> {
         if let Notice::Record(record) = &notice {
+            if record.seq <= self.after {
+                return None;
+            }
             self.after = record.seq;
             self.ended = matches!(&record.event, Event::RunEnded(ended) if ended.run == self.root);
         }
-        notice
+        Some(notice)
     }
-}
-
-/// What had happened before the first call, and where the rest comes from.
-type Opened = (VecDeque<Record>, Option<mpsc::UnboundedReceiver<Notice>>);
-
-async fn open(
-    root: RunId,
-    after: u64,
-    journal: Arc<dyn Journal>,
-    feed: oneshot::Receiver<Feed>,
-) -> Result<Opened, StoreError> {
-    // A tree that is not running has no feed: all of it is in the journal.
-    let feed = feed.await.ok();
-    let durable = feed.as_ref().map_or(u64::MAX, |feed| feed.durable);
-    let past = journal.read(root, after).await?;
-    Ok((past.into_iter().filter(|record| record.seq <= durable).collect(), feed.map(|feed| feed.news)))
 }

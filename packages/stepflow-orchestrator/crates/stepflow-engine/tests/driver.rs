@@ -4,9 +4,10 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use stepflow_engine::event::{Control, Event, Outcome, Route, TaskRef, ValueRef};
+use futures_util::future::BoxFuture;
+use stepflow_engine::event::{Control, Event, Instance, Outcome, Route, TaskRef, ValueRef};
 use stepflow_engine::ports::{
-    Answer, ComponentHost, Inbox, Instance, Journal as _, Lost, Purity, SystemClock, Target, TaskEnvelope,
+    Address, Answer, Clock, ComponentHost, Inbox, Lost, Purity, SystemClock, Target, TaskEnvelope,
 };
 use stepflow_engine::{CancelError, Engine, Error, Notice, Options, Ports, Submission, inbox};
 use stepflow_flow::{Backoff, Plan, Source, load};
@@ -36,26 +37,43 @@ impl ComponentHost for Host {
 
     fn offer(&self, task: TaskEnvelope) {
         self.offered.lock().unwrap().push(task.clone());
-        self.inbox.started(task.task, Some(&worker()));
+        self.inbox.started(task.address(), Some(&worker()));
         match task.route.component.as_str() {
             "/hold" => {}
-            "/refused" => self.inbox.waits(task.task),
+            "/refused" => self.inbox.waits(task.address()),
             "/lossy" => match self.losses.lock().unwrap().pop_front() {
-                Some(lost) => self.inbox.answer(task.task, Answer::Lost(lost)),
-                None => self.inbox.answer(task.task, Answer::Success(u64::from(task.task.attempt).into())),
+                Some(lost) => self.inbox.answer(task.address(), Answer::Lost(lost)),
+                None => self.inbox.answer(task.address(), Answer::Success(u64::from(task.task.attempt).into())),
             },
-            _ => self.inbox.answer(task.task, Answer::Success(task.input)),
+            _ => self.inbox.answer(task.address(), Answer::Success(task.input)),
         }
     }
 
-    fn cancel(&self, _: &Route, task: TaskRef, _: &str) {
-        self.cancelled.lock().unwrap().push(task);
+    fn cancel(&self, _: &Route, task: Address, _: &str) {
+        self.cancelled.lock().unwrap().push(task.task);
         self.inbox.answer(task, Answer::Cancelled);
     }
 }
 
 fn worker() -> Arc<Instance> {
     Arc::new(Instance { name: "python/7".to_owned(), version: Some("1.4".to_owned()) })
+}
+
+/// Tells the time of tokio's clock, which these tests may pause.
+struct TokioClock(SystemClock, jiff::Timestamp);
+
+impl Clock for TokioClock {
+    fn now(&self) -> jiff::Timestamp {
+        self.1 + jiff::SignedDuration::try_from(self.0.elapsed()).unwrap()
+    }
+
+    fn elapsed(&self) -> std::time::Duration {
+        self.0.elapsed()
+    }
+
+    fn sleep_until(&self, elapsed: std::time::Duration) -> BoxFuture<'static, ()> {
+        self.0.sleep_until(elapsed)
+    }
 }
 
 struct Bench {
@@ -65,11 +83,15 @@ struct Bench {
 }
 
 fn bench() -> Bench {
-    let (inbox, mailbox) = inbox();
+    let (inbox, mailbox) = inbox(1);
     let host =
         Arc::new(Host { inbox, offered: Mutex::default(), cancelled: Mutex::default(), losses: Mutex::default() });
     let store = MemoryStore::new(stepflow_store::Options::default());
-    let ports = Ports { journal: store.clone(), host: host.clone(), clock: Arc::new(SystemClock) };
+    let ports = Ports {
+        journal: store.clone(),
+        host: host.clone(),
+        clock: Arc::new(TokioClock(SystemClock::default(), jiff::Timestamp::now())),
+    };
     let options =
         Options { backoff: Backoff::Constant { delay: std::time::Duration::from_millis(1) }, ..Options::default() };
     Bench { engine: Engine::start(options, ports, mailbox), host, store }
@@ -79,7 +101,7 @@ fn submission(flow: &str, inputs: &[&str]) -> Submission {
     let loaded = load(Source::yaml("flow.yaml", flow));
     let plan = Arc::new(Plan::compile(loaded.flow.expect("a valid flow")).unwrap());
     let inputs = inputs.iter().map(|input| Value::parse(*input).unwrap()).collect();
-    Submission { plan, inputs, variables: None, overrides: None, max_concurrency: None }
+    Submission { plan, inputs, variables: None, overrides: None, max_concurrency: None, idempotency_key: None }
 }
 
 impl Bench {
@@ -170,7 +192,7 @@ async fn the_next_attempt_of_a_suspect_says_how_many_shared_the_crash_and_the_on
 async fn the_journal_says_which_worker_had_an_attempt_and_its_version() {
     let bench = bench();
     let run = bench.run(submission(ECHO, &["1"])).await;
-    let journal = bench.store.read(run, 0).await.unwrap();
+    let journal = bench.store.journal(run).unwrap();
     let instances: Vec<_> = journal
         .iter()
         .filter_map(|record| match &record.event {
@@ -210,7 +232,7 @@ async fn an_attempt_that_no_worker_accepts_uses_up_no_time() {
     let flow = "{name: t, steps: [{id: a, component: /refused, timeout: 1s}], output: {$step: a}}";
     let run = bench.engine.submit(submission(flow, &["null"])).await.unwrap();
     tokio::time::sleep(std::time::Duration::from_secs(60)).await;
-    let task = bench.host.offered.lock().unwrap()[0].task;
+    let task = bench.host.offered.lock().unwrap()[0].address();
     bench.host.inbox.started(task, None);
     bench.host.inbox.answer(task, Answer::Success(Value::null()));
     assert_eq!(bench.ended(run).await, ExecutionStatus::Completed);

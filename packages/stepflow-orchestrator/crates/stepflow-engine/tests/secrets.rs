@@ -5,9 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use stepflow_engine::event::{Control, Event, Outcome, Route, TaskRef};
-use stepflow_engine::ports::{
-    Answer, ComponentHost, Inbox, Journal as _, Lost, Purity, SystemClock, Target, TaskEnvelope,
-};
+use stepflow_engine::ports::{Address, Answer, ComponentHost, Inbox, Lost, Purity, SystemClock, Target, TaskEnvelope};
 use stepflow_engine::{Engine, Notice, Options, Ports, Submission, inbox};
 use stepflow_flow::{Backoff, Plan, Source, load};
 use stepflow_protocol::{ErrorKind, FlowError, Value};
@@ -37,18 +35,18 @@ impl ComponentHost for Talkative {
     }
 
     fn offer(&self, task: TaskEnvelope) {
-        self.inbox.started(task.task, None);
+        self.inbox.started(task.address(), None);
         let error = quoting(&task.input);
         let answer = match task.route.component.as_str() {
             "/late" => return drop(self.held.lock().unwrap().insert(task.task, task.input)),
             "/lost" => Answer::Lost(Lost { error, spends: true, back_off: false, suspects: 0 }),
             _ => Answer::Failed(error.into()),
         };
-        self.inbox.answer(task.task, answer);
+        self.inbox.answer(task.address(), answer);
     }
 
-    fn cancel(&self, _: &Route, task: TaskRef, _: &str) {
-        let input = self.held.lock().unwrap().remove(&task).unwrap();
+    fn cancel(&self, _: &Route, task: Address, _: &str) {
+        let input = self.held.lock().unwrap().remove(&task.task).unwrap();
         self.inbox.answer(task, Answer::Failed(quoting(&input).into()));
     }
 }
@@ -61,10 +59,10 @@ const SCHEMAS: &str = "schemas: {properties: {
 /// Each error in the journal of a run, written as JSON. The run is cancelled when its first attempt has begun, where
 /// that is asked for.
 async fn errors_of(steps: &str, cancels: bool) -> Vec<String> {
-    let (inbox, mailbox) = inbox();
+    let (inbox, mailbox) = inbox(1);
     let host = Arc::new(Talkative { inbox, held: Mutex::default() });
     let store = MemoryStore::new(stepflow_store::Options::default());
-    let ports = Ports { journal: store.clone(), host: host.clone(), clock: Arc::new(SystemClock) };
+    let ports = Ports { journal: store.clone(), host: host.clone(), clock: Arc::new(SystemClock::default()) };
     let backoff = Backoff::Constant { delay: std::time::Duration::ZERO };
     let engine = Engine::start(Options { backoff, ..Options::default() }, ports, mailbox);
     let loaded = load(Source::yaml("flow.yaml", format!("{SCHEMAS}steps:\n{steps}\noutput: {{$step: a}}")));
@@ -74,6 +72,7 @@ async fn errors_of(steps: &str, cancels: bool) -> Vec<String> {
         variables: Some(Value::parse(r#"{"token":"hunter2-token"}"#).unwrap()),
         overrides: None,
         max_concurrency: None,
+        idempotency_key: None,
     };
     let run = engine.submit(submission).await.unwrap();
     let mut news = engine.subscribe(run, 0);
@@ -84,7 +83,7 @@ async fn errors_of(steps: &str, cancels: bool) -> Vec<String> {
     }
     // An attempt may end after its run.
     loop {
-        let journal = store.read(run, 0).await.unwrap();
+        let journal = store.journal(run).unwrap();
         let count = |is: fn(&Event) -> bool| journal.iter().filter(|record| is(&record.event)).count();
         if count(|event| matches!(event, Event::StepScheduled(_)))
             == count(|event| matches!(event, Event::AttemptEnded(_)))

@@ -4,8 +4,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stepflow_engine::event::{Route, TaskRef};
-use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Lost, Purity, SystemClock, Target, TaskEnvelope};
+use stepflow_engine::event::Route;
+use stepflow_engine::ports::{Address, Answer, ComponentHost, Inbox, Lost, Purity, SystemClock, Target, TaskEnvelope};
 use stepflow_engine::{CancelError, Engine, Error, Options, Origin, Parent, Ports, Submission, inbox};
 use stepflow_flow::{Plan, Source, load};
 use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, RunId, Value};
@@ -25,11 +25,11 @@ impl ComponentHost for Host {
     }
 
     fn offer(&self, task: TaskEnvelope) {
-        self.inbox.started(task.task, None);
+        self.inbox.started(task.address(), None);
         let _ = self.offers.lock().unwrap().send(task);
     }
 
-    fn cancel(&self, _: &Route, task: TaskRef, _: &str) {
+    fn cancel(&self, _: &Route, task: Address, _: &str) {
         self.inbox.answer(task, Answer::Cancelled);
     }
 }
@@ -42,18 +42,25 @@ struct Bench {
 }
 
 fn bench() -> Bench {
-    let (inbox, mailbox) = inbox();
+    let (inbox, mailbox) = inbox(1);
     let (sender, offers) = mpsc::unbounded_channel();
     let host = Arc::new(Host { inbox: Arc::clone(&inbox), offers: Mutex::new(sender) });
     let store = MemoryStore::new(stepflow_store::Options::default());
-    let ports = Ports { journal: store.clone(), host, clock: Arc::new(SystemClock) };
+    let ports = Ports { journal: store.clone(), host, clock: Arc::new(SystemClock::default()) };
     Bench { engine: Engine::start(Options::default(), ports, mailbox), inbox, store, offers }
 }
 
 fn submission(flow: &str, limit: Option<u32>) -> Submission {
     let loaded = load(Source::yaml("flow.yaml", flow));
     let plan = Arc::new(Plan::compile(loaded.flow.expect("a valid flow")).unwrap());
-    Submission { plan, inputs: vec![Value::null()], variables: None, overrides: None, max_concurrency: limit }
+    Submission {
+        plan,
+        inputs: vec![Value::null()],
+        variables: None,
+        overrides: None,
+        max_concurrency: limit,
+        idempotency_key: None,
+    }
 }
 
 const STEP: &str = "{name: s, steps: [{id: a, component: /a, onError: {action: retry, backoff: {type: constant, delay: 0s}}}], \
@@ -63,7 +70,7 @@ const SUB: &str = "{name: sub, steps: [{id: b, component: /b}], output: {$step: 
 const OTHER: &str = "{name: other, steps: [{id: c, component: /c}], output: {$step: c}}";
 
 fn by(task: &TaskEnvelope, key: Option<&str>) -> Origin {
-    Origin { parent: Parent::Attempt(task.task), key: key.map(str::to_owned), detached: false }
+    Origin { parent: Parent::Attempt(task.address()), key: key.map(str::to_owned), detached: false }
 }
 
 impl Bench {
@@ -78,18 +85,18 @@ impl Bench {
     }
 
     fn succeed(&self, task: &TaskEnvelope) {
-        self.inbox.answer(task.task, Answer::Success(Value::null()));
+        self.inbox.answer(task.address(), Answer::Success(Value::null()));
     }
 
     fn fail(&self, task: &TaskEnvelope) {
         let error = FlowError::new(ErrorKind::ComponentFailed, "not yet");
-        self.inbox.answer(task.task, Answer::Failed(error.into()));
+        self.inbox.answer(task.address(), Answer::Failed(error.into()));
     }
 
     /// As with a worker that another attempt has brought down.
     fn lose(&self, task: &TaskEnvelope) {
         let error = FlowError::new(ErrorKind::Unreachable, "the worker is gone");
-        self.inbox.answer(task.task, Answer::Lost(Lost { error, spends: false, back_off: false, suspects: 0 }));
+        self.inbox.answer(task.address(), Answer::Lost(Lost { error, spends: false, back_off: false, suspects: 0 }));
     }
 
     fn status(&self, run: RunId) -> ExecutionStatus {
@@ -181,7 +188,7 @@ async fn an_attempt_that_waits_holds_no_slot_and_one_that_waits_no_more_does() {
     let sub_run = bench.engine.submit_from(by(&parent, None), submission(SUB, None)).await.unwrap();
     assert!(bench.offers.is_empty(), "the only slot is taken");
     let waiting = tokio::spawn({
-        let (engine, task) = (bench.engine.clone(), parent.task);
+        let (engine, task) = (bench.engine.clone(), parent.address());
         async move { engine.ended(sub_run, Some(task)).await }
     });
     let below = bench.offer().await;

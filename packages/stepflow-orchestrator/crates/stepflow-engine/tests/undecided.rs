@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use stepflow_engine::event::{Event, Route, TaskRef};
-use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Journal as _, Purity, SystemClock, Target, TaskEnvelope};
+use stepflow_engine::event::{Event, Route};
+use stepflow_engine::ports::{Address, Answer, ComponentHost, Inbox, Purity, SystemClock, Target, TaskEnvelope};
 use stepflow_engine::{Engine, Notice, Options, Ports, Submission, inbox};
 use stepflow_flow::{Plan, Source, load};
 use stepflow_protocol::{FlowError, FlowResult, RunId, Value};
@@ -35,11 +35,11 @@ impl ComponentHost for Host {
     }
 
     fn offer(&self, task: TaskEnvelope) {
-        self.inbox.started(task.task, None);
-        self.inbox.answer(task.task, Answer::Success(Value::string(&task.route.plugin)));
+        self.inbox.started(task.address(), None);
+        self.inbox.answer(task.address(), Answer::Success(Value::string(&task.route.plugin)));
     }
 
-    fn cancel(&self, _: &Route, task: TaskRef, _: &str) {
+    fn cancel(&self, _: &Route, task: Address, _: &str) {
         self.inbox.answer(task, Answer::Cancelled);
     }
 }
@@ -59,21 +59,22 @@ async fn until(engine: &Engine, run: RunId, what: impl Fn(&Event) -> bool) {
 
 #[tokio::test]
 async fn a_step_waits_until_it_is_known_where_it_leads_and_the_others_go_on() {
-    let (inbox, mailbox) = inbox();
+    let (inbox, mailbox) = inbox(1);
     let host = Arc::new(Host { inbox, plugin: watch::Sender::new(None) });
     let store = MemoryStore::new(stepflow_store::Options::default());
-    let ports = Ports { journal: store.clone(), host: host.clone(), clock: Arc::new(SystemClock) };
+    let ports = Ports { journal: store.clone(), host: host.clone(), clock: Arc::new(SystemClock::default()) };
     let engine = Engine::start(Options::default(), ports, mailbox);
     let plan = Arc::new(Plan::compile(load(Source::yaml("flow.yaml", FLOW)).flow.unwrap()).unwrap());
     let inputs = vec![Value::null()];
-    let submission = Submission { plan, inputs, variables: None, overrides: None, max_concurrency: None };
+    let submission =
+        Submission { plan, inputs, variables: None, overrides: None, max_concurrency: None, idempotency_key: None };
     let run = engine.submit(submission).await.unwrap();
     until(&engine, run, |event| matches!(event, Event::StepEnded(ended) if ended.step.step == 1)).await;
     host.plugin.send_replace(Some("decided"));
     until(&engine, run, |event| matches!(event, Event::RunEnded(_))).await;
     let results: Vec<FlowResult> = store.items(run).into_iter().map(|item| item.result.unwrap()).collect();
     assert_eq!(results, [FlowResult::Success(Value::parse(r#"["decided","other"]"#).unwrap())]);
-    let journal = store.read(run, 0).await.unwrap();
+    let journal = store.journal(run).unwrap();
     let attempts = journal.iter().filter(|record| matches!(record.event, Event::StepScheduled(_))).count();
     assert_eq!(attempts, 2);
 }

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use stepflow_engine::event::{Route, TaskRef};
-use stepflow_engine::ports::{Answer, Blobs, ComponentHost, Failure, Inbox, Purity, Target, TaskEnvelope};
+use stepflow_engine::ports::{Address, Answer, Blobs, ComponentHost, Failure, Inbox, Purity, Target, TaskEnvelope};
 use stepflow_flow::subflow::{self, Takes};
 use stepflow_protocol::{ComponentInfo, ErrorKind, FlowError, MAX_DEPTH, Value};
 use tokio::runtime::Handle;
@@ -151,12 +151,13 @@ impl ComponentHost for BuiltinHost {
             let message = format!("this release has no builtin `{}`", task.route.component);
             return self
                 .inbox
-                .answer(task.task, Answer::Failed(FlowError::new(ErrorKind::ComponentNotFound, message).into()));
+                .answer(task.address(), Answer::Failed(FlowError::new(ErrorKind::ComponentNotFound, message).into()));
         };
         let (inbox, resources) = (Arc::clone(&self.inbox), Arc::clone(&self.resources));
+        let address = task.address();
         let stop = builtin.waits().then(|| self.cancellation(task.task));
         self.runtime.spawn(async move {
-            inbox.started(task.task, None);
+            inbox.started(address, None);
             let running = AssertUnwindSafe(builtin.run(task.input, resources)).catch_unwind();
             let ended = match stop {
                 None => Some(running.await),
@@ -166,7 +167,7 @@ impl ComponentHost for BuiltinHost {
                 },
             };
             inbox.answer(
-                task.task,
+                address,
                 match ended {
                     Some(Ok(Ok(output))) if output.depth() > MAX_DEPTH => Answer::Failed(too_deep().into()),
                     Some(Ok(Ok(output))) => Answer::Success(output),
@@ -179,8 +180,8 @@ impl ComponentHost for BuiltinHost {
     }
 
     /// Stops a builtin that waits. The others are short: they run to their end and answer.
-    fn cancel(&self, _route: &Route, task: TaskRef, _reason: &str) {
-        if let Some(bell) = self.waiting.lock().remove(&task) {
+    fn cancel(&self, _route: &Route, task: Address, _reason: &str) {
+        if let Some(bell) = self.waiting.lock().remove(&task.task) {
             let _ = bell.send(());
         }
     }

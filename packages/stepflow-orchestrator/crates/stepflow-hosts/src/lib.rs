@@ -11,12 +11,14 @@ mod http;
 mod mock;
 mod pattern;
 mod router;
+mod served;
 mod worker;
 
 pub use builtin::{BuiltinHost, BuiltinOptions, OpenAiOptions, RENDER_TEMPLATES, base_url_problem, render_templates};
 pub use fair::{FairQueue, Lane};
 pub use mock::{Behavior, MockHost, MockOptions, MockOverlay, Mocks};
 pub use router::{Condition, RouteError, Router, Rule};
+pub use served::{RunRequest, Runs, RunsError, Served};
 pub use worker::{
     Health, HealthCheck, InstanceState, InstanceStatus, RestartPolicy, StartError, Transport, WATCH_WORKERS,
     WorkerHost, WorkerOptions, is_open_to_others, url_problem, watch_workers,

@@ -8,8 +8,8 @@ mod overlay;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use stepflow_engine::event::{Route, TaskRef};
-use stepflow_engine::ports::{ComponentHost, Inbox, Purity, Target, TaskEnvelope};
+use stepflow_engine::event::Route;
+use stepflow_engine::ports::{Address, ComponentHost, Inbox, Purity, Target, TaskEnvelope};
 use stepflow_flow::{Code, Decoder, Entry, Node, Schema};
 use stepflow_protocol::{ComponentInfo, ErrorKind, FlowError, Kind, Value, ValueError};
 
@@ -144,11 +144,11 @@ impl ComponentHost for MockHost {
             // The run was begun under another config.
             Err(error) => error.into(),
         };
-        self.answers.give(task.task, behavior);
+        self.answers.give(task.address(), behavior);
     }
 
-    fn cancel(&self, _route: &Route, task: TaskRef, _reason: &str) {
-        self.answers.cancel(task);
+    fn cancel(&self, _route: &Route, task: Address, _reason: &str) {
+        self.answers.cancel(task.task);
     }
 }
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
-use stepflow_engine::event::{Route, TaskRef};
-use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Purity, Target, TaskEnvelope};
+use stepflow_engine::event::Route;
+use stepflow_engine::ports::{Address, Answer, ComponentHost, Inbox, Purity, Target, TaskEnvelope};
 use stepflow_flow::subflow::Takes;
 use stepflow_flow::suggest;
 use stepflow_protocol::{ErrorKind, FlowError, Value};
@@ -275,11 +275,11 @@ impl ComponentHost for Router {
         match self.plugins.get(&task.route.plugin) {
             Some(plugin) => plugin.offer(task),
             // The run was begun under another config.
-            None => self.inbox.answer(task.task, Answer::Failed(gone(&task.route).into())),
+            None => self.inbox.answer(task.address(), Answer::Failed(gone(&task.route).into())),
         }
     }
 
-    fn cancel(&self, route: &Route, task: TaskRef, reason: &str) {
+    fn cancel(&self, route: &Route, task: Address, reason: &str) {
         if let Some(plugin) = self.plugins.get(&route.plugin) {
             plugin.cancel(route, task, reason);
         }

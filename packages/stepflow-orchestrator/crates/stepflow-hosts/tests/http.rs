@@ -407,7 +407,7 @@ async fn a_cancel_reaches_a_worker_that_understands_it() {
     let (_peer, mut fixture) = start_with("http_sessions", &[]).await;
     let waiting = task("/wait", Value::null());
     fixture.host.offer(waiting.clone());
-    fixture.host.cancel(&waiting.route, waiting.task, "enough");
+    fixture.host.cancel(&waiting.route, waiting.address(), "enough");
     assert_eq!(fixture.events.answer().await, (waiting.task, Answer::Cancelled));
     fixture.host.offer(task("/where", Value::null()));
     assert_eq!(fixture.events.output().await, Value::string("s1"));
@@ -421,7 +421,7 @@ async fn a_worker_that_understands_a_cancel_keeps_its_slot_until_it_answers() {
     let mut fixture = start(options).await;
     let late = task("/late", Value::null());
     fixture.host.offer(late.clone());
-    fixture.host.cancel(&late.route, late.task, "enough");
+    fixture.host.cancel(&late.route, late.address(), "enough");
     assert_eq!(fixture.events.answer().await, (late.task, Answer::Success(Value::string("late"))));
 }
 
@@ -433,7 +433,7 @@ async fn a_cancelled_execute_of_a_worker_that_understands_no_cancel_is_broken_of
     let mut fixture = start(options).await;
     let held = task("/hold", Value::null());
     fixture.host.offer(held.clone());
-    fixture.host.cancel(&held.route, held.task, "enough");
+    fixture.host.cancel(&held.route, held.address(), "enough");
     assert_eq!(fixture.events.answer().await, (held.task, Answer::Cancelled));
     assert_eq!(fixture.host.instances()[0].open, 0);
 }

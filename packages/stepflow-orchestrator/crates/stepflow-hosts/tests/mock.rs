@@ -128,10 +128,10 @@ async fn a_cancelled_mock_answers_at_once() {
     let Target::Component { route, .. } = host.resolve("/slow", &json("null")).unwrap() else { panic!() };
     let mut envelope = task("/slow", json("null"));
     envelope.route = route.clone();
-    let at = envelope.task;
+    let at = envelope.address();
     host.offer(envelope);
     host.cancel(&route, at, "enough");
-    assert_eq!(events.answer().await, (at, Answer::Cancelled));
+    assert_eq!(events.answer().await, (at.task, Answer::Cancelled));
 }
 
 #[test]

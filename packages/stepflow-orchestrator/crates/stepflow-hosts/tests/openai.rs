@@ -193,7 +193,7 @@ async fn a_question_without_an_answer_can_be_cancelled() {
     let asked = task("/openai", input(&format!(r#","base_url":"{}""#, fake.url)));
     host.offer(asked.clone());
     fake.request().await;
-    host.cancel(&Route { plugin: "builtin".to_owned(), component: "/openai".to_owned() }, asked.task, "enough");
+    host.cancel(&Route { plugin: "builtin".to_owned(), component: "/openai".to_owned() }, asked.address(), "enough");
     assert!(matches!(events.next().await, InboxEvent::Started(started, _) if started == asked.task));
     assert_eq!(events.next().await, InboxEvent::Answer(asked.task, Answer::Cancelled));
 }

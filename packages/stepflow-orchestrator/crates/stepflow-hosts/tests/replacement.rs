@@ -70,7 +70,7 @@ async fn a_cancelled_attempt_that_goes_on_costs_its_process() {
         let before = process(&mut fixture).await;
         let task = stuck();
         fixture.host.offer(task.clone());
-        fixture.host.cancel(&task.route, task.task, "enough");
+        fixture.host.cancel(&task.route, task.address(), "enough");
         assert_eq!(fixture.events.answer().await, (task.task, Answer::Cancelled), "{how}");
         assert_ne!(process(&mut fixture).await, before, "{how}");
         assert_eq!(fixture.processes(), 1, "{how}");
@@ -86,7 +86,7 @@ async fn an_attempt_that_ends_within_its_grace_costs_nothing() {
     let before = process(&mut fixture).await;
     let task = held(&pipe);
     fixture.host.offer(task.clone());
-    fixture.host.cancel(&task.route, task.task, "enough");
+    fixture.host.cancel(&task.route, task.address(), "enough");
     pipe.release().await;
     // Too late to be cancelled: the engine handles that.
     assert_eq!(fixture.events.answer().await, (task.task, Answer::Success(Value::from(before))));
@@ -102,7 +102,7 @@ async fn the_neighbours_of_a_stuck_attempt_end_well_while_a_successor_takes_the_
     let (task, neighbour) = (stuck(), held(&pipe));
     fixture.host.offer(task.clone());
     fixture.host.offer(neighbour.clone());
-    fixture.host.cancel(&task.route, task.task, "enough");
+    fixture.host.cancel(&task.route, task.address(), "enough");
     successor(&fixture, before).await;
     let states: Vec<_> = fixture.host.instances().iter().map(|instance| (instance.state, instance.open)).collect();
     assert_eq!(states, [(InstanceState::Leaving, 2), (InstanceState::Ready, 0)]);
@@ -121,7 +121,7 @@ async fn a_shutdown_does_not_wait_for_a_process_that_is_leaving() {
     let (task, neighbour) = (stuck(), held(&pipe));
     fixture.host.offer(task.clone());
     fixture.host.offer(neighbour.clone());
-    fixture.host.cancel(&task.route, task.task, "enough");
+    fixture.host.cancel(&task.route, task.address(), "enough");
     successor(&fixture, before).await;
     tokio::time::timeout(suite::PATIENCE, fixture.host.shutdown()).await.unwrap();
     assert_eq!(fixture.events.answer().await, (task.task, Answer::Cancelled));

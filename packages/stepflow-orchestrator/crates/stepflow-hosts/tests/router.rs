@@ -7,8 +7,8 @@ mod suite;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use stepflow_engine::event::{Route, TaskRef};
-use stepflow_engine::ports::{Answer, ComponentHost, Purity, Target, TaskEnvelope};
+use stepflow_engine::event::Route;
+use stepflow_engine::ports::{Address, Answer, ComponentHost, Purity, Target, TaskEnvelope};
 use stepflow_hosts::{Condition, RouteError, Router, Rule};
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 use suite::{InboxEvents, inbox, json, task};
@@ -27,7 +27,7 @@ impl ComponentHost for Serving {
 
     fn offer(&self, _task: TaskEnvelope) {}
 
-    fn cancel(&self, _route: &Route, _task: TaskRef, _reason: &str) {}
+    fn cancel(&self, _route: &Route, _task: Address, _reason: &str) {}
 }
 
 fn rules(plugin: &str, component: Option<&str>) -> Vec<Rule> {

@@ -100,7 +100,7 @@ async fn a_worker_never_has_more_than_its_capacity() {
     fixture.host.offer(waiting.clone());
     assert!(matches!(fixture.events.next().await, InboxEvent::Started(task, _) if task == held.task));
     assert!(fixture.events.is_silent(), "the second task has to wait");
-    fixture.host.cancel(&held.route, held.task, "enough");
+    fixture.host.cancel(&held.route, held.address(), "enough");
     assert_eq!(fixture.events.answer().await, (held.task, Answer::Cancelled));
     assert!(matches!(fixture.events.next().await, InboxEvent::Started(task, _) if task == waiting.task));
     assert_eq!(fixture.events.answer().await, (waiting.task, Answer::Success(Value::null())));
@@ -161,7 +161,7 @@ async fn a_waiting_task_is_cancelled_at_once() {
     let (held, waiting) = (task("/echo", Value::string("hold")), task("/echo", Value::null()));
     fixture.host.offer(held.clone());
     fixture.host.offer(waiting.clone());
-    fixture.host.cancel(&waiting.route, waiting.task, "enough");
+    fixture.host.cancel(&waiting.route, waiting.address(), "enough");
     assert_eq!(fixture.events.answer().await, (waiting.task, Answer::Cancelled));
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stepflow_engine::event::{Route, TaskRef};
-use stepflow_engine::ports::{Answer, ComponentHost, Lost, Purity, Target, TaskEnvelope};
+use stepflow_engine::ports::{Address, Answer, ComponentHost, Lost, Purity, Target, TaskEnvelope};
 use stepflow_hosts::{Health, InstanceState, Router, Rule, StartError};
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 use suite::{PATIENCE, json, task};
@@ -275,7 +275,7 @@ impl ComponentHost for Anything {
 
     fn offer(&self, _: TaskEnvelope) {}
 
-    fn cancel(&self, _: &Route, _: TaskRef, _: &str) {}
+    fn cancel(&self, _: &Route, _: Address, _: &str) {}
 }
 
 /// Routes to a worker first, and to another host what the worker does not serve.

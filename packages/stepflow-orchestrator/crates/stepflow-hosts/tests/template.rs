@@ -192,7 +192,7 @@ async fn a_template_that_is_cancelled_gives_its_place_to_the_next() {
         assert_eq!(fixture.events.next().await, InboxEvent::Started(step.task, None));
     }
     for step in &steps {
-        fixture.host.cancel(&step.route, step.task, "enough");
+        fixture.host.cancel(&step.route, step.address(), "enough");
         assert_eq!(fixture.events.answer().await, (step.task, Answer::Cancelled));
     }
     fixture.still_renders().await;

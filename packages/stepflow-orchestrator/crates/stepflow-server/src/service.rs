@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use stepflow_engine::ports::{Blobs, ComponentHost, Inbox, Served, SystemClock};
+use stepflow_engine::ports::{Blobs, Clock, ComponentHost, Inbox, SystemClock};
 use stepflow_engine::{Engine, Ports};
 use stepflow_flow::subflow;
 use stepflow_flow::{Code, Diagnostic, Flow, Path, Plan};
 use stepflow_hosts::{
-    BuiltinHost, BuiltinOptions, Health, MockHost, OpenAiOptions, Router, StartError, WorkerHost, WorkerOptions,
+    BuiltinHost, BuiltinOptions, Health, MockHost, OpenAiOptions, Router, Served, StartError, WorkerHost, WorkerOptions,
 };
 use stepflow_protocol::RunId;
 use stepflow_store::MemoryStore;
@@ -20,6 +20,9 @@ use crate::catalog::{Catalog, Serves};
 use crate::config::{Advice, Builtin, Config, Plugin, Worker};
 use crate::plugins::{Listed, Plugins};
 use crate::worker_runs::WorkerRuns;
+
+/// The most drivers that the engine runs.
+const MOST_DRIVERS: usize = 8;
 
 /// A server in memory, with the plugins of a configuration.
 pub struct Service {
@@ -66,9 +69,11 @@ impl Service {
         host: impl FnOnce(Arc<dyn ComponentHost>, Arc<dyn Inbox>) -> Arc<dyn ComponentHost>,
     ) -> Result<Self, stepflow_hosts::RouteError> {
         let store = MemoryStore::new(config.store.clone());
-        let (inbox, mailbox) = stepflow_engine::inbox();
+        let (inbox, mailbox) = stepflow_engine::inbox(drivers());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let blobs: Arc<dyn Blobs> = Arc::clone(&store) as Arc<dyn Blobs>;
-        let runs = Arc::new(WorkerRuns::new(mailbox.engine(Arc::clone(&store) as _), Arc::clone(&store)));
+        let runs =
+            Arc::new(WorkerRuns::new(mailbox.engine(Arc::clone(&store) as _, Arc::clone(&clock)), Arc::clone(&store)));
         let mut hosts: BTreeMap<String, Arc<dyn ComponentHost>> = BTreeMap::new();
         let mut workers = BTreeMap::new();
         let mut lists: BTreeMap<String, (&'static str, Arc<dyn Serves>)> = BTreeMap::new();
@@ -100,7 +105,7 @@ impl Service {
         }
         let router = Arc::new(Router::new(hosts, config.routes.iter().cloned(), Arc::clone(&inbox))?);
         let host = host(Arc::clone(&router) as _, inbox);
-        let ports = Ports { journal: Arc::clone(&store) as _, host, clock: Arc::new(SystemClock) };
+        let ports = Ports { journal: Arc::clone(&store) as _, host, clock };
         let engine = Engine::start(config.engine.clone(), ports, mailbox);
         Ok(Self { engine, store, router, workers, lists, stopping: watch::Sender::new(false) })
     }
@@ -210,6 +215,12 @@ impl Service {
         self.engine.shutdown().await;
         join_all(self.workers.values().map(|worker| worker.shutdown())).await;
     }
+}
+
+/// A driver of the engine for each core, as far as they help: the rest of the server needs cores, too.
+fn drivers() -> u8 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u8::try_from(cores.min(MOST_DRIVERS)).unwrap_or(1)
 }
 
 /// A diagnostic for each step whose component nothing serves, with what may help.

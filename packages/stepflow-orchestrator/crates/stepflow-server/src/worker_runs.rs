@@ -6,10 +6,10 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::{Blobs, RunRequest, Runs, RunsError, StoreError};
+use stepflow_engine::ports::{Address, Blobs, StoreError};
 use stepflow_engine::{Engine, Error, ItemMisfit, Submission};
 use stepflow_flow::{Diagnostics, Level, Plan, Source, load};
+use stepflow_hosts::{RunRequest, Runs, RunsError};
 use stepflow_protocol::{FlowId, ItemResult, ItemStatistics, ResultOrder, RunId, RunStatusProtocol, Value};
 use stepflow_store::{ItemRow, MemoryStore, RunRow};
 
@@ -35,7 +35,9 @@ impl WorkerRuns {
         }
         let blob = self.store.get(id).await.map_err(|error| match error {
             StoreError::NotFound { .. } => RunsError::NotFound { what: "flow", id: id.to_string() },
-            StoreError::Unavailable(_) => RunsError::Refused(error.to_string()),
+            StoreError::Unavailable(_) | StoreError::Fenced { .. } | StoreError::Conflict { .. } => {
+                RunsError::Refused(error.to_string())
+            }
         })?;
         let plan = Arc::new(compiled(id, &blob.data)?);
         // Its own id is that of its canonical form, which the blob need not have.
@@ -50,7 +52,8 @@ impl WorkerRuns {
             None => (plan, None),
             Some(overrides) => patched(&plan, overrides)?,
         };
-        let submission = Submission { plan, inputs, variables: None, overrides, max_concurrency };
+        let submission =
+            Submission { plan, inputs, variables: None, overrides, max_concurrency, idempotency_key: None };
         let made = match origin {
             Some(origin) => self.engine.submit_from(origin, submission).await,
             None => self.engine.submit(submission).await,
@@ -85,7 +88,7 @@ impl Runs for WorkerRuns {
         futures_util::future::ready(self.tell(run, results)).boxed()
     }
 
-    fn ended(&self, run: RunId, by: Option<TaskRef>) -> BoxFuture<'static, ()> {
+    fn ended(&self, run: RunId, by: Option<Address>) -> BoxFuture<'static, ()> {
         let engine = self.engine.clone();
         async move { engine.ended(run, by).await }.boxed()
     }

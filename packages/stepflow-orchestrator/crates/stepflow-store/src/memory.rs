@@ -1,13 +1,18 @@
 //! Everything in memory, lost with the process. Keeps the last finished runs and forgets older ones.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
+use jiff::Timestamp;
 use parking_lot::Mutex;
-use stepflow_engine::event::{Event, Outcome, Record, ValueRef};
-use stepflow_engine::ports::{Blob, Blobs, Journal, NewRun, StoreError};
+use stepflow_engine::event::{AttemptEnded, Event, ItemEnded, Outcome, Record, StepEnded, TaskRef, ValueRef};
+use stepflow_engine::ports::{
+    Append, Blob, Blobs, Commits, Created, Due, Durability, Journal, NewRun, OpenRoot, Owned, Page, Standing,
+    StoreError, Written,
+};
+use stepflow_engine::{Shards, shard_of};
 use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, ExecutionStatus, FlowId, FlowResult, RunId, Value, content_id};
 
@@ -42,15 +47,38 @@ struct Kept {
     finished: VecDeque<RunId>,
     flows: HashMap<FlowId, Arc<Plan>>,
     blobs: HashMap<BlobId, Blob>,
+    by_idempotency_key: HashMap<String, RunId>,
+    shards: HashMap<u8, Shard>,
+    /// The due times of all trees.
+    due: BTreeSet<(Timestamp, RunId, u64)>,
+}
+
+#[derive(Default)]
+struct Shard {
+    epoch: u64,
+    /// Whether its owner left in good order.
+    clean: bool,
+    commits: Option<Arc<dyn Commits>>,
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard").field("epoch", &self.epoch).field("clean", &self.clean).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
 struct Tree {
     /// The plans of the root run and of sub-runs with overrides.
     plans: HashMap<RunId, Arc<Plan>>,
-    inputs: Vec<Value>,
-    journal: Vec<Record>,
+    inputs: HashMap<RunId, Vec<Value>>,
+    journal: Vec<Arc<Record>>,
     rows: Rows,
+    epoch: u64,
+    owes: BTreeMap<u64, Timestamp>,
+    marked: BTreeSet<TaskRef>,
+    idle: bool,
+    given_up: Option<String>,
 }
 
 impl MemoryStore {
@@ -75,6 +103,18 @@ impl MemoryStore {
     #[must_use]
     pub fn plan(&self, run: RunId) -> Option<Arc<Plan>> {
         self.kept.lock().plan_of(run).cloned()
+    }
+
+    /// The events of a tree so far.
+    #[must_use]
+    pub fn journal(&self, root: RunId) -> Option<Vec<Arc<Record>>> {
+        self.kept.lock().trees.get(&root).map(|tree| tree.journal.clone())
+    }
+
+    /// The value that stands there in a tree.
+    #[must_use]
+    pub fn value(&self, root: RunId, place: &ValueRef) -> Option<Value> {
+        self.kept.lock().value(root, place)
     }
 
     /// The run of this id.
@@ -109,22 +149,14 @@ impl MemoryStore {
                 step_id: id_of(at.step).unwrap_or_default(),
                 status: step.status,
                 attempts: step.attempts,
-                error: step.error.clone(),
-                scheduled_at: step.scheduled_at,
+                error: match &step.result {
+                    Some(Outcome::Failed(error)) => Some(error.clone()),
+                    Some(Outcome::Success(_)) | None => None,
+                },
+                scheduled_at: Some(step.scheduled_at),
                 ended_at: step.ended_at,
             })
             .collect()
-    }
-
-    fn insert(&self, new: NewRun) {
-        let mut kept = self.kept.lock();
-        // Under its id a flow is what its author wrote; overrides are a run's own.
-        let flow = new.plan.without_overrides();
-        kept.flows.entry(flow.flow_id).or_insert(flow);
-        let plans = HashMap::from([(new.root, new.plan)]);
-        let tree = Tree { plans, inputs: new.inputs, journal: Vec::new(), rows: Rows::default() };
-        kept.trees.insert(new.root, tree);
-        kept.extend(new.root, new.records, self.options.keep_finished);
     }
 }
 
@@ -138,7 +170,75 @@ impl Kept {
         tree.plans.get(&run).or_else(|| self.flows.get(&tree.rows.runs.get(&run)?.flow_id))
     }
 
-    fn extend(&mut self, root: RunId, records: Vec<Record>, keep_finished: usize) {
+    fn create(&mut self, new: NewRun, keep_finished: usize) -> Result<Created, StoreError> {
+        if let Some(key) = &new.idempotency_key {
+            if let Some(run) = self.by_idempotency_key.get(key) {
+                return Ok(Created::Existing(*run));
+            }
+            self.by_idempotency_key.insert(key.clone(), new.root);
+        }
+        // Under its id a flow is what its author wrote; overrides are a run's own.
+        let flow = new.plan.without_overrides();
+        self.flows.entry(flow.flow_id).or_insert(flow);
+        let tree = Tree {
+            plans: HashMap::from([(new.root, new.plan)]),
+            inputs: HashMap::from([(new.root, new.inputs)]),
+            journal: Vec::new(),
+            rows: Rows::default(),
+            epoch: new.epoch,
+            owes: BTreeMap::new(),
+            marked: BTreeSet::new(),
+            idle: false,
+            given_up: None,
+        };
+        self.trees.insert(new.root, tree);
+        self.owe(new.root, &new.owes);
+        self.extend(new.root, new.records, keep_finished);
+        Ok(Created::New)
+    }
+
+    fn append(&mut self, append: Append, keep_finished: usize) -> Result<(), StoreError> {
+        let root = append.root;
+        let theirs = self.shards.get(&shard_of(root)).map_or(0, |shard| shard.epoch);
+        if append.epoch < theirs {
+            return Err(StoreError::Fenced { ours: append.epoch, theirs });
+        }
+        let tree = self.trees.get_mut(&root).ok_or_else(|| no_run(root))?;
+        let last = tree.journal.len() as u64;
+        if append.after != last {
+            return Err(StoreError::Conflict { after: append.after, last });
+        }
+        tree.epoch = append.epoch;
+        tree.idle = append.idle;
+        tree.inputs.extend(append.inputs);
+        tree.marked.retain(|task| !append.unmarks.contains(task));
+        for flow in append.flows {
+            self.flows.entry(flow.flow_id).or_insert(flow);
+        }
+        self.settle(root, &append.settles);
+        self.owe(root, &append.owes);
+        self.extend(root, append.records, keep_finished);
+        Ok(())
+    }
+
+    fn owe(&mut self, root: RunId, owes: &[Due]) {
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        for due in owes {
+            tree.owes.insert(due.seq, due.at);
+            self.due.insert((due.at, root, due.seq));
+        }
+    }
+
+    fn settle(&mut self, root: RunId, seqs: &[u64]) {
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        for seq in seqs {
+            if let Some(at) = tree.owes.remove(seq) {
+                self.due.remove(&(at, root, *seq));
+            }
+        }
+    }
+
+    fn extend(&mut self, root: RunId, records: Vec<Arc<Record>>, keep_finished: usize) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         let mut ended = false;
         for record in records {
@@ -159,11 +259,30 @@ impl Kept {
             self.finished.push_back(root);
         }
         while self.finished.len() > keep_finished {
-            if let Some(oldest) = self.finished.pop_front() {
-                self.trees.remove(&oldest);
-                self.roots.retain(|_, root| *root != oldest);
+            if let Some(tree) = self.finished.pop_front().and_then(|oldest| self.trees.remove(&oldest)) {
+                for run in tree.rows.runs.keys() {
+                    self.roots.remove(run);
+                }
             }
         }
+    }
+
+    fn value(&self, root: RunId, place: &ValueRef) -> Option<Value> {
+        match place {
+            ValueRef::Blob(id) => {
+                let stored = self.blobs.get(id).map(|blob| blob.data.clone());
+                let flow = || self.flows.get(id).and_then(|plan| Value::parse(plan.flow.canonical()).ok());
+                stored.or_else(flow)
+            }
+            _ => self.trees.get(&root)?.value(place),
+        }
+    }
+
+    fn standing(&self, run: RunId) -> Option<Standing> {
+        let root = *self.roots.get(&run).unwrap_or(&run);
+        let tree = self.trees.get(&root)?;
+        let ended = tree.rows.runs.get(&run)?.status.is_terminal();
+        Some(Standing { root, ended, given_up: tree.given_up.clone() })
     }
 }
 
@@ -179,27 +298,27 @@ impl Tree {
         ItemRow { item, status: end.status, result, ended_at: Some(end.at) }
     }
 
-    /// The inputs of a sub-run stand in its first event.
-    fn sub_run_inputs(&self, run: RunId) -> Option<&Value> {
-        self.journal.iter().find_map(|record| match &record.event {
+    /// The input of an item; where the first release wrote those of a sub-run into its first event.
+    fn input(&self, run: RunId, item: u32) -> Option<Value> {
+        if let Some(inputs) = self.inputs.get(&run) {
+            return inputs.get(item as usize).cloned();
+        }
+        let inline = self.journal.iter().find_map(|record| match &record.event {
             Event::RunCreated(created) if created.run == run => created.inline_inputs(),
             _ => None,
-        })
+        });
+        inline?.elements().into_iter().nth(item as usize)
     }
 
     fn value(&self, place: &ValueRef) -> Option<Value> {
         match place {
             ValueRef::Inline(value) => Some(value.clone()),
-            ValueRef::Item(run, item) => match self.sub_run_inputs(*run) {
-                Some(inputs) => inputs.elements().into_iter().nth(*item as usize),
-                None => self.inputs.get(*item as usize).cloned(),
-            },
+            ValueRef::Item(run, item) => self.input(*run, *item),
             // Sequences are dense and begin with 1.
             ValueRef::Row(seq) => match &self.journal.get((*seq as usize).checked_sub(1)?)?.event {
-                Event::AttemptEnded(ended) => match &ended.payload {
-                    Some(ValueRef::Inline(value)) => Some(value.clone()),
-                    _ => None,
-                },
+                Event::AttemptEnded(AttemptEnded { payload: Some(place), .. })
+                | Event::StepEnded(StepEnded { result: Outcome::Success(place), .. })
+                | Event::ItemEnded(ItemEnded { result: Outcome::Success(place), .. }) => self.value(place),
                 _ => None,
             },
             ValueRef::Blob(_) => None,
@@ -215,42 +334,121 @@ fn no_run(root: RunId) -> StoreError {
     StoreError::NotFound { what: "run", id: root.to_string() }
 }
 
+/// About how many bytes an event takes beside its values.
+const EVENT: usize = 256;
+
 impl Journal for MemoryStore {
-    fn create(&self, run: NewRun) -> BoxFuture<'static, Result<(), StoreError>> {
-        self.insert(run);
+    fn own(&self, shards: Shards, commits: Arc<dyn Commits>) -> BoxFuture<'static, Result<Vec<Owned>, StoreError>> {
+        let mut kept = self.kept.lock();
+        let owned = shards.iter().map(|shard| {
+            let entry = kept.shards.entry(shard).or_insert_with(|| Shard { clean: true, ..Shard::default() });
+            entry.epoch += 1;
+            let owned = Owned { shard, epoch: entry.epoch, clean: std::mem::replace(&mut entry.clean, false) };
+            entry.commits = Some(Arc::clone(&commits));
+            owned
+        });
+        done(Ok(owned.collect()))
+    }
+
+    fn leave(&self, shards: Shards) -> BoxFuture<'static, Result<(), StoreError>> {
+        let mut kept = self.kept.lock();
+        for shard in shards.iter() {
+            kept.shards.entry(shard).or_default().clean = true;
+        }
         done(Ok(()))
     }
 
-    fn keep_flow(&self, plan: Arc<Plan>) {
-        self.put_flow(plan);
+    fn open_roots(
+        &self,
+        shards: Shards,
+        after: Option<RunId>,
+        most: usize,
+    ) -> BoxFuture<'static, Result<Vec<OpenRoot>, StoreError>> {
+        let kept = self.kept.lock();
+        let open = kept.trees.iter().filter(|(root, tree)| {
+            let ended = tree.rows.runs.get(root).is_some_and(|run| run.status.is_terminal());
+            shards.contains(**root) && after.is_none_or(|after| **root > after) && !ended && tree.given_up.is_none()
+        });
+        let mut open: Vec<OpenRoot> = open.map(|(root, tree)| OpenRoot { root: *root, idle: tree.idle }).collect();
+        open.sort_by_key(|open| open.root);
+        open.truncate(most);
+        done(Ok(open))
     }
 
-    fn append(&self, root: RunId, records: Vec<Record>) -> BoxFuture<'static, Result<(), StoreError>> {
-        self.kept.lock().extend(root, records, self.options.keep_finished);
+    fn mark(&self, root: RunId, epoch: u64, tasks: Vec<TaskRef>) -> BoxFuture<'static, Result<(), StoreError>> {
+        if let Some(tree) = self.kept.lock().trees.get_mut(&root).filter(|tree| tree.epoch <= epoch) {
+            tree.marked.extend(tasks);
+        }
         done(Ok(()))
     }
 
-    fn read(&self, root: RunId, after_seq: u64) -> BoxFuture<'static, Result<Vec<Record>, StoreError>> {
+    fn due(
+        &self,
+        shards: Shards,
+        upto: Timestamp,
+        after: Option<(Timestamp, RunId)>,
+        most: usize,
+    ) -> BoxFuture<'static, Result<Vec<(Timestamp, RunId)>, StoreError>> {
         let kept = self.kept.lock();
-        let after = usize::try_from(after_seq).unwrap_or(usize::MAX);
-        let records = kept.trees.get(&root).map(|tree| tree.journal.get(after..).unwrap_or_default().to_vec());
-        done(records.ok_or_else(|| no_run(root)))
+        let all = kept.due.iter().map(|(at, root, _)| (*at, *root)).take_while(|(at, _)| *at < upto);
+        let mut due: Vec<(Timestamp, RunId)> =
+            all.filter(|due| shards.contains(due.1) && after.is_none_or(|after| *due > after)).take(most).collect();
+        due.dedup();
+        done(Ok(due))
     }
 
-    fn value(&self, root: RunId, place: &ValueRef) -> BoxFuture<'static, Result<Value, StoreError>> {
-        let kept = self.kept.lock();
-        let value = match place {
-            ValueRef::Blob(id) => {
-                let stored = kept.blobs.get(id).map(|blob| blob.data.clone());
-                let flow = || kept.flows.get(id).and_then(|plan| Value::parse(plan.flow.canonical()).ok());
-                stored.or_else(flow)
+    fn create(&self, run: NewRun) -> BoxFuture<'static, Result<Created, StoreError>> {
+        done(self.kept.lock().create(run, self.options.keep_finished))
+    }
+
+    fn append(&self, append: Append) -> Durability {
+        let written = Written { root: append.root, incarnation: append.incarnation, upto: append.upto() };
+        let mut kept = self.kept.lock();
+        match kept.append(append, self.options.keep_finished) {
+            Ok(()) => Durability::Now,
+            Err(why) => {
+                let commits = kept.shards.get(&shard_of(written.root)).and_then(|shard| shard.commits.clone());
+                drop(kept);
+                if let Some(commits) = commits {
+                    commits.failed(vec![written], why);
+                }
+                Durability::Later
             }
-            _ => kept.trees.get(&root).and_then(|tree| tree.value(place)),
+        }
+    }
+
+    fn read(&self, root: RunId, after_seq: u64, max_bytes: usize) -> BoxFuture<'static, Result<Page, StoreError>> {
+        let kept = self.kept.lock();
+        let Some(tree) = kept.trees.get(&root) else { return done(Err(no_run(root))) };
+        let after = usize::try_from(after_seq).unwrap_or(usize::MAX);
+        let mut bytes = 0;
+        let fits = |record: &&Arc<Record>| {
+            let fits = bytes < max_bytes;
+            bytes += EVENT + record.event.size();
+            fits
         };
-        done(value.ok_or_else(|| match place {
-            ValueRef::Blob(id) => StoreError::NotFound { what: "blob", id: id.to_string() },
-            _ => no_run(root),
-        }))
+        let records = tree.journal.get(after..).unwrap_or_default().iter().take_while(fits).cloned().collect();
+        done(Ok(Page { records, epoch: tree.epoch, marked: tree.marked.iter().copied().collect() }))
+    }
+
+    fn values(&self, root: RunId, places: Vec<ValueRef>) -> BoxFuture<'static, Result<Vec<Option<Value>>, StoreError>> {
+        let kept = self.kept.lock();
+        done(Ok(places.iter().map(|place| kept.value(root, place)).collect()))
+    }
+
+    fn flow(&self, id: FlowId) -> BoxFuture<'static, Result<Option<Arc<Plan>>, StoreError>> {
+        done(Ok(self.kept.lock().flows.get(&id).cloned()))
+    }
+
+    fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<Standing>, StoreError>> {
+        done(Ok(self.kept.lock().standing(run)))
+    }
+
+    fn give_up(&self, root: RunId, _: u64, why: String) -> BoxFuture<'static, Result<(), StoreError>> {
+        if let Some(tree) = self.kept.lock().trees.get_mut(&root) {
+            tree.given_up = Some(why);
+        }
+        done(Ok(()))
     }
 }
 

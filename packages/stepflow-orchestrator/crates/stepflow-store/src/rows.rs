@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use stepflow_engine::event::{Event, Outcome, Record, StepRef, ValueRef};
+use stepflow_engine::event::{Event, Outcome, Record, StepRef};
+use stepflow_engine::{StepChange, StepProgress};
 use stepflow_protocol::{ExecutionStatus, FlowError, FlowId, FlowResult, ResultOrder, RunId, StepStatus};
 
 /// A run in lists.
@@ -103,20 +104,12 @@ pub(crate) struct ItemEnd {
     pub at: Timestamp,
 }
 
-/// How far a step is.
-#[derive(Debug)]
-pub(crate) struct StepProgress {
-    pub status: StepStatus,
-    pub attempts: u32,
-    pub error: Option<FlowError>,
-    pub output: Option<ValueRef>,
-    pub scheduled_at: Option<Timestamp>,
-    pub ended_at: Option<Timestamp>,
-}
-
 impl Rows {
     /// Takes over what an event changes.
     pub fn apply(&mut self, record: &Record) {
+        if let Some((at, change)) = StepChange::of(&record.event) {
+            self.steps.entry(at).or_insert_with(|| StepProgress::new(record.at)).apply(&change, record.at);
+        }
         match &record.event {
             Event::RunCreated(created) => {
                 let items = ItemCounts { total: created.items, running: created.items, ..ItemCounts::default() };
@@ -132,31 +125,6 @@ impl Rows {
                     ended_at: None,
                 };
                 self.runs.insert(created.run, row);
-                if let Some(parent) = created.parent {
-                    self.begun(parent, record.at);
-                }
-            }
-            Event::TimerStarted(timer) => self.begun(timer.step, record.at),
-            Event::StepScheduled(scheduled) => {
-                let step = self.step(scheduled.step);
-                step.status = StepStatus::Runnable;
-                step.attempts = scheduled.task.attempt;
-                step.scheduled_at.get_or_insert(record.at);
-            }
-            Event::StepRetryScheduled(retry) => self.step(retry.step).status = StepStatus::Runnable,
-            Event::StepEnded(ended) => {
-                let step = self.step(ended.step);
-                step.ended_at = Some(record.at);
-                match &ended.result {
-                    Outcome::Success(place) => {
-                        step.status = StepStatus::Completed;
-                        step.output = Some(place.clone());
-                    }
-                    Outcome::Failed(error) => {
-                        step.status = StepStatus::Failed;
-                        step.error = Some(error.clone());
-                    }
-                }
             }
             Event::ItemEnded(ended) => {
                 let end = ItemEnd { status: ended.status, result: ended.result.clone(), at: record.at };
@@ -177,32 +145,7 @@ impl Rows {
                     run.ended_at = Some(record.at);
                 }
             }
-            Event::AttemptEnded(_)
-            | Event::RetryScheduled(_)
-            | Event::TimerFired(_)
-            | Event::CancelAsked(_)
-            | Event::OwnerChanged(_)
-            | Event::StepReused(_)
-            | Event::StepEndedFromOutside(_) => {}
+            _ => {}
         }
-    }
-
-    /// A step of control flow has begun, or goes on with another sub-run: nothing else will say that it runs.
-    fn begun(&mut self, at: StepRef, when: Timestamp) {
-        let step = self.step(at);
-        step.attempts += u32::from(step.status == StepStatus::Runnable);
-        step.status = StepStatus::Running;
-        step.scheduled_at.get_or_insert(when);
-    }
-
-    fn step(&mut self, at: StepRef) -> &mut StepProgress {
-        self.steps.entry(at).or_insert_with(|| StepProgress {
-            status: StepStatus::Runnable,
-            attempts: 0,
-            error: None,
-            output: None,
-            scheduled_at: None,
-            ended_at: None,
-        })
     }
 }

@@ -1,63 +1,121 @@
 //! Carrying out what is owed: offers, wake-ups, cancellations.
 
+use std::collections::HashSet;
+
+use futures_util::FutureExt as _;
 use stepflow_protocol::RunId;
 
 use super::timers::{Timer, until};
-use super::{Command, Driver};
-use crate::event::{Route, StepRef, TaskRef, ValueRef};
-use crate::machine::{Effect, owed_between};
-use crate::ports::{Answer, TaskEnvelope};
+use super::tree::Kept;
+use super::{Command, Driver, Offered};
+use crate::event::{Reason, Route, StepRef, TaskRef, ValueRef};
+use crate::machine::{Effect, Need, outstanding, owed_between};
+use crate::ports::{Address, Answer, TaskEnvelope};
 
 impl Driver {
     /// Carries out what has become owed and durable since the last time.
     pub(super) fn carry_out(&mut self, root: RunId) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
-        let owed: Vec<Effect> = owed_between(tree.machine.state(), tree.carried, tree.durable).cloned().collect();
+        let Some(machine) = &tree.machine else { return };
+        let owed: Vec<(u64, Effect)> = owed_between(machine.state(), tree.carried, tree.durable).collect();
         tree.carried = tree.durable;
-        for effect in owed {
-            self.carry(root, effect);
+        for (seq, effect) in owed {
+            self.carry(root, seq, effect);
         }
     }
 
-    /// Offers what waited for values.
-    pub(super) fn offer_held(&mut self, root: RunId) {
+    /// Tells hosts that have attempts which the journal does not know.
+    pub(super) fn withdraw_unknown(&mut self, root: RunId) {
+        let Some(machine) = self.trees.get(&root).and_then(|tree| tree.machine.as_ref()) else { return };
+        let known = |task: &TaskRef| machine.state().tasks.contains_key(&task.task_id);
+        let unknown = self.offered.iter().filter(|(task, offered)| offered.root == Some(root) && !known(task));
+        let unknown: Vec<TaskRef> = unknown.map(|(task, _)| *task).collect();
+        for task in unknown {
+            self.withdraw(task);
+        }
+    }
+
+    /// Carries out all that a machine owes which was just made again, as far as it was durable when it was read. What
+    /// has been carried out before stands beside it.
+    pub(super) fn carry_again(&mut self, root: RunId, durable: u64) {
+        let Some(tree) = self.trees.get(&root) else { return };
+        let Some(machine) = &tree.machine else { return };
+        // The machine may have to wait for values before it takes an answer: until then the attempt is open.
+        let answered: HashSet<TaskRef> = tree.kept.iter().filter_map(Kept::answers).collect();
+        let over = |effect: &Effect| match effect {
+            Effect::Offer { task, .. } | Effect::Cancel { task, .. } => answered.contains(task),
+            Effect::Wake { .. } | Effect::Deadline { .. } => false,
+        };
+        let owed = outstanding(machine.state()).filter(|(seq, effect)| *seq <= durable && !over(effect));
+        let owed: Vec<(u64, Effect)> = owed.collect();
+        for (seq, effect) in owed {
+            self.carry(root, seq, effect);
+        }
+    }
+
+    /// Carries out what waited for values and flows.
+    pub(super) fn carry_held(&mut self, root: RunId) {
         let held = self.trees.get_mut(&root).map(|tree| std::mem::take(&mut tree.held)).unwrap_or_default();
         for effect in held {
-            self.carry(root, effect);
+            self.carry(root, 0, effect);
         }
     }
 
-    fn carry(&mut self, root: RunId, effect: Effect) {
+    fn carry(&mut self, root: RunId, seq: u64, effect: Effect) {
         match effect {
-            Effect::Offer { task, step, route, input } => self.offer(root, task, step, route, input),
-            Effect::Wake { step, due_at } => {
+            Effect::Offer { task, .. } if self.offered.contains_key(&task) => {}
+            Effect::Offer { task, step, route, input, reason } => self.offer(root, task, step, route, input, reason),
+            Effect::Wake { due_at, .. } | Effect::Deadline { due_at, .. } => {
                 let wait = until(due_at, self.ports.clock.now());
-                self.timers.arm(wait, Timer::Step(root, step));
+                let Some(tree) = self.trees.get_mut(&root) else { return };
+                let clock = &*self.ports.clock;
+                tree.timers.entry(seq).or_insert_with(|| self.timers.arm(clock, wait, Timer::Wake(root, seq)));
             }
-            Effect::Deadline { run, due_at } => {
-                let wait = until(due_at, self.ports.clock.now());
-                self.timers.arm(wait, Timer::Run(root, run));
-            }
-            Effect::Cancel { task, route } if self.offered.contains_key(&task) => {
-                self.ports.host.cancel(&route, task, "the answer is not needed any more");
-            }
-            // Never offered: nobody else will answer.
-            Effect::Cancel { task, .. } => {
-                self.offered.insert(task, (root, None));
-                let _ = self.commands.send(Command::Answer(task, Answer::Cancelled));
-            }
+            Effect::Cancel { task, route } => match self.offered.get_mut(&task) {
+                Some(offered) if offered.cancelled => {}
+                Some(offered) => {
+                    offered.cancelled = true;
+                    let address = Address { root, epoch: self.ownership.epoch(root), task };
+                    self.ports.host.cancel(&route, address, "the answer is not needed any more");
+                }
+                // Never offered: nobody else will answer.
+                None => {
+                    let address = Address { root, epoch: self.ownership.epoch(root), task };
+                    self.offered.insert(task, Offered { root: Some(root), cancelled: true, ..Offered::default() });
+                    let _ = self.commands.send(Command::Answer(address, Answer::Cancelled));
+                }
+            },
         }
     }
 
-    fn offer(&mut self, root: RunId, task: TaskRef, step: StepRef, route: Route, input: ValueRef) {
+    /// Hands an attempt to its host, once all that it needs is in memory and, after a crash, its mark is durable.
+    fn offer(&mut self, root: RunId, task: TaskRef, step: StepRef, route: Route, input: ValueRef, reason: Reason) {
+        let epoch = self.ownership.epoch(root);
         let Some(tree) = self.trees.get_mut(&root) else { return };
-        let Some(value) = tree.machine.values().get(&input) else {
-            tree.held.push(Effect::Offer { task, step, route, input: input.clone() });
-            return self.load(root, vec![input]);
+        let Some(machine) = &tree.machine else { return };
+        let state = machine.state();
+        // It may have been cancelled while it waited for its input.
+        if state.step_of(task).is_none() {
+            return;
+        }
+        let Some(run) = state.runs.get(&step.run) else { return };
+        let value = match &input {
+            ValueRef::Inline(value) => Some(value.clone()),
+            place => tree.at_hand.get(place).or_else(|| self.values.get(root, place)),
         };
-        let Some(plan) = tree.plan_of(step.run) else { return };
+        let plan = self.plans.get(run.flow_id, run.overrides.as_ref());
+        let (Some(value), Some(plan)) = (&value, &plan) else {
+            let mut needs = Vec::new();
+            needs.extend(value.is_none().then(|| Need::Value(input.clone())));
+            needs.extend(plan.is_none().then_some(Need::Flow(run.flow_id)));
+            tree.held.push(Effect::Offer { task, step, route, input, reason });
+            return self.need(root, needs);
+        };
         let Some(planned) = plan.steps.get(step.step as usize) else { return };
-        let state = tree.machine.state();
+        // Should it crash the server again, and at once, the next owner has to know that it was running.
+        if reason == Reason::Recovery && !tree.marked.contains(&task) {
+            return self.mark_first(root, Effect::Offer { task, step, route, input, reason });
+        }
         let envelope = TaskEnvelope {
             task,
             root_run_id: root,
@@ -67,15 +125,66 @@ impl Driver {
             item: step.item,
             step: step.step,
             step_id: planned.id.clone(),
-            epoch: state.epoch,
+            epoch,
             route,
-            input: value,
+            input: value.clone(),
             timeout: planned.timeout.or(self.step_timeout),
-            deadline: state.runs.get(&step.run).and_then(|run| run.deadline_at),
+            deadline: run.deadline_at,
             traceparent: None,
             suspects: state.step(step).map_or(0, |step| step.suspects),
         };
-        self.offered.insert(task, (root, None));
+        let route = Some(envelope.route.clone());
+        self.offered.insert(task, Offered { root: Some(root), route, ..Offered::default() });
         self.ports.host.offer(envelope);
+    }
+
+    fn mark_first(&mut self, root: RunId, effect: Effect) {
+        let Effect::Offer { task, .. } = effect else { return };
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        let incarnation = tree.incarnation;
+        let mut marked = self.ports.journal.mark(root, self.ownership.epoch(root), vec![task]);
+        match (&mut marked).now_or_never() {
+            Some(_) => self.marked(root, incarnation, effect),
+            None => {
+                let commands = self.commands.clone();
+                tokio::spawn(async move {
+                    // A mark that cannot be stored keeps nothing from going on: the store has other ways to say so.
+                    let _ = marked.await;
+                    let _ = commands.send(Command::Marked(root, incarnation, effect));
+                });
+            }
+        }
+    }
+
+    /// An attempt of a recovery is marked: now it may be offered.
+    pub(super) fn marked(&mut self, root: RunId, incarnation: u64, effect: Effect) {
+        let Effect::Offer { task, .. } = effect else { return };
+        if let Some(tree) = self.trees.get_mut(&root).filter(|tree| tree.incarnation == incarnation) {
+            tree.marked.insert(task);
+            self.carry(root, 0, effect);
+        }
+    }
+
+    /// A worker has had an attempt for a while: should the server crash, it may have been the reason.
+    pub(super) fn mark(&mut self, root: RunId, task: TaskRef) {
+        let Some(offered) = self.offered.get_mut(&task) else { return };
+        offered.mark = None;
+        if let Some(tree) = self.trees.get_mut(&root)
+            && tree.marked.insert(task)
+        {
+            let marked = self.ports.journal.mark(root, self.ownership.epoch(root), vec![task]);
+            tokio::spawn(marked);
+        }
+    }
+
+    /// Tells the host that the answer of an attempt which no journal knows is not needed.
+    pub(super) fn withdraw(&mut self, task: TaskRef) {
+        if let Some(offered) = self.offered.get_mut(&task).filter(|offered| !offered.cancelled) {
+            offered.cancelled = true;
+            if let (Some(root), Some(route)) = (offered.root, &offered.route) {
+                let address = Address { root, epoch: self.ownership.epoch(root), task };
+                self.ports.host.cancel(route, address, "the run does not know the attempt");
+            }
+        }
     }
 }

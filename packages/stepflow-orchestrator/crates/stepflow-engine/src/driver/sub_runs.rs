@@ -1,19 +1,15 @@
 //! Runs that running steps ask for, and the attempts that wait for runs to end.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use stepflow_protocol::{BlobId, RunId};
+use stepflow_protocol::{BlobId, RunId, Value};
 use tokio::sync::oneshot;
 
-use super::open_runs::Made;
-use super::{Driver, SEMANTICS, timers};
-use crate::engine::{Error, Origin, Parent, Submission};
-use crate::event::{RunCreated, StepRef, TaskRef, ValueRef};
-use crate::machine::{Input, MAX_DEPTH, chain};
-
-/// How often an attempt has asked for each sub-run that it gave no key.
-pub(super) type Calls = HashMap<BlobId, u32>;
+use super::waiters::{Made, Waits};
+use super::{Command, Driver, SEMANTICS, timers};
+use crate::event::{Event, RunCreated, StepRef, TaskRef};
+use crate::machine::{Input, MAX_DEPTH, Machine, chain};
+use crate::ports::Address;
+use crate::shard::in_shard_of;
+use crate::submission::{Error, Origin, Parent, Submission};
 
 /// Where in its tree a sub-run belongs.
 struct Parentage {
@@ -24,35 +20,43 @@ struct Parentage {
 }
 
 impl Driver {
-    /// Makes a run that a step asks for, or finds the one that an earlier attempt of the step has made. `call` tells
+    /// Makes a run that a step asks for, or finds the one that an earlier attempt of the step has made. `content` tells
     /// apart what is asked for.
-    pub(super) fn submit_from(&mut self, origin: Origin, submission: Submission, call: BlobId, reply: Made) {
+    pub(super) fn submit_from(&mut self, origin: Origin, submission: Submission, content: BlobId, reply: Made) {
+        if let Parent::Run(above) = origin.parent
+            && self.root_of(above).is_none()
+        {
+            return self.find(above, Command::SubmitFrom(origin, Box::new(submission), content, reply));
+        }
         match self.place(origin.parent) {
             Err(error) => drop(reply.send(Err(error))),
             Ok(place) if origin.detached => {
                 let variables = self.inherited(&place, &submission);
                 self.submit(Submission { variables, ..submission }, reply);
             }
-            Ok(place) => match self.known(&place, origin.key, &submission, call) {
+            Ok(place) => match self.known(&place, origin.key, &submission, content) {
                 Err(error) => drop(reply.send(Err(error))),
-                Ok((Some(run), _)) => self.runs.when_made(run, reply),
+                Ok((Some(run), _)) => self.reply_when_durable(place.root, run, reply),
                 Ok((None, key)) => self.make(&place, key, submission, reply),
             },
         }
     }
 
+    fn machine(&self, root: RunId) -> Option<&Machine> {
+        self.trees.get(&root)?.machine.as_ref()
+    }
+
     fn place(&self, parent: Parent) -> Result<Parentage, Error> {
         match parent {
-            Parent::Attempt(task) => {
-                let (root, _) = self.offered.get(&task).ok_or(Error::NotOpen)?;
-                let tree = self.trees.get(root).ok_or(Error::NotOpen)?;
-                let step = tree.machine.state().step_of(task).ok_or(Error::NotOpen)?;
-                Ok(Parentage { root: *root, above: step.run, attempt: Some((task, step)) })
+            Parent::Attempt(Address { root, task, .. }) => {
+                let step = self.offered.get(&task).and_then(|_| self.machine(root)?.state().step_of(task));
+                let step = step.ok_or(Error::NotOpen)?;
+                Ok(Parentage { root, above: step.run, attempt: Some((task, step)) })
             }
             Parent::Run(above) => {
-                let root = self.runs.root_of(above).ok_or(Error::NotOpen)?;
-                let tree = self.trees.get(&root).filter(|tree| tree.machine.state().is_open(above));
-                tree.map(|_| Parentage { root, above, attempt: None }).ok_or(Error::NotOpen)
+                let root = self.root_of(above).ok_or(Error::NotOpen)?;
+                let open = self.machine(root).is_some_and(|machine| machine.state().is_open(above));
+                if open { Ok(Parentage { root, above, attempt: None }) } else { Err(Error::NotOpen) }
             }
         }
     }
@@ -63,17 +67,18 @@ impl Driver {
         place: &Parentage,
         key: Option<String>,
         submission: &Submission,
-        call: BlobId,
+        content: BlobId,
     ) -> Result<(Option<RunId>, Option<String>), Error> {
         let (Some((task, step)), Some(tree)) = (place.attempt, self.trees.get_mut(&place.root)) else {
             return Ok((None, None));
         };
         let named = key.map(|key| format!("key:{key}")).unwrap_or_else(|| {
-            let calls = tree.calls.entry(task).or_default().entry(call).or_default();
+            let calls = tree.calls.entry(task).or_default().entry(content).or_default();
             *calls += 1;
-            format!("{call}:{calls}")
+            format!("{content}:{calls}")
         });
-        let state = tree.machine.state();
+        let Some(machine) = &tree.machine else { return Err(Error::NotOpen) };
+        let state = machine.state();
         let run = state.found(step, &named);
         match run.and_then(|run| Some((run, state.runs.get(&run)?.flow_id))) {
             Some((run, flow)) if flow != submission.plan.flow_id => Err(Error::KeyTaken { run }),
@@ -81,13 +86,29 @@ impl Driver {
         }
     }
 
+    /// Replies with a run that was found, once it is durable.
+    fn reply_when_durable(&mut self, root: RunId, run: RunId, reply: Made) {
+        let is_new = self.trees.get(&root).is_some_and(|tree| {
+            let creates = |event: &Event| matches!(event, Event::RunCreated(created) if created.run == run);
+            tree.undurable.iter().any(|record| creates(&record.event))
+        });
+        if is_new {
+            self.waiters.when_made(run, reply);
+        } else {
+            let _ = reply.send(Ok(run));
+        }
+    }
+
     fn make(&mut self, place: &Parentage, key: Option<String>, submission: Submission, reply: Made) {
-        let run = RunId::from_uuid(self.ids.draw(self.ports.clock.now()));
+        let run = RunId::from_uuid(in_shard_of(place.root, self.ids.draw(self.ports.clock.now())));
         let variables = self.inherited(place, &submission);
-        let Some(tree) = self.trees.get_mut(&place.root) else { return };
-        let state = tree.machine.state();
+        let Some(state) = self.machine(place.root).map(Machine::state) else { return };
         if state.depth(place.above) >= MAX_DEPTH {
-            let chain = chain(state, place.above, place.attempt.map(|(_, step)| step), |run| tree.plan_of(run));
+            let plan = |run| {
+                let run = state.runs.get(&run)?;
+                self.plans.get(run.flow_id, run.overrides.as_ref())
+            };
+            let chain = chain(state, place.above, place.attempt.map(|(_, step)| step), plan);
             return drop(reply.send(Err(Error::TooDeep { most: MAX_DEPTH, chain })));
         }
         let Submission { plan, inputs, overrides, max_concurrency, .. } = submission;
@@ -101,44 +122,77 @@ impl Driver {
             nested: None,
             flow_id: plan.flow_id,
             items: u32::try_from(inputs.len()).unwrap_or(u32::MAX),
-            inputs: Some(ValueRef::Inline(stepflow_protocol::Value::array(inputs))),
+            inputs: None,
             variables,
             limit: max_concurrency.unwrap_or(state.limit).clamp(1, state.limit.max(1)),
             deadline_at: plan.timeout.map(|timeout| timers::after(now, timeout)),
             semantics: SEMANTICS,
             overrides,
         };
-        let flow = plan.without_overrides();
-        self.ports.journal.keep_flow(Arc::clone(&flow));
-        tree.plans.add(flow);
-        self.runs.expect(run, place.root, reply);
-        self.feed(place.root, Input::Submitted(Box::new(created)));
+        self.plans.add(plan.without_overrides());
+        self.waiters.when_made(run, reply);
+        self.feed(place.root, Input::Submitted(Box::new(created), inputs));
     }
 
     /// The variables of a run that a step asks for: those of the run above it, unless it has its own.
-    fn inherited(&self, place: &Parentage, submission: &Submission) -> Option<stepflow_protocol::Value> {
-        let above = || self.trees.get(&place.root)?.machine.state().runs.get(&place.above)?.variables.clone();
+    fn inherited(&self, place: &Parentage, submission: &Submission) -> Option<Value> {
+        let above = || self.machine(place.root)?.state().runs.get(&place.above)?.variables.clone();
         submission.variables.clone().or_else(above)
     }
 
-    /// Replies when the run has ended. Until then the attempt that waits, if one does, holds no slot.
-    pub(super) fn wait(&mut self, run: RunId, by: Option<TaskRef>, reply: oneshot::Sender<()>) {
-        if !self.runs.when_ended(run, reply, by) {
-            return;
+    /// Replies when the run has ended.
+    pub(super) fn wait(&mut self, run: RunId, by: Option<Waits>, reply: oneshot::Sender<()>) {
+        // Whoever waits is registered before anything is read: the end cannot be missed.
+        self.waiters.when_ended(run, reply, by);
+        let machine = self.root_of(run).and_then(|root| self.trees.get(&root)).map(|tree| tree.machine.as_ref());
+        match machine {
+            // Being read: its end, or that it has ended, will be told.
+            Some(None) => self.find(run, Command::Wait(run, None, oneshot::channel().0)),
+            Some(Some(machine)) if machine.state().is_open(run) => {}
+            // It has ended, but its end may be on its way to the journal.
+            Some(Some(_)) if self.is_ending(run) => {}
+            _ => self.find(run, Command::Wait(run, None, oneshot::channel().0)),
         }
-        let Some(task) = by else { return };
-        let Some(root) = self.offered.get(&task).map(|(root, _)| *root) else { return };
-        if let Some(tree) = self.trees.get_mut(&root) {
-            tree.machine.waits(task);
+    }
+
+    fn is_ending(&self, run: RunId) -> bool {
+        let ends = |event: &Event| matches!(event, Event::RunEnded(ended) if ended.run == run);
+        let tree = self.root_of(run).and_then(|root| self.trees.get(&root));
+        tree.is_some_and(|tree| tree.undurable.iter().any(|record| ends(&record.event)))
+    }
+
+    /// The attempt waits for one more run: until that has ended it holds no slot.
+    pub(super) fn blocked(&mut self, address: Address) {
+        let Address { root, task, .. } = address;
+        let Some(tree) = self.trees.get_mut(&root).filter(|_| self.offered.contains_key(&task)) else { return };
+        *tree.waiting.entry(task).or_default() += 1;
+        if let Some(machine) = &mut tree.machine {
+            machine.waits(task);
             self.feed(root, Input::Continue);
         }
     }
 
     /// A run that the attempt waited for has ended.
-    pub(super) fn waits_no_more(&mut self, task: TaskRef) {
-        let tree = self.offered.get(&task).and_then(|(root, _)| self.trees.get_mut(root));
-        if let Some(tree) = tree {
-            tree.machine.waits_no_more(task);
+    pub(super) fn unblocked(&mut self, root: RunId, task: TaskRef) {
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        let Some(count) = tree.waiting.get_mut(&task) else { return };
+        *count -= 1;
+        if *count == 0 {
+            tree.waiting.remove(&task);
+        }
+        if let Some(machine) = &mut tree.machine {
+            machine.waits_no_more(task);
+        }
+    }
+
+    /// Tells a machine that was made again which attempts hold no slots.
+    pub(super) fn hold_slots_again(&mut self, root: RunId) {
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        let Some(machine) = &mut tree.machine else { return };
+        for (task, count) in &tree.waiting {
+            for _ in 0..*count {
+                machine.waits(*task);
+            }
         }
     }
 }

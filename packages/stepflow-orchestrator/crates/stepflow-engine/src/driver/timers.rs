@@ -1,40 +1,55 @@
-//! Waiting for times: by the monotonic clock, so that a wall clock that is set back delays nothing twice.
+//! Waiting for times, by the time of the clock that only goes forward.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use stepflow_protocol::RunId;
-use tokio::time::Instant;
 
-use crate::event::{StepRef, TaskRef};
+use crate::event::TaskRef;
+use crate::ports::Clock;
 
-/// Whose time has come.
+/// What its time has come for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Timer {
-    Step(RunId, StepRef),
+    /// The wall time that the event of this sequence decided.
+    Wake(RunId, u64),
+    /// The timeout of an attempt.
     Attempt(RunId, TaskRef),
-    Run(RunId, RunId),
+    /// An attempt that a worker has had for long enough to be marked.
+    Mark(RunId, TaskRef),
+    /// A tree to be read, which could not be read before.
+    Read(RunId, u64),
+    /// A tree with nothing to do, which may leave memory.
+    Park(RunId, u64),
+    /// A tree that is not in memory and has a due time.
+    Load(RunId),
+    /// The due times that come next.
+    Horizon,
+    /// The shards, which could not be had before.
+    Own,
+    /// The open trees after this one, which could not be read before.
+    Recover(Option<RunId>),
 }
 
 /// Names an armed timer. Timers of one instant fire in the order in which they were armed.
-pub(super) type TimerKey = (Instant, u64);
+pub(super) type TimerKey = (Duration, u64);
 
 /// The armed timers.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Timers {
     armed: BTreeMap<TimerKey, Timer>,
     count: u64,
+    /// The wait for the first of them.
+    sleep: Option<(Duration, BoxFuture<'static, ()>)>,
 }
 
 impl Timers {
-    /// Arms a timer.
-    pub fn arm(&mut self, wait: Duration, timer: Timer) -> TimerKey {
+    /// Arms a timer that fires after this wait.
+    pub fn arm(&mut self, clock: &dyn Clock, wait: Duration, timer: Timer) -> TimerKey {
         self.count += 1;
-        // A wait beyond what the clock can name is as good as a century.
-        let due =
-            Instant::now().checked_add(wait).unwrap_or_else(|| Instant::now() + Duration::from_secs(3_200_000_000));
-        let key = (due, self.count);
+        let key = (clock.elapsed().saturating_add(wait), self.count);
         self.armed.insert(key, timer);
         key
     }
@@ -45,17 +60,23 @@ impl Timers {
     }
 
     /// Waits until a timer is due; for ever when none is armed.
-    pub async fn next_due(&self) {
-        match self.armed.first_key_value() {
-            Some(((due, _), _)) => tokio::time::sleep_until(*due).await,
-            None => std::future::pending().await,
+    pub async fn next_due(&mut self, clock: &dyn Clock) {
+        let Some(due) = self.armed.first_key_value().map(|((due, _), _)| *due) else {
+            return std::future::pending().await;
+        };
+        if self.sleep.as_ref().is_none_or(|(until, _)| *until != due) {
+            self.sleep = Some((due, clock.sleep_until(due)));
         }
+        if let Some((_, sleep)) = &mut self.sleep {
+            sleep.await;
+        }
+        self.sleep = None;
     }
 
-    /// Takes the timers that are due.
-    pub fn take_due(&mut self) -> Vec<Timer> {
-        let later = self.armed.split_off(&(Instant::now(), u64::MAX));
-        std::mem::replace(&mut self.armed, later).into_values().collect()
+    /// Takes the next timer that is due.
+    pub fn take_due(&mut self, clock: &dyn Clock) -> Option<Timer> {
+        let entry = self.armed.first_entry()?;
+        (entry.key().0 <= clock.elapsed()).then(|| entry.remove())
     }
 }
 

@@ -1,96 +1,150 @@
-//! One run tree in the driver's hands: its machine, and how far the world has been told.
+//! One run tree in the driver's hands: its machine while that is in memory, and what outlives the machine.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use stepflow_flow::Plan;
-use stepflow_protocol::RunId;
-use tokio::sync::mpsc;
+use stepflow_protocol::{BlobId, RunId, Value};
 
-use super::plans::Plans;
-use super::sub_runs::Calls;
-use crate::event::{Record, StepRef, TaskRef};
-use crate::machine::{Effect, Machine};
-use crate::ports::Instance;
-use crate::subscription::Notice;
+use super::Command;
+use super::memory::AtHand;
+use super::timers::TimerKey;
+use crate::event::{Record, TaskRef};
+use crate::machine::{Effect, Input, Machine, Need};
 
-/// A run tree in memory.
+/// How often an attempt has asked for each sub-run that it gave no key.
+pub(super) type Calls = HashMap<BlobId, u32>;
+
+/// A run tree that the driver works for.
 pub(super) struct Tree {
-    pub machine: Machine,
-    pub plans: Plans,
+    /// `None` while the journal is being read.
+    pub machine: Option<Machine>,
+    /// Drawn anew whenever the journal is read: answers to what was decided before are ignored.
+    pub incarnation: u64,
     /// Decided and not yet durable, in order.
     pub undurable: VecDeque<Arc<Record>>,
     /// The last durable sequence.
     pub durable: u64,
     /// The last sequence of which the effects have been carried out.
     pub carried: u64,
-    /// How many values are on their way into memory.
-    pub loading: usize,
+    /// Inputs whose events are not durable. They are told again when the machine has to be rebuilt.
+    pub kept: VecDeque<Kept>,
+    /// What came while the journal was being read.
+    pub pending: VecDeque<Command>,
+    /// The values that must not leave memory.
+    pub at_hand: AtHand,
+    /// The inputs of runs that were decided and not yet appended.
+    pub inputs: HashMap<RunId, Vec<Value>>,
+    /// What is on its way into memory.
+    pub loading: Vec<Need>,
+    /// Offers that wait for their input or their flow to be in memory.
+    pub held: Vec<Effect>,
     /// The paths of components of which it is being found out where they lead.
     pub undecided: BTreeSet<String>,
-    /// Offers that wait for their input to be in memory.
-    pub held: Vec<Effect>,
-    pub subscribers: Vec<mpsc::UnboundedSender<Notice>>,
-    /// What workers have now: later subscribers are told, because no journal says it.
-    pub started: HashMap<TaskRef, Notice>,
     /// How often open attempts have asked for the same sub-run.
     pub calls: HashMap<TaskRef, Calls>,
+    /// How many runs each attempt waits for.
+    pub waiting: HashMap<TaskRef, u32>,
+    /// The attempts that the store has marked.
+    pub marked: BTreeSet<TaskRef>,
+    /// The timers of due times, by the sequences that decided them.
+    pub timers: BTreeMap<u64, TimerKey>,
+    /// What its first append brings along.
+    pub creating: Option<(Arc<Plan>, Option<String>)>,
+    /// How often it could not be read, or made its machine panic, in a row.
+    pub failures: u32,
+    /// The length of its journal and its size in memory, while it is idle and may leave memory.
+    pub parked: Option<(u64, usize)>,
+    /// Counts what has happened to it, so that a timer can tell whether anything has.
+    pub touched: u64,
+}
+
+/// An input whose events are not durable.
+pub(super) struct Kept {
+    pub input: Input,
+    /// The sequence of its last event; `None` while it has not been decided.
+    pub upto: Option<u64>,
+}
+
+impl Kept {
+    /// The attempt whose answer it is.
+    pub fn answers(&self) -> Option<TaskRef> {
+        match self.input {
+            Input::Answered(task, ..) => Some(task),
+            _ => None,
+        }
+    }
 }
 
 impl Tree {
-    pub fn new(root: RunId, plan: &Arc<Plan>) -> Self {
-        let mut plans = Plans::default();
-        plans.add(plan.without_overrides());
+    /// A tree whose machine is still to come.
+    pub fn new(incarnation: u64) -> Self {
         Self {
-            machine: Machine::new(root),
-            plans,
+            machine: None,
+            incarnation,
             undurable: VecDeque::new(),
             durable: 0,
             carried: 0,
-            loading: 0,
-            undecided: BTreeSet::new(),
+            kept: VecDeque::new(),
+            pending: VecDeque::new(),
+            at_hand: AtHand::default(),
+            inputs: HashMap::new(),
+            loading: Vec::new(),
             held: Vec::new(),
-            subscribers: Vec::new(),
-            started: HashMap::new(),
+            undecided: BTreeSet::new(),
             calls: HashMap::new(),
+            waiting: HashMap::new(),
+            marked: BTreeSet::new(),
+            timers: BTreeMap::new(),
+            creating: None,
+            failures: 0,
+            parked: None,
+            touched: 0,
         }
     }
 
-    /// The plan of a run.
-    pub fn plan_of(&self, run: RunId) -> Option<Arc<Plan>> {
-        let run = self.machine.state().runs.get(&run)?;
-        self.plans.get(run.flow_id, run.overrides.as_ref())
+    /// Lets go of the machine and of all that was decided and is not durable.
+    pub fn forget_machine(&mut self, incarnation: u64) {
+        self.machine = None;
+        self.incarnation = incarnation;
+        self.undurable.clear();
+        self.at_hand = AtHand::default();
+        self.inputs.clear();
+        self.loading.clear();
+        self.held.clear();
+        self.undecided.clear();
     }
 
-    /// How long an attempt of a step may take, where its flow says so.
-    pub fn timeout_of(&self, step: StepRef) -> Option<Duration> {
-        self.plan_of(step.run)?.steps.get(step.step as usize)?.timeout
-    }
-
-    /// Everything up to this sequence is durable: subscribers may know, and `known` is told of each record.
-    pub fn became_durable(&mut self, upto: u64, mut known: impl FnMut(&Record)) {
-        self.durable = self.durable.max(upto);
-        while let Some(record) = self.undurable.pop_front_if(|record| record.seq <= upto) {
-            known(&record);
-            self.publish(&Notice::Record(record));
+    /// The inputs that were decided, up to this sequence.
+    pub fn decided(&mut self, upto: u64) {
+        for kept in self.kept.iter_mut().rev().take_while(|kept| kept.upto.is_none()) {
+            kept.upto = Some(upto);
         }
+        self.forget_durable_inputs();
     }
 
-    /// Forgets the attempt, which is answered; the worker that had it.
-    pub fn closed(&mut self, task: TaskRef) -> Option<Arc<Instance>> {
-        self.calls.remove(&task);
-        self.started.remove(&task).and_then(Notice::into_instance)
-    }
-
-    /// Tells all subscribers, and forgets those who have gone.
-    pub fn publish(&mut self, notice: &Notice) {
-        self.subscribers.retain(|subscriber| subscriber.send(notice.clone()).is_ok());
+    /// Lets go of the inputs whose events are durable.
+    pub fn forget_durable_inputs(&mut self) {
+        let durable = self.durable;
+        while self.kept.pop_front_if(|kept| kept.upto.is_some_and(|upto| upto <= durable)).is_some() {}
     }
 
     /// Whether nothing can happen any more.
     pub fn is_done(&self) -> bool {
-        let state = self.machine.state();
-        state.is_ended() && state.open == 0 && self.undurable.is_empty()
+        let Some(machine) = &self.machine else { return false };
+        let state = machine.state();
+        state.is_ended() && state.open == 0 && self.undurable.is_empty() && self.kept.is_empty()
+    }
+
+    /// Whether only a due time, a question or an answer that comes late moves it.
+    pub fn is_idle(&self) -> bool {
+        let Some(machine) = &self.machine else { return false };
+        let on_its_way = self.undurable.len() + self.kept.len() + self.loading.len() + self.held.len();
+        machine.state().open == 0 && on_its_way == 0 && self.undecided.is_empty() && !machine.is_waiting()
+    }
+
+    /// About how many bytes it takes.
+    pub fn size(&self) -> usize {
+        self.machine.as_ref().map_or(0, |machine| machine.state().size()) + size_of::<Self>()
     }
 }

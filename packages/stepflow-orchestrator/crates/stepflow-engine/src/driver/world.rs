@@ -1,16 +1,17 @@
-//! What the driver lends to its machines: time, ids, chance, routes, plans.
+//! What the driver lends to its machines: time, ids, chance, routes, values, plans.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use stepflow_flow::{Level, Plan, Source, load};
-use stepflow_protocol::{ErrorKind, FlowError, FlowId, Value};
+use stepflow_protocol::{BlobId, ErrorKind, FlowError, FlowId, RunId, Value};
 use uuid::Uuid;
 
-use super::plans::Plans;
+use super::memory::{AtHand, Plans, Values};
 use crate::engine::Ports;
-use crate::machine::{Rules, Surroundings};
+use crate::event::{Record, ValueRef};
+use crate::machine::{Content, Rules, RunTree, Surroundings};
 use crate::ports::Target;
 
 /// The supply of ids: UUIDv7 by the engine's clock, ascending within a millisecond.
@@ -27,10 +28,15 @@ impl Ids {
 
 /// See [`Surroundings`].
 pub(super) struct World<'a> {
+    pub root: RunId,
     pub ports: &'a Ports,
     pub rules: &'a Rules,
+    pub values: &'a Values,
+    pub at_hand: &'a mut AtHand,
     pub plans: &'a mut Plans,
     pub ids: &'a mut Ids,
+    /// The inputs of the runs that were decided.
+    pub inputs: HashMap<RunId, Vec<Value>>,
     /// The paths that lead nowhere yet.
     pub undecided: BTreeSet<String>,
 }
@@ -45,7 +51,7 @@ impl Surroundings for World<'_> {
     }
 
     fn random(&mut self) -> f64 {
-        // The last 32 bits of a UUIDv7 are random.
+        // Half of a UUIDv7's last 64 bits are random for certain.
         let id = self.new_id();
         let (_, _, _, tail) = id.as_fields();
         let bits = u32::from_be_bytes([tail[4], tail[5], tail[6], tail[7]]);
@@ -60,6 +66,31 @@ impl Surroundings for World<'_> {
         target
     }
 
+    fn value(&self, place: &ValueRef) -> Option<Value> {
+        match place {
+            ValueRef::Inline(value) => Some(value.clone()),
+            place => self.at_hand.get(place).or_else(|| self.values.get(self.root, place)),
+        }
+    }
+
+    fn content(&self, id: BlobId) -> Content {
+        if self.at_hand.is_absent(id) {
+            return Content::Absent;
+        }
+        self.value(&ValueRef::Blob(id)).map_or(Content::Unknown, Content::Here)
+    }
+
+    fn inputs(&mut self, run: RunId, inputs: Vec<Value>) {
+        for (item, input) in (0_u32..).zip(&inputs) {
+            self.at_hand.add_input(run, item, input.clone());
+        }
+        self.inputs.insert(run, inputs);
+    }
+
+    fn decided(&mut self, _: &RunTree, record: &Record) {
+        self.at_hand.keep(record);
+    }
+
     fn sub_plan(&mut self, document: &Value) -> Result<Arc<Plan>, FlowError> {
         let loaded = load(Source::json("sub-flow", document.as_str()));
         let plan = loaded.flow.ok_or(loaded.diagnostics).and_then(Plan::compile).map_err(|diagnostics| {
@@ -67,13 +98,7 @@ impl Surroundings for World<'_> {
             let why = first.map_or_else(String::new, |first| format!("{} at `{}`", first.message, first.path));
             FlowError::new(ErrorKind::InvalidInput, format!("the sub-flow cannot run: {why}"))
         })?;
-        if let Some(known) = self.plans.get(plan.flow_id, None) {
-            return Ok(known);
-        }
-        let plan = Arc::new(plan);
-        self.ports.journal.keep_flow(Arc::clone(&plan));
-        self.plans.add(Arc::clone(&plan));
-        Ok(plan)
+        Ok(self.plans.add(Arc::new(plan)))
     }
 
     fn plan(&self, flow: FlowId, overrides: Option<&Value>) -> Option<Arc<Plan>> {

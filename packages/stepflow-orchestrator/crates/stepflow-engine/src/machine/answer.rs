@@ -10,9 +10,10 @@ use super::given::{Given, Missing, plan_of};
 use super::state::{AttemptState, Phase, RunTree, Step};
 use super::{confidential, policy};
 use crate::event::{
-    AttemptEnded, AttemptOutcome, Budget, Event, Outcome, RetryScheduled, StepEnded, StepRef, TaskRef, ValueRef,
+    AttemptEnded, AttemptOutcome, Budget, Event, Instance, Outcome, RetryScheduled, StepEnded, StepRef, TaskRef,
+    ValueRef,
 };
-use crate::ports::{Answer, Failure, Instance, Lost};
+use crate::ports::{Answer, Failure, Lost};
 
 /// How many attempts of a step may be lost for nothing when each asks for a new sub-run. As long as they find the ones
 /// that exist, these end; one that makes them anew may be what they, and so it, are lost by.
@@ -61,24 +62,28 @@ pub(super) fn answered(
         }
         Answer::Failed(failure) => {
             let failure = Failure { error: shown(failure.error, given)?, ..failure };
-            failed(state, at, step, task, AttemptOutcome::ComponentError, failure, given)
+            failed(state, at, step, task, AttemptOutcome::ComponentError, failure, given)?
         }
         Answer::Lost(lost) => {
             let lost = Lost { error: shown(lost.error, given)?, ..lost };
             let suspects = lost.suspects;
-            suspected(suspects, lost_with_worker(state, at, step, task, lost, given))
+            suspected(suspects, lost_with_worker(state, at, step, task, lost, given)?)
         }
         Answer::Cancelled => {
             let error = FlowError::new(ErrorKind::Cancelled, "the attempt was cancelled");
-            failed(state, at, step, task, AttemptOutcome::Cancelled, error.into(), given)
+            failed(state, at, step, task, AttemptOutcome::Cancelled, error.into(), given)?
         }
     })
 }
 
 /// An attempt that took longer than allowed.
-pub(super) fn timed_out(state: &RunTree, task: TaskRef, given: &mut Given<'_>) -> Vec<Event> {
-    let Some((at, step, AttemptState::Open(_))) = find(state, task) else { return Vec::new() };
-    let allowed = plan_of(given.world, state, at.run).and_then(|plan| plan.steps.get(at.step as usize)?.timeout);
+///
+/// # Errors
+/// [`Missing`] when the flow is not in memory.
+pub(super) fn timed_out(state: &RunTree, task: TaskRef, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
+    let Some((at, step, AttemptState::Open(_))) = find(state, task) else { return Ok(Vec::new()) };
+    let plan = plan_of(given.world, state, at.run)?;
+    let allowed = plan.steps.get(at.step as usize).and_then(|step| step.timeout);
     let limit = allowed.map_or_else(String::new, |limit| format!(" of {limit:?}"));
     let error = FlowError::new(ErrorKind::Timeout, format!("the attempt took longer than its timeout{limit}"));
     failed(state, at, step, task, AttemptOutcome::Timeout, error.into(), given)
@@ -106,7 +111,7 @@ fn lost_with_worker(
     task: TaskRef,
     lost: Lost,
     given: &mut Given<'_>,
-) -> Vec<Event> {
+) -> Result<Vec<Event>, Missing> {
     let wait = if lost.back_off {
         let retry = step.transport_retries + 1;
         let random = given.world.random();
@@ -122,7 +127,7 @@ fn lost_with_worker(
     }
     let budget = if spends { Budget::Transport } else { Budget::None };
     let ended = ended(task, AttemptOutcome::Lost, budget);
-    vec![ended.with_error(lost.error).into(), retry(task, wait, budget, given)]
+    Ok(vec![ended.with_error(lost.error).into(), retry(task, wait, budget, given)])
 }
 
 /// A failed attempt: another one when `onError` has one to give, else the step's end.
@@ -134,20 +139,20 @@ fn failed(
     outcome: AttemptOutcome,
     failure: Failure,
     given: &mut Given<'_>,
-) -> Vec<Event> {
-    let Some(plan) = plan_of(given.world, state, at.run) else { return Vec::new() };
+) -> Result<Vec<Event>, Missing> {
+    let plan = plan_of(given.world, state, at.run)?;
     let planned = &plan.steps[at.step as usize];
     let failure = policy::located(failure, planned, task.attempt);
     let error = failure.error.clone();
     if step.phase == Phase::Ended || task.attempt != step.newest() {
-        return vec![ended(task, outcome, Budget::None).with_error(error).into()];
+        return Ok(vec![ended(task, outcome, Budget::None).with_error(error).into()]);
     }
     if let Some(wait) = policy::wait_before_retry(state, at.run, planned, step.component_retries, &failure, given) {
         let ended = ended(task, outcome, Budget::Component).with_error(error);
-        return vec![ended.into(), retry(task, wait, Budget::Component, given)];
+        return Ok(vec![ended.into(), retry(task, wait, Budget::Component, given)]);
     }
     let end = policy::default_of(planned).map_or_else(|| step_failed(at, error.clone()), |value| defaulted(at, value));
-    vec![ended(task, outcome, Budget::None).with_error(error).into(), end]
+    Ok(vec![ended(task, outcome, Budget::None).with_error(error).into(), end])
 }
 
 fn retry(task: TaskRef, wait: Duration, budget: Budget, given: &Given<'_>) -> Event {

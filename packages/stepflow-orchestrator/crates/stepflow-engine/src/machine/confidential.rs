@@ -5,7 +5,7 @@ use stepflow_flow::{Mask, Secrets};
 use stepflow_protocol::{FlowError, RunId};
 
 use super::bounded::bounded;
-use super::given::{Given, Missing, plan_of};
+use super::given::{Content, Given, Missing, Need, plan_of};
 use super::state::RunTree;
 use crate::event::{StepRef, ValueRef};
 
@@ -22,8 +22,8 @@ pub(super) fn shown(
     given: &Given<'_>,
 ) -> Result<FlowError, Missing> {
     let mut hidden = Hidden { given, mask: Mask::default(), missing: Vec::new() };
-    hidden.add_step(state, at, input);
-    hidden.add_item(state, at.run, at.item);
+    hidden.add_step(state, at, input)?;
+    hidden.add_item(state, at.run, at.item)?;
     hidden.applied(error)
 }
 
@@ -39,7 +39,7 @@ pub(super) fn shown_of_item(
     given: &Given<'_>,
 ) -> Result<FlowError, Missing> {
     let mut hidden = Hidden { given, mask: Mask::default(), missing: Vec::new() };
-    hidden.add_item(state, run, item);
+    hidden.add_item(state, run, item)?;
     hidden.applied(error)
 }
 
@@ -47,42 +47,42 @@ pub(super) fn shown_of_item(
 struct Hidden<'h, 'g> {
     given: &'h Given<'g>,
     mask: Mask,
-    missing: Vec<ValueRef>,
+    missing: Vec<Need>,
 }
 
 impl Hidden<'_, '_> {
-    fn add_step(&mut self, state: &RunTree, at: StepRef, input: Option<&ValueRef>) {
-        let Some(plan) = plan_of(self.given.world, state, at.run) else { return };
+    fn add_step(&mut self, state: &RunTree, at: StepRef, input: Option<&ValueRef>) -> Result<(), Missing> {
+        let plan = plan_of(self.given.world, state, at.run)?;
         if let (Some(step), Some(input)) = (plan.steps.get(at.step as usize), input) {
             self.add(&step.secrets, input);
         }
+        Ok(())
     }
 
     /// What the item, and the steps and items around it, were given.
-    fn add_item(&mut self, state: &RunTree, run: RunId, item: u32) {
+    fn add_item(&mut self, state: &RunTree, run: RunId, item: u32) -> Result<(), Missing> {
         let mut next = Some((run, item));
         while let Some((id, item)) = next {
             let Some(run) = state.runs.get(&id) else { break };
-            if let Some(plan) = plan_of(self.given.world, state, id) {
-                self.add(plan.input_secrets(), &ValueRef::Item(id, item));
-                plan.hide_variables(run.variables.as_ref(), &mut self.mask);
-            }
+            let plan = plan_of(self.given.world, state, id)?;
+            self.add(plan.input_secrets(), &ValueRef::Item(id, item));
+            plan.hide_variables(run.variables.as_ref(), &mut self.mask);
             if let Some(around) = run.parent {
-                self.add_step(state, around, state.step(around).and_then(|step| step.input.as_ref()));
+                self.add_step(state, around, state.step(around).and_then(|step| step.input.as_ref()))?;
             }
             next = run.parent.map(|around| (around.run, around.item));
         }
+        Ok(())
     }
 
     fn add(&mut self, secrets: &Secrets, place: &ValueRef) {
         if secrets.is_none() {
             return;
         }
-        match (self.given.values.get(place), place) {
+        match (self.given.world.value(place), place) {
             (Some(value), _) => self.mask.add(secrets, &value),
-            // There is no such content, as is known by now.
-            (None, ValueRef::Blob(id)) if self.given.values.blob(*id).is_some() => {}
-            (None, _) => self.missing.push(place.clone()),
+            (None, ValueRef::Blob(id)) if self.given.world.content(*id) == Content::Absent => {}
+            (None, _) => self.missing.push(Need::Value(place.clone())),
         }
     }
 

@@ -7,23 +7,20 @@ use stepflow_flow::Plan;
 use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, RunId, TaskId, Value};
 
 use super::frontier::Ready;
-use super::given::{Given, Missing, plan_of};
+use super::given::{Given, Missing, Need, plan_of};
 use super::state::{Phase, Run, RunTree};
 use super::{answer, confidential, nested, policy};
 use crate::event::{
-    CancelAsked, Event, ItemEnded, Outcome, OwnerChanged, RunCreated, RunEnded, StepEnded, StepRef, StepScheduled,
-    TaskRef, ValueRef,
+    CancelAsked, Event, Instance, ItemEnded, Outcome, OwnerChanged, RunCreated, RunEnded, StepEnded, StepRef,
+    StepScheduled, TaskRef, ValueRef,
 };
-use crate::ports::{Answer, Instance, Target};
-
-/// How many owners in a row a step may take down with it.
-const MAX_OWNERS_LOST: u32 = 3;
+use crate::ports::{Answer, Target};
 
 /// Something that the tree has to take note of.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    /// A run was submitted.
-    Submitted(Box<RunCreated>),
+    /// A run was submitted, with the inputs of its items.
+    Submitted(Box<RunCreated>, Vec<Value>),
     /// A host answered for the worker that had the attempt.
     Answered(TaskRef, Answer, Option<Arc<Instance>>),
     /// An attempt took longer than its timeout at this worker.
@@ -40,13 +37,6 @@ pub enum Input {
     Continue,
 }
 
-impl Input {
-    /// Whether it brings somebody else's words, which may quote secrets.
-    pub(super) fn may_quote(&self) -> bool {
-        matches!(self, Self::Answered(_, Answer::Failed(_) | Answer::Lost(_), _))
-    }
-}
-
 /// What has happened, now that this input is known. The caller folds it and asks again with [`Input::Continue`] until
 /// nothing follows.
 ///
@@ -54,14 +44,19 @@ impl Input {
 /// [`Missing`] when values have to be in memory first.
 pub fn decide(state: &RunTree, input: Input, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
     match input {
-        Input::Submitted(created) => Ok(vec![Event::RunCreated(created)]),
+        // Told again after a failed append that was durable all the same.
+        Input::Submitted(created, _) if state.runs.contains_key(&created.run) => Ok(Vec::new()),
+        Input::Submitted(created, inputs) => {
+            given.world.inputs(created.run, inputs);
+            Ok(vec![Event::RunCreated(created)])
+        }
         Input::Answered(task, answer, by) => Ok(answer::by(by, answer::answered(state, task, answer, given)?)),
-        Input::TimedOut(task, by) => Ok(answer::by(by, answer::timed_out(state, task, given))),
+        Input::TimedOut(task, by) => Ok(answer::by(by, answer::timed_out(state, task, given)?)),
         Input::Due(at) => {
             given.frontier.wake(state, at);
             proceed(state, given)
         }
-        Input::DeadlineReached(run) => match deadline_reached(state, run, given) {
+        Input::DeadlineReached(run) => match deadline_reached(state, run, given)? {
             nothing if nothing.is_empty() => proceed(state, given),
             events => Ok(events),
         },
@@ -82,7 +77,7 @@ fn proceed(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing
         return Ok(events);
     }
     loop {
-        given.frontier.explore(state, given.values, |run| plan_of(given.world, state, run))?;
+        given.frontier.explore(state, given.world)?;
         let events = doomed(state, given)?;
         if !events.is_empty() {
             return Ok(events);
@@ -103,8 +98,8 @@ fn proceed(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing
         let chosen = given.frontier.choose(state, given.waiting, free);
         if free > chosen.len()
             && let Some(at) = given.frontier.next_unopened(state, given.waiting)
-            && let Some(plan) = plan_of(given.world, state, at.0)
         {
+            let plan = plan_of(given.world, state, at.0)?;
             given.frontier.open(state, &plan, at);
             continue;
         }
@@ -116,11 +111,11 @@ fn proceed(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing
 fn doomed(state: &RunTree, given: &Given<'_>) -> Result<Vec<Event>, Missing> {
     let failed = |(at, doom): (&StepRef, &super::frontier::Doom)| {
         let mut error = doom.error.clone();
-        let plan = plan_of(given.world, state, at.run);
-        let own = plan.as_ref().and_then(|plan| plan.steps.get(at.step as usize)).filter(|_| doom.from.is_none());
+        let plan = plan_of(given.world, state, at.run)?;
+        let own = plan.steps.get(at.step as usize).filter(|_| doom.from.is_none());
         if let Some(own) = own {
             error = replaced(error, "step", Value::string(&own.id));
-        } else if let Some(from) = plan.as_ref().and_then(|plan| plan.steps.get(doom.from?)) {
+        } else if let Some(from) = doom.from.and_then(|from| plan.steps.get(from)) {
             let mut via =
                 error.data.as_ref().and_then(|data| data.field("via")).map_or_else(Vec::new, |v| v.elements());
             via.push(Value::string(&from.id));
@@ -146,7 +141,7 @@ fn finished(state: &RunTree, given: &Given<'_>) -> Result<Vec<Event>, Missing> {
     for (run, item, output) in given.frontier.finished() {
         let result = match output {
             Err(error) => Outcome::Failed(confidential::shown_of_item(state, run, item, error.clone(), given)?),
-            Ok(value) => failed_must(state, given, run, item)
+            Ok(value) => failed_must(state, given, run, item)?
                 .map_or_else(|| Outcome::Success(ValueRef::Inline(value.clone())), Outcome::Failed),
         };
         let status = match result {
@@ -169,23 +164,24 @@ fn finished(state: &RunTree, given: &Given<'_>) -> Result<Vec<Event>, Missing> {
 }
 
 /// The error of the item's first failed `mustExecute` step: the item fails with it whatever its output is.
-fn failed_must(state: &RunTree, given: &Given<'_>, run: RunId, item: u32) -> Option<FlowError> {
+fn failed_must(state: &RunTree, given: &Given<'_>, run: RunId, item: u32) -> Result<Option<FlowError>, Missing> {
     let plan = plan_of(given.world, state, run)?;
-    plan.must_execute().find_map(|step| {
+    let failed = plan.must_execute().find_map(|step| {
         let at = StepRef { run, item, step: super::given::numbered(step) };
         match state.step(at)?.result.as_ref()? {
             Outcome::Failed(error) => Some(error.clone()),
             Outcome::Success(_) => None,
         }
-    })
+    });
+    Ok(failed)
 }
 
 /// What begins for the ready steps that there is room for.
 fn schedule(state: &RunTree, chosen: Vec<(StepRef, Ready)>, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
-    let missing: Vec<ValueRef> = chosen
+    let missing: Vec<Need> = chosen
         .iter()
-        .filter(|(_, ready)| given.values.get(&ready.input).is_none())
-        .map(|(_, ready)| ready.input.clone())
+        .filter(|(_, ready)| given.world.value(&ready.input).is_none())
+        .map(|(_, ready)| Need::Value(ready.input.clone()))
         .collect();
     if !missing.is_empty() {
         return Err(Missing(missing));
@@ -204,13 +200,14 @@ fn schedule(state: &RunTree, chosen: Vec<(StepRef, Ready)>, given: &mut Given<'_
 
 /// How a ready step begins: with an attempt, a sub-run, a wait, or its end where nothing can take it.
 fn begin(state: &RunTree, at: StepRef, ready: Ready, given: &mut Given<'_>) -> Result<Option<Event>, Missing> {
-    let Some(plan) = plan_of(given.world, state, at.run) else { return Ok(None) };
-    let (Some(step), Some(input)) = (plan.steps.get(at.step as usize), given.values.get(&ready.input)) else {
+    let plan = plan_of(given.world, state, at.run)?;
+    let (Some(step), Some(input)) = (plan.steps.get(at.step as usize), given.world.value(&ready.input)) else {
         return Ok(None);
     };
     let before = state.step(at);
-    if before.is_some_and(|step| step.owners_lost >= MAX_OWNERS_LOST) {
-        let message = format!("the server stopped {MAX_OWNERS_LOST} times in a row while this step was running");
+    let most = given.world.rules().max_server_crashes;
+    if most > 0 && before.is_some_and(|step| step.owners_lost >= most) {
+        let message = format!("the server crashed {most} times in a row while a worker was running this step");
         return Ok(Some(step_failed(at, FlowError::new(ErrorKind::OrchestratorError, message))));
     }
     let begun = match given.world.resolve(&step.component, &input) {
@@ -289,11 +286,11 @@ fn outlived(state: &RunTree, ending: &BTreeSet<RunId>) -> Vec<Event> {
     below.flat_map(|run| closed(state, run, ExecutionStatus::Cancelled, &error)).collect()
 }
 
-fn deadline_reached(state: &RunTree, id: RunId, given: &mut Given<'_>) -> Vec<Event> {
+fn deadline_reached(state: &RunTree, id: RunId, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
     let now = given.world.now();
-    let Some(run) = state.runs.get(&id) else { return Vec::new() };
+    let Some(run) = state.runs.get(&id) else { return Ok(Vec::new()) };
     if run.status.is_terminal() || run.deadline_at > Some(now) {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     match run.parent.filter(|_| nested::is_overdue(run, now)) {
         Some(at) => nested::timed_out(state, at, id, given),
@@ -301,7 +298,7 @@ fn deadline_reached(state: &RunTree, id: RunId, given: &mut Given<'_>) -> Vec<Ev
             let error = FlowError::new(ErrorKind::Timeout, "the run took longer than the flow's `timeout` allows");
             let mut events = closed_from(state, [id], ExecutionStatus::Failed, &error);
             events.iter_mut().for_each(|event| explain(state, event));
-            events
+            Ok(events)
         }
     }
 }

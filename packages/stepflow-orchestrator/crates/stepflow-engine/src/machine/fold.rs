@@ -5,7 +5,7 @@ use stepflow_protocol::{ExecutionStatus, RunId};
 use super::state::{Attempt, AttemptState, Effect, Item, ItemEnd, OwedKey, Phase, Run, RunTree, Step};
 use crate::event::{
     AttemptEnded, AttemptOutcome, Budget, Event, ItemEnded, Outcome, OwnerChanged, Reason, Record, RetryScheduled,
-    RunCreated, RunEnded, StepEnded, StepRef, StepRetryScheduled, StepScheduled, TimerStarted,
+    RunCreated, RunEnded, StepEnded, StepRef, StepRetryScheduled, StepScheduled, TaskRef, TimerStarted,
 };
 
 /// The state after this record, which follows the last one folded.
@@ -24,7 +24,7 @@ pub fn fold(state: &mut RunTree, record: &Record) {
         Event::ItemEnded(ended) => item_ended(state, ended),
         Event::CancelAsked(asked) => state.cancel_asked |= asked.run.is_none(),
         Event::RunEnded(RunEnded { run, status }) => run_ended(state, *run, *status),
-        Event::OwnerChanged(OwnerChanged { epoch }) => owner_changed(state, record, *epoch),
+        Event::OwnerChanged(changed) => owner_changed(state, record, changed),
         Event::StepReused(reused) => step_ended(state, key, reused.step, &reused.result),
         Event::StepEndedFromOutside(ended) => step_ended(state, key, ended.step, &ended.result),
     }
@@ -42,6 +42,7 @@ fn run_created(state: &mut RunTree, key: OwedKey, created: &RunCreated) {
         parent: created.parent,
         above: created.above(),
         below: 0,
+        spoken_of: 0,
         key: created.key.clone(),
         made_in: created.parent.and_then(|parent| state.step(parent)).map_or(0, Step::newest),
         nested: created.nested.clone(),
@@ -57,6 +58,7 @@ fn run_created(state: &mut RunTree, key: OwedKey, created: &RunCreated) {
     };
     if let Some(above) = run.above.and_then(|above| state.runs.get_mut(&above)) {
         above.below += 1;
+        above.spoken_of += 1;
     }
     state.runs.insert(created.run, run);
     let Some(parent) = created.parent else { return };
@@ -87,6 +89,7 @@ fn step_scheduled(state: &mut RunTree, key: OwedKey, scheduled: &StepScheduled) 
         step: scheduled.step,
         route: scheduled.route.clone(),
         input: scheduled.input.clone(),
+        reason: scheduled.reason,
     };
     state.owed.insert(key, effect);
     let Some(step) = step_mut(state, scheduled.step) else { return };
@@ -172,7 +175,7 @@ fn step_ended(state: &mut RunTree, key: OwedKey, at: StepRef, result: &Outcome) 
             if let AttemptState::Open(offer) = attempt.state {
                 let cancel = (key.0, number);
                 attempt.state = AttemptState::Open(cancel);
-                let task = crate::event::TaskRef { task_id, attempt: number };
+                let task = TaskRef { task_id, attempt: number };
                 cancelled.push((offer, cancel, Effect::Cancel { task, route: attempt.route.clone() }));
             }
         }
@@ -223,13 +226,15 @@ fn run_ended(state: &mut RunTree, id: RunId, status: ExecutionStatus) {
         above.below -= 1;
     }
     if deadline_at.is_some() {
-        state.owed.retain(|_, effect| !matches!(effect, Effect::Deadline { run: of, .. } if *of == id));
+        let of_run = |_: &OwedKey, effect: &mut Effect| matches!(effect, Effect::Deadline { run, .. } if *run == id);
+        let over = state.owed.extract_if(.., of_run).map(|((seq, _), _)| seq);
+        state.settled.0.extend(over);
     }
     forget_run(state, id);
 }
 
-fn owner_changed(state: &mut RunTree, record: &Record, epoch: u64) {
-    state.epoch = epoch;
+fn owner_changed(state: &mut RunTree, record: &Record, changed: &OwnerChanged) {
+    state.epoch = changed.epoch;
     state.open = 0;
     state.runs.values_mut().for_each(|run| run.open = 0);
     state.owed.retain(|_, effect| matches!(effect, Effect::Wake { .. } | Effect::Deadline { .. }));
@@ -240,7 +245,10 @@ fn owner_changed(state: &mut RunTree, record: &Record, epoch: u64) {
             }
         }
         if step.phase == Phase::Open {
-            step.owners_lost += 1;
+            // Only an attempt that a worker had may have been the reason.
+            let newest = step.task.map(|task_id| TaskRef { task_id, attempt: step.newest() });
+            let had = |started: &Vec<TaskRef>| newest.is_some_and(|newest| started.contains(&newest));
+            step.owners_lost += u32::from(!changed.clean && changed.started.as_ref().is_none_or(had));
             step.phase = Phase::Retrying { due_at: record.at, reason: Reason::Recovery, owed: None };
         }
     }
@@ -256,6 +264,7 @@ fn step_mut(state: &mut RunTree, at: StepRef) -> Option<&mut Step> {
 fn settle(state: &mut RunTree, left: &Phase) {
     if let Phase::Retrying { owed: Some(owed), .. } | Phase::Sleeping { owed } = left {
         state.owed.remove(owed);
+        state.settled.0.push(owed.0);
     }
 }
 
@@ -283,8 +292,8 @@ fn forget_runs_of(state: &mut RunTree, at: StepRef) {
     below.into_iter().for_each(|run| forget_run(state, run));
 }
 
-/// Drops a sub-run that nobody can ask for any more: it has ended, none of its attempts is open, and the step that
-/// submitted it has ended too, so that no next attempt will look for it. One of control flow is asked for by the step
+/// Drops a sub-run that nobody can ask for any more: it has ended, none of its attempts is open, nor of those below it,
+/// and the step that submitted it has ended too, so that no next attempt will look for it. One of control flow is asked for by the step
 /// that waits for it, and by no later try.
 fn forget_run(state: &mut RunTree, id: RunId) {
     let Some(run) = state.runs.get(&id).filter(|run| run.above.is_some()) else { return };
@@ -294,12 +303,18 @@ fn forget_run(state: &mut RunTree, id: RunId) {
             None => step.phase != Phase::Ended,
         })
     };
-    if !run.status.is_terminal() || run.open > 0 || run.parent.is_some_and(wanted) {
+    if !run.status.is_terminal() || run.open > 0 || run.spoken_of > 0 || run.parent.is_some_and(wanted) {
         return;
     }
-    let Some(Run { parent: Some(parent), key: Some(key), .. }) = state.runs.remove(&id) else { return };
-    let key = (parent, key);
-    if state.keyed.get(&key) == Some(&id) {
+    let Some(Run { parent, key, above, .. }) = state.runs.remove(&id) else { return };
+    if let Some(key) = parent.zip(key)
+        && state.keyed.get(&key) == Some(&id)
+    {
         state.keyed.remove(&key);
     }
+    let Some(above) = above else { return };
+    if let Some(run) = state.runs.get_mut(&above) {
+        run.spoken_of -= 1;
+    }
+    forget_run(state, above);
 }

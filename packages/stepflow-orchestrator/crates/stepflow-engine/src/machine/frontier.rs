@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use stepflow_flow::{Evaluated, Plan, StepIndex};
 use stepflow_protocol::{FlowError, RunId, Value};
 
-use super::given::{Missing, numbered};
+use super::Waiting;
+use super::given::{Missing, Need, Surroundings, numbered, plan_of};
 use super::scope::ItemScope;
 use super::state::{Phase, RunTree};
-use super::{Values, Waiting};
 use crate::event::{Event, Outcome, Reason, StepRef, ValueRef};
 
 /// What can be scheduled next.
@@ -230,19 +230,16 @@ impl Frontier {
     ///
     /// # Errors
     /// The values that have to be in memory for it. What was looked at before is not looked at again.
-    pub(super) fn explore(
-        &mut self,
-        state: &RunTree,
-        values: &Values,
-        plan: impl Fn(RunId) -> Option<std::sync::Arc<Plan>>,
-    ) -> Result<(), Missing> {
+    pub(super) fn explore(&mut self, state: &RunTree, world: &dyn Surroundings) -> Result<(), Missing> {
         while let Some(at) = self.stirred.first().copied() {
-            let (Some(plan), Some(run)) = (plan(at.0), state.runs.get(&at.0)) else { return Ok(()) };
-            let (Some(frontier), Some(item)) = (self.items.get_mut(&at), run.items.get(at.1 as usize)) else {
+            let run = state.runs.get(&at.0);
+            let item = run.and_then(|run| Some((run, run.items.get(at.1 as usize)?)));
+            let (Some(frontier), Some((run, item))) = (self.items.get_mut(&at), item) else {
                 self.stirred.remove(&at);
                 continue;
             };
-            let scope = ItemScope { id: at.0, index: at.1, run, item, values };
+            let plan = plan_of(world, state, at.0)?;
+            let scope = ItemScope { id: at.0, index: at.1, run, item, world };
             while let Some(node) = frontier.look.pop() {
                 if let Err(missing) = frontier.look_at(node, &plan, &scope, &mut self.ready, &mut self.doomed) {
                     frontier.look.push(node);
@@ -302,7 +299,7 @@ impl Frontier {
     }
 
     /// Forgets everything; what is open is found again as slots get free.
-    fn begin_again(&mut self, state: &RunTree) {
+    pub(super) fn begin_again(&mut self, state: &RunTree) {
         let running = state.runs.iter().filter(|(_, run)| !run.status.is_terminal());
         let complete = running.clone().filter(|(_, run)| run.unended == 0).map(|(id, _)| *id);
         let returned = state.runs.keys().copied().filter(|run| awaited(state, *run));
@@ -353,7 +350,7 @@ impl ItemFrontier {
         };
         match (expression.evaluate(scope), node) {
             (Evaluated::Missing(places), _) => {
-                Err(Missing(places.iter().filter_map(|place| scope.reference(place)).collect()))
+                Err(Missing(places.iter().filter_map(|place| scope.reference(place)).map(Need::Value).collect()))
             }
             (Evaluated::Pending(steps), _) => {
                 self.waits.insert(node, steps.len());

@@ -5,26 +5,24 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stepflow_flow::{Backoff, Plan, StepIndex};
-use stepflow_protocol::{FlowError, FlowId, RunId, Value};
+use stepflow_protocol::{BlobId, FlowError, FlowId, RunId, Value};
 use uuid::Uuid;
 
-use super::{Frontier, Values, Waiting};
-use crate::event::ValueRef;
+use super::{Frontier, RunTree, Waiting};
+use crate::event::{Record, ValueRef};
 use crate::ports::Target;
 
 /// What the driver lends to `decide`.
 pub struct Given<'a> {
     /// What can be scheduled next: derived from the state, kept because deriving it anew costs the whole flow.
     pub frontier: &'a mut Frontier,
-    /// The values in memory.
-    pub values: &'a Values,
     /// The attempts that hold no slot because they wait for runs.
     pub waiting: &'a Waiting,
-    /// Time, ids, chance, routes and plans.
+    /// Time, ids, chance, routes, values and plans.
     pub world: &'a mut dyn Surroundings,
 }
 
-/// Where time, ids, chance, routes and plans come from.
+/// Where time, ids, chance, routes, values and plans come from.
 pub trait Surroundings {
     /// Now.
     fn now(&self) -> Timestamp;
@@ -42,13 +40,25 @@ pub trait Surroundings {
     /// When nothing serves it, or when the input does not fit it.
     fn resolve(&mut self, path: &str, input: &Value) -> Result<Target, FlowError>;
 
+    /// The value that stands there, if it is in memory.
+    fn value(&self, place: &ValueRef) -> Option<Value>;
+
+    /// The content of this id, as far as it is known.
+    fn content(&self, id: BlobId) -> Content;
+
+    /// Takes the inputs of a run that is about to be created.
+    fn inputs(&mut self, run: RunId, inputs: Vec<Value>);
+
+    /// Takes note of what has been decided: the values that it brings can be asked for from now on.
+    fn decided(&mut self, state: &RunTree, record: &Record);
+
     /// The plan of this document, from now on also known by its id.
     ///
     /// # Errors
     /// When the document is not a flow.
     fn sub_plan(&mut self, document: &Value) -> Result<Arc<Plan>, FlowError>;
 
-    /// The plan of this flow with these overrides.
+    /// The plan of this flow with these overrides, if it is in memory.
     fn plan(&self, flow: FlowId, overrides: Option<&Value>) -> Option<Arc<Plan>>;
 
     /// The server's settings.
@@ -60,13 +70,15 @@ pub trait Surroundings {
 pub struct Rules {
     /// How often a step goes out again because its worker was lost.
     pub transport_max_retries: u32,
+    /// How many times in a row the server may crash while a worker has a step; 0: as often as it likes.
+    pub max_server_crashes: u32,
     /// The wait before a retry where the flow states none.
     pub backoff: Backoff,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { transport_max_retries: 3, backoff: Backoff::default() }
+        Self { transport_max_retries: 3, max_server_crashes: 3, backoff: Backoff::default() }
     }
 }
 
@@ -77,17 +89,48 @@ impl Rules {
     }
 }
 
-/// These values have to be in memory before the decision can be made.
+/// A content that somebody stored, or was to have stored.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Missing(pub Vec<ValueRef>);
+pub enum Content {
+    /// Nobody has looked for it.
+    Unknown,
+    /// There is none.
+    Absent,
+    /// Here it is.
+    Here(Value),
+}
+
+/// These have to be in memory before the decision can be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Missing(pub Vec<Need>);
+
+/// What a decision needs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Need {
+    /// The value that stands there.
+    Value(ValueRef),
+    /// A flow.
+    Flow(FlowId),
+}
+
+impl Missing {
+    /// This value is missing.
+    pub(super) fn value(place: ValueRef) -> Self {
+        Self(vec![Need::Value(place)])
+    }
+}
 
 /// The place of a step in its flow, as events write it.
 pub(super) fn numbered(step: StepIndex) -> u32 {
     u32::try_from(step).unwrap_or(u32::MAX)
 }
 
-/// The run that an event names is not in the state, or its flow's plan is not there: our own mistake.
-pub(super) fn plan_of(world: &dyn Surroundings, state: &super::RunTree, run: RunId) -> Option<Arc<Plan>> {
-    let run = state.runs.get(&run)?;
-    world.plan(run.flow_id, run.overrides.as_ref())
+/// The plan of a run in the tree.
+///
+/// # Errors
+/// [`Missing`] when it is not in memory.
+pub(super) fn plan_of(world: &dyn Surroundings, state: &RunTree, run: RunId) -> Result<Arc<Plan>, Missing> {
+    // A run that is not there is a mistake of ours. Then nothing is named, and the driver gives the tree up.
+    let run = state.runs.get(&run).ok_or(Missing(Vec::new()))?;
+    world.plan(run.flow_id, run.overrides.as_ref()).ok_or_else(|| Missing(vec![Need::Flow(run.flow_id)]))
 }

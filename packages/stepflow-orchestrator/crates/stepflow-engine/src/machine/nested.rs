@@ -7,13 +7,14 @@ use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, ErrorKind, ExecutionStatus, FlowError, FlowResult, RunId, Value};
 
 use super::decide::{closed_from, defaulted, refused, step_failed, with_cause};
-use super::given::{Given, Missing, plan_of};
+use super::given::{Content, Given, Missing, Need, plan_of};
 use super::state::{Run, RunTree};
 use super::{confidential, policy};
 use crate::event::{
     Control, Event, Nested, Outcome, RunCreated, StepEnded, StepRef, StepRetryScheduled, TimerStarted, ValueRef,
 };
 use crate::ports::forbids_retry;
+use crate::shard::in_shard_of;
 
 /// How many runs may stand above a run.
 pub(crate) const MAX_DEPTH: usize = 64;
@@ -56,8 +57,8 @@ pub(super) fn rested(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event
     for at in rested {
         let Some(step) = state.step(at) else { continue };
         let Some(input) = step.input.clone() else { continue };
-        let value = given.values.get(&input).ok_or_else(|| Missing(vec![input]))?;
-        let end = if step.times_out { failed(state, at, too_long(), given) } else { succeeded(at, value) };
+        let value = given.world.value(&input).ok_or_else(|| Missing::value(input))?;
+        let end = if step.times_out { failed(state, at, too_long(), given)? } else { succeeded(at, value) };
         events.extend([Event::TimerFired(at), end]);
     }
     Ok(events)
@@ -73,12 +74,17 @@ pub(super) fn is_overdue(run: &Run, now: Timestamp) -> bool {
 }
 
 /// The end of a sub-run that takes too long, with all below it, and what that makes of its step.
-pub(super) fn timed_out(state: &RunTree, at: StepRef, run: RunId, given: &mut Given<'_>) -> Vec<Event> {
+pub(super) fn timed_out(
+    state: &RunTree,
+    at: StepRef,
+    run: RunId,
+    given: &mut Given<'_>,
+) -> Result<Vec<Event>, Missing> {
     let why = FlowError::new(ErrorKind::Cancelled, "the step around this run took longer than its `timeout` allows");
     let mut events = closed_from(state, [run], ExecutionStatus::Cancelled, &why);
     let error = state.cause_in(run).map_or_else(too_long, |cause| with_cause(too_long(), cause));
-    events.push(failed(state, at, error, given));
-    events
+    events.push(failed(state, at, error, given)?);
+    Ok(events)
 }
 
 /// A sub-run that is about to be.
@@ -96,14 +102,17 @@ impl SubRun {
     fn created(self, state: &RunTree, given: &mut Given<'_>) -> Event {
         let now = given.world.now();
         let allowed = self.flow.timeout.map(|timeout| policy::after(now, timeout));
+        let run = RunId::from_uuid(in_shard_of(state.root, given.world.new_id()));
+        let items = u32::try_from(self.inputs.len()).unwrap_or(u32::MAX);
+        given.world.inputs(run, self.inputs);
         Event::RunCreated(Box::new(RunCreated {
-            run: RunId::from_uuid(given.world.new_id()),
+            run,
             root: state.root,
             parent: Some(self.parent),
             parent_run: None,
             key: None,
             flow_id: self.flow.flow_id,
-            items: u32::try_from(self.inputs.len()).unwrap_or(u32::MAX),
+            items,
             inputs: None,
             variables: state.runs.get(&self.parent.run).and_then(|run| run.variables.clone()),
             overrides: None,
@@ -113,7 +122,7 @@ impl SubRun {
             nested: Some(Nested {
                 control: self.control,
                 step_input: self.step_input,
-                inputs: ValueRef::Inline(Value::array(self.inputs)),
+                inputs: None,
                 due_at: self.due_at,
             }),
         }))
@@ -129,9 +138,9 @@ pub(super) fn begin(
     place: ValueRef,
     given: &mut Given<'_>,
 ) -> Result<Event, Missing> {
-    let input = given.values.get(&place).ok_or_else(|| Missing(vec![place.clone()]))?;
+    let input = given.world.value(&place).ok_or_else(|| Missing::value(place.clone()))?;
     if state.depth(at.run) >= MAX_DEPTH {
-        let chain = chain(state, at.run, Some(at), |run| plan_of(given.world, state, run));
+        let chain = chain(state, at.run, Some(at), |run| plan_of(given.world, state, run).ok());
         let message = format!("sub-runs are nested more than {MAX_DEPTH} deep: {chain}");
         let error = FlowError::new(ErrorKind::OrchestratorError, message);
         return refused(state, plan, at, &place, error, given);
@@ -182,19 +191,19 @@ pub(super) fn returned(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Eve
         let (Some(at), Some(nested)) = (run.parent, &run.nested) else { continue };
         if run.status == ExecutionStatus::Cancelled {
             let error = FlowError::new(ErrorKind::Cancelled, format!("its sub-run `{id}` was cancelled"));
-            events.push(failed(state, at, error, given));
+            events.push(failed(state, at, error, given)?);
             continue;
         }
         let results = results(run, given)?;
-        let input = given.values.get(&nested.step_input).ok_or_else(|| Missing(vec![nested.step_input.clone()]))?;
+        let input = given.world.value(&nested.step_input).ok_or_else(|| Missing::value(nested.step_input.clone()))?;
         events.push(match nested.control {
-            Control::Eval => ended(state, at, evaluated(id, &results), given),
-            Control::Map => ended(state, at, mapped(&input, &results), given),
-            Control::Iterate => match iteration_ended(state, run, nested, &input, results, given) {
+            Control::Eval => ended(state, at, evaluated(id, &results), given)?,
+            Control::Map => ended(state, at, mapped(&input, &results), given)?,
+            Control::Iterate => match iteration_ended(state, run, nested, &input, results, given)? {
                 Ok(event) => event,
                 Err(error) => {
                     let error = confidential::shown(state, at, Some(&nested.step_input), error, given)?;
-                    failed(state, at, error, given)
+                    failed(state, at, error, given)?
                 }
             },
         });
@@ -207,7 +216,7 @@ fn results(run: &Run, given: &Given<'_>) -> Result<Vec<FlowResult>, Missing> {
     ends.map(|end| match &end.result {
         Outcome::Failed(error) => Ok(FlowResult::Failed(error.clone())),
         Outcome::Success(place) => {
-            given.values.get(place).map(FlowResult::Success).ok_or_else(|| Missing(vec![place.clone()]))
+            given.world.value(place).map(FlowResult::Success).ok_or_else(|| Missing::value(place.clone()))
         }
     })
     .collect()
@@ -248,32 +257,48 @@ fn iteration_ended(
     input: &Value,
     results: Vec<FlowResult>,
     given: &mut Given<'_>,
-) -> Result<Event, FlowError> {
-    let lost = || FlowError::new(ErrorKind::OrchestratorError, "the flow of `iterate` is not there any more");
-    let at = run.parent.ok_or_else(lost)?;
+) -> Result<Result<Event, FlowError>, Missing> {
+    let Some(at) = run.parent else { return Err(Missing(Vec::new())) };
     let iterations = state.step(at).map_or(0, |step| u64::from(step.sub_runs));
+    let next = match next_iteration(input, results, iterations) {
+        Ok(Iteration::Next(next)) => next,
+        Ok(Iteration::Ended(result)) => return Ok(Ok(succeeded(at, result))),
+        Err(error) => return Ok(Err(error)),
+    };
+    let flow = given.world.plan(run.flow_id, None).ok_or_else(|| Missing(vec![Need::Flow(run.flow_id)]))?;
+    let inputs = vec![next];
+    if let Some(problem) = misfit(&flow, &inputs) {
+        return Ok(Err(invalid(&problem)));
+    }
+    let Nested { control, step_input, due_at, .. } = nested.clone();
+    let limit = Some(run.limit);
+    Ok(Ok(SubRun { parent: at, control, step_input, flow, inputs, limit, due_at }.created(state, given)))
+}
+
+/// What follows from one round of `iterate`.
+enum Iteration {
+    /// Another one, with this input.
+    Next(Value),
+    /// The step's end, with this result.
+    Ended(Value),
+}
+
+fn next_iteration(input: &Value, results: Vec<FlowResult>, iterations: u64) -> Result<Iteration, FlowError> {
     let value = match results.into_iter().next() {
         Some(FlowResult::Success(value)) => value,
         Some(FlowResult::Failed(error)) => return Err(error),
         None => Value::null(),
     };
     if let Some(result) = value.field("result") {
-        return Ok(succeeded(at, fitting(iterated(result, iterations, false))?));
+        return fitting(iterated(result, iterations, false)).map(Iteration::Ended);
     }
     let Some(next) = value.field("next") else {
         return Err(invalid("the flow of `iterate` has to return an object with `result` (the end) or `next` (go on)"));
     };
     if iterations >= max_iterations(input) {
-        return Ok(succeeded(at, fitting(iterated(next, iterations, true))?));
+        return fitting(iterated(next, iterations, true)).map(Iteration::Ended);
     }
-    let flow = given.world.plan(run.flow_id, None).ok_or_else(lost)?;
-    let inputs = vec![next];
-    if let Some(problem) = misfit(&flow, &inputs) {
-        return Err(invalid(&problem));
-    }
-    let Nested { control, step_input, due_at, .. } = nested.clone();
-    let limit = Some(run.limit);
-    Ok(SubRun { parent: at, control, step_input, flow, inputs, limit, due_at }.created(state, given))
+    Ok(Iteration::Next(next))
 }
 
 fn max_iterations(input: &Value) -> u64 {
@@ -293,10 +318,10 @@ fn evaluated_flow(input: &Value, given: &mut Given<'_>) -> Result<Result<Arc<Pla
     if let Some(plan) = given.world.plan(id, None) {
         return Ok(Ok(plan));
     }
-    match given.values.blob(id) {
-        None => Err(Missing(vec![ValueRef::Blob(id)])),
-        Some(None) => Ok(Err(invalid(&format!("there is no flow `{id}`")))),
-        Some(Some(document)) => Ok(given.world.sub_plan(&document)),
+    match given.world.content(id) {
+        Content::Unknown => Err(Missing::value(ValueRef::Blob(id))),
+        Content::Absent => Ok(Err(invalid(&format!("there is no flow `{id}`")))),
+        Content::Here(document) => Ok(given.world.sub_plan(&document)),
     }
 }
 
@@ -310,19 +335,19 @@ fn document(input: &Value, name: &str, given: &mut Given<'_>) -> Result<Arc<Plan
 
 /// What a failure makes of a step of control flow: another try under its `onError`, its default, or its end. The error
 /// is ours, or may be shown.
-fn failed(state: &RunTree, at: StepRef, error: FlowError, given: &mut Given<'_>) -> Event {
-    let plan = plan_of(given.world, state, at.run);
-    let planned = plan.as_ref().and_then(|plan| plan.steps.get(at.step as usize));
-    let (Some(planned), Some(step)) = (planned, state.step(at)) else { return step_failed(at, error) };
+fn failed(state: &RunTree, at: StepRef, error: FlowError, given: &mut Given<'_>) -> Result<Event, Missing> {
+    let plan = plan_of(given.world, state, at.run)?;
+    let planned = plan.steps.get(at.step as usize);
+    let (Some(planned), Some(step)) = (planned, state.step(at)) else { return Ok(step_failed(at, error)) };
     let failure = policy::located(error.into(), planned, step.component_retries + 1);
     let error = failure.error.clone();
-    match policy::wait_before_retry(state, at.run, planned, step.component_retries, &failure, given) {
+    Ok(match policy::wait_before_retry(state, at.run, planned, step.component_retries, &failure, given) {
         Some(wait) => {
             let due_at = policy::after(given.world.now(), wait);
             Event::StepRetryScheduled(StepRetryScheduled { step: at, due_at, error })
         }
         None => policy::default_of(planned).map_or_else(|| step_failed(at, error), |value| defaulted(at, value)),
-    }
+    })
 }
 
 /// The steps above a run, and one of its own, by their ids.
@@ -369,9 +394,14 @@ fn too_deep() -> FlowError {
     FlowError::new(ErrorKind::ExpressionFailure, message)
 }
 
-fn ended(state: &RunTree, at: StepRef, result: Result<Value, FlowError>, given: &mut Given<'_>) -> Event {
+fn ended(
+    state: &RunTree,
+    at: StepRef,
+    result: Result<Value, FlowError>,
+    given: &mut Given<'_>,
+) -> Result<Event, Missing> {
     match result {
-        Ok(value) => succeeded(at, value),
+        Ok(value) => Ok(succeeded(at, value)),
         Err(error) => failed(state, at, error, given),
     }
 }

@@ -3,22 +3,22 @@
 use stepflow_flow::{Found, Place, Scope, StepIndex, StepState};
 use stepflow_protocol::RunId;
 
-use super::given::numbered;
-use super::{Item, Run, Values};
+use super::given::{Surroundings, numbered};
+use super::{Item, Run};
 use crate::event::{Outcome, ValueRef};
 
-/// One item of a run with the values in memory.
+/// One item of a run, with what gives it values.
 pub(super) struct ItemScope<'a> {
     pub id: RunId,
     pub index: u32,
     pub run: &'a Run,
     pub item: &'a Item,
-    pub values: &'a Values,
+    pub world: &'a dyn Surroundings,
 }
 
 impl ItemScope<'_> {
     fn found(&self, place: &ValueRef) -> Found {
-        self.values.get(place).map_or(Found::Away, Found::Here)
+        self.world.value(place).map_or(Found::Away, Found::Here)
     }
 
     /// Where the journal keeps what an expression misses.
@@ -43,7 +43,7 @@ impl Scope for ItemScope<'_> {
         match self.item.steps.get(&numbered(step)).and_then(|step| step.result.as_ref()) {
             None => StepState::Open,
             Some(Outcome::Failed(error)) => StepState::Failed(error.clone()),
-            Some(Outcome::Success(place)) => self.values.get(place).map_or(StepState::Away, StepState::Value),
+            Some(Outcome::Success(place)) => self.world.value(place).map_or(StepState::Away, StepState::Value),
         }
     }
 

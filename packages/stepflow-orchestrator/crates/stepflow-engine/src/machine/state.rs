@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use stepflow_protocol::{ExecutionStatus, FlowError, FlowId, RunId, TaskId, Value};
 
+use super::decide::Input;
 use crate::event::{AttemptOutcome, Nested, Outcome, Reason, Route, StepRef, TaskRef, ValueRef};
+
+/// About what a step takes beside its own fields: attempts, the place in maps, what is owed for it.
+const STEP_EXTRAS: usize = 512;
 
 /// A root run and its sub-runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +34,18 @@ pub struct RunTree {
     pub keyed: HashMap<(StepRef, String), RunId>,
     /// What is owed to the world, by the sequence of the event that made it so.
     pub(super) owed: BTreeMap<OwedKey, Effect>,
+    /// The due times that are over since somebody asked.
+    pub(super) settled: Settled,
+}
+
+/// The sequences of due times that are over. No part of the state: two trees are equal whatever it is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Settled(pub Vec<u64>);
+
+impl PartialEq for Settled {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// The event and, where one event owes several effects, their order.
@@ -48,6 +64,8 @@ pub enum Effect {
         route: Route,
         /// Its input.
         input: ValueRef,
+        /// Why it was scheduled.
+        reason: Reason,
     },
     /// Come back to the step at this time.
     Wake {
@@ -83,6 +101,8 @@ pub struct Run {
     pub above: Option<RunId>,
     /// How many runs directly below it have not ended.
     pub below: u32,
+    /// How many runs directly below it may still be spoken of: their errors hide its secrets.
+    pub spoken_of: u32,
     /// The name under which its parent's next attempt finds it.
     pub key: Option<String>,
     /// Its parent's newest attempt when it was made.
@@ -223,7 +243,41 @@ impl RunTree {
             tasks: HashMap::new(),
             keyed: HashMap::new(),
             owed: BTreeMap::new(),
+            settled: Settled::default(),
         }
+    }
+
+    /// The wall time that the event of this sequence decided, if it is not over, with what is to be told then.
+    #[must_use]
+    pub fn due(&self, seq: u64) -> Option<(Timestamp, Input)> {
+        match self.owed.get(&(seq, 0))? {
+            Effect::Wake { step, due_at } => Some((*due_at, Input::Due(*step))),
+            Effect::Deadline { run, due_at } => Some((*due_at, Input::DeadlineReached(*run))),
+            Effect::Offer { .. } | Effect::Cancel { .. } => None,
+        }
+    }
+
+    /// The first wall time that the tree waits for.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        let due = self.owed.values().filter_map(|effect| match effect {
+            Effect::Wake { due_at, .. } | Effect::Deadline { due_at, .. } => Some(*due_at),
+            Effect::Offer { .. } | Effect::Cancel { .. } => None,
+        });
+        due.min()
+    }
+
+    /// About how many bytes the state takes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let items = self.runs.values().map(|run| run.items.len()).sum::<usize>();
+        let steps = self.runs.values().flat_map(|run| &run.items).map(|item| item.steps.len()).sum::<usize>();
+        self.runs.len() * size_of::<Run>() + items * size_of::<Item>() + steps * (size_of::<Step>() + STEP_EXTRAS)
+    }
+
+    /// The sequences of the due times that are over since the last call.
+    pub fn take_settled(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.settled.0)
     }
 
     /// The step, if anything has happened to it.
@@ -334,14 +388,16 @@ impl Step {
     }
 }
 
-/// Everything that is owed: what recovery carries out. Live running carries out its difference.
-pub fn outstanding(state: &RunTree) -> impl Iterator<Item = &Effect> {
-    state.owed.values()
+/// Everything that is owed, with the sequences of the events that made it so: what recovery carries out. Live running
+/// carries out its difference.
+pub fn outstanding(state: &RunTree) -> impl Iterator<Item = (u64, Effect)> {
+    state.owed.iter().map(|((seq, _), effect)| (*seq, effect.clone()))
 }
 
 /// What became owed by the events after `after`, up to and including `upto`.
-pub fn owed_between(state: &RunTree, after: u64, upto: u64) -> impl Iterator<Item = &Effect> {
+pub fn owed_between(state: &RunTree, after: u64, upto: u64) -> impl Iterator<Item = (u64, Effect)> {
     let range = (after.saturating_add(1), 0)..=(upto, u32::MAX);
     // An empty interval is legal here, and BTreeMap would panic on it.
-    (after < upto).then(|| state.owed.range(range)).into_iter().flatten().map(|(_, effect)| effect)
+    let owed = (after < upto).then(|| state.owed.range(range)).into_iter().flatten();
+    owed.map(|((seq, _), effect)| (*seq, effect.clone()))
 }

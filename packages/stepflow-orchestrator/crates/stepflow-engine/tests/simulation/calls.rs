@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value as Json;
-use stepflow_engine::event::{Outcome, RunCreated, TaskRef, ValueRef};
+use stepflow_engine::event::{Outcome, RunCreated, TaskRef};
 use stepflow_engine::machine::Input;
 use stepflow_engine::ports::Answer;
 use stepflow_flow::{Plan, Source, load};
@@ -59,14 +59,14 @@ impl Simulation {
                     nested: None,
                     flow_id: plan(flow).flow_id,
                     items: 1,
-                    inputs: Some(ValueRef::Inline(Value::array([input.clone()]))),
+                    inputs: None,
                     variables: None,
                     overrides: None,
                     limit,
                     deadline_at: None,
                     semantics: 1,
                 };
-                self.tell(Input::Submitted(Box::new(created)));
+                self.tell(Input::Submitted(Box::new(created), vec![input.clone()]));
                 run
             }
         };

@@ -4,16 +4,16 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
-use stepflow_engine::event::{CancelAsked, OwnerChanged, Record};
-use stepflow_engine::machine::{Input, Machine, RunTree, outstanding};
+use stepflow_engine::event::{CancelAsked, Record};
+use stepflow_engine::machine::{Effect, Input, Machine, RunTree, outstanding};
 use stepflow_protocol::RunId;
 use uuid::Uuid;
 
 use super::flows::Case;
-use super::world::Simulation;
+use super::world::{Simulation, killed};
 
-/// This release's folder. A new one is added when the form of events changes; the old ones stay.
-const RELEASE: &str = "0.1";
+/// The folder of the events' newest form. A new one is added when that changes; the old ones stay.
+const RELEASE: &str = "0.2";
 
 fn journals() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../conformance/journals")
@@ -63,8 +63,15 @@ fn described(state: &RunTree) -> String {
             }
         }
     }
-    for effect in outstanding(state) {
-        writeln!(text, "owed {effect:?}").unwrap();
+    for (_, effect) in outstanding(state) {
+        match effect {
+            Effect::Offer { task, step, route, input, .. } => {
+                let (route, input) = (format!("{route:?}"), format!("{input:?}"));
+                writeln!(text, "owed Offer {{ task: {task:?}, step: {step:?}, route: {route}, input: {input} }}")
+                    .unwrap();
+            }
+            effect => writeln!(text, "owed {effect:?}").unwrap(),
+        }
     }
     text
 }
@@ -138,7 +145,7 @@ fn written() -> Vec<(&'static str, Simulation)> {
         reason: Some("too slow".into()),
     }));
     let mut recovered = Simulation::recovered(&nested, &midway(&nested, 2).appends);
-    recovered.tell(Input::OwnerChanged(OwnerChanged { epoch: 2 }));
+    recovered.tell(Input::OwnerChanged(killed(2)));
     let mut sub_run_cancelled = midway(&called, 1);
     let sub_run = sub_run_cancelled.machine.state().runs.keys().next_back().copied();
     sub_run_cancelled.tell(Input::CancelAsked(CancelAsked { run: sub_run, by: "a person".into(), reason: None }));

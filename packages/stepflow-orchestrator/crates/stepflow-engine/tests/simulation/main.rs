@@ -6,16 +6,17 @@ mod flows;
 mod golden;
 mod invariants;
 mod naive;
+mod surroundings;
 mod world;
 
 use proptest::prelude::*;
 use serde_json::json;
-use stepflow_engine::event::{CancelAsked, Event, OwnerChanged, Record};
+use stepflow_engine::event::{CancelAsked, Event, Record};
 use stepflow_engine::machine::{Input, Machine, fold, outstanding};
 use stepflow_protocol::Value;
 
 use self::flows::{Case, case};
-use self::world::Simulation;
+use self::world::{Simulation, killed};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
@@ -35,7 +36,7 @@ proptest! {
         let appends = simulation.appends.clone();
         let kept = &appends[..=cut.index(appends.len())];
         let mut recovered = Simulation::recovered(&case, kept);
-        recovered.tell(Input::OwnerChanged(OwnerChanged { epoch: 1 }));
+        recovered.tell(Input::OwnerChanged(killed(1)));
         recovered.finish();
         invariants::check(&recovered);
         prop_assert_eq!(recovered.results(), naive::results(&case));
@@ -49,7 +50,7 @@ proptest! {
             simulation.advance(steps);
             let appends = simulation.appends.clone();
             simulation = Simulation::recovered(&case, &appends);
-            simulation.tell(Input::OwnerChanged(OwnerChanged { epoch }));
+            simulation.tell(Input::OwnerChanged(killed(epoch)));
         }
         simulation.finish();
         invariants::check(&simulation);
@@ -82,8 +83,8 @@ proptest! {
         let folded = Machine::recovered(simulation.root, &journal);
         prop_assert_eq!(folded.state(), simulation.machine.state());
         // One list of effects: what recovery would carry out is what live running was told to.
-        let owed: Vec<_> = outstanding(folded.state()).cloned().collect();
-        let live: Vec<_> = outstanding(simulation.machine.state()).cloned().collect();
+        let owed: Vec<_> = outstanding(folded.state()).collect();
+        let live: Vec<_> = outstanding(simulation.machine.state()).collect();
         prop_assert_eq!(owed, live);
     }
 }
@@ -188,7 +189,7 @@ fn a_step_that_takes_three_owners_down_is_given_up() {
     for epoch in 1..=3 {
         let appends = simulation.appends.clone();
         simulation = Simulation::recovered(&case, &appends);
-        simulation.tell(Input::OwnerChanged(OwnerChanged { epoch }));
+        simulation.tell(Input::OwnerChanged(killed(epoch)));
     }
     simulation.finish();
     assert!(matches!(&simulation.results()[0], naive::Outcome::Failed(kind, _) if kind == "ORCHESTRATOR_ERROR"));
@@ -226,7 +227,7 @@ fn what_a_journal_says_of_overrides_is_enough_to_go_on_with_them() {
         Value::parse(r#"{"steps":{"b":{"value":{"component":"/t/wrap","input":[{"$step":"a"}]}}}}"#).unwrap();
     let simulation = Simulation::overridden(&case, Some(overrides));
     let mut recovered = Simulation::recovered(&case, &simulation.appends);
-    recovered.tell(Input::OwnerChanged(OwnerChanged { epoch: 1 }));
+    recovered.tell(Input::OwnerChanged(killed(1)));
     recovered.finish();
     assert_eq!(recovered.results(), [naive::Outcome::Success(json!({"got": [1]}))]);
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
-use stepflow_engine::event::{Control, Event, Outcome, Record, Route, RunCreated, StepRef, TaskRef, ValueRef};
-use stepflow_engine::machine::{Effect, Input, Machine, Missing, Rules, Surroundings, owed_between};
-use stepflow_engine::ports::{Answer, Lost, Purity, Target};
+use stepflow_engine::event::{Event, Outcome, OwnerChanged, Record, Route, RunCreated, StepRef, TaskRef, ValueRef};
+use stepflow_engine::machine::{Effect, Input, Machine, Need, Surroundings as _, owed_between};
+use stepflow_engine::ports::{Answer, Lost};
 use stepflow_flow::{Plan, Source, load};
 use stepflow_protocol::{ErrorKind, FlowError, FlowId, RunId, Value};
 use uuid::Uuid;
@@ -15,70 +15,25 @@ use uuid::Uuid;
 use super::calls::{self, Caller};
 use super::flows::Case;
 use super::naive;
+use super::surroundings::{World, place_of, row};
 
-struct World {
-    now: Timestamp,
-    ids: u128,
-    plans: HashMap<FlowId, Arc<Plan>>,
-    rules: Rules,
-}
-
-impl Surroundings for World {
-    fn now(&self) -> Timestamp {
-        self.now
-    }
-
-    fn new_id(&mut self) -> Uuid {
-        self.ids += 1;
-        Uuid::from_u128(self.ids)
-    }
-
-    fn random(&mut self) -> f64 {
-        0.5
-    }
-
-    fn resolve(&mut self, path: &str, _: &Value) -> Result<Target, FlowError> {
-        if path == "/t/nowhere" {
-            return Err(FlowError::new(ErrorKind::ComponentNotFound, "nothing serves it"));
-        }
-        match path {
-            "/t/map" => return Ok(Target::SubFlow(Control::Map)),
-            "/t/iterate" => return Ok(Target::SubFlow(Control::Iterate)),
-            "/t/sleep" => return Ok(Target::Timer),
-            _ => {}
-        }
-        let route = Route { plugin: "t".into(), component: path.trim_start_matches("/t").into() };
-        Ok(Target::Component { route, purity: Purity::External })
-    }
-
-    fn sub_plan(&mut self, document: &Value) -> Result<Arc<Plan>, FlowError> {
-        let flow = load(Source::json("sub.json", document.as_str())).flow.expect("a valid sub-flow");
-        let plan = Arc::new(Plan::compile(flow).unwrap());
-        self.plans.insert(plan.flow_id, Arc::clone(&plan));
-        Ok(plan)
-    }
-
-    fn plan(&self, flow: FlowId, overrides: Option<&Value>) -> Option<Arc<Plan>> {
-        let plan = self.plans.get(&flow)?;
-        Some(overrides.map_or_else(|| Arc::clone(plan), |overrides| Arc::new(plan.with_overrides(overrides).unwrap())))
-    }
-
-    fn rules(&self) -> &Rules {
-        &self.rules
-    }
+/// What is durable at once.
+#[derive(Debug, Clone, Default)]
+pub struct Append {
+    pub records: Vec<Arc<Record>>,
+    pub inputs: HashMap<RunId, Vec<Value>>,
 }
 
 /// A machine, what it has decided, and what the world owes it.
 pub struct Simulation {
     pub root: RunId,
     pub machine: Machine,
-    pub appends: Vec<Vec<Record>>,
+    pub appends: Vec<Append>,
     pub most_open: u32,
     /// Workers that wait for a run that they asked for.
     pub callers: BTreeMap<TaskRef, Caller>,
     world: World,
     flow_id: FlowId,
-    inputs: Vec<Value>,
     choices: Vec<usize>,
     chosen: usize,
     carried: u64,
@@ -114,18 +69,19 @@ impl Simulation {
             deadline_at: None,
             semantics: 1,
         };
-        simulation.tell(Input::Submitted(Box::new(created)));
+        let inputs = case.inputs.iter().map(Value::from_json).collect();
+        simulation.tell(Input::Submitted(Box::new(created), inputs));
         simulation
     }
 
     /// The same run after a crash, of which these appends were durable.
-    pub fn recovered(case: &Case, appends: &[Vec<Record>]) -> Self {
-        let mut simulation = Self::around(case, |root| Machine::recovered(root, appends.iter().flatten()));
+    pub fn recovered(case: &Case, appends: &[Append]) -> Self {
+        let journal = appends.iter().flat_map(|append| &append.records).map(AsRef::as_ref);
+        let mut simulation = Self::around(case, |root| Machine::recovered(root, journal));
         simulation.appends = appends.to_vec();
         // What a store would have kept beside the journal: the flows of sub-runs.
-        let documents: Vec<Value> = appends
-            .iter()
-            .flatten()
+        let documents: Vec<Value> = simulation
+            .journal()
             .filter_map(|record| match &record.event {
                 Event::RunCreated(created) => {
                     let input = simulation.stored(&created.nested.as_ref()?.step_input);
@@ -145,16 +101,16 @@ impl Simulation {
         let plan = Arc::new(Plan::compile(flow).unwrap());
         let root = RunId::from_uuid(Uuid::from_u128(1));
         let called = calls::FLOWS.iter().map(|(_, flow)| calls::plan(&flow()));
-        let plans = called.chain([Arc::clone(&plan)]).map(|plan| (plan.flow_id, plan)).collect();
+        let flows: HashMap<_, _> = called.chain([Arc::clone(&plan)]).map(|plan| (plan.flow_id, plan)).collect();
+        let world = World::with(flows);
         Self {
             root,
             machine: machine(root),
             appends: Vec::new(),
             most_open: 0,
             callers: BTreeMap::new(),
-            world: World { now: "2026-01-01T00:00:00Z".parse().unwrap(), ids: 1, plans, rules: Rules::default() },
+            world,
             flow_id: plan.flow_id,
-            inputs: case.inputs.iter().map(Value::from_json).collect(),
             choices: case.choices.clone(),
             chosen: 0,
             carried: 0,
@@ -165,37 +121,50 @@ impl Simulation {
         }
     }
 
-    /// Gives the machine an input, loads what it misses, and takes what it owes.
+    /// Gives the machine an input, loads what it misses, stores what it decides, and takes what it owes.
     pub fn tell(&mut self, input: Input) {
         let mut next = input;
-        let records = loop {
-            match self.machine.apply(next, &mut self.world) {
-                Ok(records) => break records,
-                Err(Missing(places)) => {
-                    assert!(!places.is_empty(), "something is missing, but nothing is named");
-                    for place in places {
-                        let value = self.stored(&place);
-                        self.machine.values().insert(&place, value);
-                    }
-                    next = Input::Continue;
-                }
+        loop {
+            let applied = self.machine.apply(next, &mut self.world);
+            assert!(!applied.hangs, "something is missing, but nothing is named");
+            if !applied.records.is_empty() {
+                let inputs = std::mem::take(&mut self.world.inputs);
+                self.appends.push(Append { records: applied.records, inputs });
             }
-        };
-        if !records.is_empty() {
-            self.appends.push(records);
+            for need in &applied.missing {
+                self.load(need);
+            }
+            if applied.missing.is_empty() && !applied.more {
+                break;
+            }
+            next = Input::Continue;
         }
         let upto = self.machine.state().seq;
-        let owed: Vec<Effect> = owed_between(self.machine.state(), self.carried, upto).cloned().collect();
+        let owed: Vec<Effect> =
+            owed_between(self.machine.state(), self.carried, upto).map(|(_, effect)| effect).collect();
         self.carried = upto;
         self.most_open = self.most_open.max(self.machine.state().open - self.machine.waiting().total());
         owed.into_iter().for_each(|effect| self.carry(effect));
+    }
+
+    fn load(&mut self, need: &Need) {
+        match need {
+            Need::Value(place) => {
+                let value = self.stored(place);
+                self.world.keep(place_of(place), &value);
+            }
+            Need::Flow(flow) => {
+                let plan = Arc::clone(&self.world.flows[flow]);
+                self.world.plans.insert(*flow, plan);
+            }
+        }
     }
 
     fn carry(&mut self, effect: Effect) {
         match effect {
             Effect::Offer { task, route, .. } if route.component == "/stuck" => drop(self.stuck.insert(task)),
             Effect::Offer { task, route, input, .. } => {
-                let value = self.machine.values().get(&input).unwrap_or_else(|| self.stored(&input));
+                let value = self.stored(&input);
                 self.offers.insert(task, (route, value));
             }
             Effect::Wake { step, due_at } => self.wakes.push((due_at, step)),
@@ -210,24 +179,14 @@ impl Simulation {
     pub fn stored(&self, place: &ValueRef) -> Value {
         match place {
             ValueRef::Inline(value) => value.clone(),
-            ValueRef::Item(run, item) if *run == self.root => self.inputs[*item as usize].clone(),
             ValueRef::Item(run, item) => {
-                let created = self.journal().find_map(|record| match &record.event {
-                    Event::RunCreated(created) if created.run == *run => created.inline_inputs(),
-                    _ => None,
-                });
-                created.expect("the sub-run is durable").elements()[*item as usize].clone()
+                let inputs = self.appends.iter().find_map(|append| append.inputs.get(run));
+                inputs.expect("the inputs of the run are durable")[*item as usize].clone()
             }
             ValueRef::Row(seq) => {
                 // Not yet appended rows are in memory; a machine that asks for one of them has lost it.
                 let record = self.journal().find(|record| record.seq == *seq).expect("the row is durable");
-                match &record.event {
-                    Event::AttemptEnded(ended) => match &ended.payload {
-                        Some(ValueRef::Inline(value)) => value.clone(),
-                        other => panic!("{other:?}"),
-                    },
-                    other => panic!("{other:?}"),
-                }
+                row(record).unwrap_or_else(|| panic!("{:?} holds no value", record.event)).clone()
             }
             ValueRef::Blob(_) => panic!("no blobs here"),
         }
@@ -247,7 +206,7 @@ impl Simulation {
     fn happen(&mut self) -> bool {
         self.world.now = self.world.now.checked_add(SignedDuration::from_millis(1)).unwrap();
         if self.choose(7) == 6 {
-            self.machine.values().clear();
+            self.world.forget();
         }
         let returned = self.returned();
         let events = self.offers.len() + returned.len() + self.wakes.len() + self.deadlines.len();
@@ -300,7 +259,7 @@ impl Simulation {
     }
 
     pub fn journal(&self) -> impl Iterator<Item = &Record> {
-        self.appends.iter().flatten()
+        self.appends.iter().flat_map(|append| &append.records).map(AsRef::as_ref)
     }
 
     /// The outcome of each item that has ended.
@@ -347,6 +306,11 @@ impl Simulation {
             })
             .collect()
     }
+}
+
+/// A new owner, after one that was killed while every open attempt was at a worker.
+pub fn killed(epoch: u64) -> OwnerChanged {
+    OwnerChanged { epoch, clean: false, started: None }
 }
 
 /// How the component of this name behaves.

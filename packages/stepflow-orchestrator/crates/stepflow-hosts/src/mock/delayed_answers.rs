@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::{Answer, Inbox};
+use stepflow_engine::ports::{Address, Answer, Inbox};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -23,11 +23,12 @@ impl DelayedAnswers {
         Self { inbox, runtime: Handle::current(), waiting: Arc::default() }
     }
 
-    pub fn give(&self, task: TaskRef, behavior: Behavior) {
+    pub fn give(&self, address: Address, behavior: Behavior) {
         let Behavior { answer, delay } = behavior;
-        self.inbox.started(task, None);
+        let task = address.task;
+        self.inbox.started(address, None);
         if delay.is_zero() {
-            return self.inbox.answer(task, answer);
+            return self.inbox.answer(address, answer);
         }
         let (cancel, cancelled) = oneshot::channel();
         self.waiting.lock().insert(task, cancel);
@@ -38,7 +39,7 @@ impl DelayedAnswers {
                 _ = cancelled => Answer::Cancelled,
             };
             waiting.lock().remove(&task);
-            inbox.answer(task, answer);
+            inbox.answer(address, answer);
         });
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use stepflow_engine::event::{Route, TaskRef};
-use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Purity, Target, TaskEnvelope};
+use stepflow_engine::event::Route;
+use stepflow_engine::ports::{Address, Answer, ComponentHost, Inbox, Purity, Target, TaskEnvelope};
 use stepflow_flow::node::Content;
 use stepflow_flow::{Code, Decoder, Node, Schema};
 use stepflow_protocol::{ErrorKind, FlowError, Value};
@@ -123,12 +123,12 @@ impl ComponentHost for MockOverlay {
             return self.behind.offer(task);
         }
         let behavior = self.next(&task.route.component);
-        self.answers.give(task.task, behavior);
+        self.answers.give(task.address(), behavior);
     }
 
-    fn cancel(&self, route: &Route, task: TaskRef, reason: &str) {
+    fn cancel(&self, route: &Route, task: Address, reason: &str) {
         match route.plugin.as_str() {
-            PLUGIN => self.answers.cancel(task),
+            PLUGIN => self.answers.cancel(task.task),
             _ => self.behind.cancel(route, task, reason),
         }
     }

@@ -9,6 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use stepflow_engine::event::TaskRef;
+use stepflow_engine::ports::Address;
 use stepflow_protocol::{RpcError, codes};
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -226,6 +227,10 @@ impl Executes for WorkerRequest {
         })
     }
 
+    fn address(&self, task: TaskRef) -> Option<Address> {
+        self.caller.core.shared.look(|pool| pool.address(task))
+    }
+
     fn park(&self, task: TaskRef) {
         self.caller.core.shared.with(|pool| pool.park(self.caller.id, task));
     }
@@ -252,6 +257,6 @@ impl Executes for WorkerRequest {
 
 impl From<&OpenExecute> for ExecuteIds {
     fn from(open: &OpenExecute) -> Self {
-        Self { task: open.task.task, run_id: open.task.run_id, step_id: open.task.step_id.clone() }
+        Self { task: open.task.address(), run_id: open.task.run_id, step_id: open.task.step_id.clone() }
     }
 }

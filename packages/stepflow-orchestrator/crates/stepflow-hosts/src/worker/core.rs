@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stepflow_engine::ports::Served;
+use crate::served::Served;
 use tokio::sync::watch;
 
 use super::connection::{HandshakeError, HandshakeReceiver, NumberedRequest};

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use stepflow_engine::ports::{Answer, Clock, Failure, SystemClock, TaskEnvelope};
+use stepflow_engine::ports::{Answer, Failure, TaskEnvelope};
 use stepflow_protocol::{ErrorKind, FailureDetails, FlowError, RpcError, Value, codes};
 
 use super::message::Body;
@@ -51,7 +51,7 @@ fn push_string(line: &mut Vec<u8>, text: &str) {
 fn time_left(task: &TaskEnvelope) -> Option<Duration> {
     let until_deadline = task
         .deadline
-        .map(|deadline| Duration::try_from(deadline.duration_since(SystemClock.now())).unwrap_or(Duration::ZERO));
+        .map(|deadline| Duration::try_from(deadline.duration_since(jiff::Timestamp::now())).unwrap_or(Duration::ZERO));
     match (task.timeout, until_deadline) {
         (Some(timeout), Some(left)) => Some(timeout.min(left)),
         (timeout, left) => timeout.or(left),

@@ -5,8 +5,8 @@ use std::sync::{Arc, Once};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
-use stepflow_engine::event::{Route, TaskRef};
-use stepflow_engine::ports::{ComponentHost, Inbox, Purity, Served, Target, TaskEnvelope};
+use stepflow_engine::event::Route;
+use stepflow_engine::ports::{Address, ComponentHost, Inbox, Purity, Target, TaskEnvelope};
 use stepflow_protocol::{ComponentInfo, ErrorKind, FlowError, Value};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -19,6 +19,7 @@ use super::pool::{Instance, Pool, Shared};
 use super::start_error::StartError;
 use super::status::{Health, InstanceStatus};
 use super::supervisor::{self, Starts};
+use crate::served::Served;
 
 /// The most bytes that an execute has besides its input and its component's path.
 const ENVELOPE: usize = 4096;
@@ -172,8 +173,8 @@ impl ComponentHost for WorkerHost {
         self.core.shared.with(|pool| pool.offer(task));
     }
 
-    fn cancel(&self, _route: &Route, task: TaskRef, reason: &str) {
-        self.core.shared.with(|pool| pool.cancel(task, reason));
+    fn cancel(&self, _route: &Route, task: Address, reason: &str) {
+        self.core.shared.with(|pool| pool.cancel(task.task, reason));
     }
 }
 

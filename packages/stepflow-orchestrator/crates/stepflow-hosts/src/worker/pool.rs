@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::{Answer, Lost, TaskEnvelope};
+use stepflow_engine::ports::{Address, Answer, Lost, TaskEnvelope};
 use stepflow_protocol::FlowError;
 
 pub(crate) use instance::{ConnectionFailure, Instance, InstanceId, Signals};
@@ -67,16 +67,16 @@ impl Pool {
         match &self.state {
             PoolState::Open => self.place(task),
             PoolState::Refusing(error) => {
-                self.notices.push(Notice::Answer(task.task, Answer::Failed(error.clone().into())))
+                self.notices.push(Notice::Answer(task.address(), Answer::Failed(error.clone().into())))
             }
-            PoolState::ShutDown => self.notices.push(Notice::Answer(task.task, Answer::Lost(shut_down()))),
+            PoolState::ShutDown => self.notices.push(Notice::Answer(task.address(), Answer::Lost(shut_down()))),
         }
     }
 
     /// Removes a task that waits; asks the worker to end one that runs.
     pub(crate) fn cancel(&mut self, task: TaskRef, reason: &str) {
-        if self.waiting.remove(task).is_some() {
-            return self.notices.push(Notice::Answer(task, Answer::Cancelled));
+        if let Some(task) = self.waiting.remove(task) {
+            return self.notices.push(Notice::Answer(task.address(), Answer::Cancelled));
         }
         let asked = self.instances.iter_mut().find_map(|at| Some((at.connection.cancel(task, reason)?, at)));
         if let Some((line, instance)) = asked {
@@ -139,7 +139,7 @@ impl Pool {
         instance.capacity = instance.connection.capacity(cap);
         instance.state = InstanceState::Ready;
         let version = instance.connection.capabilities().and_then(|worker| worker.version.clone());
-        instance.about = Arc::new(stepflow_engine::ports::Instance { name: instance.about.name.clone(), version });
+        instance.about = Arc::new(stepflow_engine::event::Instance { name: instance.about.name.clone(), version });
         let bounds = instance.announced_bounds();
         let known = self.bounded.len();
         for (component, most) in bounds {
@@ -220,7 +220,7 @@ impl Pool {
         if let Some(open) = instance.connection.withdraw(request) {
             instance.closed();
             let answer = if open.cancelled.is_some() { Answer::Cancelled } else { Answer::Lost(lost) };
-            self.notices.push(Notice::Answer(open.task.task, answer));
+            self.notices.push(Notice::Answer(open.task.address(), answer));
         }
     }
 
@@ -230,9 +230,16 @@ impl Pool {
         let mut instance = self.instances.swap_remove(at);
         let open = instance.connection.abandon();
         let (suspects, answers) = (loss::count_suspects(&open), loss::answers(&open, loss, instance.given));
-        self.notices.extend(open.into_iter().zip(answers).map(|(open, answer)| Notice::Answer(open.task.task, answer)));
+        self.notices
+            .extend(open.into_iter().zip(answers).map(|(open, answer)| Notice::Answer(open.task.address(), answer)));
         instance.signals.room.notify_waiters();
         suspects
+    }
+
+    /// Where words about this attempt go, if a worker has it.
+    pub(crate) fn address(&self, task: TaskRef) -> Option<Address> {
+        let mut open = self.instances.iter().flat_map(|instance| instance.connection.open());
+        open.find(|open| open.task.task == task).map(|open| open.task.address())
     }
 
     /// An execute of an instance waits for a run, or for one more, which may need its slot.
@@ -253,7 +260,7 @@ impl Pool {
         }
         let served = &self.served;
         while let Some((_, task)) = self.waiting.pop(|lane| served.refusal(lane).is_some()) {
-            self.notices.push(Notice::Answer(task.task, Answer::Failed(error.clone().into())));
+            self.notices.push(Notice::Answer(task.address(), Answer::Failed(error.clone().into())));
         }
     }
 
@@ -287,7 +294,7 @@ impl Pool {
     pub(crate) fn shut_down(&mut self) {
         self.state = PoolState::ShutDown;
         for task in self.waiting.drain() {
-            self.notices.push(Notice::Answer(task.task, Answer::Lost(shut_down())));
+            self.notices.push(Notice::Answer(task.address(), Answer::Lost(shut_down())));
         }
         self.instances.iter_mut().for_each(Instance::close);
     }
@@ -316,7 +323,7 @@ impl Pool {
             return false;
         }
         for task in self.waiting.drain() {
-            self.notices.push(Notice::Answer(task.task, Answer::Failed(error.clone().into())));
+            self.notices.push(Notice::Answer(task.address(), Answer::Failed(error.clone().into())));
         }
         self.state = PoolState::Refusing(error);
         true
@@ -338,9 +345,9 @@ impl Pool {
     /// Puts a task back that its worker has not begun.
     fn requeue(&mut self, open: OpenExecute) {
         if open.cancelled.is_some() {
-            self.notices.push(Notice::Answer(open.task.task, Answer::Cancelled));
+            self.notices.push(Notice::Answer(open.task.address(), Answer::Cancelled));
         } else {
-            self.notices.push(Notice::Waits(open.task.task));
+            self.notices.push(Notice::Waits(open.task.address()));
             self.offer(open.task);
         }
     }
@@ -349,9 +356,9 @@ impl Pool {
         let task = open.task;
         self.notices.push(match (answer, components) {
             (Answer::Success(output), Some(components)) if components.validates_outputs() => {
-                Notice::Output(task.task, task.route, output, components)
+                Notice::Output(task.address(), task.route, output, components)
             }
-            (answer, _) => Notice::Answer(task.task, answer),
+            (answer, _) => Notice::Answer(task.address(), answer),
         });
     }
 
@@ -359,7 +366,7 @@ impl Pool {
     fn place(&mut self, task: TaskEnvelope) {
         let lane = lane_of(&task, &self.bounded, &mut self.served);
         if let Some(error) = self.served.refusal(lane).cloned() {
-            return self.notices.push(Notice::Answer(task.task, Answer::Failed(error.into())));
+            return self.notices.push(Notice::Answer(task.address(), Answer::Failed(error.into())));
         }
         match self.waiting.is_empty().then(|| most_free(&self.instances, &self.served, lane, None)).flatten() {
             Some(at) => self.instances[at].execute(task, lane, &mut self.notices),

@@ -13,17 +13,21 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::{RunsError, Served, StoreError};
+use stepflow_engine::ports::{Address, StoreError};
 use stepflow_protocol::{Method, RpcError, RunId, Value, codes};
 
 use super::connection::{answer, refusal};
 use super::message::TooLong;
+use crate::served::{RunsError, Served};
 
 /// The open executes of the connection on which a request came.
 pub(crate) trait Executes: Send + Sync {
     /// The executes from which a request may come that names none: all of a connection, or the one on whose stream it
     /// came.
     fn open(&self) -> Vec<ExecuteIds>;
+
+    /// Where words about this attempt go, if a worker of the plugin has it.
+    fn address(&self, task: TaskRef) -> Option<Address>;
 
     /// The execute waits for a run. Its slot is free until [`Executes::unpark`] has been called as many times.
     fn park(&self, task: TaskRef);
@@ -38,7 +42,7 @@ pub(crate) trait Executes: Send + Sync {
 /// An open execute, with what a legacy worker may say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ExecuteIds {
-    pub(crate) task: TaskRef,
+    pub(crate) task: Address,
     pub(crate) run_id: RunId,
     pub(crate) step_id: String,
 }

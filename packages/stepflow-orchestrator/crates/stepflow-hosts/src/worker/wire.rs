@@ -2,7 +2,7 @@
 
 use std::io;
 
-use stepflow_engine::event::TaskRef;
+use stepflow_engine::ports::Address;
 use tokio::sync::mpsc;
 
 use super::stdio::Outbox;
@@ -19,7 +19,7 @@ pub(crate) struct Outgoing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// `components/execute`; its answer has this id.
-    Execute(i64, TaskRef),
+    Execute(i64, Address),
     /// A request of the handshake; its answer has this id.
     Call(i64),
     /// It has no answer.

@@ -7,7 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use stepflow_engine::ports::{Blobs, Served};
+use stepflow_engine::ports::Blobs;
+use stepflow_hosts::Served;
 use stepflow_hosts::{RestartPolicy, StartError, WorkerHost, WorkerOptions};
 use stepflow_protocol::Value;
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use parking_lot::Mutex;
-use stepflow_engine::event::{Route, TaskRef};
-use stepflow_engine::ports::{Answer, Blob, Blobs, ComponentHost, Inbox, Instance, StoreError, Target, TaskEnvelope};
+use stepflow_engine::event::{Instance, Route, TaskRef};
+use stepflow_engine::ports::{Address, Answer, Blob, Blobs, ComponentHost, Inbox, StoreError, Target, TaskEnvelope};
 use stepflow_protocol::{BlobId, ErrorKind, FlowError, RunId, TaskId, Value, content_id};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -56,15 +56,15 @@ pub struct InboxEvents(mpsc::UnboundedReceiver<InboxEvent>);
 struct RecordingInbox(mpsc::UnboundedSender<InboxEvent>);
 
 impl Inbox for RecordingInbox {
-    fn started(&self, task: TaskRef, instance: Option<&Arc<Instance>>) {
+    fn started(&self, Address { task, .. }: Address, instance: Option<&Arc<Instance>>) {
         let _ = self.0.send(InboxEvent::Started(task, instance.cloned()));
     }
 
-    fn waits(&self, task: TaskRef) {
+    fn waits(&self, Address { task, .. }: Address) {
         let _ = self.0.send(InboxEvent::Waits(task));
     }
 
-    fn answer(&self, task: TaskRef, answer: Answer) {
+    fn answer(&self, Address { task, .. }: Address, answer: Answer) {
         let _ = self.0.send(InboxEvent::Answer(task, answer));
     }
 }
@@ -196,7 +196,7 @@ async fn every_offer_is_answered_exactly_once(subject: &mut Subject) {
 async fn a_cancelled_task_is_still_answered_once(subject: &mut Subject) {
     let task = task(subject.echo, Value::null());
     subject.host.offer(task.clone());
-    subject.host.cancel(&task.route, task.task, "the run was cancelled");
+    subject.host.cancel(&task.route, task.address(), "the run was cancelled");
     let (answered, answer) = subject.events.answer().await;
     assert_eq!(answered, task.task);
     assert!(matches!(answer, Answer::Success(_) | Answer::Cancelled), "{answer:?}");

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
-use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::{Blob, Blobs, RunRequest, Runs, RunsError, Served, StoreError};
+use stepflow_engine::ports::{Address, Blob, Blobs, StoreError};
 use stepflow_flow::Plan;
 use stepflow_hosts::{RestartPolicy, StartError, Transport, WorkerHost, WorkerOptions};
+use stepflow_hosts::{RunRequest, Runs, RunsError, Served};
 use stepflow_protocol::{BlobId, FlowId, ResultOrder, RunId, RunStatusProtocol};
 use uuid::Uuid;
 
@@ -238,7 +238,7 @@ impl Runs for NoRuns {
         ready(Err(nothing("run", &run))).boxed()
     }
 
-    fn ended(&self, _: RunId, _: Option<TaskRef>) -> BoxFuture<'static, ()> {
+    fn ended(&self, _: RunId, _: Option<Address>) -> BoxFuture<'static, ()> {
         ready(()).boxed()
     }
 }

@@ -185,6 +185,7 @@ impl From<StoreError> for Error {
         match error {
             StoreError::NotFound { what, id } => Self::not_found(what, id),
             StoreError::Unavailable(reason) => Self::unavailable(reason),
+            error @ (StoreError::Fenced { .. } | StoreError::Conflict { .. }) => Self::unavailable(error.to_string()),
         }
     }
 }

@@ -92,7 +92,7 @@ pub async fn create(
     check_variables(request.variables.as_ref())?;
     let (plan, overrides) = overridden(plan, request.overrides)?;
     let CreateRunRequest { variables, max_concurrency, .. } = request;
-    let submission = Submission { plan, inputs, variables, overrides, max_concurrency };
+    let submission = Submission { plan, inputs, variables, overrides, max_concurrency, idempotency_key: None };
     let run = service.engine.submit(submission).await.map_err(refused)?;
     match wait {
         None => Ok((StatusCode::ACCEPTED, Json(Run::summary(row(&service, run)?)))),
@@ -126,7 +126,7 @@ pub async fn items(
     secrets::refuse(query.secrets)?;
     let row = row(&service, run)?;
     let total = row.items.total;
-    let items = secrets::shown_items(&service.store, &row).await?;
+    let items = secrets::shown_items(&service.store, &row)?;
     let mut items = stepflow_store::in_order(items, query.result_order.unwrap_or_default());
     if let Some(index) = query.item_index {
         if index >= total {
@@ -149,6 +149,7 @@ pub async fn cancel(
             row(&service, run)?;
             Err(Error::conflict(format!("run `{run}` has already ended")))
         }
+        Err(CancelError::Store(error)) => Err(error.into()),
         Err(CancelError::Stopped) => Err(Error::unavailable("the engine has stopped")),
     }
 }
@@ -203,6 +204,7 @@ fn refused(error: stepflow_engine::Error) -> Error {
     let misfits = match error {
         stepflow_engine::Error::InvalidInput(misfits) => misfits,
         stepflow_engine::Error::Store(error) => return error.into(),
+        error @ stepflow_engine::Error::Busy => return Error::unavailable(error.to_string()),
         // Only a running step can be told these.
         error @ (stepflow_engine::Error::NotOpen
         | stepflow_engine::Error::KeyTaken { .. }
@@ -228,6 +230,6 @@ async fn details(service: &Shared, run: RunId, waited: bool) -> Result<Run, Erro
     let row = row(service, run)?;
     // Only what is shown is read: a batch may be large.
     let shown = waited || row.items.total == 1;
-    let items = if shown { secrets::shown_items(&service.store, &row).await? } else { Vec::new() };
+    let items = if shown { secrets::shown_items(&service.store, &row)? } else { Vec::new() };
     Ok(Run::with_results(row, items, waited))
 }

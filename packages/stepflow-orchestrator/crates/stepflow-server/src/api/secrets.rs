@@ -5,7 +5,6 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stepflow_engine::event::{Event, Record, StepRef, ValueRef};
-use stepflow_engine::ports::Journal as _;
 use stepflow_flow::{Mask, Plan, Secrets};
 use stepflow_protocol::{FlowResult, RunId};
 use stepflow_store::{ItemRow, MemoryStore, RunRow};
@@ -27,12 +26,12 @@ pub fn refuse(asked: Option<bool>) -> Result<(), Error> {
 }
 
 /// The items of a run, with the secrets in their outputs hidden.
-pub async fn shown_items(store: &MemoryStore, row: &RunRow) -> Result<Vec<ItemRow>, Error> {
+pub fn shown_items(store: &MemoryStore, row: &RunRow) -> Result<Vec<ItemRow>, Error> {
     let plan = plan_of(store, row.run)?;
     let (secrets, mask) = match row.parent {
         None => (plan.output_secrets().clone(), Mask::default()),
         Some(_) => {
-            let outer = OuterSecrets::of(store, row).await?;
+            let outer = OuterSecrets::of(store, row)?;
             (plan.output_secrets_with(outer.variables), outer.mask)
         }
     };
@@ -53,9 +52,9 @@ struct OuterSecrets {
 }
 
 impl OuterSecrets {
-    async fn of(store: &MemoryStore, row: &RunRow) -> Result<Self, Error> {
+    fn of(store: &MemoryStore, row: &RunRow) -> Result<Self, Error> {
         let mut outer = Self::default();
-        let records = store.read(row.root, 0).await?;
+        let records = store.journal(row.root).unwrap_or_default();
         let created = |run: RunId| {
             records.iter().find_map(|record| match &record.event {
                 Event::RunCreated(created) if created.run == run => Some(created),
@@ -74,13 +73,14 @@ impl OuterSecrets {
             let asked = |at: StepRef| at.run == above && run.parent.is_none_or(|step| step == at);
             let items = run.parent.map_or(0..below.map_or(0, |above| above.items), |step| step.item..step.item + 1);
             for item in items.filter(|_| !plan.input_secrets().is_none()) {
-                let input = store.value(row.root, &ValueRef::Item(above, item)).await?;
-                outer.mask.add(plan.input_secrets(), &input);
+                if let Some(input) = store.value(row.root, &ValueRef::Item(above, item)) {
+                    outer.mask.add(plan.input_secrets(), &input);
+                }
             }
-            for (at, input) in records.iter().filter_map(step_input).filter(|(at, _)| asked(*at)) {
+            for (at, input) in records.iter().filter_map(|record| step_input(record)).filter(|(at, _)| asked(*at)) {
                 let step = plan.steps.get(at.step as usize).filter(|step| !step.secrets.is_none());
-                if let Some(step) = step {
-                    outer.mask.add(&step.secrets, &store.value(row.root, input).await?);
+                if let Some((step, input)) = step.zip(store.value(row.root, input)) {
+                    outer.mask.add(&step.secrets, &input);
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The steps of a run: how far each is, read from the run's journal.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -8,10 +9,10 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use stepflow_engine::event::{Event, Outcome, Record, StepRef, ValueRef};
-use stepflow_engine::ports::Journal;
+use stepflow_engine::event::{Outcome, Record, StepRef};
+use stepflow_engine::{StepChange, StepProgress};
 use stepflow_flow::Plan;
-use stepflow_protocol::{FlowError, FlowResult, RunId, StepStatus};
+use stepflow_protocol::{FlowResult, RunId, StepStatus};
 
 use super::Shared;
 use super::envelope::Id;
@@ -58,16 +59,6 @@ pub struct Step {
     result: Option<FlowResult>,
 }
 
-/// How far a step of one item is.
-#[derive(Debug)]
-struct Progress {
-    status: StepStatus,
-    attempts: u32,
-    scheduled_at: Timestamp,
-    completed_at: Option<Timestamp>,
-    end: Option<Result<ValueRef, FlowError>>,
-}
-
 /// `GET /runs/{run_id}/steps`
 pub async fn list(
     State(service): State<Shared>,
@@ -81,7 +72,7 @@ pub async fn list(
     if let Some(item) = item.filter(|item| *item >= row.items.total) {
         return Err(Error::not_found("item", item));
     }
-    let records = service.store.read(row.root, 0).await?;
+    let records = service.store.journal(row.root).unwrap_or_default();
     let places = progress(&records, run, item);
     let mut steps = plan_steps(&plan);
     for (at, progress) in &places {
@@ -91,11 +82,11 @@ pub async fn list(
     }
     if item.is_some() {
         for (at, progress) in places {
-            let result = match progress.end {
-                Some(Err(error)) => FlowResult::Failed(error),
-                Some(Ok(place)) if query.include_outputs.unwrap_or(false) => {
-                    FlowResult::Success(service.store.value(row.root, &place).await?)
-                }
+            let result = match progress.result {
+                Some(Outcome::Failed(error)) => FlowResult::Failed(error),
+                Some(Outcome::Success(place)) if query.include_outputs.unwrap_or(false) => FlowResult::Success(
+                    service.store.value(row.root, &place).ok_or_else(|| Error::internal("an output is gone"))?,
+                ),
                 _ => continue,
             };
             if let Some((_, step)) = steps.get_index_mut(at.step as usize) {
@@ -120,60 +111,27 @@ fn plan_steps(plan: &Plan) -> IndexMap<String, Step> {
 }
 
 /// How far the steps of a run are of which something has happened; of all items or of one.
-fn progress(records: &[Record], run: RunId, item: Option<u32>) -> BTreeMap<StepRef, Progress> {
-    let mut steps: BTreeMap<StepRef, Progress> = BTreeMap::new();
+fn progress(records: &[Arc<Record>], run: RunId, item: Option<u32>) -> BTreeMap<StepRef, StepProgress> {
+    let mut steps = BTreeMap::new();
     let asked = |at: &StepRef| at.run == run && item.is_none_or(|item| item == at.item);
     for record in records {
-        // Control flow has no attempts in the journal: it runs from when it began, and again after a retry.
-        let mut begun = |at: StepRef| {
-            if asked(&at) {
-                let step = steps.entry(at).or_insert_with(|| Progress::at(record.at));
-                step.attempts += u32::from(step.status == StepStatus::Runnable);
-                step.status = StepStatus::Running;
-            }
-        };
-        match &record.event {
-            Event::TimerStarted(timer) => begun(timer.step),
-            Event::RunCreated(created) => created.parent.into_iter().for_each(&mut begun),
-            Event::StepScheduled(scheduled) if asked(&scheduled.step) => {
-                let step = steps.entry(scheduled.step).or_insert_with(|| Progress::at(record.at));
-                (step.status, step.attempts) = (StepStatus::Runnable, scheduled.task.attempt);
-            }
-            Event::StepRetryScheduled(retry) if asked(&retry.step) => {
-                if let Some(step) = steps.get_mut(&retry.step) {
-                    step.status = StepStatus::Runnable;
-                }
-            }
-            Event::StepEnded(ended) if asked(&ended.step) => {
-                let step = steps.entry(ended.step).or_insert_with(|| Progress::at(record.at));
-                step.completed_at = Some(record.at);
-                (step.status, step.end) = match &ended.result {
-                    Outcome::Success(place) => (StepStatus::Completed, Some(Ok(place.clone()))),
-                    Outcome::Failed(error) => (StepStatus::Failed, Some(Err(error.clone()))),
-                };
-            }
-            _ => {}
+        if let Some((at, change)) = StepChange::of(&record.event).filter(|(at, _)| asked(at)) {
+            steps.entry(at).or_insert_with(|| StepProgress::new(record.at)).apply(&change, record.at);
         }
     }
     steps
 }
 
-impl Progress {
-    fn at(when: Timestamp) -> Self {
-        Self { status: StepStatus::Runnable, attempts: 0, scheduled_at: when, completed_at: None, end: None }
-    }
-}
-
 impl Step {
     /// Takes over what one item says. The first one is taken as it is.
-    fn add(&mut self, one: &Progress) {
+    fn add(&mut self, one: &StepProgress) {
         let first = self.scheduled_at.is_none();
         if first || urgency(one.status) > urgency(self.status) {
             self.status = one.status;
         }
         self.attempts = self.attempts.max(one.attempts);
         self.scheduled_at = Some(self.scheduled_at.map_or(one.scheduled_at, |at| at.min(one.scheduled_at)));
-        self.completed_at = match (first, self.completed_at, one.completed_at) {
+        self.completed_at = match (first, self.completed_at, one.ended_at) {
             (true, _, at) => at,
             (false, Some(before), Some(at)) => Some(before.max(at)),
             (false, ..) => None,

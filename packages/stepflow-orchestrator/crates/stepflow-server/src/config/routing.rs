@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use stepflow_engine::event::{Route, TaskRef};
-use stepflow_engine::ports::{Answer, ComponentHost, Inbox, Instance, Purity, Target, TaskEnvelope};
+use stepflow_engine::event::{Instance, Route};
+use stepflow_engine::ports::{Address, Answer, ComponentHost, Inbox, Purity, Target, TaskEnvelope};
 use stepflow_flow::subflow::{self, Takes};
 use stepflow_hosts::{RouteError, Router, Rule};
 use stepflow_protocol::{FlowError, Value};
@@ -41,13 +41,13 @@ impl ComponentHost for Placeholder {
 
     fn offer(&self, _task: TaskEnvelope) {}
 
-    fn cancel(&self, _route: &Route, _task: TaskRef, _reason: &str) {}
+    fn cancel(&self, _route: &Route, _task: Address, _reason: &str) {}
 }
 
 impl Inbox for Placeholder {
-    fn started(&self, _task: TaskRef, _instance: Option<&Arc<Instance>>) {}
+    fn started(&self, _task: Address, _instance: Option<&Arc<Instance>>) {}
 
-    fn waits(&self, _task: TaskRef) {}
+    fn waits(&self, _task: Address) {}
 
-    fn answer(&self, _task: TaskRef, _answer: Answer) {}
+    fn answer(&self, _task: Address, _answer: Answer) {}
 }

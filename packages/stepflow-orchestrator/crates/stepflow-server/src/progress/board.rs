@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use stepflow_engine::Notice;
-use stepflow_engine::event::{Event, Outcome, StepRef};
+use jiff::Timestamp;
+use stepflow_engine::event::{Event, Outcome, Record, StepRef};
+use stepflow_engine::{Notice, StepChange, StepProgress};
 use stepflow_flow::Plan;
 use stepflow_protocol::{ExecutionStatus, RunId};
 
@@ -43,8 +44,8 @@ pub struct Counts {
 pub struct Open {
     /// When its worker got it, as far as that is known; else when it became ready.
     pub since: Instant,
-    /// Which attempt.
-    pub attempt: u32,
+    /// How far it is.
+    pub progress: StepProgress,
 }
 
 /// What an event changed.
@@ -93,7 +94,7 @@ impl Board {
                 None
             }
             Notice::Started { .. } => None,
-            Notice::Record(record) => self.record(&record.event, now),
+            Notice::Record(record) => self.record(record, now),
         }
     }
 
@@ -101,58 +102,59 @@ impl Board {
         self.run == run
     }
 
-    fn begun(&mut self, step: StepRef, attempt: u32, now: Instant) -> Option<Change> {
-        if !self.shows(step.run) || self.open.contains_key(&(step.item, step.step)) && attempt == 1 {
+    fn record(&mut self, record: &Record, now: Instant) -> Option<Change> {
+        if let Event::CancelAsked(asked) = &record.event {
+            self.cancelled |= asked.run.is_none();
+        }
+        if self.cancelled {
             return None;
         }
-        self.open.insert((step.item, step.step), Open { since: now, attempt });
-        Some(Change::Open(step))
-    }
-
-    fn record(&mut self, event: &Event, now: Instant) -> Option<Change> {
-        match event {
-            Event::CancelAsked(asked) => {
-                self.cancelled |= asked.run.is_none();
-                None
-            }
-            _ if self.cancelled => None,
+        match &record.event {
             Event::RunCreated(created) => {
-                let step = created.parent?;
-                if self.shows(step.run) {
+                if let Some(step) = created.parent.filter(|step| self.shows(step.run)) {
                     self.waiting.insert(created.run, (step, 0));
                 }
-                self.begun(step, 1, now)
             }
             Event::ItemEnded(ended) if self.waiting.contains_key(&ended.run) => {
                 let failed = usize::from(ended.status != ExecutionStatus::Completed);
                 self.waiting.get_mut(&ended.run)?.1 += failed;
-                None
-            }
-            Event::TimerStarted(timer) => self.begun(timer.step, 1, now),
-            Event::StepRetryScheduled(retry) if self.shows(retry.step.run) => {
-                self.open.get_mut(&(retry.step.item, retry.step.step))?.attempt += 1;
-                None
-            }
-            Event::StepScheduled(scheduled) => self.begun(scheduled.step, scheduled.task.attempt, now),
-            Event::StepEnded(ended) if self.shows(ended.step.run) => {
-                let open = self.open.remove(&(ended.step.item, ended.step.step));
-                let took = open.map_or(Duration::ZERO, |open| now.duration_since(open.since));
-                let failed = message(&ended.result);
-                if self.items == 1 {
-                    self.counts.add(failed.is_some());
-                }
-                let lost = self.waiting.extract_if(|_, (step, _)| *step == ended.step).map(|(_, (_, lost))| lost).sum();
-                Some(Change::StepEnded { step: ended.step, failed, took, lost })
             }
             Event::ItemEnded(ended) if self.shows(ended.run) => {
                 let failed = message(&ended.result);
                 if self.items != 1 {
                     self.counts.add(ended.status != ExecutionStatus::Completed);
                 }
-                Some(Change::ItemEnded { failed })
+                return Some(Change::ItemEnded { failed });
             }
-            _ => None,
+            _ => {}
         }
+        let (step, change) = StepChange::of(&record.event).filter(|(step, _)| self.shows(step.run))?;
+        match change {
+            StepChange::Ended(result) => Some(self.ended(step, message(result), now)),
+            change => self.went_on(step, &change, record.at, now),
+        }
+    }
+
+    fn went_on(&mut self, at: StepRef, change: &StepChange<'_>, when: Timestamp, now: Instant) -> Option<Change> {
+        let first = || Open { since: now, progress: StepProgress::new(when) };
+        let open = self.open.entry((at.item, at.step)).or_insert_with(first);
+        let before = open.progress.attempts;
+        open.progress.apply(change, when);
+        // Another sub-run of the same try is no news.
+        (open.progress.attempts > before).then(|| {
+            open.since = now;
+            Change::Open(at)
+        })
+    }
+
+    fn ended(&mut self, step: StepRef, failed: Option<String>, now: Instant) -> Change {
+        let open = self.open.remove(&(step.item, step.step));
+        let took = open.map_or(Duration::ZERO, |open| now.duration_since(open.since));
+        if self.items == 1 {
+            self.counts.add(failed.is_some());
+        }
+        let lost = self.waiting.extract_if(|_, (of, _)| *of == step).map(|(_, (_, lost))| lost).sum();
+        Change::StepEnded { step, failed, took, lost }
     }
 
     /// A step's id and component.

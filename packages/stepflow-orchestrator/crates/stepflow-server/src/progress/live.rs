@@ -74,7 +74,11 @@ impl Live {
                 self.steps.insert(place, self.bars.insert_before(&self.tally, spinner()));
             }
             let Some(bar) = self.steps.get(&place) else { continue };
-            let attempt = if open.attempt > 1 { format!(", attempt {}", open.attempt) } else { String::new() };
+            let attempt = if open.progress.attempts > 1 {
+                format!(", attempt {}", open.progress.attempts)
+            } else {
+                String::new()
+            };
             let time = short(now.duration_since(open.since));
             let name = board.names(place.1).0;
             let text = format!("{name} {}", Paint::Faint.on(format_args!("{time}{attempt}")));

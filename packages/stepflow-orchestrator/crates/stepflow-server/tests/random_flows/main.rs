@@ -73,6 +73,7 @@ async fn run(case: &Case, config: &str) -> Vec<(Outcome, BTreeMap<String, Ended>
         variables: Some(Value::from_json(&case.variables)),
         overrides: None,
         max_concurrency: Some(case.limit),
+        idempotency_key: None,
     };
     let run = service.engine.submit(submission).await.unwrap();
     service.wait_for(run, TIMEOUT).await;

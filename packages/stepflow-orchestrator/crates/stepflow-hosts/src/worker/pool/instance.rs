@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use stepflow_engine::ports::{Instance as About, TaskEnvelope};
+use stepflow_engine::event::Instance as About;
+use stepflow_engine::ports::TaskEnvelope;
 use stepflow_protocol::ComponentCapabilities;
 use tokio::sync::{Notify, watch};
 
@@ -135,9 +136,9 @@ impl Instance {
     /// Gives it a task.
     pub(super) fn execute(&mut self, task: TaskEnvelope, lane: Lane, notices: &mut Vec<Notice>) {
         self.given += 1;
-        let receipt = task.task;
+        let address = task.address();
         let asked = self.connection.execute(task, lane);
-        self.send(Outgoing { line: asked.line, kind: Kind::Execute(asked.id, receipt) }, notices);
+        self.send(Outgoing { line: asked.line, kind: Kind::Execute(asked.id, address) }, notices);
     }
 
     /// Sends a message to the worker.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
-use stepflow_engine::event::{Route, TaskRef};
-use stepflow_engine::ports::{Answer, Inbox, Instance};
+use stepflow_engine::event::{Instance, Route};
+use stepflow_engine::ports::{Address, Answer, Inbox};
 use stepflow_protocol::Value;
 
 use super::Pool;
@@ -18,12 +18,12 @@ pub(crate) struct Shared {
 
 /// Something that the engine must be told.
 pub(crate) enum Notice {
-    Started(TaskRef, Arc<Instance>),
+    Started(Address, Arc<Instance>),
     /// The task waits again: its worker did not accept it.
-    Waits(TaskRef),
-    Answer(TaskRef, Answer),
+    Waits(Address),
+    Answer(Address, Answer),
     /// An output; it becomes the answer if it fits the schema.
-    Output(TaskRef, Route, Value, Arc<Components>),
+    Output(Address, Route, Value, Arc<Components>),
 }
 
 /// Held by the one thread that tells the engine. It is given back even when the engine panics, so that the next thread
@@ -83,7 +83,8 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use stepflow_protocol::TaskId;
+    use stepflow_engine::event::TaskRef;
+    use stepflow_protocol::{RunId, TaskId};
     use uuid::Uuid;
 
     use super::*;
@@ -91,14 +92,14 @@ mod tests {
 
     /// Panics when it is told something for the first time.
     #[derive(Default)]
-    struct Broken(Mutex<Vec<TaskRef>>);
+    struct Broken(Mutex<Vec<Address>>);
 
     impl Inbox for Broken {
-        fn started(&self, _: TaskRef, _: Option<&Arc<Instance>>) {}
+        fn started(&self, _: Address, _: Option<&Arc<Instance>>) {}
 
-        fn waits(&self, _: TaskRef) {}
+        fn waits(&self, _: Address) {}
 
-        fn answer(&self, task: TaskRef, _: Answer) {
+        fn answer(&self, task: Address, _: Answer) {
             self.0.lock().push(task);
             assert!(self.0.lock().len() > 1, "the first answer");
         }
@@ -108,7 +109,10 @@ mod tests {
     fn an_engine_that_panics_once_is_told_what_comes_after_it() {
         let inbox = Arc::new(Broken::default());
         let shared = Shared::new(Arc::clone(&inbox) as Arc<dyn Inbox>);
-        let tasks = [1, 2].map(|attempt| TaskRef { task_id: TaskId::from_uuid(Uuid::now_v7()), attempt });
+        let tasks = [1, 2].map(|attempt| {
+            let task = TaskRef { task_id: TaskId::from_uuid(Uuid::now_v7()), attempt };
+            Address { root: RunId::from_uuid(Uuid::now_v7()), epoch: 1, task }
+        });
         for task in tasks {
             let tell = || shared.with(|pool| pool.notices.push(Notice::Answer(task, Answer::Lost(shut_down()))));
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(tell));

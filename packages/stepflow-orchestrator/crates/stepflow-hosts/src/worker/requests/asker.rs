@@ -1,25 +1,40 @@
 //! Finds which of a worker's open executes sent a request.
 
 use stepflow_engine::event::TaskRef;
-use stepflow_engine::{Origin, Parent};
+use stepflow_engine::ports::Address;
+use stepflow_engine::{Error, Origin, Parent};
 use stepflow_protocol::{ObservabilityContext, RpcError, RunId, TaskId, Value};
 
-use super::{Requests, id_in, invalid};
+use super::{Requests, id_in, invalid, of_runs};
+use crate::served::RunsError;
 
 /// The execute that sent a request, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Asker {
     parent: Option<Parent>,
+    /// Whether it names an attempt that no worker has any more.
+    is_over: bool,
 }
 
 impl Asker {
     /// The origin of a run that it asks for.
-    pub(super) fn origin(self, key: Option<String>, detached: bool) -> Option<Origin> {
-        self.parent.map(|parent| Origin { parent, key, detached })
+    ///
+    /// # Errors
+    /// When the attempt that it names is over.
+    pub(super) fn origin(self, key: Option<String>, detached: bool) -> Result<Option<Origin>, RpcError> {
+        if self.is_over {
+            return Err(of_runs(RunsError::Refused(Error::NotOpen.to_string())));
+        }
+        Ok(self.parent.map(|parent| Origin { parent, key, detached }))
+    }
+
+    /// Whether it is known which attempt asks, or was.
+    pub(super) fn names_attempt(self) -> bool {
+        self.is_over || self.attempt().is_some()
     }
 
     /// The attempt, where it is known.
-    pub(super) fn attempt(self) -> Option<TaskRef> {
+    pub(super) fn attempt(self) -> Option<Address> {
         match self.parent {
             Some(Parent::Attempt(task)) => Some(task),
             Some(Parent::Run(_)) | None => None,
@@ -36,12 +51,14 @@ impl Requests<'_> {
         attempt: Option<u32>,
         place: Option<&ObservabilityContext>,
     ) -> Result<Asker, RpcError> {
-        let parent = match (id_in::<TaskId>(params, "taskId")?, attempt) {
-            (Some(task_id), Some(attempt)) => Some(Parent::Attempt(TaskRef { task_id, attempt })),
-            (None, None) => self.guessed(place),
-            _ => return Err(invalid("`taskId` and `attempt` go together: one of them is missing")),
-        };
-        Ok(Asker { parent })
+        match (id_in::<TaskId>(params, "taskId")?, attempt) {
+            (Some(task_id), Some(attempt)) => {
+                let address = self.executes.address(TaskRef { task_id, attempt });
+                Ok(Asker { parent: address.map(Parent::Attempt), is_over: address.is_none() })
+            }
+            (None, None) => Ok(Asker { parent: self.guessed(place), is_over: false }),
+            _ => Err(invalid("`taskId` and `attempt` go together: one of them is missing")),
+        }
     }
 
     fn guessed(&self, place: Option<&ObservabilityContext>) -> Option<Parent> {

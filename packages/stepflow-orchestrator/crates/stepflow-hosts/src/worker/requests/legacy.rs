@@ -5,7 +5,6 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use stepflow_engine::ports::RunRequest;
 use stepflow_protocol::{
     BlobType, ExecutionStatus, FlowId, FlowResult, ObservabilityContext, ResultOrder, RpcError, RunId,
     RunStatusProtocol, Value, codes,
@@ -14,6 +13,7 @@ use stepflow_protocol::{
 use super::asker::Asker;
 use super::{Requests, id_in, invalid, of_runs, of_store, read, refused, result};
 use crate::blob_content::blob;
+use crate::served::RunRequest;
 
 #[derive(Deserialize)]
 struct EvaluateParams {
@@ -169,7 +169,7 @@ impl Requests<'_> {
         max_concurrency: Option<u32>,
     ) -> Result<RunId, RpcError> {
         let origin = asker.origin(None, false);
-        let request = RunRequest { flow_id, inputs, overrides: None, max_concurrency, origin };
+        let request = RunRequest { flow_id, inputs, overrides: None, max_concurrency, origin: origin? };
         self.served.runs.submit(request).await.map_err(of_runs)
     }
 }

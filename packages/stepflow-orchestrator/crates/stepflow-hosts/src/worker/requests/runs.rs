@@ -2,12 +2,13 @@
 
 use serde_json::value::RawValue;
 use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::RunRequest;
+use stepflow_engine::ports::Address;
 use stepflow_protocol::{
     FlowId, ResultOrder, RpcError, RunId, RunStatusProtocol, RunsGetParams, RunsSubmitParams, Value, codes,
 };
 
 use super::{Executes, Requests, id_in, invalid, of_runs, read, refused, result};
+use crate::served::RunRequest;
 
 /// An execute that waits for a run as long as this exists: its slot of the worker is free.
 struct Parked<'a> {
@@ -34,7 +35,7 @@ impl Requests<'_> {
         let asked: RunsSubmitParams = read(params)?;
         let asker = self.asker(params, asked.attempt, asked.observability.as_ref())?;
         let detached = asked.detached.unwrap_or(false);
-        if asked.key.is_some() && (detached || asker.attempt().is_none()) {
+        if asked.key.is_some() && (detached || !asker.names_attempt()) {
             return Err(invalid(
                 "`key` is a step's own name for a sub-run: it needs `taskId` and `attempt`, and no `detached`",
             ));
@@ -47,7 +48,7 @@ impl Requests<'_> {
             inputs: asked.inputs,
             overrides: asked.overrides.filter(|overrides| !overrides.is_null()),
             max_concurrency: asked.max_concurrency,
-            origin: asker.origin(asked.key, detached),
+            origin: asker.origin(asked.key, detached)?,
         };
         let run = self.served.runs.submit(request).await.map_err(of_runs)?;
         let status = match asked.wait {
@@ -80,12 +81,12 @@ impl Requests<'_> {
     pub(super) async fn ended(
         &self,
         run: RunId,
-        by: Option<TaskRef>,
+        by: Option<Address>,
         results: Option<ResultOrder>,
     ) -> Result<RunStatusProtocol, RpcError> {
         // Without results, so that the waiting request does not keep them in memory.
         if !self.status(run, None).await?.status.is_terminal() {
-            let _parked = by.map(|task| Parked::new(self.executes, task));
+            let _parked = by.map(|by| Parked::new(self.executes, by.task));
             self.served.runs.ended(run, by).await;
         }
         let status = self.status(run, results).await?;

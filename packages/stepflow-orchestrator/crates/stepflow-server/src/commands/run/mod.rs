@@ -54,7 +54,14 @@ pub async fn run(args: RunArgs, terminal: Terminal) -> Result<Exit, Failure> {
         checks::components(document, &service, &config, args.no_check)?;
         let results = Results::open(&args)?;
         let max_concurrency = args.max_concurrency;
-        let submission = Submission { plan: Arc::clone(&plan), inputs, variables, overrides, max_concurrency };
+        let submission = Submission {
+            plan: Arc::clone(&plan),
+            inputs,
+            variables,
+            overrides,
+            max_concurrency,
+            idempotency_key: None,
+        };
         Follower { service: &service, terminal: &terminal, quiet: args.quiet, results }
             .follow(submission, &mut interrupts)
             .await
@@ -89,7 +96,7 @@ impl Follower<'_> {
         loop {
             tokio::select! {
                 notice = notices.next() => match notice.map_err(|error| Failure::outside(error.to_string()))? {
-                    Some(notice) => self.observe(&mut progress, run, &notice).await?,
+                    Some(notice) => self.observe(&mut progress, run, &notice)?,
                     None => break,
                 },
                 _ = frames.tick() => progress.tick(),
@@ -109,14 +116,14 @@ impl Follower<'_> {
         self.conclude(run, &plan, interrupted).map(Some)
     }
 
-    async fn observe(&mut self, progress: &mut Progress, run: RunId, notice: &Notice) -> Result<(), Failure> {
+    fn observe(&mut self, progress: &mut Progress, run: RunId, notice: &Notice) -> Result<(), Failure> {
         progress.observe(notice);
         let Notice::Record(record) = notice else { return Ok(()) };
         if matches!(&record.event, Event::CancelAsked(asked) if asked.run.is_none()) {
             let standing = progress.standing();
             self.terminal.aside(|| line(format_args!("{}: {standing}", Paint::Error.on("interrupted"))));
         }
-        match self.results.line(&self.service.store, run, &record.event).await? {
+        match self.results.line(&self.service.store, run, &record.event)? {
             Some(text) => self.terminal.aside(|| self.results.write(&text)),
             None => Ok(()),
         }

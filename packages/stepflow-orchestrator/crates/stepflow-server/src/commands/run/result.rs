@@ -5,7 +5,6 @@ use std::io::{self, IsTerminal};
 
 use serde::Serialize;
 use stepflow_engine::event::{Event, Outcome};
-use stepflow_engine::ports::Journal;
 use stepflow_protocol::{FlowResult, RunId};
 use stepflow_store::{ItemRow, MemoryStore};
 
@@ -39,17 +38,18 @@ impl Results {
     }
 
     /// The line for the item of this batch that ended with the event. Items of sub-runs have no line.
-    pub async fn line(&self, store: &MemoryStore, run: RunId, event: &Event) -> Result<Option<String>, Failure> {
+    pub fn line(&self, store: &MemoryStore, run: RunId, event: &Event) -> Result<Option<String>, Failure> {
         let Event::ItemEnded(ended) = event else { return Ok(None) };
         if !self.batch || ended.run != run {
             return Ok(None);
         }
-        let result = match &ended.result {
-            Outcome::Failed(error) => FlowResult::Failed(error.clone()),
-            Outcome::Success(place) => FlowResult::Success(store.value(ended.run, place).await.map_err(|error| {
-                Failure::outside(format!("cannot read the result of item {}: {error}", ended.item))
-            })?),
-        };
+        let result =
+            match &ended.result {
+                Outcome::Failed(error) => FlowResult::Failed(error.clone()),
+                Outcome::Success(place) => FlowResult::Success(store.value(ended.run, place).ok_or_else(|| {
+                    Failure::outside(format!("the result of item {} is not there any more", ended.item))
+                })?),
+            };
         let line = to_line(&ItemResult { item_index: ended.item, result: &result })?;
         Ok(Some(in_layout(&line, Layout::Compact)))
     }

@@ -80,6 +80,7 @@ impl CaseRunner {
             inputs: case.inputs.clone(),
             variables: case.variables.clone(),
             max_concurrency: case.max_concurrency,
+            idempotency_key: None,
         };
         let run = match self.service.engine.submit(submission).await {
             Ok(run) => run,

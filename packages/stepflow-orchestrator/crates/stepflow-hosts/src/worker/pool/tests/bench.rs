@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use stepflow_engine::event::{Route, TaskRef};
-use stepflow_engine::ports::{Answer, Inbox, Instance, Lost, TaskEnvelope};
+use stepflow_engine::event::{Instance, Route, TaskRef};
+use stepflow_engine::ports::{Address, Answer, Inbox, Lost, TaskEnvelope};
 use stepflow_protocol::{
     ComponentCapabilities, ComponentInfo, ErrorKind, FlowError, RpcError, RunId, TaskId, Value, WorkerCapabilities,
     codes, content_id,
@@ -28,15 +28,15 @@ struct RecordingInbox {
 }
 
 impl Inbox for RecordingInbox {
-    fn started(&self, task: TaskRef, _: Option<&Arc<Instance>>) {
+    fn started(&self, Address { task, .. }: Address, _: Option<&Arc<Instance>>) {
         self.started.lock().push(task);
     }
 
-    fn waits(&self, task: TaskRef) {
+    fn waits(&self, Address { task, .. }: Address) {
         self.started.lock().retain(|started| *started != task);
     }
 
-    fn answer(&self, task: TaskRef, answer: Answer) {
+    fn answer(&self, Address { task, .. }: Address, answer: Answer) {
         self.answers.lock().push((task, answer));
     }
 }
@@ -141,7 +141,7 @@ impl Bench {
         for worker in &mut self.workers {
             while let Ok(message) = worker.messages.try_recv() {
                 if let Kind::Execute(request, task) = message.kind {
-                    worker.open.push((request, task));
+                    worker.open.push((request, task.task));
                 }
             }
         }

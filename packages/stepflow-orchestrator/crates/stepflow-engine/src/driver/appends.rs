@@ -1,0 +1,212 @@
+//! What machines decide, on its way into the journal and back: durable, or refused.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use stepflow_flow::Plan;
+use stepflow_protocol::{FlowId, RunId, Value};
+
+use super::tree::{Kept, Tree};
+use super::{Command, Driver};
+use crate::event::{Event, Record, RunCreated};
+use crate::machine::{Input, Machine};
+use crate::ports::{Append, Created, Due, Durability, NewRun, StoreError, Written};
+use crate::subscription::Notice;
+
+impl Driver {
+    /// Begins a tree with this run.
+    pub(super) fn create(
+        &mut self,
+        root: RunId,
+        created: RunCreated,
+        inputs: Vec<Value>,
+        plan: Arc<Plan>,
+        idempotency_key: Option<String>,
+    ) {
+        let incarnation = self.next_incarnation();
+        let mut tree = Tree::new(incarnation);
+        tree.machine = Some(Machine::new(root));
+        tree.creating = Some((plan, idempotency_key));
+        self.trees.insert(root, tree);
+        self.feed(root, Input::Submitted(Box::new(created), inputs));
+    }
+
+    /// Has these events stored, with all that belongs to them.
+    pub(super) fn append(&mut self, root: RunId, records: Vec<Arc<Record>>) {
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        let Some(machine) = &mut tree.machine else { return };
+        let settles = machine.take_settled();
+        if records.is_empty() {
+            return;
+        }
+        let after = machine.state().seq - records.len() as u64;
+        let upto = machine.state().seq;
+        let dues: Vec<Due> = records.iter().filter_map(|record| due_of(record)).collect();
+        // What began and ended in the same append is owed to nobody.
+        let owes = dues.iter().filter(|due| !settles.contains(&due.seq)).copied().collect();
+        for timer in settles.iter().filter_map(|seq| tree.timers.remove(seq)) {
+            self.timers.disarm(timer);
+        }
+        let flows: BTreeMap<FlowId, Arc<Plan>> = records
+            .iter()
+            .filter_map(|record| match &record.event {
+                Event::RunCreated(created) if created.run != root => {
+                    Some((created.flow_id, self.plans.get(created.flow_id, None)?))
+                }
+                _ => None,
+            })
+            .collect();
+        let mut unmarks = Vec::new();
+        for record in &records {
+            match &record.event {
+                Event::RunCreated(created) if created.run != root => drop(self.roots.insert(created.run, root)),
+                Event::AttemptEnded(ended) if tree.marked.remove(&ended.task) => unmarks.push(ended.task),
+                Event::OwnerChanged(_) => unmarks.extend(std::mem::take(&mut tree.marked)),
+                _ => {}
+            }
+        }
+        tree.undurable.extend(records.iter().cloned());
+        let idle = machine.state().open == 0 && !machine.is_waiting();
+        let (incarnation, epoch) = (tree.incarnation, self.ownership.epoch(root));
+        let mut inputs = std::mem::take(&mut tree.inputs);
+        let creating = tree.creating.take().map(|creating| (creating, inputs.remove(&root).unwrap_or_default()));
+        let inputs = inputs.into_iter().collect();
+        let flows = flows.into_values().collect();
+        let mut append =
+            Append { root, epoch, incarnation, after, records, flows, inputs, owes, settles, unmarks, idle };
+        if let Some(((plan, idempotency_key), inputs)) = creating {
+            let (records, owes) = split_off_beginning(&mut append);
+            let written = Written { root, incarnation, upto: append.after };
+            self.store(NewRun { root, epoch, plan, inputs, idempotency_key, records, owes }, written);
+        }
+        if !append.records.is_empty() && self.ports.journal.append(append) == Durability::Now {
+            self.committed(Written { root, incarnation, upto });
+        }
+    }
+
+    fn store(&mut self, run: NewRun, written: Written) {
+        let mut stored = self.ports.journal.create(run);
+        match (&mut stored).now_or_never() {
+            Some(created) => self.created(written, created),
+            None => {
+                let commands = self.commands.clone();
+                tokio::spawn(async move {
+                    let _ = commands.send(Command::Created(written, stored.await));
+                });
+            }
+        }
+    }
+
+    /// What has become of a tree's beginning.
+    pub(super) fn created(&mut self, written: Written, created: Result<Created, StoreError>) {
+        let root = written.root;
+        match created {
+            Ok(Created::New) => self.committed(written),
+            Ok(Created::Existing(run)) => {
+                self.waiters.made(root, &Ok(run));
+                self.let_go(root);
+            }
+            Err(why) => {
+                // It may be durable all the same: then the journal says so, and the run goes on.
+                self.waiters.made(root, &Err(why.into()));
+                self.rebuild(root);
+            }
+        }
+    }
+
+    /// These events are durable: who waits for them is told, and what they owe is carried out.
+    pub(super) fn committed(&mut self, written: Written) {
+        let Written { root, incarnation, upto } = written;
+        let Some(tree) = self.trees.get_mut(&root).filter(|tree| tree.incarnation == incarnation) else { return };
+        self.at_work_on = Some(root);
+        tree.durable = tree.durable.max(upto);
+        tree.forget_durable_inputs();
+        tree.at_hand.became_durable(root, upto, &mut self.values);
+        while let Some(record) = self.next_durable(root, upto) {
+            self.tell_durable(root, record);
+        }
+        self.carry_out(root);
+        self.settle(root);
+    }
+
+    fn next_durable(&mut self, root: RunId, upto: u64) -> Option<Arc<Record>> {
+        self.trees.get_mut(&root)?.undurable.pop_front_if(|record| record.seq <= upto)
+    }
+
+    /// Tells everyone what has become durable.
+    pub(super) fn tell_durable(&mut self, root: RunId, record: Arc<Record>) {
+        for (root, task) in self.waiters.durable(&record) {
+            let _ = self.commands.send(Command::Unblocked((root, task)));
+        }
+        let ended = match &record.event {
+            Event::RunEnded(ended) => Some(ended.run),
+            _ => None,
+        };
+        self.waiters.publish(root, &Notice::Record(record));
+        if let Some(run) = ended {
+            self.roots.remove(&run);
+            if run == root {
+                self.waiters.unsubscribe(root);
+            }
+        }
+    }
+
+    /// These events were not stored.
+    pub(super) fn failed(&mut self, written: Written, why: &StoreError) {
+        let Written { root, incarnation, .. } = written;
+        let Some(tree) = self.trees.get(&root).filter(|tree| tree.incarnation == incarnation) else { return };
+        let asked: Vec<RunId> = tree.kept.iter().filter_map(|kept| cancelled_run(root, kept)).collect();
+        asked.into_iter().for_each(|run| self.waiters.not_cancelled(run, why));
+        match why {
+            // Somebody else goes on with it.
+            StoreError::Fenced { .. } => self.let_go(root),
+            _ => self.rebuild(root),
+        }
+    }
+
+    /// Throws away what a tree's machine has decided and is not durable, and makes the machine again from the journal.
+    pub(super) fn rebuild(&mut self, root: RunId) {
+        let incarnation = self.next_incarnation();
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        tree.forget_machine(incarnation);
+        for timer in std::mem::take(&mut tree.timers).into_values() {
+            self.timers.disarm(timer);
+        }
+        self.read(root, incarnation);
+    }
+}
+
+/// Takes from a tree's first append what its creation brings along: all before its first sub-run, whose flow and inputs
+/// only an append brings.
+fn split_off_beginning(append: &mut Append) -> (Vec<Arc<Record>>, Vec<Due>) {
+    let is_sub_run =
+        |record: &Arc<Record>| matches!(&record.event, Event::RunCreated(created) if created.run != append.root);
+    let end = append.records.iter().position(is_sub_run).unwrap_or(append.records.len());
+    let rest = append.records.split_off(end);
+    let records = std::mem::replace(&mut append.records, rest);
+    append.after += records.len() as u64;
+    let (owes, later) = append.owes.iter().copied().partition(|due: &Due| due.seq <= append.after);
+    append.owes = later;
+    (records, owes)
+}
+
+/// The run whose cancellation was asked for.
+fn cancelled_run(root: RunId, kept: &Kept) -> Option<RunId> {
+    match &kept.input {
+        Input::CancelAsked(asked) => Some(asked.run.unwrap_or(root)),
+        _ => None,
+    }
+}
+
+/// The wall time that an event decided.
+fn due_of(record: &Record) -> Option<Due> {
+    let at = match &record.event {
+        Event::RunCreated(created) => created.deadline_at?,
+        Event::RetryScheduled(retry) => retry.due_at,
+        Event::StepRetryScheduled(retry) => retry.due_at,
+        Event::TimerStarted(timer) => timer.due_at,
+        _ => return None,
+    };
+    Some(Due { at, seq: record.seq })
+}

@@ -1,0 +1,343 @@
+//! Reading trees, values and flows into memory, and letting go of them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stepflow_flow::Plan;
+use stepflow_protocol::{FlowId, RunId, Value};
+
+use super::timers::Timer;
+use super::tree::{Kept, Tree};
+use super::{Command, Driver};
+use crate::event::{Record, TaskRef, ValueRef};
+use crate::machine::{Input, Machine, Need};
+use crate::ports::{Journal, Standing, StoreError};
+use crate::submission::{CancelError, Error};
+
+/// How much of a journal is read at a time.
+const PAGE: usize = 1 << 20;
+
+/// How long to wait before something is asked of the store again that it could not do, at first and at most.
+const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// A tree as its journal has it.
+pub(crate) struct Read {
+    machine: Machine,
+    /// What this driver has not seen as durable.
+    news: Vec<Arc<Record>>,
+    /// The owner that appended the last event.
+    epoch: u64,
+    /// The attempts that are marked.
+    marked: BTreeSet<TaskRef>,
+}
+
+/// Folds a journal, page by page. Not on the driver: it may be long.
+async fn read(journal: Arc<dyn Journal>, root: RunId, seen: u64) -> Result<Box<Read>, StoreError> {
+    let mut building = Machine::building(root);
+    let mut read = (Vec::new(), 0, BTreeSet::new());
+    loop {
+        let page = journal.read(root, building.seq(), PAGE).await?;
+        read.2.extend(page.marked);
+        if page.records.is_empty() {
+            let (news, epoch, marked) = read;
+            return Ok(Box::new(Read { machine: building.finish(), news, epoch, marked }));
+        }
+        read.1 = page.epoch;
+        for record in page.records {
+            building.fold(&record);
+            if record.seq > seen {
+                read.0.push(record);
+            }
+        }
+    }
+}
+
+impl Driver {
+    /// The tree; it is read when it is not in memory.
+    pub(super) fn tree(&mut self, root: RunId) -> &mut Tree {
+        if !self.trees.contains_key(&root) {
+            let incarnation = self.next_incarnation();
+            self.trees.insert(root, Tree::new(incarnation));
+            self.read(root, incarnation);
+        }
+        self.trees.entry(root).or_insert_with(|| Tree::new(0))
+    }
+
+    /// Has the tree's journal read.
+    pub(super) fn read(&mut self, root: RunId, incarnation: u64) {
+        let Some(tree) = self.trees.get(&root).filter(|tree| tree.incarnation == incarnation) else { return };
+        let read = read(Arc::clone(&self.ports.journal), root, tree.durable);
+        let commands = self.commands.clone();
+        tokio::spawn(async move {
+            // A journal that cannot be folded is one that cannot be read.
+            let read = tokio::spawn(read).await.unwrap_or_else(|panic| {
+                Err(StoreError::NotFound { what: "sense in the journal of run", id: format!("{root}: {panic}") })
+            });
+            let _ = commands.send(Command::Read(root, incarnation, read));
+        });
+    }
+
+    /// A tree's journal was read, or could not be.
+    pub(super) fn tree_read(&mut self, root: RunId, incarnation: u64, read: Result<Box<Read>, StoreError>) {
+        let Some(tree) = self.trees.get_mut(&root).filter(|tree| tree.incarnation == incarnation) else { return };
+        let Read { machine, news, epoch, marked } = *match read {
+            Ok(read) if read.machine.state().seq > 0 => read,
+            Ok(_) | Err(StoreError::NotFound { what: "run", .. }) => return self.let_go(root),
+            Err(error @ StoreError::NotFound { .. }) => return self.give_up(root, error.to_string()),
+            Err(_) => {
+                tree.failures += 1;
+                let wait = WAITS.0.saturating_mul(1 << tree.failures.min(10)).min(WAITS.1);
+                self.timers.arm(&*self.ports.clock, wait, Timer::Read(root, incarnation));
+                return;
+            }
+        };
+        tree.failures = 0;
+        let durable = machine.state().seq;
+        (tree.durable, tree.carried) = (durable, durable);
+        // Told again, they might do what was done already: a retry would begin before its time.
+        tree.forget_durable_inputs();
+        tree.marked = marked;
+        let open = machine.state().runs.iter().filter(|(id, run)| **id != root && !run.status.is_terminal());
+        self.roots.extend(open.map(|(id, _)| (*id, root)));
+        let is_open = machine.state().open > 0;
+        tree.machine = Some(machine);
+        for record in news {
+            self.tell_durable(root, record);
+        }
+        self.hold_slots_again(root);
+        self.withdraw_unknown(root);
+        if is_open && epoch < self.ownership.epoch(root) {
+            self.own_tree(root);
+        }
+        self.tell_kept(root);
+        // An attempt that was answered is not offered again, though its answer is not durable.
+        self.carry_again(root, durable);
+        self.feed(root, Input::Continue);
+        self.tell_pending(root);
+        self.settle(root);
+    }
+
+    /// Tells a machine that was made again what its forerunner was told and had not stored.
+    fn tell_kept(&mut self, root: RunId) {
+        let kept = self.trees.get_mut(&root).map(|tree| std::mem::take(&mut tree.kept));
+        for Kept { input, .. } in kept.unwrap_or_default() {
+            self.feed(root, input);
+        }
+    }
+
+    /// Goes on with what has come while the journal was being read.
+    fn tell_pending(&mut self, root: RunId) {
+        let pending = self.trees.get_mut(&root).map(|tree| std::mem::take(&mut tree.pending));
+        for command in pending.unwrap_or_default() {
+            self.handle(command);
+        }
+    }
+
+    /// Has values and flows loaded that a machine, or an offer, needs.
+    pub(super) fn need(&mut self, root: RunId, needs: Vec<Need>) {
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        let new: Vec<Need> = needs.into_iter().filter(|need| !tree.loading.contains(need)).collect();
+        tree.loading.extend(new.iter().cloned());
+        let mut places = Vec::new();
+        for need in new {
+            match need {
+                Need::Value(place) => places.push(place),
+                Need::Flow(id) => self.load_flow(root, id),
+            }
+        }
+        if !places.is_empty() {
+            self.load_values(root, places);
+        }
+    }
+
+    fn load_values(&mut self, root: RunId, places: Vec<ValueRef>) {
+        let Some(tree) = self.trees.get(&root) else { return };
+        let incarnation = tree.incarnation;
+        let values = self.ports.journal.values(root, places.clone());
+        let commands = self.commands.clone();
+        tokio::spawn(async move {
+            let _ = commands.send(Command::Values(root, incarnation, places, values.await));
+        });
+    }
+
+    fn load_flow(&mut self, root: RunId, id: FlowId) {
+        let Some(tree) = self.trees.get(&root) else { return };
+        let incarnation = tree.incarnation;
+        let flow = self.ports.journal.flow(id);
+        let commands = self.commands.clone();
+        tokio::spawn(async move {
+            let _ = commands.send(Command::Flow(root, incarnation, id, flow.await));
+        });
+    }
+
+    /// Values have come, or cannot be had now.
+    pub(super) fn values_loaded(
+        &mut self,
+        root: RunId,
+        incarnation: u64,
+        places: &[ValueRef],
+        values: Result<Vec<Option<Value>>, StoreError>,
+    ) {
+        let Some(tree) = self.trees.get_mut(&root).filter(|tree| tree.incarnation == incarnation) else { return };
+        tree.loading.retain(|need| !matches!(need, Need::Value(place) if places.contains(place)));
+        match values {
+            Ok(values) => {
+                for (place, value) in places.iter().zip(values) {
+                    if value.is_none() && !matches!(place, ValueRef::Blob(_)) {
+                        return self.give_up(root, format!("a value of its journal is not there: {place:?}"));
+                    }
+                    tree.at_hand.load(place, value);
+                }
+                self.loaded(root);
+            }
+            Err(_) => self.read_later(root, incarnation),
+        }
+    }
+
+    /// A flow has come, or cannot be had now.
+    pub(super) fn flow_loaded(
+        &mut self,
+        root: RunId,
+        incarnation: u64,
+        id: FlowId,
+        flow: Result<Option<Arc<Plan>>, StoreError>,
+    ) {
+        let Some(tree) = self.trees.get_mut(&root).filter(|tree| tree.incarnation == incarnation) else { return };
+        tree.loading.retain(|need| *need != Need::Flow(id));
+        match flow {
+            Ok(Some(plan)) => {
+                self.plans.add(plan);
+                self.loaded(root);
+            }
+            Ok(None) => self.give_up(root, format!("its flow `{id}` is not there any more")),
+            Err(_) => self.read_later(root, incarnation),
+        }
+    }
+
+    /// Goes on once everything is there that was missing.
+    fn loaded(&mut self, root: RunId) {
+        if self.trees.get(&root).is_some_and(|tree| tree.loading.is_empty()) {
+            self.carry_held(root);
+            self.feed(root, Input::Continue);
+            if let Some(tree) = self.trees.get_mut(&root)
+                && tree.machine.as_ref().is_some_and(|machine| !machine.is_waiting())
+            {
+                tree.at_hand.release(root, &mut self.values);
+            }
+        }
+    }
+
+    /// The store cannot be read now: all of the tree is read again when it can.
+    fn read_later(&mut self, root: RunId, incarnation: u64) {
+        let next = self.next_incarnation();
+        let Some(tree) = self.trees.get_mut(&root).filter(|tree| tree.incarnation == incarnation) else { return };
+        tree.forget_machine(next);
+        for timer in std::mem::take(&mut tree.timers).into_values() {
+            self.timers.disarm(timer);
+        }
+        self.timers.arm(&*self.ports.clock, WAITS.0, Timer::Read(root, next));
+    }
+
+    /// Finds out where a run is of which nothing is in memory.
+    pub(super) fn find(&mut self, run: RunId, about: Command) {
+        let standing = self.ports.journal.find(run);
+        let commands = self.commands.clone();
+        tokio::spawn(async move {
+            let _ = commands.send(Command::Found(run, standing.await, Box::new(about)));
+        });
+    }
+
+    /// It is known where a run is, or that there is none.
+    pub(super) fn found(&mut self, run: RunId, standing: Result<Option<Standing>, StoreError>, about: Command) {
+        let open = match standing {
+            Ok(Some(standing)) if !standing.ended && standing.given_up.is_none() => Ok(standing.root),
+            Ok(_) => Err(None),
+            Err(error) => Err(Some(error)),
+        };
+        match (open, about) {
+            (Ok(root), about @ (Command::Cancel(..) | Command::SubmitFrom(..) | Command::Answer(..))) => {
+                if root != run {
+                    self.roots.insert(run, root);
+                }
+                if self.tree(root).machine.is_some() {
+                    // It has come meanwhile.
+                    self.handle(about);
+                } else {
+                    self.tree(root).pending.push_back(about);
+                }
+            }
+            // Who waits is told when the tree, wherever it is, comes to its end.
+            (Ok(_), Command::Wait(..)) => {}
+            (Err(_), Command::Wait(run, ..)) => {
+                for (root, task) in self.waiters.ended(run) {
+                    let _ = self.commands.send(Command::Unblocked((root, task)));
+                }
+            }
+            (Err(error), Command::Cancel(_, _, reply)) => {
+                let _ = reply.send(Err(error.map_or(CancelError::NotRunning, CancelError::Store)));
+            }
+            (Err(error), Command::SubmitFrom(_, _, _, reply)) => {
+                let _ = reply.send(Err(error.map_or(Error::NotOpen, Error::Store)));
+            }
+            _ => {}
+        }
+    }
+
+    /// A tree that cannot go on: those that wait for it are told so, and the others are none the worse.
+    pub(super) fn give_up(&mut self, root: RunId, why: String) {
+        tokio::spawn(self.ports.journal.give_up(root, self.ownership.epoch(root), why));
+        self.let_go(root);
+    }
+
+    /// Lets go of a tree that has ended and that nobody works for any more.
+    pub(super) fn settle(&mut self, root: RunId) {
+        match self.trees.get(&root) {
+            Some(tree) if tree.is_done() => self.let_go(root),
+            Some(tree) if tree.is_idle() => {
+                let touched = tree.touched;
+                self.timers.arm(&*self.ports.clock, self.park_after, Timer::Park(root, touched));
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets go of a tree, with all that stands beside it.
+    pub(super) fn let_go(&mut self, root: RunId) {
+        self.unpark(root);
+        let Some(tree) = self.trees.remove(&root) else { return };
+        for timer in tree.timers.values() {
+            self.timers.disarm(*timer);
+        }
+        // One that has ended left nothing behind.
+        if tree.is_done() {
+            return;
+        }
+        let runs: Vec<RunId> = self.roots.extract_if(|_, of| *of == root).map(|(run, _)| run).collect();
+        let offered: Vec<TaskRef> =
+            self.offered.iter().filter(|(_, offered)| offered.root == Some(root)).map(|(task, _)| *task).collect();
+        for task in offered {
+            self.withdraw(task);
+            self.forget_offered(task);
+        }
+        self.waiters.unsubscribe(root);
+        for run in runs.into_iter().chain([root]) {
+            self.waiters.made(run, &Err(Error::NotOpen));
+            for (root, task) in self.waiters.ended(run) {
+                let _ = self.commands.send(Command::Unblocked((root, task)));
+            }
+        }
+        for command in tree.pending {
+            self.refuse(command);
+        }
+    }
+
+    /// Answers what was asked of a tree that is gone.
+    fn refuse(&self, command: Command) {
+        match command {
+            Command::Cancel(_, _, reply) => drop(reply.send(Err(CancelError::NotRunning))),
+            Command::SubmitFrom(_, _, _, reply) => drop(reply.send(Err(Error::NotOpen))),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Taking over shards, and handing them over; trees that leave memory because nothing moves them, and come back.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use stepflow_protocol::RunId;
+use tokio::sync::oneshot;
+
+use super::timers::{Timer, after, until};
+use super::{Answers, Command, Driver};
+use crate::event::OwnerChanged;
+use crate::machine::Input;
+use crate::ports::{OpenRoot, Owned, StoreError};
+use crate::shard::shard_of;
+
+/// How many open trees are asked for at a time, and how many due times.
+const PAGE: usize = 1_000;
+
+/// How far ahead due times of trees that are not in memory are known.
+const HORIZON: Duration = Duration::from_secs(60);
+
+/// How long to wait before shards are asked for again that could not be had.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// What is owned, and since when.
+#[derive(Default)]
+pub(super) struct Ownership {
+    owned: HashMap<u8, Owned>,
+    /// Due times before this one of trees that are not in memory have their timers.
+    horizon: Option<Timestamp>,
+    /// Idle trees in memory, by the lengths of their journals.
+    idle: BTreeSet<(u64, RunId)>,
+    idle_bytes: usize,
+}
+
+impl Ownership {
+    /// The number under which the run's tree is owned.
+    pub fn epoch(&self, run: RunId) -> u64 {
+        self.owned.get(&shard_of(run)).map_or(0, |owned| owned.epoch)
+    }
+
+    fn is_clean(&self, run: RunId) -> bool {
+        self.owned.get(&shard_of(run)).is_some_and(|owned| owned.clean)
+    }
+}
+
+impl Driver {
+    /// Asks for the shards. Commands wait until it has them.
+    pub(super) fn take_over(&mut self) {
+        let answers = Arc::new(Answers(self.commands.clone()));
+        let owned = self.ports.journal.own(self.shards, answers);
+        let commands = self.commands.clone();
+        tokio::spawn(async move {
+            let _ = commands.send(Command::Owned(owned.await));
+        });
+    }
+
+    /// The shards are owned, or cannot be had now.
+    pub(super) fn owned(&mut self, owned: Result<Vec<Owned>, StoreError>) {
+        match owned {
+            Ok(owned) => {
+                self.ownership.owned = owned.into_iter().map(|owned| (owned.shard, owned)).collect();
+                self.ask_for_open_roots(None);
+                self.look_ahead();
+                for command in std::mem::take(&mut self.early) {
+                    self.contain(command);
+                }
+            }
+            Err(_) => drop(self.timers.arm(&*self.ports.clock, AGAIN, Timer::Own)),
+        }
+    }
+
+    /// Whether the shards are owned.
+    pub(super) fn is_owner(&self) -> bool {
+        !self.ownership.owned.is_empty()
+    }
+
+    fn ask_for_open_roots(&mut self, after: Option<RunId>) {
+        let roots = self.ports.journal.open_roots(self.shards, after, PAGE);
+        let commands = self.commands.clone();
+        tokio::spawn(async move {
+            let _ = commands.send(Command::OpenRoots(after, roots.await));
+        });
+    }
+
+    /// Trees that an earlier owner left open. Those that only a due time moves stay where they are.
+    pub(super) fn open_roots(&mut self, after: Option<RunId>, roots: Result<Vec<OpenRoot>, StoreError>) {
+        match roots {
+            Ok(roots) => {
+                if roots.len() == PAGE {
+                    self.ask_for_open_roots(roots.last().map(|last| last.root));
+                }
+                for open in roots.into_iter().filter(|open| !open.idle) {
+                    self.tree(open.root);
+                }
+            }
+            Err(_) => drop(self.timers.arm(&*self.ports.clock, AGAIN, Timer::Recover(after))),
+        }
+    }
+
+    /// Asks again for trees that an earlier owner left open.
+    pub(super) fn recover(&mut self, after: Option<RunId>) {
+        self.ask_for_open_roots(after);
+    }
+
+    /// Takes over a tree whose last event is an earlier owner's.
+    pub(super) fn own_tree(&mut self, root: RunId) {
+        let Some(tree) = self.trees.get(&root) else { return };
+        let started = Some(tree.marked.iter().copied().collect());
+        let (epoch, clean) = (self.ownership.epoch(root), self.ownership.is_clean(root));
+        self.feed(root, Input::OwnerChanged(OwnerChanged { epoch, clean, started }));
+    }
+
+    /// Asks the store for the due times that come soon.
+    pub(super) fn look_ahead(&mut self) {
+        let upto = after(self.ports.clock.now(), HORIZON);
+        self.ownership.horizon = Some(upto);
+        self.ask_for_due(upto, None);
+        self.timers.arm(&*self.ports.clock, HORIZON / 2, Timer::Horizon);
+    }
+
+    fn ask_for_due(&mut self, upto: Timestamp, after: Option<(Timestamp, RunId)>) {
+        let due = self.ports.journal.due(self.shards, upto, after, PAGE);
+        let commands = self.commands.clone();
+        tokio::spawn(async move {
+            let _ = commands.send(Command::Due(upto, due.await));
+        });
+    }
+
+    /// Due times that come soon. A tree in memory has its own timers.
+    pub(super) fn due(&mut self, upto: Timestamp, due: Result<Vec<(Timestamp, RunId)>, StoreError>) {
+        // What cannot be read now is asked for again before it is due, or is late.
+        let due = due.unwrap_or_default();
+        if due.len() == PAGE {
+            self.ask_for_due(upto, due.last().copied());
+        }
+        for (at, root) in due {
+            if !self.trees.contains_key(&root) {
+                self.load_at(root, at);
+            }
+        }
+    }
+
+    fn load_at(&mut self, root: RunId, at: Timestamp) {
+        let wait = until(at, self.ports.clock.now());
+        self.timers.arm(&*self.ports.clock, wait, Timer::Load(root));
+    }
+
+    /// The tree has been idle for a while, if it has not been touched: it may leave memory when others need the room.
+    pub(super) fn park(&mut self, root: RunId, touched: u64) {
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        if tree.touched != touched || !tree.is_idle() || tree.parked.is_some() {
+            return;
+        }
+        let (length, size) = (tree.durable, tree.size());
+        tree.parked = Some((length, size));
+        self.ownership.idle.insert((length, root));
+        self.ownership.idle_bytes += size;
+        while self.ownership.idle_bytes > self.idle_bytes
+            && let Some((_, root)) = self.ownership.idle.pop_first()
+        {
+            self.unload(root);
+        }
+    }
+
+    /// The tree is not idle any more.
+    pub(super) fn unpark(&mut self, root: RunId) {
+        if let Some((length, size)) = self.trees.get_mut(&root).and_then(|tree| tree.parked.take()) {
+            self.ownership.idle.remove(&(length, root));
+            self.ownership.idle_bytes -= size;
+        }
+    }
+
+    /// Lets the tree leave memory. It comes back when something is told to it, at the latest at its next due time.
+    fn unload(&mut self, root: RunId) {
+        let Some(tree) = self.trees.remove(&root) else { return };
+        if let Some((_, size)) = tree.parked {
+            self.ownership.idle_bytes -= size;
+        }
+        for timer in tree.timers.into_values() {
+            self.timers.disarm(timer);
+        }
+        let Some(machine) = tree.machine else { return };
+        for run in machine.state().runs.keys() {
+            self.roots.remove(run);
+        }
+        let next = machine.state().next_due();
+        if let Some(at) = next.filter(|at| self.ownership.horizon.is_some_and(|horizon| *at <= horizon)) {
+            self.load_at(root, at);
+        }
+    }
+
+    /// Stops deciding, and hands the shards over once all that was decided is stored.
+    pub(super) fn shut_down(&mut self, done: oneshot::Sender<()>) {
+        self.stopping = Some(done);
+        self.stop_when_stored();
+    }
+
+    /// Hands the shards over, if the engine is to stop and nothing is on its way to the store.
+    pub(super) fn stop_when_stored(&mut self) {
+        if self.stopping.is_none() || self.leaving || self.trees.values().any(|tree| !tree.undurable.is_empty()) {
+            return;
+        }
+        self.leaving = true;
+        let left = self.ports.journal.leave(self.shards);
+        let commands = self.commands.clone();
+        tokio::spawn(async move {
+            // Where it cannot be said, the next owner takes this end for a crash.
+            let _ = left.await;
+            let _ = commands.send(Command::Left);
+        });
+    }
+
+    /// The shards are handed over.
+    pub(super) fn left(&mut self) {
+        self.stopped = true;
+        if let Some(done) = self.stopping.take() {
+            let _ = done.send(());
+        }
+    }
+}

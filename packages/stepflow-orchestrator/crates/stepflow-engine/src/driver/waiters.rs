@@ -1,0 +1,120 @@
+//! Who waits for something to become of a run, and who wants to hear of a tree. Apart from the trees, because they wait
+//! whether the tree is in memory or not.
+
+use std::collections::HashMap;
+
+use stepflow_protocol::RunId;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::event::{Event, Record, TaskRef};
+use crate::ports::StoreError;
+use crate::submission::{CancelError, Error};
+use crate::subscription::Notice;
+
+/// Where a run's id goes once the run is durable.
+pub(crate) type Made = oneshot::Sender<Result<RunId, Error>>;
+
+/// Where it is told that a run was cancelled.
+pub(crate) type Cancelled = oneshot::Sender<Result<(), CancelError>>;
+
+/// An attempt that waits for a run, with the root of its own tree.
+pub(super) type Waits = (RunId, TaskRef);
+
+/// Who waits for the end of a run, for an attempt if one waits.
+type UntilEnd = (oneshot::Sender<()>, Option<Waits>);
+
+/// How many subscribers there may be before those that have gone are looked for.
+const FEW: usize = 64;
+
+/// Who waits for what.
+#[derive(Default)]
+pub(super) struct Waiters {
+    made: HashMap<RunId, Vec<Made>>,
+    cancelled: HashMap<RunId, Vec<Cancelled>>,
+    ended: HashMap<RunId, Vec<UntilEnd>>,
+    subscribers: HashMap<RunId, Vec<mpsc::Sender<Notice>>>,
+    sweep_at: usize,
+}
+
+impl Waiters {
+    /// Replies with the run's id once it is durable.
+    pub fn when_made(&mut self, run: RunId, reply: Made) {
+        self.made.entry(run).or_default().push(reply);
+    }
+
+    /// Replies to those that wait for the run to be made.
+    pub fn made(&mut self, run: RunId, answer: &Result<RunId, Error>) {
+        for reply in self.made.remove(&run).unwrap_or_default() {
+            let _ = reply.send(answer.clone());
+        }
+    }
+
+    /// Replies once the end of the run, which was asked for, is durable.
+    pub fn when_cancelled(&mut self, run: RunId, reply: Cancelled) {
+        self.cancelled.entry(run).or_default().push(reply);
+    }
+
+    /// Tells those that asked for the run's end that it may not come.
+    pub fn not_cancelled(&mut self, run: RunId, why: &StoreError) {
+        for reply in self.cancelled.remove(&run).unwrap_or_default() {
+            let _ = reply.send(Err(why.clone().into()));
+        }
+    }
+
+    /// Replies once the end of the run is durable, for this attempt if one waits.
+    pub fn when_ended(&mut self, run: RunId, reply: oneshot::Sender<()>, by: Option<Waits>) {
+        let waiting = self.ended.entry(run).or_default();
+        // Those who have stopped waiting leave nothing behind.
+        waiting.retain(|(reply, by)| by.is_some() || !reply.is_closed());
+        waiting.push((reply, by));
+    }
+
+    /// Replies to all that wait for the run's end; the attempts among them.
+    pub fn ended(&mut self, run: RunId) -> Vec<Waits> {
+        for reply in self.cancelled.remove(&run).unwrap_or_default() {
+            let _ = reply.send(Ok(()));
+        }
+        let waiting = self.ended.remove(&run).unwrap_or_default();
+        waiting
+            .into_iter()
+            .filter_map(|(reply, by)| {
+                let _ = reply.send(());
+                by
+            })
+            .collect()
+    }
+
+    /// Tells those who wait for what is durable now; the attempts among them that waited for the end of a run.
+    pub fn durable(&mut self, record: &Record) -> Vec<Waits> {
+        match &record.event {
+            Event::RunCreated(created) => self.made(created.run, &Ok(created.run)),
+            Event::RunEnded(ended) => return self.ended(ended.run),
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    /// Tells this subscriber what happens in the tree from now on.
+    pub fn subscribe(&mut self, root: RunId, subscriber: mpsc::Sender<Notice>) {
+        self.subscribers.entry(root).or_default().push(subscriber);
+        if self.subscribers.len() > self.sweep_at {
+            self.subscribers.retain(|_, subscribers| !subscribers.iter().all(mpsc::Sender::is_closed));
+            self.sweep_at = FEW + 2 * self.subscribers.len();
+        }
+    }
+
+    /// Tells all subscribers of the tree. Those that have gone are forgotten, and those that lag are cut off: they go
+    /// on from the journal.
+    pub fn publish(&mut self, root: RunId, notice: &Notice) {
+        let Some(subscribers) = self.subscribers.get_mut(&root) else { return };
+        subscribers.retain(|subscriber| subscriber.try_send(notice.clone()).is_ok());
+        if subscribers.is_empty() {
+            self.subscribers.remove(&root);
+        }
+    }
+
+    /// Lets go of the tree's subscribers: nothing more will come from here.
+    pub fn unsubscribe(&mut self, root: RunId) {
+        self.subscribers.remove(&root);
+    }
+}

@@ -1,0 +1,259 @@
+//! What the engine asks of a store: journals, and contents by their ids.
+//!
+//! A store never folds: what an append means for its rows, its timers and its marks stands in the append.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use stepflow_flow::Plan;
+use stepflow_protocol::{BlobId, BlobType, FlowId, RunId, Value};
+
+use crate::event::{Record, TaskRef, ValueRef};
+use crate::shard::Shards;
+
+/// Why a store could not do what it was asked.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such thing.
+    #[error("there is no {what} `{id}`")]
+    NotFound {
+        /// What was looked for.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// The store cannot write or read now.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// Another engine owns the tree.
+    #[error("another server owns the run: epoch {theirs} follows {ours}")]
+    Fenced {
+        /// The epoch of the append.
+        ours: u64,
+        /// The epoch that owns the tree now.
+        theirs: u64,
+    },
+    /// The append does not follow what is stored.
+    #[error("the journal ends with sequence {last}, not with {after}")]
+    Conflict {
+        /// The sequence that the append was to follow.
+        after: u64,
+        /// The last one that is stored.
+        last: u64,
+    },
+}
+
+/// A run tree as it enters the store, in one transaction with its first events.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// The root run.
+    pub root: RunId,
+    /// The owner's number.
+    pub epoch: u64,
+    /// The flow, with the run's overrides.
+    pub plan: Arc<Plan>,
+    /// The items' inputs.
+    pub inputs: Vec<Value>,
+    /// The caller's name for the request: a second one with this name gets the first one's run.
+    pub idempotency_key: Option<String>,
+    /// The first events.
+    pub records: Vec<Arc<Record>>,
+    /// The times at which the tree has to be looked at again.
+    pub owes: Vec<Due>,
+}
+
+/// What became of a [`NewRun`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// It is stored.
+    New,
+    /// Nothing was stored: this run was made under the same idempotency key before.
+    Existing(RunId),
+}
+
+/// Events that follow those of a tree that are stored, with all that belongs to them: one transaction, or nothing.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The root of the tree.
+    pub root: RunId,
+    /// The owner's number.
+    pub epoch: u64,
+    /// Which time of loading the tree has decided this. The answer brings it back.
+    pub incarnation: u64,
+    /// The sequence that the first record follows.
+    pub after: u64,
+    /// The events.
+    pub records: Vec<Arc<Record>>,
+    /// Flows that sub-runs of these records are made of.
+    pub flows: Vec<Arc<Plan>>,
+    /// The inputs of the items of these sub-runs.
+    pub inputs: Vec<(RunId, Vec<Value>)>,
+    /// Times at which the tree has to be looked at again.
+    pub owes: Vec<Due>,
+    /// The sequences of such times of before that are over.
+    pub settles: Vec<u64>,
+    /// Attempts whose marks are over, see [`Journal::mark`].
+    pub unmarks: Vec<TaskRef>,
+    /// Whether nothing but a due time, an answer or a question moves the tree from now on.
+    pub idle: bool,
+}
+
+impl Append {
+    /// The sequence of the last record.
+    #[must_use]
+    pub fn upto(&self) -> u64 {
+        self.after + self.records.len() as u64
+    }
+}
+
+/// A time at which a tree has to be looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Due {
+    /// The time.
+    pub at: Timestamp,
+    /// The sequence of the event that decided it.
+    pub seq: u64,
+}
+
+/// Whether an append is durable when the call returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// It is.
+    Now,
+    /// The answer comes to the [`Commits`] of the tree's shard.
+    Later,
+}
+
+/// The part of a journal of which an answer speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// The root of the tree.
+    pub root: RunId,
+    /// The append's incarnation.
+    pub incarnation: u64,
+    /// The last sequence of the append.
+    pub upto: u64,
+}
+
+/// Where a store says what has become of appends: a message for each commit, not one for each append.
+pub trait Commits: Send + Sync {
+    /// These appends are durable, and all before them.
+    fn committed(&self, appends: Vec<Written>);
+
+    /// These are not, and none of the same incarnation that follows will be.
+    fn failed(&self, appends: Vec<Written>, why: StoreError);
+}
+
+/// A shard, now owned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owned {
+    /// The shard.
+    pub shard: u8,
+    /// The owner's number: greater than every one before.
+    pub epoch: u64,
+    /// Whether the owner before left in good order.
+    pub clean: bool,
+}
+
+/// A tree that has not ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenRoot {
+    /// Its root.
+    pub root: RunId,
+    /// Whether nothing but a due time, an answer or a question moves it.
+    pub idle: bool,
+}
+
+/// A part of a journal.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Page {
+    /// The events; none at the journal's end.
+    pub records: Vec<Arc<Record>>,
+    /// The owner that appended the last of them.
+    pub epoch: u64,
+    /// The attempts of the tree that are marked, see [`Journal::mark`].
+    pub marked: Vec<TaskRef>,
+}
+
+/// Where a run is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The root of its tree.
+    pub root: RunId,
+    /// Whether the run has ended.
+    pub ended: bool,
+    /// Why its tree cannot go on, see [`Journal::give_up`].
+    pub given_up: Option<String>,
+}
+
+/// Keeps journals. Every future may be dropped: what was asked for happens all the same, or does not.
+pub trait Journal: Send + Sync {
+    /// Takes these shards. What has become of appends to their trees is told to `commits` from now on.
+    fn own(&self, shards: Shards, commits: Arc<dyn Commits>) -> BoxFuture<'static, Result<Vec<Owned>, StoreError>>;
+
+    /// Lets go of these shards in good order: all that their owner has begun is stored.
+    fn leave(&self, shards: Shards) -> BoxFuture<'static, Result<(), StoreError>>;
+
+    /// The trees of these shards that have not ended, at most so many, by their ids, after this one.
+    fn open_roots(
+        &self,
+        shards: Shards,
+        after: Option<RunId>,
+        most: usize,
+    ) -> BoxFuture<'static, Result<Vec<OpenRoot>, StoreError>>;
+
+    /// Takes note that a worker has these attempts of a tree: should the server crash, they may have been the reason.
+    fn mark(&self, root: RunId, epoch: u64, tasks: Vec<TaskRef>) -> BoxFuture<'static, Result<(), StoreError>>;
+
+    /// The trees of these shards with a time that comes before `upto`, each with its first one, at most so many, the
+    /// soonest first, after this one.
+    fn due(
+        &self,
+        shards: Shards,
+        upto: Timestamp,
+        after: Option<(Timestamp, RunId)>,
+        most: usize,
+    ) -> BoxFuture<'static, Result<Vec<(Timestamp, RunId)>, StoreError>>;
+
+    /// Begins a tree. Appends may follow before the answer is there.
+    fn create(&self, run: NewRun) -> BoxFuture<'static, Result<Created, StoreError>>;
+
+    /// Adds events to a tree's journal. Several appends of one tree may be under way; they keep their order, and when
+    /// one is refused, those that follow it are refused, too.
+    fn append(&self, append: Append) -> Durability;
+
+    /// The events after `after_seq`, in order, until they are `max_bytes` or more. Reads behind the appends that were
+    /// made before.
+    fn read(&self, root: RunId, after_seq: u64, max_bytes: usize) -> BoxFuture<'static, Result<Page, StoreError>>;
+
+    /// The values that stand in these places; `None` where there is nothing.
+    fn values(&self, root: RunId, places: Vec<ValueRef>) -> BoxFuture<'static, Result<Vec<Option<Value>>, StoreError>>;
+
+    /// The flow of this id: one that a run was made of, or that was stored.
+    fn flow(&self, id: FlowId) -> BoxFuture<'static, Result<Option<Arc<Plan>>, StoreError>>;
+
+    /// Where a run is; `None` when there is no such run.
+    fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<Standing>, StoreError>>;
+
+    /// Takes note that a tree cannot go on: its journal or its flow cannot be read.
+    fn give_up(&self, root: RunId, epoch: u64, why: String) -> BoxFuture<'static, Result<(), StoreError>>;
+}
+
+/// A content with its type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Blob {
+    /// The content.
+    pub data: Value,
+    /// What it is.
+    pub blob_type: BlobType,
+}
+
+/// Keeps content under the SHA-256 of its bytes.
+pub trait Blobs: Send + Sync {
+    /// Keeps the content, once.
+    fn put(&self, blob: Blob) -> BoxFuture<'static, Result<BlobId, StoreError>>;
+
+    /// The content of this id.
+    fn get(&self, id: BlobId) -> BoxFuture<'static, Result<Blob, StoreError>>;
+}

@@ -1,0 +1,213 @@
+//! A host whose components answer when the story says so. It looks into the store at each word of the engine: what is
+//! not durable must not be heard of.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+use stepflow_engine::event::{Control, Event, Instance, Reason, Route, TaskRef};
+use stepflow_engine::ports::{Address, Answer, ComponentHost, Inbox, Lost, Purity, Target, TaskEnvelope};
+use stepflow_engine::{Engine, Error, Origin, Parent, Submission};
+use stepflow_protocol::{ErrorKind, FlowError, FlowResult, RunId, Value};
+
+use super::calls;
+use super::store::Store;
+
+pub struct Host {
+    pub inbox: Arc<dyn Inbox>,
+    pub engine: OnceLock<Engine>,
+    /// Whether the engine was told to stop: then those who wait for runs are told nothing.
+    pub stopping: AtomicBool,
+    store: Arc<Store>,
+    jobs: Mutex<BTreeMap<TaskRef, Job>>,
+    /// How often each attempt was offered.
+    pub offers: Mutex<HashMap<TaskRef, u32>>,
+}
+
+/// An attempt that the host has.
+#[derive(Clone)]
+pub struct Job {
+    pub task: TaskEnvelope,
+    pub started: bool,
+    pub cancelled: bool,
+    /// Whether it waits for a run of its own.
+    pub calls: bool,
+    /// The answer that the story can have sent.
+    pub answer: Option<Answer>,
+}
+
+impl Host {
+    pub fn new(inbox: Arc<dyn Inbox>, store: Arc<Store>) -> Arc<Self> {
+        Arc::new(Self {
+            inbox,
+            engine: OnceLock::new(),
+            stopping: AtomicBool::new(false),
+            store,
+            jobs: Mutex::default(),
+            offers: Mutex::default(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<TaskRef, Job>> {
+        self.jobs.lock().unwrap()
+    }
+
+    pub fn jobs(&self) -> Vec<Job> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// The jobs that can be answered.
+    pub fn answerable(&self) -> Vec<TaskRef> {
+        let jobs = self.lock();
+        let can = jobs.values().filter(|job| job.answer.is_some() || job.cancelled);
+        can.map(|job| job.task.task).collect()
+    }
+
+    pub fn unstarted(&self) -> Vec<TaskRef> {
+        self.lock().values().filter(|job| !job.started).map(|job| job.task.task).collect()
+    }
+
+    /// A worker takes the job. One that runs a flow asks for it.
+    pub fn start(self: &Arc<Self>, task: TaskRef) {
+        let mut jobs = self.lock();
+        let Some(job) = jobs.get_mut(&task).filter(|job| !job.started) else { return };
+        job.started = true;
+        let worker = Arc::new(Instance { name: "worker/1".to_owned(), version: None });
+        self.inbox.started(job.task.address(), Some(&worker));
+        if let Some(flow) = calls::called(&job.task.route.component) {
+            job.calls = true;
+            tokio::spawn(Arc::clone(self).call(job.task.clone(), flow));
+        } else {
+            job.answer = behaviour(&job.task.route.component, &job.task.input, task.attempt);
+        }
+    }
+
+    /// The job ends with its answer, or with this one.
+    pub fn answer(&self, task: TaskRef, instead: Option<Answer>) {
+        let Some(job) = self.lock().remove(&task) else { return };
+        let own = if job.cancelled { Some(job.answer.unwrap_or(Answer::Cancelled)) } else { job.answer };
+        self.inbox.answer(job.task.address(), instead.or(own).expect("the job has an answer"));
+    }
+
+    async fn call(self: Arc<Self>, task: TaskEnvelope, flow: serde_json::Value) {
+        let origin = Origin { parent: Parent::Attempt(task.address()), key: None, detached: false };
+        let submission = Submission {
+            plan: calls::plan(&flow),
+            inputs: vec![task.input.clone()],
+            variables: None,
+            overrides: None,
+            max_concurrency: None,
+            idempotency_key: None,
+        };
+        let engine = self.engine.get().expect("the engine was started").clone();
+        let answer = match engine.submit_from(origin, submission).await {
+            Ok(run) => self.called(&engine, &task, run).await,
+            Err(Error::NotOpen) => Answer::Cancelled,
+            Err(Error::Stopped) => return,
+            Err(error) => panic!("{error}"),
+        };
+        if let Some(job) = self.lock().get_mut(&task.task) {
+            job.calls = false;
+            job.answer = Some(answer);
+        }
+    }
+
+    async fn called(&self, engine: &Engine, task: &TaskEnvelope, run: RunId) -> Answer {
+        if self.store.durable.run(run).is_none() {
+            self.store.complain(format!("the run {run} was answered before it was durable"));
+        }
+        engine.ended(run, Some(task.address())).await;
+        let items = self.store.durable.items(run);
+        match items.into_iter().next().and_then(|item| item.result) {
+            Some(FlowResult::Success(_)) if task.route.component == "/calls_twice" && task.task.attempt == 1 => {
+                Answer::Failed(FlowError::new(ErrorKind::ComponentFailed, "not yet").into())
+            }
+            Some(FlowResult::Success(value)) => Answer::Success(Value::object([("got", value)])),
+            Some(FlowResult::Failed(error)) => Answer::Failed(error.into()),
+            None if self.stopping.load(Ordering::Relaxed) => Answer::Cancelled,
+            None => {
+                self.store.complain(format!("the end of run {run} was told before it was durable"));
+                Answer::Cancelled
+            }
+        }
+    }
+
+    /// What is wrong with this offer.
+    fn wrong(&self, task: &TaskEnvelope) -> Option<&'static str> {
+        let journal = self.store.journal(task.root_run_id);
+        let mut scheduled = None;
+        for record in &journal {
+            match &record.event {
+                Event::StepScheduled(event) if event.task == task.task => scheduled = Some(event),
+                Event::AttemptEnded(ended) if ended.task == task.task => return Some("the attempt has ended"),
+                Event::StepEnded(ended) if scheduled.is_some_and(|event| event.step == ended.step) => {
+                    return Some("the step has ended");
+                }
+                _ => {}
+            }
+        }
+        let Some(scheduled) = scheduled else { return Some("it is not durable") };
+        let recovers = scheduled.reason == Reason::Recovery;
+        (recovers && !self.store.marked(task.root_run_id).contains(&task.task)).then_some("it has no mark")
+    }
+}
+
+impl ComponentHost for Host {
+    fn resolve(&self, path: &str, _: &Value) -> Result<Target, FlowError> {
+        match path {
+            "/t/nowhere" => return Err(FlowError::new(ErrorKind::ComponentNotFound, "nothing serves it")),
+            "/t/map" => return Ok(Target::SubFlow(Control::Map)),
+            "/t/iterate" => return Ok(Target::SubFlow(Control::Iterate)),
+            "/t/eval" => return Ok(Target::SubFlow(Control::Eval)),
+            "/t/sleep" => return Ok(Target::Timer),
+            _ => {}
+        }
+        let route = Route { plugin: "t".into(), component: path.trim_start_matches("/t").into() };
+        Ok(Target::Component { route, purity: Purity::External })
+    }
+
+    fn offer(&self, task: TaskEnvelope) {
+        if let Some(why) = self.wrong(&task) {
+            self.store.complain(format!("{:?} was offered, but {why}", task.task));
+        }
+        let offers = *self.offers.lock().unwrap().entry(task.task).and_modify(|count| *count += 1).or_insert(1);
+        if offers > 1 {
+            self.store.complain(format!("{:?} was offered {offers} times", task.task));
+        }
+        let job = Job { started: false, cancelled: false, calls: false, answer: None, task };
+        self.lock().insert(job.task.task, job);
+    }
+
+    fn cancel(&self, _: &Route, address: Address, _: &str) {
+        let is_reason = |event: &Event| match event {
+            Event::StepEnded(_) => true,
+            Event::AttemptEnded(ended) => ended.task == address.task,
+            _ => false,
+        };
+        if !self.store.journal(address.root).iter().any(|record| is_reason(&record.event)) {
+            self.store.complain(format!("{:?} was cancelled, but its step is open", address.task));
+        }
+        if let Some(job) = self.lock().get_mut(&address.task) {
+            job.cancelled = true;
+        }
+    }
+}
+
+pub fn lost(spends: bool) -> Answer {
+    let error = FlowError::new(ErrorKind::Unreachable, "gone");
+    Answer::Lost(Lost { error, spends, back_off: false, suspects: 0 })
+}
+
+/// How the component of this name behaves; `None` for one that never ends.
+fn behaviour(component: &str, input: &Value, attempt: u32) -> Option<Answer> {
+    let failed = |message: String| Answer::Failed(FlowError::new(ErrorKind::ComponentFailed, message).into());
+    Some(match component {
+        "/echo" => Answer::Success(input.clone()),
+        "/stuck" => return None,
+        "/null" => Answer::Success(Value::null()),
+        "/fail" => failed(format!("boom {}", input.to_json().unwrap())),
+        "/twice" if attempt == 1 => failed("not yet".into()),
+        "/lost" if attempt == 1 => lost(true),
+        _ => Answer::Success(Value::object([("got", input.clone())])),
+    })
+}

@@ -1,0 +1,18 @@
+//! The engine over a store that can fail: appends are refused, answered late and lost in crashes, and each run comes to
+//! the same end all the same.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod calls;
+mod clock;
+mod connection;
+#[path = "../simulation/flows.rs"]
+#[allow(dead_code)]
+mod flows;
+mod host;
+mod invariants;
+#[path = "../simulation/naive.rs"]
+mod naive;
+mod panics;
+mod random;
+mod store;
+mod story;
