@@ -171,29 +171,30 @@ impl Kept {
     }
 
     fn create(&mut self, new: NewRun, keep_finished: usize) -> Result<Created, StoreError> {
-        if let Some(key) = &new.idempotency_key {
-            if let Some(run) = self.by_idempotency_key.get(key) {
-                return Ok(Created::Existing(*run));
-            }
-            self.by_idempotency_key.insert(key.clone(), new.root);
+        if let Some(run) = new.idempotency_key.as_ref().and_then(|key| self.by_idempotency_key.get(key)) {
+            return Ok(Created::Existing(*run));
         }
         // Under its id a flow is what its author wrote; overrides are a run's own.
         let flow = new.plan.without_overrides();
         self.flows.entry(flow.flow_id).or_insert(flow);
         let tree = Tree {
-            plans: HashMap::from([(new.root, new.plan)]),
-            inputs: HashMap::from([(new.root, new.inputs)]),
+            plans: HashMap::from([(new.append.root, new.plan)]),
+            inputs: HashMap::new(),
             journal: Vec::new(),
             rows: Rows::default(),
-            epoch: new.epoch,
+            epoch: new.append.epoch,
             owes: BTreeMap::new(),
             marked: BTreeSet::new(),
             idle: false,
             given_up: None,
         };
-        self.trees.insert(new.root, tree);
-        self.owe(new.root, &new.owes);
-        self.extend(new.root, new.records, keep_finished);
+        let root = new.append.root;
+        self.trees.insert(root, tree);
+        if let Err(refused) = self.append(new.append, keep_finished) {
+            self.trees.remove(&root);
+            return Err(refused);
+        }
+        self.by_idempotency_key.extend(new.idempotency_key.map(|key| (key, root)));
         Ok(Created::New)
     }
 

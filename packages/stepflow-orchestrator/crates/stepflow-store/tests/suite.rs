@@ -53,13 +53,13 @@ fn new_run(run: RunId) -> NewRun {
         nested: None,
     };
     NewRun {
-        root: run,
-        epoch: 1,
         plan: plan(),
-        inputs: vec![value("{\"in\":1}")],
         idempotency_key: None,
-        records: vec![record(1, Event::RunCreated(Box::new(created)))],
-        owes: Vec::new(),
+        append: Append {
+            after: 0,
+            inputs: vec![(run, vec![value("{\"in\":1}")])],
+            ..append(run, vec![record(1, Event::RunCreated(Box::new(created)))])
+        },
     }
 }
 
@@ -154,7 +154,7 @@ impl<S: Journal> Owned<S> {
 async fn a_journal_is_read_back_as_it_was_written(owned: &mut Owned<impl Journal>) {
     let run = run_id(1);
     let new = new_run(run);
-    let mut written = new.records.clone();
+    let mut written = new.append.records.clone();
     assert_eq!(owned.store.create(new).await.unwrap(), Created::New);
     owned.append(append(run, ending(run, "[1]"))).await.unwrap();
     written.extend(ending(run, "[1]"));
@@ -209,7 +209,9 @@ async fn open_trees_their_due_times_and_marks_are_found(owned: &mut Owned<impl J
     let task = TaskRef { task_id: TaskId::from_uuid(Uuid::from_u128(7)), attempt: 1 };
     let at = |seconds| Timestamp::from_second(seconds).unwrap();
     for run in [first, second] {
-        owned.store.create(NewRun { owes: vec![Due { at: at(9), seq: 1 }], ..new_run(run) }).await.unwrap();
+        let mut new = new_run(run);
+        new.append.owes = vec![Due { at: at(9), seq: 1 }];
+        owned.store.create(new).await.unwrap();
     }
     owned.store.mark(first, 1, vec![task]).await.unwrap();
     assert_eq!(owned.store.read(first, 0, 1).await.unwrap().marked, [task]);

@@ -69,19 +69,15 @@ impl Driver {
         tree.undurable.extend(records.iter().cloned());
         let idle = machine.state().open == 0 && !machine.is_waiting();
         let (incarnation, epoch) = (tree.incarnation, self.ownership.epoch(root));
-        let mut inputs = std::mem::take(&mut tree.inputs);
-        let creating = tree.creating.take().map(|creating| (creating, inputs.remove(&root).unwrap_or_default()));
-        let inputs = inputs.into_iter().collect();
+        let creating = tree.creating.take();
+        let inputs = std::mem::take(&mut tree.inputs).into_iter().collect();
         let flows = flows.into_values().collect();
-        let mut append =
-            Append { root, epoch, incarnation, after, records, flows, inputs, owes, settles, unmarks, idle };
-        if let Some(((plan, idempotency_key), inputs)) = creating {
-            let (records, owes) = split_off_beginning(&mut append);
-            let written = Written { root, incarnation, upto: append.after };
-            self.store(NewRun { root, epoch, plan, inputs, idempotency_key, records, owes }, written);
-        }
-        if !append.records.is_empty() && self.ports.journal.append(append) == Durability::Now {
-            self.committed(Written { root, incarnation, upto });
+        let append = Append { root, epoch, incarnation, after, records, flows, inputs, owes, settles, unmarks, idle };
+        let written = Written { root, incarnation, upto };
+        match creating {
+            Some((plan, idempotency_key)) => self.store(NewRun { plan, idempotency_key, append }, written),
+            None if self.ports.journal.append(append) == Durability::Now => self.committed(written),
+            None => {}
         }
     }
 
@@ -175,20 +171,6 @@ impl Driver {
         }
         self.read(root, incarnation);
     }
-}
-
-/// Takes from a tree's first append what its creation brings along: all before its first sub-run, whose flow and inputs
-/// only an append brings.
-fn split_off_beginning(append: &mut Append) -> (Vec<Arc<Record>>, Vec<Due>) {
-    let is_sub_run =
-        |record: &Arc<Record>| matches!(&record.event, Event::RunCreated(created) if created.run != append.root);
-    let end = append.records.iter().position(is_sub_run).unwrap_or(append.records.len());
-    let rest = append.records.split_off(end);
-    let records = std::mem::replace(&mut append.records, rest);
-    append.after += records.len() as u64;
-    let (owes, later) = append.owes.iter().copied().partition(|due: &Due| due.seq <= append.after);
-    append.owes = later;
-    (records, owes)
 }
 
 /// The run whose cancellation was asked for.

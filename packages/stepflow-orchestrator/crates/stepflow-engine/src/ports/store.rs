@@ -47,20 +47,12 @@ pub enum StoreError {
 /// A run tree as it enters the store, in one transaction with its first events.
 #[derive(Debug, Clone)]
 pub struct NewRun {
-    /// The root run.
-    pub root: RunId,
-    /// The owner's number.
-    pub epoch: u64,
     /// The flow, with the run's overrides.
     pub plan: Arc<Plan>,
-    /// The items' inputs.
-    pub inputs: Vec<Value>,
     /// The caller's name for the request: a second one with this name gets the first one's run.
     pub idempotency_key: Option<String>,
-    /// The first events.
-    pub records: Vec<Arc<Record>>,
-    /// The times at which the tree has to be looked at again.
-    pub owes: Vec<Due>,
+    /// The first events, after nothing, with all that belongs to them: also the inputs of the root's items.
+    pub append: Append,
 }
 
 /// What became of a [`NewRun`].

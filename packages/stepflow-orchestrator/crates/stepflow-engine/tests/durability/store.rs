@@ -73,7 +73,7 @@ impl Entry {
     fn root(&self) -> RunId {
         match self {
             Self::Append(append) => append.root,
-            Self::Create(run, _) => run.root,
+            Self::Create(run, _) => run.append.root,
             Self::Mark(root, ..) => *root,
         }
     }
@@ -211,9 +211,9 @@ impl Store {
     }
 
     fn create(&self, state: &State, run: NewRun) -> Result<Created, StoreError> {
-        let theirs = state.epochs.get(&shard_of(run.root)).copied().unwrap_or(0);
-        if run.epoch < theirs {
-            return Err(StoreError::Fenced { ours: run.epoch, theirs });
+        let theirs = state.epochs.get(&shard_of(run.append.root)).copied().unwrap_or(0);
+        if run.append.epoch < theirs {
+            return Err(StoreError::Fenced { ours: run.append.epoch, theirs });
         }
         self.durable.create(run).now_or_never().expect("the memory answers at once")
     }
