@@ -243,7 +243,9 @@ impl Story {
         for _ in 0..20_000 {
             let idle = self.store.queued().is_empty() && !self.store.has_answers() && self.life.host.jobs().is_empty();
             if idle && self.is_ended(root) {
-                self.settle();
+                // Subscribers see the rest.
+                self.store.set(|state| (state.down, state.reads_wait) = (false, false));
+                (0..3).for_each(|_| self.settle());
                 return;
             }
             assert!(self.happen(), "nothing can happen, and the run has not ended");
