@@ -325,6 +325,10 @@ impl Driver {
         };
         let open = self.trees.get(&root).and_then(|tree| tree.machine.as_ref());
         if !open.is_some_and(|machine| machine.state().is_open(run)) {
+            // The answer speaks of its end, which may be lost before it is durable.
+            if self.is_ending(run) {
+                return self.waiters.when_cancelled(run, reply);
+            }
             let _ = reply.send(Err(crate::submission::CancelError::NotRunning));
             return;
         }
@@ -354,6 +358,7 @@ impl Driver {
             Timer::Own => self.take_over(),
             Timer::Recover(after) => self.recover(after),
             Timer::Horizon => self.look_ahead(),
+            Timer::Find(run) => self.find_for_waiters(run),
         }
     }
 

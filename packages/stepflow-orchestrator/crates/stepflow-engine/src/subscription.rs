@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::Command;
 use crate::event::{Event, Instance, Record, StepRef, TaskRef};
-use crate::ports::{Journal, StoreError};
+use crate::ports::{Journal, Standing, StoreError};
 
 /// How many pieces of news may wait for a subscriber. One that lags behind them is cut off and goes on from the journal.
 const LAG: usize = 1_024;
@@ -101,7 +101,9 @@ impl Subscription {
             }
             if !self.caught_up {
                 let page = self.journal.read(self.root, self.after, PAGE).await?;
-                self.caught_up = page.records.is_empty();
+                if page.records.is_empty() {
+                    self.catch_up().await?;
+                }
                 self.past.extend(page.records);
                 continue;
             }
@@ -116,16 +118,35 @@ impl Subscription {
         }
     }
 
+    /// The journal's end is reached: more will come, unless the run has ended.
+    async fn catch_up(&mut self) -> Result<(), StoreError> {
+        let standing = self.standing().await?;
+        if standing.is_none_or(|standing| standing.ended) {
+            // Its end may have come after the journal was read.
+            let page = self.journal.read(self.root, self.after, PAGE).await?;
+            self.ended = page.records.is_empty();
+            self.past.extend(page.records);
+        } else {
+            self.caught_up = true;
+        }
+        Ok(())
+    }
+
+    async fn standing(&self) -> Result<Option<Standing>, StoreError> {
+        let standing = self.journal.find(self.root).await?;
+        match standing.as_ref().and_then(|standing| standing.given_up.clone()) {
+            Some(why) => Err(StoreError::Unavailable(why)),
+            None => Ok(standing),
+        }
+    }
+
     /// The news have stopped: because this subscriber lagged, or because there will be none.
     async fn go_on(&mut self) -> Result<(), StoreError> {
         let stopped = || StoreError::Unavailable("the engine has stopped".to_owned());
         if self.door.is_closed() {
             return Err(stopped());
         }
-        let standing = self.journal.find(self.root).await?;
-        if let Some(why) = standing.and_then(|standing| standing.given_up) {
-            return Err(StoreError::Unavailable(why));
-        }
+        self.standing().await?;
         let (news, asked) = ask(&self.door, self.root);
         (self.news, self.asked, self.caught_up) = (news, Some(asked), false);
         Ok(())

@@ -269,7 +269,11 @@ impl Driver {
             }
             // Who waits is told when the tree, wherever it is, comes to its end.
             (Ok(_), Command::Wait(..)) => {}
-            (Err(_), Command::Wait(run, ..)) => {
+            // Not known yet: whoever waits must not take that for an end.
+            (Err(Some(_)), Command::Wait(run, ..)) => {
+                self.timers.arm(&*self.ports.clock, WAITS.0, Timer::Find(run));
+            }
+            (Err(None), Command::Wait(run, ..)) => {
                 for (root, task) in self.waiters.ended(run) {
                     let _ = self.commands.send(Command::Unblocked((root, task)));
                 }
@@ -323,6 +327,7 @@ impl Driver {
         self.waiters.unsubscribe(root);
         for run in runs.into_iter().chain([root]) {
             self.waiters.made(run, &Err(Error::NotOpen));
+            self.waiters.not_cancelled(run, &StoreError::Unavailable("the run is not here any more".to_owned()));
             for (root, task) in self.waiters.ended(run) {
                 let _ = self.commands.send(Command::Unblocked((root, task)));
             }

@@ -147,15 +147,21 @@ impl Driver {
         let machine = self.root_of(run).and_then(|root| self.trees.get(&root)).map(|tree| tree.machine.as_ref());
         match machine {
             // Being read: its end, or that it has ended, will be told.
-            Some(None) => self.find(run, Command::Wait(run, None, oneshot::channel().0)),
+            Some(None) => self.find_for_waiters(run),
             Some(Some(machine)) if machine.state().is_open(run) => {}
             // It has ended, but its end may be on its way to the journal.
             Some(Some(_)) if self.is_ending(run) => {}
-            _ => self.find(run, Command::Wait(run, None, oneshot::channel().0)),
+            _ => self.find_for_waiters(run),
         }
     }
 
-    fn is_ending(&self, run: RunId) -> bool {
+    /// Finds out whether a run has ended already that somebody waits for.
+    pub(super) fn find_for_waiters(&mut self, run: RunId) {
+        self.find(run, Command::Wait(run, None, oneshot::channel().0));
+    }
+
+    /// Whether the run has ended, and its end is not durable.
+    pub(super) fn is_ending(&self, run: RunId) -> bool {
         let ends = |event: &Event| matches!(event, Event::RunEnded(ended) if ended.run == run);
         let tree = self.root_of(run).and_then(|root| self.trees.get(&root));
         tree.is_some_and(|tree| tree.undurable.iter().any(|record| ends(&record.event)))

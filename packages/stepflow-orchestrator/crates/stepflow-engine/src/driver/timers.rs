@@ -25,6 +25,8 @@ pub(super) enum Timer {
     Park(RunId, u64),
     /// A tree that is not in memory and has a due time.
     Load(RunId),
+    /// A run that somebody waits for, which could not be looked for before.
+    Find(RunId),
     /// The due times that come next.
     Horizon,
     /// The shards, which could not be had before.

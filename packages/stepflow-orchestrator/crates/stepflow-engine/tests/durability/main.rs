@@ -13,6 +13,10 @@ mod invariants;
 #[path = "../simulation/naive.rs"]
 mod naive;
 mod panics;
+mod questions;
 mod random;
+mod refusals;
+mod crashes;
+mod memory;
 mod store;
 mod story;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use stepflow_engine::event::{Event, Outcome, Record, TaskRef};
+use stepflow_engine::ports::TaskEnvelope;
 use stepflow_engine::{Engine, Error, Notice, Options, Ports, Submission, inbox};
 use stepflow_protocol::{ErrorKind, RunId, Value};
 use tokio::runtime::{Builder, Runtime};
@@ -111,13 +112,16 @@ impl Story {
     /// Commits and answers all that is in the queue.
     pub fn store_all(&self) {
         self.settle();
-        while let Some(root) = self.store.queued().first().copied() {
-            self.store.deal(root, Fate::Commit);
+        loop {
+            match self.store.queued().first().copied() {
+                Some(root) => self.store.deal(root, Fate::Commit),
+                None if self.store.has_answers() => self.store.deliver(false),
+                None => return,
+            }
+            if self.store.queued().is_empty() && !self.store.has_answers() {
+                self.settle();
+            }
         }
-        while self.store.has_answers() {
-            self.store.deliver(false);
-        }
-        self.settle();
     }
 
     /// Begins to note what a subscriber sees of the tree, from where the one before has stopped.
@@ -151,6 +155,15 @@ impl Story {
         for root in roots.into_iter().filter(|root| !self.has_seen_end(*root)) {
             self.watch(root);
         }
+    }
+
+    /// Another server takes over, and the one before does not know. Nobody watches its runs any more.
+    pub fn replace(&mut self) -> Life {
+        let next = Life::begin(&self.store, &self.clock, &self.options);
+        let old = std::mem::replace(&mut self.life, next);
+        self.settle();
+        self.seen = Seen::default();
+        old
     }
 
     fn has_seen_end(&self, root: RunId) -> bool {
@@ -224,6 +237,33 @@ impl Story {
             10 => self.clock.set_wall_time(SignedDuration::from_secs(-3)),
             _ => {}
         }
+    }
+
+    /// The job of this component, which the host must have.
+    pub fn job(&self, component: &str) -> TaskEnvelope {
+        let jobs = self.life.host.jobs().into_iter().map(|job| job.task);
+        let found = jobs.into_iter().find(|task| task.route.component == component);
+        found.unwrap_or_else(|| panic!("`{component}` was not offered: {:?}", self.violations()))
+    }
+
+    /// A worker takes the job of this component and answers it.
+    pub fn work(&self, component: &str) {
+        let task = self.job(component).task;
+        self.start(task);
+        self.life.host.answer(task, None);
+        self.settle();
+    }
+
+    /// Lets the clock go on.
+    pub fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+        self.settle();
+    }
+
+    /// Panics when the engine has done what it must not.
+    pub fn check(&self, root: RunId) {
+        assert_eq!(self.violations(), Vec::<String>::new());
+        super::invariants::check(root, &self.store.journal(root));
     }
 
     /// Deals with the next thing in the queue of a tree as the story wants it.
@@ -312,7 +352,7 @@ impl Life {
         Self { runtime, engine, host }
     }
 
-    fn settle(&self) {
+    pub fn settle(&self) {
         self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
     }
 }

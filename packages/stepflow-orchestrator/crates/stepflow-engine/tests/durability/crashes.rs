@@ -1,0 +1,238 @@
+//! Servers that die or are replaced, and what their successors make of it.
+
+use std::time::Duration;
+
+use serde_json::json;
+use stepflow_engine::event::Event;
+use stepflow_engine::{CancelError, Error, Options};
+use stepflow_protocol::RunId;
+
+use super::naive::Outcome::{Failed, Success};
+use super::refusals::{asked_by, new, one, one_of};
+use super::store::Fate;
+use super::story::{Story, submission};
+
+fn is_given_up(story: &Story, root: RunId) -> bool {
+    matches!(&story.results(root)[..], [Failed(kind, _)] if kind == "ORCHESTRATOR_ERROR")
+}
+
+/// A worker has the step for long enough to be noted, and then the server dies.
+fn take_down(story: &mut Story, component: &str) {
+    story.store_all();
+    let task = story.job(component);
+    story.start(task.task);
+    story.settle();
+    story.pass(Duration::from_secs(2));
+    story.store_all();
+    story.crash();
+}
+
+#[test]
+fn a_step_that_takes_down_three_servers_in_a_row_is_given_up() {
+    let mut story = new();
+    let root = story.begin(one_of("/t/wrap"));
+    for _ in 0..3 {
+        assert!(!story.is_ended(root));
+        take_down(&mut story, "/wrap");
+    }
+    story.finish(root);
+    story.check(root);
+    assert!(is_given_up(&story, root));
+}
+
+#[test]
+fn with_no_limit_a_step_may_take_down_as_many_servers_as_it_likes() {
+    let mut story = new();
+    story.options.max_server_crashes = 0;
+    story.crash();
+    let root = story.begin(one_of("/t/wrap"));
+    (0..6).for_each(|_| take_down(&mut story, "/wrap"));
+    story.finish(root);
+    story.check(root);
+    assert!(!is_given_up(&story, root));
+}
+
+#[test]
+fn a_step_that_lives_through_stops_in_good_order_is_not_given_up() {
+    let mut story = new();
+    let root = story.begin(one_of("/t/wrap"));
+    for _ in 0..5 {
+        story.store_all();
+        story.start(story.job("/wrap").task);
+        story.settle();
+        story.pass(Duration::from_secs(2));
+        story.store_all();
+        story.restart();
+    }
+    story.finish(root);
+    story.check(root);
+    assert!(!is_given_up(&story, root));
+}
+
+#[test]
+fn a_step_that_only_waits_is_not_given_up_when_it_was_never_offered() {
+    let mut story = new();
+    let flow = json!({"steps": [
+        {"id": "a", "component": "/t/wrap", "input": 1},
+        {"id": "b", "component": "/t/echo", "input": 2}],
+        "output": [{"$step": "a"}, {"$step": "b"}]});
+    // One slot: the second step waits for it.
+    let mut wanted = submission(&flow, &[json!({})]);
+    wanted.max_concurrency = Some(1);
+    let root = story.begin(wanted);
+    (0..2).for_each(|_| take_down(&mut story, "/wrap"));
+    story.finish(root);
+    story.check(root);
+    assert_eq!(story.results(root), [Success(json!([{"got": 1}, 2]))]);
+}
+
+#[test]
+#[ignore = "a recovered attempt is marked when it is offered, not when a worker has it"]
+fn a_step_that_no_worker_has_taken_is_not_given_up() {
+    let mut story = new();
+    let root = story.begin(one_of("/t/wrap"));
+    for _ in 0..6 {
+        story.store_all();
+        story.job("/wrap");
+        story.crash();
+    }
+    story.finish(root);
+    story.check(root);
+    assert!(!is_given_up(&story, root));
+}
+
+#[test]
+#[ignore = "an attempt keeps its mark while it waits for a run of its own"]
+fn a_step_that_waits_for_its_sub_run_is_not_given_up() {
+    let mut story = new();
+    let root = story.begin(one_of("/t/calls"));
+    for _ in 0..6 {
+        take_down(&mut story, "/calls");
+    }
+    story.finish(root);
+    story.check(root);
+    assert!(!is_given_up(&story, root));
+}
+
+#[test]
+fn a_cancel_that_was_not_stored_before_a_crash_leaves_the_run_as_it_was() {
+    let mut story = new();
+    let root = story.begin(one_of("/t/wrap"));
+    story.store_all();
+    let engine = story.life.engine.clone();
+    let asked = story.ask(async move { engine.cancel(root, "a test", None).await });
+    assert!(!asked.is_finished(), "the cancel is not durable");
+    story.crash();
+    story.finish(root);
+    story.check(root);
+    assert_eq!(story.results(root), [Success(json!({"got": 1}))]);
+}
+
+#[test]
+fn a_cancel_that_was_stored_before_a_crash_stands_although_nobody_was_told() {
+    let mut story = new();
+    let root = story.begin(one_of("/t/wrap"));
+    story.store_all();
+    // With a sub-run: its end and the root's are one append.
+    let task = story.job("/wrap");
+    story.start(task.task);
+    let asked = story.ask(asked_by(story.life.engine.clone(), task, one("/t/null")));
+    story.store_all();
+    let sub_run = story.answer(asked).unwrap();
+    let engine = story.life.engine.clone();
+    let cancelled = story.ask(async move { engine.cancel(root, "a test", None).await });
+    story.store.deal(root, Fate::Commit);
+    assert!(!cancelled.is_finished());
+    story.crash();
+    story.store_all();
+    assert!(story.life.host.jobs().is_empty(), "nothing of it is offered any more");
+    story.check(root);
+    let ended = story.store.journal(root).iter().filter(|record| matches!(record.event, Event::RunEnded(_))).count();
+    assert_eq!((ended, story.store.durable.run(sub_run).unwrap().status.is_terminal()), (2, true));
+}
+
+#[test]
+fn a_second_cancel_is_answered_when_the_first_is_durable() {
+    let mut story = new();
+    let root = story.begin(one_of("/t/wrap"));
+    story.store_all();
+    let cancel = |story: &Story| {
+        let engine = story.life.engine.clone();
+        story.ask(async move { engine.cancel(root, "a test", None).await })
+    };
+    let (first, second) = (cancel(&story), cancel(&story));
+    assert!(!first.is_finished() && !second.is_finished(), "the end may not come");
+    story.store_all();
+    assert_eq!(story.answer(first), Ok(()));
+    story.answer(second).ok();
+    assert_eq!(story.answer(cancel(&story)), Err(CancelError::NotRunning));
+    story.finish(root);
+    story.check(root);
+}
+
+#[test]
+fn a_refused_cancel_is_told_and_comes_all_the_same() {
+    let mut story = new();
+    let root = story.begin(one_of("/t/wrap"));
+    story.store_all();
+    let engine = story.life.engine.clone();
+    let asked = story.ask(async move { engine.cancel(root, "a test", None).await });
+    story.store.deal(root, Fate::Refuse);
+    story.store.deliver(false);
+    story.settle();
+    assert!(matches!(story.answer(asked), Err(CancelError::Store(_))));
+    story.store_all();
+    assert!(story.is_ended(root));
+    story.finish(root);
+    story.check(root);
+}
+
+#[test]
+fn an_engine_that_was_replaced_changes_nothing_any_more() {
+    let mut story = new();
+    let root = story.begin(one_of("/t/wrap"));
+    story.store_all();
+    let old = story.replace();
+    story.store_all();
+    let task = story.life.host.jobs()[0].task.task;
+    assert_eq!(task.attempt, 2);
+    // The worker of the old engine answers it.
+    let first = old.host.jobs()[0].task.task;
+    {
+        let _inside = old.runtime.enter();
+        old.host.start(first);
+    }
+    old.host.answer(first, None);
+    old.settle();
+    story.store_all();
+    old.settle();
+    assert_eq!(story.store.lock().fenced, 1);
+    assert!(!story.is_ended(root));
+    let engine = old.engine.clone();
+    let asked = old.runtime.spawn(async move { engine.submit(one_of("/t/wrap")).await });
+    old.settle();
+    story.store_all();
+    old.settle();
+    assert!(matches!(old.runtime.block_on(asked).unwrap(), Err(Error::Store(_))));
+    story.finish(root);
+    story.check(root);
+}
+
+#[test]
+fn a_deadline_is_not_lost_when_the_wall_clock_steps_back() {
+    for back in [1, 30, 3_600] {
+        let mut story = Story::new(0, Options::default());
+        let mut flow = one("/t/stuck");
+        flow["timeout"] = json!("10s");
+        let root = story.begin(submission(&flow, &[json!({})]));
+        story.store_all();
+        story.pass(Duration::from_secs(5));
+        story.clock.set_wall_time(jiff::SignedDuration::from_secs(-back));
+        story.pass(Duration::from_secs(5));
+        assert!(!story.is_ended(root));
+        // It steps back again between the wake-up and the decision: the flow has to be read.
+        story.finish(root);
+        story.check(root);
+        assert!(matches!(&story.results(root)[..], [Failed(kind, _)] if kind == "TIMEOUT"));
+    }
+}

@@ -1,0 +1,195 @@
+//! What is in memory: values larger than the cache, contents that were not there, and nothing of what is over.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+use stepflow_engine::Options;
+use stepflow_engine::ports::{Blob, Blobs as _};
+use stepflow_protocol::{BlobType, Value, content_id};
+
+use super::naive::Outcome::{Failed, Success};
+use super::refusals::{new, one, one_of};
+use super::store::{Fate, Store};
+use super::story::{Story, submission};
+
+#[test]
+fn values_that_are_larger_than_the_cache_together_are_read_again() {
+    super::panics::watch();
+    let mut story = Story::new(1, Options { cache_bytes: 1 << 20, max_concurrency: 4, ..Options::default() });
+    let large = "x".repeat(300_000);
+    let steps: Vec<Json> = (0..8)
+        .map(|step| {
+            let before = if step == 0 { json!({"$input": "$"}) } else { json!({"$step": format!("s{}", step - 1)}) };
+            json!({"id": format!("s{step}"), "component": "/t/echo", "input": before})
+        })
+        .collect();
+    let output: Vec<Json> = (0..8).map(|step| json!({"$step": format!("s{step}")})).collect();
+    let flow = json!({"steps": steps, "output": output});
+    let inputs: Vec<Json> = (0..3).map(|item| json!(format!("{item}{large}"))).collect();
+    let root = story.begin(submission(&flow, &inputs));
+    for round in 0..3 {
+        (0..15).for_each(|_| drop(story.happen()));
+        if let Some(root) = story.store.queued().first().copied() {
+            story.store.deal(root, if round == 1 { Fate::Refuse } else { Fate::Doubt });
+        }
+    }
+    story.crash();
+    story.finish(root);
+    story.check(root);
+    let expected: Vec<_> = inputs.iter().map(|input| Success(Json::from(vec![input.clone(); 8]))).collect();
+    assert_eq!(story.results(root), expected);
+}
+
+#[test]
+fn a_content_that_was_not_there_is_looked_for_again_by_a_later_step() {
+    let mut story = new();
+    let sub = json!({"steps": [{"id": "x", "component": "/t/echo", "input": 7}], "output": {"$step": "x"}});
+    let document = Value::from_json(&sub).canonical();
+    let id = content_id(document.as_bytes()).to_string();
+    let eval = |name: &str, after: Json| {
+        let input = json!({"flow_id": id, "input": after});
+        json!({"id": name, "component": "/t/eval", "input": input, "onError": {"action": "useDefault", "defaultValue": {"result": "none"}}})
+    };
+    let flow = json!({"steps": [
+        eval("first", json!(1)),
+        {"id": "put", "component": "/t/wrap", "input": {"$step": "first"}},
+        eval("second", json!({"$step": "put"}))],
+        "output": [{"$step": "first"}, {"$step": "second", "path": "$.result"}]});
+    let root = story.begin(submission(&flow, &[json!({})]));
+    story.store_all();
+    story.job("/wrap");
+    let put = story.store.durable.put(Blob { data: document, blob_type: BlobType::Data });
+    story.life.runtime.block_on(put).unwrap();
+    story.finish(root);
+    story.check(root);
+    match &story.results(root)[..] {
+        [Success(found)] => {
+            assert_eq!(found[0], json!({"result": "none"}));
+            assert_eq!(found[1], json!({"outcome": "success", "result": 7}));
+        }
+        [Failed(..)] | _ => panic!("{:?}", story.results(root)),
+    }
+}
+
+#[test]
+fn flows_that_are_not_stored_yet_stay_in_memory_however_many_others_there_are() {
+    let mut story = new();
+    let input = json!({"workflow": {"$literal": one("/t/null")}, "items": [1, 2, 3], "max_concurrency": 1});
+    let flow = json!({"steps": [
+        {"id": "a", "component": "/t/echo", "input": 1},
+        {"id": "m", "component": "/t/map", "input": [input.clone(), {"$step": "a"}]}, ],
+        "output": {"$step": "m"}});
+    let _ = flow;
+    let flow = json!({"steps": [{"id": "m", "component": "/t/map", "input": input}],
+        "output": {"$step": "m", "path": "$.successful"}});
+    let asked = story.submit(submission(&flow, &[json!({})]));
+    let root = story.store.queued()[0];
+    // The creation is durable, the sub-run is not.
+    story.store.deal(root, Fate::Commit);
+    story.store.deliver(false);
+    let root = story.answer(asked).unwrap();
+    for other in 0..1_500 {
+        let flow = json!({"steps": [{"id": "a", "component": "/t/echo", "input": other}], "output": {"$step": "a"}});
+        drop(story.submit(submission(&flow, &[])));
+    }
+    story.store.deal(root, Fate::Refuse);
+    story.store.deliver(false);
+    story.settle();
+    story.store_all();
+    story.watch(root);
+    story.finish(root);
+    story.check(root);
+    assert_eq!(story.results(root), [Success(json!(3))]);
+    story.crash();
+}
+
+/// Counts the bytes that this thread has allocated and not freed.
+struct Counting;
+
+thread_local! {
+    static BYTES: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(bytes: isize) {
+    // A thread that ends frees its own things after this one.
+    let _ = BYTES.try_with(|all| all.set(all.get() + bytes));
+}
+
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size().cast_signed());
+        // SAFETY: the caller's layout is passed on as it is.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        count(-layout.size().cast_signed());
+        // SAFETY: it was allocated by `alloc` with this layout.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A short run with a sub-run, a timeout, a waiter, a subscriber, a refused append and sometimes a cancel.
+fn short_run(story: &mut Story, number: u64) {
+    let mut flow = one(["/t/calls", "/t/wrap", "/t/lost", "/t/fail"][number as usize % 4]);
+    flow["timeout"] = json!("1h");
+    flow["steps"][0]["timeout"] = json!("30m");
+    let asked = story.submit(submission(&flow, &[json!({})]));
+    let root = story.store.queued()[0];
+    story.store_all();
+    story.answer(asked).unwrap();
+    let mut news = story.life.engine.subscribe(root, 0);
+    story.life.runtime.spawn(async move { while let Ok(Some(_)) = news.next().await {} });
+    let engine = story.life.engine.clone();
+    let waits = story.ask(async move { engine.ended(root, None).await });
+    // One who does not wait for the answer.
+    let engine = story.life.engine.clone();
+    story.ask(async move { engine.ended(root, None).await }).abort();
+    match number % 5 {
+        0 => {
+            let engine = story.life.engine.clone();
+            drop(story.ask(async move { engine.cancel(root, "a test", None).await }));
+            story.store_all();
+        }
+        1 => {
+            let dealt = story.store.lock().dealt;
+            story.fates.insert(dealt + number % 3, if number % 2 == 0 { Fate::Refuse } else { Fate::Doubt });
+        }
+        _ => {}
+    }
+    story.finish(root);
+    story.answer(waits);
+    story.fates.clear();
+    story.life.host.offers.lock().unwrap().clear();
+}
+
+#[test]
+fn short_runs_leave_nothing_behind() {
+    super::panics::watch();
+    let store = Store::new(5);
+    let mut story = Story::with_store(3, Options { cache_bytes: 64 << 10, ..Options::default() }, Arc::clone(&store));
+    let mut bytes = Vec::new();
+    let rounds = std::env::var("STEPFLOW_DURABILITY_SHORT").map_or(400, |text| text.parse().unwrap());
+    for round in 0..3 {
+        (0..rounds).for_each(|number| short_run(&mut story, number));
+        // What waits for a time, as parking does, is over then.
+        story.pass(Duration::from_secs(7_200));
+        story.store_all();
+        if round > 0 {
+            bytes.push(BYTES.get());
+        }
+    }
+    assert_eq!(story.store.violations(), Vec::<String>::new());
+    let grown = bytes[1] - bytes[0];
+    assert!(grown < 128 << 10, "{grown} bytes more after {rounds} more runs");
+    assert!(story.clock.sleepers() <= 2);
+    let other = story.begin(one_of("/t/wrap"));
+    story.finish(other);
+}

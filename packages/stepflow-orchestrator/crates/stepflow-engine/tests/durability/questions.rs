@@ -1,0 +1,234 @@
+//! Questions about trees that are not in memory: not yet, or not now.
+
+use std::time::Duration;
+
+use serde_json::json;
+use stepflow_engine::{CancelError, Error, Notice, Options, Origin, Parent, Submission};
+use stepflow_protocol::RunId;
+
+use super::naive::Outcome::Success;
+use super::refusals::{asked_by, new, one, one_of};
+use super::story::{Story, submission};
+
+/// A run with an open step and a sub-run of it, and a server that has read nothing yet.
+fn unread() -> (Story, RunId, RunId) {
+    let mut story = new();
+    let root = story.begin(one_of("/t/wrap"));
+    story.store_all();
+    let task = story.job("/wrap");
+    story.start(task.task);
+    let asked = story.ask(asked_by(story.life.engine.clone(), task, one("/t/null")));
+    story.store_all();
+    let sub_run = story.answer(asked).unwrap();
+    story.crash();
+    story.settle();
+    story.store.set(|state| state.reads_wait = true);
+    story.crash();
+    story.store.set(|state| state.reads_wait = true);
+    (story, root, sub_run)
+}
+
+fn read(story: &Story) {
+    story.store.set(|state| state.reads_wait = false);
+    story.store_all();
+}
+
+#[test]
+fn a_cancel_that_comes_before_recovery_is_done() {
+    for of_root in [true, false] {
+        let (mut story, root, sub_run) = unread();
+        let (engine, run) = (story.life.engine.clone(), if of_root { root } else { sub_run });
+        let asked = story.ask(async move { engine.cancel(run, "a test", None).await });
+        assert!(!asked.is_finished());
+        read(&story);
+        assert_eq!(story.answer(asked), Ok(()));
+        assert_eq!(story.is_ended(root), of_root);
+        assert!(story.store.durable.run(sub_run).unwrap().status.is_terminal());
+        story.finish(root);
+        story.check(root);
+    }
+}
+
+#[test]
+fn who_waits_before_recovery_is_told_of_the_end() {
+    let (mut story, root, sub_run) = unread();
+    let wait = |story: &Story, run| {
+        let engine = story.life.engine.clone();
+        story.ask(async move { engine.ended(run, None).await })
+    };
+    let (of_root, of_sub_run) = (wait(&story, root), wait(&story, sub_run));
+    read(&story);
+    assert!(!of_root.is_finished() && !of_sub_run.is_finished());
+    story.finish(root);
+    story.answer(of_root);
+    story.answer(of_sub_run);
+    story.answer(wait(&story, root));
+    story.check(root);
+}
+
+#[test]
+fn who_waits_while_the_store_is_down_is_told_of_the_end_and_not_before() {
+    let mut story = new();
+    let root = story.begin(one_of("/t/wrap"));
+    story.store_all();
+    story.crash();
+    story.store.set(|state| state.down = true);
+    let engine = story.life.engine.clone();
+    let waits = story.ask(async move { engine.ended(root, None).await });
+    story.pass(Duration::from_millis(10));
+    story.store.set(|state| state.down = false);
+    story.store_all();
+    story.pass(Duration::from_secs(1));
+    story.store_all();
+    assert!(!waits.is_finished(), "the run has not ended");
+    story.finish(root);
+    story.answer(waits);
+    story.check(root);
+}
+
+#[test]
+fn who_waits_when_only_the_question_cannot_be_read_is_not_told_of_an_end() {
+    let mut story = parking();
+    let root = story.begin(sleeper());
+    story.store_all();
+    story.pass(Duration::from_millis(1));
+    story.store.set(|state| state.down = true);
+    let engine = story.life.engine.clone();
+    let waits = story.ask(async move { engine.ended(root, None).await });
+    story.store.set(|state| state.down = false);
+    story.store_all();
+    assert!(!waits.is_finished(), "the run has not ended");
+    story.finish(root);
+    story.answer(waits);
+    story.check(root);
+}
+
+#[test]
+fn a_sub_run_that_is_asked_for_before_recovery_is_made_or_refused_but_not_left_open() {
+    let (mut story, root, _) = unread();
+    let engine = story.life.engine.clone();
+    let by_run = story.ask(async move {
+        let origin = Origin { parent: Parent::Run(root), key: None, detached: false };
+        engine.submit_from(origin, one_of("/t/null")).await
+    });
+    read(&story);
+    let made = story.answer(by_run).unwrap();
+    assert!(story.store.durable.run(made).is_some());
+    story.finish(root);
+    story.check(root);
+}
+
+#[test]
+fn an_attempt_of_the_server_before_cannot_ask_for_runs() {
+    let mut story = new();
+    let root = story.begin(one_of("/t/wrap"));
+    story.store_all();
+    let before = story.job("/wrap");
+    story.start(before.task);
+    story.crash();
+    story.store_all();
+    let asked = story.ask(asked_by(story.life.engine.clone(), before, one("/t/null")));
+    story.store_all();
+    assert!(matches!(story.answer(asked), Err(Error::NotOpen)));
+    story.finish(root);
+    story.check(root);
+}
+
+#[test]
+fn a_subscriber_that_comes_after_the_end_sees_all_of_it_and_ends() {
+    let mut story = new();
+    let root = story.begin(one_of("/t/wrap"));
+    story.finish(root);
+    let all = story.store.journal(root).len() as u64;
+    for after in [0, 2, all - 1, all, all + 5] {
+        let mut news = story.life.engine.subscribe(root, after);
+        let seen = story.ask(async move {
+            let mut seen = 0;
+            while let Some(Notice::Record(_)) = news.next().await.unwrap() {
+                seen += 1;
+            }
+            seen
+        });
+        assert_eq!(story.answer(seen), all.saturating_sub(after));
+    }
+}
+
+/// An engine that keeps nothing in memory that it need not.
+fn parking() -> Story {
+    super::panics::watch();
+    Story::new(0, Options { park_after: Duration::ZERO, idle_bytes: 0, ..Options::default() })
+}
+
+fn sleeper() -> Submission {
+    let input = json!({"duration_ms": 600_000, "passthrough": 1});
+    let flow = json!({"steps": [
+        {"id": "a", "component": "/t/sleep", "input": input},
+        {"id": "b", "component": "/t/wrap", "input": {"$step": "a", "path": "$.passthrough"}}],
+        "output": {"$step": "b"}});
+    submission(&flow, &[json!({})])
+}
+
+#[test]
+fn a_parked_run_is_cancelled_watched_and_waited_for() {
+    for question in 0..3 {
+        let mut story = parking();
+        let root = story.begin(sleeper());
+        story.store_all();
+        story.pass(Duration::from_millis(1));
+        let engine = story.life.engine.clone();
+        match question {
+            0 => {
+                let asked = story.ask(async move { engine.cancel(root, "a test", None).await });
+                story.store_all();
+                assert_eq!(story.answer(asked), Ok(()));
+                let engine = story.life.engine.clone();
+                let again = story.ask(async move { engine.cancel(root, "a test", None).await });
+                assert_eq!(story.answer(again), Err(CancelError::NotRunning));
+            }
+            1 => {
+                let waits = story.ask(async move { engine.ended(root, None).await });
+                assert!(!waits.is_finished());
+                story.finish(root);
+                story.answer(waits);
+            }
+            _ => story.watch(root),
+        }
+        story.finish(root);
+        if question == 1 {
+            assert_eq!(story.results(root), [Success(json!({"got": 1}))]);
+        }
+        super::invariants::check(root, &story.store.journal(root));
+        assert_eq!(story.store.violations(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn questions_may_race_with_parking_and_waking() {
+    for seed in 0..200 {
+        super::panics::watch();
+        let options = Options { park_after: Duration::ZERO, idle_bytes: 0, ..Options::default() };
+        let mut story = Story::new(seed, options);
+        let root = story.begin(sleeper());
+        let mut asked = Vec::new();
+        let cancels = seed % 4 == 0;
+        for _ in 0..40 {
+            story.rough = seed % 2 == 0;
+            story.happen();
+            let engine = story.life.engine.clone();
+            match story.random.below(8) {
+                0 => asked.push(story.ask(async move { engine.ended(root, None).await })),
+                1 if cancels => asked.push(story.ask(async move { drop(engine.cancel(root, "a test", None).await) })),
+                2 => story.pass(Duration::from_secs(200)),
+                _ => {}
+            }
+        }
+        story.finish(root);
+        // What could not be read is asked for again.
+        story.pass(Duration::from_secs(1));
+        for asked in asked {
+            story.store_all();
+            story.answer(asked);
+        }
+        story.check(root);
+    }
+}

@@ -1,0 +1,216 @@
+//! Appends that are refused, or said to be.
+
+use serde_json::{Value as Json, json};
+use stepflow_engine::event::{Event, TaskRef};
+use stepflow_engine::ports::{Answer, TaskEnvelope};
+use stepflow_engine::{Engine, Error, Options, Origin, Parent, Submission};
+use stepflow_protocol::{RunId, Value};
+
+use super::flows::sub_flow;
+use super::naive::Outcome::Success;
+use super::store::Fate;
+use super::story::{Story, submission};
+
+pub fn new() -> Story {
+    super::panics::watch();
+    Story::new(0, Options::default())
+}
+
+/// A flow of one step.
+pub fn one(component: &str) -> Json {
+    json!({"steps": [{"id": "a", "component": component, "input": 1}], "output": {"$step": "a"}})
+}
+
+pub fn one_of(component: &str) -> Submission {
+    submission(&one(component), &[json!({})])
+}
+
+/// The attempt asks for a run of its own.
+pub async fn asked_by(engine: Engine, task: TaskEnvelope, flow: Json) -> Result<RunId, Error> {
+    let origin = Origin { parent: Parent::Attempt(task.address()), key: None, detached: false };
+    engine.submit_from(origin, submission(&flow, &[json!(5)])).await
+}
+
+fn created(story: &Story, root: RunId) -> Vec<RunId> {
+    let made = |event: &Event| match event {
+        Event::RunCreated(created) => Some(created.run),
+        _ => None,
+    };
+    story.store.journal(root).iter().filter_map(|record| made(&record.event)).collect()
+}
+
+#[test]
+fn what_follows_a_refused_append_may_be_answered_late() {
+    let mut story = new();
+    let flow = json!({"steps": [
+        {"id": "a", "component": "/t/echo", "input": 1},
+        {"id": "b", "component": "/t/wrap", "input": 2}],
+        "output": [{"$step": "a"}, {"$step": "b"}]});
+    let root = story.begin(submission(&flow, &[json!({})]));
+    story.store_all();
+    story.work("/echo");
+    story.work("/wrap");
+    story.store.deal(root, Fate::Refuse);
+    story.store.deal(root, Fate::Commit);
+    story.store.deliver(false);
+    story.settle();
+    // The machine that decides now is another one. What the first one hears of its second append is not for it.
+    story.store.deal(root, Fate::Commit);
+    story.store.deliver(true);
+    story.settle();
+    story.finish(root);
+    story.check(root);
+    assert_eq!(story.results(root), [Success(json!([1, {"got": 2}]))]);
+}
+
+#[test]
+fn an_answer_whose_append_fails_is_not_lost_and_its_attempt_is_not_offered_again() {
+    for fate in [Fate::Refuse, Fate::Doubt] {
+        let mut story = new();
+        let root = story.begin(one_of("/t/wrap"));
+        story.store_all();
+        story.work("/wrap");
+        story.store.deal(root, fate);
+        story.store.deliver(false);
+        story.store_all();
+        assert!(story.is_ended(root));
+        story.check(root);
+        assert_eq!(story.life.host.offers.lock().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn a_refused_sub_run_keeps_its_number_and_is_found_by_the_next_attempt() {
+    let mut story = new();
+    let root = story.begin(one_of("/t/wrap"));
+    story.store_all();
+    let task = story.job("/wrap");
+    story.start(task.task);
+    let ask = |story: &Story, task: &TaskEnvelope| {
+        story.ask(asked_by(story.life.engine.clone(), task.clone(), one("/t/null")))
+    };
+    let first = ask(&story, &task);
+    story.store_all();
+    let first = story.answer(first).unwrap();
+    let second = ask(&story, &task);
+    story.store.deal(root, Fate::Refuse);
+    story.store.deliver(false);
+    story.settle();
+    assert!(!second.is_finished(), "it is not durable");
+    story.store_all();
+    let second = story.answer(second).unwrap();
+    assert_eq!(created(&story, root), [root, first, second]);
+    story.crash();
+    story.store_all();
+    let task = story.job("/wrap");
+    assert_eq!(task.task.attempt, 2);
+    let found = [ask(&story, &task), ask(&story, &task)].map(|asked| story.answer(asked).unwrap());
+    assert_eq!(found, [first, second]);
+    story.finish(root);
+    story.check(root);
+}
+
+#[test]
+fn a_flow_that_a_refused_append_brought_is_stored_with_the_next() {
+    for fate in [Fate::Refuse, Fate::Doubt] {
+        let mut story = new();
+        let input = json!({"workflow": {"$literal": sub_flow("/t/null")}, "items": [{"$step": "a"}]});
+        let flow = json!({"steps": [
+            {"id": "a", "component": "/t/echo", "input": 1},
+            {"id": "m", "component": "/t/map", "input": input}],
+            "output": {"$step": "m", "path": "$.successful"}});
+        let root = story.begin(submission(&flow, &[json!({})]));
+        story.store_all();
+        story.work("/echo");
+        story.store.deal(root, fate);
+        story.store.deliver(false);
+        story.store_all();
+        story.crash();
+        story.finish(root);
+        story.check(root);
+        assert_eq!(story.results(root), [Success(json!(1))]);
+    }
+}
+
+#[test]
+fn a_creation_that_is_refused_is_told_and_no_run_goes_on() {
+    let mut story = new();
+    let asked = story.submit(one_of("/t/wrap"));
+    let root = story.store.queued()[0];
+    story.store.deal(root, Fate::Refuse);
+    story.store_all();
+    assert!(matches!(story.answer(asked), Err(Error::Store(_))));
+    story.store_all();
+    assert!(story.store.journal(root).is_empty() && story.life.host.jobs().is_empty());
+    // Others are none the worse.
+    let other = story.begin(one_of("/t/wrap"));
+    story.finish(other);
+    story.check(other);
+}
+
+#[test]
+fn a_creation_that_is_durable_all_the_same_is_told_as_refused_and_the_run_goes_on() {
+    let mut story = new();
+    let asked = story.submit(one_of("/t/wrap"));
+    let root = story.store.queued()[0];
+    story.store.deal(root, Fate::Doubt);
+    story.store.deliver(false);
+    story.store_all();
+    assert!(matches!(story.answer(asked), Err(Error::Store(_))));
+    story.watch(root);
+    story.finish(root);
+    story.check(root);
+}
+
+#[test]
+fn a_store_that_is_down_refuses_creations() {
+    let story = new();
+    story.settle();
+    story.store.set(|state| state.down = true);
+    let asked = story.submit(one_of("/t/wrap"));
+    assert!(matches!(story.answer(asked), Err(Error::Store(_))));
+}
+
+#[test]
+fn a_second_creation_of_one_name_is_answered_with_the_first_run() {
+    let mut story = new();
+    let named = || Submission { idempotency_key: Some("n".to_owned()), ..one_of("/t/wrap") };
+    let root = story.begin(named());
+    let again = story.submit(named());
+    story.store_all();
+    assert_eq!(story.answer(again).unwrap(), root);
+    story.finish(root);
+    story.check(root);
+}
+
+#[test]
+fn a_late_success_of_a_lost_attempt_ends_its_step() {
+    let mut story = new();
+    let root = story.begin(one_of("/t/wrap"));
+    story.store_all();
+    let first = story.job("/wrap");
+    story.start(first.task);
+    story.life.host.answer(first.task, Some(super::host::lost(true)));
+    story.store_all();
+    let second = story.job("/wrap");
+    assert_eq!(second.task, TaskRef { attempt: 2, ..first.task });
+    story.life.host.inbox.answer(first.address(), Answer::Success(Value::from(9_u64)));
+    story.finish(root);
+    story.check(root);
+    assert_eq!(story.results(root), [Success(json!(9))]);
+}
+
+#[test]
+fn a_late_success_ends_its_step_for_another_owner_too() {
+    let mut story = new();
+    let root = story.begin(one_of("/t/wrap"));
+    story.store_all();
+    let first = story.job("/wrap");
+    story.start(first.task);
+    story.crash();
+    story.store_all();
+    story.life.host.inbox.answer(first.address(), Answer::Success(Value::from(9_u64)));
+    story.finish(root);
+    story.check(root);
+    assert_eq!(story.results(root), [Success(json!(9))]);
+}
