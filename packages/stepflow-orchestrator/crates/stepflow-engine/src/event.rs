@@ -3,15 +3,17 @@
 //! Whatever is not a function of earlier events (time, ids, jitter, the resolved route) stands in the event.
 
 mod reserved;
+mod run;
 mod suspects;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use stepflow_protocol::{BlobId, ExecutionStatus, FlowError, FlowId, RunId, TaskId, Value};
+use stepflow_protocol::{BlobId, ExecutionStatus, FlowError, RunId, TaskId, Value};
 
 pub use reserved::{StepEndedFromOutside, StepReused};
+pub use run::{CancelAsked, Control, DeadlineReached, Nested, RunCreated, RunEnded};
 
 /// The version of the events that this release writes.
 pub const EVENT_VERSION: u32 = 1;
@@ -158,6 +160,8 @@ pub enum Event {
     ItemEnded(ItemEnded),
     /// Somebody asked for the end of the tree, or of one run in it with all below it.
     CancelAsked(CancelAsked),
+    /// A run had to be done by now. What is open in it and below it ends.
+    DeadlineReached(DeadlineReached),
     /// A run ended.
     RunEnded(RunEnded),
     /// Somebody took over the tree; what its predecessor had open is open no more.
@@ -190,98 +194,11 @@ impl Event {
             | Self::StepReused(StepReused { result, .. })
             | Self::StepEndedFromOutside(StepEndedFromOutside { result, .. }) => outcome(result),
             Self::TimerStarted(timer) => value(&timer.input),
-            Self::RetryScheduled(_)
-            | Self::TimerFired(_)
-            | Self::CancelAsked(_)
-            | Self::RunEnded(_)
-            | Self::OwnerChanged(_) => 0,
+            Self::RunEnded(ended) => ended.error.as_ref().map_or(0, error),
+            Self::DeadlineReached(reached) => reached.cause.as_ref().map_or(0, error),
+            Self::RetryScheduled(_) | Self::TimerFired(_) | Self::CancelAsked(_) | Self::OwnerChanged(_) => 0,
         }
     }
-}
-
-/// See [`Event::RunCreated`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunCreated {
-    /// The run.
-    pub run: RunId,
-    /// The root of its tree; itself for a root.
-    pub root: RunId,
-    /// The step that submitted it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent: Option<StepRef>,
-    /// The run that it belongs to, when nobody can tell which of its steps submitted it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent_run: Option<RunId>,
-    /// The name under which its parent's next attempt finds it again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    /// What its parent wants of it, when the parent is control flow of the machine.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nested: Option<Nested>,
-    /// The flow.
-    pub flow_id: FlowId,
-    /// The number of items; their inputs are rows of their own.
-    pub items: u32,
-    /// The inputs of the items, an array: in the first release's events of sub-runs that a worker submitted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inputs: Option<ValueRef>,
-    /// The variables, an object.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub variables: Option<Value>,
-    /// The overrides, as resolved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub overrides: Option<Value>,
-    /// How many attempts of the tree may be open at once.
-    pub limit: u32,
-    /// When the run has to be done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deadline_at: Option<Timestamp>,
-    /// The version of the flow language's rules under which the run goes.
-    pub semantics: u32,
-}
-
-impl RunCreated {
-    /// The run above it in its tree; none for a root.
-    #[must_use]
-    pub fn above(&self) -> Option<RunId> {
-        self.parent.map(|step| step.run).or(self.parent_run)
-    }
-
-    /// The inputs that stand in the event, an array: those of the first release's sub-runs.
-    #[must_use]
-    pub fn inline_inputs(&self) -> Option<&Value> {
-        match self.nested.as_ref().and_then(|nested| nested.inputs.as_ref()).or(self.inputs.as_ref())? {
-            ValueRef::Inline(inputs) => Some(inputs),
-            ValueRef::Row(_) | ValueRef::Item(..) | ValueRef::Blob(_) => None,
-        }
-    }
-}
-
-/// What a step of control flow wants of its sub-run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Nested {
-    /// What is made of the sub-run's results.
-    pub control: Control,
-    /// The step's input.
-    pub step_input: ValueRef,
-    /// The inputs of the sub-run's items, an array: in the first release's events.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inputs: Option<ValueRef>,
-    /// When the step has to be done, however many sub-runs it takes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub due_at: Option<Timestamp>,
-}
-
-/// The control flow of the machine: steps that run a flow instead of a component.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Control {
-    /// A flow by its id, once.
-    Eval,
-    /// A flow for each of many items.
-    Map,
-    /// A flow again and again, until it says that it is done.
-    Iterate,
 }
 
 /// See [`Event::StepScheduled`].
@@ -395,28 +312,6 @@ pub struct ItemEnded {
     pub status: ExecutionStatus,
     /// Its output or its error.
     pub result: Outcome,
-}
-
-/// See [`Event::CancelAsked`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CancelAsked {
-    /// The run, where it is not the root.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<RunId>,
-    /// Who asked.
-    pub by: String,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// See [`Event::RunEnded`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunEnded {
-    /// The run.
-    pub run: RunId,
-    /// How it ended: never `running`.
-    pub status: ExecutionStatus,
 }
 
 /// See [`Event::OwnerChanged`].

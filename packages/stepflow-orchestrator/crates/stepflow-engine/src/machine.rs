@@ -3,17 +3,24 @@
 //! [`decide`] says what has happened, [`fold`] changes the state, [`outstanding`] says what is owed to the world.
 //! [`Machine`] puts them together: it decides until nothing more follows, so that what belongs together is one append.
 
+mod agenda;
 mod answer;
 mod bounded;
 mod confidential;
 mod decide;
+mod effect;
+mod ending;
 mod fold;
 mod frontier;
 mod given;
+mod input;
 mod nested;
 mod policy;
 mod scope;
 mod state;
+mod step;
+mod step_end;
+mod surroundings;
 mod waiting;
 
 use std::collections::VecDeque;
@@ -21,12 +28,16 @@ use std::sync::Arc;
 
 use stepflow_protocol::RunId;
 
-pub use decide::{Input, decide};
+pub use agenda::Agenda;
+pub use decide::decide;
+pub use effect::Effect;
 pub use fold::fold;
-pub use frontier::Frontier;
-pub use given::{Content, Given, Missing, Need, Rules, Surroundings};
+pub use given::Given;
+pub use input::Input;
 pub(crate) use nested::{MAX_DEPTH, chain};
-pub use state::{Attempt, AttemptState, Effect, Item, ItemEnd, Phase, Run, RunTree, Step, outstanding, owed_between};
+pub use state::{Ending, Item, ItemEnd, Run, RunTree, outstanding, owed_between};
+pub use step::{Attempt, AttemptState, Phase, Step};
+pub use surroundings::{Content, Missing, Need, Rules, Surroundings};
 pub use waiting::Waiting;
 
 use crate::event::{EVENT_VERSION, Event, Record, TaskRef};
@@ -35,10 +46,12 @@ use crate::event::{EVENT_VERSION, Event, Record, TaskRef};
 #[derive(Debug)]
 pub struct Machine {
     state: RunTree,
-    frontier: Frontier,
+    agenda: Agenda,
     waiting: Waiting,
     /// Inputs that are not decided yet: something was missing, or there was enough for one append.
     inbox: VecDeque<Input>,
+    /// Whether more may follow from what is decided: there was enough for one append.
+    cut: bool,
 }
 
 impl Machine {
@@ -47,9 +60,10 @@ impl Machine {
     pub fn new(root: RunId) -> Self {
         Self {
             state: RunTree::new(root),
-            frontier: Frontier::default(),
+            agenda: Agenda::default(),
             waiting: Waiting::default(),
             inbox: VecDeque::new(),
+            cut: false,
         }
     }
 
@@ -102,6 +116,10 @@ impl Machine {
     pub fn apply(&mut self, input: Input, world: &mut dyn Surroundings) -> Applied {
         let mut applied = Applied::default();
         self.inbox.push_back(input);
+        // What is new goes first: the end of a run that would never end by itself, for one.
+        if std::mem::take(&mut self.cut) {
+            self.inbox.push_back(Input::Continue);
+        }
         while let Some(next) = self.inbox.pop_front() {
             if let Err(missing) = self.take(next, world, &mut applied) {
                 applied.missing = missing.0;
@@ -110,17 +128,17 @@ impl Machine {
             }
             if applied.is_full() {
                 applied.more = true;
-                self.inbox.push_back(Input::Continue);
+                self.cut = true;
                 return applied;
             }
         }
         applied
     }
 
-    /// Whether an input waits for what is missing.
+    /// Whether something is left to decide: something was missing, or there was enough for one append.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        !self.inbox.is_empty()
+        self.cut || !self.inbox.is_empty()
     }
 
     /// Decides what follows from one input and what follows from that.
@@ -128,7 +146,7 @@ impl Machine {
         let mut next = input;
         loop {
             let again = next.clone();
-            let mut given = Given { frontier: &mut self.frontier, waiting: &self.waiting, world };
+            let mut given = Given { agenda: &mut self.agenda, waiting: &self.waiting, world };
             let events = decide(&self.state, next, &mut given).inspect_err(|_| self.inbox.push_front(again))?;
             if events.is_empty() {
                 return Ok(());
@@ -154,7 +172,7 @@ impl Machine {
         }
         world.decided(&self.state, record);
         fold(&mut self.state, record);
-        self.frontier.absorb(&self.state, &record.event, world.now());
+        self.agenda.absorb(&self.state, &record.event, world.now());
     }
 }
 
@@ -178,7 +196,7 @@ impl Building {
     #[must_use]
     pub fn finish(mut self) -> Machine {
         self.0.state.take_settled();
-        self.0.frontier.begin_again(&self.0.state);
+        self.0.agenda = Agenda::of(&self.0.state);
         self.0
     }
 }

@@ -289,7 +289,7 @@ impl Kept {
 
 impl Tree {
     fn item(&self, run: RunId, item: u32) -> ItemRow {
-        let Some(end) = self.rows.items.get(&(run, item)) else {
+        let Some(end) = self.rows.end_of(run, item) else {
             return ItemRow { item, status: ExecutionStatus::Running, result: None, ended_at: None };
         };
         let result = match &end.result {

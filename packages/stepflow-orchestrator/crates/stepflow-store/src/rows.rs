@@ -92,7 +92,9 @@ pub fn in_order(mut items: Vec<ItemRow>, order: ResultOrder) -> Vec<ItemRow> {
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     pub runs: BTreeMap<RunId, RunRow>,
-    pub items: BTreeMap<(RunId, u32), ItemEnd>,
+    items: BTreeMap<(RunId, u32), ItemEnd>,
+    /// How the items ended of each run that have no end of their own.
+    unbegun: BTreeMap<RunId, ItemEnd>,
     pub steps: BTreeMap<StepRef, StepProgress>,
 }
 
@@ -104,7 +106,26 @@ pub(crate) struct ItemEnd {
     pub at: Timestamp,
 }
 
+impl ItemCounts {
+    /// So many items end so.
+    fn end(&mut self, items: u32, status: ExecutionStatus) {
+        let ended = match status {
+            ExecutionStatus::Completed => &mut self.completed,
+            ExecutionStatus::Failed => &mut self.failed,
+            ExecutionStatus::Cancelled => &mut self.cancelled,
+            ExecutionStatus::Running => return,
+        };
+        *ended += items;
+        self.running -= items;
+    }
+}
+
 impl Rows {
+    /// How an item ended; one of a run that ended before anything had begun in the item ended with it.
+    pub fn end_of(&self, run: RunId, item: u32) -> Option<&ItemEnd> {
+        self.items.get(&(run, item)).or_else(|| self.unbegun.get(&run))
+    }
+
     /// Takes over what an event changes.
     pub fn apply(&mut self, record: &Record) {
         if let Some((at, change)) = StepChange::of(&record.event) {
@@ -130,19 +151,18 @@ impl Rows {
                 let end = ItemEnd { status: ended.status, result: ended.result.clone(), at: record.at };
                 self.items.insert((ended.run, ended.item), end);
                 if let Some(run) = self.runs.get_mut(&ended.run) {
-                    run.items.running -= 1;
-                    match ended.status {
-                        ExecutionStatus::Completed => run.items.completed += 1,
-                        ExecutionStatus::Failed => run.items.failed += 1,
-                        ExecutionStatus::Cancelled => run.items.cancelled += 1,
-                        ExecutionStatus::Running => {}
-                    }
+                    run.items.end(1, ended.status);
                 }
             }
             Event::RunEnded(ended) => {
                 if let Some(run) = self.runs.get_mut(&ended.run) {
                     run.status = ended.status;
                     run.ended_at = Some(record.at);
+                    run.items.end(run.items.running, ended.status);
+                }
+                if let Some(error) = &ended.error {
+                    let result = Outcome::Failed(error.clone());
+                    self.unbegun.insert(ended.run, ItemEnd { status: ended.status, result, at: record.at });
                 }
             }
             _ => {}

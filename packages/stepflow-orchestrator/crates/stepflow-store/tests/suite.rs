@@ -83,7 +83,7 @@ fn ending(run: RunId, output: &str) -> Vec<Arc<Record>> {
         record(2, Event::AttemptEnded(attempt)),
         record(3, Event::StepEnded(StepEnded { step, result: result.clone(), defaulted: false })),
         record(4, Event::ItemEnded(ItemEnded { run, item: 0, status, result })),
-        record(5, Event::RunEnded(RunEnded { run, status })),
+        record(5, Event::RunEnded(RunEnded { run, status, error: None })),
     ]
 }
 

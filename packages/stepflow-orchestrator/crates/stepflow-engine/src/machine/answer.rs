@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
-use super::decide::{defaulted, step_failed};
-use super::given::{Given, Missing, plan_of};
-use super::state::{AttemptState, Phase, RunTree, Step};
+use super::given::Given;
+use super::state::RunTree;
+use super::step::{AttemptState, Phase, Step};
+use super::step_end::{defaulted, step_failed};
+use super::surroundings::{Missing, plan_of};
 use super::{confidential, policy};
 use crate::event::{
     AttemptEnded, AttemptOutcome, Budget, Event, Instance, Outcome, RetryScheduled, StepEnded, StepRef, TaskRef,
@@ -47,7 +49,13 @@ pub(super) fn answered(
 ) -> Result<Vec<Event>, Missing> {
     let Some((at, step, attempt)) = find(state, task) else { return Ok(Vec::new()) };
     let open = matches!(attempt, AttemptState::Open(_));
-    let shown = |error, given: &Given<'_>| confidential::shown(state, at, step.input.as_ref(), error, given);
+    let shown = |error: FlowError, given: &Given<'_>| {
+        // What would have to be hidden in the text is not known any more.
+        if step.phase == Phase::Ended {
+            return Ok(FlowError::new(error.kind, "the attempt failed after its step had ended"));
+        }
+        confidential::shown(state, at, step.input.as_ref(), error, given)
+    };
     Ok(match answer {
         Answer::Success(value) if step.phase != Phase::Ended && may_succeed(attempt) => {
             let row = ValueRef::Row(state.seq + 1);
@@ -121,7 +129,7 @@ fn lost_with_worker(
     };
     let spends = lost.spends || step.lost_afresh >= MOST_LOST_AFRESH;
     let paid = !spends || step.transport_retries < given.world.rules().transport_max_retries;
-    let wanted = step.phase != Phase::Ended && task.attempt == step.newest();
+    let wanted = is_wanted(state, at, step, task);
     if !paid || !wanted || !policy::in_time(state, at.run, wait, given) {
         return failed(state, at, step, task, AttemptOutcome::Lost, lost.error.into(), given);
     }
@@ -140,11 +148,14 @@ fn failed(
     failure: Failure,
     given: &mut Given<'_>,
 ) -> Result<Vec<Event>, Missing> {
+    if step.phase == Phase::Ended {
+        return Ok(vec![ended(task, outcome, Budget::None).with_error(failure.error).into()]);
+    }
     let plan = plan_of(given.world, state, at.run)?;
     let planned = &plan.steps[at.step as usize];
     let failure = policy::located(failure, planned, task.attempt);
     let error = failure.error.clone();
-    if step.phase == Phase::Ended || task.attempt != step.newest() {
+    if !is_wanted(state, at, step, task) {
         return Ok(vec![ended(task, outcome, Budget::None).with_error(error).into()]);
     }
     if let Some(wait) = policy::wait_before_retry(state, at.run, planned, step.component_retries, &failure, given) {
@@ -153,6 +164,11 @@ fn failed(
     }
     let end = policy::default_of(planned).map_or_else(|| step_failed(at, error.clone()), |value| defaulted(at, value));
     Ok(vec![ended(task, outcome, Budget::None).with_error(error).into(), end])
+}
+
+/// Whether another attempt may follow this one.
+fn is_wanted(state: &RunTree, at: StepRef, step: &Step, task: TaskRef) -> bool {
+    step.phase != Phase::Ended && task.attempt == step.newest() && state.ending(at.run).is_none()
 }
 
 fn retry(task: TaskRef, wait: Duration, budget: Budget, given: &Given<'_>) -> Event {

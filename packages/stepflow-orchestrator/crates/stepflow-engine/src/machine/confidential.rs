@@ -5,8 +5,9 @@ use stepflow_flow::{Mask, Secrets};
 use stepflow_protocol::{FlowError, RunId};
 
 use super::bounded::bounded;
-use super::given::{Content, Given, Missing, Need, plan_of};
+use super::given::Given;
 use super::state::RunTree;
+use super::surroundings::{Content, Missing, Need, plan_of};
 use crate::event::{StepRef, ValueRef};
 
 /// The error of a step with this input, as it may be shown. A sub-run knows what the steps around it were given: their

@@ -1,11 +1,16 @@
 //! Folds one event into the state of a run tree. Decides nothing: see `decide` for why an event happened.
 
+use std::collections::{BTreeSet, HashSet};
+
 use stepflow_protocol::{ExecutionStatus, RunId};
 
-use super::state::{Attempt, AttemptState, Effect, Item, ItemEnd, OwedKey, Phase, Run, RunTree, Step};
+use super::effect::{Effect, OwedKey};
+use super::state::{Ending, Item, ItemEnd, Run, RunTree};
+use super::step::{Attempt, AttemptState, Phase, Step};
 use crate::event::{
-    AttemptEnded, AttemptOutcome, Budget, Event, ItemEnded, Outcome, OwnerChanged, Reason, Record, RetryScheduled,
-    RunCreated, RunEnded, StepEnded, StepRef, StepRetryScheduled, StepScheduled, TaskRef, TimerStarted,
+    AttemptEnded, AttemptOutcome, Budget, CancelAsked, DeadlineReached, Event, ItemEnded, Outcome, OwnerChanged,
+    Reason, Record, RetryScheduled, RunCreated, RunEnded, StepRef, StepRetryScheduled, StepScheduled, TaskRef,
+    TimerStarted,
 };
 
 /// The state after this record, which follows the last one folded.
@@ -18,12 +23,18 @@ pub fn fold(state: &mut RunTree, record: &Record) {
         Event::AttemptEnded(ended) => attempt_ended(state, key, ended),
         Event::RetryScheduled(retry) => retry_scheduled(state, key, retry),
         Event::StepRetryScheduled(retry) => step_retry_scheduled(state, key, retry),
-        Event::StepEnded(StepEnded { step, result, .. }) => step_ended(state, key, *step, result),
+        Event::StepEnded(ended) => {
+            step_ended(state, key, ended.step, &ended.result);
+            if ended.defaulted || matches!(ended.result, Outcome::Failed(_)) {
+                orphan(state, ended.step);
+            }
+        }
         Event::TimerStarted(timer) => timer_started(state, key, timer),
         Event::TimerFired(at) => timer_fired(state, *at),
         Event::ItemEnded(ended) => item_ended(state, ended),
-        Event::CancelAsked(asked) => state.cancel_asked |= asked.run.is_none(),
-        Event::RunEnded(RunEnded { run, status }) => run_ended(state, *run, *status),
+        Event::CancelAsked(asked) => cancel_asked(state, asked),
+        Event::DeadlineReached(reached) => deadline_reached(state, reached),
+        Event::RunEnded(ended) => run_ended(state, ended),
         Event::OwnerChanged(changed) => owner_changed(state, record, changed),
         Event::StepReused(reused) => step_ended(state, key, reused.step, &reused.result),
         Event::StepEndedFromOutside(ended) => step_ended(state, key, ended.step, &ended.result),
@@ -37,11 +48,13 @@ fn run_created(state: &mut RunTree, key: OwedKey, created: &RunCreated) {
     if let Some(due_at) = created.deadline_at {
         state.owed.insert(key, Effect::Deadline { run: created.run, due_at });
     }
+    let above = created.above().and_then(|above| state.runs.get(&above));
+    let outlived = above.is_some_and(|above| above.unended == 0);
     let run = Run {
         flow_id: created.flow_id,
         parent: created.parent,
         above: created.above(),
-        below: 0,
+        below: BTreeSet::new(),
         spoken_of: 0,
         key: created.key.clone(),
         made_in: created.parent.and_then(|parent| state.step(parent)).map_or(0, Step::newest),
@@ -50,14 +63,18 @@ fn run_created(state: &mut RunTree, key: OwedKey, created: &RunCreated) {
         open: 0,
         variables: created.variables.clone(),
         overrides: created.overrides.clone(),
+        semantics: created.semantics,
         deadline_at: created.deadline_at,
+        deadline: created.deadline_at.map(|_| key),
         status: ExecutionStatus::Running,
+        ending: outlived.then_some(Ending::Outlived),
+        error: None,
         items: vec![Item::default(); created.items as usize],
         unended: created.items,
         failed: false,
     };
     if let Some(above) = run.above.and_then(|above| state.runs.get_mut(&above)) {
-        above.below += 1;
+        above.below.insert(created.run);
         above.spoken_of += 1;
     }
     state.runs.insert(created.run, run);
@@ -66,6 +83,7 @@ fn run_created(state: &mut RunTree, key: OwedKey, created: &RunCreated) {
         state.keyed.insert((parent, key.clone()), created.run);
     }
     let Some(step) = step_mut(state, parent) else { return };
+    step.runs.push(created.run);
     step.sub_runs += 1;
     step.asked_in = step.newest();
     if let Some(nested) = &created.nested {
@@ -186,9 +204,31 @@ fn step_ended(state: &mut RunTree, key: OwedKey, at: StepRef, result: &Outcome) 
     }
     settle(state, &before);
     forget(state, at);
-    if step_mut(state, at).is_some_and(|step| step.sub_runs > 0) {
-        forget_runs_of(state, at);
+    forget_runs_of(state, at);
+}
+
+/// Nobody needs the sub-runs any more of a step that has failed, or goes on with its default.
+fn orphan(state: &mut RunTree, at: StepRef) {
+    for run in state.step(at).map(|step| step.runs.clone()).unwrap_or_default() {
+        end(state, run, Ending::Orphaned);
     }
+}
+
+/// The run is brought to its end from now on, if it is not already.
+fn end(state: &mut RunTree, run: RunId, why: Ending) {
+    if let Some(run) = state.runs.get_mut(&run).filter(|run| !run.status.is_terminal()) {
+        run.ending.get_or_insert(why);
+    }
+}
+
+fn cancel_asked(state: &mut RunTree, asked: &CancelAsked) {
+    let why = Ending::Cancelled { by: asked.by.clone(), reason: asked.reason.clone() };
+    end(state, asked.run.unwrap_or(state.root), why);
+}
+
+fn deadline_reached(state: &mut RunTree, reached: &DeadlineReached) {
+    let of_step = || Ending::StepTimedOut { cause: reached.cause.clone() };
+    end(state, reached.run, if reached.of_step { of_step() } else { Ending::TimedOut });
 }
 
 fn timer_started(state: &mut RunTree, key: OwedKey, timer: &TimerStarted) {
@@ -216,27 +256,32 @@ fn item_ended(state: &mut RunTree, ended: &ItemEnded) {
     item.steps.retain(|_, step| step.is_attempted());
     run.unended -= 1;
     run.failed |= ended.status == ExecutionStatus::Failed;
+    if run.unended == 0 && !run.below.is_empty() {
+        let below: Vec<RunId> = run.below.iter().copied().collect();
+        below.into_iter().for_each(|run| end(state, run, Ending::Outlived));
+    }
 }
 
-fn run_ended(state: &mut RunTree, id: RunId, status: ExecutionStatus) {
-    let Some(run) = state.runs.get_mut(&id) else { return };
-    run.status = status;
-    let (above, deadline_at) = (run.above, run.deadline_at);
+fn run_ended(state: &mut RunTree, ended: &RunEnded) {
+    let Some(run) = state.runs.get_mut(&ended.run) else { return };
+    run.status = ended.status;
+    run.error.clone_from(&ended.error);
+    run.failed |= ended.error.is_some() && ended.status == ExecutionStatus::Failed;
+    let (above, deadline) = (run.above, run.deadline.take());
     if let Some(above) = above.and_then(|above| state.runs.get_mut(&above)) {
-        above.below -= 1;
+        above.below.remove(&ended.run);
     }
-    if deadline_at.is_some() {
-        let of_run = |_: &OwedKey, effect: &mut Effect| matches!(effect, Effect::Deadline { run, .. } if *run == id);
-        let over = state.owed.extract_if(.., of_run).map(|((seq, _), _)| seq);
-        state.settled.0.extend(over);
+    if let Some(deadline) = deadline.filter(|deadline| state.owed.remove(deadline).is_some()) {
+        state.settled.0.push(deadline.0);
     }
-    forget_run(state, id);
+    forget_run(state, ended.run);
 }
 
 fn owner_changed(state: &mut RunTree, record: &Record, changed: &OwnerChanged) {
     state.epoch = changed.epoch;
     state.open = 0;
     state.runs.values_mut().for_each(|run| run.open = 0);
+    let started: Option<HashSet<TaskRef>> = changed.started.as_ref().map(|started| started.iter().copied().collect());
     state.owed.retain(|_, effect| matches!(effect, Effect::Wake { .. } | Effect::Deadline { .. }));
     for step in state.runs.values_mut().flat_map(|run| &mut run.items).flat_map(|item| item.steps.values_mut()) {
         for attempt in &mut step.attempts {
@@ -247,8 +292,8 @@ fn owner_changed(state: &mut RunTree, record: &Record, changed: &OwnerChanged) {
         if step.phase == Phase::Open {
             // Only an attempt that a worker had may have been the reason.
             let newest = step.task.map(|task_id| TaskRef { task_id, attempt: step.newest() });
-            let had = |started: &Vec<TaskRef>| newest.is_some_and(|newest| started.contains(&newest));
-            step.owners_lost += u32::from(!changed.clean && changed.started.as_ref().is_none_or(had));
+            let had = |started: &HashSet<TaskRef>| newest.is_some_and(|newest| started.contains(&newest));
+            step.owners_lost += u32::from(!changed.clean && started.as_ref().is_none_or(had));
             step.phase = Phase::Retrying { due_at: record.at, reason: Reason::Recovery, owed: None };
         }
     }
@@ -288,7 +333,7 @@ fn forget(state: &mut RunTree, at: StepRef) {
 
 /// Drops the sub-runs that a step does not wait for any more.
 fn forget_runs_of(state: &mut RunTree, at: StepRef) {
-    let below: Vec<_> = state.runs.iter().filter(|(_, run)| run.parent == Some(at)).map(|(id, _)| *id).collect();
+    let below = state.step(at).map(|step| step.runs.clone()).unwrap_or_default();
     below.into_iter().for_each(|run| forget_run(state, run));
 }
 
@@ -307,6 +352,12 @@ fn forget_run(state: &mut RunTree, id: RunId) {
         return;
     }
     let Some(Run { parent, key, above, .. }) = state.runs.remove(&id) else { return };
+    if let Some(parent) = parent {
+        let item = state.runs.get_mut(&parent.run).and_then(|run| run.items.get_mut(parent.item as usize));
+        if let Some(step) = item.and_then(|item| item.steps.get_mut(&parent.step)) {
+            step.runs.retain(|run| *run != id);
+        }
+    }
     if let Some(key) = parent.zip(key)
         && state.keyed.get(&key) == Some(&id)
     {

@@ -1,136 +1,15 @@
-//! All that a decision needs and that is not in the state.
+//! What `decide` is lent.
 
-use std::sync::Arc;
-use std::time::Duration;
+use super::agenda::Agenda;
+use super::surroundings::Surroundings;
+use super::waiting::Waiting;
 
-use jiff::Timestamp;
-use stepflow_flow::{Backoff, Plan, StepIndex};
-use stepflow_protocol::{BlobId, FlowError, FlowId, RunId, Value};
-use uuid::Uuid;
-
-use super::{Frontier, RunTree, Waiting};
-use crate::event::{Record, ValueRef};
-use crate::ports::Target;
-
-/// What the driver lends to `decide`.
+/// All that a decision needs and that is not in the state.
 pub struct Given<'a> {
-    /// What can be scheduled next: derived from the state, kept because deriving it anew costs the whole flow.
-    pub frontier: &'a mut Frontier,
+    /// What is to be decided next: derived from the state, kept because deriving it anew costs the whole flow.
+    pub agenda: &'a mut Agenda,
     /// The attempts that hold no slot because they wait for runs.
     pub waiting: &'a Waiting,
     /// Time, ids, chance, routes, values and plans.
     pub world: &'a mut dyn Surroundings,
-}
-
-/// Where time, ids, chance, routes, values and plans come from.
-pub trait Surroundings {
-    /// Now.
-    fn now(&self) -> Timestamp;
-
-    /// A new UUIDv7.
-    fn new_id(&mut self) -> Uuid;
-
-    /// A random number from 0 up to 1.
-    fn random(&mut self) -> f64;
-
-    /// Where the component of this path is; no I/O. A step whose target is undecided is asked for again with the next
-    /// input.
-    ///
-    /// # Errors
-    /// When nothing serves it, or when the input does not fit it.
-    fn resolve(&mut self, path: &str, input: &Value) -> Result<Target, FlowError>;
-
-    /// The value that stands there, if it is in memory.
-    fn value(&self, place: &ValueRef) -> Option<Value>;
-
-    /// The content of this id, as far as it is known.
-    fn content(&self, id: BlobId) -> Content;
-
-    /// Takes the inputs of a run that is about to be created.
-    fn inputs(&mut self, run: RunId, inputs: Vec<Value>);
-
-    /// Takes note of what has been decided: the values that it brings can be asked for from now on.
-    fn decided(&mut self, state: &RunTree, record: &Record);
-
-    /// The plan of this document, from now on also known by its id.
-    ///
-    /// # Errors
-    /// When the document is not a flow.
-    fn sub_plan(&mut self, document: &Value) -> Result<Arc<Plan>, FlowError>;
-
-    /// The plan of this flow with these overrides, if it is in memory.
-    fn plan(&self, flow: FlowId, overrides: Option<&Value>) -> Option<Arc<Plan>>;
-
-    /// The server's settings.
-    fn rules(&self) -> &Rules;
-}
-
-/// The server's settings that decisions depend on.
-#[derive(Debug, Clone)]
-pub struct Rules {
-    /// How often a step goes out again because its worker was lost.
-    pub transport_max_retries: u32,
-    /// How many times in a row the server may crash while a worker has a step; 0: as often as it likes.
-    pub max_server_crashes: u32,
-    /// The wait before a retry where the flow states none.
-    pub backoff: Backoff,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self { transport_max_retries: 3, max_server_crashes: 3, backoff: Backoff::default() }
-    }
-}
-
-impl Rules {
-    /// The wait before this retry, counted from 1.
-    pub(super) fn wait(&self, backoff: Option<&Backoff>, retry: u32, random: f64) -> Duration {
-        backoff.unwrap_or(&self.backoff).delay(retry, random)
-    }
-}
-
-/// A content that somebody stored, or was to have stored.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Content {
-    /// Nobody has looked for it.
-    Unknown,
-    /// There is none.
-    Absent,
-    /// Here it is.
-    Here(Value),
-}
-
-/// These have to be in memory before the decision can be made.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Missing(pub Vec<Need>);
-
-/// What a decision needs.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Need {
-    /// The value that stands there.
-    Value(ValueRef),
-    /// A flow.
-    Flow(FlowId),
-}
-
-impl Missing {
-    /// This value is missing.
-    pub(super) fn value(place: ValueRef) -> Self {
-        Self(vec![Need::Value(place)])
-    }
-}
-
-/// The place of a step in its flow, as events write it.
-pub(super) fn numbered(step: StepIndex) -> u32 {
-    u32::try_from(step).unwrap_or(u32::MAX)
-}
-
-/// The plan of a run in the tree.
-///
-/// # Errors
-/// [`Missing`] when it is not in memory.
-pub(super) fn plan_of(world: &dyn Surroundings, state: &RunTree, run: RunId) -> Result<Arc<Plan>, Missing> {
-    // A run that is not there is a mistake of ours. Then nothing is named, and the driver gives the tree up.
-    let run = state.runs.get(&run).ok_or(Missing(Vec::new()))?;
-    world.plan(run.flow_id, run.overrides.as_ref()).ok_or_else(|| Missing(vec![Need::Flow(run.flow_id)]))
 }

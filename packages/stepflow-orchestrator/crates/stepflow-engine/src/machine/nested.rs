@@ -6,13 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, ErrorKind, ExecutionStatus, FlowError, FlowResult, RunId, Value};
 
-use super::decide::{closed_from, defaulted, refused, step_failed, with_cause};
-use super::given::{Content, Given, Missing, Need, plan_of};
-use super::state::{Run, RunTree};
+use super::given::Given;
+use super::policy::MOST_AT_ONCE;
+use super::state::{Ending, Run, RunTree};
+use super::step_end::{defaulted, refused, step_failed, succeeded, with_cause};
+use super::surroundings::{Content, Missing, Need, plan_of};
 use super::{confidential, policy};
-use crate::event::{
-    Control, Event, Nested, Outcome, RunCreated, StepEnded, StepRef, StepRetryScheduled, TimerStarted, ValueRef,
-};
+use crate::event::{Control, Event, Nested, Outcome, RunCreated, StepRef, StepRetryScheduled, TimerStarted, ValueRef};
 use crate::ports::forbids_retry;
 use crate::shard::in_shard_of;
 
@@ -21,9 +21,6 @@ pub(crate) const MAX_DEPTH: usize = 64;
 
 /// How often `iterate` runs its flow where its input does not say.
 const MAX_ITERATIONS: u64 = 1_000;
-
-/// The version of the language's rules that sub-runs go by: their root's.
-const SEMANTICS: u32 = 1;
 
 /// The beginning of a step that waits; not for longer than its timeout.
 pub(super) fn sleep(
@@ -53,12 +50,13 @@ fn due_at(plan: &Plan, at: StepRef, now: Timestamp) -> Option<Timestamp> {
 /// What follows for steps whose wait is over: their end with their input, unless it was their timeout.
 pub(super) fn rested(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
     let mut events = Vec::new();
-    let rested: Vec<StepRef> = given.frontier.rested().copied().collect();
+    let rested: Vec<StepRef> = given.agenda.rested().take(MOST_AT_ONCE / 2).collect();
     for at in rested {
         let Some(step) = state.step(at) else { continue };
         let Some(input) = step.input.clone() else { continue };
         let value = given.world.value(&input).ok_or_else(|| Missing::value(input))?;
-        let end = if step.times_out { failed(state, at, too_long(), given)? } else { succeeded(at, value) };
+        let end =
+            if step.times_out { failed(state, at, too_long(), given)? } else { succeeded(at, ValueRef::Inline(value)) };
         events.extend([Event::TimerFired(at), end]);
     }
     Ok(events)
@@ -66,25 +64,6 @@ pub(super) fn rested(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event
 
 fn too_long() -> FlowError {
     FlowError::new(ErrorKind::Timeout, "the step took longer than its `timeout` allows")
-}
-
-/// Whether the time of the step around this sub-run is over.
-pub(super) fn is_overdue(run: &Run, now: Timestamp) -> bool {
-    run.nested.as_ref().and_then(|nested| nested.due_at).is_some_and(|due_at| due_at <= now)
-}
-
-/// The end of a sub-run that takes too long, with all below it, and what that makes of its step.
-pub(super) fn timed_out(
-    state: &RunTree,
-    at: StepRef,
-    run: RunId,
-    given: &mut Given<'_>,
-) -> Result<Vec<Event>, Missing> {
-    let why = FlowError::new(ErrorKind::Cancelled, "the step around this run took longer than its `timeout` allows");
-    let mut events = closed_from(state, [run], ExecutionStatus::Cancelled, &why);
-    let error = state.cause_in(run).map_or_else(too_long, |cause| with_cause(too_long(), cause));
-    events.push(failed(state, at, error, given)?);
-    Ok(events)
 }
 
 /// A sub-run that is about to be.
@@ -118,7 +97,7 @@ impl SubRun {
             overrides: None,
             limit: self.limit.unwrap_or(state.limit).clamp(1, state.limit.max(1)),
             deadline_at: allowed.into_iter().chain(self.due_at).min(),
-            semantics: SEMANTICS,
+            semantics: state.semantics(),
             nested: Some(Nested {
                 control: self.control,
                 step_input: self.step_input,
@@ -149,7 +128,7 @@ pub(super) fn begin(
         || input.field(if control == Control::Eval { "input" } else { "initial_input" }).unwrap_or_else(Value::null);
     if control == Control::Iterate && max_iterations(&input) == 0 {
         return match fitting(iterated(first(), 0, true)) {
-            Ok(result) => Ok(succeeded(at, result)),
+            Ok(result) => Ok(succeeded(at, ValueRef::Inline(result))),
             Err(error) => refused(state, plan, at, &place, error, given),
         };
     }
@@ -184,11 +163,16 @@ fn misfit(flow: &Plan, inputs: &[Value]) -> Option<String> {
 
 /// What follows from sub-runs that have ended: their parents' end, or for `iterate` the next one.
 pub(super) fn returned(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
-    let runs: Vec<RunId> = given.frontier.returned().copied().collect();
+    let runs: Vec<RunId> = given.agenda.returned().take(MOST_AT_ONCE).collect();
     let mut events = Vec::new();
     for id in runs {
         let Some(run) = state.runs.get(&id) else { continue };
         let (Some(at), Some(nested)) = (run.parent, &run.nested) else { continue };
+        if let Some(Ending::StepTimedOut { cause }) = &run.ending {
+            let error = cause.as_ref().map_or_else(too_long, |cause| with_cause(too_long(), cause));
+            events.push(failed(state, at, error, given)?);
+            continue;
+        }
         if run.status == ExecutionStatus::Cancelled {
             let error = FlowError::new(ErrorKind::Cancelled, format!("its sub-run `{id}` was cancelled"));
             events.push(failed(state, at, error, given)?);
@@ -212,8 +196,9 @@ pub(super) fn returned(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Eve
 }
 
 fn results(run: &Run, given: &Given<'_>) -> Result<Vec<FlowResult>, Missing> {
-    let ends = run.items.iter().filter_map(|item| item.end.as_ref());
-    ends.map(|end| match &end.result {
+    let unbegun = run.error.clone().map(Outcome::Failed);
+    let ends = run.items.iter().filter_map(|item| item.end.as_ref().map(|end| &end.result).or(unbegun.as_ref()));
+    ends.map(|result| match result {
         Outcome::Failed(error) => Ok(FlowResult::Failed(error.clone())),
         Outcome::Success(place) => {
             given.world.value(place).map(FlowResult::Success).ok_or_else(|| Missing::value(place.clone()))
@@ -262,7 +247,7 @@ fn iteration_ended(
     let iterations = state.step(at).map_or(0, |step| u64::from(step.sub_runs));
     let next = match next_iteration(input, results, iterations) {
         Ok(Iteration::Next(next)) => next,
-        Ok(Iteration::Ended(result)) => return Ok(Ok(succeeded(at, result))),
+        Ok(Iteration::Ended(result)) => return Ok(Ok(succeeded(at, ValueRef::Inline(result)))),
         Err(error) => return Ok(Err(error)),
     };
     let flow = given.world.plan(run.flow_id, None).ok_or_else(|| Missing(vec![Need::Flow(run.flow_id)]))?;
@@ -401,11 +386,7 @@ fn ended(
     given: &mut Given<'_>,
 ) -> Result<Event, Missing> {
     match result {
-        Ok(value) => Ok(succeeded(at, value)),
+        Ok(value) => Ok(succeeded(at, ValueRef::Inline(value))),
         Err(error) => failed(state, at, error, given),
     }
-}
-
-fn succeeded(step: StepRef, value: Value) -> Event {
-    Event::StepEnded(StepEnded { step, result: Outcome::Success(ValueRef::Inline(value)), defaulted: false })
 }

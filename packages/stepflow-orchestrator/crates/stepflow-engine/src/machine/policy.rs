@@ -1,4 +1,5 @@
-//! What a step's `onError` makes of a failure. The same for components and for control flow.
+//! What a step's `onError` makes of a failure, the same for components and for control flow; and how much is decided at
+//! once.
 
 use std::time::Duration;
 
@@ -9,6 +10,9 @@ use stepflow_protocol::{RunId, Value};
 use super::given::Given;
 use super::state::RunTree;
 use crate::ports::Failure;
+
+/// About how many events one decision makes at most: what more there is follows from the next one.
+pub(super) const MOST_AT_ONCE: usize = 1_000;
 
 /// How long a step of this run is to wait before another try, after so many retries that `onError` has paid; `None`
 /// when there is none.

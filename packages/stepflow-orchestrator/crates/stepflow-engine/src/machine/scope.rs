@@ -3,8 +3,8 @@
 use stepflow_flow::{Found, Place, Scope, StepIndex, StepState};
 use stepflow_protocol::RunId;
 
-use super::given::{Surroundings, numbered};
-use super::{Item, Run};
+use super::state::{Item, Run};
+use super::surroundings::{Surroundings, numbered};
 use crate::event::{Outcome, ValueRef};
 
 /// One item of a run, with what gives it values.

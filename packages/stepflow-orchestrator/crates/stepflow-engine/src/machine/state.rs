@@ -1,12 +1,14 @@
 //! The state of a run tree: what its journal says, and nothing else.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use stepflow_protocol::{ExecutionStatus, FlowError, FlowId, RunId, TaskId, Value};
 
-use super::decide::Input;
-use crate::event::{AttemptOutcome, Nested, Outcome, Reason, Route, StepRef, TaskRef, ValueRef};
+use super::effect::{Effect, OwedKey};
+use super::input::Input;
+use super::step::{AttemptState, Phase, Step};
+use crate::event::{Nested, Outcome, StepRef, TaskRef};
 
 /// About what a step takes beside its own fields: attempts, the place in maps, what is owed for it.
 const STEP_EXTRAS: usize = 512;
@@ -24,8 +26,6 @@ pub struct RunTree {
     pub limit: u32,
     /// How many are.
     pub open: u32,
-    /// Whether somebody asked for the end: nothing is scheduled any more.
-    pub cancel_asked: bool,
     /// The runs.
     pub runs: BTreeMap<RunId, Run>,
     /// Where each task belongs that may still be spoken of.
@@ -48,48 +48,6 @@ impl PartialEq for Settled {
     }
 }
 
-/// The event and, where one event owes several effects, their order.
-pub(super) type OwedKey = (u64, u32);
-
-/// Something that must be done outside, once the event that decided it is durable.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Offer the attempt to its host.
-    Offer {
-        /// The attempt.
-        task: TaskRef,
-        /// The step.
-        step: StepRef,
-        /// Its host.
-        route: Route,
-        /// Its input.
-        input: ValueRef,
-        /// Why it was scheduled.
-        reason: Reason,
-    },
-    /// Come back to the step at this time.
-    Wake {
-        /// The step.
-        step: StepRef,
-        /// The time.
-        due_at: Timestamp,
-    },
-    /// Tell the host that the attempt's answer is not needed any more.
-    Cancel {
-        /// The attempt.
-        task: TaskRef,
-        /// Its host.
-        route: Route,
-    },
-    /// End the run at this time.
-    Deadline {
-        /// The run.
-        run: RunId,
-        /// The time.
-        due_at: Timestamp,
-    },
-}
-
 /// One flow over its items.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
@@ -99,8 +57,8 @@ pub struct Run {
     pub parent: Option<StepRef>,
     /// The run above it; none for the root.
     pub above: Option<RunId>,
-    /// How many runs directly below it have not ended.
-    pub below: u32,
+    /// The runs directly below it that have not ended.
+    pub below: BTreeSet<RunId>,
     /// How many runs directly below it may still be spoken of: their errors hide its secrets.
     pub spoken_of: u32,
     /// The name under which its parent's next attempt finds it.
@@ -117,16 +75,47 @@ pub struct Run {
     pub variables: Option<Value>,
     /// What is changed in the flow's steps for this run.
     pub overrides: Option<Value>,
+    /// The version of the flow language's rules under which it goes.
+    pub semantics: u32,
     /// When it has to be done.
     pub deadline_at: Option<Timestamp>,
+    /// The deadline that is owed.
+    pub(super) deadline: Option<OwedKey>,
     /// How far it is.
     pub status: ExecutionStatus,
+    /// Why all that is open in it and below it ends, when it does not end by itself.
+    pub ending: Option<Ending>,
+    /// Of a run that has ended: how the items ended that have no end of their own.
+    pub error: Option<FlowError>,
     /// The items, by index.
     pub items: Vec<Item>,
     /// How many items have not ended.
     pub unended: u32,
     /// Whether an item failed.
     pub failed: bool,
+}
+
+/// Why a run is brought to its end. Folded: what is still open is found again after every cut.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    /// Somebody asked for it.
+    Cancelled {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// It took longer than its flow allows.
+    TimedOut,
+    /// The step around it took longer than it may.
+    StepTimedOut {
+        /// Why one of its own steps was being tried again.
+        cause: Option<FlowError>,
+    },
+    /// The step that submitted it has failed, or goes on with its default.
+    Orphaned,
+    /// Every item of the run above it has ended.
+    Outlived,
 }
 
 /// One input of a run on its way to an output.
@@ -147,87 +136,6 @@ pub struct ItemEnd {
     pub result: Outcome,
 }
 
-/// A step of an item.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Step {
-    /// Names the step's attempts, from its first one on.
-    pub task: Option<TaskId>,
-    /// The attempts, in order, until the step has ended and none is open.
-    pub attempts: Vec<Attempt>,
-    /// The input of its attempts.
-    pub input: Option<ValueRef>,
-    /// Where it stands.
-    pub phase: Phase,
-    /// How many retries the transport's budget has paid.
-    pub transport_retries: u32,
-    /// How many retries `onError` has paid.
-    pub component_retries: u32,
-    /// How many owners in a row were lost while it was open.
-    pub owners_lost: u32,
-    /// How many attempts shared the crash that its last attempt is suspected of; 0: it is not.
-    pub suspects: u32,
-    /// Why its last attempt, or its last sub-run, failed, for as long as another one follows.
-    pub failure: Option<FlowError>,
-    /// Its last attempt that asked for a new sub-run.
-    pub asked_in: u32,
-    /// How many of its attempts asked for a new sub-run, were lost, and spent nothing.
-    pub lost_afresh: u32,
-    /// How many sub-runs it has begun; of control flow, in its newest try.
-    pub sub_runs: u32,
-    /// Whether the time that it waits for is its timeout.
-    pub times_out: bool,
-    /// The end, when there is one.
-    pub result: Option<Outcome>,
-}
-
-/// Where a step stands.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub enum Phase {
-    /// Never scheduled.
-    #[default]
-    Idle,
-    /// Its newest attempt is open.
-    Open,
-    /// Another attempt follows, not before its time.
-    Retrying {
-        /// The time.
-        due_at: Timestamp,
-        /// Why.
-        reason: Reason,
-        /// The wake-up that is owed.
-        owed: Option<(u64, u32)>,
-    },
-    /// It waits for the end of a sub-run.
-    Nested(RunId),
-    /// It waits for a time.
-    Sleeping {
-        /// The wake-up that is owed.
-        owed: (u64, u32),
-    },
-    /// It has ended.
-    Ended,
-}
-
-/// One try of a step.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Attempt {
-    /// Where it went.
-    pub route: Route,
-    /// How far it is.
-    pub state: AttemptState,
-}
-
-/// How far an attempt is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum AttemptState {
-    /// Offered, or to be offered. Its offer or its cancellation is owed under this key.
-    Open((u64, u32)),
-    /// Open when the owner changed: its answer may still come, nobody waits for it.
-    Displaced,
-    /// Ended.
-    Ended(AttemptOutcome),
-}
-
 impl RunTree {
     /// The tree before its first event.
     #[must_use]
@@ -238,7 +146,6 @@ impl RunTree {
             epoch: 0,
             limit: 0,
             open: 0,
-            cancel_asked: false,
             runs: BTreeMap::new(),
             tasks: HashMap::new(),
             keyed: HashMap::new(),
@@ -317,32 +224,43 @@ impl RunTree {
         (open && step.phase != Phase::Ended).then_some(at)
     }
 
-    /// The runs below this one that may be open, and this one, the deepest last.
+    /// Why this run ends, or the nearest run above it that does.
     #[must_use]
-    pub fn with_descendants(&self, run: RunId) -> Vec<RunId> {
-        let mut found = vec![run];
-        let mut at = 0;
-        while let Some(parent) = found.get(at).copied() {
-            if self.runs.get(&parent).is_some_and(|run| run.below > 0) {
-                found.extend(self.runs.iter().filter(|(_, run)| run.above == Some(parent)).map(|(id, _)| *id));
-            }
-            at += 1;
-        }
-        found
+    pub fn ending(&self, run: RunId) -> Option<&Ending> {
+        let mut runs = std::iter::successors(self.runs.get(&run), |run| self.runs.get(&run.above?));
+        runs.find_map(|run| run.ending.as_ref())
     }
 
-    /// Why a step of this item, or of a flow that one of its steps runs, is being tried again.
+    /// The version of the flow language's rules under which the tree goes.
     #[must_use]
-    pub fn cause<'a>(&'a self, item: &'a Item) -> Option<&'a FlowError> {
+    pub fn semantics(&self) -> u32 {
+        self.runs.get(&self.root).map_or(1, |root| root.semantics)
+    }
+
+    /// Whether somebody has asked for the end of the whole tree.
+    #[must_use]
+    pub fn is_cancel_asked(&self) -> bool {
+        matches!(self.runs.get(&self.root).and_then(|run| run.ending.as_ref()), Some(Ending::Cancelled { .. }))
+    }
+
+    /// Why a step of this item, or of a flow that one of its steps runs, is being tried again, or was when that flow
+    /// ended.
+    #[must_use]
+    pub fn cause(&self, item: &Item) -> Option<FlowError> {
+        if let Some(end) = &item.end {
+            let Outcome::Failed(error) = &end.result else { return None };
+            return error.data.as_ref()?.field("cause")?.deserialize().ok();
+        }
         item.steps.values().find_map(|step| match step.phase {
-            Phase::Nested(run) => self.cause_in(run).or(step.failure.as_ref()),
-            _ => step.failure.as_ref(),
+            Phase::Nested(run) => self.cause_in(run).or_else(|| step.failure.clone()),
+            Phase::Ended => None,
+            _ => step.failure.clone(),
         })
     }
 
     /// The same of any item of the run.
     #[must_use]
-    pub fn cause_in(&self, run: RunId) -> Option<&FlowError> {
+    pub fn cause_in(&self, run: RunId) -> Option<FlowError> {
         self.runs.get(&run)?.items.iter().find_map(|item| self.cause(item))
     }
 
@@ -357,34 +275,6 @@ impl RunTree {
     #[must_use]
     pub fn depth(&self, run: RunId) -> usize {
         std::iter::successors(Some(run), |run| self.runs.get(run)?.above).count() - 1
-    }
-}
-
-impl Step {
-    /// The newest attempt's number, 0 before the first.
-    #[must_use]
-    pub fn newest(&self) -> u32 {
-        u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
-    }
-
-    /// The attempt of this number.
-    #[must_use]
-    pub fn attempt(&self, number: u32) -> Option<&Attempt> {
-        self.attempts.get((number as usize).checked_sub(1)?)
-    }
-
-    /// Whether this attempt and all others before the newest one were lost.
-    fn is_unheard(&self, since: u32) -> bool {
-        let lost = |attempt: &Attempt| {
-            matches!(attempt.state, AttemptState::Displaced | AttemptState::Ended(AttemptOutcome::Lost))
-        };
-        since < self.newest() && (since..self.newest()).all(|number| self.attempt(number).is_some_and(lost))
-    }
-
-    /// Whether an attempt is open.
-    #[must_use]
-    pub fn is_attempted(&self) -> bool {
-        self.attempts.iter().any(|attempt| matches!(attempt.state, AttemptState::Open(_)))
     }
 }
 

@@ -52,6 +52,13 @@ impl VirtualClock {
         let next = state.sleepers.iter().map(|(until, _)| *until).min()?;
         Some(next.saturating_sub(state.elapsed))
     }
+
+    /// How many sleep.
+    pub fn sleepers(&self) -> usize {
+        let mut state = self.state.lock().unwrap();
+        state.sleepers.retain(|(_, sleeper)| !sleeper.is_closed());
+        state.sleepers.len()
+    }
 }
 
 impl Clock for VirtualClock {

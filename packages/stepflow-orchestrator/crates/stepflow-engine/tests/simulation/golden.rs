@@ -48,7 +48,8 @@ fn state_of(journal: &str) -> String {
 /// The state, a line for each thing in it. What later releases add to it stays out, so that old files stay true.
 fn described(state: &RunTree) -> String {
     let mut text = String::new();
-    let RunTree { root, seq, epoch, limit, open, cancel_asked, runs, .. } = state;
+    let RunTree { root, seq, epoch, limit, open, runs, .. } = state;
+    let cancel_asked = state.is_cancel_asked();
     writeln!(text, "root {root} seq {seq} epoch {epoch} limit {limit} open {open} cancel asked {cancel_asked}")
         .unwrap();
     for (id, run) in runs {

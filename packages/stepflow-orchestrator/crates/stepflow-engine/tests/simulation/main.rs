@@ -1,6 +1,7 @@
 //! The machine against a naive evaluator: random flows, random orders of completion, losses and crashes anywhere.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bounds;
 mod calls;
 mod flows;
 mod golden;
@@ -53,6 +54,17 @@ proptest! {
             simulation.tell(Input::OwnerChanged(killed(epoch)));
         }
         simulation.finish();
+        invariants::check(&simulation);
+        prop_assert_eq!(simulation.results(), naive::results(&case));
+    }
+
+    #[test]
+    fn a_machine_that_is_made_again_goes_on_as_the_one_before_would(
+        case in case(),
+        rebuilds in prop::collection::vec(any::<bool>(), 1..12),
+    ) {
+        let mut simulation = Simulation::submitted(&case);
+        simulation.finish_with(&rebuilds);
         invariants::check(&simulation);
         prop_assert_eq!(simulation.results(), naive::results(&case));
     }

@@ -1,5 +1,6 @@
 //! What a machine is lent here: a clock that is moved by hand, and a memory that forgets.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -34,6 +35,8 @@ pub struct World {
     pub values: HashMap<Place, Value>,
     /// The inputs of the runs that were decided and not yet appended.
     pub inputs: HashMap<RunId, Vec<Value>>,
+    /// How often a value or a flow was asked for, or a component looked for.
+    pub asked: Cell<u64>,
 }
 
 impl World {
@@ -47,6 +50,7 @@ impl World {
             flows,
             values: HashMap::new(),
             inputs: HashMap::new(),
+            asked: Cell::new(0),
         }
     }
 
@@ -77,11 +81,13 @@ impl Surroundings for World {
     }
 
     fn resolve(&mut self, path: &str, _: &Value) -> Result<Target, FlowError> {
+        self.asked.update(|asked| asked + 1);
         if path == "/t/nowhere" {
             return Err(FlowError::new(ErrorKind::ComponentNotFound, "nothing serves it"));
         }
         match path {
             "/t/map" => return Ok(Target::SubFlow(Control::Map)),
+            "/t/eval" => return Ok(Target::SubFlow(Control::Eval)),
             "/t/iterate" => return Ok(Target::SubFlow(Control::Iterate)),
             "/t/sleep" => return Ok(Target::Timer),
             _ => {}
@@ -91,6 +97,7 @@ impl Surroundings for World {
     }
 
     fn value(&self, place: &ValueRef) -> Option<Value> {
+        self.asked.update(|asked| asked + 1);
         match place {
             ValueRef::Inline(value) => Some(value.clone()),
             place => self.values.get(&place_of(place)).cloned(),
@@ -123,6 +130,7 @@ impl Surroundings for World {
     }
 
     fn plan(&self, flow: FlowId, overrides: Option<&Value>) -> Option<Arc<Plan>> {
+        self.asked.update(|asked| asked + 1);
         let plan = self.plans.get(&flow)?;
         Some(overrides.map_or_else(|| Arc::clone(plan), |overrides| Arc::new(plan.with_overrides(overrides).unwrap())))
     }

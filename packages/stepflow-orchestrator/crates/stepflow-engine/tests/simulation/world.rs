@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 use stepflow_engine::event::{Event, Outcome, OwnerChanged, Record, Route, RunCreated, StepRef, TaskRef, ValueRef};
-use stepflow_engine::machine::{Effect, Input, Machine, Need, Surroundings as _, owed_between};
+use stepflow_engine::machine::{Applied, Effect, Input, Machine, Need, Surroundings as _, outstanding, owed_between};
 use stepflow_engine::ports::{Answer, Lost};
 use stepflow_flow::{Plan, Source, load};
 use stepflow_protocol::{ErrorKind, FlowError, FlowId, RunId, Value};
@@ -52,7 +52,14 @@ impl Simulation {
 
     /// The same with overrides.
     pub fn overridden(case: &Case, overrides: Option<Value>) -> Self {
-        let mut simulation = Self::around(case, Machine::new);
+        let (mut simulation, submitted) = Self::about_to_be(case, overrides);
+        simulation.tell(submitted);
+        simulation
+    }
+
+    /// A run of the case that nobody has submitted, and its submission.
+    pub fn about_to_be(case: &Case, overrides: Option<Value>) -> (Self, Input) {
+        let simulation = Self::around(case, Machine::new);
         let created = RunCreated {
             run: simulation.root,
             root: simulation.root,
@@ -70,8 +77,7 @@ impl Simulation {
             semantics: 1,
         };
         let inputs = case.inputs.iter().map(Value::from_json).collect();
-        simulation.tell(Input::Submitted(Box::new(created), inputs));
-        simulation
+        (simulation, Input::Submitted(Box::new(created), inputs))
     }
 
     /// The same run after a crash, of which these appends were durable.
@@ -160,6 +166,19 @@ impl Simulation {
         }
     }
 
+    /// Throws the machine away and makes it again from the journal. What is outside stays as it is.
+    pub fn rebuild(&mut self) {
+        self.machine = Machine::recovered(self.root, self.journal());
+        let callers: Vec<TaskRef> = self.callers.keys().copied().collect();
+        callers.into_iter().for_each(|task| self.machine.waits(task));
+        // Due times that were told and led to nothing yet are told again.
+        self.wakes.clear();
+        self.deadlines.clear();
+        let due: Vec<Effect> = outstanding(self.machine.state()).map(|(_, effect)| effect).collect();
+        let due = due.into_iter().filter(|effect| matches!(effect, Effect::Wake { .. } | Effect::Deadline { .. }));
+        due.for_each(|effect| self.carry(effect));
+    }
+
     fn carry(&mut self, effect: Effect) {
         match effect {
             Effect::Offer { task, route, .. } if route.component == "/stuck" => drop(self.stuck.insert(task)),
@@ -190,6 +209,19 @@ impl Simulation {
             }
             ValueRef::Blob(_) => panic!("no blobs here"),
         }
+    }
+
+    /// The machine takes one input, and what it decides is stored: no more than one append.
+    pub fn tell_once(&mut self, input: Input) -> Applied {
+        let applied = self.machine.apply(input, &mut self.world);
+        let inputs = std::mem::take(&mut self.world.inputs);
+        self.appends.push(Append { records: applied.records.clone(), inputs });
+        applied
+    }
+
+    /// How often a value or a flow was asked for, or a component looked for.
+    pub fn asked(&self) -> u64 {
+        self.world.asked.get()
     }
 
     /// A new id.
@@ -247,6 +279,17 @@ impl Simulation {
         }
     }
 
+    /// Lets things happen until nothing can. Before some of them the machine is made again.
+    pub fn finish_with(&mut self, rebuilds: &[bool]) {
+        for rebuild in rebuilds.iter().cycle().take(200) {
+            if *rebuild {
+                self.rebuild();
+            }
+            self.happen();
+        }
+        self.finish();
+    }
+
     /// Lets things happen until nothing can.
     pub fn finish(&mut self) {
         let mut left = 10_000;
@@ -264,17 +307,17 @@ impl Simulation {
 
     /// The outcome of each item that has ended.
     pub fn results(&self) -> Vec<naive::Outcome> {
-        let mut ended: Vec<_> = self
-            .journal()
-            .filter_map(|record| match &record.event {
-                Event::ItemEnded(ended) if ended.run == self.root => Some((ended.item, &ended.result)),
-                _ => None,
-            })
-            .collect();
-        ended.sort_by_key(|(item, _)| *item);
-        ended
-            .into_iter()
-            .map(|(_, result)| match result {
+        let root = &self.machine.state().runs[&self.root];
+        let ended = self.journal().filter_map(|record| match &record.event {
+            Event::ItemEnded(ended) if ended.run == self.root => Some((ended.item, &ended.result)),
+            _ => None,
+        });
+        let ended: BTreeMap<u32, &Outcome> = ended.collect();
+        let unbegun = root.error.clone().map(Outcome::Failed);
+        let results = (0_u32..).zip(&root.items);
+        let results = results.filter_map(|(item, _)| ended.get(&item).copied().or(unbegun.as_ref()));
+        results
+            .map(|result| match result {
                 Outcome::Success(place) => naive::Outcome::Success(self.stored(place).to_json().unwrap()),
                 Outcome::Failed(error) => {
                     let own =

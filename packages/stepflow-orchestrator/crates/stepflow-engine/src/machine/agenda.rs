@@ -1,0 +1,341 @@
+//! What is to be decided next: what has become ready, has failed, has rested, has returned, ends or is complete.
+//!
+//! Its content is a function of the state, so that a machine that is built from a journal goes on as the one did that
+//! wrote it. It is kept because finding it anew costs a look at every item.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use stepflow_protocol::{FlowError, RunId};
+
+use super::frontier::{Doom, Frontier, Known, Place};
+use super::state::{Run, RunTree};
+use super::step::{Phase, Step};
+use super::surroundings::{Missing, Surroundings, plan_of};
+use super::waiting::Waiting;
+use crate::event::{Event, Outcome, Reason, StepRef, ValueRef};
+
+/// What is to be decided next.
+#[derive(Debug, Default)]
+pub struct Agenda {
+    /// The items that are open, and what their expressions wait for.
+    frontier: Frontier,
+    /// Items that have begun, are not open, and have something to look at.
+    begun: BTreeSet<Place>,
+    /// The first item that has not been opened, of each open run that has one.
+    unopened: BTreeMap<RunId, u32>,
+    /// Steps that can begin: of each run, by item and step.
+    ready: BTreeMap<RunId, BTreeMap<(u32, u32), Ready>>,
+    /// Steps whose input cannot be had.
+    doomed: BTreeMap<StepRef, Doom>,
+    /// Steps whose wait is over.
+    rested: BTreeSet<StepRef>,
+    /// Steps that wait for a sub-run that has ended.
+    returned: BTreeMap<StepRef, RunId>,
+    /// Items whose output is known and whose `mustExecute` steps have ended.
+    finished: BTreeMap<Place, Result<ValueRef, FlowError>>,
+    /// Runs of which every item has ended.
+    complete: BTreeSet<RunId>,
+    /// Runs that are brought to their end.
+    ending: BTreeSet<RunId>,
+}
+
+/// A step that can begin.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Ready {
+    /// Its input.
+    pub input: ValueRef,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl Agenda {
+    /// What is to be decided next in this state.
+    pub(super) fn of(state: &RunTree) -> Self {
+        let mut agenda = Self::default();
+        for (id, run) in &state.runs {
+            if let Some((at, _)) = awaited(state, *id) {
+                agenda.returned.insert(at, *id);
+            }
+            if !run.status.is_terminal() {
+                agenda.add(*id, run);
+            }
+        }
+        agenda
+    }
+
+    fn add(&mut self, id: RunId, run: &Run) {
+        if !run.items.is_empty() {
+            self.unopened.insert(id, 0);
+        }
+        if run.unended == 0 {
+            self.complete.insert(id);
+        }
+        if run.ending.is_some() {
+            self.ending.insert(id);
+        }
+        for (index, item) in (0_u32..).zip(&run.items).filter(|(_, item)| item.end.is_none()) {
+            for (place, step) in &item.steps {
+                if let Phase::Retrying { owed: None, .. } = step.phase {
+                    self.can_begin(StepRef { run: id, item: index, step: *place }, step);
+                }
+            }
+            let waits = item.steps.values().any(|step| !matches!(step.phase, Phase::Idle | Phase::Ended));
+            // Those that wait are opened when their wait is over, or when there is room for more.
+            if !item.steps.is_empty() && !waits {
+                self.begun.insert((id, index));
+            }
+        }
+    }
+
+    /// Takes note of an event that was folded.
+    pub(super) fn absorb(&mut self, state: &RunTree, event: &Event, now: Timestamp) {
+        match event {
+            Event::RunCreated(created) => {
+                if let Some(run) = state.runs.get(&created.run) {
+                    self.add(created.run, run);
+                }
+                if let Some(parent) = created.parent {
+                    self.begins(parent);
+                    self.returned.remove(&parent);
+                }
+            }
+            Event::TimerStarted(timer) => self.begins(timer.step),
+            Event::StepScheduled(scheduled) => self.begins(scheduled.step),
+            Event::RetryScheduled(retry) if retry.due_at <= now => {
+                if let Some(step) = state.tasks.get(&retry.task.task_id) {
+                    self.wake(state, *step);
+                }
+            }
+            Event::StepRetryScheduled(retry) => {
+                self.rested.remove(&retry.step);
+                self.returned.remove(&retry.step);
+                if retry.due_at <= now {
+                    self.wake(state, retry.step);
+                }
+            }
+            Event::StepEnded(ended) => {
+                if ended.defaulted || matches!(ended.result, Outcome::Failed(_)) {
+                    let orphaned = state.step(ended.step).into_iter().flat_map(|step| &step.runs);
+                    self.ending.extend(orphaned.filter(|run| state.is_open(**run)));
+                }
+                self.step_ended(ended.step);
+            }
+            Event::StepReused(ended) => self.step_ended(ended.step),
+            Event::StepEndedFromOutside(ended) => self.step_ended(ended.step),
+            Event::ItemEnded(ended) => {
+                self.forget_item((ended.run, ended.item));
+                if let Some(run) = state.runs.get(&ended.run).filter(|run| run.unended == 0) {
+                    self.complete.insert(ended.run);
+                    self.ending.extend(&run.below);
+                }
+            }
+            Event::CancelAsked(asked) => self.ends(state, asked.run.unwrap_or(state.root)),
+            Event::DeadlineReached(reached) => self.ends(state, reached.run),
+            Event::RunEnded(ended) => {
+                self.forget_run(ended.run);
+                if let Some((at, _)) = awaited(state, ended.run) {
+                    self.returned.insert(at, ended.run);
+                }
+            }
+            Event::OwnerChanged(_) => *self = Self::of(state),
+            Event::AttemptEnded(_) | Event::RetryScheduled(_) | Event::TimerFired(_) => {}
+        }
+    }
+
+    /// The step's time has come.
+    pub(super) fn wake(&mut self, state: &RunTree, at: StepRef) {
+        let Some(step) = state.step(at) else { return };
+        self.can_begin(at, step);
+        if matches!(step.phase, Phase::Sleeping { .. }) {
+            self.rested.insert(at);
+        }
+    }
+
+    /// The ready steps that the limits of their runs let through, at most so many, first first.
+    pub(super) fn choose(&self, state: &RunTree, waiting: &Waiting, most: usize) -> Vec<(StepRef, Ready)> {
+        let fitting = self.ready.iter().flat_map(|(run, steps)| {
+            let of_run = steps.iter().take(waiting.free_slots_of(state, *run));
+            of_run.map(|((item, step), ready)| (StepRef { run: *run, item: *item, step: *step }, ready.clone()))
+        });
+        fitting.take(most).collect()
+    }
+
+    /// The next item that nobody has looked at yet, while fewer steps are ready than there is room for; the deepest
+    /// run's first.
+    pub(super) fn next_unopened(&mut self, state: &RunTree, waiting: &Waiting, room: usize) -> Option<Place> {
+        let fits = |(run, steps): (&RunId, &BTreeMap<_, _>)| steps.len().min(waiting.free_slots_of(state, *run));
+        let mut left = room;
+        for fitting in self.ready.iter().map(fits) {
+            left = left.saturating_sub(fitting);
+            if left == 0 {
+                return None;
+            }
+        }
+        if left == 0 {
+            return None;
+        }
+        let mut opened = Vec::new();
+        let found = self.unopened.iter_mut().rev().find_map(|(id, next)| {
+            let run = state.runs.get(id)?;
+            if self.ready.get(id).map_or(0, BTreeMap::len) >= waiting.free_slots_of(state, *id) {
+                return None;
+            }
+            while let Some(item) = run.items.get(*next as usize) {
+                if item.end.is_none() && !self.frontier.has((*id, *next)) {
+                    return Some((*id, *next));
+                }
+                *next += 1;
+            }
+            opened.push(*id);
+            None
+        });
+        for run in opened {
+            self.unopened.remove(&run);
+        }
+        found
+    }
+
+    /// Opens the item: its output and its `mustExecute` steps are wanted.
+    ///
+    /// # Errors
+    /// [`Missing`] when its flow is not in memory.
+    pub(super) fn open(&mut self, state: &RunTree, world: &dyn Surroundings, at: Place) -> Result<(), Missing> {
+        let plan = plan_of(world, state, at.0)?;
+        self.frontier.open(state, &plan, at);
+        Ok(())
+    }
+
+    /// Looks at every expression that may have become known.
+    ///
+    /// # Errors
+    /// The values that have to be in memory for it. What was looked at before is not looked at again.
+    pub(super) fn explore(&mut self, state: &RunTree, world: &dyn Surroundings) -> Result<(), Missing> {
+        while let Some(at) = self.begun.first().copied() {
+            if is_open(state, at) {
+                self.open(state, world, at)?;
+            }
+            self.begun.remove(&at);
+        }
+        let mut known = Vec::new();
+        let explored = self.frontier.explore(state, world, &mut known);
+        for known in known {
+            match known {
+                Known::Input(at, input) => self.is_ready(at, Ready { input, reason: Reason::First }),
+                Known::Doomed(at, doom) => drop(self.doomed.insert(at, doom)),
+                Known::Output(at, output) => drop(self.finished.insert(at, output)),
+            }
+        }
+        explored
+    }
+
+    /// The steps whose wait is over.
+    pub(super) fn rested(&self) -> impl Iterator<Item = StepRef> {
+        self.rested.iter().copied()
+    }
+
+    /// The sub-runs that have ended and whose parents wait for them.
+    pub(super) fn returned(&self) -> impl Iterator<Item = RunId> {
+        self.returned.values().copied()
+    }
+
+    /// The steps that cannot run.
+    pub(super) fn doomed(&self) -> impl Iterator<Item = (StepRef, &Doom)> {
+        self.doomed.iter().map(|(at, doom)| (*at, doom))
+    }
+
+    /// The items whose output is known and whose `mustExecute` steps have ended.
+    pub(super) fn finished(&self) -> impl Iterator<Item = (Place, &Result<ValueRef, FlowError>)> {
+        self.finished.iter().map(|(at, output)| (*at, output))
+    }
+
+    /// The runs of which every item has ended.
+    pub(super) fn complete(&self) -> impl Iterator<Item = RunId> {
+        self.complete.iter().copied()
+    }
+
+    /// The runs that are brought to their end.
+    pub(super) fn ending(&self) -> impl Iterator<Item = RunId> {
+        self.ending.iter().copied()
+    }
+
+    fn is_ready(&mut self, at: StepRef, ready: Ready) {
+        self.ready.entry(at.run).or_default().insert((at.item, at.step), ready);
+    }
+
+    /// Another attempt of the step can begin, if it waits for one.
+    fn can_begin(&mut self, at: StepRef, step: &Step) {
+        if let (Phase::Retrying { reason, .. }, Some(input)) = (&step.phase, &step.input) {
+            self.is_ready(at, Ready { input: input.clone(), reason: *reason });
+        }
+    }
+
+    fn begins(&mut self, at: StepRef) {
+        let Some(of_run) = self.ready.get_mut(&at.run) else { return };
+        of_run.remove(&(at.item, at.step));
+        if of_run.is_empty() {
+            self.ready.remove(&at.run);
+        }
+    }
+
+    fn step_ended(&mut self, at: StepRef) {
+        self.begins(at);
+        self.returned.remove(&at);
+        self.doomed.remove(&at);
+        self.rested.remove(&at);
+        if !self.frontier.step_ended(at) {
+            self.begun.insert((at.run, at.item));
+        }
+    }
+
+    fn ends(&mut self, state: &RunTree, run: RunId) {
+        if state.is_open(run) {
+            self.ending.insert(run);
+        }
+    }
+
+    /// Forgets an item that has ended. One that was closed before its end may have steps that had not begun.
+    fn forget_item(&mut self, at: Place) {
+        let (run, item) = at;
+        self.frontier.forget(at);
+        self.begun.remove(&at);
+        self.finished.remove(&at);
+        if let Some(of_run) = self.ready.get_mut(&run) {
+            of_run.extract_if((item, 0)..=(item, u32::MAX), |_, _| true).for_each(drop);
+            if of_run.is_empty() {
+                self.ready.remove(&run);
+            }
+        }
+        self.forget_steps(StepRef { run, item, step: 0 }, StepRef { run, item, step: u32::MAX });
+    }
+
+    /// Forgets a run that has ended, with the items that have no end of their own.
+    fn forget_run(&mut self, run: RunId) {
+        self.unopened.remove(&run);
+        self.complete.remove(&run);
+        self.ending.remove(&run);
+        self.ready.remove(&run);
+        self.frontier.forget_run(run);
+        self.begun.extract_if((run, 0)..=(run, u32::MAX), |_| true).for_each(drop);
+        self.finished.extract_if((run, 0)..=(run, u32::MAX), |_, _| true).for_each(drop);
+        self.forget_steps(StepRef { run, item: 0, step: 0 }, StepRef { run, item: u32::MAX, step: u32::MAX });
+    }
+
+    fn forget_steps(&mut self, first: StepRef, last: StepRef) {
+        self.doomed.extract_if(first..=last, |_, _| true).for_each(drop);
+        self.rested.extract_if(first..=last, |_| true).for_each(drop);
+        self.returned.extract_if(first..=last, |_, _| true).for_each(drop);
+    }
+}
+
+fn is_open(state: &RunTree, at: Place) -> bool {
+    let item = state.runs.get(&at.0).and_then(|run| run.items.get(at.1 as usize));
+    state.is_open(at.0) && item.is_some_and(|item| item.end.is_none())
+}
+
+/// The step that waits for this run, which has ended.
+fn awaited(state: &RunTree, id: RunId) -> Option<(StepRef, &Step)> {
+    let at = state.runs.get(&id).filter(|run| run.status.is_terminal())?.parent?;
+    let step = state.step(at)?;
+    (step.phase == Phase::Nested(id)).then_some((at, step))
+}

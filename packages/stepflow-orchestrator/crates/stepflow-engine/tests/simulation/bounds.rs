@@ -1,0 +1,133 @@
+//! However large a run is: no append without an end, no end that cannot be cut, no work that grows faster than the run.
+
+use serde_json::{Value as Json, json};
+use stepflow_engine::event::{CancelAsked, Event, RunEnded};
+use stepflow_engine::machine::{Applied, Input};
+use stepflow_flow::{Source, load};
+use stepflow_protocol::{ErrorKind, ExecutionStatus};
+
+use super::flows::Case;
+use super::invariants;
+use super::world::Simulation;
+
+/// The most events of one append, with those of its last decision.
+const MOST: usize = 11_100;
+
+fn case(flow: Json, inputs: Vec<Json>) -> Case {
+    Case { flow, inputs, choices: vec![0], limit: 1_000_000 }
+}
+
+fn cancel() -> Input {
+    Input::CancelAsked(CancelAsked { run: None, by: "a test".into(), reason: None })
+}
+
+fn echo() -> Json {
+    json!({"steps": [{"id": "a", "component": "/t/echo", "input": {"$input": "$"}}], "output": {"$step": "a"}})
+}
+
+/// Tells the simulation to go on until nothing is left to decide. How many appends that takes.
+fn go_on(simulation: &mut Simulation, first: Applied) -> usize {
+    let (mut applied, mut appends) = (first, 1);
+    while applied.more {
+        assert!(applied.records.len() < MOST, "{} events in one append", applied.records.len());
+        applied = simulation.tell_once(Input::Continue);
+        appends += 1;
+    }
+    assert!(applied.missing.is_empty() && !applied.hangs);
+    appends
+}
+
+fn endless() -> Vec<Case> {
+    let again = |id: &str| json!({"id": id, "component": "/t/eval", "input": {"flow_id": {"$input": "$.id"}, "input": {"$input": "$"}}});
+    let twice = json!({"steps": [again("a"), again("b")], "output": [{"$step": "a"}, {"$step": "b"}]});
+    let id = load(Source::json("twice.json", twice.to_string())).flow.unwrap().id().to_string();
+    let round = json!({"steps": [], "output": {"next": 1}});
+    let input = json!({"flow": {"$literal": round}, "initial_input": 1, "max_iterations": 1_000_000_000});
+    let loops =
+        json!({"steps": [{"id": "loop", "component": "/t/iterate", "input": input}], "output": {"$step": "loop"}});
+    vec![case(twice, vec![json!({"id": id})]), case(loops, vec![json!({})])]
+}
+
+#[test]
+fn what_never_ends_lets_others_have_their_turn_and_can_be_cancelled_between_two_appends() {
+    for case in endless() {
+        let (mut simulation, submitted) = Simulation::about_to_be(&case, None);
+        let mut applied = simulation.tell_once(submitted);
+        for _ in 0..5 {
+            assert!(applied.more && applied.records.len() < MOST);
+            applied = simulation.tell_once(Input::Continue);
+        }
+        let ended = simulation.tell_once(cancel());
+        go_on(&mut simulation, ended);
+        assert!(simulation.machine.state().is_ended());
+        invariants::check(&simulation);
+    }
+}
+
+#[test]
+fn the_end_of_many_items_can_be_cut_anywhere() {
+    let stuck = json!({"steps": [{"id": "a", "component": "/t/stuck", "input": 1}], "output": {"$step": "a"}});
+    let mut simulation = Simulation::submitted(&case(stuck, vec![json!({}); 12_000]));
+    assert_eq!(simulation.machine.state().open, 12_000);
+    let mut applied = simulation.tell_once(cancel());
+    let mut appends = 1;
+    while applied.more {
+        simulation.rebuild();
+        applied = simulation.tell_once(Input::Continue);
+        appends += 1;
+    }
+    assert!(appends > 1 && simulation.machine.state().is_ended());
+    invariants::check(&simulation);
+}
+
+#[test]
+fn items_that_never_began_end_with_their_run_in_one_event() {
+    let flow = json!({"steps": [{"id": "a", "component": "/t/stuck", "input": 1}], "output": {"$step": "a"}});
+    let inputs = vec![json!({}); 100_000];
+    let mut simulation = Simulation::submitted(&Case { limit: 2, ..case(flow, inputs) });
+    let before = simulation.journal().count();
+    let applied = simulation.tell_once(cancel());
+    assert!(!applied.more);
+    let events: Vec<&Event> = applied.records.iter().map(|record| &record.event).collect();
+    // The request, two steps, two items and the run.
+    assert_eq!(events.len(), 6);
+    let Some(Event::RunEnded(RunEnded { status, error: Some(error), .. })) = events.last() else {
+        panic!("{:?}", events.last());
+    };
+    assert_eq!((*status, error.kind), (ExecutionStatus::Cancelled, ErrorKind::Cancelled));
+    assert_eq!(simulation.journal().count(), before + 6);
+    assert_eq!(simulation.results().len(), 100_000);
+    invariants::check(&simulation);
+}
+
+#[test]
+fn a_map_whose_flow_takes_too_long_has_the_items_that_never_began_among_its_results() {
+    let inside =
+        json!({"timeout": 5, "steps": [{"id": "a", "component": "/t/stuck", "input": 1}], "output": {"$step": "a"}});
+    let input = json!({"workflow": {"$literal": inside}, "items": [1, 2, 3], "max_concurrency": 1});
+    let flow = json!({"steps": [{"id": "m", "component": "/t/map", "input": input}], "output": {"$step": "m", "path": "$.failed"}});
+    let mut simulation = Simulation::submitted(&case(flow, vec![json!({})]));
+    simulation.finish();
+    assert_eq!(simulation.results(), [super::naive::Outcome::Success(json!(3))]);
+}
+
+/// What a run of so many items asks its surroundings.
+fn asked(flow: &Json, items: usize) -> u64 {
+    let case = case(flow.clone(), vec![json!({"d": 1}); items]);
+    let (mut simulation, submitted) = Simulation::about_to_be(&case, None);
+    let applied = simulation.tell_once(submitted);
+    go_on(&mut simulation, applied);
+    simulation.asked()
+}
+
+#[test]
+fn what_is_asked_of_the_surroundings_grows_with_the_items_and_no_faster() {
+    let nap = json!({"id": "nap", "component": "/t/sleep", "input": {"duration_ms": 5}});
+    let sleeping = json!({"steps": [nap], "output": {"$step": "nap"}});
+    let input = json!({"workflow": {"$literal": sleeping}, "items": [1]});
+    let nested = json!({"steps": [{"id": "m", "component": "/t/map", "input": input}], "output": {"$step": "m"}});
+    for flow in [echo(), sleeping, nested] {
+        let (few, many) = (asked(&flow, 300), asked(&flow, 3_000));
+        assert!(many <= few * 11, "{few} for 300 items, {many} for 3 000");
+    }
+}
