@@ -129,6 +129,16 @@ impl Expr {
         }
     }
 
+    /// The place whose whole value this expression has, when it only points there.
+    #[must_use]
+    pub fn pointer(&self) -> Option<Place> {
+        match &self.0 {
+            ExprNode::Input(path) if path.is_root() => Some(Place::Input),
+            ExprNode::Step { step, path, .. } if path.is_root() => Some(Place::Step(*step)),
+            _ => None,
+        }
+    }
+
     /// The constant, if this expression is one.
     #[must_use]
     pub fn literal(&self) -> Option<&Value> {

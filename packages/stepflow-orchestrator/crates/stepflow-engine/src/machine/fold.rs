@@ -10,7 +10,7 @@ use super::step::{Attempt, AttemptState, Phase, Step};
 use crate::event::{
     AttemptEnded, AttemptOutcome, Budget, CancelAsked, DeadlineReached, Event, ItemEnded, Outcome, OwnerChanged,
     Reason, Record, RetryScheduled, RunCreated, RunEnded, StepRef, StepRetryScheduled, StepScheduled, TaskRef,
-    TimerStarted,
+    TimerStarted, ValueRef,
 };
 
 /// The state after this record, which follows the last one folded.
@@ -24,20 +24,20 @@ pub fn fold(state: &mut RunTree, record: &Record) {
         Event::RetryScheduled(retry) => retry_scheduled(state, key, retry),
         Event::StepRetryScheduled(retry) => step_retry_scheduled(state, key, retry),
         Event::StepEnded(ended) => {
-            step_ended(state, key, ended.step, &ended.result);
+            step_ended(state, key, ended.step, kept(&ended.result, record.seq));
             if ended.defaulted || matches!(ended.result, Outcome::Failed(_)) {
                 orphan(state, ended.step);
             }
         }
         Event::TimerStarted(timer) => timer_started(state, key, timer),
         Event::TimerFired(at) => timer_fired(state, *at),
-        Event::ItemEnded(ended) => item_ended(state, ended),
+        Event::ItemEnded(ended) => item_ended(state, record.seq, ended),
         Event::CancelAsked(asked) => cancel_asked(state, asked),
         Event::DeadlineReached(reached) => deadline_reached(state, reached),
         Event::RunEnded(ended) => run_ended(state, ended),
         Event::OwnerChanged(changed) => owner_changed(state, record, changed),
-        Event::StepReused(reused) => step_ended(state, key, reused.step, &reused.result),
-        Event::StepEndedFromOutside(ended) => step_ended(state, key, ended.step, &ended.result),
+        Event::StepReused(reused) => step_ended(state, key, reused.step, reused.result.clone()),
+        Event::StepEndedFromOutside(ended) => step_ended(state, key, ended.step, ended.result.clone()),
     }
 }
 
@@ -181,9 +181,17 @@ fn step_retry_scheduled(state: &mut RunTree, key: OwedKey, retry: &StepRetrySche
     forget_runs_of(state, retry.step);
 }
 
-fn step_ended(state: &mut RunTree, key: OwedKey, at: StepRef, result: &Outcome) {
+/// What stays in memory of a result that the event of this sequence holds.
+fn kept(result: &Outcome, seq: u64) -> Outcome {
+    match result {
+        Outcome::Success(ValueRef::Inline(_)) => Outcome::Success(ValueRef::Row(seq)),
+        result => result.clone(),
+    }
+}
+
+fn step_ended(state: &mut RunTree, key: OwedKey, at: StepRef, result: Outcome) {
     let Some(step) = step_mut(state, at) else { return };
-    step.result = Some(result.clone());
+    step.result = Some(result);
     step.input = None;
     step.failure = None;
     let before = std::mem::replace(&mut step.phase, Phase::Ended);
@@ -248,10 +256,10 @@ fn timer_fired(state: &mut RunTree, at: StepRef) {
     }
 }
 
-fn item_ended(state: &mut RunTree, ended: &ItemEnded) {
+fn item_ended(state: &mut RunTree, seq: u64, ended: &ItemEnded) {
     let Some(run) = state.runs.get_mut(&ended.run) else { return };
     let Some(item) = run.items.get_mut(ended.item as usize) else { return };
-    item.end = Some(ItemEnd { status: ended.status, result: ended.result.clone() });
+    item.end = Some(ItemEnd { status: ended.status, result: kept(&ended.result, seq) });
     // Finished items fold to their result: only what may still be answered stays.
     item.steps.retain(|_, step| step.is_attempted());
     run.unended -= 1;

@@ -213,6 +213,6 @@ impl OpenItem {
 }
 
 /// Where the value stands already that the expression has, when it only points there.
-fn pointed(_: &Expr, _: &ItemScope<'_>) -> Option<ValueRef> {
-    None
+fn pointed(expression: &Expr, scope: &ItemScope<'_>) -> Option<ValueRef> {
+    scope.reference(&expression.pointer()?)
 }

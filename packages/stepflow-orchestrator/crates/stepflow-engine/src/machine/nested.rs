@@ -54,9 +54,7 @@ pub(super) fn rested(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event
     for at in rested {
         let Some(step) = state.step(at) else { continue };
         let Some(input) = step.input.clone() else { continue };
-        let value = given.world.value(&input).ok_or_else(|| Missing::value(input))?;
-        let end =
-            if step.times_out { failed(state, at, too_long(), given)? } else { succeeded(at, ValueRef::Inline(value)) };
+        let end = if step.times_out { failed(state, at, too_long(), given)? } else { succeeded(at, input) };
         events.extend([Event::TimerFired(at), end]);
     }
     Ok(events)

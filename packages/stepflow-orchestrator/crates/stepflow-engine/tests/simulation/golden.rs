@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
-use stepflow_engine::event::{CancelAsked, Record};
-use stepflow_engine::machine::{Effect, Input, Machine, RunTree, outstanding};
+use stepflow_engine::event::{CancelAsked, Event, ItemEnded, Outcome, Record, StepEnded, ValueRef};
+use stepflow_engine::machine::{Effect, Input, ItemEnd, Machine, RunTree, outstanding};
 use stepflow_protocol::RunId;
 use uuid::Uuid;
 
@@ -42,11 +42,11 @@ fn golden_journals_fold_to_the_state_that_they_always_did() {
 fn state_of(journal: &str) -> String {
     let records: Vec<Record> = journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let machine = Machine::recovered(RunId::from_uuid(Uuid::from_u128(1)), &records);
-    described(machine.state())
+    described(machine.state(), &records)
 }
 
 /// The state, a line for each thing in it. What later releases add to it stays out, so that old files stay true.
-fn described(state: &RunTree) -> String {
+fn described(state: &RunTree, journal: &[Record]) -> String {
     let mut text = String::new();
     let RunTree { root, seq, epoch, limit, open, runs, .. } = state;
     let cancel_asked = state.is_cancel_asked();
@@ -55,12 +55,14 @@ fn described(state: &RunTree) -> String {
     for (id, run) in runs {
         writeln!(text, "run {id} {:?} failed {} parent {:?}", run.status, run.failed, run.parent).unwrap();
         for (index, item) in run.items.iter().enumerate() {
-            writeln!(text, "  item {index} {:?}", item.end).unwrap();
+            let end = item.end.clone().map(|end| ItemEnd { result: written_out(&end.result, journal), ..end });
+            writeln!(text, "  item {index} {end:?}").unwrap();
             for (place, step) in &item.steps {
                 let tries: Vec<String> = step.attempts.iter().map(|attempt| format!("{:?}", attempt.state)).collect();
                 let (transport, component) = (step.transport_retries, step.component_retries);
                 writeln!(text, "    step {place} {:?} attempts {tries:?}", step.phase).unwrap();
-                writeln!(text, "      retries {transport} + {component}, result {:?}", step.result).unwrap();
+                let result = step.result.as_ref().map(|result| written_out(result, journal));
+                writeln!(text, "      retries {transport} + {component}, result {result:?}").unwrap();
             }
         }
     }
@@ -75,6 +77,15 @@ fn described(state: &RunTree) -> String {
         }
     }
     text
+}
+
+/// The result as the first release kept it: the value itself where it stands in the end of a step or an item.
+fn written_out(result: &Outcome, journal: &[Record]) -> Outcome {
+    let Outcome::Success(ValueRef::Row(seq)) = result else { return result.clone() };
+    match &journal.iter().find(|record| record.seq == *seq).unwrap().event {
+        Event::StepEnded(StepEnded { result, .. }) | Event::ItemEnded(ItemEnded { result, .. }) => result.clone(),
+        _ => result.clone(),
+    }
 }
 
 fn write_all() {

@@ -106,6 +106,37 @@ fn fixed(flow: serde_json::Value, input: serde_json::Value) -> Simulation {
 }
 
 #[test]
+fn an_expression_that_only_points_is_recorded_as_a_reference() {
+    let mut simulation = fixed(
+        json!({"steps": [
+            {"id": "a", "component": "/t/echo", "input": {"$input": "$"}},
+            {"id": "nap", "component": "/t/sleep", "input": {"$step": "a"}},
+            {"id": "b", "component": "/t/echo", "input": {"$step": "nap"}},
+            {"id": "c", "component": "/t/fail", "input": {"$step": "b", "path": "$.duration_ms"},
+             "onError": {"action": "useDefault", "defaultValue": 4}}],
+            "output": {"$if": {"$step": "c"}, "then": {"$step": "c"}}}),
+        json!({"duration_ms": 5}),
+    );
+    simulation.finish();
+    invariants::check(&simulation);
+    assert_eq!(simulation.results(), [naive::Outcome::Success(json!(4))]);
+    let places: Vec<String> = simulation
+        .journal()
+        .filter_map(|record| match &record.event {
+            Event::StepScheduled(scheduled) => Some(format!("{:?}", scheduled.input)),
+            Event::TimerStarted(timer) => Some(format!("{:?}", timer.input)),
+            Event::StepEnded(ended) if ended.step.step == 1 => Some(format!("{:?}", ended.result)),
+            _ => None,
+        })
+        .collect();
+    let item = format!("Item({:?}, 0)", simulation.root);
+    assert_eq!(places, [item.as_str(), "Row(3)", "Success(Row(3))", "Row(3)", "Inline(5)"]);
+    let outputs = fixed(json!({"steps": [], "output": {"$input": "$"}}), json!({"a": 1}));
+    let end = outputs.machine.state().runs[&outputs.root].items[0].end.clone();
+    assert_eq!(format!("{:?}", end.unwrap().result), format!("Success({item})"));
+}
+
+#[test]
 fn steps_that_nothing_needs_do_not_run() {
     let mut simulation = fixed(
         json!({"steps": [
