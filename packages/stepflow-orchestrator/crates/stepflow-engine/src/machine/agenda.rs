@@ -15,13 +15,16 @@ use super::surroundings::{Missing, Surroundings, plan_of};
 use super::waiting::Waiting;
 use crate::event::{Event, Outcome, Reason, StepRef, ValueRef};
 
+/// How many steps an item is thought to bring when it is opened.
+const USUAL_STEPS: usize = 8;
+
 /// What is to be decided next.
 #[derive(Debug, Default)]
 pub struct Agenda {
     /// The items that are open, and what their expressions wait for.
     frontier: Frontier,
-    /// Items that have begun, are not open, and have something to look at.
-    begun: BTreeSet<Place>,
+    /// Items that are to be opened.
+    unseen: BTreeSet<Place>,
     /// The first item that has not been opened, of each open run that has one.
     unopened: BTreeMap<RunId, u32>,
     /// Steps that can begin: of each run, by item and step.
@@ -83,7 +86,7 @@ impl Agenda {
             let waits = item.steps.values().any(|step| !matches!(step.phase, Phase::Idle | Phase::Ended));
             // Those that wait are opened when their wait is over, or when there is room for more.
             if !item.steps.is_empty() && !waits {
-                self.begun.insert((id, index));
+                self.unseen.insert((id, index));
             }
         }
     }
@@ -161,49 +164,46 @@ impl Agenda {
         fitting.take(most).collect()
     }
 
-    /// The next item that nobody has looked at yet, while fewer steps are ready than there is room for; the deepest
-    /// run's first.
-    pub(super) fn next_unopened(&mut self, state: &RunTree, waiting: &Waiting, room: usize) -> Option<Place> {
-        let fits = |(run, steps): (&RunId, &BTreeMap<_, _>)| steps.len().min(waiting.free_slots_of(state, *run));
+    /// The next items that nobody has looked at yet, while fewer steps are ready than there is room for; the deepest
+    /// run's first. Not all that there is room for: each may bring several steps.
+    pub(super) fn next_unopened(&mut self, state: &RunTree, waiting: &Waiting, room: usize) -> Vec<Place> {
         let mut left = room;
-        for fitting in self.ready.iter().map(fits) {
-            left = left.saturating_sub(fitting);
+        for (run, steps) in &self.ready {
+            left = left.saturating_sub(steps.len().min(waiting.free_slots_of(state, *run)));
             if left == 0 {
-                return None;
+                break;
             }
         }
-        if left == 0 {
-            return None;
-        }
-        let mut opened = Vec::new();
-        let found = self.unopened.iter_mut().rev().find_map(|(id, next)| {
-            let run = state.runs.get(id)?;
-            if self.ready.get(id).map_or(0, BTreeMap::len) >= waiting.free_slots_of(state, *id) {
-                return None;
+        let mut most = left.div_ceil(USUAL_STEPS);
+        let (mut found, mut opened) = (Vec::new(), Vec::new());
+        for (id, next) in self.unopened.iter_mut().rev() {
+            if most == 0 {
+                break;
             }
-            while let Some(item) = run.items.get(*next as usize) {
+            let Some(run) = state.runs.get(id) else { continue };
+            let ready = self.ready.get(id).map_or(0, BTreeMap::len);
+            let mut of_run = waiting.free_slots_of(state, *id).saturating_sub(ready).div_ceil(USUAL_STEPS).min(most);
+            while let Some(item) = run.items.get(*next as usize).filter(|_| of_run > 0) {
                 if item.end.is_none() && !self.frontier.has((*id, *next)) {
-                    return Some((*id, *next));
+                    found.push((*id, *next));
+                    of_run -= 1;
+                    most -= 1;
                 }
                 *next += 1;
             }
-            opened.push(*id);
-            None
-        });
+            if *next as usize >= run.items.len() {
+                opened.push(*id);
+            }
+        }
         for run in opened {
             self.unopened.remove(&run);
         }
         found
     }
 
-    /// Opens the item: its output and its `mustExecute` steps are wanted.
-    ///
-    /// # Errors
-    /// [`Missing`] when its flow is not in memory.
-    pub(super) fn open(&mut self, state: &RunTree, world: &dyn Surroundings, at: Place) -> Result<(), Missing> {
-        let plan = plan_of(world, state, at.0)?;
-        self.frontier.open(state, &plan, at);
-        Ok(())
+    /// Has the items opened: what has begun in them, or is ready, is found by looking at them.
+    pub(super) fn open(&mut self, items: Vec<Place>) {
+        self.unseen.extend(items);
     }
 
     /// Looks at every expression that may have become known.
@@ -211,11 +211,12 @@ impl Agenda {
     /// # Errors
     /// The values that have to be in memory for it. What was looked at before is not looked at again.
     pub(super) fn explore(&mut self, state: &RunTree, world: &dyn Surroundings) -> Result<(), Missing> {
-        while let Some(at) = self.begun.first().copied() {
+        while let Some(at) = self.unseen.first().copied() {
             if is_open(state, at) {
-                self.open(state, world, at)?;
+                let plan = plan_of(world, state, at.0)?;
+                self.frontier.open(state, &plan, at);
             }
-            self.begun.remove(&at);
+            self.unseen.remove(&at);
         }
         let mut known = Vec::new();
         let explored = self.frontier.explore(state, world, &mut known);
@@ -284,7 +285,7 @@ impl Agenda {
         self.doomed.remove(&at);
         self.rested.remove(&at);
         if !self.frontier.step_ended(at) {
-            self.begun.insert((at.run, at.item));
+            self.unseen.insert((at.run, at.item));
         }
     }
 
@@ -298,7 +299,7 @@ impl Agenda {
     fn forget_item(&mut self, at: Place) {
         let (run, item) = at;
         self.frontier.forget(at);
-        self.begun.remove(&at);
+        self.unseen.remove(&at);
         self.finished.remove(&at);
         if let Some(of_run) = self.ready.get_mut(&run) {
             of_run.extract_if((item, 0)..=(item, u32::MAX), |_, _| true).for_each(drop);
@@ -316,7 +317,7 @@ impl Agenda {
         self.ending.remove(&run);
         self.ready.remove(&run);
         self.frontier.forget_run(run);
-        self.begun.extract_if((run, 0)..=(run, u32::MAX), |_| true).for_each(drop);
+        self.unseen.extract_if((run, 0)..=(run, u32::MAX), |_| true).for_each(drop);
         self.finished.extract_if((run, 0)..=(run, u32::MAX), |_, _| true).for_each(drop);
         self.forget_steps(StepRef { run, item: 0, step: 0 }, StepRef { run, item: u32::MAX, step: u32::MAX });
     }

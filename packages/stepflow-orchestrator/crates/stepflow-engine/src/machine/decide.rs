@@ -62,10 +62,11 @@ fn proceed(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing
             }
         }
         let room = given.waiting.free_slots(state).min(MOST_AT_ONCE);
-        match given.agenda.next_unopened(state, given.waiting, room) {
-            Some(at) => given.agenda.open(state, given.world, at)?,
-            None => return schedule(state, given.agenda.choose(state, given.waiting, room), given),
+        let items = given.agenda.next_unopened(state, given.waiting, room);
+        if items.is_empty() {
+            return schedule(state, given.agenda.choose(state, given.waiting, room), given);
         }
+        given.agenda.open(items);
     }
 }
 

@@ -7,6 +7,7 @@ mod flows;
 mod golden;
 mod invariants;
 mod naive;
+mod poison;
 mod surroundings;
 mod world;
 
@@ -218,24 +219,6 @@ fn cancelling_a_sub_run_leaves_the_rest_of_the_tree_alone() {
     assert_eq!(simulation.results(), [naive::Outcome::Success(json!([9, 2]))]);
     let folded = Machine::recovered(simulation.root, simulation.journal());
     assert_eq!(folded.state(), simulation.machine.state());
-}
-
-#[test]
-fn a_step_that_takes_three_owners_down_is_given_up() {
-    let case = Case {
-        flow: json!({"steps": [{"id": "a", "component": "/t/echo", "input": 1}], "output": {"$step": "a"}}),
-        inputs: vec![json!({})],
-        choices: vec![0],
-        limit: 100,
-    };
-    let mut simulation = Simulation::submitted(&case);
-    for epoch in 1..=3 {
-        let appends = simulation.appends.clone();
-        simulation = Simulation::recovered(&case, &appends);
-        simulation.tell(Input::OwnerChanged(killed(epoch)));
-    }
-    simulation.finish();
-    assert!(matches!(&simulation.results()[0], naive::Outcome::Failed(kind, _) if kind == "ORCHESTRATOR_ERROR"));
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 use stepflow_engine::event::{Event, Outcome, OwnerChanged, Record, Route, RunCreated, StepRef, TaskRef, ValueRef};
-use stepflow_engine::machine::{Applied, Effect, Input, Machine, Need, Surroundings as _, outstanding, owed_between};
+use stepflow_engine::machine::{
+    Applied, Effect, Input, Machine, Need, Rules, Surroundings as _, outstanding, owed_between,
+};
 use stepflow_engine::ports::{Answer, Lost};
 use stepflow_flow::{Plan, Source, load};
 use stepflow_protocol::{ErrorKind, FlowError, FlowId, RunId, Value};
@@ -222,6 +224,11 @@ impl Simulation {
     /// How often a value or a flow was asked for, or a component looked for.
     pub fn asked(&self) -> u64 {
         self.world.asked.get()
+    }
+
+    /// The server's settings.
+    pub fn rules(&mut self) -> &mut Rules {
+        &mut self.world.rules
     }
 
     /// A new id.
