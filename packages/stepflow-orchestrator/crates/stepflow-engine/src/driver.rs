@@ -49,6 +49,9 @@ const SEMANTICS: u32 = 1;
 /// How long a worker has had an attempt when it is marked: a crash of the server may then be of its making.
 const MARK_AFTER: Duration = Duration::from_secs(1);
 
+/// How long to wait before a deadline is told again that was not decided.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// How often a tree may make its machine panic before it is given up.
 const MOST_PANICS: u32 = 3;
 
@@ -314,7 +317,6 @@ impl Driver {
             deadline_at: plan.timeout.map(|timeout| timers::after(self.ports.clock.now(), timeout)),
             semantics: SEMANTICS,
         };
-        self.plans.add(plan.without_overrides());
         self.waiters.when_made(root, reply);
         self.create(root, created, submission.inputs, plan, submission.idempotency_key);
     }
@@ -372,7 +374,21 @@ impl Driver {
             let key = self.timers.arm(&*self.ports.clock, timers::until(due_at, now), Timer::Wake(root, seq));
             tree.timers.insert(seq, key);
         } else {
+            let is_deadline = matches!(input, Input::DeadlineReached(_));
             self.contain(Command::Tell(root, input));
+            if is_deadline {
+                self.arm_again(root, seq);
+            }
+        }
+    }
+
+    /// A deadline that nothing has followed from: its flow has to be read first, and by then the clock may have been
+    /// set back.
+    fn arm_again(&mut self, root: RunId, seq: u64) {
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        if tree.machine.as_ref().is_some_and(|machine| machine.state().due(seq).is_some()) {
+            let key = self.timers.arm(&*self.ports.clock, AGAIN, Timer::Wake(root, seq));
+            tree.timers.insert(seq, key);
         }
     }
 
@@ -393,6 +409,7 @@ impl Driver {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         let Some(machine) = &mut tree.machine else { return };
         self.at_work_on = Some(root);
+        tree.flows.values().for_each(|plan| drop(self.plans.add(Arc::clone(plan))));
         let mut world = World {
             root,
             ports: &self.ports,

@@ -277,7 +277,7 @@ async fn whoever_subscribes_later_sees_everything_once_and_in_order() {
     while let Some(Notice::Record(record)) = news.next().await.unwrap() {
         seqs.push(record.seq);
         if let Event::ItemEnded(ended) = &record.event {
-            assert!(matches!(ended.result, Outcome::Success(ValueRef::Inline(_))));
+            assert!(matches!(ended.result, Outcome::Success(ValueRef::Row(_))));
             outputs += 1;
         }
     }

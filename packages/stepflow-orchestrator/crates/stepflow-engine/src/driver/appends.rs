@@ -27,6 +27,7 @@ impl Driver {
         let incarnation = self.next_incarnation();
         let mut tree = Tree::new(incarnation);
         tree.machine = Some(Machine::new(root));
+        tree.flows.insert(plan.flow_id, plan.without_overrides());
         tree.creating = Some((plan, idempotency_key));
         self.trees.insert(root, tree);
         self.feed(root, Input::Submitted(Box::new(created), inputs));
@@ -67,6 +68,7 @@ impl Driver {
             }
         }
         tree.undurable.extend(records.iter().cloned());
+        tree.flows.extend(flows.clone());
         let idle = machine.state().open == 0 && !machine.is_waiting();
         let (incarnation, epoch) = (tree.incarnation, self.ownership.epoch(root));
         let creating = tree.creating.take();
@@ -117,11 +119,11 @@ impl Driver {
         let Some(tree) = self.trees.get_mut(&root).filter(|tree| tree.incarnation == incarnation) else { return };
         self.at_work_on = Some(root);
         tree.durable = tree.durable.max(upto);
-        tree.forget_durable_inputs();
         tree.at_hand.became_durable(root, upto, &mut self.values);
         while let Some(record) = self.next_durable(root, upto) {
             self.tell_durable(root, record);
         }
+        self.trees.get_mut(&root).map(Tree::forget_durable_inputs);
         self.carry_out(root);
         self.settle(root);
     }

@@ -129,7 +129,9 @@ impl Driver {
             semantics: SEMANTICS,
             overrides,
         };
-        self.plans.add(plan.without_overrides());
+        if let Some(tree) = self.trees.get_mut(&place.root) {
+            tree.flows.insert(plan.flow_id, plan.without_overrides());
+        }
         self.waiters.when_made(run, reply);
         self.feed(place.root, Input::Submitted(Box::new(created), inputs));
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use stepflow_flow::Plan;
-use stepflow_protocol::{BlobId, RunId, Value};
+use stepflow_protocol::{BlobId, FlowId, RunId, Value};
 
 use super::Command;
 use super::memory::AtHand;
@@ -35,6 +35,8 @@ pub(super) struct Tree {
     pub at_hand: AtHand,
     /// The inputs of runs that were decided and not yet appended.
     pub inputs: HashMap<RunId, Vec<Value>>,
+    /// The flows of its runs that may not be stored: their only copies.
+    pub flows: BTreeMap<FlowId, Arc<Plan>>,
     /// What is on its way into memory.
     pub loading: Vec<Need>,
     /// Offers that wait for their input or their flow to be in memory.
@@ -89,6 +91,7 @@ impl Tree {
             pending: VecDeque::new(),
             at_hand: AtHand::default(),
             inputs: HashMap::new(),
+            flows: BTreeMap::new(),
             loading: Vec::new(),
             held: Vec::new(),
             undecided: BTreeSet::new(),
@@ -127,6 +130,9 @@ impl Tree {
     pub fn forget_durable_inputs(&mut self) {
         let durable = self.durable;
         while self.kept.pop_front_if(|kept| kept.upto.is_some_and(|upto| upto <= durable)).is_some() {}
+        if self.kept.is_empty() && self.undurable.is_empty() {
+            self.flows.clear();
+        }
     }
 
     /// Whether nothing can happen any more.

@@ -55,7 +55,6 @@ fn run_created(state: &mut RunTree, key: OwedKey, created: &RunCreated) {
         parent: created.parent,
         above: created.above(),
         below: BTreeSet::new(),
-        spoken_of: 0,
         key: created.key.clone(),
         made_in: created.parent.and_then(|parent| state.step(parent)).map_or(0, Step::newest),
         nested: created.nested.clone(),
@@ -75,7 +74,6 @@ fn run_created(state: &mut RunTree, key: OwedKey, created: &RunCreated) {
     };
     if let Some(above) = run.above.and_then(|above| state.runs.get_mut(&above)) {
         above.below.insert(created.run);
-        above.spoken_of += 1;
     }
     state.runs.insert(created.run, run);
     let Some(parent) = created.parent else { return };
@@ -345,8 +343,8 @@ fn forget_runs_of(state: &mut RunTree, at: StepRef) {
     below.into_iter().for_each(|run| forget_run(state, run));
 }
 
-/// Drops a sub-run that nobody can ask for any more: it has ended, none of its attempts is open, nor of those below it,
-/// and the step that submitted it has ended too, so that no next attempt will look for it. One of control flow is asked for by the step
+/// Drops a sub-run that nobody can ask for any more: it has ended, none of its attempts is open, and the step that
+/// submitted it has ended too, so that no next attempt will look for it. One of control flow is asked for by the step
 /// that waits for it, and by no later try.
 fn forget_run(state: &mut RunTree, id: RunId) {
     let Some(run) = state.runs.get(&id).filter(|run| run.above.is_some()) else { return };
@@ -356,10 +354,10 @@ fn forget_run(state: &mut RunTree, id: RunId) {
             None => step.phase != Phase::Ended,
         })
     };
-    if !run.status.is_terminal() || run.open > 0 || run.spoken_of > 0 || run.parent.is_some_and(wanted) {
+    if !run.status.is_terminal() || run.open > 0 || run.parent.is_some_and(wanted) {
         return;
     }
-    let Some(Run { parent, key, above, .. }) = state.runs.remove(&id) else { return };
+    let Some(Run { parent, key, .. }) = state.runs.remove(&id) else { return };
     if let Some(parent) = parent {
         let item = state.runs.get_mut(&parent.run).and_then(|run| run.items.get_mut(parent.item as usize));
         if let Some(step) = item.and_then(|item| item.steps.get_mut(&parent.step)) {
@@ -371,9 +369,4 @@ fn forget_run(state: &mut RunTree, id: RunId) {
     {
         state.keyed.remove(&key);
     }
-    let Some(above) = above else { return };
-    if let Some(run) = state.runs.get_mut(&above) {
-        run.spoken_of -= 1;
-    }
-    forget_run(state, above);
 }

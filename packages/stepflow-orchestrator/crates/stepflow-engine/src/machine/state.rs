@@ -59,8 +59,6 @@ pub struct Run {
     pub above: Option<RunId>,
     /// The runs directly below it that have not ended.
     pub below: BTreeSet<RunId>,
-    /// How many runs directly below it may still be spoken of: their errors hide its secrets.
-    pub spoken_of: u32,
     /// The name under which its parent's next attempt finds it.
     pub key: Option<String>,
     /// Its parent's newest attempt when it was made.

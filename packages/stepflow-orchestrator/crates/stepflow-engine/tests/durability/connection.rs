@@ -91,11 +91,21 @@ impl Journal for Connection {
     }
 
     fn values(&self, root: RunId, places: Vec<ValueRef>) -> BoxFuture<'static, Result<Vec<Option<Value>>, StoreError>> {
-        self.in_turn(None, move |store| store.durable.values(root, places))
+        let store = Arc::clone(&self.store);
+        async move {
+            store.contents().await?;
+            store.durable.values(root, places).await
+        }
+        .boxed()
     }
 
     fn flow(&self, id: FlowId) -> BoxFuture<'static, Result<Option<Arc<Plan>>, StoreError>> {
-        self.in_turn(None, move |store| Journal::flow(&*store.durable, id))
+        let store = Arc::clone(&self.store);
+        async move {
+            store.contents().await?;
+            Journal::flow(&*store.durable, id).await
+        }
+        .boxed()
     }
 
     fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<Standing>, StoreError>> {

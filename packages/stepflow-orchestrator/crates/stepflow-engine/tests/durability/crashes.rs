@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use stepflow_engine::event::Event;
+use stepflow_engine::ports::Clock as _;
 use stepflow_engine::{CancelError, Error, Options};
 use stepflow_protocol::RunId;
 
@@ -230,9 +231,31 @@ fn a_deadline_is_not_lost_when_the_wall_clock_steps_back() {
         story.clock.set_wall_time(jiff::SignedDuration::from_secs(-back));
         story.pass(Duration::from_secs(5));
         assert!(!story.is_ended(root));
-        // It steps back again between the wake-up and the decision: the flow has to be read.
         story.finish(root);
         story.check(root);
         assert!(matches!(&story.results(root)[..], [Failed(kind, _)] if kind == "TIMEOUT"));
     }
+}
+
+#[test]
+fn a_deadline_is_not_lost_when_the_wall_clock_steps_back_while_its_flow_is_read() {
+    let mut story = new();
+    let long = json!({"steps": [{"id": "a", "component": "/t/sleep", "input": {"duration_ms": 3_600_000}}],
+        "output": {"$step": "a"}});
+    let input = json!({"workflow": {"$literal": long}, "items": [1]});
+    let flow = json!({"steps": [{"id": "m", "component": "/t/map", "input": input, "timeout": "50s"}],
+        "output": {"$step": "m"}});
+    let root = story.begin(submission(&flow, &[json!({})]));
+    story.store_all();
+    story.restart();
+    story.store.set(|state| state.contents_wait = true);
+    story.pass(Duration::from_secs(50));
+    story.pass(Duration::from_millis(1));
+    story.clock.set_wall_time(jiff::SignedDuration::from_secs(-10));
+    story.store.set(|state| state.contents_wait = false);
+    story.settle();
+    story.finish(root);
+    story.check(root);
+    assert!(matches!(&story.results(root)[..], [Failed(kind, _)] if kind == "TIMEOUT"), "{:?}", story.results(root));
+    assert!(story.clock.elapsed() < Duration::from_secs(120));
 }

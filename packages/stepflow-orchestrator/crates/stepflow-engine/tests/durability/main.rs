@@ -5,18 +5,18 @@
 mod calls;
 mod clock;
 mod connection;
+mod crashes;
 #[path = "../simulation/flows.rs"]
 #[allow(dead_code)]
 mod flows;
 mod host;
 mod invariants;
+mod memory;
 #[path = "../simulation/naive.rs"]
 mod naive;
 mod panics;
 mod questions;
 mod random;
 mod refusals;
-mod crashes;
-mod memory;
 mod store;
 mod story;

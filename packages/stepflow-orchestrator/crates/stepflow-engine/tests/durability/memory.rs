@@ -11,7 +11,7 @@ use stepflow_engine::ports::{Blob, Blobs as _};
 use stepflow_protocol::{BlobType, Value, content_id};
 
 use super::naive::Outcome::{Failed, Success};
-use super::refusals::{new, one, one_of};
+use super::refusals::{asked_by, new, one, one_of};
 use super::store::{Fate, Store};
 use super::story::{Story, submission};
 
@@ -30,8 +30,10 @@ fn values_that_are_larger_than_the_cache_together_are_read_again() {
     let flow = json!({"steps": steps, "output": output});
     let inputs: Vec<Json> = (0..3).map(|item| json!(format!("{item}{large}"))).collect();
     let root = story.begin(submission(&flow, &inputs));
-    for round in 0..3 {
-        (0..15).for_each(|_| drop(story.happen()));
+    for round in 0..7 {
+        for _ in 0..15 {
+            story.happen();
+        }
         if let Some(root) = story.store.queued().first().copied() {
             story.store.deal(root, if round == 1 { Fate::Refuse } else { Fate::Doubt });
         }
@@ -77,33 +79,23 @@ fn a_content_that_was_not_there_is_looked_for_again_by_a_later_step() {
 #[test]
 fn flows_that_are_not_stored_yet_stay_in_memory_however_many_others_there_are() {
     let mut story = new();
-    let input = json!({"workflow": {"$literal": one("/t/null")}, "items": [1, 2, 3], "max_concurrency": 1});
-    let flow = json!({"steps": [
-        {"id": "a", "component": "/t/echo", "input": 1},
-        {"id": "m", "component": "/t/map", "input": [input.clone(), {"$step": "a"}]}, ],
-        "output": {"$step": "m"}});
-    let _ = flow;
-    let flow = json!({"steps": [{"id": "m", "component": "/t/map", "input": input}],
-        "output": {"$step": "m", "path": "$.successful"}});
-    let asked = story.submit(submission(&flow, &[json!({})]));
-    let root = story.store.queued()[0];
-    // The creation is durable, the sub-run is not.
-    story.store.deal(root, Fate::Commit);
-    story.store.deliver(false);
-    let root = story.answer(asked).unwrap();
+    let root = story.begin(one_of("/t/wrap"));
+    story.store_all();
+    let task = story.job("/wrap");
+    story.start(task.task);
+    let sub_run = story.ask(asked_by(story.life.engine.clone(), task, one("/t/null")));
     for other in 0..1_500 {
-        let flow = json!({"steps": [{"id": "a", "component": "/t/echo", "input": other}], "output": {"$step": "a"}});
-        drop(story.submit(submission(&flow, &[])));
+        let flow = json!({"steps": [{"id": "a", "component": "/t/nowhere", "input": other}], "output": {"$step": "a"}});
+        drop(story.submit(submission(&flow, &[json!({})])));
     }
     story.store.deal(root, Fate::Refuse);
     story.store.deliver(false);
-    story.settle();
     story.store_all();
-    story.watch(root);
+    let sub_run = story.answer(sub_run).unwrap();
+    story.crash();
     story.finish(root);
     story.check(root);
-    assert_eq!(story.results(root), [Success(json!(3))]);
-    story.crash();
+    assert!(story.store.durable.run(sub_run).is_some());
 }
 
 /// Counts the bytes that this thread has allocated and not freed.
@@ -176,8 +168,8 @@ fn short_runs_leave_nothing_behind() {
     let store = Store::new(5);
     let mut story = Story::with_store(3, Options { cache_bytes: 64 << 10, ..Options::default() }, Arc::clone(&store));
     let mut bytes = Vec::new();
-    let rounds = std::env::var("STEPFLOW_DURABILITY_SHORT").map_or(400, |text| text.parse().unwrap());
-    for round in 0..3 {
+    let rounds = std::env::var("STEPFLOW_DURABILITY_SHORT").map_or(120, |text| text.parse().unwrap());
+    for round in 0..7 {
         (0..rounds).for_each(|number| short_run(&mut story, number));
         // What waits for a time, as parking does, is over then.
         story.pass(Duration::from_secs(7_200));
@@ -187,8 +179,9 @@ fn short_runs_leave_nothing_behind() {
         }
     }
     assert_eq!(story.store.violations(), Vec::<String>::new());
-    let grown = bytes[1] - bytes[0];
-    assert!(grown < 128 << 10, "{grown} bytes more after {rounds} more runs");
+    // Caches and tables go up and down. What is left behind would only go up.
+    let grown = bytes[3..].iter().min().unwrap() - bytes[..3].iter().max().unwrap();
+    assert!(grown < 16 << 10, "{bytes:?}: {grown} bytes more after {} more runs", 3 * rounds);
     assert!(story.clock.sleepers() <= 2);
     let other = story.begin(one_of("/t/wrap"));
     story.finish(other);

@@ -44,6 +44,8 @@ pub struct State {
     pub down: bool,
     /// Nothing that reads comes back.
     pub reads_wait: bool,
+    /// Values and flows do not come back.
+    pub contents_wait: bool,
     /// Appends are durable when the call returns.
     pub instant: bool,
     /// How many creates and appends the store was given, and how many of those have been dealt with.
@@ -158,6 +160,11 @@ impl Store {
         roots
     }
 
+    /// The tree of what came first.
+    pub fn first(&self) -> Option<RunId> {
+        self.lock().queue.front().map(|queued| queued.entry.root())
+    }
+
     pub fn has_answers(&self) -> bool {
         !self.lock().answers.is_empty()
     }
@@ -247,7 +254,7 @@ impl Store {
         state.queue.clear();
         state.answers.clear();
         state.refused.clear();
-        (state.down, state.reads_wait) = (false, false);
+        (state.down, state.reads_wait, state.contents_wait) = (false, false, false);
     }
 
     // What follows is for connections.
@@ -294,6 +301,17 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         self.lock().enter(&Told::default(), Entry::Mark(root, epoch, tasks, reply));
         answer
+    }
+
+    /// Waits until contents are read.
+    pub async fn contents(&self) -> Result<(), StoreError> {
+        loop {
+            let changed = self.changed.notified();
+            if !self.lock().contents_wait {
+                return self.turn(None).await;
+            }
+            changed.await;
+        }
     }
 
     /// Waits until nothing of this tree is in the queue that is there now; of no tree for `None`.

@@ -105,6 +105,7 @@ impl Story {
             self.store_all();
         }
         let run = self.answer(asked).unwrap();
+        assert!(self.store.durable.run(run).is_some(), "the run was answered before it was durable");
         self.watch(run);
         run
     }
@@ -113,12 +114,12 @@ impl Story {
     pub fn store_all(&self) {
         self.settle();
         loop {
-            match self.store.queued().first().copied() {
+            match self.store.first() {
                 Some(root) => self.store.deal(root, Fate::Commit),
                 None if self.store.has_answers() => self.store.deliver(false),
                 None => return,
             }
-            if self.store.queued().is_empty() && !self.store.has_answers() {
+            if self.store.first().is_none() && !self.store.has_answers() {
                 self.settle();
             }
         }
