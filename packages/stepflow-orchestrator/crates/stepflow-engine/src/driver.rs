@@ -32,7 +32,7 @@ use self::tree::{Kept, Tree};
 pub(crate) use self::waiters::{Cancelled, Made};
 use self::waiters::{Waiters, Waits};
 use self::world::World;
-use crate::engine::{Options, Ports};
+use crate::engine::{Doors, Options, Ports};
 use crate::event::{CancelAsked, Instance, Route, RunCreated, TaskRef, ValueRef};
 use crate::machine::{Effect, Input, Rules};
 use crate::ports::{Address, Answer, Commits, Created, OpenRoot, Owned, Standing, StoreError, Written};
@@ -143,6 +143,8 @@ pub(crate) struct Driver {
     ownership: Ownership,
     incarnations: u64,
     commands: mpsc::UnboundedSender<Command>,
+    /// The queues of all drivers.
+    doors: Doors,
     /// The tree whose machine is at work.
     at_work_on: Option<RunId>,
     /// Who waits for the engine to stop.
@@ -154,7 +156,13 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub fn new(options: &Options, ports: Ports, shards: Shards, commands: mpsc::UnboundedSender<Command>) -> Self {
+    pub fn new(
+        options: &Options,
+        ports: Ports,
+        shards: Shards,
+        commands: mpsc::UnboundedSender<Command>,
+        doors: Doors,
+    ) -> Self {
         let drivers = shards.drivers();
         let rules = Rules {
             transport_max_retries: options.transport_max_retries,
@@ -180,6 +188,7 @@ impl Driver {
             ownership: Ownership::default(),
             incarnations: 0,
             commands,
+            doors,
             at_work_on: None,
             stopping: None,
             leaving: false,

@@ -94,7 +94,7 @@ impl Doors {
     }
 
     /// Says this to the driver of the run's tree. An engine that has stopped hears nothing.
-    fn say(&self, run: RunId, command: Command) {
+    pub fn say(&self, run: RunId, command: Command) {
         let _ = self.of(run).send(command);
     }
 }
@@ -145,7 +145,8 @@ impl Engine {
         let of = u8::try_from(mailbox.queues.len()).unwrap_or(u8::MAX);
         let senders = mailbox.doors.0.iter().cloned();
         for ((number, queue), sender) in (0..of).zip(mailbox.queues).zip(senders) {
-            let driver = Driver::new(&options, ports.clone(), Shards::of_driver(number, of), sender);
+            let shards = Shards::of_driver(number, of);
+            let driver = Driver::new(&options, ports.clone(), shards, sender, engine.doors.clone());
             tokio::spawn(driver.run(queue));
         }
         engine
@@ -194,10 +195,11 @@ impl Engine {
     /// that waits: until then it holds no slot of its tree. Returns also when the engine stops.
     pub async fn ended(&self, run: RunId, by: Option<Address>) {
         let (reply, answer) = oneshot::channel();
-        let told = self.doors.of(run).send(Command::Wait(run, by.map(|by| (by.root, by.task)), reply)).is_ok();
+        // First, because another driver may say at once that the run has ended.
         if let Some(by) = by {
             self.doors.say(by.root, Command::Blocked(by));
         }
+        let told = self.doors.of(run).send(Command::Wait(run, by.map(|by| (by.root, by.task)), reply)).is_ok();
         if told {
             let _ = answer.await;
         }

@@ -134,9 +134,8 @@ impl Driver {
 
     /// Tells everyone what has become durable.
     pub(super) fn tell_durable(&mut self, root: RunId, record: Arc<Record>) {
-        for (root, task) in self.waiters.durable(&record) {
-            let _ = self.commands.send(Command::Unblocked((root, task)));
-        }
+        let waited = self.waiters.durable(&record);
+        self.unblock(waited);
         let ended = match &record.event {
             Event::RunEnded(ended) => Some(ended.run),
             _ => None,

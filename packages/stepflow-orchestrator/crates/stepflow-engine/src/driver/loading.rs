@@ -274,9 +274,8 @@ impl Driver {
                 self.timers.arm(&*self.ports.clock, WAITS.0, Timer::Find(run));
             }
             (Err(None), Command::Wait(run, ..)) => {
-                for (root, task) in self.waiters.ended(run) {
-                    let _ = self.commands.send(Command::Unblocked((root, task)));
-                }
+                let waited = self.waiters.ended(run);
+                self.unblock(waited);
             }
             (Err(error), Command::Cancel(_, _, reply)) => {
                 let _ = reply.send(Err(error.map_or(CancelError::NotRunning, CancelError::Store)));
@@ -328,9 +327,8 @@ impl Driver {
         for run in runs.into_iter().chain([root]) {
             self.waiters.made(run, &Err(Error::NotOpen));
             self.waiters.not_cancelled(run, &StoreError::Unavailable("the run is not here any more".to_owned()));
-            for (root, task) in self.waiters.ended(run) {
-                let _ = self.commands.send(Command::Unblocked((root, task)));
-            }
+            let waited = self.waiters.ended(run);
+            self.unblock(waited);
         }
         for command in tree.pending {
             self.refuse(command);

@@ -180,6 +180,13 @@ impl Driver {
         }
     }
 
+    /// Tells the drivers of attempts that a run has ended for which these have waited.
+    pub(super) fn unblock(&self, waited: Vec<Waits>) {
+        for (root, task) in waited {
+            self.doors.say(root, Command::Unblocked((root, task)));
+        }
+    }
+
     /// A run that the attempt waited for has ended.
     pub(super) fn unblocked(&mut self, root: RunId, task: TaskRef) {
         let Some(tree) = self.trees.get_mut(&root) else { return };

@@ -1,6 +1,6 @@
 //! What one engine sees of the store.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -13,11 +13,11 @@ use stepflow_engine::ports::{
 use stepflow_flow::Plan;
 use stepflow_protocol::{FlowId, RunId, Value};
 
-use super::store::{Store, unavailable};
+use super::store::{Store, Told, unavailable};
 
 pub struct Connection {
     store: Arc<Store>,
-    told: Arc<Mutex<Option<Arc<dyn Commits>>>>,
+    told: Told,
 }
 
 impl Connection {
@@ -44,7 +44,7 @@ impl Journal for Connection {
     fn own(&self, shards: Shards, commits: Arc<dyn Commits>) -> BoxFuture<'static, Result<Vec<Owned>, StoreError>> {
         let told = Arc::clone(&self.told);
         self.in_turn(None, move |store| {
-            *told.lock().unwrap() = Some(commits);
+            told.lock().unwrap().push((shards, commits));
             let owned = store.durable.own(shards, store.refusals()).now_or_never().expect("the memory answers at once");
             owned.iter().flatten().for_each(|owned| store.owned(owned.shard, owned.epoch));
             async { owned }.boxed()

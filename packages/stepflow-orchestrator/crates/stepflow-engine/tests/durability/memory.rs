@@ -166,7 +166,7 @@ fn short_run(story: &mut Story, number: u64) {
 fn short_runs_leave_nothing_behind() {
     super::panics::watch();
     let store = Store::new(5);
-    let mut story = Story::with_store(3, Options { cache_bytes: 64 << 10, ..Options::default() }, Arc::clone(&store));
+    let mut story = Story::with(3, Options { cache_bytes: 64 << 10, ..Options::default() }, Arc::clone(&store), 1);
     let mut bytes = Vec::new();
     let rounds = std::env::var("STEPFLOW_DURABILITY_SHORT").map_or(120, |text| text.parse().unwrap());
     for round in 0..7 {

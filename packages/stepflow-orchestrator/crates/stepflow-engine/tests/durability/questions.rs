@@ -8,6 +8,7 @@ use stepflow_protocol::RunId;
 
 use super::naive::Outcome::Success;
 use super::refusals::{asked_by, new, one, one_of};
+use super::store::Store;
 use super::story::{Story, submission};
 
 /// A run with an open step and a sub-run of it, and a server that has read nothing yet.
@@ -229,6 +230,43 @@ fn questions_may_race_with_parking_and_waking() {
             story.store_all();
             story.answer(asked);
         }
+        story.check(root);
+    }
+}
+
+#[test]
+fn an_attempt_that_waits_for_a_run_of_another_driver_gets_its_slot_back() {
+    for drivers in 1..4 {
+        super::panics::watch();
+        let mut story = Story::with(0, Options::default(), Store::new(100), drivers);
+        let flow = json!({"steps": [
+            {"id": "a", "component": "/t/null", "input": 1},
+            {"id": "b", "component": "/t/echo", "input": 2},
+            {"id": "c", "component": "/t/wrap", "input": 3}],
+            "output": [{"$step": "a"}, {"$step": "b"}, {"$step": "c"}]});
+        let wanted = Submission { max_concurrency: Some(1), ..submission(&flow, &[json!({})]) };
+        let root = story.begin(wanted);
+        story.store_all();
+        let task = story.job("/null");
+        let address = task.address();
+        story.start(task.task);
+        let engine = story.life.engine.clone();
+        let waits = story.ask(async move {
+            let run = engine.submit(one_of("/t/lost")).await.unwrap();
+            engine.ended(run, Some(address)).await;
+        });
+        story.store_all();
+        // While it waits, the next step has the slot.
+        story.job("/echo");
+        story.work("/lost");
+        story.store_all();
+        story.work("/lost");
+        story.store_all();
+        story.answer(waits);
+        story.work("/echo");
+        story.store_all();
+        assert_eq!(story.life.host.jobs().len(), 1, "the first step goes on, and there is one slot");
+        story.finish(root);
         story.check(root);
     }
 }

@@ -5,7 +5,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use stepflow_engine::Options;
 
 use super::flows::{Case, case};
-use super::store::Fate;
+use super::store::{Fate, Store};
 use super::story::{Story, of_case};
 use super::{naive, panics};
 
@@ -51,7 +51,8 @@ fn run(seed: u64, case: &Case, mishaps: &[(u64, Mishap)]) -> u64 {
     if seed % 3 == 1 {
         (options.park_after, options.idle_bytes) = (std::time::Duration::ZERO, 0);
     }
-    let mut story = Story::new(seed, options);
+    let drivers = 1 + u8::from(seed % 7 == 6);
+    let mut story = Story::with(seed, options, Store::new(10_000), drivers);
     story.store.set(|state| state.instant = seed % 4 == 3);
     let mut ends = Vec::new();
     for (at, mishap) in mishaps {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use futures_util::FutureExt as _;
 use stepflow_engine::event::{Record, TaskRef, ValueRef};
 use stepflow_engine::ports::{Append, Commits, Created, Durability, Journal, NewRun, StoreError, Written};
-use stepflow_engine::shard_of;
+use stepflow_engine::{Shards, shard_of};
 use stepflow_protocol::{RunId, Value};
 use stepflow_store::MemoryStore;
 use tokio::sync::{Notify, oneshot};
@@ -56,8 +56,8 @@ pub struct State {
     violations: Vec<String>,
 }
 
-/// Where the engine that made an append waits for the answer.
-type Told = Arc<Mutex<Option<Arc<dyn Commits>>>>;
+/// Where the drivers of the engine that made an append wait for the answer.
+pub type Told = Arc<Mutex<Vec<(Shards, Arc<dyn Commits>)>>>;
 
 struct Queued {
     ticket: u64,
@@ -236,7 +236,8 @@ impl Store {
         drop(state);
         match answer {
             Answer::Appended(told, written, result) => {
-                let commits = told.lock().unwrap().clone();
+                let told = told.lock().unwrap();
+                let commits = told.iter().find(|(shards, _)| shards.contains(written.root)).map(|(_, commits)| commits);
                 match (commits, result) {
                     (Some(commits), Ok(())) => commits.committed(vec![written]),
                     (Some(commits), Err(why)) => commits.failed(vec![written], why),

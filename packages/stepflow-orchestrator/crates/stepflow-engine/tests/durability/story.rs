@@ -28,6 +28,7 @@ pub struct Story {
     pub store: Arc<Store>,
     pub clock: Arc<VirtualClock>,
     pub options: Options,
+    drivers: u8,
     pub life: Life,
     pub random: Random,
     seen: Seen,
@@ -64,14 +65,15 @@ impl Random {
 
 impl Story {
     pub fn new(seed: u64, options: Options) -> Self {
-        Self::with_store(seed, options, Store::new(10_000))
+        Self::with(seed, options, Store::new(10_000), 1)
     }
 
-    pub fn with_store(seed: u64, options: Options, store: Arc<Store>) -> Self {
+    /// The same with this store, and so many drivers.
+    pub fn with(seed: u64, options: Options, store: Arc<Store>, drivers: u8) -> Self {
         let clock = Arc::new(VirtualClock::new());
-        let life = Life::begin(&store, &clock, &options);
+        let life = Life::begin(&store, &clock, &options, drivers);
         let (random, seen) = (Random(seed), Seen::default());
-        Self { store, clock, options, life, random, seen, rough: false, losses: 0, fates: BTreeMap::new() }
+        Self { store, clock, options, drivers, life, random, seen, rough: false, losses: 0, fates: BTreeMap::new() }
     }
 
     /// Lets everything go on until nothing can.
@@ -150,7 +152,7 @@ impl Story {
     /// The server dies; another one takes over.
     pub fn crash(&mut self) {
         self.store.crash();
-        let next = Life::begin(&self.store, &self.clock, &self.options);
+        let next = Life::begin(&self.store, &self.clock, &self.options, self.drivers);
         let _ = std::mem::replace(&mut self.life, next);
         let roots: Vec<RunId> = self.seen.lock().unwrap().keys().copied().collect();
         for root in roots.into_iter().filter(|root| !self.has_seen_end(*root)) {
@@ -160,7 +162,7 @@ impl Story {
 
     /// Another server takes over, and the one before does not know. Nobody watches its runs any more.
     pub fn replace(&mut self) -> Life {
-        let next = Life::begin(&self.store, &self.clock, &self.options);
+        let next = Life::begin(&self.store, &self.clock, &self.options, self.drivers);
         let old = std::mem::replace(&mut self.life, next);
         self.settle();
         self.seen = Seen::default();
@@ -340,9 +342,9 @@ impl Story {
 }
 
 impl Life {
-    fn begin(store: &Arc<Store>, clock: &Arc<VirtualClock>, options: &Options) -> Self {
+    fn begin(store: &Arc<Store>, clock: &Arc<VirtualClock>, options: &Options, drivers: u8) -> Self {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let (inbox, mailbox) = inbox(1);
+        let (inbox, mailbox) = inbox(drivers);
         let host = Host::new(inbox, Arc::clone(store));
         let ports = Ports { journal: store.connect(), host: host.clone(), clock: clock.clone() };
         let engine = {
