@@ -259,3 +259,67 @@ fn a_deadline_is_not_lost_when_the_wall_clock_steps_back_while_its_flow_is_read(
     assert!(matches!(&story.results(root)[..], [Failed(kind, _)] if kind == "TIMEOUT"), "{:?}", story.results(root));
     assert!(story.clock.elapsed() < Duration::from_secs(120));
 }
+
+#[test]
+fn servers_that_die_before_they_reach_a_step_do_not_count_for_it() {
+    let mut story = new();
+    let root = story.begin(one_of("/t/wrap"));
+    for _ in 0..4 {
+        story.store_all();
+        story.start(story.job("/wrap").task);
+        story.settle();
+        story.pass(Duration::from_secs(2));
+        story.store_all();
+        // The server that had the step stops in good order, and the next one dies before it has read anything.
+        story.restart();
+        story.store.set(|state| state.reads_wait = true);
+        story.settle();
+        story.crash();
+    }
+    story.finish(root);
+    story.check(root);
+    assert!(!is_given_up(&story, root));
+}
+
+#[test]
+fn a_batch_of_more_events_than_one_append_has_is_cut_between_two() {
+    for end in 0..3 {
+        let mut story = new();
+        let flow = json!({"steps": [{"id": "a", "component": "/t/nowhere", "input": 1}], "output": {"$step": "a"}});
+        let asked = story.submit(submission(&flow, &vec![json!(null); 6_000]));
+        let root = story.store.first().unwrap();
+        story.store.deal(root, Fate::Commit);
+        story.store.deliver(false);
+        story.settle();
+        let durable = story.store.journal(root).len();
+        assert!(!story.is_ended(root) && durable >= 10_000, "{durable} events");
+        story.answer(asked).unwrap();
+        match end {
+            0 => story.crash(),
+            1 => story.store.deal(root, Fate::Refuse),
+            _ => {}
+        }
+        story.watch(root);
+        story.finish(root);
+        story.check(root);
+        assert_eq!(story.results(root).len(), 6_000);
+    }
+}
+
+#[test]
+fn a_cancel_that_a_replaced_engine_is_asked_for_is_not_confirmed() {
+    let mut story = new();
+    let root = story.begin(one_of("/t/wrap"));
+    story.store_all();
+    let old = story.replace();
+    story.store_all();
+    let engine = old.engine.clone();
+    let asked = old.runtime.spawn(async move { engine.cancel(root, "a test", None).await });
+    old.settle();
+    story.store_all();
+    old.settle();
+    let answered = old.runtime.block_on(asked).unwrap();
+    assert!(matches!(answered, Err(CancelError::Store(_))), "{answered:?}");
+    story.finish(root);
+    story.check(root);
+}

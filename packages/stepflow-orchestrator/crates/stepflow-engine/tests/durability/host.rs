@@ -180,7 +180,8 @@ impl ComponentHost for Host {
 
     fn cancel(&self, _: &Route, address: Address, _: &str) {
         let is_reason = |event: &Event| match event {
-            Event::StepEnded(_) => true,
+            // After that an owner that was replaced lets go of its own.
+            Event::StepEnded(_) | Event::OwnerChanged(_) => true,
             Event::AttemptEnded(ended) => ended.task == address.task,
             _ => false,
         };

@@ -135,6 +135,11 @@ impl Store {
         self.durable.journal(root).unwrap_or_default()
     }
 
+    pub fn record(&self, root: RunId, seq: u64) -> Option<Arc<Record>> {
+        let page = self.durable.read(root, seq - 1, 1).now_or_never()?.ok()?;
+        page.records.into_iter().next()
+    }
+
     pub fn value(&self, root: RunId, place: &ValueRef) -> Value {
         match place {
             ValueRef::Inline(value) => value.clone(),

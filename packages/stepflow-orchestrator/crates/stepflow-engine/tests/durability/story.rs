@@ -136,7 +136,7 @@ impl Story {
             loop {
                 match news.next().await {
                     Ok(Some(Notice::Record(record))) => {
-                        if store.journal(root).get(record.seq as usize - 1) != Some(&record) {
+                        if store.record(root, record.seq).as_ref() != Some(&record) {
                             store.complain(format!("a subscriber saw {}, which is not durable", record.seq));
                         }
                         seen.lock().unwrap().entry(root).or_default().push(record);
@@ -299,7 +299,7 @@ impl Story {
     }
 
     pub fn is_ended(&self, root: RunId) -> bool {
-        self.store.journal(root).iter().any(|record| is_end(record, root))
+        self.store.durable.run(root).is_some_and(|run| run.status.is_terminal())
     }
 
     /// What the engine has done that it must not, and what subscribers have missed.
