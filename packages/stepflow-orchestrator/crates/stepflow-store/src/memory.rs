@@ -356,6 +356,9 @@ impl Journal for MemoryStore {
         for shard in shards.iter() {
             kept.shards.entry(shard).or_default().clean = true;
         }
+        for (_, tree) in kept.trees.iter_mut().filter(|(root, _)| shards.contains(**root)) {
+            tree.marked.clear();
+        }
         done(Ok(()))
     }
 

@@ -184,7 +184,8 @@ pub trait Journal: Send + Sync {
     /// Takes these shards. What has become of appends to their trees is told to `commits` from now on.
     fn own(&self, shards: Shards, commits: Arc<dyn Commits>) -> BoxFuture<'static, Result<Vec<Owned>, StoreError>>;
 
-    /// Lets go of these shards in good order: all that their owner has begun is stored.
+    /// Lets go of these shards in good order: all that their owner has begun is stored. The marks of its attempts are
+    /// over: should the next owner die before it has read a tree, they were not the reason.
     fn leave(&self, shards: Shards) -> BoxFuture<'static, Result<(), StoreError>>;
 
     /// The trees of these shards that have not ended, at most so many, by their ids, after this one.

@@ -272,7 +272,7 @@ fn servers_that_die_before_they_reach_a_step_do_not_count_for_it() {
         story.store_all();
         // The server that had the step stops in good order, and the next one dies before it has read anything.
         story.restart();
-        story.store.set(|state| state.reads_wait = true);
+        story.store.set(|state| state.trees_wait = true);
         story.settle();
         story.crash();
     }

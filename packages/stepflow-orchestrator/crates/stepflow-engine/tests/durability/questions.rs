@@ -11,8 +11,8 @@ use super::refusals::{asked_by, new, one, one_of};
 use super::store::Store;
 use super::story::{Story, submission};
 
-/// A run with an open step and a sub-run of it, and a server that has read nothing yet.
-fn unread() -> (Story, RunId, RunId) {
+/// A run with an open step and a sub-run of it, and a server that has read nothing yet, or only which runs there are.
+fn unread(knows_runs: bool) -> (Story, RunId, RunId) {
     let mut story = new();
     let root = story.begin(one_of("/t/wrap"));
     story.store_all();
@@ -22,22 +22,20 @@ fn unread() -> (Story, RunId, RunId) {
     story.store_all();
     let sub_run = story.answer(asked).unwrap();
     story.crash();
+    story.store.set(|state| if knows_runs { state.trees_wait = true } else { state.reads_wait = true });
     story.settle();
-    story.store.set(|state| state.reads_wait = true);
-    story.crash();
-    story.store.set(|state| state.reads_wait = true);
     (story, root, sub_run)
 }
 
 fn read(story: &Story) {
-    story.store.set(|state| state.reads_wait = false);
+    story.store.set(|state| (state.reads_wait, state.trees_wait) = (false, false));
     story.store_all();
 }
 
 #[test]
 fn a_cancel_that_comes_before_recovery_is_done() {
-    for of_root in [true, false] {
-        let (mut story, root, sub_run) = unread();
+    for (of_root, knows_runs) in [(true, false), (false, false), (true, true), (false, true)] {
+        let (mut story, root, sub_run) = unread(knows_runs);
         let (engine, run) = (story.life.engine.clone(), if of_root { root } else { sub_run });
         let asked = story.ask(async move { engine.cancel(run, "a test", None).await });
         assert!(!asked.is_finished());
@@ -52,7 +50,12 @@ fn a_cancel_that_comes_before_recovery_is_done() {
 
 #[test]
 fn who_waits_before_recovery_is_told_of_the_end() {
-    let (mut story, root, sub_run) = unread();
+    who_waits(false);
+    who_waits(true);
+}
+
+fn who_waits(knows_runs: bool) {
+    let (mut story, root, sub_run) = unread(knows_runs);
     let wait = |story: &Story, run| {
         let engine = story.life.engine.clone();
         story.ask(async move { engine.ended(run, None).await })
@@ -106,7 +109,12 @@ fn who_waits_when_only_the_question_cannot_be_read_is_not_told_of_an_end() {
 
 #[test]
 fn a_sub_run_that_is_asked_for_before_recovery_is_made_or_refused_but_not_left_open() {
-    let (mut story, root, _) = unread();
+    sub_run_of_a_run(false);
+    sub_run_of_a_run(true);
+}
+
+fn sub_run_of_a_run(knows_runs: bool) {
+    let (mut story, root, _) = unread(knows_runs);
     let engine = story.life.engine.clone();
     let by_run = story.ask(async move {
         let origin = Origin { parent: Parent::Run(root), key: None, detached: false };

@@ -44,6 +44,8 @@ pub struct State {
     pub down: bool,
     /// Nothing that reads comes back.
     pub reads_wait: bool,
+    /// No journal comes back.
+    pub trees_wait: bool,
     /// Values and flows do not come back.
     pub contents_wait: bool,
     /// Appends are durable when the call returns.
@@ -260,7 +262,8 @@ impl Store {
         state.queue.clear();
         state.answers.clear();
         state.refused.clear();
-        (state.down, state.reads_wait, state.contents_wait) = (false, false, false);
+        (state.down, state.reads_wait) = (false, false);
+        (state.trees_wait, state.contents_wait) = (false, false);
     }
 
     // What follows is for connections.
@@ -332,7 +335,8 @@ impl Store {
                         && Some(queued.entry.root()) == root
                         && !matches!(queued.entry, Entry::Mark(..))
                 };
-                if !state.reads_wait && !state.queue.iter().any(before) {
+                let waits = state.reads_wait || state.trees_wait && root.is_some();
+                if !waits && !state.queue.iter().any(before) {
                     return if state.down { Err(unavailable()) } else { Ok(()) };
                 }
             }
