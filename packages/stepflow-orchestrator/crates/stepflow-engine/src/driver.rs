@@ -115,10 +115,19 @@ struct Offered {
     route: Option<Route>,
     timeout: Option<TimerKey>,
     mark: Option<TimerKey>,
+    /// Whether the server has crashed while the attempt before was open.
+    recovers: bool,
     /// The worker that has it: later subscribers are told, because no journal says it.
     started: Option<Notice>,
     /// Whether the host was told that its answer is not needed any more.
     cancelled: bool,
+}
+
+impl Offered {
+    /// Whether a worker of another process has it.
+    fn has_worker(&self) -> bool {
+        matches!(&self.started, Some(Notice::Started { instance: Some(_), .. }))
+    }
 }
 
 /// Owns all trees of its shards.
@@ -360,7 +369,7 @@ impl Driver {
         match timer {
             Timer::Wake(root, seq) => self.wake(root, seq),
             Timer::Attempt(root, task) => self.contain(Command::TimedOut(root, task)),
-            Timer::Mark(root, task) => self.mark(root, task),
+            Timer::Mark(root, task) => self.mark_or_unmark(root, task),
             Timer::Read(root, incarnation) => self.read(root, incarnation),
             Timer::Park(root, touched) => self.park(root, touched),
             Timer::Load(root) => {

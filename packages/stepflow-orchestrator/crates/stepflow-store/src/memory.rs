@@ -386,6 +386,13 @@ impl Journal for MemoryStore {
         done(Ok(()))
     }
 
+    fn unmark(&self, root: RunId, epoch: u64, tasks: Vec<TaskRef>) -> BoxFuture<'static, Result<(), StoreError>> {
+        if let Some(tree) = self.kept.lock().trees.get_mut(&root).filter(|tree| tree.epoch <= epoch) {
+            tree.marked.retain(|task| !tasks.contains(task));
+        }
+        done(Ok(()))
+    }
+
     fn due(
         &self,
         shards: Shards,

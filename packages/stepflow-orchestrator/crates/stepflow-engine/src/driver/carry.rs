@@ -7,7 +7,7 @@ use stepflow_protocol::RunId;
 
 use super::timers::{Timer, until};
 use super::tree::Kept;
-use super::{Command, Driver, Offered};
+use super::{Command, Driver, MARK_AFTER, Offered};
 use crate::event::{Reason, Route, StepRef, TaskRef, ValueRef};
 use crate::machine::{Effect, Need, outstanding, owed_between};
 use crate::ports::{Address, Answer, TaskEnvelope};
@@ -134,7 +134,10 @@ impl Driver {
             suspects: state.step(step).map_or(0, |step| step.suspects),
         };
         let route = Some(envelope.route.clone());
-        self.offered.insert(task, Offered { root: Some(root), route, ..Offered::default() });
+        let recovers = reason == Reason::Recovery;
+        // Should no worker take it before, it waits, and its mark is to go.
+        let mark = recovers.then(|| self.timers.arm(&*self.ports.clock, MARK_AFTER, Timer::Mark(root, task)));
+        self.offered.insert(task, Offered { root: Some(root), route, mark, recovers, ..Offered::default() });
         self.ports.host.offer(envelope);
     }
 
@@ -165,15 +168,31 @@ impl Driver {
         }
     }
 
-    /// A worker has had an attempt for a while: should the server crash, it may have been the reason.
-    pub(super) fn mark(&mut self, root: RunId, task: TaskRef) {
+    /// An attempt was offered or taken by a worker a while ago. One that a worker has is marked: should the server crash,
+    /// it may have been the reason. One that waits was not.
+    pub(super) fn mark_or_unmark(&mut self, root: RunId, task: TaskRef) {
         let Some(offered) = self.offered.get_mut(&task) else { return };
         offered.mark = None;
+        let has_worker = offered.has_worker();
+        match self.trees.get(&root) {
+            Some(tree) if has_worker && !tree.waiting.contains_key(&task) => self.mark(root, task),
+            _ => self.unmark(root, task),
+        }
+    }
+
+    pub(super) fn mark(&mut self, root: RunId, task: TaskRef) {
         if let Some(tree) = self.trees.get_mut(&root)
             && tree.marked.insert(task)
         {
-            let marked = self.ports.journal.mark(root, self.ownership.epoch(root), vec![task]);
-            tokio::spawn(marked);
+            tokio::spawn(self.ports.journal.mark(root, self.ownership.epoch(root), vec![task]));
+        }
+    }
+
+    pub(super) fn unmark(&mut self, root: RunId, task: TaskRef) {
+        if let Some(tree) = self.trees.get_mut(&root)
+            && tree.marked.remove(&task)
+        {
+            tokio::spawn(self.ports.journal.unmark(root, self.ownership.epoch(root), vec![task]));
         }
     }
 

@@ -3,8 +3,9 @@
 use stepflow_protocol::{BlobId, RunId, Value};
 use tokio::sync::oneshot;
 
+use super::timers::Timer;
 use super::waiters::{Made, Waits};
-use super::{Command, Driver, SEMANTICS, timers};
+use super::{Command, Driver, MARK_AFTER, SEMANTICS, timers};
 use crate::event::{Event, RunCreated, StepRef, TaskRef};
 use crate::machine::{Input, MAX_DEPTH, Machine, chain};
 use crate::ports::Address;
@@ -174,6 +175,8 @@ impl Driver {
         let Address { root, task, .. } = address;
         let Some(tree) = self.trees.get_mut(&root).filter(|_| self.offered.contains_key(&task)) else { return };
         *tree.waiting.entry(task).or_default() += 1;
+        self.unmark(root, task);
+        let Some(tree) = self.trees.get_mut(&root) else { return };
         if let Some(machine) = &mut tree.machine {
             machine.waits(task);
             self.feed(root, Input::Continue);
@@ -192,11 +195,18 @@ impl Driver {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         let Some(count) = tree.waiting.get_mut(&task) else { return };
         *count -= 1;
-        if *count == 0 {
+        let works = *count == 0;
+        if works {
             tree.waiting.remove(&task);
         }
         if let Some(machine) = &mut tree.machine {
             machine.waits_no_more(task);
+        }
+        if works && let Some(offered) = self.offered.get_mut(&task).filter(|offered| offered.has_worker()) {
+            let mark = self.timers.arm(&*self.ports.clock, MARK_AFTER, Timer::Mark(root, task));
+            if let Some(before) = offered.mark.replace(mark) {
+                self.timers.disarm(before);
+            }
         }
     }
 

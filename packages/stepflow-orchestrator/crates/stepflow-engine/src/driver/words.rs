@@ -30,10 +30,18 @@ impl Driver {
         }
         offered.timeout = timeout.map(|timeout| self.timers.arm(clock, timeout, Timer::Attempt(root, task)));
         // What runs in this process needs no mark: it has no worker that could take the server down.
-        offered.mark = instance.as_ref().map(|_| self.timers.arm(clock, MARK_AFTER, Timer::Mark(root, task)));
+        let is_at_worker = instance.is_some();
+        offered.mark = is_at_worker.then(|| self.timers.arm(clock, MARK_AFTER, Timer::Mark(root, task)));
+        let recovers = offered.recovers;
         let notice = Notice::Started { step, task, instance };
         self.waiters.publish(root, &notice);
         offered.started = Some(notice);
+        match (is_at_worker, recovers) {
+            // It may take the server down at once, as it may have done before.
+            (true, true) => self.mark(root, task),
+            (false, _) => self.unmark(root, task),
+            (true, false) => {}
+        }
     }
 
     /// No worker has the attempt any more, and it has not ended: its time stands still.
@@ -43,6 +51,7 @@ impl Driver {
         for timer in offered.timeout.take().into_iter().chain(offered.mark.take()) {
             self.timers.disarm(timer);
         }
+        self.unmark(address.root, address.task);
     }
 
     /// The attempt has ended.

@@ -199,6 +199,10 @@ pub trait Journal: Send + Sync {
     /// Takes note that a worker has these attempts of a tree: should the server crash, they may have been the reason.
     fn mark(&self, root: RunId, epoch: u64, tasks: Vec<TaskRef>) -> BoxFuture<'static, Result<(), StoreError>>;
 
+    /// Takes note that these attempts do no work now: they wait for a worker or for a run. Comes after what was marked
+    /// before.
+    fn unmark(&self, root: RunId, epoch: u64, tasks: Vec<TaskRef>) -> BoxFuture<'static, Result<(), StoreError>>;
+
     /// The trees of these shards with a time that comes before `upto`, each with its first one, at most so many, the
     /// soonest first, after this one.
     fn due(

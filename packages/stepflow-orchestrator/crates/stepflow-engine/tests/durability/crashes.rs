@@ -88,13 +88,14 @@ fn a_step_that_only_waits_is_not_given_up_when_it_was_never_offered() {
 }
 
 #[test]
-#[ignore = "a recovered attempt is marked when it is offered, not when a worker has it"]
 fn a_step_that_no_worker_has_taken_is_not_given_up() {
     let mut story = new();
     let root = story.begin(one_of("/t/wrap"));
     for _ in 0..6 {
         story.store_all();
         story.job("/wrap");
+        story.pass(Duration::from_secs(2));
+        story.store_all();
         story.crash();
     }
     story.finish(root);
@@ -103,7 +104,6 @@ fn a_step_that_no_worker_has_taken_is_not_given_up() {
 }
 
 #[test]
-#[ignore = "an attempt keeps its mark while it waits for a run of its own"]
 fn a_step_that_waits_for_its_sub_run_is_not_given_up() {
     let mut story = new();
     let root = story.begin(one_of("/t/calls"));

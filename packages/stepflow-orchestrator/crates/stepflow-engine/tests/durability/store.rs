@@ -70,7 +70,8 @@ struct Queued {
 enum Entry {
     Append(Append),
     Create(NewRun, oneshot::Sender<Result<Created, StoreError>>),
-    Mark(RunId, u64, Vec<TaskRef>, oneshot::Sender<Result<(), StoreError>>),
+    /// Set, or taken away.
+    Mark(RunId, u64, Vec<TaskRef>, bool, oneshot::Sender<Result<(), StoreError>>),
 }
 
 impl Entry {
@@ -207,8 +208,12 @@ impl Store {
                 let result = if fate == Fate::Doubt { created.and(Err(unavailable())) } else { created };
                 Answer::Created(reply, result)
             }
-            Entry::Mark(root, epoch, tasks, reply) => {
-                drop(self.durable.mark(root, epoch, tasks));
+            Entry::Mark(root, epoch, tasks, is_set, reply) => {
+                if is_set {
+                    drop(self.durable.mark(root, epoch, tasks));
+                } else {
+                    drop(self.durable.unmark(root, epoch, tasks));
+                }
                 Answer::Marked(reply)
             }
         };
@@ -306,9 +311,15 @@ impl Store {
         answer
     }
 
-    pub fn give_mark(&self, root: RunId, epoch: u64, tasks: Vec<TaskRef>) -> oneshot::Receiver<Result<(), StoreError>> {
+    pub fn give_mark(
+        &self,
+        root: RunId,
+        epoch: u64,
+        tasks: Vec<TaskRef>,
+        is_set: bool,
+    ) -> oneshot::Receiver<Result<(), StoreError>> {
         let (reply, answer) = oneshot::channel();
-        self.lock().enter(&Told::default(), Entry::Mark(root, epoch, tasks, reply));
+        self.lock().enter(&Told::default(), Entry::Mark(root, epoch, tasks, is_set, reply));
         answer
     }
 
