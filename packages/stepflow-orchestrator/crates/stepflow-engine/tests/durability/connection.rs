@@ -65,7 +65,10 @@ impl Journal for Connection {
     }
 
     fn mark(&self, root: RunId, epoch: u64, tasks: Vec<TaskRef>) -> BoxFuture<'static, Result<(), StoreError>> {
-        self.store.give_mark(root, epoch, tasks, true).map(|answer| answer.unwrap_or_else(|_| Err(unavailable()))).boxed()
+        self.store
+            .give_mark(root, epoch, tasks, true)
+            .map(|answer| answer.unwrap_or_else(|_| Err(unavailable())))
+            .boxed()
     }
 
     fn unmark(&self, root: RunId, epoch: u64, tasks: Vec<TaskRef>) -> BoxFuture<'static, Result<(), StoreError>> {
