@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
-use stepflow_engine::event::{CancelAsked, Event, ItemEnded, Outcome, Record, StepEnded, ValueRef};
+use stepflow_engine::event::{CancelAsked, Event, ItemEnded, Outcome, OwnerChanged, Record, StepEnded, ValueRef};
 use stepflow_engine::machine::{Effect, Input, ItemEnd, Machine, RunTree, outstanding};
 use stepflow_protocol::RunId;
 use uuid::Uuid;
@@ -99,6 +99,12 @@ fn write_all() {
     }
 }
 
+fn with(flow: &Json, member: &str, value: Json) -> Json {
+    let mut flow = flow.clone();
+    flow[member] = value;
+    flow
+}
+
 /// What a release is remembered by: every event that it writes stands in one of these.
 fn written() -> Vec<(&'static str, Simulation)> {
     let case = |steps: Json, output: Json, inputs: Vec<Json>| Case {
@@ -140,6 +146,14 @@ fn written() -> Vec<(&'static str, Simulation)> {
         json!([{"$step": "nap"}, {"$step": "map"}]),
         vec![json!({})],
     );
+    let late = case(
+        json!([
+            {"id": "sure", "component": "/t/stuck", "input": 1, "mustExecute": true},
+            {"id": "nap", "component": "/t/sleep", "input": {"$input": "$"}}]),
+        json!({"$step": "nap"}),
+        vec![json!({"duration_ms": 5}); 6],
+    );
+    let hurried = Case { flow: with(&late.flow, "timeout", json!(60)), ..late.clone() };
     let finished = |case: &Case| {
         let mut simulation = Simulation::submitted(case);
         simulation.finish();
@@ -150,6 +164,10 @@ fn written() -> Vec<(&'static str, Simulation)> {
         simulation.advance(steps);
         simulation
     };
+    let mut batch_cancelled = midway(&late, 2);
+    batch_cancelled.tell(Input::CancelAsked(CancelAsked { run: None, by: "a person".into(), reason: None }));
+    let mut restarted = Simulation::recovered(&late, &midway(&late, 2).appends);
+    restarted.tell(Input::OwnerChanged(OwnerChanged { clean: true, started: Some(Vec::new()), ..killed(2) }));
     let mut cancelled = midway(&retried, 2);
     cancelled.tell(Input::CancelAsked(CancelAsked {
         run: None,
@@ -173,5 +191,9 @@ fn written() -> Vec<(&'static str, Simulation)> {
         ("timeouts-of-control-flow-midway", midway(&impatient, 2)),
         ("cancelled", cancelled),
         ("recovered", recovered),
+        ("references-midway", midway(&late, 2)),
+        ("restarted-in-good-order", restarted),
+        ("batch-cancelled", batch_cancelled),
+        ("batch-out-of-time", finished(&hurried)),
     ]
 }

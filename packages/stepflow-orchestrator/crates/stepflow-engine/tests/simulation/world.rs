@@ -62,6 +62,7 @@ impl Simulation {
     /// A run of the case that nobody has submitted, and its submission.
     pub fn about_to_be(case: &Case, overrides: Option<Value>) -> (Self, Input) {
         let simulation = Self::around(case, Machine::new);
+        let timeout = simulation.world.flows[&simulation.flow_id].timeout;
         let created = RunCreated {
             run: simulation.root,
             root: simulation.root,
@@ -75,7 +76,7 @@ impl Simulation {
             variables: None,
             overrides,
             limit: case.limit,
-            deadline_at: None,
+            deadline_at: timeout.map(|timeout| simulation.world.now.checked_add(timeout).unwrap()),
             semantics: 1,
         };
         let inputs = case.inputs.iter().map(Value::from_json).collect();
