@@ -81,7 +81,7 @@ fn run_created(state: &mut RunTree, key: OwedKey, created: &RunCreated) {
         state.keyed.insert((parent, key.clone()), created.run);
     }
     let Some(step) = step_mut(state, parent) else { return };
-    step.runs.push(created.run);
+    step.runs.insert(created.run);
     step.sub_runs += 1;
     step.asked_in = step.newest();
     if let Some(nested) = &created.nested {
@@ -361,7 +361,7 @@ fn forget_run(state: &mut RunTree, id: RunId) {
     if let Some(parent) = parent {
         let item = state.runs.get_mut(&parent.run).and_then(|run| run.items.get_mut(parent.item as usize));
         if let Some(step) = item.and_then(|item| item.steps.get_mut(&parent.step)) {
-            step.runs.retain(|run| *run != id);
+            step.runs.remove(&id);
         }
     }
     if let Some(key) = parent.zip(key)

@@ -1,5 +1,7 @@
 //! A step of an item, and its attempts.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use stepflow_protocol::{FlowError, RunId, TaskId};
 
@@ -36,7 +38,7 @@ pub struct Step {
     /// Whether the time that it waits for is its timeout.
     pub times_out: bool,
     /// Its sub-runs that are not forgotten.
-    pub runs: Vec<RunId>,
+    pub runs: BTreeSet<RunId>,
     /// The end, when there is one.
     pub result: Option<Outcome>,
 }

@@ -131,3 +131,39 @@ fn what_is_asked_of_the_surroundings_grows_with_the_items_and_no_faster() {
         assert!(many <= few * 11, "{few} for 300 items, {many} for 3 000");
     }
 }
+
+#[test]
+fn a_cancel_goes_before_what_is_left_of_the_work_before() {
+    let (mut simulation, submitted) = Simulation::about_to_be(&endless()[1], None);
+    assert!(simulation.tell_once(submitted).more);
+    let ended = simulation.tell_once(cancel());
+    assert!(matches!(ended.records[0].event, Event::CancelAsked(_)), "{:?}", ended.records[0]);
+    assert!(!ended.more && simulation.machine.state().is_ended());
+}
+
+#[test]
+fn a_run_that_has_run_out_of_time_takes_those_below_it_along_the_deepest_first() {
+    let stuck = json!({"steps": [{"id": "a", "component": "/t/stuck", "input": 1}], "output": {"$step": "a"}});
+    let map = |inside: Json| {
+        let input = json!({"workflow": {"$literal": inside}, "items": [1, 2]});
+        json!({"steps": [{"id": "m", "component": "/t/map", "input": input}], "output": {"$step": "m"}})
+    };
+    let mut flow = map(map(stuck));
+    flow["timeout"] = json!(5);
+    let mut simulation = Simulation::submitted(&case(flow, vec![json!({})]));
+    let runs: Vec<_> = simulation.machine.state().runs.keys().copied().collect();
+    assert_eq!(runs.len(), 4);
+    simulation.finish();
+    invariants::check(&simulation);
+    let ended = simulation.journal().filter_map(|record| match &record.event {
+        Event::RunEnded(ended) => Some((ended.run, ended.status)),
+        _ => None,
+    });
+    let ended: Vec<_> = ended.collect();
+    assert_eq!(ended.last(), Some(&(simulation.root, ExecutionStatus::Failed)));
+    assert!(ended.iter().all(|(_, status)| *status == ExecutionStatus::Failed));
+    let place = |run| ended.iter().position(|(ended, _)| *ended == run).unwrap();
+    // The second run is the outer map's; those below it end before it.
+    assert!(place(runs[2]) < place(runs[1]) && place(runs[3]) < place(runs[1]));
+    assert!(matches!(&simulation.results()[0], super::naive::Outcome::Failed(kind, _) if kind == "TIMEOUT"));
+}
