@@ -169,3 +169,48 @@ impl Rows {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use stepflow_engine::event::{ItemEnded, RunCreated, RunEnded};
+    use stepflow_protocol::{ErrorKind, Value, content_id};
+
+    use super::*;
+
+    #[test]
+    fn items_that_never_began_end_with_their_run() {
+        let run = RunId::from_uuid(uuid::Uuid::from_u128(1));
+        let created = RunCreated {
+            run,
+            root: run,
+            parent: None,
+            parent_run: None,
+            key: None,
+            nested: None,
+            flow_id: content_id(b"{}"),
+            items: 3,
+            inputs: None,
+            variables: None,
+            overrides: None,
+            limit: 1,
+            deadline_at: None,
+            semantics: 1,
+        };
+        let (completed, cancelled) = (ExecutionStatus::Completed, ExecutionStatus::Cancelled);
+        let result = Outcome::Success(ValueRef::Inline(Value::null()));
+        let error = FlowError::new(ErrorKind::Cancelled, "cancelled by a test");
+        let events = [
+            Event::RunCreated(Box::new(created)),
+            Event::ItemEnded(ItemEnded { run, item: 0, status: completed, result }),
+            Event::RunEnded(RunEnded { run, status: cancelled, error: Some(error) }),
+        ];
+        let mut rows = Rows::default();
+        for (seq, event) in (1_u64..).zip(events) {
+            rows.apply(&Record { seq, at: Timestamp::UNIX_EPOCH, version: 1, event });
+        }
+        let counts = ItemCounts { total: 3, completed: 1, cancelled: 2, ..ItemCounts::default() };
+        assert_eq!(rows.runs[&run].items, counts);
+        let statuses = [0, 1, 2].map(|item| rows.end_of(run, item).map(|end| end.status));
+        assert_eq!(statuses, [Some(completed), Some(cancelled), Some(cancelled)]);
+    }
+}
