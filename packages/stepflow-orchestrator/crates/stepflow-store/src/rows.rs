@@ -172,7 +172,7 @@ impl Rows {
 
 #[cfg(test)]
 mod tests {
-    use stepflow_engine::event::{ItemEnded, RunCreated, RunEnded};
+    use stepflow_engine::event::{ItemEnded, RunCreated, RunEnded, ValueRef};
     use stepflow_protocol::{ErrorKind, Value, content_id};
 
     use super::*;

@@ -117,6 +117,8 @@ static RETRY: Object = Object {
     keys: &[
         Key::new("transportMaxRetries", WHOLE, "How often a step is retried after a worker was lost that had only this step. Retries after a worker was lost with several steps are not counted.")
             .default("3"),
+        Key::new("maxServerCrashes", WHOLE, "How many times in a row the server may crash while a worker is running a step, before the step fails. With 0 it does not fail for that.")
+            .default("3"),
         Key::new("backoff", Shape::ByType(BACKOFF), "The wait before a retry, if the step has no `backoff`.")
             .default("{\"type\":\"exponential\"}"),
     ],

@@ -77,6 +77,8 @@ impl Settings {
         if let Some(retry) = root.section("retry") {
             let retries = retry.number("transportMaxRetries");
             self.engine.transport_max_retries = retries.unwrap_or(self.engine.transport_max_retries);
+            let crashes = retry.number("maxServerCrashes");
+            self.engine.max_server_crashes = crashes.unwrap_or(self.engine.max_server_crashes);
             self.decode(&["retry", "backoff"], retry.get("backoff"), |read, decoder, node| {
                 read.engine.backoff = stepflow_flow::backoff(decoder, node).unwrap_or_default();
             });

@@ -87,10 +87,11 @@ fn a_worker_that_cannot_be_found_is_refused() {
 fn settings_reach_those_whom_they_concern() {
     let config = parse(
         "defaults: {maxConcurrency: 7, timeout: 1m}\nserver: {host: '::1', port: 0}\n\
-         retry: {transportMaxRetries: 0, backoff: {type: constant, delayMs: 50}}\nstateStore: {type: inMemory, keepFinished: 5}\n",
+         retry: {transportMaxRetries: 0, maxServerCrashes: 5, backoff: {type: constant, delayMs: 50}}\nstateStore: {type: inMemory, keepFinished: 5}\n",
     )
     .unwrap();
     assert_eq!((config.engine.max_concurrency, config.engine.transport_max_retries), (7, 0));
+    assert_eq!(config.engine.max_server_crashes, 5);
     assert_eq!(config.engine.step_timeout, Some(Duration::from_secs(60)));
     assert_eq!(config.engine.backoff, stepflow_flow::Backoff::Constant { delay: Duration::from_millis(50) });
     assert_eq!(config.server, Server { host: Some("::1".to_owned()), port: Some(0), ..Server::default() });
