@@ -80,10 +80,13 @@ impl Surroundings for World {
         0.5
     }
 
-    fn resolve(&mut self, path: &str, _: &Value) -> Result<Target, FlowError> {
+    fn resolve(&mut self, path: &str, input: &Value) -> Result<Target, FlowError> {
         self.asked.update(|asked| asked + 1);
         if path == "/t/nowhere" {
             return Err(FlowError::new(ErrorKind::ComponentNotFound, "nothing serves it"));
+        }
+        if path == "/t/picky" {
+            return Err(FlowError::new(ErrorKind::InvalidInput, format!("{} does not fit", input.as_str())));
         }
         match path {
             "/t/map" => return Ok(Target::SubFlow(Control::Map)),

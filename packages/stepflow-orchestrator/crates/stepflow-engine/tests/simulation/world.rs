@@ -222,6 +222,11 @@ impl Simulation {
         applied
     }
 
+    /// Nothing is in memory any more but the machine.
+    pub fn forget(&mut self) {
+        self.world.forget();
+    }
+
     /// How often a value or a flow was asked for, or a component looked for.
     pub fn asked(&self) -> u64 {
         self.world.asked.get()
