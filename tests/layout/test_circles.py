@@ -10,7 +10,7 @@ import pytest
 Arrows = dict[str, set[str]]
 """The modules that each module uses."""
 
-EXCEPTIONS = {"stepflow-engine"}
+EXCEPTIONS: set[str] = set()
 """Crates that still have circles."""
 
 _USE = re.compile(r"(pub(?:\([a-z ]+\))?\s+)?\buse\s+([^;]+);")

@@ -8,11 +8,13 @@ mod appends;
 mod carry;
 mod loading;
 mod memory;
+mod offered;
 mod ownership;
 mod sub_runs;
 mod timers;
 mod tree;
 mod waiters;
+mod wakeups;
 mod words;
 mod world;
 
@@ -21,24 +23,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use stepflow_protocol::{BlobId, FlowId, RunId, Value};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use stepflow_protocol::RunId;
+use tokio::sync::{mpsc, oneshot};
 
-use self::loading::Read;
 use self::memory::{Plans, Values};
+use self::offered::Offered;
 use self::ownership::Ownership;
-use self::timers::{Timer, TimerKey, Timers};
+use self::timers::Timers;
 use self::tree::{Kept, Tree};
-pub(crate) use self::waiters::{Cancelled, Made};
-use self::waiters::{Waiters, Waits};
+use self::waiters::Waiters;
 use self::world::World;
-use crate::engine::{Doors, Options, Ports};
-use crate::event::{CancelAsked, Instance, Route, RunCreated, TaskRef, ValueRef};
-use crate::machine::{Effect, Input, Rules};
-use crate::ports::{Address, Answer, Commits, Created, OpenRoot, Owned, Standing, StoreError, Written};
+use crate::command::{Cancelled, Command, Doors, Made};
+use crate::event::{CancelAsked, RunCreated, TaskRef};
+use crate::machine::{Input, Rules};
+use crate::notice::Notice;
+use crate::options::{Options, Ports};
 use crate::shard::Shards;
-use crate::submission::{Origin, Submission};
-use crate::subscription::Notice;
+use crate::submission::Submission;
 
 /// How many commands are taken from the queue at a time, and how many timers.
 const BATCH: usize = 256;
@@ -49,86 +50,8 @@ const SEMANTICS: u32 = 1;
 /// How long a worker has had an attempt when it is marked: a crash of the server may then be of its making.
 const MARK_AFTER: Duration = Duration::from_secs(1);
 
-/// How long to wait before a deadline is told again that was not decided.
-const AGAIN: Duration = Duration::from_secs(1);
-
 /// How often a tree may make its machine panic before it is given up.
 const MOST_PANICS: u32 = 3;
-
-/// What a driver is told.
-pub(crate) enum Command {
-    /// By a client; with its turn in the queue.
-    Submit(Box<Submission>, Made, Option<OwnedSemaphorePermit>),
-    /// With what tells apart the runs that one attempt asks for.
-    SubmitFrom(Origin, Box<Submission>, BlobId, Made),
-    /// Reply when the run has ended, which this attempt waits for.
-    Wait(RunId, Option<Waits>, oneshot::Sender<()>),
-    /// The attempt waits for one more run: it holds no slot.
-    Blocked(Address),
-    /// A run that the attempt waited for has ended.
-    Unblocked(Waits),
-    Cancel(RunId, CancelAsked, Cancelled),
-    /// Reply once the subscriber will be told of all that becomes durable.
-    Subscribe(RunId, mpsc::Sender<Notice>, oneshot::Sender<()>),
-    Started(Address, Option<Arc<Instance>>),
-    Waits(Address),
-    Answer(Address, Answer),
-    TimedOut(RunId, TaskRef),
-    /// The input that a timer stands for.
-    Tell(RunId, Input),
-    /// It is known where the component of this path is.
-    Decided(RunId, String),
-    Created(Written, Result<Created, StoreError>),
-    Committed(Vec<Written>),
-    Failed(Vec<Written>, StoreError),
-    Marked(RunId, u64, Effect),
-    Read(RunId, u64, Result<Box<Read>, StoreError>),
-    Values(RunId, u64, Vec<ValueRef>, Result<Vec<Option<Value>>, StoreError>),
-    Flow(RunId, u64, FlowId, Result<Option<Arc<stepflow_flow::Plan>>, StoreError>),
-    /// Where the run is that this was about.
-    Found(RunId, Result<Option<Standing>, StoreError>, Box<Command>),
-    Owned(Result<Vec<Owned>, StoreError>),
-    OpenRoots(Option<RunId>, Result<Vec<OpenRoot>, StoreError>),
-    Due(jiff::Timestamp, Result<Vec<(jiff::Timestamp, RunId)>, StoreError>),
-    Left,
-    Shutdown(oneshot::Sender<()>),
-}
-
-/// Says what has become of appends.
-struct Answers(mpsc::UnboundedSender<Command>);
-
-impl Commits for Answers {
-    fn committed(&self, appends: Vec<Written>) {
-        let _ = self.0.send(Command::Committed(appends));
-    }
-
-    fn failed(&self, appends: Vec<Written>, why: StoreError) {
-        let _ = self.0.send(Command::Failed(appends, why));
-    }
-}
-
-/// An attempt that a host has.
-#[derive(Default)]
-struct Offered {
-    root: Option<RunId>,
-    /// Its host; `None` for one that was cancelled before it was offered.
-    route: Option<Route>,
-    timeout: Option<TimerKey>,
-    mark: Option<TimerKey>,
-    /// Whether the server has crashed while the attempt before was open.
-    recovers: bool,
-    /// The worker that has it: later subscribers are told, because no journal says it.
-    started: Option<Notice>,
-    /// Whether the host was told that its answer is not needed any more.
-    cancelled: bool,
-}
-
-impl Offered {
-    /// Whether a worker of another process has it.
-    fn has_worker(&self) -> bool {
-        matches!(&self.started, Some(Notice::Started { instance: Some(_), .. }))
-    }
-}
 
 /// Owns all trees of its shards.
 pub(crate) struct Driver {
@@ -223,7 +146,7 @@ impl Driver {
                 () = self.timers.next_due(&*clock) => {
                     for _ in 0..BATCH {
                         match self.timers.take_due(&*clock) {
-                            Some(timer) => self.timer_due(timer),
+                            Some(timer) => self.guard(|driver| driver.timer_due(timer)),
                             None => break,
                         }
                     }
@@ -232,10 +155,15 @@ impl Driver {
         }
     }
 
-    /// Does what the command says. A panic on the way ends its tree's hold on memory, and nothing else.
+    /// Does what the command says.
     fn contain(&mut self, command: Command) {
+        self.guard(|driver| driver.handle(command));
+    }
+
+    /// Works for a tree. A panic on the way ends that tree's hold on memory, and nothing else.
+    fn guard(&mut self, work: impl FnOnce(&mut Self)) {
         self.at_work_on = None;
-        if catch_unwind(AssertUnwindSafe(|| self.handle(command))).is_err()
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err()
             && let Some(root) = self.at_work_on
         {
             let failures = self.trees.get(&root).map_or(0, |tree| tree.failures + 1);
@@ -365,51 +293,6 @@ impl Driver {
         self.waiters.subscribe(root, subscriber);
     }
 
-    fn timer_due(&mut self, timer: Timer) {
-        match timer {
-            Timer::Wake(root, seq) => self.wake(root, seq),
-            Timer::Attempt(root, task) => self.contain(Command::TimedOut(root, task)),
-            Timer::Mark(root, task) => self.mark_or_unmark(root, task),
-            Timer::Read(root, incarnation) => self.read(root, incarnation),
-            Timer::Park(root, touched) => self.park(root, touched),
-            Timer::Load(root) => {
-                self.tree(root);
-            }
-            Timer::Own => self.take_over(),
-            Timer::Recover(after) => self.recover(after),
-            Timer::Horizon => self.look_ahead(),
-            Timer::Find(run) => self.find_for_waiters(run),
-        }
-    }
-
-    /// A wall time that a tree waits for. A clock that was set back wakes too early: then it is armed again.
-    fn wake(&mut self, root: RunId, seq: u64) {
-        let Some(tree) = self.trees.get_mut(&root) else { return };
-        tree.timers.remove(&seq);
-        let Some((due_at, input)) = tree.machine.as_ref().and_then(|machine| machine.state().due(seq)) else { return };
-        let now = self.ports.clock.now();
-        if now < due_at {
-            let key = self.timers.arm(&*self.ports.clock, timers::until(due_at, now), Timer::Wake(root, seq));
-            tree.timers.insert(seq, key);
-        } else {
-            let is_deadline = matches!(input, Input::DeadlineReached(_));
-            self.contain(Command::Tell(root, input));
-            if is_deadline {
-                self.arm_again(root, seq);
-            }
-        }
-    }
-
-    /// A deadline that nothing has followed from: its flow has to be read first, and by then the clock may have been
-    /// set back.
-    fn arm_again(&mut self, root: RunId, seq: u64) {
-        let Some(tree) = self.trees.get_mut(&root) else { return };
-        if tree.machine.as_ref().is_some_and(|machine| machine.state().due(seq).is_some()) {
-            let key = self.timers.arm(&*self.ports.clock, AGAIN, Timer::Wake(root, seq));
-            tree.timers.insert(seq, key);
-        }
-    }
-
     /// Tells a machine, and has what it decides recorded.
     fn feed(&mut self, root: RunId, input: Input) {
         self.unpark(root);
@@ -483,45 +366,5 @@ impl Driver {
     fn next_incarnation(&mut self) -> u64 {
         self.incarnations += 1;
         self.incarnations
-    }
-}
-
-impl Command {
-    /// Whether it tells what the store has done: the only news to an engine that is stopping.
-    fn is_of_the_store(&self) -> bool {
-        matches!(self, Self::Committed(_) | Self::Failed(..) | Self::Created(..) | Self::Left | Self::Shutdown(_))
-    }
-
-    /// The run whose machine it needs, or whose root's.
-    fn root(&self) -> Option<RunId> {
-        match self {
-            Self::SubmitFrom(origin, ..) => Some(match origin.parent {
-                crate::submission::Parent::Attempt(address) => address.root,
-                crate::submission::Parent::Run(run) => run,
-            }),
-            Self::Cancel(run, ..) => Some(*run),
-            Self::Blocked(address) | Self::Started(address, _) | Self::Waits(address) | Self::Answer(address, _) => {
-                Some(address.root)
-            }
-            Self::Unblocked((root, _)) | Self::TimedOut(root, _) | Self::Tell(root, _) | Self::Decided(root, _) => {
-                Some(*root)
-            }
-            Self::Submit(..)
-            | Self::Wait(..)
-            | Self::Subscribe(..)
-            | Self::Created(..)
-            | Self::Committed(_)
-            | Self::Failed(..)
-            | Self::Marked(..)
-            | Self::Read(..)
-            | Self::Values(..)
-            | Self::Flow(..)
-            | Self::Found(..)
-            | Self::Owned(_)
-            | Self::OpenRoots(..)
-            | Self::Due(..)
-            | Self::Left
-            | Self::Shutdown(_) => None,
-        }
     }
 }

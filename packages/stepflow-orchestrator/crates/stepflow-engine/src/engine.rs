@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use stepflow_flow::Backoff;
 use stepflow_protocol::{RunId, Value};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::driver::{Command, Driver};
+use crate::command::{Command, Doors};
+use crate::driver::Driver;
 use crate::event::CancelAsked;
-use crate::event::Instance;
-use crate::machine::Rules;
-use crate::ports::{Address, Answer, Clock, ComponentHost, Inbox, Journal};
-use crate::shard::{Shards, shard_of};
+use crate::options::{Options, Ports};
+use crate::ports::{Address, Clock, Inbox, Journal};
+use crate::shard::Shards;
 use crate::submission::{CancelError, Error, Origin, Parent, Submission};
 use crate::subscription::Subscription;
 
@@ -23,55 +22,6 @@ const WAITING_SUBMITS: usize = 1_024;
 /// How long a submit waits for its turn.
 const SUBMIT_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The engine's settings.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// How many attempts of a run tree may be open at once, where a run does not say. Default 100.
-    pub max_concurrency: u32,
-    /// How often a step goes out again because its worker was lost. Default 3.
-    pub transport_max_retries: u32,
-    /// How many times in a row the server may crash while a worker has a step, before that step fails. Default 3; with
-    /// 0 it never fails for that.
-    pub max_server_crashes: u32,
-    /// The wait before a retry where the flow states none. Default: exponential, 1 s to 10 s, with jitter.
-    pub backoff: Backoff,
-    /// How long an attempt may take where the step does not say. Default: as long as it wants.
-    pub step_timeout: Option<Duration>,
-    /// How many bytes of durable values are kept in memory. Default 32 MiB.
-    pub cache_bytes: usize,
-    /// How long a tree has to be idle before it may leave memory. Default 1 s.
-    pub park_after: Duration,
-    /// How many bytes of idle trees stay in memory, shared by the drivers. Default 16 MiB.
-    pub idle_bytes: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        let rules = Rules::default();
-        Self {
-            max_concurrency: 100,
-            transport_max_retries: rules.transport_max_retries,
-            max_server_crashes: rules.max_server_crashes,
-            backoff: rules.backoff,
-            step_timeout: None,
-            cache_bytes: 32 << 20,
-            park_after: Duration::from_secs(1),
-            idle_bytes: 16 << 20,
-        }
-    }
-}
-
-/// What the engine needs of the world.
-#[derive(Clone)]
-pub struct Ports {
-    /// Keeps the journals.
-    pub journal: Arc<dyn Journal>,
-    /// Runs the components.
-    pub host: Arc<dyn ComponentHost>,
-    /// Tells the time and waits.
-    pub clock: Arc<dyn Clock>,
-}
-
 /// Runs flows. Cheap to clone; all clones speak to the same engine.
 #[derive(Clone)]
 pub struct Engine {
@@ -80,23 +30,6 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     next: Arc<AtomicUsize>,
     submits: Arc<Semaphore>,
-}
-
-/// A queue of commands for each driver.
-#[derive(Clone)]
-pub(crate) struct Doors(Arc<[mpsc::UnboundedSender<Command>]>);
-
-impl Doors {
-    /// The queue of the driver that owns the run's tree.
-    fn of(&self, run: RunId) -> &mpsc::UnboundedSender<Command> {
-        // As many as fit into a byte, at least one.
-        &self.0[usize::from(shard_of(run)) % self.0.len()]
-    }
-
-    /// Says this to the driver of the run's tree. An engine that has stopped hears nothing.
-    pub fn say(&self, run: RunId, command: Command) {
-        let _ = self.of(run).send(command);
-    }
 }
 
 /// The engine's side of the hosts' door.
@@ -112,20 +45,6 @@ pub fn inbox(drivers: u8) -> (Arc<dyn Inbox>, Mailbox) {
     let (senders, queues): (Vec<_>, Vec<_>) = (0..drivers.max(1)).map(|_| mpsc::unbounded_channel()).unzip();
     let doors = Doors(senders.into());
     (Arc::new(doors.clone()), Mailbox { doors, queues })
-}
-
-impl Inbox for Doors {
-    fn started(&self, task: Address, instance: Option<&Arc<Instance>>) {
-        self.say(task.root, Command::Started(task, instance.cloned()));
-    }
-
-    fn waits(&self, task: Address) {
-        self.say(task.root, Command::Waits(task));
-    }
-
-    fn answer(&self, task: Address, answer: Answer) {
-        self.say(task.root, Command::Answer(task, answer));
-    }
 }
 
 impl Mailbox {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use stepflow_protocol::RunId;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::driver::Command;
-use crate::event::{Event, Instance, Record, StepRef, TaskRef};
+use crate::command::Command;
+use crate::event::{Event, Record};
+use crate::notice::Notice;
 use crate::ports::{Journal, Standing, StoreError};
 
 /// How many pieces of news may wait for a subscriber. One that lags behind them is cut off and goes on from the journal.
@@ -15,32 +16,6 @@ const LAG: usize = 1_024;
 
 /// How much of a journal is read at a time.
 const PAGE: usize = 256 << 10;
-
-/// One piece of news.
-#[derive(Debug, Clone)]
-pub enum Notice {
-    /// An event, now durable.
-    Record(Arc<Record>),
-    /// A worker has an attempt. Not in the journal: it says nothing about the run's fate.
-    Started {
-        /// The step.
-        step: StepRef,
-        /// The attempt.
-        task: TaskRef,
-        /// The worker; `None` for a component of this process.
-        instance: Option<Arc<Instance>>,
-    },
-}
-
-impl Notice {
-    /// The worker that it names.
-    pub(crate) fn into_instance(self) -> Option<Arc<Instance>> {
-        match self {
-            Self::Record(_) => None,
-            Self::Started { instance, .. } => instance,
-        }
-    }
-}
 
 /// Has the news of a tree sent from now on.
 fn ask(door: &mpsc::UnboundedSender<Command>, root: RunId) -> (mpsc::Receiver<Notice>, oneshot::Receiver<()>) {

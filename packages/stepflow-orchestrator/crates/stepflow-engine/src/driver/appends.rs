@@ -7,12 +7,13 @@ use futures_util::FutureExt as _;
 use stepflow_flow::Plan;
 use stepflow_protocol::{FlowId, RunId, Value};
 
+use super::Driver;
 use super::tree::{Kept, Tree};
-use super::{Command, Driver};
+use crate::command::Command;
 use crate::event::{Event, Record, RunCreated};
 use crate::machine::{Input, Machine};
+use crate::notice::Notice;
 use crate::ports::{Append, Created, Due, Durability, NewRun, StoreError, Written};
-use crate::subscription::Notice;
 
 impl Driver {
     /// Begins a tree with this run.

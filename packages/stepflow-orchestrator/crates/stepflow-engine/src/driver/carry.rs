@@ -7,7 +7,8 @@ use stepflow_protocol::RunId;
 
 use super::timers::{Timer, until};
 use super::tree::Kept;
-use super::{Command, Driver, MARK_AFTER, Offered};
+use super::{Driver, MARK_AFTER, Offered};
+use crate::command::Command;
 use crate::event::{Reason, Route, StepRef, TaskRef, ValueRef};
 use crate::machine::{Effect, Need, outstanding, owed_between};
 use crate::ports::{Address, Answer, TaskEnvelope};

@@ -1,57 +1,23 @@
 //! Reading trees, values and flows into memory, and letting go of them.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use stepflow_flow::Plan;
 use stepflow_protocol::{FlowId, RunId, Value};
 
+use super::Driver;
 use super::timers::Timer;
 use super::tree::{Kept, Tree};
-use super::{Command, Driver};
-use crate::event::{Record, TaskRef, ValueRef};
-use crate::machine::{Input, Machine, Need};
-use crate::ports::{Journal, Standing, StoreError};
+use crate::command::Command;
+use crate::event::{TaskRef, ValueRef};
+use crate::machine::{Input, Need};
+use crate::ports::{Standing, StoreError};
+use crate::reading::{Read, read};
 use crate::submission::{CancelError, Error};
-
-/// How much of a journal is read at a time.
-const PAGE: usize = 1 << 20;
 
 /// How long to wait before something is asked of the store again that it could not do, at first and at most.
 const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-
-/// A tree as its journal has it.
-pub(crate) struct Read {
-    machine: Machine,
-    /// What this driver has not seen as durable.
-    news: Vec<Arc<Record>>,
-    /// The owner that appended the last event.
-    epoch: u64,
-    /// The attempts that are marked.
-    marked: BTreeSet<TaskRef>,
-}
-
-/// Folds a journal, page by page. Not on the driver: it may be long.
-async fn read(journal: Arc<dyn Journal>, root: RunId, seen: u64) -> Result<Box<Read>, StoreError> {
-    let mut building = Machine::building(root);
-    let mut read = (Vec::new(), 0, BTreeSet::new());
-    loop {
-        let page = journal.read(root, building.seq(), PAGE).await?;
-        read.2.extend(page.marked);
-        if page.records.is_empty() {
-            let (news, epoch, marked) = read;
-            return Ok(Box::new(Read { machine: building.finish(), news, epoch, marked }));
-        }
-        read.1 = page.epoch;
-        for record in page.records {
-            building.fold(&record);
-            if record.seq > seen {
-                read.0.push(record);
-            }
-        }
-    }
-}
 
 impl Driver {
     /// The tree; it is read when it is not in memory.

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use stepflow_protocol::RunId;
 use tokio::sync::oneshot;
 
+use super::Driver;
 use super::timers::{Timer, after, until};
-use super::{Answers, Command, Driver};
+use crate::command::{Answers, Command};
 use crate::event::OwnerChanged;
 use crate::machine::Input;
 use crate::ports::{OpenRoot, Owned, StoreError};

@@ -4,8 +4,8 @@ use stepflow_protocol::{BlobId, RunId, Value};
 use tokio::sync::oneshot;
 
 use super::timers::Timer;
-use super::waiters::{Made, Waits};
-use super::{Command, Driver, MARK_AFTER, SEMANTICS, timers};
+use super::{Driver, MARK_AFTER, SEMANTICS, timers};
+use crate::command::{Command, Made, Waits};
 use crate::event::{Event, RunCreated, StepRef, TaskRef};
 use crate::machine::{Input, MAX_DEPTH, Machine, chain};
 use crate::ports::Address;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, FlowId, RunId, Value};
 
-use super::Command;
 use super::memory::AtHand;
 use super::timers::TimerKey;
+use crate::command::Command;
 use crate::event::{Record, TaskRef};
 use crate::machine::{Effect, Input, Machine, Need};
 

@@ -6,19 +6,11 @@ use std::collections::HashMap;
 use stepflow_protocol::RunId;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::event::{Event, Record, TaskRef};
+use crate::command::{Cancelled, Made, Waits};
+use crate::event::{Event, Record};
+use crate::notice::Notice;
 use crate::ports::StoreError;
-use crate::submission::{CancelError, Error};
-use crate::subscription::Notice;
-
-/// Where a run's id goes once the run is durable.
-pub(crate) type Made = oneshot::Sender<Result<RunId, Error>>;
-
-/// Where it is told that a run was cancelled.
-pub(crate) type Cancelled = oneshot::Sender<Result<(), CancelError>>;
-
-/// An attempt that waits for a run, with the root of its own tree.
-pub(super) type Waits = (RunId, TaskRef);
+use crate::submission::Error;
 
 /// Who waits for the end of a run, for an attempt if one waits.
 type UntilEnd = (oneshot::Sender<()>, Option<Waits>);

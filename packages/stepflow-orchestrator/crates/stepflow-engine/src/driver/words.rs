@@ -5,11 +5,12 @@ use std::sync::Arc;
 use stepflow_protocol::RunId;
 
 use super::timers::Timer;
-use super::{Command, Driver, MARK_AFTER};
+use super::{Driver, MARK_AFTER};
+use crate::command::Command;
 use crate::event::{Instance, TaskRef};
 use crate::machine::Input;
+use crate::notice::Notice;
 use crate::ports::{Address, Answer};
-use crate::subscription::Notice;
 
 impl Driver {
     /// A worker has the attempt: its time runs.

@@ -9,9 +9,9 @@ use stepflow_protocol::{BlobId, ErrorKind, FlowError, FlowId, RunId, Value};
 use uuid::Uuid;
 
 use super::memory::{AtHand, Plans, Values};
-use crate::engine::Ports;
 use crate::event::{Record, ValueRef};
 use crate::machine::{Content, Rules, RunTree, Surroundings};
+use crate::options::Ports;
 use crate::ports::Target;
 
 /// The supply of ids: UUIDv7 by the engine's clock, ascending within a millisecond.

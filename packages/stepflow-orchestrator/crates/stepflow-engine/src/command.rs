@@ -1,0 +1,148 @@
+//! What drivers are told, and the queues by which it reaches them.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use stepflow_flow::Plan;
+use stepflow_protocol::{BlobId, FlowId, RunId, Value};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use crate::event::{CancelAsked, Instance, TaskRef, ValueRef};
+use crate::machine::{Effect, Input};
+use crate::notice::Notice;
+use crate::ports::{Address, Answer, Commits, Created, Inbox, OpenRoot, Owned, Standing, StoreError, Written};
+use crate::reading::Read;
+use crate::shard::shard_of;
+use crate::submission::{CancelError, Error, Origin, Parent, Submission};
+
+/// Where a run's id goes once the run is durable.
+pub(crate) type Made = oneshot::Sender<Result<RunId, Error>>;
+
+/// Where it is told that a run was cancelled.
+pub(crate) type Cancelled = oneshot::Sender<Result<(), CancelError>>;
+
+/// An attempt that waits for a run, with the root of its own tree.
+pub(crate) type Waits = (RunId, TaskRef);
+
+/// What a driver is told.
+pub(crate) enum Command {
+    /// By a client; with its turn in the queue.
+    Submit(Box<Submission>, Made, Option<OwnedSemaphorePermit>),
+    /// With what tells apart the runs that one attempt asks for.
+    SubmitFrom(Origin, Box<Submission>, BlobId, Made),
+    /// Reply when the run has ended, which this attempt waits for.
+    Wait(RunId, Option<Waits>, oneshot::Sender<()>),
+    /// The attempt waits for one more run: it holds no slot.
+    Blocked(Address),
+    /// A run that the attempt waited for has ended.
+    Unblocked(Waits),
+    Cancel(RunId, CancelAsked, Cancelled),
+    /// Reply once the subscriber will be told of all that becomes durable.
+    Subscribe(RunId, mpsc::Sender<Notice>, oneshot::Sender<()>),
+    Started(Address, Option<Arc<Instance>>),
+    Waits(Address),
+    Answer(Address, Answer),
+    TimedOut(RunId, TaskRef),
+    /// The input that a timer stands for.
+    Tell(RunId, Input),
+    /// It is known where the component of this path is.
+    Decided(RunId, String),
+    Created(Written, Result<Created, StoreError>),
+    Committed(Vec<Written>),
+    Failed(Vec<Written>, StoreError),
+    Marked(RunId, u64, Effect),
+    Read(RunId, u64, Result<Box<Read>, StoreError>),
+    Values(RunId, u64, Vec<ValueRef>, Result<Vec<Option<Value>>, StoreError>),
+    Flow(RunId, u64, FlowId, Result<Option<Arc<Plan>>, StoreError>),
+    /// Where the run is that this was about.
+    Found(RunId, Result<Option<Standing>, StoreError>, Box<Command>),
+    Owned(Result<Vec<Owned>, StoreError>),
+    OpenRoots(Option<RunId>, Result<Vec<OpenRoot>, StoreError>),
+    Due(Timestamp, Result<Vec<(Timestamp, RunId)>, StoreError>),
+    Left,
+    Shutdown(oneshot::Sender<()>),
+}
+
+/// Says what has become of appends.
+pub(crate) struct Answers(pub mpsc::UnboundedSender<Command>);
+
+impl Commits for Answers {
+    fn committed(&self, appends: Vec<Written>) {
+        let _ = self.0.send(Command::Committed(appends));
+    }
+
+    fn failed(&self, appends: Vec<Written>, why: StoreError) {
+        let _ = self.0.send(Command::Failed(appends, why));
+    }
+}
+
+impl Command {
+    /// Whether it tells what the store has done: the only news to an engine that is stopping.
+    pub fn is_of_the_store(&self) -> bool {
+        matches!(self, Self::Committed(_) | Self::Failed(..) | Self::Created(..) | Self::Left | Self::Shutdown(_))
+    }
+
+    /// The run whose machine it needs, or whose root's.
+    pub fn root(&self) -> Option<RunId> {
+        match self {
+            Self::SubmitFrom(origin, ..) => Some(match origin.parent {
+                Parent::Attempt(address) => address.root,
+                Parent::Run(run) => run,
+            }),
+            Self::Cancel(run, ..) => Some(*run),
+            Self::Blocked(address) | Self::Started(address, _) | Self::Waits(address) | Self::Answer(address, _) => {
+                Some(address.root)
+            }
+            Self::Unblocked((root, _)) | Self::TimedOut(root, _) | Self::Tell(root, _) | Self::Decided(root, _) => {
+                Some(*root)
+            }
+            Self::Submit(..)
+            | Self::Wait(..)
+            | Self::Subscribe(..)
+            | Self::Created(..)
+            | Self::Committed(_)
+            | Self::Failed(..)
+            | Self::Marked(..)
+            | Self::Read(..)
+            | Self::Values(..)
+            | Self::Flow(..)
+            | Self::Found(..)
+            | Self::Owned(_)
+            | Self::OpenRoots(..)
+            | Self::Due(..)
+            | Self::Left
+            | Self::Shutdown(_) => None,
+        }
+    }
+}
+
+/// A queue of commands for each driver.
+#[derive(Clone)]
+pub(crate) struct Doors(pub Arc<[mpsc::UnboundedSender<Command>]>);
+
+impl Doors {
+    /// The queue of the driver that owns the run's tree.
+    pub fn of(&self, run: RunId) -> &mpsc::UnboundedSender<Command> {
+        // As many as fit into a byte, at least one.
+        &self.0[usize::from(shard_of(run)) % self.0.len()]
+    }
+
+    /// Says this to the driver of the run's tree. An engine that has stopped hears nothing.
+    pub fn say(&self, run: RunId, command: Command) {
+        let _ = self.of(run).send(command);
+    }
+}
+
+impl Inbox for Doors {
+    fn started(&self, task: Address, instance: Option<&Arc<Instance>>) {
+        self.say(task.root, Command::Started(task, instance.cloned()));
+    }
+
+    fn waits(&self, task: Address) {
+        self.say(task.root, Command::Waits(task));
+    }
+
+    fn answer(&self, task: Address, answer: Answer) {
+        self.say(task.root, Command::Answer(task, answer));
+    }
+}

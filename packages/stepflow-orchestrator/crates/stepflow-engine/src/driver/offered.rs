@@ -1,0 +1,30 @@
+//! An attempt in the hands of a host.
+
+use stepflow_protocol::RunId;
+
+use super::timers::TimerKey;
+use crate::event::Route;
+use crate::notice::Notice;
+
+/// An attempt that a host has.
+#[derive(Default)]
+pub(super) struct Offered {
+    pub root: Option<RunId>,
+    /// Its host; `None` for one that was cancelled before it was offered.
+    pub route: Option<Route>,
+    pub timeout: Option<TimerKey>,
+    pub mark: Option<TimerKey>,
+    /// Whether the server has crashed while the attempt before was open.
+    pub recovers: bool,
+    /// The worker that has it: later subscribers are told, because no journal says it.
+    pub started: Option<Notice>,
+    /// Whether the host was told that its answer is not needed any more.
+    pub cancelled: bool,
+}
+
+impl Offered {
+    /// Whether a worker of another process has it.
+    pub fn has_worker(&self) -> bool {
+        matches!(&self.started, Some(Notice::Started { instance: Some(_), .. }))
+    }
+}

@@ -1,0 +1,61 @@
+//! What happens when a time has come.
+
+use std::time::Duration;
+
+use stepflow_protocol::RunId;
+
+use super::Driver;
+use super::timers::{Timer, until};
+use crate::command::Command;
+use crate::machine::Input;
+
+/// How long to wait before a deadline is told again that was not decided.
+const AGAIN: Duration = Duration::from_secs(1);
+
+impl Driver {
+    /// Does what the time has come for.
+    pub(super) fn timer_due(&mut self, timer: Timer) {
+        match timer {
+            Timer::Wake(root, seq) => self.wake(root, seq),
+            Timer::Attempt(root, task) => self.handle(Command::TimedOut(root, task)),
+            Timer::Mark(root, task) => self.mark_or_unmark(root, task),
+            Timer::Read(root, incarnation) => self.read(root, incarnation),
+            Timer::Park(root, touched) => self.park(root, touched),
+            Timer::Load(root) => {
+                self.tree(root);
+            }
+            Timer::Own => self.take_over(),
+            Timer::Recover(after) => self.recover(after),
+            Timer::Horizon => self.look_ahead(),
+            Timer::Find(run) => self.find_for_waiters(run),
+        }
+    }
+
+    /// A wall time that a tree waits for. A clock that was set back wakes too early: then it is armed again.
+    fn wake(&mut self, root: RunId, seq: u64) {
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        tree.timers.remove(&seq);
+        let Some((due_at, input)) = tree.machine.as_ref().and_then(|machine| machine.state().due(seq)) else { return };
+        let now = self.ports.clock.now();
+        if now < due_at {
+            let key = self.timers.arm(&*self.ports.clock, until(due_at, now), Timer::Wake(root, seq));
+            tree.timers.insert(seq, key);
+        } else {
+            let is_deadline = matches!(input, Input::DeadlineReached(_));
+            self.handle(Command::Tell(root, input));
+            if is_deadline {
+                self.arm_again(root, seq);
+            }
+        }
+    }
+
+    /// A deadline that nothing has followed from: its flow has to be read first, and by then the clock may have been
+    /// set back.
+    fn arm_again(&mut self, root: RunId, seq: u64) {
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        if tree.machine.as_ref().is_some_and(|machine| machine.state().due(seq).is_some()) {
+            let key = self.timers.arm(&*self.ports.clock, AGAIN, Timer::Wake(root, seq));
+            tree.timers.insert(seq, key);
+        }
+    }
+}
