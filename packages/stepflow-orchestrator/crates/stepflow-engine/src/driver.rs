@@ -157,24 +157,34 @@ impl Driver {
 
     /// Does what the command says.
     fn contain(&mut self, command: Command) {
-        self.guard(|driver| driver.handle(command));
+        match command {
+            Command::Committed(appends) if appends.len() > 1 => {
+                appends.into_iter().for_each(|written| self.contain(Command::Committed(vec![written])));
+            }
+            Command::Failed(appends, why) if appends.len() > 1 => {
+                appends.into_iter().for_each(|written| self.contain(Command::Failed(vec![written], why.clone())));
+            }
+            command => self.guard(|driver| driver.handle(command)),
+        }
     }
 
     /// Works for a tree. A panic on the way ends that tree's hold on memory, and nothing else.
     fn guard(&mut self, work: impl FnOnce(&mut Self)) {
         self.at_work_on = None;
-        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err()
-            && let Some(root) = self.at_work_on
-        {
-            let failures = self.trees.get(&root).map_or(0, |tree| tree.failures + 1);
-            if failures >= MOST_PANICS {
-                self.give_up(root, "the engine failed on it, three times in a row".to_owned());
-            } else {
-                self.rebuild(root);
-                if let Some(tree) = self.trees.get_mut(&root) {
-                    tree.failures = failures;
-                }
-            }
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            self.panicked();
+        }
+    }
+
+    /// The machine at work has panicked, or what it was lent.
+    fn panicked(&mut self) {
+        let Some(root) = self.at_work_on else { return };
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        tree.panics += 1;
+        if tree.panics >= MOST_PANICS {
+            self.give_up(root, "the engine failed on it, three times in a row".to_owned());
+        } else {
+            self.rebuild(root);
         }
     }
 
@@ -325,7 +335,6 @@ impl Driver {
         let applied = machine.apply(input, &mut world);
         let World { inputs, undecided, .. } = world;
         tree.inputs = inputs;
-        tree.failures = 0;
         if !machine.is_waiting() {
             let upto = machine.state().seq;
             tree.decided(upto);

@@ -8,6 +8,7 @@ use stepflow_flow::Plan;
 use stepflow_protocol::{FlowId, RunId, Value};
 
 use super::Driver;
+use super::loading::patience;
 use super::tree::{Kept, Tree};
 use crate::command::Command;
 use crate::event::{Event, Record, RunCreated};
@@ -109,7 +110,7 @@ impl Driver {
             Err(why) => {
                 // It may be durable all the same: then the journal says so, and the run goes on.
                 self.waiters.made(root, &Err(why.into()));
-                self.rebuild(root);
+                self.rebuild_in_time(root);
             }
         }
     }
@@ -120,6 +121,7 @@ impl Driver {
         let Some(tree) = self.trees.get_mut(&root).filter(|tree| tree.incarnation == incarnation) else { return };
         self.at_work_on = Some(root);
         tree.durable = tree.durable.max(upto);
+        (tree.panics, tree.refusals) = (0, 0);
         tree.at_hand.became_durable(root, upto, &mut self.values);
         while let Some(record) = self.next_durable(root, upto) {
             self.tell_durable(root, record);
@@ -159,7 +161,17 @@ impl Driver {
         match why {
             // Somebody else goes on with it.
             StoreError::Fenced { .. } => self.let_go(root),
-            _ => self.rebuild(root),
+            _ => self.rebuild_in_time(root),
+        }
+    }
+
+    /// Makes a machine again whose append was refused: at once, or, where that has not helped, after a while.
+    fn rebuild_in_time(&mut self, root: RunId) {
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        tree.refusals += 1;
+        match tree.refusals {
+            1 => self.rebuild(root),
+            refusals => self.read_later(root, patience(refusals - 2)),
         }
     }
 

@@ -19,6 +19,11 @@ use crate::submission::{CancelError, Error};
 /// How long to wait before something is asked of the store again that it could not do, at first and at most.
 const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
+/// The wait before something is asked of the store again that it could not do so many times before.
+pub(super) fn patience(failures: u32) -> Duration {
+    WAITS.0.saturating_mul(1 << failures.min(10)).min(WAITS.1)
+}
+
 impl Driver {
     /// The tree; it is read when it is not in memory.
     pub(super) fn tree(&mut self, root: RunId) -> &mut Tree {
@@ -53,7 +58,7 @@ impl Driver {
             Err(error @ StoreError::NotFound { .. }) => return self.give_up(root, error.to_string()),
             Err(_) => {
                 tree.failures += 1;
-                let wait = WAITS.0.saturating_mul(1 << tree.failures.min(10)).min(WAITS.1);
+                let wait = patience(tree.failures);
                 self.timers.arm(&*self.ports.clock, wait, Timer::Read(root, incarnation));
                 return;
             }
@@ -84,10 +89,12 @@ impl Driver {
         self.settle(root);
     }
 
-    /// Tells a machine that was made again what its forerunner was told and had not stored.
+    /// Tells a machine that was made again what its forerunner was told and had not stored. One that panics on the way
+    /// takes nothing of it with it.
     fn tell_kept(&mut self, root: RunId) {
-        let kept = self.trees.get_mut(&root).map(|tree| std::mem::take(&mut tree.kept));
-        for Kept { input, .. } in kept.unwrap_or_default() {
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        tree.untold = std::mem::take(&mut tree.kept);
+        while let Some(Kept { input, .. }) = self.trees.get_mut(&root).and_then(|tree| tree.untold.pop_front()) {
             self.feed(root, input);
         }
     }
@@ -96,7 +103,7 @@ impl Driver {
     fn tell_pending(&mut self, root: RunId) {
         let pending = self.trees.get_mut(&root).map(|tree| std::mem::take(&mut tree.pending));
         for command in pending.unwrap_or_default() {
-            self.handle(command);
+            self.contain(command);
         }
     }
 
@@ -157,7 +164,7 @@ impl Driver {
                 }
                 self.loaded(root);
             }
-            Err(_) => self.read_later(root, incarnation),
+            Err(_) => self.read_later(root, patience(0)),
         }
     }
 
@@ -177,7 +184,7 @@ impl Driver {
                 self.loaded(root);
             }
             Ok(None) => self.give_up(root, format!("its flow `{id}` is not there any more")),
-            Err(_) => self.read_later(root, incarnation),
+            Err(_) => self.read_later(root, patience(0)),
         }
     }
 
@@ -194,15 +201,15 @@ impl Driver {
         }
     }
 
-    /// The store cannot be read now: all of the tree is read again when it can.
-    fn read_later(&mut self, root: RunId, incarnation: u64) {
+    /// The store cannot do now what is asked of it: all of the tree is read again after a while.
+    pub(super) fn read_later(&mut self, root: RunId, wait: Duration) {
         let next = self.next_incarnation();
-        let Some(tree) = self.trees.get_mut(&root).filter(|tree| tree.incarnation == incarnation) else { return };
+        let Some(tree) = self.trees.get_mut(&root) else { return };
         tree.forget_machine(next);
         for timer in std::mem::take(&mut tree.timers).into_values() {
             self.timers.disarm(timer);
         }
-        self.timers.arm(&*self.ports.clock, WAITS.0, Timer::Read(root, next));
+        self.timers.arm(&*self.ports.clock, wait, Timer::Read(root, next));
     }
 
     /// Finds out where a run is of which nothing is in memory.
@@ -237,7 +244,7 @@ impl Driver {
             (Ok(_), Command::Wait(..)) => {}
             // Not known yet: whoever waits must not take that for an end.
             (Err(Some(_)), Command::Wait(run, ..)) => {
-                self.timers.arm(&*self.ports.clock, WAITS.0, Timer::Find(run));
+                self.timers.arm(&*self.ports.clock, patience(0), Timer::Find(run));
             }
             (Err(None), Command::Wait(run, ..)) => {
                 let waited = self.waiters.ended(run);

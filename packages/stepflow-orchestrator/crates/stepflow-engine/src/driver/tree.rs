@@ -29,6 +29,8 @@ pub(super) struct Tree {
     pub carried: u64,
     /// Inputs whose events are not durable. They are told again when the machine has to be rebuilt.
     pub kept: VecDeque<Kept>,
+    /// Inputs of the machine before that this one has not been told again.
+    pub untold: VecDeque<Kept>,
     /// What came while the journal was being read.
     pub pending: VecDeque<Command>,
     /// The values that must not leave memory.
@@ -53,8 +55,12 @@ pub(super) struct Tree {
     pub timers: BTreeMap<u64, TimerKey>,
     /// What its first append brings along.
     pub creating: Option<(Arc<Plan>, Option<String>)>,
-    /// How often it could not be read, or made its machine panic, in a row.
+    /// How often it could not be read, in a row.
     pub failures: u32,
+    /// How often it made its machine panic since something of it became durable.
+    pub panics: u32,
+    /// How often its appends were refused since something of it became durable.
+    pub refusals: u32,
     /// The length of its journal and its size in memory, while it is idle and may leave memory.
     pub parked: Option<(u64, usize)>,
     /// Counts what has happened to it, so that a timer can tell whether anything has.
@@ -88,6 +94,7 @@ impl Tree {
             durable: 0,
             carried: 0,
             kept: VecDeque::new(),
+            untold: VecDeque::new(),
             pending: VecDeque::new(),
             at_hand: AtHand::default(),
             inputs: HashMap::new(),
@@ -101,6 +108,8 @@ impl Tree {
             timers: BTreeMap::new(),
             creating: None,
             failures: 0,
+            panics: 0,
+            refusals: 0,
             parked: None,
             touched: 0,
         }
@@ -110,6 +119,7 @@ impl Tree {
     pub fn forget_machine(&mut self, incarnation: u64) {
         self.machine = None;
         self.incarnation = incarnation;
+        self.kept.append(&mut self.untold);
         self.undurable.clear();
         self.at_hand = AtHand::default();
         self.inputs.clear();

@@ -2,7 +2,7 @@
 //! not durable must not be heard of.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use stepflow_engine::event::{Control, Event, Instance, Reason, Route, TaskRef};
@@ -18,6 +18,8 @@ pub struct Host {
     pub engine: OnceLock<Engine>,
     /// Whether the engine was told to stop: then those who wait for runs are told nothing.
     pub stopping: AtomicBool,
+    /// How often the engine is to panic when it looks for `/t/bomb`.
+    pub bombs: AtomicU32,
     store: Arc<Store>,
     jobs: Mutex<BTreeMap<TaskRef, Job>>,
     /// How often each attempt was offered.
@@ -42,6 +44,7 @@ impl Host {
             inbox,
             engine: OnceLock::new(),
             stopping: AtomicBool::new(false),
+            bombs: AtomicU32::new(0),
             store,
             jobs: Mutex::default(),
             offers: Mutex::default(),
@@ -154,6 +157,10 @@ impl Host {
 
 impl ComponentHost for Host {
     fn resolve(&self, path: &str, _: &Value) -> Result<Target, FlowError> {
+        if path == "/t/bomb" && self.bombs.load(Ordering::Relaxed) > 0 {
+            self.bombs.fetch_sub(1, Ordering::Relaxed);
+            panic!("the bomb goes off");
+        }
         match path {
             "/t/nowhere" => return Err(FlowError::new(ErrorKind::ComponentNotFound, "nothing serves it")),
             "/t/map" => return Ok(Target::SubFlow(Control::Map)),

@@ -1,5 +1,8 @@
 //! Appends that are refused, or said to be.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use serde_json::{Value as Json, json};
 use stepflow_engine::event::{Event, TaskRef};
 use stepflow_engine::ports::{Answer, TaskEnvelope};
@@ -213,4 +216,68 @@ fn a_late_success_ends_its_step_for_another_owner_too() {
     story.finish(root);
     story.check(root);
     assert_eq!(story.results(root), [Success(json!(9))]);
+}
+
+#[test]
+fn a_store_that_refuses_everything_is_not_asked_without_a_pause() {
+    let mut story = new();
+    let root = story.begin(one_of("/t/wrap"));
+    story.store_all();
+    story.work("/wrap");
+    for seconds in 0..60 {
+        let mut refused = 0;
+        while let Some(root) = story.store.first() {
+            story.store.deal(root, Fate::Refuse);
+            story.store.deliver(false);
+            story.settle();
+            refused += 1;
+            assert!(refused <= 20, "{refused} appends in a second, after {seconds} seconds");
+        }
+        story.pass(Duration::from_secs(1));
+    }
+    story.finish(root);
+    story.check(root);
+    assert_eq!(story.results(root), [Success(json!({"got": 1}))]);
+}
+
+/// Two runs: one whose flow makes the engine panic so many times, after a step; and another.
+fn with_bombs(bombs: u32) -> (Story, RunId, RunId) {
+    let mut story = new();
+    story.life.host.bombs.store(bombs, Ordering::Relaxed);
+    let flow = json!({"steps": [
+        {"id": "a", "component": "/t/echo", "input": 1},
+        {"id": "b", "component": "/t/bomb", "input": {"$step": "a"}}],
+        "output": {"$step": "b"}});
+    let root = story.begin(submission(&flow, &[json!({})]));
+    let other = story.begin(one_of("/t/wrap"));
+    story.store_all();
+    story.work("/echo");
+    story.work("/wrap");
+    story.store_all();
+    (story, root, other)
+}
+
+#[test]
+fn a_panic_takes_nothing_with_it() {
+    for bombs in [1, 2] {
+        let (mut story, root, other) = with_bombs(bombs);
+        assert!(story.is_ended(other));
+        story.finish(root);
+        assert_eq!(story.store.violations(), Vec::<String>::new());
+        assert_eq!(story.results(root), [Success(json!({"got": 1}))]);
+    }
+}
+
+#[test]
+fn a_run_that_makes_the_engine_panic_again_and_again_is_given_up_and_no_other() {
+    let (mut story, root, other) = with_bombs(u32::MAX);
+    assert!(story.is_ended(other));
+    let violations = story.store.violations();
+    assert_eq!(violations.len(), 1, "{violations:?}");
+    assert!(violations[0].contains("three times in a row"), "{violations:?}");
+    let engine = story.life.engine.clone();
+    let asked = story.ask(async move { engine.ended(root, None).await });
+    story.answer(asked);
+    let last = story.begin(one_of("/t/wrap"));
+    story.finish(last);
 }

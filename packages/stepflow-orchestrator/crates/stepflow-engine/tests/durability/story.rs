@@ -286,9 +286,12 @@ impl Story {
         for _ in 0..20_000 {
             let idle = self.store.queued().is_empty() && !self.store.has_answers() && self.life.host.jobs().is_empty();
             if idle && self.is_ended(root) {
-                // Subscribers see the rest.
+                // Subscribers see the rest, after all pauses.
                 self.store.set(|state| (state.down, state.reads_wait) = (false, false));
-                (0..3).for_each(|_| self.settle());
+                for _ in 0..3 {
+                    self.pass(Duration::from_secs(5));
+                    self.store_all();
+                }
                 return;
             }
             assert!(self.happen(), "nothing can happen, and the run has not ended");
