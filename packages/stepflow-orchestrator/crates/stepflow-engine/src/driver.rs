@@ -18,7 +18,7 @@ mod wakeups;
 mod words;
 mod world;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +64,8 @@ pub(crate) struct Driver {
     idle_bytes: usize,
     ids: world::Ids,
     trees: HashMap<RunId, Tree>,
+    /// Trees that cannot go on: a timer of before must not bring them back.
+    given_up: HashSet<RunId>,
     /// The roots of the sub-runs that are open in memory.
     roots: HashMap<RunId, RunId>,
     waiters: Waiters,
@@ -111,6 +113,7 @@ impl Driver {
             idle_bytes: options.idle_bytes / drivers,
             ids: world::Ids::default(),
             trees: HashMap::new(),
+            given_up: HashSet::new(),
             roots: HashMap::new(),
             waiters: Waiters::default(),
             offered: HashMap::new(),

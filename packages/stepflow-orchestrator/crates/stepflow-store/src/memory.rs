@@ -456,8 +456,11 @@ impl Journal for MemoryStore {
     }
 
     fn give_up(&self, root: RunId, _: u64, why: String) -> BoxFuture<'static, Result<(), StoreError>> {
-        if let Some(tree) = self.kept.lock().trees.get_mut(&root) {
+        let mut kept = self.kept.lock();
+        if let Some(tree) = kept.trees.get_mut(&root) {
             tree.given_up = Some(why);
+            let owed: Vec<u64> = tree.owes.keys().copied().collect();
+            kept.settle(root, &owed);
         }
         done(Ok(()))
     }

@@ -262,6 +262,7 @@ impl Driver {
 
     /// A tree that cannot go on: those that wait for it are told so, and the others are none the worse.
     pub(super) fn give_up(&mut self, root: RunId, why: String) {
+        self.given_up.insert(root);
         tokio::spawn(self.ports.journal.give_up(root, self.ownership.epoch(root), why));
         self.let_go(root);
     }

@@ -21,6 +21,7 @@ impl Driver {
             Timer::Mark(root, task) => self.mark_or_unmark(root, task),
             Timer::Read(root, incarnation) => self.read(root, incarnation),
             Timer::Park(root, touched) => self.park(root, touched),
+            Timer::Load(root) if self.given_up.contains(&root) => {}
             Timer::Load(root) => {
                 self.tree(root);
             }

@@ -233,7 +233,8 @@ pub trait Journal: Send + Sync {
     /// Where a run is; `None` when there is no such run.
     fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<Standing>, StoreError>>;
 
-    /// Takes note that a tree cannot go on: its journal or its flow cannot be read.
+    /// Takes note that a tree cannot go on: its journal or its flow cannot be read. Its times are over, and it is not
+    /// open any more.
     fn give_up(&self, root: RunId, epoch: u64, why: String) -> BoxFuture<'static, Result<(), StoreError>>;
 }
 

@@ -244,7 +244,7 @@ fn a_store_that_refuses_everything_is_not_asked_without_a_pause() {
 fn with_bombs(bombs: u32) -> (Story, RunId, RunId) {
     let mut story = new();
     story.life.host.bombs.store(bombs, Ordering::Relaxed);
-    let flow = json!({"steps": [
+    let flow = json!({"timeout": "1h", "steps": [
         {"id": "a", "component": "/t/echo", "input": 1},
         {"id": "b", "component": "/t/bomb", "input": {"$step": "a"}}],
         "output": {"$step": "b"}});
@@ -278,6 +278,12 @@ fn a_run_that_makes_the_engine_panic_again_and_again_is_given_up_and_no_other() 
     let engine = story.life.engine.clone();
     let asked = story.ask(async move { engine.ended(root, None).await });
     story.answer(asked);
+    // Its deadline brings it back neither here nor in the next server.
+    story.pass(Duration::from_secs(7_200));
+    story.crash();
+    story.life.host.bombs.store(u32::MAX, Ordering::Relaxed);
+    story.pass(Duration::from_secs(120));
     let last = story.begin(one_of("/t/wrap"));
     story.finish(last);
+    assert_eq!(story.store.violations().len(), 1, "{:?}", story.store.violations());
 }
