@@ -6,9 +6,9 @@ use serde_json::json;
 use stepflow_engine::{CancelError, Error, Notice, Options, Origin, Parent, Submission};
 use stepflow_protocol::RunId;
 
-use super::naive::Outcome::Success;
+use super::naive::Outcome::{Failed, Success};
 use super::refusals::{asked_by, new, one, one_of};
-use super::store::Store;
+use super::store::{Fate, Store};
 use super::story::{Story, submission};
 
 /// A run with an open step and a sub-run of it, and a server that has read nothing yet, or only which runs there are.
@@ -276,5 +276,67 @@ fn an_attempt_that_waits_for_a_run_of_another_driver_gets_its_slot_back() {
         assert_eq!(story.life.host.jobs().len(), 1, "the first step goes on, and there is one slot");
         story.finish(root);
         story.check(root);
+    }
+}
+
+fn named() -> Submission {
+    Submission { idempotency_key: Some("n".to_owned()), ..one_of("/t/wrap") }
+}
+
+#[test]
+fn a_client_that_was_told_nothing_or_an_error_finds_its_run_by_its_name() {
+    for fate in [Fate::Commit, Fate::Doubt] {
+        let mut story = new();
+        let asked = story.submit(named());
+        let root = story.store.first().unwrap();
+        story.store.deal(root, fate);
+        if fate == Fate::Commit {
+            story.crash();
+        } else {
+            story.store_all();
+            assert!(matches!(story.answer(asked), Err(Error::Store(_))));
+        }
+        let again = story.submit(named());
+        story.store_all();
+        assert_eq!(story.answer(again).unwrap(), root);
+        story.watch(root);
+        story.finish(root);
+        story.check(root);
+    }
+}
+
+#[test]
+fn a_client_whose_creation_was_refused_makes_its_run_by_the_same_name() {
+    let mut story = new();
+    let asked = story.submit(named());
+    let first = story.store.first().unwrap();
+    story.store.deal(first, Fate::Refuse);
+    story.store_all();
+    assert!(matches!(story.answer(asked), Err(Error::Store(_))));
+    let root = story.begin(named());
+    assert_ne!(root, first);
+    story.finish(root);
+    story.check(root);
+}
+
+#[test]
+fn a_timeout_that_was_refused_comes_before_the_answer_that_came_after_it() {
+    for fate in [Fate::Commit, Fate::Refuse, Fate::Doubt] {
+        let mut story = new();
+        let mut flow = one("/t/wrap");
+        flow["steps"][0]["timeout"] = json!("10s");
+        let root = story.begin(submission(&flow, &[json!({})]));
+        story.store_all();
+        let task = story.job("/wrap").task;
+        story.start(task);
+        story.settle();
+        story.pass(Duration::from_secs(10));
+        story.life.host.answer(task, None);
+        story.settle();
+        story.store.deal(root, fate);
+        story.store.deliver(false);
+        story.finish(root);
+        story.check(root);
+        assert!(matches!(&story.results(root)[..], [Failed(kind, _)] if kind == "TIMEOUT"));
     }
 }
