@@ -74,7 +74,7 @@ fn run(seed: u64, case: &Case, mishaps: &[(u64, Mishap)]) -> u64 {
         }
         if end == Mishap::Restart { story.restart() } else { story.crash() }
     }
-    let cancels = mishaps.len() > 1 && seed % 5 == 0;
+    let cancels = mishaps.len() > 1 && seed.is_multiple_of(5);
     if cancels && let Some((at, _)) = mishaps.last() {
         // Somebody cancels it, some time later, and may not hear of it.
         while story.store.lock().dealt <= *at && !story.is_ended(root) {

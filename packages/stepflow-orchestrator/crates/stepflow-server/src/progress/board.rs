@@ -126,6 +126,10 @@ impl Board {
                 }
                 return Some(Change::ItemEnded { failed });
             }
+            // Items that never began end with their run.
+            Event::RunEnded(ended) if ended.error.is_some() && self.shows(ended.run) && self.items != 1 => {
+                self.counts.failed = self.items.saturating_sub(self.counts.done);
+            }
             _ => {}
         }
         let (step, change) = StepChange::of(&record.event).filter(|(step, _)| self.shows(step.run))?;
@@ -237,7 +241,8 @@ mod tests {
     use std::sync::Arc;
 
     use stepflow_engine::event::{
-        CancelAsked, EVENT_VERSION, Reason, Record, Route, StepEnded, StepScheduled, TaskRef, ValueRef,
+        CancelAsked, EVENT_VERSION, ItemEnded, Reason, Record, Route, RunEnded, StepEnded, StepScheduled, TaskRef,
+        ValueRef,
     };
     use stepflow_flow::Source;
     use stepflow_protocol::{ErrorKind, FlowError, RunId, TaskId, Value};
@@ -305,6 +310,23 @@ mod tests {
         board.observe(&scheduled(1, 0), now);
         board.observe(&ended(0, 0, Outcome::Success(ValueRef::Inline(Value::null()))), now);
         assert_eq!(board.standing(now), "0 of 3 items done; 1 step under way");
+    }
+
+    #[test]
+    fn items_that_never_began_have_failed_when_their_run_ends() {
+        let now = Instant::now();
+        let mut board = board(3, now);
+        let item = ItemEnded {
+            run: at(0, 0).run,
+            item: 0,
+            status: ExecutionStatus::Completed,
+            result: Outcome::Success(ValueRef::Row(1)),
+        };
+        board.observe(&notice(Event::ItemEnded(item)), now);
+        let error = Some(FlowError::new(ErrorKind::Timeout, "too long"));
+        let ended = RunEnded { run: at(0, 0).run, status: ExecutionStatus::Failed, error };
+        board.observe(&notice(Event::RunEnded(ended)), now);
+        assert_eq!(board.counts, Counts { done: 1, failed: 2 });
     }
 
     #[test]
