@@ -402,10 +402,11 @@ impl Journal for MemoryStore {
     ) -> BoxFuture<'static, Result<Vec<(Timestamp, RunId)>, StoreError>> {
         let kept = self.kept.lock();
         let all = kept.due.iter().map(|(at, root, _)| (*at, *root)).take_while(|(at, _)| *at < upto);
-        let mut due: Vec<(Timestamp, RunId)> =
-            all.filter(|due| shards.contains(due.1) && after.is_none_or(|after| *due > after)).take(most).collect();
-        due.dedup();
-        done(Ok(due))
+        let of_page = all.filter(|due| shards.contains(due.1) && after.is_none_or(|after| *due > after));
+        // Each once, before they are counted: a tree with many times at once must not fill the page.
+        let mut last = None;
+        let each = of_page.filter(|due| last.replace(*due) != Some(*due));
+        done(Ok(each.take(most).collect()))
     }
 
     fn create(&self, run: NewRun) -> BoxFuture<'static, Result<Created, StoreError>> {

@@ -323,3 +323,54 @@ fn a_cancel_that_a_replaced_engine_is_asked_for_is_not_confirmed() {
     story.finish(root);
     story.check(root);
 }
+
+#[test]
+fn an_answer_that_is_refused_while_the_server_stops_does_not_keep_it_from_stopping() {
+    let mut story = new();
+    let root = story.begin(one_of("/t/wrap"));
+    story.store_all();
+    story.work("/wrap");
+    let engine = story.life.engine.clone();
+    let stopped = story.ask(async move { engine.shutdown().await });
+    assert!(!stopped.is_finished(), "the answer may be stored");
+    story.store.deal(root, Fate::Refuse);
+    story.store.deliver(false);
+    story.answer(stopped);
+    story.crash();
+    story.finish(root);
+    story.check(root);
+}
+
+#[test]
+fn more_runs_than_one_page_are_taken_over() {
+    let mut story = new();
+    let runs: Vec<_> = (0..1_100).map(|_| story.submit(one_of("/t/wrap"))).collect();
+    story.store_all();
+    assert!(runs.iter().all(tokio::task::JoinHandle::is_finished));
+    story.crash();
+    story.store_all();
+    assert_eq!(story.life.host.jobs().len(), 1_100);
+    assert_eq!(story.violations(), Vec::<String>::new());
+}
+
+#[test]
+fn many_times_of_one_run_do_not_hide_those_of_others() {
+    let mut story = new();
+    let sleeper = |time: u32| {
+        let input = json!({"duration_ms": time});
+        json!({"steps": [{"id": "a", "component": "/t/sleep", "input": input}], "output": {"$step": "a"}})
+    };
+    let mut many = submission(&sleeper(50_000), &vec![json!(null); 1_100]);
+    many.max_concurrency = Some(2_000);
+    let many = story.begin(many);
+    let other = story.begin(submission(&sleeper(51_000), &[json!(null)]));
+    story.store_all();
+    story.restart();
+    story.settle();
+    for _ in 0..52 {
+        story.pass(Duration::from_secs(1));
+        story.store_all();
+    }
+    assert!(story.is_ended(many) && story.is_ended(other));
+    story.check(other);
+}
