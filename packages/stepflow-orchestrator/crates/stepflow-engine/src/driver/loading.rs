@@ -230,7 +230,9 @@ impl Driver {
         };
         match (open, about) {
             (Ok(root), about @ (Command::Cancel(..) | Command::SubmitFrom(..) | Command::Answer(..))) => {
-                if root != run {
+                // It may have ended since: then nobody would take it out again.
+                let machine = self.trees.get(&root).and_then(|tree| tree.machine.as_ref());
+                if root != run && machine.is_some_and(|machine| machine.state().is_open(run)) {
                     self.roots.insert(run, root);
                 }
                 if self.tree(root).machine.is_some() {

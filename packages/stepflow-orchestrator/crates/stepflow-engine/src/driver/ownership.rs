@@ -9,7 +9,7 @@ use stepflow_protocol::RunId;
 use tokio::sync::oneshot;
 
 use super::Driver;
-use super::timers::{Timer, after, until};
+use super::timers::{Timer, TimerKey, after, until};
 use crate::command::{Answers, Command};
 use crate::event::OwnerChanged;
 use crate::machine::Input;
@@ -31,6 +31,8 @@ pub(super) struct Ownership {
     owned: HashMap<u8, Owned>,
     /// Due times before this one of trees that are not in memory have their timers.
     horizon: Option<Timestamp>,
+    /// When the next ones are asked for.
+    looks_at: Option<TimerKey>,
     /// Idle trees in memory, by the lengths of their journals.
     idle: BTreeSet<(u64, RunId)>,
     idle_bytes: usize,
@@ -119,7 +121,14 @@ impl Driver {
         let upto = after(self.ports.clock.now(), HORIZON);
         self.ownership.horizon = Some(upto);
         self.ask_for_due(upto, None);
-        self.timers.arm(&*self.ports.clock, HORIZON / 2, Timer::Horizon);
+        self.look_again(HORIZON / 2);
+    }
+
+    fn look_again(&mut self, wait: Duration) {
+        let next = self.timers.arm(&*self.ports.clock, wait, Timer::Horizon);
+        if let Some(before) = self.ownership.looks_at.replace(next) {
+            self.timers.disarm(before);
+        }
     }
 
     fn ask_for_due(&mut self, upto: Timestamp, after: Option<(Timestamp, RunId)>) {
@@ -132,8 +141,8 @@ impl Driver {
 
     /// Due times that come soon. A tree in memory has its own timers.
     pub(super) fn due(&mut self, upto: Timestamp, due: Result<Vec<(Timestamp, RunId)>, StoreError>) {
-        // What cannot be read now is asked for again before it is due, or is late.
-        let due = due.unwrap_or_default();
+        // Something may be due at once.
+        let Ok(due) = due else { return self.look_again(AGAIN) };
         if due.len() == PAGE {
             self.ask_for_due(upto, due.last().copied());
         }

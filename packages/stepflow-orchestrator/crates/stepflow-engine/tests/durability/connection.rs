@@ -83,7 +83,10 @@ impl Journal for Connection {
         after: Option<(Timestamp, RunId)>,
         most: usize,
     ) -> BoxFuture<'static, Result<Vec<(Timestamp, RunId)>, StoreError>> {
-        self.in_turn(None, move |store| store.durable.due(shards, upto, after, most))
+        self.in_turn(None, move |store| match store.lock().no_due {
+            true => async { Err(unavailable()) }.boxed(),
+            false => store.durable.due(shards, upto, after, most),
+        })
     }
 
     fn create(&self, run: NewRun) -> BoxFuture<'static, Result<Created, StoreError>> {

@@ -340,3 +340,24 @@ fn a_timeout_that_was_refused_comes_before_the_answer_that_came_after_it() {
         assert!(matches!(&story.results(root)[..], [Failed(kind, _)] if kind == "TIMEOUT"));
     }
 }
+
+#[test]
+fn a_time_that_could_not_be_read_at_the_start_is_not_late() {
+    let mut story = new();
+    let root = story.begin(sleeper());
+    story.store_all();
+    story.restart();
+    story.pass(Duration::from_secs(595));
+    story.store.set(|state| state.no_due = true);
+    story.crash();
+    story.settle();
+    story.pass(Duration::from_secs(1));
+    story.store.set(|state| state.no_due = false);
+    for _ in 0..5 {
+        story.pass(Duration::from_secs(1));
+        story.store_all();
+    }
+    story.job("/wrap");
+    story.finish(root);
+    story.check(root);
+}

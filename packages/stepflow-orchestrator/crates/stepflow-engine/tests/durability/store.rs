@@ -44,6 +44,8 @@ pub struct State {
     pub down: bool,
     /// Nothing that reads comes back.
     pub reads_wait: bool,
+    /// Due times cannot be read.
+    pub no_due: bool,
     /// No journal comes back.
     pub trees_wait: bool,
     /// Values and flows do not come back.
