@@ -63,6 +63,7 @@ impl Driver {
     }
 
     fn carry(&mut self, root: RunId, seq: u64, effect: Effect) {
+        self.at_work_on = Some(root);
         match effect {
             Effect::Offer { task, .. } if self.offered.contains_key(&task) => {}
             Effect::Offer { task, step, route, input, reason } => self.offer(root, task, step, route, input, reason),
@@ -138,8 +139,9 @@ impl Driver {
         let recovers = reason == Reason::Recovery;
         // Should no worker take it before, it waits, and its mark is to go.
         let mark = recovers.then(|| self.timers.arm(&*self.ports.clock, MARK_AFTER, Timer::Mark(root, task)));
-        self.offered.insert(task, Offered { root: Some(root), route, mark, recovers, ..Offered::default() });
+        // First, because a host that panics has not got it.
         self.ports.host.offer(envelope);
+        self.offered.insert(task, Offered { root: Some(root), route, mark, recovers, ..Offered::default() });
     }
 
     fn mark_first(&mut self, root: RunId, effect: Effect) {

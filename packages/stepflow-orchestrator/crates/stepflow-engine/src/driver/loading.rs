@@ -52,6 +52,7 @@ impl Driver {
     /// A tree's journal was read, or could not be.
     pub(super) fn tree_read(&mut self, root: RunId, incarnation: u64, read: Result<Box<Read>, StoreError>) {
         let Some(tree) = self.trees.get_mut(&root).filter(|tree| tree.incarnation == incarnation) else { return };
+        self.at_work_on = Some(root);
         let Read { machine, news, epoch, marked } = *match read {
             Ok(read) if read.machine.state().seq > 0 => read,
             Ok(_) | Err(StoreError::NotFound { what: "run", .. }) => return self.let_go(root),

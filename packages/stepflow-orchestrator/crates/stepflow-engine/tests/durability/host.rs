@@ -18,7 +18,7 @@ pub struct Host {
     pub engine: OnceLock<Engine>,
     /// Whether the engine was told to stop: then those who wait for runs are told nothing.
     pub stopping: AtomicBool,
-    /// How often the engine is to panic when it looks for `/t/bomb`.
+    /// How often the engine is to panic when it looks for `/t/bomb`, or offers to `/t/dud`.
     pub bombs: AtomicU32,
     store: Arc<Store>,
     jobs: Mutex<BTreeMap<TaskRef, Job>>,
@@ -174,6 +174,10 @@ impl ComponentHost for Host {
     }
 
     fn offer(&self, task: TaskEnvelope) {
+        if task.route.component == "/dud" && self.bombs.load(Ordering::Relaxed) > 0 {
+            self.bombs.fetch_sub(1, Ordering::Relaxed);
+            panic!("the host takes nothing");
+        }
         if let Some(why) = self.wrong(&task) {
             self.store.complain(format!("{:?} was offered, but {why}", task.task));
         }

@@ -240,6 +240,18 @@ fn a_store_that_refuses_everything_is_not_asked_without_a_pause() {
     assert_eq!(story.results(root), [Success(json!({"got": 1}))]);
 }
 
+#[test]
+fn an_offer_that_makes_the_host_panic_is_made_again() {
+    let mut story = new();
+    story.life.host.bombs.store(2, Ordering::Relaxed);
+    let root = story.begin(one_of("/t/dud"));
+    let other = story.begin(one_of("/t/wrap"));
+    story.finish(root);
+    assert!(story.is_ended(other));
+    assert_eq!(story.store.violations(), Vec::<String>::new());
+    assert_eq!(story.results(root), [Success(json!({"got": 1}))]);
+}
+
 /// Two runs: one whose flow makes the engine panic so many times, after a step; and another.
 fn with_bombs(bombs: u32) -> (Story, RunId, RunId) {
     let mut story = new();
