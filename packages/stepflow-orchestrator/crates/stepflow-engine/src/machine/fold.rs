@@ -260,6 +260,7 @@ fn item_ended(state: &mut RunTree, seq: u64, ended: &ItemEnded) {
     item.end = Some(ItemEnd { status: ended.status, result: kept(&ended.result, seq) });
     // Finished items fold to their result: only what may still be answered stays.
     item.steps.retain(|_, step| step.is_attempted());
+    item.shrink();
     run.unended -= 1;
     run.failed |= ended.status == ExecutionStatus::Failed;
     if run.unended == 0 && !run.below.is_empty() {
@@ -334,6 +335,7 @@ fn forget(state: &mut RunTree, at: StepRef) {
         && item.end.is_some()
     {
         item.steps.remove(&at.step);
+        item.shrink();
     }
 }
 

@@ -122,7 +122,17 @@ pub struct Item {
     /// The end, when there is one.
     pub end: Option<ItemEnd>,
     /// The steps of which something has happened; of an ended item only those with open attempts.
-    pub steps: BTreeMap<u32, Step>,
+    /// Boxed, because a map takes room for several at once.
+    pub steps: BTreeMap<u32, Box<Step>>,
+}
+
+impl Item {
+    /// Gives up the room of a map in which there is nothing any more.
+    pub(super) fn shrink(&mut self) {
+        if self.steps.is_empty() {
+            self.steps = BTreeMap::new();
+        }
+    }
 }
 
 /// How an item ended.
@@ -188,7 +198,7 @@ impl RunTree {
     /// The step, if anything has happened to it.
     #[must_use]
     pub fn step(&self, at: StepRef) -> Option<&Step> {
-        self.runs.get(&at.run)?.items.get(at.item as usize)?.steps.get(&at.step)
+        self.runs.get(&at.run)?.items.get(at.item as usize)?.steps.get(&at.step).map(|step| &**step)
     }
 
     /// Whether the root run has ended.
