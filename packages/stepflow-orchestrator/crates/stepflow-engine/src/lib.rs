@@ -3,6 +3,7 @@
 //! [`machine`] is pure: `decide` and `fold` over a journal of [`event`]s. [`Engine`] drives machines: it appends their
 //! events to the journal and only then carries out what is owed, through the [`ports`].
 
+mod attempts;
 mod command;
 mod driver;
 mod engine;
@@ -17,6 +18,7 @@ mod shard;
 mod submission;
 mod subscription;
 
+pub use attempts::attempts_of;
 pub use engine::{Engine, Mailbox, inbox};
 pub use notice::Notice;
 pub use options::{Options, Ports};

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use stepflow_engine::ports::StoreError;
+
 use crate::stderr;
 
 /// The exit codes.
@@ -93,6 +95,12 @@ impl Failure {
             }
         }
         self.exit.into()
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::outside(error.to_string())
     }
 }
 

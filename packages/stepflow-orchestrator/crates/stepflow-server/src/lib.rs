@@ -17,6 +17,7 @@ pub mod plugins;
 mod progress;
 pub mod service;
 mod stderr;
+pub mod store;
 mod telemetry;
 mod visible;
 mod wording;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use stepflow_engine::ports::{Blobs, Clock, ComponentHost, Inbox, SystemClock};
+use stepflow_engine::ports::{Clock, ComponentHost, Inbox, SystemClock};
 use stepflow_engine::{Engine, Ports};
 use stepflow_flow::subflow;
 use stepflow_flow::{Code, Diagnostic, Flow, Path, Plan};
@@ -13,12 +13,12 @@ use stepflow_hosts::{
     BuiltinHost, BuiltinOptions, Health, MockHost, OpenAiOptions, Router, Served, StartError, WorkerHost, WorkerOptions,
 };
 use stepflow_protocol::RunId;
-use stepflow_store::MemoryStore;
 use tokio::sync::watch;
 
 use crate::catalog::{Catalog, Serves};
 use crate::config::{Advice, Builtin, Config, Plugin, Worker};
 use crate::plugins::{Listed, Plugins};
+use crate::store::Store;
 use crate::worker_runs::WorkerRuns;
 
 /// The most drivers that the engine runs.
@@ -29,7 +29,9 @@ pub struct Service {
     /// Runs flows.
     pub engine: Engine,
     /// Keeps runs and flows.
-    pub store: Arc<MemoryStore>,
+    pub store: Store,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
     router: Arc<Router>,
     workers: BTreeMap<String, Arc<WorkerHost>>,
     /// All plugins that can say what they serve, each with its type.
@@ -68,17 +70,16 @@ impl Service {
         grace: Duration,
         host: impl FnOnce(Arc<dyn ComponentHost>, Arc<dyn Inbox>) -> Arc<dyn ComponentHost>,
     ) -> Result<Self, stepflow_hosts::RouteError> {
-        let store = MemoryStore::new(config.store.clone());
+        let store = Store::in_memory(config.store.clone());
         let (inbox, mailbox) = stepflow_engine::inbox(drivers());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let blobs: Arc<dyn Blobs> = Arc::clone(&store) as Arc<dyn Blobs>;
-        let runs =
-            Arc::new(WorkerRuns::new(mailbox.engine(Arc::clone(&store) as _, Arc::clone(&clock)), Arc::clone(&store)));
+        let engine = mailbox.engine(Arc::clone(&store.journal), Arc::clone(&clock));
+        let runs = Arc::new(WorkerRuns::new(engine, store.clone()));
         let mut hosts: BTreeMap<String, Arc<dyn ComponentHost>> = BTreeMap::new();
         let mut workers = BTreeMap::new();
         let mut lists: BTreeMap<String, (&'static str, Arc<dyn Serves>)> = BTreeMap::new();
         for (name, plugin) in &config.plugins {
-            let (inbox, blobs) = (Arc::clone(&inbox), Arc::clone(&blobs));
+            let (inbox, blobs) = (Arc::clone(&inbox), Arc::clone(&store.blobs));
             let host: Arc<dyn ComponentHost> = match plugin {
                 Plugin::Builtin(builtin) => {
                     let builtin = Arc::new(BuiltinHost::new(builtin_options(config, builtin), inbox, blobs));
@@ -105,9 +106,9 @@ impl Service {
         }
         let router = Arc::new(Router::new(hosts, config.routes.iter().cloned(), Arc::clone(&inbox))?);
         let host = host(Arc::clone(&router) as _, inbox);
-        let ports = Ports { journal: Arc::clone(&store) as _, host, clock };
+        let ports = Ports { journal: Arc::clone(&store.journal), host, clock: Arc::clone(&clock) };
         let engine = Engine::start(config.engine.clone(), ports, mailbox);
-        Ok(Self { engine, store, router, workers, lists, stopping: watch::Sender::new(false) })
+        Ok(Self { engine, store, clock, router, workers, lists, stopping: watch::Sender::new(false) })
     }
 
     /// Starts workers, all at once, and waits until each has answered or failed to.

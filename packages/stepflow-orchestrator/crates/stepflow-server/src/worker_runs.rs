@@ -6,38 +6,37 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use stepflow_engine::ports::{Address, Blobs, StoreError};
+use stepflow_engine::ports::{Address, ItemCounts, ItemRow, RunRow, StoreError, in_order};
 use stepflow_engine::{Engine, Error, ItemMisfit, Submission};
 use stepflow_flow::{Diagnostics, Level, Plan, Source, load};
 use stepflow_hosts::{RunRequest, Runs, RunsError};
 use stepflow_protocol::{FlowId, ItemResult, ItemStatistics, ResultOrder, RunId, RunStatusProtocol, Value};
-use stepflow_store::{ItemRow, MemoryStore, RunRow};
+
+use crate::store::Store;
 
 /// Answers what workers ask. Cheap to clone.
 #[derive(Clone)]
 pub struct WorkerRuns {
     engine: Engine,
-    store: Arc<MemoryStore>,
+    store: Store,
     /// Flows by the ids of the blobs that hold them, where those are not the flows' own.
     by_blob: Arc<Mutex<HashMap<FlowId, Arc<Plan>>>>,
 }
 
 impl WorkerRuns {
     /// Asks this engine, and reads this store.
-    pub fn new(engine: Engine, store: Arc<MemoryStore>) -> Self {
+    pub fn new(engine: Engine, store: Store) -> Self {
         Self { engine, store, by_blob: Arc::default() }
     }
 
     async fn find(&self, id: FlowId) -> Result<Arc<Plan>, RunsError> {
-        let known = self.store.flow(id).or_else(|| self.by_blob.lock().get(&id).cloned());
-        if let Some(plan) = known {
+        let known = self.store.journal.flow(id).await.map_err(unread)?;
+        if let Some(plan) = known.or_else(|| self.by_blob.lock().get(&id).cloned()) {
             return Ok(plan);
         }
-        let blob = self.store.get(id).await.map_err(|error| match error {
+        let blob = self.store.blobs.get(id).await.map_err(|error| match error {
             StoreError::NotFound { .. } => RunsError::NotFound { what: "flow", id: id.to_string() },
-            StoreError::Unavailable(_) | StoreError::Fenced { .. } | StoreError::Conflict { .. } => {
-                RunsError::Refused(error.to_string())
-            }
+            error => unread(error),
         })?;
         let plan = Arc::new(compiled(id, &blob.data)?);
         // Its own id is that of its canonical form, which the blob need not have.
@@ -61,10 +60,13 @@ impl WorkerRuns {
         made.map_err(refused)
     }
 
-    fn tell(&self, run: RunId, results: Option<ResultOrder>) -> Result<RunStatusProtocol, RunsError> {
+    async fn tell(&self, run: RunId, results: Option<ResultOrder>) -> Result<RunStatusProtocol, RunsError> {
         let unknown = || RunsError::NotFound { what: "run", id: run.to_string() };
-        let row = self.store.run(run).ok_or_else(unknown)?;
-        let results = results.map(|order| listed(stepflow_store::in_order(self.store.items(run), order)));
+        let row = self.store.queries.run(run).await.map_err(unread)?.ok_or_else(unknown)?;
+        let results = match results {
+            Some(order) => Some(listed(in_order(self.store.items(run).all().await.map_err(unread)?, order))),
+            None => None,
+        };
         Ok(status(row, results))
     }
 }
@@ -85,7 +87,8 @@ impl Runs for WorkerRuns {
         run: RunId,
         results: Option<ResultOrder>,
     ) -> BoxFuture<'static, Result<RunStatusProtocol, RunsError>> {
-        futures_util::future::ready(self.tell(run, results)).boxed()
+        let runs = self.clone();
+        async move { runs.tell(run, results).await }.boxed()
     }
 
     fn ended(&self, run: RunId, by: Option<Address>) -> BoxFuture<'static, ()> {
@@ -106,6 +109,10 @@ fn patched(plan: &Arc<Plan>, overrides: Value) -> Result<(Arc<Plan>, Option<Valu
     let patched = plan.with_overrides(&overrides).map_err(wrong)?;
     let changes = patched.flow != plan.flow;
     Ok((Arc::new(patched), changes.then_some(overrides)))
+}
+
+fn unread(error: StoreError) -> RunsError {
+    RunsError::Refused(error.to_string())
 }
 
 /// What keeps a flow from running, in one sentence.
@@ -129,7 +136,7 @@ fn refused(error: Error) -> RunsError {
 }
 
 fn status(row: RunRow, results: Option<Vec<ItemResult>>) -> RunStatusProtocol {
-    let stepflow_store::ItemCounts { total, completed, running, failed, cancelled } = row.items;
+    let ItemCounts { total, completed, running, failed, cancelled } = row.items;
     RunStatusProtocol {
         run_id: row.run,
         flow_id: row.flow_id,

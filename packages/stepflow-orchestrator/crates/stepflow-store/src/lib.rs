@@ -7,4 +7,3 @@ mod memory;
 mod rows;
 
 pub use memory::{MemoryStore, Options};
-pub use rows::{ItemCounts, ItemRow, RunRow, StepRow, in_order};

@@ -1,5 +1,7 @@
 //! Everything in memory, lost with the process. Keeps the last finished runs and forgets older ones.
 
+mod queries;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -9,14 +11,14 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use stepflow_engine::event::{AttemptEnded, Event, ItemEnded, Outcome, Record, StepEnded, TaskRef, ValueRef};
 use stepflow_engine::ports::{
-    Append, Blob, Blobs, Commits, Created, Due, Durability, Journal, NewRun, OpenRoot, Owned, Page, Standing,
+    Append, Blob, Blobs, Commits, Created, Due, Durability, ItemRow, Journal, NewRun, OpenRoot, Owned, Page, Standing,
     StoreError, Written,
 };
 use stepflow_engine::{Shards, shard_of};
 use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, ExecutionStatus, FlowId, FlowResult, RunId, Value, content_id};
 
-use crate::rows::{ItemRow, Rows, RunRow, StepRow};
+use crate::rows::Rows;
 
 /// The store's settings.
 #[derive(Debug, Clone)]
@@ -46,6 +48,8 @@ struct Kept {
     /// Roots of finished trees, the oldest first.
     finished: VecDeque<RunId>,
     flows: HashMap<FlowId, Arc<Plan>>,
+    /// The flows by the times at which they were first stored.
+    flow_times: BTreeSet<(Timestamp, FlowId)>,
     blobs: HashMap<BlobId, Blob>,
     by_idempotency_key: HashMap<String, RunId>,
     shards: HashMap<u8, Shard>,
@@ -87,96 +91,16 @@ impl MemoryStore {
     pub fn new(options: Options) -> Arc<Self> {
         Arc::new(Self { options, kept: Mutex::default() })
     }
-
-    /// Keeps a flow under its id.
-    pub fn put_flow(&self, plan: Arc<Plan>) {
-        self.kept.lock().flows.insert(plan.flow_id, plan);
-    }
-
-    /// The flow of this id.
-    #[must_use]
-    pub fn flow(&self, id: FlowId) -> Option<Arc<Plan>> {
-        self.kept.lock().flows.get(&id).cloned()
-    }
-
-    /// The plan of a run, with its overrides.
-    #[must_use]
-    pub fn plan(&self, run: RunId) -> Option<Arc<Plan>> {
-        self.kept.lock().plan_of(run).cloned()
-    }
-
-    /// The events of a tree so far.
-    #[must_use]
-    pub fn journal(&self, root: RunId) -> Option<Vec<Arc<Record>>> {
-        self.kept.lock().trees.get(&root).map(|tree| tree.journal.clone())
-    }
-
-    /// The value that stands there in a tree.
-    #[must_use]
-    pub fn value(&self, root: RunId, place: &ValueRef) -> Option<Value> {
-        self.kept.lock().value(root, place)
-    }
-
-    /// The run of this id.
-    #[must_use]
-    pub fn run(&self, run: RunId) -> Option<RunRow> {
-        let kept = self.kept.lock();
-        let row = kept.tree_of(run)?.rows.runs.get(&run)?.clone();
-        let flow_name = kept.flows.get(&row.flow_id).and_then(|plan| plan.flow.name.clone());
-        Some(RunRow { flow_name, ..row })
-    }
-
-    /// The items of a run, by index; none when there is no such run.
-    #[must_use]
-    pub fn items(&self, run: RunId) -> Vec<ItemRow> {
-        let kept = self.kept.lock();
-        let Some(tree) = kept.tree_of(run) else { return Vec::new() };
-        let total = tree.rows.runs.get(&run).map_or(0, |row| row.items.total);
-        (0..total).map(|item| tree.item(run, item)).collect()
-    }
-
-    /// The steps of an item of which something has happened, in the order of the flow.
-    #[must_use]
-    pub fn steps(&self, run: RunId, item: u32) -> Vec<StepRow> {
-        let kept = self.kept.lock();
-        let Some(tree) = kept.tree_of(run) else { return Vec::new() };
-        let plan = kept.plan_of(run);
-        let id_of = |step: u32| plan.and_then(|plan| Some(plan.steps.get(step as usize)?.id.clone()));
-        let of_item = tree.rows.steps.iter().filter(|(at, _)| at.run == run && at.item == item);
-        of_item
-            .map(|(at, step)| StepRow {
-                step: at.step,
-                step_id: id_of(at.step).unwrap_or_default(),
-                status: step.status,
-                attempts: step.attempts,
-                error: match &step.result {
-                    Some(Outcome::Failed(error)) => Some(error.clone()),
-                    Some(Outcome::Success(_)) | None => None,
-                },
-                scheduled_at: Some(step.scheduled_at),
-                ended_at: step.ended_at,
-            })
-            .collect()
-    }
 }
 
 impl Kept {
-    fn tree_of(&self, run: RunId) -> Option<&Tree> {
-        self.trees.get(self.roots.get(&run).unwrap_or(&run))
-    }
-
-    fn plan_of(&self, run: RunId) -> Option<&Arc<Plan>> {
-        let tree = self.tree_of(run)?;
-        tree.plans.get(&run).or_else(|| self.flows.get(&tree.rows.runs.get(&run)?.flow_id))
-    }
-
     fn create(&mut self, new: NewRun, keep_finished: usize) -> Result<Created, StoreError> {
         if let Some(run) = new.idempotency_key.as_ref().and_then(|key| self.by_idempotency_key.get(key)) {
             return Ok(Created::Existing(*run));
         }
         // Under its id a flow is what its author wrote; overrides are a run's own.
         let flow = new.plan.without_overrides();
-        self.flows.entry(flow.flow_id).or_insert(flow);
+        self.keep_flow(flow, written_at(&new.append));
         let tree = Tree {
             plans: HashMap::from([(new.append.root, new.plan)]),
             inputs: HashMap::new(),
@@ -209,12 +133,13 @@ impl Kept {
         if append.after != last {
             return Err(StoreError::Conflict { after: append.after, last });
         }
+        let at = written_at(&append);
         tree.epoch = append.epoch;
         tree.idle = append.idle;
         tree.inputs.extend(append.inputs);
         tree.marked.retain(|task| !append.unmarks.contains(task));
         for flow in append.flows {
-            self.flows.entry(flow.flow_id).or_insert(flow);
+            self.keep_flow(flow, at);
         }
         self.settle(root, &append.settles);
         self.owe(root, &append.owes);
@@ -329,6 +254,11 @@ impl Tree {
 
 fn done<T: Send + 'static>(result: Result<T, StoreError>) -> BoxFuture<'static, Result<T, StoreError>> {
     ready(result).boxed()
+}
+
+/// The time of an append: of its first event.
+fn written_at(append: &Append) -> Timestamp {
+    append.records.first().map_or(Timestamp::UNIX_EPOCH, |record| record.at)
 }
 
 fn no_run(root: RunId) -> StoreError {

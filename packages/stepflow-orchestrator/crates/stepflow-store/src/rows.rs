@@ -1,92 +1,12 @@
 //! What is read of runs: a projection of the journal.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use stepflow_engine::event::{Event, Outcome, Record, StepRef};
+use stepflow_engine::ports::{ItemCounts, RunRow};
 use stepflow_engine::{StepChange, StepProgress};
-use stepflow_protocol::{ExecutionStatus, FlowError, FlowId, FlowResult, ResultOrder, RunId, StepStatus};
-
-/// A run in lists.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RunRow {
-    /// The run.
-    pub run: RunId,
-    /// The root of its tree.
-    pub root: RunId,
-    /// The run above it; none for a root.
-    pub parent: Option<RunId>,
-    /// The flow.
-    pub flow_id: FlowId,
-    /// The flow's name.
-    pub flow_name: Option<String>,
-    /// How far it is.
-    pub status: ExecutionStatus,
-    /// How far its items are.
-    pub items: ItemCounts,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-}
-
-/// How far the items of a run are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ItemCounts {
-    /// All of them.
-    pub total: u32,
-    /// Ended with a result.
-    pub completed: u32,
-    /// Not ended.
-    pub running: u32,
-    /// Ended with an error.
-    pub failed: u32,
-    /// Ended by a cancellation.
-    pub cancelled: u32,
-}
-
-/// An item of a run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ItemRow {
-    /// Its place among the inputs, counted from 0.
-    pub item: u32,
-    /// How far it is.
-    pub status: ExecutionStatus,
-    /// Its output or error.
-    pub result: Option<FlowResult>,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-}
-
-/// A step of an item.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StepRow {
-    /// Its place in the flow, counted from 0.
-    pub step: u32,
-    /// Its id in the flow.
-    pub step_id: String,
-    /// How far it is.
-    pub status: StepStatus,
-    /// The attempts made.
-    pub attempts: u32,
-    /// Why it failed.
-    pub error: Option<FlowError>,
-    /// When its first attempt was scheduled.
-    pub scheduled_at: Option<Timestamp>,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-}
-
-/// The items of a run in the order in which somebody wants their results; what has not ended comes last.
-#[must_use]
-pub fn in_order(mut items: Vec<ItemRow>, order: ResultOrder) -> Vec<ItemRow> {
-    match order {
-        ResultOrder::ByIndex => items.sort_by_key(|item| item.item),
-        ResultOrder::ByCompletion => items.sort_by_key(|item| (Reverse(item.ended_at.is_some()), item.ended_at)),
-    }
-    items
-}
+use stepflow_protocol::{ExecutionStatus, RunId};
 
 /// The rows of one tree.
 #[derive(Debug, Default)]
@@ -133,7 +53,6 @@ impl Rows {
         }
         match &record.event {
             Event::RunCreated(created) => {
-                let items = ItemCounts { total: created.items, running: created.items, ..ItemCounts::default() };
                 let row = RunRow {
                     run: created.run,
                     root: created.root,
@@ -141,7 +60,7 @@ impl Rows {
                     flow_id: created.flow_id,
                     flow_name: None,
                     status: ExecutionStatus::Running,
-                    items,
+                    items: ItemCounts::running(created.items),
                     created_at: record.at,
                     ended_at: None,
                 };

@@ -71,7 +71,7 @@ pub async fn store(
     let stored = plan.is_some() && !request.dry_run.unwrap_or(false);
     let flow_id = plan.as_ref().map_or_else(|| content_id(document.as_bytes()), |plan| plan.flow_id);
     if let Some(plan) = plan.filter(|_| stored) {
-        service.store.put_flow(plan);
+        service.store.flows.put(plan, service.clock.now()).await?;
     }
     Ok(Json(StoreFlowResponse { flow_id, stored, diagnostics: diagnostics.to_json() }))
 }
@@ -82,7 +82,7 @@ pub async fn show(
     Id(flow_id): Id<FlowId>,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<FlowResponse>, Error> {
-    let plan = service.store.flow(flow_id).ok_or_else(|| Error::not_found("flow", flow_id))?;
+    let plan = service.store.journal.flow(flow_id).await?.ok_or_else(|| Error::not_found("flow", flow_id))?;
     let flow = Value::parse(plan.flow.canonical()).map_err(Error::internal)?;
     Ok(Json(FlowResponse { flow, flow_id, all_examples: all_examples(&plan.flow) }))
 }

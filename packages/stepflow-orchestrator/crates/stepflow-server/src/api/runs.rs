@@ -8,10 +8,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use stepflow_engine::ports::{RunRow, in_order};
 use stepflow_engine::{CancelError, ItemMisfit, Submission};
 use stepflow_flow::{Diagnostics, Level, Plan};
 use stepflow_protocol::{FlowId, Kind, ResultOrder, RunId, Value};
-use stepflow_store::RunRow;
 
 use super::Shared;
 use super::envelope::{Body, Id};
@@ -88,14 +88,14 @@ pub async fn create(
     let inputs = request.input.ok_or_else(|| {
         Error::invalid_request("`input` is missing: an array with one element for each item").at("/input", "is missing")
     })?;
-    let plan = plan(&service, request.flow_id, request.flow.as_ref())?;
+    let plan = plan(&service, request.flow_id, request.flow.as_ref()).await?;
     check_variables(request.variables.as_ref())?;
     let (plan, overrides) = overridden(plan, request.overrides)?;
     let CreateRunRequest { variables, max_concurrency, .. } = request;
     let submission = Submission { plan, inputs, variables, overrides, max_concurrency, idempotency_key: None };
     let run = service.engine.submit(submission).await.map_err(refused)?;
     match wait {
-        None => Ok((StatusCode::ACCEPTED, Json(Run::summary(row(&service, run)?)))),
+        None => Ok((StatusCode::ACCEPTED, Json(Run::summary(row(&service, run).await?)))),
         Some(timeout) => {
             service.wait_for(run, timeout).await;
             Ok((StatusCode::OK, Json(details(&service, run, true).await?)))
@@ -111,7 +111,7 @@ pub async fn show(
 ) -> Result<Json<Run>, Error> {
     secrets::refuse(query.secrets)?;
     let waits = query.wait.unwrap_or(false);
-    if waits && !row(&service, run)?.status.is_terminal() {
+    if waits && !row(&service, run).await?.status.is_terminal() {
         service.wait_for(run, timeout(query.timeout_secs)).await;
     }
     details(&service, run, waits).await.map(Json)
@@ -124,17 +124,18 @@ pub async fn items(
     Query(query): Query<ItemsQuery>,
 ) -> Result<Json<Items>, Error> {
     secrets::refuse(query.secrets)?;
-    let row = row(&service, run)?;
-    let total = row.items.total;
-    let items = secrets::shown_items(&service.store, &row)?;
-    let mut items = stepflow_store::in_order(items, query.result_order.unwrap_or_default());
-    if let Some(index) = query.item_index {
-        if index >= total {
-            return Err(Error::not_found("item", index));
+    let row = row(&service, run).await?;
+    let items = match query.item_index {
+        Some(index) => {
+            let item = secrets::shown_item(&service.store, &row, index).await?;
+            vec![item.ok_or_else(|| Error::not_found("item", index))?]
         }
-        items.retain(|item| item.item == index);
-    }
-    Ok(Json(Items::new(total, items)))
+        None => {
+            let items = secrets::shown_items(&service.store, &row).await?;
+            in_order(items, query.result_order.unwrap_or_default())
+        }
+    };
+    Ok(Json(Items::new(row.items.total, items)))
 }
 
 /// `POST /runs/{run_id}/cancel`
@@ -144,9 +145,9 @@ pub async fn cancel(
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<Run>, Error> {
     match service.engine.cancel(run, "api", None).await {
-        Ok(()) => Ok(Json(Run::summary(row(&service, run)?))),
+        Ok(()) => Ok(Json(Run::summary(row(&service, run).await?))),
         Err(CancelError::NotRunning) => {
-            row(&service, run)?;
+            row(&service, run).await?;
             Err(Error::conflict(format!("run `{run}` has already ended")))
         }
         Err(CancelError::Store(error)) => Err(error.into()),
@@ -165,9 +166,9 @@ fn refuse_what_is_not_built(request: &CreateRunRequest, headers: &HeaderMap) -> 
     Ok(())
 }
 
-fn plan(service: &Shared, flow_id: Option<FlowId>, flow: Option<&Value>) -> Result<Arc<Plan>, Error> {
+async fn plan(service: &Shared, flow_id: Option<FlowId>, flow: Option<&Value>) -> Result<Arc<Plan>, Error> {
     match (flow_id, flow) {
-        (Some(id), None) => service.store.flow(id).ok_or_else(|| Error::not_found("flow", id)),
+        (Some(id), None) => service.store.journal.flow(id).await?.ok_or_else(|| Error::not_found("flow", id)),
         (None, Some(document)) => flows::runnable(service, document),
         (Some(_), Some(_)) => Err(Error::invalid_request("give `flowId` or `flow`, not both")),
         (None, None) => Err(Error::invalid_request("`flowId` or `flow` is missing").at("/flowId", "is missing")),
@@ -222,14 +223,14 @@ fn timeout(seconds: Option<u64>) -> Duration {
     seconds.map_or(DEFAULT_WAIT, Duration::from_secs)
 }
 
-fn row(service: &Shared, run: RunId) -> Result<RunRow, Error> {
-    service.store.run(run).ok_or_else(|| Error::not_found("run", run))
+async fn row(service: &Shared, run: RunId) -> Result<RunRow, Error> {
+    service.store.queries.run(run).await?.ok_or_else(|| Error::not_found("run", run))
 }
 
 async fn details(service: &Shared, run: RunId, waited: bool) -> Result<Run, Error> {
-    let row = row(service, run)?;
+    let row = row(service, run).await?;
     // Only what is shown is read: a batch may be large.
     let shown = waited || row.items.total == 1;
-    let items = if shown { secrets::shown_items(&service.store, &row)? } else { Vec::new() };
+    let items = if shown { secrets::shown_items(&service.store, &row).await? } else { Vec::new() };
     Ok(Run::with_results(row, items, waited))
 }

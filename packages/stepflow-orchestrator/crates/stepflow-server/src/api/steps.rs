@@ -1,7 +1,6 @@
 //! The steps of a run: how far each is, read from the run's journal.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -9,7 +8,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use stepflow_engine::event::{Outcome, Record, StepRef};
+use stepflow_engine::event::{Outcome, StepRef};
 use stepflow_engine::{StepChange, StepProgress};
 use stepflow_flow::Plan;
 use stepflow_protocol::{FlowResult, RunId, StepStatus};
@@ -19,6 +18,7 @@ use super::envelope::Id;
 use super::error::Error;
 use super::query::Query;
 use super::secrets;
+use crate::store::Store;
 
 /// `GET /runs/{run_id}/steps`
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -66,32 +66,37 @@ pub async fn list(
     Query(query): Query<StepsQuery>,
 ) -> Result<Json<Steps>, Error> {
     secrets::refuse(query.secrets)?;
-    let row = service.store.run(run).ok_or_else(|| Error::not_found("run", run))?;
-    let plan = service.store.plan(run).ok_or_else(|| Error::internal("the run's flow is gone"))?;
+    let store = &service.store;
+    let row = store.queries.run(run).await?.ok_or_else(|| Error::not_found("run", run))?;
+    let plan = store.queries.plan(run).await?.ok_or_else(|| Error::internal("the run's flow is gone"))?;
+    let mut steps = plan_steps(&plan);
     let item = query.item_index.or((row.items.total == 1).then_some(0));
-    if let Some(item) = item.filter(|item| *item >= row.items.total) {
+    let Some(item) = item else {
+        for (at, progress) in progress(store, row.root, run).await? {
+            if let Some((_, step)) = steps.get_index_mut(at.step as usize) {
+                step.add(&progress);
+            }
+        }
+        return Ok(Json(Steps { steps }));
+    };
+    if item >= row.items.total {
         return Err(Error::not_found("item", item));
     }
-    let records = service.store.journal(row.root).unwrap_or_default();
-    let places = progress(&records, run, item);
-    let mut steps = plan_steps(&plan);
-    for (at, progress) in &places {
-        if let Some((_, step)) = steps.get_index_mut(at.step as usize) {
-            step.add(progress);
-        }
-    }
-    if item.is_some() {
-        for (at, progress) in places {
-            let result = match progress.result {
-                Some(Outcome::Failed(error)) => FlowResult::Failed(error),
-                Some(Outcome::Success(place)) if query.include_outputs.unwrap_or(false) => FlowResult::Success(
-                    service.store.value(row.root, &place).ok_or_else(|| Error::internal("an output is gone"))?,
-                ),
-                _ => continue,
-            };
-            if let Some((_, step)) = steps.get_index_mut(at.step as usize) {
-                step.result = Some(result);
+    for told in store.queries.steps(run, item).await? {
+        let result = match told.result {
+            Some(Outcome::Failed(error)) => Some(FlowResult::Failed(error)),
+            Some(Outcome::Success(place)) if query.include_outputs.unwrap_or(false) => {
+                let output = store.value(row.root, place).await?;
+                Some(FlowResult::Success(output.ok_or_else(|| Error::internal("an output is gone"))?))
             }
+            Some(Outcome::Success(_)) | None => None,
+        };
+        if let Some((_, step)) = steps.get_index_mut(told.step as usize) {
+            step.status = told.status;
+            step.attempts = told.attempts;
+            step.scheduled_at = Some(told.scheduled_at);
+            step.completed_at = told.ended_at;
+            step.result = result;
         }
     }
     Ok(Json(Steps { steps }))
@@ -110,16 +115,18 @@ fn plan_steps(plan: &Plan) -> IndexMap<String, Step> {
     steps.map(|step| (step.step_id.clone(), step)).collect()
 }
 
-/// How far the steps of a run are of which something has happened; of all items or of one.
-fn progress(records: &[Arc<Record>], run: RunId, item: Option<u32>) -> BTreeMap<StepRef, StepProgress> {
+/// How far the steps of all items of a run are of which something has happened.
+async fn progress(store: &Store, root: RunId, run: RunId) -> Result<BTreeMap<StepRef, StepProgress>, Error> {
     let mut steps = BTreeMap::new();
-    let asked = |at: &StepRef| at.run == run && item.is_none_or(|item| item == at.item);
-    for record in records {
-        if let Some((at, change)) = StepChange::of(&record.event).filter(|(at, _)| asked(at)) {
-            steps.entry(at).or_insert_with(|| StepProgress::new(record.at)).apply(&change, record.at);
+    let mut pages = store.records(root);
+    while let Some(page) = pages.next().await? {
+        for record in page {
+            if let Some((at, change)) = StepChange::of(&record.event).filter(|(at, _)| at.run == run) {
+                steps.entry(at).or_insert_with(|| StepProgress::new(record.at)).apply(&change, record.at);
+            }
         }
     }
-    steps
+    Ok(steps)
 }
 
 impl Step {

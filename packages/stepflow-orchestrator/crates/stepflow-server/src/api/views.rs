@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
+use stepflow_engine::ports::{ItemCounts, ItemRow, RunRow};
 use stepflow_protocol::{ExecutionStatus, FlowId, FlowResult, RunId};
-use stepflow_store::{ItemCounts, ItemRow, RunRow};
 
 /// A run, with its results if there are any.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -81,16 +81,17 @@ async fn run(case: &Case, config: &str) -> Vec<(Outcome, BTreeMap<String, Ended>
         FlowResult::Success(value) => Outcome::Success(Value::to_json(&value).unwrap()),
         FlowResult::Failed(error) => Outcome::Failed(error.kind.name().to_owned(), error.message),
     };
-    let ended = |row: stepflow_store::StepRow| {
-        let failed = row.error.map(|error| error.kind.name().to_owned());
+    let ended = |row: stepflow_engine::ports::StepRow| {
+        let failed = row.error().map(|error| error.kind.name().to_owned());
         assert_ne!(row.status == StepStatus::Completed, failed.is_some());
         (row.step_id, Ended { attempts: row.attempts, failed })
     };
-    let items = service.store.items(run).into_iter().map(|item| {
-        let steps = service.store.steps(run, item.item).into_iter().map(ended).collect();
-        (outcome(item.result.unwrap_or_else(|| panic!("it has not ended: {}", case.text()))), steps)
-    });
-    let items = items.collect();
+    let mut items = Vec::new();
+    for item in service.store.items(run).all().await.unwrap() {
+        let steps = service.store.queries.steps(run, item.item).await.unwrap().into_iter().map(ended).collect();
+        let result = item.result.unwrap_or_else(|| panic!("it has not ended: {}", case.text()));
+        items.push((outcome(result), steps));
+    }
     service.shutdown().await;
     items
 }

@@ -1,8 +1,7 @@
 //! Reports why a run failed: which step, component and attempt it was, the error, and what to do.
 
 use stepflow_flow::Plan;
-use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, FlowResult};
-use stepflow_store::ItemRow;
+use stepflow_protocol::{ErrorKind, FlowError};
 
 use crate::stderr::{Paint, line};
 use crate::wording::{cut, first_of};
@@ -13,23 +12,16 @@ const SHOWN: usize = 5;
 /// How many characters of a message are shown; the result has all of it.
 const MAX_MESSAGE: usize = 4 << 10;
 
-/// Reports it on stderr.
-pub fn report(plan: &Plan, items: &[ItemRow]) {
-    let failed: Vec<(u32, &FlowError)> = items
-        .iter()
-        .filter_map(|item| match &item.result {
-            Some(FlowResult::Failed(error)) if item.status != ExecutionStatus::Completed => Some((item.item, error)),
-            _ => None,
-        })
-        .collect();
-    if items.len() == 1 {
+/// Reports the errors of a run's failed items on stderr, each with its place among the inputs. The run has `total` items.
+pub fn report(plan: &Plan, total: usize, failed: &[(u32, FlowError)]) {
+    if total == 1 {
         for (_, error) in failed {
             line(describe(plan, error, ""));
         }
         return;
     }
-    let groups = by_message(&failed);
-    line(format_args!("{} {} of {} items failed", Paint::Error.on("error:"), failed.len(), items.len()));
+    let groups = by_message(failed);
+    line(format_args!("{} {} of {} items failed", Paint::Error.on("error:"), failed.len(), total));
     for (error, members) in groups.iter().take(SHOWN) {
         let noun = if members.len() > 1 { "items" } else { "item" };
         line(describe(plan, error, &format!("{noun} {}: ", first_of(members, SHOWN))));
@@ -40,7 +32,7 @@ pub fn report(plan: &Plan, items: &[ItemRow]) {
 }
 
 /// The failed items in groups with the same error, in the order of the first item of each group.
-fn by_message<'a>(failed: &[(u32, &'a FlowError)]) -> Vec<(&'a FlowError, Vec<u32>)> {
+fn by_message(failed: &[(u32, FlowError)]) -> Vec<(&FlowError, Vec<u32>)> {
     let mut groups: Vec<(&FlowError, Vec<u32>)> = Vec::new();
     for (item, error) in failed {
         match groups.iter_mut().find(|(first, _)| first.kind == error.kind && first.message == error.message) {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use stepflow_engine::event::Event;
 use stepflow_engine::{Error, Notice, Submission};
 use stepflow_flow::Plan;
-use stepflow_protocol::{ExecutionStatus, RunId};
+use stepflow_protocol::{ExecutionStatus, FlowResult, RunId};
 
 use super::workers::{self, Started};
 use crate::cli::RunArgs;
@@ -96,7 +96,7 @@ impl Follower<'_> {
         loop {
             tokio::select! {
                 notice = notices.next() => match notice.map_err(|error| Failure::outside(error.to_string()))? {
-                    Some(notice) => self.observe(&mut progress, run, &notice)?,
+                    Some(notice) => self.observe(&mut progress, run, &notice).await?,
                     None => break,
                 },
                 _ = frames.tick() => progress.tick(),
@@ -113,25 +113,26 @@ impl Follower<'_> {
             }
         }
         progress.finish();
-        self.conclude(run, &plan, interrupted).map(Some)
+        self.conclude(run, &plan, interrupted).await.map(Some)
     }
 
-    fn observe(&mut self, progress: &mut Progress, run: RunId, notice: &Notice) -> Result<(), Failure> {
+    async fn observe(&mut self, progress: &mut Progress, run: RunId, notice: &Notice) -> Result<(), Failure> {
         progress.observe(notice);
         let Notice::Record(record) = notice else { return Ok(()) };
         if matches!(&record.event, Event::CancelAsked(asked) if asked.run.is_none()) {
             let standing = progress.standing();
             self.terminal.aside(|| line(format_args!("{}: {standing}", Paint::Error.on("interrupted"))));
         }
-        match self.results.line(&self.service.store, run, &record.event)? {
+        match self.results.line(&self.service.store, run, &record.event).await? {
             Some(text) => self.terminal.aside(|| self.results.write(&text)),
             None => Ok(()),
         }
     }
 
     /// Writes the result, and reports what went wrong.
-    fn conclude(self, run: RunId, plan: &Plan, interrupted: bool) -> Result<Exit, Failure> {
-        let status = self.service.store.run(run).map(|row| row.status);
+    async fn conclude(self, run: RunId, plan: &Plan, interrupted: bool) -> Result<Exit, Failure> {
+        let store = &self.service.store;
+        let status = store.queries.run(run).await?.map(|row| row.status);
         match status {
             Some(ExecutionStatus::Completed | ExecutionStatus::Failed) => {}
             Some(ExecutionStatus::Cancelled) if interrupted => {
@@ -140,12 +141,23 @@ impl Follower<'_> {
             }
             other => return Err(Failure::outside(format!("the run did not end: its status is {other:?}"))),
         }
-        let items = self.service.store.items(run);
-        self.results.finish(&items)?;
+        // Of a batch only the errors are kept: its results have been written item by item.
+        let (mut failed, mut total, mut only) = (Vec::new(), 0, None);
+        let mut pages = store.items(run);
+        while let Some(page) = pages.next().await? {
+            total += page.len();
+            for row in page {
+                only = row.result.clone();
+                if let Some(FlowResult::Failed(error)) = row.result {
+                    failed.push((row.item, error));
+                }
+            }
+        }
+        self.results.finish(only.as_ref())?;
         if status == Some(ExecutionStatus::Completed) {
             return Ok(Exit::Success);
         }
-        failure::report(plan, &items);
+        failure::report(plan, total, &failed);
         Ok(Exit::Failed)
     }
 }

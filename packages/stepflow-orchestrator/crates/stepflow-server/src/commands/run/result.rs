@@ -6,12 +6,12 @@ use std::io::{self, IsTerminal};
 use serde::Serialize;
 use stepflow_engine::event::{Event, Outcome};
 use stepflow_protocol::{FlowResult, RunId};
-use stepflow_store::{ItemRow, MemoryStore};
 
 use crate::cli::RunArgs;
 use crate::document;
 use crate::exit::Failure;
 use crate::output_file::OutputFile;
+use crate::store::Store;
 
 /// Where results are written, and in which form.
 pub struct Results {
@@ -38,25 +38,27 @@ impl Results {
     }
 
     /// The line for the item of this batch that ended with the event. Items of sub-runs have no line.
-    pub fn line(&self, store: &MemoryStore, run: RunId, event: &Event) -> Result<Option<String>, Failure> {
+    pub async fn line(&self, store: &Store, run: RunId, event: &Event) -> Result<Option<String>, Failure> {
         let Event::ItemEnded(ended) = event else { return Ok(None) };
         if !self.batch || ended.run != run {
             return Ok(None);
         }
-        let result =
-            match &ended.result {
-                Outcome::Failed(error) => FlowResult::Failed(error.clone()),
-                Outcome::Success(place) => FlowResult::Success(store.value(ended.run, place).ok_or_else(|| {
+        let result = match &ended.result {
+            Outcome::Failed(error) => FlowResult::Failed(error.clone()),
+            Outcome::Success(place) => {
+                let output = store.value(ended.run, place.clone()).await?;
+                FlowResult::Success(output.ok_or_else(|| {
                     Failure::outside(format!("the result of item {} is not there any more", ended.item))
-                })?),
-            };
+                })?)
+            }
+        };
         let line = to_line(&ItemResult { item_index: ended.item, result: &result })?;
         Ok(Some(in_layout(&line, Layout::Compact)))
     }
 
-    /// Writes the result of a run with one item, and finishes the file.
-    pub fn finish(mut self, items: &[ItemRow]) -> Result<(), Failure> {
-        if let (false, [ItemRow { result: Some(result), .. }]) = (self.batch, items) {
+    /// Writes the result of the only item of a run that is no batch, and finishes the file.
+    pub fn finish(mut self, only: Option<&FlowResult>) -> Result<(), Failure> {
+        if let Some(result) = only.filter(|_| !self.batch) {
             let text = match result {
                 FlowResult::Failed(_) if self.output_only => return Ok(()),
                 FlowResult::Success(output) if self.output_only => self.for_reader(output)?,

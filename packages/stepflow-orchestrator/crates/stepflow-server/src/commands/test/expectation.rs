@@ -1,9 +1,9 @@
 //! Compares the result of a case with the expected one.
 
 use stepflow_engine::ItemMisfit;
+use stepflow_engine::ports::StepRow;
 use stepflow_flow::{Diagnostic, Level, Secrets};
 use stepflow_protocol::{FlowError, FlowResult, Kind, Value};
-use stepflow_store::StepRow;
 
 use super::compare::{Comparison, Location, Match, matches};
 use super::report::{Problem, Verdict};
@@ -158,7 +158,7 @@ fn compare_steps(expected: &Value, item: &ItemRun, place: &Location, comparison:
 
 fn row(step: &StepRow) -> Value {
     let status = Value::from_serialize(&step.status).unwrap_or_else(|_| Value::null());
-    let error = step.error.as_ref().map(|error| ("error", json(error)));
+    let error = step.error().map(|error| ("error", json(error)));
     let members = [("status", status), ("attempts", Value::from(u64::from(step.attempts)))];
     Value::object(members.into_iter().chain(error))
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stepflow_engine::event::{Event, StepRef};
+use stepflow_engine::ports::{StepRow, StoreError};
 use stepflow_engine::{Error, ItemMisfit, Notice, Submission};
 use stepflow_flow::{Capped, Diagnostics, Overrides, Plan, Source};
 use stepflow_hosts::MockOverlay;
 use stepflow_protocol::{ExecutionStatus, FlowResult, RunId};
-use stepflow_store::StepRow;
 
 use super::suite::Case;
 use crate::commands::workers;
@@ -91,21 +91,29 @@ impl CaseRunner {
             self.cancel_at(run, step).await;
         }
         self.service.wait_for(run, CASE_TIMEOUT).await;
-        let status = self.service.store.run(run).map(|row| row.status);
+        self.observed(run).await.unwrap_or_else(|error| Observed::Stuck(error.to_string()))
+    }
+
+    /// What has become of a run by now.
+    async fn observed(&self, run: RunId) -> Result<Observed, StoreError> {
+        let store = &self.service.store;
+        let status = store.queries.run(run).await?.map(|row| row.status);
         if status.is_none_or(|status| status == ExecutionStatus::Running) {
             let _ = self.service.engine.cancel(run, "test", Some("the case takes too long")).await;
-            return Observed::Stuck(format!("it has not ended after {CASE_TIMEOUT:?}"));
+            return Ok(Observed::Stuck(format!("it has not ended after {CASE_TIMEOUT:?}")));
         }
-        let items = self.service.store.items(run).into_iter().filter_map(|row| {
-            Some(ItemRun { status: row.status, result: row.result?, steps: self.service.store.steps(run, row.item) })
-        });
-        Observed::Ran(items.collect())
+        let mut items = Vec::new();
+        for row in store.items(run).all().await? {
+            let steps = store.queries.steps(run, row.item).await?;
+            items.extend(row.result.map(|result| ItemRun { status: row.status, result, steps }));
+        }
+        Ok(Observed::Ran(items))
     }
 
     /// Cancels the run as soon as this step runs.
     async fn cancel_at(&self, run: RunId, step: &str) {
-        let plan = self.service.store.plan(run);
-        let Some(place) = plan.and_then(|plan| plan.step_index(step)) else { return };
+        let plan = self.service.store.queries.plan(run).await;
+        let Some(place) = plan.ok().flatten().and_then(|plan| plan.step_index(step)) else { return };
         let is_wanted = |at: &StepRef| at.run == run && at.step as usize == place;
         let mut notices = self.service.engine.subscribe(run, 0);
         while let Ok(Some(notice)) = notices.next().await {

@@ -1,0 +1,129 @@
+//! The store of a server, as the rest of it sees one: the only place that knows what the store is made of.
+
+use std::sync::Arc;
+
+use stepflow_engine::event::{Record, ValueRef};
+use stepflow_engine::ports::{Blobs, Flows, ItemRow, Journal, Queries, StoreError};
+use stepflow_protocol::{RunId, Value};
+use stepflow_store::{MemoryStore, Options};
+
+/// How many items are read at once.
+const ITEMS: usize = 256;
+
+/// About how many bytes of a journal are read at once.
+const JOURNAL: usize = 1 << 20;
+
+/// The ports of one store. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    /// The journals of runs.
+    pub journal: Arc<dyn Journal>,
+    /// What is read of runs and flows.
+    pub queries: Arc<dyn Queries>,
+    /// Keeps flows.
+    pub flows: Arc<dyn Flows>,
+    /// Keeps contents.
+    pub blobs: Arc<dyn Blobs>,
+}
+
+impl Store {
+    /// A store that is lost with the process.
+    #[must_use]
+    pub fn in_memory(options: Options) -> Self {
+        Self::of(MemoryStore::new(options))
+    }
+
+    fn of<S: Journal + Queries + Flows + Blobs + 'static>(store: Arc<S>) -> Self {
+        Self {
+            journal: Arc::clone(&store) as _,
+            queries: Arc::clone(&store) as _,
+            flows: Arc::clone(&store) as _,
+            blobs: store,
+        }
+    }
+
+    /// The value that stands there in a tree.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn value(&self, root: RunId, place: ValueRef) -> Result<Option<Value>, StoreError> {
+        Ok(self.journal.values(root, vec![place]).await?.pop().flatten())
+    }
+
+    /// One item of a run.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn item(&self, run: RunId, item: u32) -> Result<Option<ItemRow>, StoreError> {
+        let after = item.checked_sub(1);
+        Ok(self.queries.items(run, after, 1).await?.pop())
+    }
+
+    /// The items of a run, by index.
+    #[must_use]
+    pub fn items(&self, run: RunId) -> ItemPages {
+        ItemPages { queries: Arc::clone(&self.queries), run, after: None, more: true }
+    }
+
+    /// The events of a tree so far.
+    #[must_use]
+    pub fn records(&self, root: RunId) -> RecordPages {
+        RecordPages { journal: Arc::clone(&self.journal), root, after: 0 }
+    }
+}
+
+/// The items of a run, read in pages.
+pub struct ItemPages {
+    queries: Arc<dyn Queries>,
+    run: RunId,
+    after: Option<u32>,
+    more: bool,
+}
+
+impl ItemPages {
+    /// The next items; `None` after the last.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn next(&mut self) -> Result<Option<Vec<ItemRow>>, StoreError> {
+        if !self.more {
+            return Ok(None);
+        }
+        let page = self.queries.items(self.run, self.after, ITEMS).await?;
+        self.more = page.len() == ITEMS;
+        self.after = page.last().map(|row| row.item);
+        Ok(Some(page).filter(|page| !page.is_empty()))
+    }
+
+    /// All that are left, for those that need them together.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn all(mut self) -> Result<Vec<ItemRow>, StoreError> {
+        let mut all = Vec::new();
+        while let Some(page) = self.next().await? {
+            all.extend(page);
+        }
+        Ok(all)
+    }
+}
+
+/// The events of a tree, read in pages.
+pub struct RecordPages {
+    journal: Arc<dyn Journal>,
+    root: RunId,
+    after: u64,
+}
+
+impl RecordPages {
+    /// The next events; `None` after those that are there by now.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn next(&mut self) -> Result<Option<Vec<Arc<Record>>>, StoreError> {
+        let records = self.journal.read(self.root, self.after, JOURNAL).await?.records;
+        let Some(last) = records.last() else { return Ok(None) };
+        self.after = last.seq;
+        Ok(Some(records))
+    }
+}
