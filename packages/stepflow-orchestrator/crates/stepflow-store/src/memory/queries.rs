@@ -1,5 +1,6 @@
 //! What is read of the store in memory.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -86,7 +87,7 @@ impl Kept {
     fn runs(&self, filter: &RunFilter, after: Option<RunId>, most: usize) -> Vec<RunRow> {
         let all = self.trees.values().flat_map(|tree| tree.rows.runs.values());
         let mut rows: Vec<&RunRow> = all.filter(|row| after.is_none_or(|after| row.run < after)).collect();
-        rows.sort_unstable_by(|one, other| other.run.cmp(&one.run));
+        rows.sort_unstable_by_key(|row| Reverse(row.run));
         rows.into_iter().map(|row| self.named(row)).filter(|row| filter.fits(row)).take(most).collect()
     }
 
