@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Doorbell, Ended, Stepflow
-from tests.cli.flows import SERVER
+from tests.cli.flows import ONE_STEP, SERVER, component
 
 PLUS_ONE = """\
 steps:
@@ -186,3 +186,16 @@ def test_results_go_through_a_pipe_that_stands_in_for_a_file(stepflow: Stepflow)
 
 def leftovers(folder: Path) -> list[str]:
     return [entry.name for entry in folder.iterdir() if entry.name.endswith(".partial")]
+
+
+def test_items_that_never_began_have_lines_too_when_the_time_is_up(stepflow: Stepflow) -> None:
+    stepflow.write(
+        flow_yaml=f"timeout: 1s\n{ONE_STEP}",
+        components_py=component("import time\ntime.sleep(60)\nreturn {}"),
+        inputs_jsonl="{}\n{}\n{}\n{}\n",
+    )
+    ended = stepflow("run", "flow.yaml", "--inputs", "inputs.jsonl", "--max-concurrency", "1")
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert ended.code == 1, ended.stderr
+    assert sorted(line["itemIndex"] for line in lines) == [0, 1, 2, 3]
+    assert {line["error"]["kind"] for line in lines} == {"TIMEOUT"}

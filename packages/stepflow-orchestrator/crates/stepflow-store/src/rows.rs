@@ -26,20 +26,6 @@ pub(crate) struct ItemEnd {
     pub at: Timestamp,
 }
 
-impl ItemCounts {
-    /// So many items end so.
-    fn end(&mut self, items: u32, status: ExecutionStatus) {
-        let ended = match status {
-            ExecutionStatus::Completed => &mut self.completed,
-            ExecutionStatus::Failed => &mut self.failed,
-            ExecutionStatus::Cancelled => &mut self.cancelled,
-            ExecutionStatus::Running => return,
-        };
-        *ended += items;
-        self.running -= items;
-    }
-}
-
 impl Rows {
     /// How an item ended; one of a run that ended before anything had begun in the item ended with it.
     pub fn end_of(&self, run: RunId, item: u32) -> Option<&ItemEnd> {
@@ -92,7 +78,7 @@ impl Rows {
 #[cfg(test)]
 mod tests {
     use stepflow_engine::event::{ItemEnded, RunCreated, RunEnded, ValueRef};
-    use stepflow_protocol::{ErrorKind, Value, content_id};
+    use stepflow_protocol::{ErrorKind, FlowError, Value, content_id};
 
     use super::*;
 

@@ -130,9 +130,26 @@ impl Follower<'_> {
     }
 
     /// Writes the result, and reports what went wrong.
-    async fn conclude(self, run: RunId, plan: &Plan, interrupted: bool) -> Result<Exit, Failure> {
+    async fn conclude(mut self, run: RunId, plan: &Plan, interrupted: bool) -> Result<Exit, Failure> {
         let store = &self.service.store;
         let status = store.queries.run(run).await?.map(|row| row.status);
+        // Of a batch only the errors are kept: its results have been written item by item.
+        let (mut failed, mut total, mut only) = (Vec::new(), 0, None);
+        let mut pages = store.items(run);
+        while let Some(page) = pages.next().await? {
+            total += page.len();
+            for row in page {
+                if let Some(text) =
+                    row.result.as_ref().map(|result| self.results.item(row.item, result)).transpose()?.flatten()
+                {
+                    self.results.write(&text)?;
+                }
+                only = row.result.clone();
+                if let Some(FlowResult::Failed(error)) = row.result {
+                    failed.push((row.item, error));
+                }
+            }
+        }
         match status {
             Some(ExecutionStatus::Completed | ExecutionStatus::Failed) => {}
             Some(ExecutionStatus::Cancelled) if interrupted => {
@@ -140,18 +157,6 @@ impl Follower<'_> {
                 return Ok(Exit::Interrupted);
             }
             other => return Err(Failure::outside(format!("the run did not end: its status is {other:?}"))),
-        }
-        // Of a batch only the errors are kept: its results have been written item by item.
-        let (mut failed, mut total, mut only) = (Vec::new(), 0, None);
-        let mut pages = store.items(run);
-        while let Some(page) = pages.next().await? {
-            total += page.len();
-            for row in page {
-                only = row.result.clone();
-                if let Some(FlowResult::Failed(error)) = row.result {
-                    failed.push((row.item, error));
-                }
-            }
         }
         self.results.finish(only.as_ref())?;
         if status == Some(ExecutionStatus::Completed) {

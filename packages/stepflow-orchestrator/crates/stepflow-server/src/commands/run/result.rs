@@ -1,6 +1,7 @@
 //! Writes the result to stdout or to a file. It is one document for a single item. For a batch it is one line for each
 //! item, written as soon as the item has ended.
 
+use std::collections::HashSet;
 use std::io::{self, IsTerminal};
 
 use serde::Serialize;
@@ -18,6 +19,8 @@ pub struct Results {
     file: Option<OutputFile>,
     batch: bool,
     output_only: bool,
+    /// The items of a batch that have their lines.
+    lines: HashSet<u32>,
 }
 
 /// A line of a batch's results.
@@ -34,11 +37,11 @@ impl Results {
     /// cannot be written.
     pub fn open(args: &RunArgs) -> Result<Self, Failure> {
         let file = args.output.as_deref().map(|path| OutputFile::open("output", path)).transpose()?;
-        Ok(Self { file, batch: args.input.inputs.is_some(), output_only: args.output_only })
+        Ok(Self { file, batch: args.input.inputs.is_some(), output_only: args.output_only, lines: HashSet::new() })
     }
 
     /// The line for the item of this batch that ended with the event. Items of sub-runs have no line.
-    pub async fn line(&self, store: &Store, run: RunId, event: &Event) -> Result<Option<String>, Failure> {
+    pub async fn line(&mut self, store: &Store, run: RunId, event: &Event) -> Result<Option<String>, Failure> {
         let Event::ItemEnded(ended) = event else { return Ok(None) };
         if !self.batch || ended.run != run {
             return Ok(None);
@@ -52,7 +55,15 @@ impl Results {
                 })?)
             }
         };
-        let line = to_line(&ItemResult { item_index: ended.item, result: &result })?;
+        self.item(ended.item, &result)
+    }
+
+    /// The line for an item of this batch, if it has none: one that never began ended with its run.
+    pub fn item(&mut self, item: u32, result: &FlowResult) -> Result<Option<String>, Failure> {
+        if !self.batch || !self.lines.insert(item) {
+            return Ok(None);
+        }
+        let line = to_line(&ItemResult { item_index: item, result })?;
         Ok(Some(in_layout(&line, Layout::Compact)))
     }
 
