@@ -1,9 +1,13 @@
 //! Keeps what must outlive a step: journals, the rows that are read, flows and blobs.
 //!
-//! One store so far, in memory. Its rows are the projection of its journals, in the same step, so that a reader never
-//! sees one without the other.
+//! Two stores: in memory, and in SQLite (feature `sqlite`). Their rows are the projection of their journals, in the
+//! same step, so that a reader never sees one without the other.
 
 mod memory;
 mod rows;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 pub use memory::{MemoryStore, Options};
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;

@@ -221,7 +221,8 @@ pub trait Journal: Send + Sync {
     fn append(&self, append: Append) -> Durability;
 
     /// The events after `after_seq`, in order, until they are `max_bytes` or more. Reads behind the appends that were
-    /// made before.
+    /// made before. In place of the value that an event brings there may stand a reference to that event,
+    /// [`ValueRef::Row`] of its own sequence: [`Journal::values`] finds it there, and folding needs no values.
     fn read(&self, root: RunId, after_seq: u64, max_bytes: usize) -> BoxFuture<'static, Result<Page, StoreError>>;
 
     /// The values that stand in these places; `None` where there is nothing.

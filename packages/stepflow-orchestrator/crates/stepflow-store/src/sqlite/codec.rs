@@ -1,0 +1,146 @@
+//! How events, ids, times and states stand in rows.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use stepflow_engine::event::{AttemptEnded, Event, ItemEnded, Outcome, Record, StepEnded, ValueRef};
+use stepflow_protocol::{ExecutionStatus, RunId, StepStatus, Value};
+use uuid::Uuid;
+
+/// Values from this size on stand beside the journal.
+const BESIDE: usize = 2 << 10;
+
+/// A row of the journal ends with these many bytes or records.
+const PART: (usize, usize) = (64 << 10, 256);
+
+/// Events of one append, as rows of the journal.
+#[derive(Debug, Default)]
+pub(super) struct Encoded {
+    pub parts: Vec<Part>,
+    /// The long values, by the sequences of their events.
+    pub beside: Vec<(u64, Value)>,
+}
+
+/// A row of the journal.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// The sequence of its last event.
+    pub last: u64,
+    /// How many events it has.
+    pub n: usize,
+    /// The events, a JSON array.
+    pub body: String,
+}
+
+/// Writes events as rows.
+pub(super) fn encode(records: &[Arc<Record>]) -> Result<Encoded, serde_json::Error> {
+    let mut encoded = Encoded::default();
+    let (mut body, mut n) = (Vec::new(), 0);
+    for (index, record) in records.iter().enumerate() {
+        body.push(if n == 0 { b'[' } else { b',' });
+        match long_value(&record.event) {
+            Some(value) => {
+                serde_json::to_writer(&mut body, &without_value(record))?;
+                encoded.beside.push((record.seq, value.clone()));
+            }
+            None => serde_json::to_writer(&mut body, &**record)?,
+        }
+        n += 1;
+        if body.len() >= PART.0 || n == PART.1 || index + 1 == records.len() {
+            body.push(b']');
+            let body = String::from_utf8(std::mem::take(&mut body)).map_err(serde::ser::Error::custom)?;
+            encoded.parts.push(Part { last: record.seq, n: std::mem::take(&mut n), body });
+        }
+    }
+    Ok(encoded)
+}
+
+/// Reads a row of the journal.
+pub(super) fn decode(body: &str) -> Result<Vec<Arc<Record>>, serde_json::Error> {
+    Ok(serde_json::from_str::<Vec<Record>>(body)?.into_iter().map(Arc::new).collect())
+}
+
+/// The place of the value that an event brings, if it brings one.
+pub(super) fn result(event: &Event) -> Option<&ValueRef> {
+    match event {
+        Event::AttemptEnded(AttemptEnded { payload: Some(place), .. })
+        | Event::StepEnded(StepEnded { result: Outcome::Success(place), .. })
+        | Event::ItemEnded(ItemEnded { result: Outcome::Success(place), .. }) => Some(place),
+        _ => None,
+    }
+}
+
+fn long_value(event: &Event) -> Option<&Value> {
+    match result(event)? {
+        ValueRef::Inline(value) if value.size() >= BESIDE => Some(value),
+        _ => None,
+    }
+}
+
+/// The event with a reference to itself in place of its value.
+fn without_value(record: &Record) -> Record {
+    let place = ValueRef::Row(record.seq);
+    let event = match &record.event {
+        Event::AttemptEnded(ended) => Event::AttemptEnded(AttemptEnded { payload: Some(place), ..ended.clone() }),
+        Event::StepEnded(ended) => Event::StepEnded(StepEnded { result: Outcome::Success(place), ..ended.clone() }),
+        Event::ItemEnded(ended) => Event::ItemEnded(ItemEnded { result: Outcome::Success(place), ..ended.clone() }),
+        other => other.clone(),
+    };
+    Record { seq: record.seq, at: record.at, version: record.version, event }
+}
+
+/// The key of a place in a run: its number, and a sequence or an item.
+pub(super) fn key(no: i64, place: u64) -> i64 {
+    // Sequences are not as long as that; the clamp keeps a wrong one from reaching another run's rows.
+    no << 32 | i64::from(u32::try_from(place).unwrap_or(u32::MAX))
+}
+
+/// The sequence or the item of a key.
+pub(super) fn place(key: i64) -> u64 {
+    (key & 0xffff_ffff).unsigned_abs()
+}
+
+pub(super) fn bytes(run: RunId) -> [u8; 16] {
+    run.uuid().into_bytes()
+}
+
+pub(super) fn run(bytes: [u8; 16]) -> RunId {
+    RunId::from_uuid(Uuid::from_bytes(bytes))
+}
+
+pub(super) fn time(at: Timestamp) -> i64 {
+    at.as_microsecond()
+}
+
+pub(super) fn timestamp(time: i64) -> Timestamp {
+    Timestamp::from_microsecond(time).unwrap_or(Timestamp::MAX)
+}
+
+pub(super) fn execution_status(status: ExecutionStatus) -> i64 {
+    match status {
+        ExecutionStatus::Running => 0,
+        ExecutionStatus::Completed => 1,
+        ExecutionStatus::Failed => 2,
+        ExecutionStatus::Cancelled => 3,
+    }
+}
+
+pub(super) fn step_status(status: StepStatus) -> i64 {
+    match status {
+        StepStatus::Blocked => 0,
+        StepStatus::Runnable => 1,
+        StepStatus::Running => 2,
+        StepStatus::Completed => 3,
+        StepStatus::Failed => 4,
+    }
+}
+
+pub(super) fn as_step_status(status: i64) -> StepStatus {
+    match status {
+        0 => StepStatus::Blocked,
+        1 => StepStatus::Runnable,
+        2 => StepStatus::Running,
+        3 => StepStatus::Completed,
+        _ => StepStatus::Failed,
+    }
+}

@@ -1,0 +1,167 @@
+//! The database's file: its lock, its settings, its schema.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+
+use super::{Durability, Error};
+
+/// Older libraries can corrupt a WAL file when two connections write and checkpoint at once.
+const _: () = assert!(rusqlite::ffi::SQLITE_VERSION_NUMBER >= 3_051_003, "SQLite 3.51.3 or newer is needed");
+
+/// What makes a database of each version of one of the version before, the first one of nothing.
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+
+/// How long a connection waits for another one.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// How many bytes a WAL file keeps when it begins again.
+const WAL_KEPT: u64 = 64 << 20;
+
+/// A name with something added to it.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Takes the database for this process, until the file is closed.
+pub(super) fn lock(path: &Path) -> Result<File, Error> {
+    let failed = |error: std::io::Error| Error::cannot_open(path, &error);
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    }
+    let name = beside(path, ".lock");
+    let mut lock = private().truncate(false).open(&name).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = lock.read_to_string(&mut holder);
+            let holder = if holder.is_empty() { "another process".to_owned() } else { holder };
+            return Err(Error::Held { path: path.to_owned(), holder });
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    let host = rustix::system::uname();
+    let holder = format!("process {} on {}", std::process::id(), host.nodename().to_string_lossy());
+    let write = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| lock.write_all(holder.as_bytes()));
+    write.map_err(failed)?;
+    // The WAL and the index of it get the permissions of the database.
+    private().truncate(false).open(path).map_err(failed)?;
+    Ok(lock)
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).mode(0o600);
+    options
+}
+
+/// A connection that writes.
+pub(super) fn open(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    let synchronous = match durability {
+        Durability::Full => "FULL",
+        Durability::Relaxed => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "journal_size_limit", WAL_KEPT.cast_signed())?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_size", -16_384)?;
+    Ok(connection)
+}
+
+/// A connection that reads.
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+/// Brings the database to the schema of this release.
+pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<(), Error> {
+    migrate_by(connection, path, MIGRATIONS)
+}
+
+fn migrate_by(connection: &Connection, path: &Path, migrations: &[&str]) -> Result<(), Error> {
+    let failed = |error: rusqlite::Error| Error::of(path, &error);
+    let known = migrations.len();
+    let found = version(connection).map_err(failed)?;
+    if found > known {
+        return Err(Error::Newer { path: path.to_owned(), found, known });
+    }
+    if found == known {
+        return Ok(());
+    }
+    if found > 0 {
+        copy(connection, path, found)?;
+    }
+    let steps = migrations.iter().skip(found).copied().collect::<String>();
+    let sql = format!(
+        "BEGIN IMMEDIATE; {steps}; INSERT OR REPLACE INTO meta (key, value) VALUES ('schema_version', {known}); COMMIT"
+    );
+    let done = connection.execute_batch(&sql);
+    if done.is_err() && !connection.is_autocommit() {
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    done.map_err(failed)
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<usize> {
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables == 0 {
+        return Ok(0);
+    }
+    let sql = "SELECT value FROM meta WHERE key = 'schema_version'";
+    let found: Option<i64> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
+    Ok(found.and_then(|found| usize::try_from(found).ok()).unwrap_or(0))
+}
+
+/// Keeps the database as the release before has left it.
+fn copy(connection: &Connection, path: &Path, version: usize) -> Result<(), Error> {
+    let name = beside(path, &format!(".v{version}"));
+    let failed = |error: std::io::Error| Error::cannot_open(&name, &error);
+    if fs::metadata(&name).is_ok_and(|copy| copy.len() > 0) {
+        fs::remove_file(&name).map_err(failed)?;
+    }
+    let copied = connection.execute("VACUUM INTO ?1", [name.to_string_lossy()]);
+    copied.map_err(|error| Error::of(&name, &error))?;
+    fs::set_permissions(&name, Permissions::from_mode(0o600)).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_of_before_is_copied_and_migrated_and_one_of_later_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let lock = lock(&path).unwrap();
+        let connection = open(&path, Durability::Full).unwrap();
+        let first = "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID; CREATE TABLE a (x);";
+        migrate_by(&connection, &path, &[first]).unwrap();
+        migrate_by(&connection, &path, &[first, "CREATE TABLE b (x);"]).unwrap();
+        assert_eq!(version(&connection).unwrap(), 2);
+        assert_eq!(version(&Connection::open(beside(&path, ".v1")).unwrap()).unwrap(), 1);
+        let broken = migrate_by(&connection, &path, &[first, "", "CREATE TABLE c (x); CREATE TABLE b (x);"]);
+        assert!(broken.is_err());
+        assert_eq!(version(&connection).unwrap(), 2, "a migration is done or not");
+        let newer = migrate_by(&connection, &path, &[first]).unwrap_err();
+        assert!(matches!(newer, Error::Newer { found: 2, known: 1, .. }));
+        drop(lock);
+    }
+}

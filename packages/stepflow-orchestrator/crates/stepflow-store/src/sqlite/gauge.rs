@@ -1,0 +1,53 @@
+//! What the writer has done so far.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+/// What a store has written since it was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Gauge {
+    /// Transactions.
+    pub commits: u64,
+    /// What was asked for in them: appends, new runs, marks, contents.
+    pub entries: u64,
+    /// The most that shared a transaction.
+    pub largest_batch: u64,
+    /// The time that COMMIT has taken, all together.
+    pub commit_time: Duration,
+    /// The longest COMMIT.
+    pub longest_commit: Duration,
+    /// How long the WAL is, in bytes.
+    pub wal_bytes: u64,
+    /// How much was written into the WAL, in bytes.
+    pub wal_written: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Gauges(Mutex<Gauge>);
+
+impl Gauges {
+    pub fn read(&self) -> Gauge {
+        *self.0.lock()
+    }
+
+    pub fn batch(&self, entries: usize) {
+        let mut gauge = self.0.lock();
+        gauge.entries += entries as u64;
+        gauge.largest_batch = gauge.largest_batch.max(entries as u64);
+    }
+
+    pub fn commit(&self, took: Duration) {
+        let mut gauge = self.0.lock();
+        gauge.commits += 1;
+        gauge.commit_time += took;
+        gauge.longest_commit = gauge.longest_commit.max(took);
+    }
+
+    /// The WAL has this length now. A shorter one has begun again.
+    pub fn wal(&self, bytes: u64) {
+        let mut gauge = self.0.lock();
+        gauge.wal_written += bytes.checked_sub(gauge.wal_bytes).unwrap_or(bytes);
+        gauge.wal_bytes = bytes;
+    }
+}

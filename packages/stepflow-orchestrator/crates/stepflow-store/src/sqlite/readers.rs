@@ -1,0 +1,106 @@
+//! Connections that read, each on a thread of its own. They answer in pages and let go of the database in between.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use stepflow_engine::ports::StoreError;
+use tokio::sync::oneshot;
+
+use super::work::Failure;
+use super::{file, stopped};
+
+/// Reads with this connection, and says whether the connection is still good.
+type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> bool + Send>;
+
+pub(super) struct Readers {
+    path: PathBuf,
+    queue: Mutex<Option<mpsc::Sender<Job>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Readers {
+    pub fn start(path: &Path, number: usize) -> std::io::Result<Arc<Self>> {
+        let (sender, queue) = mpsc::channel();
+        let queue = Arc::new(Mutex::new(queue));
+        let thread = |_| {
+            let (path, queue) = (path.to_owned(), Arc::clone(&queue));
+            thread::Builder::new().name("sqlite-reader".to_owned()).spawn(move || work(&path, &queue))
+        };
+        let threads = (0..number.max(1)).map(thread).collect::<Result<_, _>>()?;
+        let queue = Mutex::new(Some(sender));
+        Ok(Arc::new(Self { path: path.to_owned(), queue, threads: Mutex::new(threads) }))
+    }
+
+    /// Reads, in one transaction.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, StoreError>> {
+        let (reply, answer) = oneshot::channel();
+        let path = self.path.clone();
+        let job: Job = Box::new(move |connection| {
+            let (result, is_good) = match connection {
+                Ok(connection) => snapshot(connection, &path, read),
+                Err(why) => (Err(why), false),
+            };
+            let _ = reply.send(result);
+            is_good
+        });
+        if let Some(queue) = &*self.queue.lock() {
+            // Without readers the answer's other end is gone, and says so.
+            let _ = queue.send(job);
+        }
+        async move { answer.await.unwrap_or_else(|_| Err(stopped())) }.boxed()
+    }
+
+    /// Lets the readers end what they have been asked.
+    pub fn stop(&self) {
+        drop(self.queue.lock().take());
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            super::join(thread);
+        }
+    }
+}
+
+fn snapshot<T>(
+    connection: &Connection,
+    path: &Path,
+    read: impl FnOnce(&Connection) -> Result<T, Failure>,
+) -> (Result<T, StoreError>, bool) {
+    let result = connection.execute_batch("BEGIN").map_err(Failure::from).and_then(|()| read(connection));
+    let ended = connection.execute_batch("COMMIT");
+    match result {
+        Ok(read) => (Ok(read), ended.is_ok()),
+        Err(Failure::Refused(why)) => (Err(why), ended.is_ok()),
+        Err(Failure::Sql(error)) => (Err(unavailable(path, &error)), false),
+    }
+}
+
+fn unavailable(path: &Path, error: &rusqlite::Error) -> StoreError {
+    StoreError::Unavailable(format!("`{}`: {error}", path.display()))
+}
+
+fn work(path: &Path, queue: &Mutex<mpsc::Receiver<Job>>) {
+    let mut connection = None;
+    loop {
+        // One reader waits at the queue, the others for the lock: a job goes to who is free.
+        let job = queue.lock().recv();
+        let Ok(job) = job else { return };
+        if connection.is_none() {
+            connection = Some(file::open_reader(path).map_err(|error| unavailable(path, &error)));
+        }
+        let is_good = match &connection {
+            Some(Ok(connection)) => job(Ok(connection)),
+            Some(Err(why)) => job(Err(why.clone())),
+            None => false,
+        };
+        if !is_good {
+            connection = None;
+        }
+    }
+}

@@ -1,0 +1,84 @@
+-- Whole numbers of 64 bits hold two of 32: `k` is a run's number and, behind it, a sequence or an item.
+
+-- The counter of owners, and whatever else is one value.
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+-- Who owns a shard, and whether the owner before left in good order.
+CREATE TABLE shards (shard INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, clean INTEGER NOT NULL);
+
+-- One row for each append of a tree, or several for a long one: `k` is the root's number and the last sequence.
+CREATE TABLE journal (
+    k INTEGER PRIMARY KEY,
+    n INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    body TEXT NOT NULL
+);
+
+-- Long values of events, beside the journal, so that folding does not read them: `k` is the root's number and the
+-- event's sequence.
+CREATE TABLE vals (k INTEGER PRIMARY KEY, body TEXT NOT NULL);
+
+-- Runs and sub-runs. `idle` and `given_up` are those of the tree, in the root's row.
+CREATE TABLE runs (
+    no INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    root_no INTEGER NOT NULL,
+    parent BLOB,
+    flow_id TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    total INTEGER NOT NULL,
+    completed INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    cancelled INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    idle INTEGER NOT NULL DEFAULT 0,
+    given_up TEXT
+);
+CREATE INDEX open_roots ON runs (id) WHERE root_no = no AND status = 0 AND given_up IS NULL;
+
+-- The items' inputs: `k` is the run's number and the item's. Ends are rows of their own, or a long input would be
+-- written twice.
+CREATE TABLE run_items (k INTEGER PRIMARY KEY, input TEXT NOT NULL);
+CREATE TABLE item_ends (
+    k INTEGER PRIMARY KEY,
+    status INTEGER NOT NULL,
+    result_seq INTEGER NOT NULL,
+    ended_at INTEGER NOT NULL
+);
+
+-- How far steps are. What happened to a step stands in the journal from `first_seq` to `last_seq`.
+CREATE TABLE steps (
+    run_no INTEGER NOT NULL,
+    item INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    first_seq INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    scheduled_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    PRIMARY KEY (run_no, item, step)
+) WITHOUT ROWID;
+
+-- When trees have to be looked at again.
+CREATE TABLE timers (
+    due INTEGER NOT NULL,
+    root BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (due, root, seq)
+) WITHOUT ROWID;
+CREATE INDEX timers_of ON timers (root, seq);
+
+-- The attempts that a worker had.
+CREATE TABLE had (
+    root_no INTEGER NOT NULL,
+    task BLOB NOT NULL,
+    attempt INTEGER NOT NULL,
+    PRIMARY KEY (root_no, task, attempt)
+) WITHOUT ROWID;
+
+CREATE TABLE flows (id TEXT PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE blobs (id TEXT PRIMARY KEY, type TEXT NOT NULL, size INTEGER NOT NULL, inline TEXT NOT NULL);
+CREATE TABLE idempotency (key TEXT PRIMARY KEY, run BLOB NOT NULL) WITHOUT ROWID;

@@ -1,0 +1,267 @@
+//! What the writer does inside a transaction. A refusal comes before the first change, so that it spoils nothing that
+//! shares the transaction.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension as _, Params, params};
+use stepflow_engine::event::{Event, TaskRef};
+use stepflow_engine::ports::{Append, Blob, Created, NewRun, StoreError};
+use stepflow_engine::shard_of;
+use stepflow_flow::Plan;
+use stepflow_protocol::{BlobId, BlobType, RunId};
+
+use super::codec::{bytes, encode, key, place, run, time};
+
+/// Why something was not done.
+pub(super) enum Failure {
+    /// It must not be done. Nothing was changed.
+    Refused(StoreError),
+    /// SQLite could not do it.
+    Sql(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(refused: StoreError) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+/// The end of a tree's journal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tail {
+    /// The root's number.
+    pub no: i64,
+    pub last: u64,
+    /// What the root's row says.
+    pub idle: bool,
+}
+
+/// How many trees' ends are known at most, and how many runs' numbers.
+const KNOWN: usize = 64 << 10;
+
+/// What the writer knows of the rows without reading them. Forgotten after a transaction that failed.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    tails: HashMap<RunId, Tail>,
+    numbers: HashMap<RunId, i64>,
+    /// The number of the run that is made next.
+    next: Option<i64>,
+}
+
+impl Known {
+    /// Begins anew when it has become too much. Between transactions.
+    pub fn bound(&mut self) {
+        if self.tails.len() > KNOWN {
+            self.tails.clear();
+        }
+        if self.numbers.len() > KNOWN {
+            self.numbers.clear();
+        }
+    }
+}
+
+/// A transaction under way.
+pub(super) struct Work<'a> {
+    pub connection: &'a Connection,
+    pub known: &'a mut Known,
+    /// The owners' numbers.
+    pub epochs: &'a HashMap<u8, u64>,
+}
+
+impl Work<'_> {
+    pub fn execute(&self, sql: &str, parameters: impl Params) -> rusqlite::Result<usize> {
+        self.connection.prepare_cached(sql)?.execute(parameters)
+    }
+
+    /// Refuses what comes from an owner of before.
+    fn check_owner(&self, root: RunId, ours: u64) -> Result<(), StoreError> {
+        match self.epochs.get(&shard_of(root)) {
+            Some(&theirs) if ours < theirs => Err(StoreError::Fenced { ours, theirs }),
+            _ => Ok(()),
+        }
+    }
+
+    fn tail(&mut self, root: RunId) -> rusqlite::Result<Option<Tail>> {
+        if let Some(tail) = self.known.tails.get(&root) {
+            return Ok(Some(*tail));
+        }
+        let sql = "SELECT no, idle FROM runs WHERE id = ?1 AND root_no = no";
+        let row = self.connection.prepare_cached(sql)?.query_row([bytes(root)], |row| Ok((row.get(0)?, row.get(1)?)));
+        let Some((no, idle)) = row.optional()? else { return Ok(None) };
+        let sql = "SELECT max(k) FROM journal WHERE k BETWEEN ?1 AND ?2";
+        let mut last = self.connection.prepare_cached(sql)?;
+        let last: Option<i64> = last.query_row([key(no, 0), key(no, u64::MAX)], |row| row.get(0))?;
+        let tail = Tail { no, last: last.map_or(0, place), idle };
+        self.known.tails.insert(root, tail);
+        Ok(Some(tail))
+    }
+
+    /// The number of a run.
+    pub fn number(&mut self, of: RunId) -> rusqlite::Result<Option<i64>> {
+        if let Some(no) = self.known.numbers.get(&of) {
+            return Ok(Some(*no));
+        }
+        let no = number(self.connection, of)?;
+        self.known.numbers.extend(no.map(|no| (of, no)));
+        Ok(no)
+    }
+
+    /// A number for a run that is being made.
+    pub fn new_number(&mut self, of: RunId) -> rusqlite::Result<i64> {
+        let no = self.next_number()?;
+        self.known.next = Some(no + 1);
+        self.known.numbers.insert(of, no);
+        Ok(no)
+    }
+
+    fn next_number(&self) -> rusqlite::Result<i64> {
+        match self.known.next {
+            Some(no) => Ok(no),
+            None => self.connection.query_row("SELECT coalesce(max(no), 0) + 1 FROM runs", [], |row| row.get(0)),
+        }
+    }
+
+    /// See [`stepflow_engine::ports::Journal::append`].
+    pub fn append(&mut self, append: &Append) -> Result<(), Failure> {
+        self.check_owner(append.root, append.epoch)?;
+        let tail = self.tail(append.root)?.ok_or_else(|| no_run(append.root))?;
+        if append.after != tail.last {
+            return Err(StoreError::Conflict { after: append.after, last: tail.last }.into());
+        }
+        self.store(append, tail)
+    }
+
+    /// See [`stepflow_engine::ports::Journal::create`].
+    pub fn create(&mut self, new: &NewRun) -> Result<Created, Failure> {
+        let append = &new.append;
+        if let Some(key) = &new.idempotency_key {
+            let mut existing = self.connection.prepare_cached("SELECT run FROM idempotency WHERE key = ?1")?;
+            if let Some(existing) = existing.query_row([key], |row| row.get(0)).optional()? {
+                return Ok(Created::Existing(run(existing)));
+            }
+        }
+        self.check_owner(append.root, append.epoch)?;
+        if let Some(tail) = self.tail(append.root)? {
+            return Err(StoreError::Conflict { after: append.after, last: tail.last }.into());
+        }
+        let begins = append.records.first().map(|record| &record.event);
+        if !matches!(begins, Some(Event::RunCreated(created)) if created.run == append.root) || append.after != 0 {
+            return Err(no_run(append.root).into());
+        }
+        let no = self.next_number()?;
+        self.store(append, Tail { no, last: 0, idle: false })?;
+        // Under its id a flow is what its author wrote; overrides are a run's own.
+        self.put_flow(&new.plan.without_overrides())?;
+        if let Some(key) = &new.idempotency_key {
+            self.execute("INSERT INTO idempotency (key, run) VALUES (?1, ?2)", params![key, bytes(append.root)])?;
+        }
+        Ok(Created::New)
+    }
+
+    fn store(&mut self, append: &Append, tail: Tail) -> Result<(), Failure> {
+        let (root, no) = (append.root, tail.no);
+        // Inputs come with their runs; without one they would have no place.
+        let begins =
+            |of| append.records.iter().any(|record| matches!(&record.event, Event::RunCreated(run) if run.run == of));
+        if let Some((of, _)) = append.inputs.iter().find(|(of, _)| !begins(*of)) {
+            return Err(no_run(*of).into());
+        }
+        let encoded = encode(&append.records)
+            .map_err(|error| StoreError::Unavailable(format!("an event of run `{root}` cannot be written: {error}")))?;
+        let at = append.records.first().map_or(0, |record| time(record.at));
+        for part in encoded.parts {
+            let sql = "INSERT INTO journal (k, n, epoch, at, body) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let epoch = append.epoch.cast_signed();
+            self.execute(sql, params![key(no, part.last), part.n.cast_signed(), epoch, at, part.body])?;
+        }
+        for (seq, value) in encoded.beside {
+            self.execute("INSERT INTO vals (k, body) VALUES (?1, ?2)", params![key(no, seq), value.as_str()])?;
+        }
+        for flow in &append.flows {
+            self.put_flow(flow)?;
+        }
+        self.project(no, append)?;
+        for (of, inputs) in &append.inputs {
+            let Some(of) = self.number(*of)? else { return Err(no_run(*of).into()) };
+            for (item, input) in inputs.iter().enumerate() {
+                let sql = "INSERT INTO run_items (k, input) VALUES (?1, ?2)";
+                self.execute(sql, params![key(of, item as u64), input.as_str()])?;
+            }
+        }
+        for due in &append.owes {
+            let sql = "INSERT OR IGNORE INTO timers (due, root, seq) VALUES (?1, ?2, ?3)";
+            self.execute(sql, params![time(due.at), bytes(root), due.seq.cast_signed()])?;
+        }
+        for seq in &append.settles {
+            self.execute("DELETE FROM timers WHERE root = ?1 AND seq = ?2", params![bytes(root), seq.cast_signed()])?;
+        }
+        for task in &append.unmarks {
+            let sql = "DELETE FROM had WHERE root_no = ?1 AND task = ?2 AND attempt = ?3";
+            self.execute(sql, params![no, task.task_id.uuid().into_bytes(), task.attempt])?;
+        }
+        // The row is touched only when it changes: a step then costs the journal's page and its own.
+        if tail.idle != append.idle {
+            self.execute("UPDATE runs SET idle = ?2 WHERE no = ?1", params![no, append.idle])?;
+        }
+        self.known.tails.insert(root, Tail { no, last: append.upto(), idle: append.idle });
+        Ok(())
+    }
+
+    /// See [`stepflow_engine::ports::Journal::mark`].
+    pub fn mark(&mut self, root: RunId, epoch: u64, tasks: &[TaskRef]) -> Result<(), Failure> {
+        if self.check_owner(root, epoch).is_err() {
+            return Ok(());
+        }
+        let Some(tail) = self.tail(root)? else { return Ok(()) };
+        for task in tasks {
+            let sql = "INSERT OR IGNORE INTO had (root_no, task, attempt) VALUES (?1, ?2, ?3)";
+            self.execute(sql, params![tail.no, task.task_id.uuid().into_bytes(), task.attempt])?;
+        }
+        Ok(())
+    }
+
+    /// See [`stepflow_engine::ports::Journal::give_up`].
+    pub fn give_up(&mut self, root: RunId, epoch: u64, why: &str) -> Result<(), Failure> {
+        self.check_owner(root, epoch)?;
+        self.execute("UPDATE runs SET given_up = ?2 WHERE id = ?1", params![bytes(root), why])?;
+        Ok(())
+    }
+
+    /// Keeps a flow under its id.
+    pub fn put_flow(&mut self, plan: &Plan) -> Result<(), Failure> {
+        let id = plan.flow_id.to_string();
+        let known = self.connection.prepare_cached("SELECT 1 FROM flows WHERE id = ?1")?.exists([&id])?;
+        if !known {
+            self.execute("INSERT INTO flows (id, body) VALUES (?1, ?2)", params![id, plan.flow.canonical()])?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a content under its id.
+    pub fn put_blob(&mut self, id: BlobId, blob: &Blob) -> Result<(), Failure> {
+        let blob_type = match blob.blob_type {
+            BlobType::Data => "data",
+            BlobType::Flow => "flow",
+            BlobType::Binary => "binary",
+        };
+        let sql = "INSERT OR IGNORE INTO blobs (id, type, size, inline) VALUES (?1, ?2, ?3, ?4)";
+        let text = blob.data.as_str();
+        self.execute(sql, params![id.to_string(), blob_type, text.len().cast_signed(), text])?;
+        Ok(())
+    }
+}
+
+/// The number of a run.
+pub(super) fn number(connection: &Connection, of: RunId) -> rusqlite::Result<Option<i64>> {
+    connection.prepare_cached("SELECT no FROM runs WHERE id = ?1")?.query_row([bytes(of)], |row| row.get(0)).optional()
+}
+
+pub(super) fn no_run(root: RunId) -> StoreError {
+    StoreError::NotFound { what: "run", id: root.to_string() }
+}

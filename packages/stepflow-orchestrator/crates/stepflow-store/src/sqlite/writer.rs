@@ -1,0 +1,277 @@
+//! The one thread that writes. It takes what is there, stores it in one transaction, and then answers all of it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rusqlite::params;
+use stepflow_engine::event::TaskRef;
+use stepflow_engine::ports::{Append, Blob, Commits, Created, NewRun, Owned, StoreError, Written};
+use stepflow_engine::{Shards, shard_of};
+use stepflow_flow::Plan;
+use stepflow_protocol::{BlobId, RunId, Value};
+use tokio::sync::oneshot;
+
+use super::disk::Disk;
+use super::gauge::Gauges;
+use super::work::{Failure, Work};
+
+/// A batch ends with so many bytes.
+const BATCH: usize = 8 << 20;
+
+/// About how many bytes an entry takes beside its values.
+const ENTRY: usize = 512;
+
+/// How long marks wait for something that they can share a transaction with.
+const MARKS_WAIT: Duration = Duration::from_millis(10);
+
+/// How long the queue has to be empty before the WAL is cut.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Who is told what has become of the appends of a shard.
+pub(super) type Owners = Arc<Mutex<HashMap<u8, Arc<dyn Commits>>>>;
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// What the writer is asked.
+pub(super) enum Message {
+    Append(Append),
+    Create(Box<NewRun>, Reply<Created>),
+    Mark(RunId, u64, Vec<TaskRef>, Reply<()>),
+    GiveUp(RunId, u64, String, Reply<()>),
+    PutFlow(Arc<Plan>, Reply<()>),
+    PutBlob(BlobId, Blob, Reply<()>),
+    /// To be answered once all before it is done with.
+    Barrier(Reply<()>),
+    Own(Shards, Arc<dyn Commits>, Reply<Vec<Owned>>),
+    Leave(Shards, Reply<()>),
+    Stop,
+}
+
+impl Message {
+    fn size(&self) -> usize {
+        let records = |append: &Append| append.records.iter().map(|record| ENTRY + record.event.size()).sum::<usize>();
+        let inputs =
+            |append: &Append| append.inputs.iter().flat_map(|(_, inputs)| inputs).map(Value::size).sum::<usize>();
+        let values = |append: &Append| records(append) + inputs(append);
+        ENTRY
+            + match self {
+                Self::Append(append) => values(append),
+                Self::Create(new, _) => values(&new.append),
+                Self::PutBlob(_, blob, _) => blob.data.size(),
+                _ => 0,
+            }
+    }
+
+    /// Whether it ends the batch before it: what follows depends on it.
+    fn stands_alone(&self) -> bool {
+        matches!(self, Self::Own(..) | Self::Leave(..) | Self::Stop)
+    }
+}
+
+pub(super) struct Writer {
+    pub queue: Receiver<Message>,
+    pub disk: Disk,
+    pub owners: Owners,
+    pub gauges: Arc<Gauges>,
+    /// The owners' numbers.
+    pub epochs: HashMap<u8, u64>,
+    /// Incarnations of which an append was refused: those that follow it are refused, too.
+    pub refused: HashMap<RunId, (u64, StoreError)>,
+    /// Held until the database is closed.
+    pub lock: File,
+}
+
+impl Writer {
+    pub fn run(mut self) {
+        while let Some(first) = self.next() {
+            let (batch, alone) = self.batch(first);
+            if !batch.is_empty() {
+                self.store(batch);
+            }
+            match alone {
+                Some(Message::Own(shards, commits, reply)) => drop(reply.send(self.own(shards, commits))),
+                Some(Message::Leave(shards, reply)) => drop(reply.send(self.leave(shards))),
+                Some(Message::Stop) => break,
+                _ => {}
+            }
+            self.disk.checkpoint();
+        }
+        self.disk.close();
+        drop(self.lock);
+    }
+
+    fn next(&mut self) -> Option<Message> {
+        if self.disk.has_wal() {
+            match self.queue.recv_timeout(IDLE) {
+                Ok(message) => return Some(message),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => self.disk.truncate(),
+            }
+        }
+        self.queue.recv().ok()
+    }
+
+    /// What is there, up to a bound, and what has to wait until it is stored.
+    fn batch(&self, first: Message) -> (Vec<Message>, Option<Message>) {
+        let began = Instant::now();
+        let (mut batch, mut size) = (Vec::new(), 0);
+        let mut next = Some(first);
+        while let Some(message) = next {
+            if message.stands_alone() {
+                return (batch, Some(message));
+            }
+            size += message.size();
+            batch.push(message);
+            if size >= BATCH {
+                break;
+            }
+            next = self.queue.try_recv().ok();
+            if next.is_none() && batch.iter().all(|message| matches!(message, Message::Mark(..))) {
+                next = self.queue.recv_timeout(MARKS_WAIT.saturating_sub(began.elapsed())).ok();
+            }
+        }
+        (batch, None)
+    }
+
+    fn store(&mut self, batch: Vec<Message>) {
+        let is_barrier = |message: &Message| matches!(message, Message::Barrier(_));
+        if batch.iter().all(is_barrier) {
+            return batch.into_iter().for_each(|message| self.answer(message, Ok(None)));
+        }
+        let Self { disk, epochs, refused, gauges, .. } = self;
+        let results = disk.transaction(gauges, |connection, known| {
+            let mut work = Work { connection, known, epochs };
+            let mut results = Vec::with_capacity(batch.len());
+            for message in &batch {
+                results.push(match apply(&mut work, refused, message) {
+                    Ok(done) => Ok(done),
+                    Err(Failure::Refused(why)) => Err(why),
+                    Err(Failure::Sql(error)) => return Err(error),
+                });
+            }
+            Ok(results)
+        });
+        gauges.batch(batch.iter().filter(|message| !is_barrier(message)).count());
+        let results = results.unwrap_or_else(|why| batch.iter().map(|_| Err(why.clone())).collect());
+        let mut committed = Vec::new();
+        let mut failed = Vec::new();
+        for (message, result) in batch.into_iter().zip(results) {
+            match (message, result) {
+                (Message::Append(append), Ok(_)) => committed.push(written(&append)),
+                (Message::Append(append), Err(why)) => {
+                    self.refused.insert(append.root, (append.incarnation, why.clone()));
+                    failed.push((written(&append), why));
+                }
+                (message, result) => {
+                    if let (Message::Create(new, _), Err(why)) = (&message, &result) {
+                        self.refused.insert(new.append.root, (new.append.incarnation, why.clone()));
+                    }
+                    self.answer(message, result);
+                }
+            }
+        }
+        self.tell(committed, failed);
+    }
+
+    /// Tells the owners, each once for all that is durable now.
+    fn tell(&self, committed: Vec<Written>, failed: Vec<(Written, StoreError)>) {
+        let owners = self.owners.lock().clone();
+        let mut by_owner: Vec<(&Arc<dyn Commits>, Vec<Written>)> = Vec::new();
+        for written in committed {
+            let Some(owner) = owners.get(&shard_of(written.root)) else { continue };
+            match by_owner.iter_mut().find(|(known, _)| Arc::ptr_eq(known, owner)) {
+                Some((_, appends)) => appends.push(written),
+                None => by_owner.push((owner, vec![written])),
+            }
+        }
+        by_owner.into_iter().for_each(|(owner, appends)| owner.committed(appends));
+        let mut by_reason: Vec<(&Arc<dyn Commits>, Vec<Written>, StoreError)> = Vec::new();
+        for (written, why) in failed {
+            let Some(owner) = owners.get(&shard_of(written.root)) else { continue };
+            match by_reason.iter_mut().find(|(known, _, reason)| Arc::ptr_eq(known, owner) && *reason == why) {
+                Some((_, appends, _)) => appends.push(written),
+                None => by_reason.push((owner, vec![written], why)),
+            }
+        }
+        by_reason.into_iter().for_each(|(owner, appends, why)| owner.failed(appends, why));
+    }
+
+    fn answer(&self, message: Message, result: Result<Option<Created>, StoreError>) {
+        match message {
+            Message::Create(_, reply) => drop(reply.send(result.map(|created| created.unwrap_or(Created::New)))),
+            Message::Mark(.., reply)
+            | Message::GiveUp(.., reply)
+            | Message::PutFlow(_, reply)
+            | Message::PutBlob(.., reply) => drop(reply.send(result.map(drop))),
+            // What was before it is not stored, or it is: either way the journal says so now.
+            Message::Barrier(reply) => drop(reply.send(Ok(()))),
+            Message::Append(_) | Message::Own(..) | Message::Leave(..) | Message::Stop => {}
+        }
+    }
+
+    fn own(&mut self, shards: Shards, commits: Arc<dyn Commits>) -> Result<Vec<Owned>, StoreError> {
+        let owned = self.disk.transaction(&self.gauges, |connection, _| {
+            let sql = "INSERT INTO meta (key, value) VALUES ('epoch', 1)
+                       ON CONFLICT (key) DO UPDATE SET value = value + 1 RETURNING value";
+            let epoch = connection.query_row(sql, [], |row| row.get::<_, i64>(0))?;
+            let own = |shard: u8| {
+                let clean = "SELECT clean FROM shards WHERE shard = ?1 UNION ALL SELECT 1 LIMIT 1";
+                let clean = connection.prepare_cached(clean)?.query_row([shard], |row| row.get(0))?;
+                let own = "INSERT OR REPLACE INTO shards (shard, epoch, clean) VALUES (?1, ?2, 0)";
+                connection.prepare_cached(own)?.execute(params![shard, epoch])?;
+                Ok(Owned { shard, epoch: epoch.cast_unsigned(), clean })
+            };
+            shards.iter().map(own).collect::<rusqlite::Result<Vec<Owned>>>()
+        })?;
+        let mut owners = self.owners.lock();
+        for owned in &owned {
+            self.epochs.insert(owned.shard, owned.epoch);
+            owners.insert(owned.shard, Arc::clone(&commits));
+        }
+        self.refused.retain(|root, _| !shards.contains(*root));
+        Ok(owned)
+    }
+
+    fn leave(&mut self, shards: Shards) -> Result<(), StoreError> {
+        self.disk.transaction(&self.gauges, |connection, _| {
+            let mut leave = connection.prepare_cached("UPDATE shards SET clean = 1 WHERE shard = ?1")?;
+            shards.iter().try_for_each(|shard| leave.execute([shard]).map(drop))
+        })
+    }
+}
+
+fn written(append: &Append) -> Written {
+    Written { root: append.root, incarnation: append.incarnation, upto: append.upto() }
+}
+
+fn apply(
+    work: &mut Work<'_>,
+    refused: &mut HashMap<RunId, (u64, StoreError)>,
+    message: &Message,
+) -> Result<Option<Created>, Failure> {
+    match message {
+        Message::Append(append) => {
+            match refused.get(&append.root) {
+                Some((incarnation, why)) if *incarnation == append.incarnation => return Err(why.clone().into()),
+                Some(_) => drop(refused.remove(&append.root)),
+                None => {}
+            }
+            let done = work.append(append);
+            if let Err(Failure::Refused(why)) = &done {
+                // Known at once, for those that follow in this batch.
+                refused.insert(append.root, (append.incarnation, why.clone()));
+            }
+            done.map(|()| None)
+        }
+        Message::Create(new, _) => work.create(new).map(Some),
+        Message::Mark(root, epoch, tasks, _) => work.mark(*root, *epoch, tasks).map(|()| None),
+        Message::GiveUp(root, epoch, why, _) => work.give_up(*root, *epoch, why).map(|()| None),
+        Message::PutFlow(plan, _) => work.put_flow(plan).map(|()| None),
+        Message::PutBlob(id, blob, _) => work.put_blob(*id, blob).map(|()| None),
+        Message::Barrier(_) | Message::Own(..) | Message::Leave(..) | Message::Stop => Ok(None),
+    }
+}

@@ -1,0 +1,156 @@
+//! A flow, runs of it, and an owner of a store.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use stepflow_engine::Shards;
+use stepflow_engine::event::{
+    AttemptEnded, AttemptOutcome, Budget, Event, ItemEnded, Outcome, Record, RunCreated, RunEnded, StepEnded, StepRef,
+    TaskRef, ValueRef,
+};
+use stepflow_engine::ports::{Append, Commits, Durability, Journal, NewRun, StoreError, Written};
+use stepflow_flow::{Plan, Source, load};
+use stepflow_protocol::{ExecutionStatus, RunId, TaskId, Value};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+pub fn value(text: &str) -> Value {
+    Value::parse(text).unwrap()
+}
+
+pub fn record(seq: u64, event: Event) -> Arc<Record> {
+    Arc::new(Record { seq, at: Timestamp::UNIX_EPOCH, version: 1, event })
+}
+
+pub fn plan() -> Arc<Plan> {
+    let loaded = load(Source::yaml("flow.yaml", "{name: s, steps: [{id: a, component: /x}], output: {$step: a}}"));
+    Arc::new(Plan::compile(loaded.flow.unwrap()).unwrap())
+}
+
+pub fn run_id(number: u128) -> RunId {
+    RunId::from_uuid(Uuid::from_u128(number))
+}
+
+fn created(run: RunId, root: RunId, items: u32) -> RunCreated {
+    RunCreated {
+        run,
+        root,
+        parent: None,
+        parent_run: (run != root).then_some(root),
+        key: None,
+        flow_id: plan().flow_id,
+        items,
+        inputs: None,
+        variables: None,
+        overrides: None,
+        limit: 1,
+        deadline_at: None,
+        semantics: 1,
+        nested: None,
+    }
+}
+
+/// A run with two items that a step of `root` asks for.
+pub fn sub_run(seq: u64, run: RunId, root: RunId) -> Arc<Record> {
+    record(seq, Event::RunCreated(Box::new(created(run, root, 2))))
+}
+
+pub fn new_run(run: RunId) -> NewRun {
+    NewRun {
+        plan: plan(),
+        idempotency_key: None,
+        append: Append {
+            after: 0,
+            inputs: vec![(run, vec![value("{\"in\":1}")])],
+            ..append(run, vec![record(1, Event::RunCreated(Box::new(created(run, run, 1))))])
+        },
+    }
+}
+
+/// The rest of a run whose only step returned `output`.
+pub fn ending(run: RunId, output: &str) -> Vec<Arc<Record>> {
+    let task = TaskRef { task_id: TaskId::from_uuid(Uuid::from_u128(7)), attempt: 1 };
+    let payload = Some(ValueRef::Inline(value(output)));
+    let attempt = AttemptEnded {
+        task,
+        outcome: AttemptOutcome::Success,
+        payload,
+        error: None,
+        spends: Budget::None,
+        instance: None,
+        suspects: 0,
+    };
+    let result = Outcome::Success(ValueRef::Row(2));
+    let step = StepRef { run, item: 0, step: 0 };
+    let status = ExecutionStatus::Completed;
+    vec![
+        record(2, Event::AttemptEnded(attempt)),
+        record(3, Event::StepEnded(StepEnded { step, result: result.clone(), defaulted: false })),
+        record(4, Event::ItemEnded(ItemEnded { run, item: 0, status, result })),
+        record(5, Event::RunEnded(RunEnded { run, status, error: None })),
+    ]
+}
+
+/// What follows the first event.
+pub fn append(root: RunId, records: Vec<Arc<Record>>) -> Append {
+    Append {
+        root,
+        epoch: 1,
+        incarnation: 1,
+        after: 1,
+        records,
+        flows: Vec::new(),
+        inputs: Vec::new(),
+        owes: Vec::new(),
+        settles: Vec::new(),
+        unmarks: Vec::new(),
+        idle: false,
+    }
+}
+
+/// What a store says of appends.
+#[derive(Clone)]
+pub struct Answers(pub mpsc::UnboundedSender<Result<Written, (Written, StoreError)>>);
+
+impl Commits for Answers {
+    fn committed(&self, appends: Vec<Written>) {
+        appends.into_iter().for_each(|written| drop(self.0.send(Ok(written))));
+    }
+
+    fn failed(&self, appends: Vec<Written>, why: StoreError) {
+        appends.into_iter().for_each(|written| drop(self.0.send(Err((written, why.clone())))));
+    }
+}
+
+/// A store with an owner.
+pub struct Owned<S> {
+    pub store: Arc<S>,
+    pub answers: mpsc::UnboundedReceiver<Result<Written, (Written, StoreError)>>,
+}
+
+impl<S: Journal> Owned<S> {
+    pub async fn new(store: Arc<S>) -> Self {
+        let (sender, answers) = mpsc::unbounded_channel();
+        store.own(Shards::ALL, Arc::new(Answers(sender))).await.unwrap();
+        Self { store, answers }
+    }
+
+    /// Appends, and waits until it is known what has become of it.
+    pub async fn append(&mut self, append: Append) -> Result<(), StoreError> {
+        let upto = append.upto();
+        match self.store.append(append) {
+            Durability::Now => Ok(()),
+            Durability::Later => loop {
+                match self.answers.recv().await.unwrap() {
+                    Ok(written) if written.upto >= upto => return Ok(()),
+                    Ok(_) => {}
+                    Err((_, why)) => return Err(why),
+                }
+            },
+        }
+    }
+
+    pub async fn value(&self, run: RunId, place: ValueRef) -> Option<Value> {
+        self.store.values(run, vec![place]).await.unwrap().remove(0)
+    }
+}

@@ -1,0 +1,161 @@
+//! What every store must do, whatever it is made of; and what is each store's own.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod fixtures;
+mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use stepflow_engine::Shards;
+use stepflow_engine::event::{TaskRef, ValueRef};
+use stepflow_engine::ports::{Append, Blob, Blobs, Created, Due, Journal, NewRun, OpenRoot, StoreError};
+use stepflow_protocol::{BlobType, TaskId, content_id};
+use stepflow_store::{MemoryStore, Options};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::fixtures::{Answers, Owned, append, ending, new_run, plan, run_id, sub_run, value};
+
+async fn a_journal_is_read_back_as_it_was_written(owned: &mut Owned<impl Journal>) {
+    let run = run_id(1);
+    let new = new_run(run);
+    let mut written = new.append.records.clone();
+    assert_eq!(owned.store.create(new).await.unwrap(), Created::New);
+    owned.append(append(run, ending(run, "[1]"))).await.unwrap();
+    written.extend(ending(run, "[1]"));
+    let read = async |after| owned.store.read(run, after, usize::MAX).await.unwrap().records;
+    assert_eq!(read(0).await, written);
+    assert_eq!(read(3).await, written[3..]);
+    assert_eq!(read(5).await, []);
+    let page = owned.store.read(run, 0, 1).await.unwrap();
+    assert_eq!((page.records.len(), page.epoch), (1, 1), "a page has one event at least");
+}
+
+async fn an_append_that_does_not_follow_is_refused_and_so_is_one_of_an_owner_of_before(
+    owned: &mut Owned<impl Journal>,
+) {
+    let run = run_id(10);
+    owned.store.create(new_run(run)).await.unwrap();
+    let gap = Append { after: 3, ..append(run, ending(run, "1")) };
+    assert_eq!(owned.append(gap).await, Err(StoreError::Conflict { after: 3, last: 1 }));
+    let nowhere = append(run_id(98), ending(run, "1"));
+    assert!(matches!(owned.append(nowhere).await, Err(StoreError::NotFound { .. })));
+    let before = Append { incarnation: 2, epoch: 0, ..append(run, ending(run, "1")) };
+    assert_eq!(owned.append(before).await, Err(StoreError::Fenced { ours: 0, theirs: 1 }));
+    owned.append(Append { incarnation: 3, ..append(run, ending(run, "1")) }).await.unwrap();
+}
+
+async fn values_are_found_by_their_place(owned: &mut Owned<impl Journal>) {
+    let run = run_id(2);
+    owned.store.create(new_run(run)).await.unwrap();
+    let inputs = vec![(run_id(3), vec![value("1"), value("2")])];
+    let mut records = ending(run, "{\"out\":1.0}");
+    records.push(sub_run(6, run_id(3), run));
+    owned.append(Append { inputs, ..append(run, records) }).await.unwrap();
+    let standing = owned.store.find(run_id(3)).await.unwrap().unwrap();
+    assert_eq!((standing.root, standing.ended), (run, false));
+    for row in [2, 3, 4] {
+        assert_eq!(owned.value(run, ValueRef::Row(row)).await, Some(value("{\"out\":1.0}")), "row {row}");
+    }
+    assert_eq!(owned.value(run, ValueRef::Item(run, 0)).await, Some(value("{\"in\":1}")));
+    assert_eq!(owned.value(run, ValueRef::Item(run_id(3), 1)).await, Some(value("2")));
+    assert_eq!(owned.value(run, ValueRef::Row(5)).await, None);
+    assert_eq!(owned.value(run, ValueRef::Blob(content_id(b"absent"))).await, None);
+    assert!(matches!(owned.store.read(run_id(99), 0, 1).await, Err(StoreError::NotFound { what: "run", .. })));
+    assert!(owned.store.flow(plan().flow_id).await.unwrap().is_some());
+}
+
+async fn a_key_makes_one_run(owned: &mut Owned<impl Journal>) {
+    let keyed = |run| NewRun { idempotency_key: Some("key".to_owned()), ..new_run(run) };
+    assert_eq!(owned.store.create(keyed(run_id(20))).await.unwrap(), Created::New);
+    assert_eq!(owned.store.create(keyed(run_id(21))).await.unwrap(), Created::Existing(run_id(20)));
+    assert_eq!(owned.store.find(run_id(21)).await.unwrap(), None);
+}
+
+async fn open_trees_their_due_times_and_marks_are_found(owned: &mut Owned<impl Journal>) {
+    let (first, second) = (run_id(30), run_id(31));
+    let task = TaskRef { task_id: TaskId::from_uuid(Uuid::from_u128(7)), attempt: 1 };
+    let at = |seconds| Timestamp::from_second(seconds).unwrap();
+    for run in [first, second] {
+        let mut new = new_run(run);
+        new.append.owes = vec![Due { at: at(9), seq: 1 }];
+        owned.store.create(new).await.unwrap();
+    }
+    owned.store.mark(first, 1, vec![task]).await.unwrap();
+    assert_eq!(owned.store.read(first, 0, 1).await.unwrap().marked, [task]);
+    let open = async |after, most| {
+        let all = owned.store.open_roots(Shards::ALL, after, most).await.unwrap();
+        all.into_iter().filter(|open| [first, second].contains(&open.root)).collect::<Vec<OpenRoot>>()
+    };
+    assert_eq!(open(None, 1_000).await.len(), 2);
+    assert_eq!(open(Some(first), 1).await, [OpenRoot { root: second, idle: false }]);
+    let due = async |upto, after| owned.store.due(Shards::ALL, at(upto), after, 10).await.unwrap();
+    assert_eq!(due(9, None).await, []);
+    assert_eq!(due(10, None).await, [(at(9), first), (at(9), second)]);
+    assert_eq!(due(10, Some((at(9), first))).await, [(at(9), second)]);
+    let settled = Append { settles: vec![1], unmarks: vec![task], idle: true, ..append(first, ending(first, "1")) };
+    owned.append(settled).await.unwrap();
+    let due = owned.store.due(Shards::ALL, at(10), None, 10).await.unwrap();
+    assert_eq!(due, [(at(9), second)]);
+    assert_eq!(owned.store.read(first, 0, 1).await.unwrap().marked, []);
+    let standing = owned.store.find(first).await.unwrap().unwrap();
+    assert!(standing.ended && standing.root == first);
+    owned.store.give_up(second, 1, "why".to_owned()).await.unwrap();
+    assert_eq!(owned.store.find(second).await.unwrap().unwrap().given_up.as_deref(), Some("why"));
+    let open = owned.store.open_roots(Shards::ALL, None, 1_000).await.unwrap();
+    assert!(open.iter().all(|open| open.root != second), "a tree that was given up is not open");
+}
+
+async fn every_owner_has_a_number_and_knows_whether_the_one_before_left(store: &impl Journal) {
+    let (sender, _answers) = mpsc::unbounded_channel();
+    let shards = Shards::of_driver(3, 200);
+    let own = async || store.own(shards, Arc::new(Answers(sender.clone()))).await.unwrap()[0];
+    let first = own().await;
+    store.leave(shards).await.unwrap();
+    let second = own().await;
+    let third = own().await;
+    assert_eq!((second.epoch > first.epoch, second.clean), (true, true));
+    assert_eq!((third.epoch > second.epoch, third.clean), (true, false));
+}
+
+async fn content_is_kept_under_the_hash_of_its_canonical_text(store: &impl Blobs) {
+    let blob = Blob { data: value("{ \"x\": 1 }"), blob_type: BlobType::Data };
+    let id = store.put(blob).await.unwrap();
+    assert_eq!(id, content_id(b"{\"x\":1}"));
+    assert_eq!(store.get(id).await.unwrap().data, value("{\"x\":1}"));
+    let absent = content_id(b"absent");
+    assert!(matches!(store.get(absent).await, Err(StoreError::NotFound { what: "blob", .. })));
+}
+
+/// What every store must do. `new` makes an empty one.
+async fn passes<S: Journal + Blobs>(mut new: impl FnMut() -> Arc<S>) {
+    let store = new();
+    content_is_kept_under_the_hash_of_its_canonical_text(&*store).await;
+    every_owner_has_a_number_and_knows_whether_the_one_before_left(&*new()).await;
+    let mut owned = Owned::new(store).await;
+    a_journal_is_read_back_as_it_was_written(&mut owned).await;
+    an_append_that_does_not_follow_is_refused_and_so_is_one_of_an_owner_of_before(&mut owned).await;
+    values_are_found_by_their_place(&mut owned).await;
+    a_key_makes_one_run(&mut owned).await;
+    open_trees_their_due_times_and_marks_are_found(&mut owned).await;
+}
+
+#[tokio::test]
+async fn the_memory_store_passes_the_suite() {
+    passes(|| MemoryStore::new(Options::default())).await;
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn the_sqlite_store_passes_the_suite() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut number = 0;
+    passes(|| {
+        number += 1;
+        sqlite::open(&folder.path().join(format!("{number}.db")))
+    })
+    .await;
+}
