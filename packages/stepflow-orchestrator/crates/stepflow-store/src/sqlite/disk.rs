@@ -13,8 +13,9 @@ use super::{Durability, file};
 /// The size of a page.
 const PAGE: u64 = 4 << 10;
 
-/// How much the WAL grows before its pages are copied into the database.
-const GROWTH: u64 = (4 << 20) / PAGE;
+/// How much the WAL grows before its pages are copied into the database. The copies of many commits are one, so that
+/// a page that they share is written once.
+const GROWTH: u64 = (16 << 20) / PAGE;
 
 /// A WAL from this size on is cut, and not only begun again.
 const LONG: u64 = (64 << 20) / PAGE;
@@ -71,9 +72,13 @@ impl Disk {
 
     /// Copies the WAL's pages into the database, where it has grown enough. Between transactions.
     pub fn checkpoint(&mut self) {
+        if self.wal < self.copied {
+            // All of it was copied, and it has begun again.
+            self.copied = 0;
+        }
         if self.wal >= LONG {
             self.truncate();
-        } else if self.wal >= self.copied + GROWTH || self.wal < self.copied {
+        } else if self.wal >= self.copied + GROWTH {
             self.copy("PRAGMA wal_checkpoint(PASSIVE)");
         }
     }

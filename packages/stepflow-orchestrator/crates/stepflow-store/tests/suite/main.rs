@@ -1,6 +1,8 @@
 //! What every store must do, whatever it is made of; and what is each store's own.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[cfg(feature = "sqlite")]
+mod engine;
 mod fixtures;
 mod memory;
 #[cfg(feature = "sqlite")]
