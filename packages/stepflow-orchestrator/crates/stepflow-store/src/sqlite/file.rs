@@ -74,6 +74,9 @@ pub(super) fn open(path: &Path, durability: Durability) -> rusqlite::Result<Conn
         Durability::Relaxed => "NORMAL",
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
+    // On macOS only this makes the disk write what it holds in its own cache.
+    connection.pragma_update(None, "fullfsync", durability == Durability::Full)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "journal_size_limit", WAL_KEPT.cast_signed())?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;

@@ -6,9 +6,13 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 -- Who owns a shard, and whether the owner before left in good order.
 CREATE TABLE shards (shard INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, clean INTEGER NOT NULL);
 
--- One row for each append of a tree, or several for a long one: `k` is the root's number and the last sequence.
+-- One row for each append of a tree, or several for a long one: `k` is the root's number and the last sequence. The
+-- rows stand in the order of their commits, found through an index: in the order of `k` each tree would write to a page
+-- of its own, and split it again and again. Measured: with 32 trees 11 KiB of WAL for an append instead of 20, with 256
+-- trees 6 instead of 16; with one tree 15 instead of 11, at the same speed.
 CREATE TABLE journal (
-    k INTEGER PRIMARY KEY,
+    no INTEGER PRIMARY KEY,
+    k INTEGER NOT NULL UNIQUE,
     n INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
     at INTEGER NOT NULL,

@@ -1,7 +1,7 @@
 //! What the writer does inside a transaction. A refusal comes before the first change, so that it spoils nothing that
 //! shares the transaction.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension as _, Params, params};
 use stepflow_engine::event::{Event, TaskRef};
@@ -150,8 +150,8 @@ impl Work<'_> {
         if let Some(tail) = self.tail(append.root)? {
             return Err(StoreError::Conflict { after: append.after, last: tail.last }.into());
         }
-        let begins = append.records.first().map(|record| &record.event);
-        if !matches!(begins, Some(Event::RunCreated(created)) if created.run == append.root) || append.after != 0 {
+        let begins = append.records.first().and_then(|record| created(&record.event));
+        if begins != Some(append.root) || append.after != 0 {
             return Err(no_run(append.root).into());
         }
         let no = self.next_number()?;
@@ -167,9 +167,8 @@ impl Work<'_> {
     fn store(&mut self, append: &Append, tail: Tail) -> Result<(), Failure> {
         let (root, no) = (append.root, tail.no);
         // Inputs come with their runs; without one they would have no place.
-        let begins =
-            |of| append.records.iter().any(|record| matches!(&record.event, Event::RunCreated(run) if run.run == of));
-        if let Some((of, _)) = append.inputs.iter().find(|(of, _)| !begins(*of)) {
+        let begun: HashSet<RunId> = append.records.iter().filter_map(|record| created(&record.event)).collect();
+        if let Some((of, _)) = append.inputs.iter().find(|(of, _)| !begun.contains(of)) {
             return Err(no_run(*of).into());
         }
         let encoded = encode(&append.records)
@@ -254,6 +253,14 @@ impl Work<'_> {
         let text = blob.data.as_str();
         self.execute(sql, params![id.to_string(), blob_type, text.len().cast_signed(), text])?;
         Ok(())
+    }
+}
+
+/// The run that begins with this event.
+fn created(event: &Event) -> Option<RunId> {
+    match event {
+        Event::RunCreated(created) => Some(created.run),
+        _ => None,
     }
 }
 

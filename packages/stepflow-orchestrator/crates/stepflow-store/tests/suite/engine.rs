@@ -11,7 +11,7 @@ use stepflow_engine::ports::{
 use stepflow_engine::{Engine, Notice, Options, Ports, Submission, inbox};
 use stepflow_flow::{Plan, Source, load};
 use stepflow_protocol::{FlowError, RunId, Value};
-use stepflow_store::SqliteStore;
+use stepflow_store::{SqliteStore, sqlite};
 
 use crate::fixtures::value;
 use crate::sqlite::open;
@@ -57,6 +57,14 @@ fn start(path: &Path) -> Server {
     let store = open(path);
     let ports = Ports { journal: store.clone(), host: host.clone(), clock: Arc::new(SystemClock::default()) };
     Server { engine: Engine::start(Options::default(), ports, mailbox), store, host }
+}
+
+/// A server over what another one has left. That one's last task may be on its way out.
+async fn reopened(path: &Path) -> Server {
+    while SqliteStore::open(&sqlite::Options::new(path)).is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    start(path)
 }
 
 fn submission(flow: &str, inputs: Vec<Value>) -> Submission {
@@ -118,7 +126,7 @@ async fn runs_end_and_their_results_are_there_after_a_restart() {
     assert!(results.len() == 1 && results[0].as_str().contains(long.as_str()));
     server.engine.shutdown().await;
     drop(server);
-    let server = start(&path);
+    let server = reopened(&path).await;
     assert_eq!(server.results(run).await, results);
     assert!(server.store.find(run).await.unwrap().unwrap().ended);
 }
@@ -135,9 +143,9 @@ async fn what_a_crash_left_open_goes_on() {
     while !server.host.offered.lock().unwrap().iter().any(|task| task.route.component == "/hold") {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // Without a word to the store, as in a crash.
+    // Without a word to the store, as in a crash. The WAL first: what leaves it afterwards is in the database.
     let copy = folder.path().join("crashed.db");
-    for suffix in ["", "-wal"] {
+    for suffix in ["-wal", ""] {
         let name = |path: &Path| format!("{}{suffix}", path.display());
         std::fs::copy(name(&path), name(&copy)).unwrap();
     }

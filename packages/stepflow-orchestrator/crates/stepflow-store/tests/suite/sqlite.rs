@@ -81,10 +81,12 @@ async fn what_is_asked_for_at_once_shares_a_commit() {
     let mut owned = Owned::new(open(&folder.path().join("state.db"))).await;
     let before = owned.store.gauge();
     let creates: Vec<_> = (1..=200).map(|number| owned.store.create(new_run(run_id(number)))).collect();
-    for number in 1..200 {
+    for number in 1..=200 {
         owned.store.append(append(run_id(number), ending(run_id(number), "1")));
     }
-    owned.append(append(run_id(200), ending(run_id(200), "1"))).await.unwrap();
+    for _ in 1..=200 {
+        owned.answers.recv().await.unwrap().unwrap();
+    }
     for created in creates {
         assert_eq!(created.await.unwrap(), Created::New);
     }
@@ -281,4 +283,27 @@ async fn after_an_error_everything_waits_for_the_disk_and_then_goes_on() {
     let read: Vec<Value> =
         owned.store.values(run, vec![ValueRef::Row(4)]).await.unwrap().into_iter().flatten().collect();
     assert_eq!(read, [value("1")]);
+}
+
+#[tokio::test]
+async fn the_wal_is_copied_as_it_grows_and_cut_when_there_is_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let mut owned = Owned::new(open(&path)).await;
+    let wal = folder.path().join("state.db-wal");
+    for number in 1..=30 {
+        let run = run_id(number);
+        owned.store.create(new_run(run)).await.unwrap();
+        owned.append(append(run, ending(run, &long(1 << 20)))).await.unwrap();
+    }
+    let gauge = owned.store.gauge();
+    assert!(gauge.wal_written > 30 << 20 && gauge.wal_bytes < 24 << 20, "{gauge:?}");
+    assert!(fs::metadata(&wal).unwrap().len() < 24 << 20);
+    let mut waited = 0;
+    while fs::metadata(&wal).unwrap().len() > 0 {
+        waited += 1;
+        assert!(waited < 200, "nobody cuts it");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(records(&owned.store, run_id(30)).await.len(), 5);
 }
