@@ -1,5 +1,6 @@
 //! Everything in memory, lost with the process. Keeps the last finished runs and forgets older ones.
 
+mod journal;
 mod queries;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -10,11 +11,8 @@ use futures_util::future::{BoxFuture, ready};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use stepflow_engine::event::{AttemptEnded, Event, ItemEnded, Outcome, Record, StepEnded, TaskRef, ValueRef};
-use stepflow_engine::ports::{
-    Append, Blob, Blobs, Commits, Created, Due, Durability, ItemRow, Journal, NewRun, OpenRoot, Owned, Page, Standing,
-    StoreError, Written,
-};
-use stepflow_engine::{Shards, shard_of};
+use stepflow_engine::ports::{Append, Blob, Blobs, Commits, Created, Due, ItemRow, NewRun, Standing, StoreError};
+use stepflow_engine::shard_of;
 use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, ExecutionStatus, FlowId, FlowResult, RunId, Value, content_id};
 
@@ -263,138 +261,6 @@ fn written_at(append: &Append) -> Timestamp {
 
 fn no_run(root: RunId) -> StoreError {
     StoreError::NotFound { what: "run", id: root.to_string() }
-}
-
-/// About how many bytes an event takes beside its values.
-const EVENT: usize = 256;
-
-impl Journal for MemoryStore {
-    fn own(&self, shards: Shards, commits: Arc<dyn Commits>) -> BoxFuture<'static, Result<Vec<Owned>, StoreError>> {
-        let mut kept = self.kept.lock();
-        let owned = shards.iter().map(|shard| {
-            let entry = kept.shards.entry(shard).or_insert_with(|| Shard { clean: true, ..Shard::default() });
-            entry.epoch += 1;
-            let owned = Owned { shard, epoch: entry.epoch, clean: std::mem::replace(&mut entry.clean, false) };
-            entry.commits = Some(Arc::clone(&commits));
-            owned
-        });
-        done(Ok(owned.collect()))
-    }
-
-    fn leave(&self, shards: Shards) -> BoxFuture<'static, Result<(), StoreError>> {
-        let mut kept = self.kept.lock();
-        for shard in shards.iter() {
-            kept.shards.entry(shard).or_default().clean = true;
-        }
-        for (_, tree) in kept.trees.iter_mut().filter(|(root, _)| shards.contains(**root)) {
-            tree.marked.clear();
-        }
-        done(Ok(()))
-    }
-
-    fn open_roots(
-        &self,
-        shards: Shards,
-        after: Option<RunId>,
-        most: usize,
-    ) -> BoxFuture<'static, Result<Vec<OpenRoot>, StoreError>> {
-        let kept = self.kept.lock();
-        let open = kept.trees.iter().filter(|(root, tree)| {
-            let ended = tree.rows.runs.get(root).is_some_and(|run| run.status.is_terminal());
-            shards.contains(**root) && after.is_none_or(|after| **root > after) && !ended && tree.given_up.is_none()
-        });
-        let mut open: Vec<OpenRoot> = open.map(|(root, tree)| OpenRoot { root: *root, idle: tree.idle }).collect();
-        open.sort_by_key(|open| open.root);
-        open.truncate(most);
-        done(Ok(open))
-    }
-
-    fn mark(&self, root: RunId, epoch: u64, tasks: Vec<TaskRef>) -> BoxFuture<'static, Result<(), StoreError>> {
-        if let Some(tree) = self.kept.lock().trees.get_mut(&root).filter(|tree| tree.epoch <= epoch) {
-            tree.marked.extend(tasks);
-        }
-        done(Ok(()))
-    }
-
-    fn unmark(&self, root: RunId, epoch: u64, tasks: Vec<TaskRef>) -> BoxFuture<'static, Result<(), StoreError>> {
-        if let Some(tree) = self.kept.lock().trees.get_mut(&root).filter(|tree| tree.epoch <= epoch) {
-            tree.marked.retain(|task| !tasks.contains(task));
-        }
-        done(Ok(()))
-    }
-
-    fn due(
-        &self,
-        shards: Shards,
-        upto: Timestamp,
-        after: Option<(Timestamp, RunId)>,
-        most: usize,
-    ) -> BoxFuture<'static, Result<Vec<(Timestamp, RunId)>, StoreError>> {
-        let kept = self.kept.lock();
-        let all = kept.due.iter().map(|(at, root, _)| (*at, *root)).take_while(|(at, _)| *at < upto);
-        let of_page = all.filter(|due| shards.contains(due.1) && after.is_none_or(|after| *due > after));
-        // Each once, before they are counted: a tree with many times at once must not fill the page.
-        let mut last = None;
-        let each = of_page.filter(|due| last.replace(*due) != Some(*due));
-        done(Ok(each.take(most).collect()))
-    }
-
-    fn create(&self, run: NewRun) -> BoxFuture<'static, Result<Created, StoreError>> {
-        done(self.kept.lock().create(run, self.options.keep_finished))
-    }
-
-    fn append(&self, append: Append) -> Durability {
-        let written = Written { root: append.root, incarnation: append.incarnation, upto: append.upto() };
-        let mut kept = self.kept.lock();
-        match kept.append(append, self.options.keep_finished) {
-            Ok(()) => Durability::Now,
-            Err(why) => {
-                let commits = kept.shards.get(&shard_of(written.root)).and_then(|shard| shard.commits.clone());
-                drop(kept);
-                if let Some(commits) = commits {
-                    commits.failed(vec![written], why);
-                }
-                Durability::Later
-            }
-        }
-    }
-
-    fn read(&self, root: RunId, after_seq: u64, max_bytes: usize) -> BoxFuture<'static, Result<Page, StoreError>> {
-        let kept = self.kept.lock();
-        let Some(tree) = kept.trees.get(&root) else { return done(Err(no_run(root))) };
-        let after = usize::try_from(after_seq).unwrap_or(usize::MAX);
-        let mut bytes = 0;
-        let fits = |record: &&Arc<Record>| {
-            let fits = bytes < max_bytes;
-            bytes += EVENT + record.event.size();
-            fits
-        };
-        let records = tree.journal.get(after..).unwrap_or_default().iter().take_while(fits).cloned().collect();
-        done(Ok(Page { records, epoch: tree.epoch, marked: tree.marked.iter().copied().collect() }))
-    }
-
-    fn values(&self, root: RunId, places: Vec<ValueRef>) -> BoxFuture<'static, Result<Vec<Option<Value>>, StoreError>> {
-        let kept = self.kept.lock();
-        done(Ok(places.iter().map(|place| kept.value(root, place)).collect()))
-    }
-
-    fn flow(&self, id: FlowId) -> BoxFuture<'static, Result<Option<Arc<Plan>>, StoreError>> {
-        done(Ok(self.kept.lock().flows.get(&id).cloned()))
-    }
-
-    fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<Standing>, StoreError>> {
-        done(Ok(self.kept.lock().standing(run)))
-    }
-
-    fn give_up(&self, root: RunId, _: u64, why: String) -> BoxFuture<'static, Result<(), StoreError>> {
-        let mut kept = self.kept.lock();
-        if let Some(tree) = kept.trees.get_mut(&root) {
-            tree.given_up = Some(why);
-            let owed: Vec<u64> = tree.owes.keys().copied().collect();
-            kept.settle(root, &owed);
-        }
-        done(Ok(()))
-    }
 }
 
 impl Blobs for MemoryStore {

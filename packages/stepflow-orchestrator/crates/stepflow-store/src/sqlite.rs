@@ -240,6 +240,10 @@ impl Journal for SqliteStore {
         self.ask(|reply| Message::Mark(root, epoch, tasks, reply))
     }
 
+    fn unmark(&self, root: RunId, epoch: u64, tasks: Vec<TaskRef>) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.ask(|reply| Message::Unmark(root, epoch, tasks, reply))
+    }
+
     fn due(
         &self,
         shards: Shards,

@@ -230,8 +230,8 @@ impl Pool {
         let mut instance = self.instances.swap_remove(at);
         let open = instance.connection.abandon();
         let (suspects, answers) = (loss::count_suspects(&open), loss::answers(&open, loss, instance.given));
-        self.notices
-            .extend(open.into_iter().zip(answers).map(|(open, answer)| Notice::Answer(open.task.address(), answer)));
+        let notices = open.iter().zip(answers).map(|(open, answer)| Notice::Answer(open.task.address(), answer));
+        self.notices.extend(notices);
         instance.signals.room.notify_waiters();
         suspects
     }

@@ -6,9 +6,10 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::{Connection, OptionalExtension as _, Params, params};
 use stepflow_engine::event::{Event, TaskRef};
 use stepflow_engine::ports::{Append, Blob, Created, NewRun, StoreError};
-use stepflow_engine::shard_of;
+use stepflow_engine::{Shards, shard_of};
 use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, BlobType, RunId};
+use uuid::Uuid;
 
 use super::codec::{bytes, encode, key, place, run, time};
 
@@ -225,10 +226,24 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// See [`stepflow_engine::ports::Journal::unmark`].
+    pub fn unmark(&mut self, root: RunId, epoch: u64, tasks: &[TaskRef]) -> Result<(), Failure> {
+        if self.check_owner(root, epoch).is_err() {
+            return Ok(());
+        }
+        let Some(tail) = self.tail(root)? else { return Ok(()) };
+        for task in tasks {
+            let sql = "DELETE FROM had WHERE root_no = ?1 AND task = ?2 AND attempt = ?3";
+            self.execute(sql, params![tail.no, task.task_id.uuid().into_bytes(), task.attempt])?;
+        }
+        Ok(())
+    }
+
     /// See [`stepflow_engine::ports::Journal::give_up`].
     pub fn give_up(&mut self, root: RunId, epoch: u64, why: &str) -> Result<(), Failure> {
         self.check_owner(root, epoch)?;
         self.execute("UPDATE runs SET given_up = ?2 WHERE id = ?1", params![bytes(root), why])?;
+        self.execute("DELETE FROM timers WHERE root = ?1", params![bytes(root)])?;
         Ok(())
     }
 
@@ -254,6 +269,16 @@ impl Work<'_> {
         self.execute(sql, params![id.to_string(), blob_type, text.len().cast_signed(), text])?;
         Ok(())
     }
+}
+
+/// Takes the marks of these shards away.
+pub(super) fn forget_marks(connection: &Connection, shards: Shards) -> rusqlite::Result<()> {
+    let mut marked = connection.prepare_cached("SELECT no, id FROM runs WHERE no IN (SELECT root_no FROM had)")?;
+    let marked = marked.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?)))?;
+    let marked: Vec<(i64, [u8; 16])> = marked.collect::<rusqlite::Result<_>>()?;
+    let mut forget = connection.prepare_cached("DELETE FROM had WHERE root_no = ?1")?;
+    let of_shards = |id: &[u8; 16]| shards.contains(RunId::from_uuid(Uuid::from_bytes(*id)));
+    marked.iter().filter(|(_, id)| of_shards(id)).try_for_each(|(no, _)| forget.execute([no]).map(drop))
 }
 
 /// The run that begins with this event.

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::disk::Disk;
 use super::gauge::Gauges;
-use super::work::{Failure, Work};
+use super::work::{self, Failure, Work};
 
 /// A batch ends with so many bytes.
 const BATCH: usize = 8 << 20;
@@ -41,6 +41,7 @@ pub(super) enum Message {
     Append(Append),
     Create(Box<NewRun>, Reply<Created>),
     Mark(RunId, u64, Vec<TaskRef>, Reply<()>),
+    Unmark(RunId, u64, Vec<TaskRef>, Reply<()>),
     GiveUp(RunId, u64, String, Reply<()>),
     PutFlow(Arc<Plan>, Reply<()>),
     PutBlob(BlobId, Blob, Reply<()>),
@@ -130,7 +131,8 @@ impl Writer {
                 break;
             }
             next = self.queue.try_recv().ok();
-            if next.is_none() && batch.iter().all(|message| matches!(message, Message::Mark(..))) {
+            if next.is_none() && batch.iter().all(|message| matches!(message, Message::Mark(..) | Message::Unmark(..)))
+            {
                 next = self.queue.recv_timeout(MARKS_WAIT.saturating_sub(began.elapsed())).ok();
             }
         }
@@ -204,6 +206,7 @@ impl Writer {
         match message {
             Message::Create(_, reply) => drop(reply.send(result.map(|created| created.unwrap_or(Created::New)))),
             Message::Mark(.., reply)
+            | Message::Unmark(.., reply)
             | Message::GiveUp(.., reply)
             | Message::PutFlow(_, reply)
             | Message::PutBlob(.., reply) => drop(reply.send(result.map(drop))),
@@ -239,7 +242,8 @@ impl Writer {
     fn leave(&mut self, shards: Shards) -> Result<(), StoreError> {
         self.disk.transaction(&self.gauges, |connection, _| {
             let mut leave = connection.prepare_cached("UPDATE shards SET clean = 1 WHERE shard = ?1")?;
-            shards.iter().try_for_each(|shard| leave.execute([shard]).map(drop))
+            shards.iter().try_for_each(|shard| leave.execute([shard]).map(drop))?;
+            work::forget_marks(connection, shards)
         })
     }
 }
@@ -269,6 +273,7 @@ fn apply(
         }
         Message::Create(new, _) => work.create(new).map(Some),
         Message::Mark(root, epoch, tasks, _) => work.mark(*root, *epoch, tasks).map(|()| None),
+        Message::Unmark(root, epoch, tasks, _) => work.unmark(*root, *epoch, tasks).map(|()| None),
         Message::GiveUp(root, epoch, why, _) => work.give_up(*root, *epoch, why).map(|()| None),
         Message::PutFlow(plan, _) => work.put_flow(plan).map(|()| None),
         Message::PutBlob(id, blob, _) => work.put_blob(*id, blob).map(|()| None),

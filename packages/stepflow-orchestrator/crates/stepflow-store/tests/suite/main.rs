@@ -105,7 +105,14 @@ async fn open_trees_their_due_times_and_marks_are_found(owned: &mut Owned<impl J
     assert_eq!(owned.store.read(first, 0, 1).await.unwrap().marked, []);
     let standing = owned.store.find(first).await.unwrap().unwrap();
     assert!(standing.ended && standing.root == first);
+    owned.store.mark(second, 1, vec![task]).await.unwrap();
+    owned.store.unmark(second, 1, vec![task]).await.unwrap();
+    assert_eq!(owned.store.read(second, 0, 1).await.unwrap().marked, []);
+    owned.store.mark(second, 1, vec![task]).await.unwrap();
+    owned.store.leave(Shards::ALL).await.unwrap();
+    assert_eq!(owned.store.read(second, 0, 1).await.unwrap().marked, [], "an owner that leaves was no reason");
     owned.store.give_up(second, 1, "why".to_owned()).await.unwrap();
+    assert_eq!(owned.store.due(Shards::ALL, at(10), None, 10).await.unwrap(), [], "nothing brings it back");
     assert_eq!(owned.store.find(second).await.unwrap().unwrap().given_up.as_deref(), Some("why"));
     let open = owned.store.open_roots(Shards::ALL, None, 1_000).await.unwrap();
     assert!(open.iter().all(|open| open.root != second), "a tree that was given up is not open");
