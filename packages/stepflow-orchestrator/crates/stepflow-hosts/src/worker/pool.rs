@@ -64,13 +64,12 @@ enum PoolState {
 impl Pool {
     /// Takes a task.
     pub(crate) fn offer(&mut self, task: TaskEnvelope) {
-        match &self.state {
-            PoolState::Open => self.place(task),
-            PoolState::Refusing(error) => {
-                self.notices.push(Notice::Answer(task.address(), Answer::Failed(error.clone().into())))
-            }
-            PoolState::ShutDown => self.notices.push(Notice::Answer(task.address(), Answer::Lost(shut_down()))),
-        }
+        let answer = match &self.state {
+            PoolState::Open => return self.place(task),
+            PoolState::Refusing(error) => Answer::Failed(error.clone().into()),
+            PoolState::ShutDown => Answer::Lost(shut_down()),
+        };
+        self.notices.push(Notice::Answer(task.address(), answer));
     }
 
     /// Removes a task that waits; asks the worker to end one that runs.
