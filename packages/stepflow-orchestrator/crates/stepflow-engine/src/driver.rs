@@ -79,6 +79,8 @@ pub(crate) struct Driver {
     commands: mpsc::UnboundedSender<Command>,
     /// The queues of all drivers.
     doors: Doors,
+    /// Whether a machine was stopped in long work, which goes on when others have had their turn.
+    has_more: bool,
     /// The tree whose machine is at work.
     at_work_on: Option<RunId>,
     /// Who waits for the engine to stop.
@@ -124,6 +126,7 @@ impl Driver {
             incarnations: 0,
             commands,
             doors,
+            has_more: false,
             at_work_on: None,
             stopping: None,
             leaving: false,
@@ -144,6 +147,10 @@ impl Driver {
                     }
                     for command in batch.drain(..) {
                         self.contain(command);
+                    }
+                    // Hosts and callers have their turn between two parts of long work.
+                    if std::mem::take(&mut self.has_more) {
+                        tokio::task::yield_now().await;
                     }
                 }
                 () = self.timers.next_due(&*clock) => {
@@ -349,6 +356,7 @@ impl Driver {
             return self.give_up(root, "its journal speaks of a run that is not there".to_owned());
         }
         if applied.more {
+            self.has_more = true;
             let _ = self.commands.send(Command::Tell(root, Input::Continue));
         }
         self.need(root, applied.missing);

@@ -201,8 +201,9 @@ impl Building {
     }
 }
 
-/// The most events of one append. More than one decision may add to it, and the last one may add more.
-const MOST_EVENTS: usize = 10_000;
+/// The most events of one append: less than a millisecond's work, because other trees wait meanwhile. More than one decision
+/// may add to it, and the last one may add more.
+const MOST_EVENTS: usize = 250;
 
 /// The most bytes of values in one append, as with [`MOST_EVENTS`].
 const MOST_BYTES: usize = 4 << 20;

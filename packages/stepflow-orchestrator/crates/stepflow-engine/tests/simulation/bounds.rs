@@ -11,7 +11,7 @@ use super::invariants;
 use super::world::Simulation;
 
 /// The most events of one append, with those of its last decision.
-const MOST: usize = 11_100;
+const MOST: usize = 2_000;
 
 fn case(flow: Json, inputs: Vec<Json>) -> Case {
     Case { flow, inputs, choices: vec![0], limit: 1_000_000 }
