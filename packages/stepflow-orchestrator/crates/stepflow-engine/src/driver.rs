@@ -39,7 +39,7 @@ use crate::machine::{Input, Rules};
 use crate::notice::Notice;
 use crate::options::{Options, Ports};
 use crate::shard::Shards;
-use crate::submission::Submission;
+use crate::submission::{Error, Submission};
 
 /// How many commands are taken from the queue at a time, and how many timers.
 const BATCH: usize = 256;
@@ -352,6 +352,9 @@ impl Driver {
         }
         self.look_for(root, undecided);
         self.append(root, applied.records);
+        for run in applied.refused {
+            self.waiters.made(run, &Err(Error::NotOpen));
+        }
         if applied.hangs {
             return self.give_up(root, "its journal speaks of a run that is not there".to_owned());
         }

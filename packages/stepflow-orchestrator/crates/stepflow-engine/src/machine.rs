@@ -143,14 +143,20 @@ impl Machine {
 
     /// Decides what follows from one input and what follows from that.
     fn take(&mut self, input: Input, world: &mut dyn Surroundings, applied: &mut Applied) -> Result<(), Missing> {
+        let mut submitted = match &input {
+            Input::Submitted(created, _) => Some(created.run),
+            _ => None,
+        };
         let mut next = input;
         loop {
             let again = next.clone();
             let mut given = Given { agenda: &mut self.agenda, waiting: &self.waiting, world };
             let events = decide(&self.state, next, &mut given).inspect_err(|_| self.inbox.push_front(again))?;
             if events.is_empty() {
+                applied.refused.extend(submitted.filter(|run| !self.state.runs.contains_key(run)));
                 return Ok(());
             }
+            submitted = None;
             let at = world.now();
             for event in events {
                 let record = Record { seq: self.state.seq + 1, at, version: EVENT_VERSION, event };
@@ -221,6 +227,8 @@ pub struct Applied {
     pub more: bool,
     /// Whether it cannot go on at all: the journal speaks of what is not there.
     pub hangs: bool,
+    /// Runs that were not made, because what asked for them had ended.
+    pub refused: Vec<RunId>,
     bytes: usize,
 }
 

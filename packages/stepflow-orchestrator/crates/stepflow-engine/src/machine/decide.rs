@@ -8,10 +8,11 @@ use super::given::Given;
 use super::input::Input;
 use super::policy::MOST_AT_ONCE;
 use super::state::RunTree;
+use super::step::Phase;
 use super::step_end::{refused, step_failed};
 use super::surroundings::{Missing, Need, numbered, plan_of};
 use super::{answer, confidential, ending, nested};
-use crate::event::{Event, ItemEnded, Outcome, RunEnded, StepRef, StepScheduled, TaskRef};
+use crate::event::{Event, ItemEnded, Outcome, RunCreated, RunEnded, StepRef, StepScheduled, TaskRef};
 use crate::ports::Target;
 
 /// What has happened, now that this input is known. The caller folds it and asks again with [`Input::Continue`] until
@@ -23,6 +24,8 @@ pub fn decide(state: &RunTree, input: Input, given: &mut Given<'_>) -> Result<Ve
     match input {
         // Told again after a failed append that was durable all the same.
         Input::Submitted(created, _) if state.runs.contains_key(&created.run) => Ok(Vec::new()),
+        // What asked for it has ended while this input waited for its turn.
+        Input::Submitted(created, _) if !has_parent(state, &created) => Ok(Vec::new()),
         Input::Submitted(created, inputs) => {
             given.world.inputs(created.run, inputs);
             Ok(vec![Event::RunCreated(created)])
@@ -41,6 +44,14 @@ pub fn decide(state: &RunTree, input: Input, given: &mut Given<'_>) -> Result<Ve
         Input::OwnerChanged(changed) => Ok(vec![Event::OwnerChanged(changed)]),
         Input::Continue => proceed(state, given),
     }
+}
+
+/// Whether what asks for this run is still open. A root run is asked for from outside.
+fn has_parent(state: &RunTree, created: &RunCreated) -> bool {
+    let step = created
+        .parent
+        .is_none_or(|at| state.is_open(at.run) && state.step(at).is_some_and(|step| step.phase != Phase::Ended));
+    step && created.parent_run.is_none_or(|run| state.is_open(run))
 }
 
 /// What follows from what is known: ends first, then failures that need no component, then new attempts.

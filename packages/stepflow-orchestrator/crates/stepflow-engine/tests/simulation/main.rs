@@ -6,6 +6,7 @@ mod calls;
 mod flows;
 mod golden;
 mod invariants;
+mod late;
 mod masked;
 mod naive;
 mod poison;
