@@ -192,7 +192,7 @@ class Listening:
 
     def _problem(self) -> str:
         code = self.process.exit_code(0.5) if self._ended else None
-        words = self.process.last_words
+        words = self.process.stderr_tail
         if code is not None:
             return (
                 f'the worker {ended(code)} before it said `{{"port": N}}` on stdout{words}\n'

@@ -67,7 +67,7 @@ class Process:
         if code is None:
             raise Broken(f"the worker goes on; {timeout:g} s have passed")
         if code != 0:
-            raise Broken(f"the worker {ended(code)}{self.last_words}")
+            raise Broken(f"the worker {ended(code)}{self.stderr_tail}")
 
     def terminate(self) -> None:
         """Send SIGTERM."""
@@ -76,7 +76,7 @@ class Process:
         self._child.send_signal(signal.SIGTERM)
 
     @property
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         """The end of stderr, as the end of a sentence."""
         self._listener.join(0.5)  # what was written just before the end may still be in the pipe
         text = bytes(self._words).decode(errors="replace").strip()

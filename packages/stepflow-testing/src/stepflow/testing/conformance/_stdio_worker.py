@@ -33,7 +33,7 @@ class StdioWorker(Worker):
                 left = left[self.process.input.write(left) :]
         except OSError as error:
             problem = f"the worker does not read any more: {error.strerror}"
-            raise Unreachable(f"{problem}{self.process.last_words}") from None
+            raise Unreachable(f"{problem}{self.process.stderr_tail}") from None
 
     def tell(self, text: bytes) -> None:
         self.send_text(text)
@@ -83,6 +83,6 @@ class StdioWorker(Worker):
     def _how_it_ended(self) -> str:
         code = self.process.exit_code(self.known.patience)
         with contextlib.suppress(ValueError):
-            words = self.process.last_words
+            words = self.process.stderr_tail
             return f"closed its output{words}" if code is None else f"{ended(code)}{words}"
         return "was ended"
