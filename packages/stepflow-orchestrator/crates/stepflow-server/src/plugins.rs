@@ -30,8 +30,8 @@ pub struct Listed {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What its worker last wrote to stderr, when it takes no tasks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_words: Option<String>,
+    #[serde(rename = "lastWords", skip_serializing_if = "Option::is_none")]
+    pub stderr_tail: Option<String>,
     /// How many components it has listed.
     pub components: usize,
     /// Its workers.
@@ -68,7 +68,7 @@ impl Listed {
             transport: None,
             state: "ready",
             reason: None,
-            last_words: None,
+            stderr_tail: None,
             components,
             instances: Vec::new(),
         }
@@ -86,7 +86,7 @@ impl Listed {
         Self {
             transport: Some(host.transport()),
             state,
-            last_words: reason.is_some().then(|| last_lines(&host.stderr_tail())).filter(|words| !words.is_empty()),
+            stderr_tail: reason.is_some().then(|| last_lines(&host.stderr_tail())).filter(|words| !words.is_empty()),
             reason,
             instances: host.instances().into_iter().map(ListedWorker::from).collect(),
             ..Self::inside(plugin, r#type, host.components().len())

@@ -73,7 +73,7 @@ fn rows_of(listed: &Listed) -> Vec<(Vec<String>, Vec<String>)> {
         versions.join(", "),
         listed.components.to_string(),
     ];
-    let words = listed.last_words.iter().flat_map(|words| words.lines()).map(|line| format!("  | {line}"));
+    let words = listed.stderr_tail.iter().flat_map(|words| words.lines()).map(|line| format!("  | {line}"));
     let notes = listed.reason.iter().map(|reason| format!("  {reason}")).chain(words).collect();
     let instances = listed.instances.iter().map(|instance| (row_of(instance), Vec::new()));
     instances.fold(vec![(plugin.to_vec(), notes)], |mut rows, row| {
