@@ -10,9 +10,6 @@ import pytest
 Arrows = dict[str, set[str]]
 """The modules that each module uses."""
 
-EXCEPTIONS: set[str] = set()
-"""Crates that still have circles."""
-
 _USE = re.compile(r"(pub(?:\([a-z ]+\))?\s+)?\buse\s+([^;]+);")
 _INLINE = re.compile(r"(?<![\w:])(?:crate|super|self)(?:::\w+)+")
 
@@ -167,7 +164,6 @@ def test_no_rust_module_needs_itself(root: Path) -> None:
     found = {
         crate.name: circles(RustCrate(crate / "src").arrows())
         for crate in sorted(root.glob("packages/stepflow-orchestrator/crates/*"))
-        if crate.name not in EXCEPTIONS
     }
     assert {crate: groups for crate, groups in found.items() if groups} == {}
 
