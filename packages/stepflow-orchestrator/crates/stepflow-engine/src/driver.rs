@@ -62,6 +62,7 @@ pub(crate) struct Driver {
     step_timeout: Option<Duration>,
     park_after: Duration,
     idle_bytes: usize,
+    takes_over: bool,
     ids: world::Ids,
     trees: HashMap<RunId, Tree>,
     /// Trees that cannot go on: a timer of before must not bring them back.
@@ -112,7 +113,8 @@ impl Driver {
             max_concurrency: options.max_concurrency.max(1),
             step_timeout: options.step_timeout,
             park_after: options.park_after,
-            idle_bytes: options.idle_bytes / drivers,
+            takes_over: options.takes_over,
+            idle_bytes: if options.takes_over { options.idle_bytes / drivers } else { usize::MAX },
             ids: world::Ids::default(),
             trees: HashMap::new(),
             given_up: HashSet::new(),

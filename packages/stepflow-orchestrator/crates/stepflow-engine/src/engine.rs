@@ -57,7 +57,8 @@ impl Mailbox {
 }
 
 impl Engine {
-    /// Starts an engine on the current tokio runtime. It takes over what the journal has of runs that have not ended.
+    /// Starts an engine on the current tokio runtime. It takes over what the journal has of runs that have not ended,
+    /// unless the options say otherwise.
     #[must_use]
     pub fn start(options: Options, ports: Ports, mailbox: Mailbox) -> Self {
         let engine = mailbox.engine(Arc::clone(&ports.journal), Arc::clone(&ports.clock));

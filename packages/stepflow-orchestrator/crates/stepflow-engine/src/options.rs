@@ -28,6 +28,9 @@ pub struct Options {
     pub park_after: Duration,
     /// How many bytes of idle trees stay in memory, shared by the drivers. Default 16 MiB.
     pub idle_bytes: usize,
+    /// Whether runs that an earlier owner left open go on by themselves. Otherwise each goes on once somebody waits for
+    /// it, and no tree leaves memory. Default true.
+    pub takes_over: bool,
 }
 
 impl Default for Options {
@@ -42,6 +45,7 @@ impl Default for Options {
             cache_bytes: 32 << 20,
             park_after: Duration::from_secs(1),
             idle_bytes: 16 << 20,
+            takes_over: true,
         }
     }
 }

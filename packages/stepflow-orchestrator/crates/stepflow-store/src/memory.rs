@@ -19,7 +19,7 @@ use stepflow_protocol::{BlobId, ExecutionStatus, FlowId, FlowResult, RunId, Valu
 use crate::rows::Rows;
 
 /// The store's settings.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// How many finished runs are kept. Default 10 000.
     pub keep_finished: usize,

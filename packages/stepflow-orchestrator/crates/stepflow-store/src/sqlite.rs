@@ -49,16 +49,28 @@ pub struct Options {
     /// How many connections read at once.
     #[serde(default = "default_readers")]
     pub readers: usize,
+    /// Whether the tables of an older release are changed to the current ones.
+    #[serde(default = "default_migrate")]
+    pub migrate: bool,
 }
 
 fn default_readers() -> usize {
     2
 }
 
+fn default_migrate() -> bool {
+    true
+}
+
 impl Options {
     /// The usual settings for this file.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), durability: Durability::default(), readers: default_readers() }
+        Self {
+            path: path.into(),
+            durability: Durability::default(),
+            readers: default_readers(),
+            migrate: default_migrate(),
+        }
     }
 }
 
@@ -96,6 +108,25 @@ pub enum Error {
         found: usize,
         /// The newest one that this release knows.
         known: usize,
+    },
+    /// An earlier release has written it, and its tables must not be changed.
+    #[error(
+        "`{path}` was written by an older release (schema {found}, this one writes {known}), and `autoMigrate` is off: \
+         allow it once, or install that release"
+    )]
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// The version of its schema.
+        found: usize,
+        /// The one that this release writes.
+        known: usize,
+    },
+    /// Another program has made it.
+    #[error("`{path}` is a database of another program or of an older Stepflow: give this server another path")]
+    Foreign {
+        /// The database.
+        path: PathBuf,
     },
     /// The file is no whole database.
     #[error("`{path}` is damaged ({reason}): restore a backup, or move the file away to begin anew")]
@@ -149,7 +180,7 @@ impl SqliteStore {
         let failed = |error: rusqlite::Error| Error::of(path, &error);
         let lock = file::lock(path)?;
         let connection = file::open(path, options.durability).map_err(failed)?;
-        file::migrate(&connection, path)?;
+        file::migrate(&connection, path, options.migrate)?;
         let epochs = epochs(&connection).map_err(failed)?;
         let (owners, gauges) = (Owners::default(), Arc::new(Gauges::default()));
         let (queue, messages) = mpsc::channel();

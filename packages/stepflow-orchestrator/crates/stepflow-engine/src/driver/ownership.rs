@@ -65,8 +65,10 @@ impl Driver {
         match owned {
             Ok(owned) => {
                 self.ownership.owned = owned.into_iter().map(|owned| (owned.shard, owned)).collect();
-                self.ask_for_open_roots(None);
-                self.look_ahead();
+                if self.takes_over {
+                    self.ask_for_open_roots(None);
+                    self.look_ahead();
+                }
                 for command in std::mem::take(&mut self.early) {
                     self.contain(command);
                 }

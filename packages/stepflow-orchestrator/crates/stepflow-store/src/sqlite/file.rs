@@ -95,19 +95,22 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// Brings the database to the schema of this release.
-pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<(), Error> {
-    migrate_by(connection, path, MIGRATIONS)
+pub(super) fn migrate(connection: &Connection, path: &Path, may_change: bool) -> Result<(), Error> {
+    migrate_by(connection, path, MIGRATIONS, may_change)
 }
 
-fn migrate_by(connection: &Connection, path: &Path, migrations: &[&str]) -> Result<(), Error> {
+fn migrate_by(connection: &Connection, path: &Path, migrations: &[&str], may_change: bool) -> Result<(), Error> {
     let failed = |error: rusqlite::Error| Error::of(path, &error);
     let known = migrations.len();
-    let found = version(connection).map_err(failed)?;
+    let found = version(connection).map_err(failed)?.ok_or_else(|| Error::Foreign { path: path.to_owned() })?;
     if found > known {
         return Err(Error::Newer { path: path.to_owned(), found, known });
     }
     if found == known {
         return Ok(());
+    }
+    if found > 0 && !may_change {
+        return Err(Error::Older { path: path.to_owned(), found, known });
     }
     if found > 0 {
         copy(connection, path, found)?;
@@ -123,14 +126,19 @@ fn migrate_by(connection: &Connection, path: &Path, migrations: &[&str]) -> Resu
     done.map_err(failed)
 }
 
-fn version(connection: &Connection) -> rusqlite::Result<usize> {
+/// The version of the schema, 0 for an empty database; `None` for a database of another program.
+fn version(connection: &Connection) -> rusqlite::Result<Option<usize>> {
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if tables == 0 {
-        return Ok(0);
+        return Ok(Some(0));
+    }
+    let columns = "SELECT count(*) FROM pragma_table_info('meta') WHERE name IN ('key', 'value')";
+    if connection.query_row(columns, [], |row| row.get::<_, i64>(0))? != 2 {
+        return Ok(None);
     }
     let sql = "SELECT value FROM meta WHERE key = 'schema_version'";
     let found: Option<i64> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
-    Ok(found.and_then(|found| usize::try_from(found).ok()).unwrap_or(0))
+    Ok(found.and_then(|found| usize::try_from(found).ok()))
 }
 
 /// Keeps the database as the release before has left it.
@@ -156,15 +164,29 @@ mod tests {
         let lock = lock(&path).unwrap();
         let connection = open(&path, Durability::Full).unwrap();
         let first = "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID; CREATE TABLE a (x);";
-        migrate_by(&connection, &path, &[first]).unwrap();
-        migrate_by(&connection, &path, &[first, "CREATE TABLE b (x);"]).unwrap();
-        assert_eq!(version(&connection).unwrap(), 2);
-        assert_eq!(version(&Connection::open(beside(&path, ".v1")).unwrap()).unwrap(), 1);
-        let broken = migrate_by(&connection, &path, &[first, "", "CREATE TABLE c (x); CREATE TABLE b (x);"]);
+        migrate_by(&connection, &path, &[first], true).unwrap();
+        migrate_by(&connection, &path, &[first, "CREATE TABLE b (x);"], true).unwrap();
+        assert_eq!(version(&connection).unwrap(), Some(2));
+        assert_eq!(version(&Connection::open(beside(&path, ".v1")).unwrap()).unwrap(), Some(1));
+        let broken = migrate_by(&connection, &path, &[first, "", "CREATE TABLE c (x); CREATE TABLE b (x);"], true);
         assert!(broken.is_err());
-        assert_eq!(version(&connection).unwrap(), 2, "a migration is done or not");
-        let newer = migrate_by(&connection, &path, &[first]).unwrap_err();
+        assert_eq!(version(&connection).unwrap(), Some(2), "a migration is done or not");
+        let newer = migrate_by(&connection, &path, &[first], true).unwrap_err();
         assert!(matches!(newer, Error::Newer { found: 2, known: 1, .. }));
+        let older = migrate_by(&connection, &path, &[first, "", ""], false).unwrap_err();
+        assert!(matches!(older, Error::Older { found: 2, known: 3, .. }), "{older}");
         drop(lock);
+    }
+
+    #[test]
+    fn a_database_of_another_program_is_refused_and_stays_as_it_is() {
+        for tables in
+            ["CREATE TABLE flows (id TEXT);", "CREATE TABLE meta (id TEXT);", "CREATE TABLE meta (key, value);"]
+        {
+            let connection = Connection::open_in_memory().unwrap();
+            connection.execute_batch(tables).unwrap();
+            let refused = migrate_by(&connection, Path::new("state.db"), MIGRATIONS, true).unwrap_err();
+            assert!(matches!(refused, Error::Foreign { .. }), "{tables}: {refused}");
+        }
     }
 }
