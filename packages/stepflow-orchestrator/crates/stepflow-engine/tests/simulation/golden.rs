@@ -1,4 +1,4 @@
-//! Journals that earlier releases wrote, kept for ever: each folds to the state that it always folded to.
+//! Journals of earlier releases, kept for ever: each must fold to the same state as when it was written.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::flows::Case;
 use super::world::{Simulation, killed};
 
-/// The folder of the events' newest form. A new one is added when that changes; the old ones stay.
-const RELEASE: &str = "0.2";
+/// The folder for the newest form of the events. `conformance/journals/README.md` says when to add one.
+const FORM: &str = "events-2";
 
 fn journals() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../conformance/journals")
@@ -25,10 +25,8 @@ fn golden_journals_fold_to_the_state_that_they_always_did() {
         write_all();
     }
     let mut seen = 0;
-    for release in
-        std::fs::read_dir(journals()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir())
-    {
-        for file in std::fs::read_dir(release).unwrap().map(|entry| entry.unwrap().path()) {
+    for form in std::fs::read_dir(journals()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+        for file in std::fs::read_dir(form).unwrap().map(|entry| entry.unwrap().path()) {
             if file.extension().is_some_and(|extension| extension == "jsonl") {
                 let expected = std::fs::read_to_string(file.with_extension("state")).unwrap();
                 assert_eq!(state_of(&std::fs::read_to_string(&file).unwrap()), expected, "{}", file.display());
@@ -45,7 +43,7 @@ fn state_of(journal: &str) -> String {
     described(machine.state(), &records)
 }
 
-/// The state, a line for each thing in it. What later releases add to it stays out, so that old files stay true.
+/// The state, one line for each part. What later releases add to it is left out, so that old files stay valid.
 fn described(state: &RunTree, journal: &[Record]) -> String {
     let mut text = String::new();
     let RunTree { root, seq, epoch, limit, open, runs, .. } = state;
@@ -79,7 +77,7 @@ fn described(state: &RunTree, journal: &[Record]) -> String {
     text
 }
 
-/// The result as the first release kept it: the value itself where it stands in the end of a step or an item.
+/// The result in the first form of the events, where the end of a step or an item contains the value itself.
 fn written_out(result: &Outcome, journal: &[Record]) -> Outcome {
     let Outcome::Success(ValueRef::Row(seq)) = result else { return result.clone() };
     match &journal.iter().find(|record| record.seq == *seq).unwrap().event {
@@ -89,7 +87,7 @@ fn written_out(result: &Outcome, journal: &[Record]) -> Outcome {
 }
 
 fn write_all() {
-    let folder = journals().join(RELEASE);
+    let folder = journals().join(FORM);
     std::fs::create_dir_all(&folder).unwrap();
     for (name, simulation) in written() {
         let lines: Vec<String> = simulation.journal().map(|record| serde_json::to_string(record).unwrap()).collect();
@@ -105,7 +103,7 @@ fn with(flow: &Json, member: &str, value: Json) -> Json {
     flow
 }
 
-/// What a release is remembered by: every event that it writes stands in one of these.
+/// The runs whose journals are kept. Together they contain every event that this release writes.
 fn written() -> Vec<(&'static str, Simulation)> {
     let case = |steps: Json, output: Json, inputs: Vec<Json>| Case {
         flow: json!({"name": "golden", "steps": steps, "output": output}),
