@@ -15,6 +15,7 @@ pub mod duration;
 pub mod evaluate;
 pub mod expression;
 pub mod fix;
+pub mod json_pointer;
 mod load;
 pub mod node;
 mod number;

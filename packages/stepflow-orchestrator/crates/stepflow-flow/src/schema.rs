@@ -12,6 +12,7 @@ use stepflow_protocol::{Kind, Value};
 
 use crate::capped::Capped;
 use crate::document::Schemas;
+use crate::json_pointer;
 use crate::secrets::Secrets;
 use effort::Effort;
 
@@ -126,14 +127,13 @@ impl Misfit {
     pub(crate) fn without(self, secrets: &Secrets) -> Self {
         let mut here = secrets.clone();
         let mut place = String::new();
-        for segment in self.pointer.split('/').skip(1) {
+        for name in json_pointer::names(&self.pointer) {
             if here.is_all() {
                 break;
             }
-            let name = segment.replace("~1", "/").replace("~0", "~");
-            let element = segment.parse().map(|index| here.element(index)).unwrap_or_default();
+            let element = name.parse().map(|index| here.element(index)).unwrap_or_default();
             here = here.field(&name).and(element);
-            place = format!("{place}/{segment}");
+            place += &json_pointer::segment(&name);
         }
         let hides_values = !here.is_none() && names_values(&self.expected);
         if !here.is_all() && !hides_values {
@@ -179,7 +179,7 @@ fn misfit(error: &ValidationError<'_>) -> Misfit {
         ValidationErrorKind::Type { kind } => Misfit::new(pointer, types(kind), found()),
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
-            let inside = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+            let inside = pointer + &json_pointer::segment(name);
             Misfit::new(inside, "a value (it is required)".to_owned(), "nothing".to_owned())
         }
         ValidationErrorKind::AdditionalProperties { unexpected } => {

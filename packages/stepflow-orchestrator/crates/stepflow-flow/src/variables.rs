@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use stepflow_protocol::{Kind, Value};
 
 use crate::document::Schemas;
+use crate::json_pointer;
 use crate::schema::document::{Declared, Document};
 use crate::secrets::Secrets;
 
@@ -137,9 +138,9 @@ struct Written {
 impl Written {
     fn value(&self, json: &Json) -> Option<Value> {
         let pointer = self.pointers.get(&std::ptr::from_ref(json))?;
-        pointer.split('/').skip(1).try_fold(self.whole.clone(), |value, segment| match value.kind() {
-            Kind::Array => value.elements().into_iter().nth(segment.parse().ok()?),
-            _ => value.field(&segment.replace("~1", "/").replace("~0", "~")),
+        json_pointer::names(pointer).try_fold(self.whole.clone(), |value, name| match value.kind() {
+            Kind::Array => value.elements().into_iter().nth(name.parse().ok()?),
+            _ => value.field(&name),
         })
     }
 }

@@ -10,7 +10,6 @@ pub mod config;
 mod document;
 mod exit;
 mod interrupt;
-mod json_pointer;
 mod output_file;
 mod picture;
 pub mod plugins;

@@ -5,6 +5,7 @@ use stepflow_protocol::{Kind, Value};
 use super::{Finding, Findings};
 use crate::diagnostics::Code;
 use crate::document::Flow;
+use crate::json_pointer;
 use crate::path::Path;
 use crate::schema::{InvalidSchema, Schema};
 use crate::suggest;
@@ -64,8 +65,7 @@ fn meant_mark(key: &str, value: &Value) -> Option<&'static str> {
 }
 
 fn finding(schema: Path, error: &InvalidSchema, what: &str) -> Finding {
-    let inside = error.pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~"));
-    let path = inside.fold(schema, |path, part| match part.parse() {
+    let path = json_pointer::names(&error.pointer).fold(schema, |path, part| match part.parse() {
         Ok(index) => path.index(index),
         Err(_) => path.field(part),
     });

@@ -1,6 +1,6 @@
 //! The kinds of things that can be wrong, with the number and the level of each.
 
-/// How serious a diagnostic is. It follows from the code: 3xxx, 2xxx, 1xxx.
+/// How serious a diagnostic is. It follows from the code: 1xxx, 2xxx or 3xxx.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Level {
     /// Worth knowing.

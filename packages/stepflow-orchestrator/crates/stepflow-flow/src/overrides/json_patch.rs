@@ -2,6 +2,7 @@
 
 use crate::decoder::{Decoder, Fields};
 use crate::diagnostics::{Code, Diagnostic};
+use crate::json_pointer;
 use crate::node::{Content, Entry, Node};
 use crate::path::Path;
 use crate::source::Span;
@@ -89,7 +90,7 @@ fn pointer(decoder: &mut Decoder, node: &Node) -> Option<Pointer> {
             .help("a pointer begins at the step and looks like `/input/rows/0`");
         return None;
     }
-    Some(Pointer(text.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect()))
+    Some(Pointer(json_pointer::names(&text).collect()))
 }
 
 /// Applies the operations one after the other. `at` is where they stand in the overrides.
@@ -201,7 +202,7 @@ impl Pointer {
 
 impl std::fmt::Display for Pointer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|part| write!(f, "/{}", part.replace('~', "~0").replace('/', "~1")))
+        self.0.iter().try_for_each(|part| f.write_str(&json_pointer::segment(part)))
     }
 }
 

@@ -7,6 +7,8 @@ use indexmap::IndexSet;
 use referencing::{Draft, Registry, Resolver, Resource};
 use serde_json::Value as Json;
 
+use crate::json_pointer;
+
 /// A schema with everything that it refers to.
 pub struct Document {
     registry: Registry<'static>,
@@ -41,8 +43,8 @@ impl Document {
         while let Some((json, pointer)) = open.pop() {
             match json {
                 Json::Object(members) => {
-                    let escaped = |key: &str| key.replace('~', "~0").replace('/', "~1");
-                    open.extend(members.iter().map(|(key, value)| (value, format!("{pointer}/{}", escaped(key)))));
+                    let places = members.iter();
+                    open.extend(places.map(|(key, value)| (value, pointer.clone() + &json_pointer::segment(key))));
                 }
                 Json::Array(elements) => {
                     let places = elements.iter().enumerate();

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{Mask, Secrets, reading, spelling};
 use crate::diagnostics::Diagnostics;
 use crate::document::Schemas;
+use crate::json_pointer;
 use crate::node::{Content, Node};
 use crate::path::{Path, Segment};
 use crate::source::{Source, Span};
@@ -203,8 +204,8 @@ fn old_variables(tree: &Node) -> Secrets {
 
 /// The node that a JSON Pointer leads to.
 fn pointed<'t>(node: &'t Node, pointer: &str) -> Option<&'t Node> {
-    pointer.split('/').skip(1).try_fold(node, |node, token| match &node.content {
-        Content::Array(elements) => elements.get(token.parse::<usize>().ok()?),
-        _ => node.get(&token.replace("~1", "/").replace("~0", "~")),
+    json_pointer::names(pointer).try_fold(node, |node, name| match &node.content {
+        Content::Array(elements) => elements.get(name.parse::<usize>().ok()?),
+        _ => node.get(&name),
     })
 }

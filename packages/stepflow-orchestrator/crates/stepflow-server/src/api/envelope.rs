@@ -9,10 +9,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
+use stepflow_flow::json_pointer;
 use stepflow_protocol::Value;
 
 use super::error::Error;
-use crate::json_pointer;
 
 /// A JSON body. Values in it keep their exact text.
 pub struct Body<T>(pub T);

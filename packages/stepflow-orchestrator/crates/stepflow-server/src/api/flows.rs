@@ -7,14 +7,13 @@ use axum::extract::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stepflow_engine::ports::ComponentHost as _;
-use stepflow_flow::{Diagnostics, Flow, Level, Plan, Source};
+use stepflow_flow::{Diagnostics, Flow, Level, Plan, Source, json_pointer};
 use stepflow_protocol::{FlowId, Value, content_id};
 
 use super::Shared;
 use super::envelope::{Body, Id};
 use super::error::{Detail, Error};
 use super::query::{NoParameters, Query};
-use crate::json_pointer;
 
 /// `POST /flows`
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -3,14 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use stepflow_flow::{Plan, Secrets, suggest};
+use stepflow_flow::{Plan, Secrets, json_pointer, suggest};
 use stepflow_protocol::{Kind, Value, ValueError};
 
 use super::input;
 use crate::cli::VariableArgs;
 use crate::document;
 use crate::exit::{Exit, Failure};
-use crate::json_pointer;
 use crate::stderr::{self, Paint};
 
 /// The variables, an object; `None` when nothing was given.
