@@ -19,7 +19,7 @@ pub use messages::{
     ComponentsInferSchemaResult, ComponentsInfoParams, ComponentsInfoResult, ComponentsListParams,
     ComponentsListResult, Envelope, FailureDetails, InitializeParams, InitializeResult, InitializedParams, ItemResult,
     ItemStatistics, MessageId, Method, ObservabilityContext, ResultOrder, RpcError, RunStatusProtocol, RunsGetParams,
-    RunsSubmitParams, RuntimeCapabilities, WorkerCapabilities, codes,
+    RunsSubmitParams, RuntimeCapabilities, WorkerCapabilities, rpc_error_codes,
 };
 pub use outcome::FlowResult;
 pub use schema::protocol_schema;

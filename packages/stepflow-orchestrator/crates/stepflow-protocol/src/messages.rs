@@ -18,17 +18,17 @@ pub use runs::{ItemResult, ItemStatistics, ResultOrder, RunStatusProtocol, RunsG
 
 use crate::Value;
 
-/// The error numbers of the protocol.
-pub mod codes {
+/// The codes of the JSON-RPC errors of the protocol.
+pub mod rpc_error_codes {
     /// The text was not JSON.
     pub const PARSE_ERROR: i64 = -32700;
     /// The JSON was not a message.
     pub const INVALID_REQUEST: i64 = -32600;
-    /// Nobody here serves this method.
+    /// The receiver does not serve this method.
     pub const METHOD_NOT_FOUND: i64 = -32601;
     /// The params do not fit the method.
     pub const INVALID_PARAMS: i64 = -32602;
-    /// The receiver failed in a way of its own.
+    /// The receiver has an error that no other code names.
     pub const INTERNAL_ERROR: i64 = -32603;
     /// A request of a worker could not be carried out: a blob that is not there, a store that cannot write.
     pub const SERVER_ERROR: i64 = -32000;
@@ -44,11 +44,11 @@ pub mod codes {
     pub const CANCELLED: i64 = -32005;
     /// The worker is draining; the component was not called.
     pub const NOT_ACCEPTED: i64 = -32006;
-    /// The worker has as much to do as it can, for other servers too; the component was not called.
+    /// The worker is busy, perhaps for other servers; the component was not called.
     pub const AT_CAPACITY: i64 = -32007;
-    /// The flow, run or step that a worker's request names is not there.
+    /// The flow, run or step that a worker asks about does not exist.
     pub const NOT_FOUND: i64 = -32011;
-    /// What stands in the place of an id is none.
+    /// The text given as an id is not an id.
     pub const INVALID_ID: i64 = -32012;
 }
 

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::Address;
-use stepflow_protocol::{RpcError, codes};
+use stepflow_protocol::{RpcError, rpc_error_codes};
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
@@ -137,7 +137,7 @@ impl Caller {
             Message::Request { id, method, params } => {
                 let Some(request) = WorkerRequest::new(self, within) else {
                     let problem = format!("{MAX_OPEN} requests of this worker have no answer yet: make fewer at once");
-                    return self.refuse(within, id.get(), codes::SERVER_ERROR, problem);
+                    return self.refuse(within, id.get(), rpc_error_codes::SERVER_ERROR, problem);
                 };
                 let (id, method, params) =
                     (id.get().to_owned(), method.into_owned(), params.map(|raw| raw.get().to_owned()));
@@ -150,7 +150,7 @@ impl Caller {
                     request.caller.reply(within, line).await;
                 });
             }
-            Message::Malformed { id, problem } => self.refuse(within, &id, codes::INVALID_REQUEST, problem),
+            Message::Malformed { id, problem } => self.refuse(within, &id, rpc_error_codes::INVALID_REQUEST, problem),
             Message::Notification { method } => {
                 tracing::debug!(plugin = self.core.options.name, %method, "a notification without meaning");
             }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use stepflow_engine::ports::{Answer, Failure, TaskEnvelope};
-use stepflow_protocol::{ErrorKind, FailureDetails, FlowError, RpcError, Value, codes};
+use stepflow_protocol::{ErrorKind, FailureDetails, FlowError, RpcError, Value, rpc_error_codes};
 
 use super::message::Body;
 
@@ -81,14 +81,14 @@ pub(crate) fn verdict(task: &TaskEnvelope, body: Body, legacy: bool) -> Verdict 
         ..FlowError::new(kind, &error.message)
     };
     match error.code {
-        codes::COMPONENT_NOT_FOUND => failed(of_kind(ErrorKind::ComponentNotFound)),
+        rpc_error_codes::COMPONENT_NOT_FOUND => failed(of_kind(ErrorKind::ComponentNotFound)),
         _ if legacy => failed(of_kind(ErrorKind::ComponentFailed)),
-        codes::INVALID_INPUT => failed(of_kind(ErrorKind::InvalidInput)),
-        codes::COMPONENT_FAILED => Verdict::Ended(Answer::Failed(component_failure(&error))),
-        codes::TIMEOUT => failed(of_kind(ErrorKind::Timeout)),
-        codes::CANCELLED => Verdict::Ended(Answer::Cancelled),
-        codes::NOT_ACCEPTED => Verdict::NotAccepted,
-        codes::AT_CAPACITY => Verdict::AtCapacity,
+        rpc_error_codes::INVALID_INPUT => failed(of_kind(ErrorKind::InvalidInput)),
+        rpc_error_codes::COMPONENT_FAILED => Verdict::Ended(Answer::Failed(component_failure(&error))),
+        rpc_error_codes::TIMEOUT => failed(of_kind(ErrorKind::Timeout)),
+        rpc_error_codes::CANCELLED => Verdict::Ended(Answer::Cancelled),
+        rpc_error_codes::NOT_ACCEPTED => Verdict::NotAccepted,
+        rpc_error_codes::AT_CAPACITY => Verdict::AtCapacity,
         _ => failed(of_kind(ErrorKind::WorkerError)),
     }
 }

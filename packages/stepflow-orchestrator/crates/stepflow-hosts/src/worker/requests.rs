@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::{Address, StoreError};
-use stepflow_protocol::{Method, RpcError, RunId, Value, codes};
+use stepflow_protocol::{Method, RpcError, RunId, Value, rpc_error_codes};
 
 use super::connection::{answer, refusal};
 use super::message::TooLong;
@@ -72,7 +72,7 @@ impl Requests<'_> {
             Ok(()) => line,
             Err(problem) => {
                 let message = format!("the answer to `{method}` is too long: {problem}");
-                refusal(id, &refused(codes::SERVER_ERROR, message))
+                refusal(id, &refused(rpc_error_codes::SERVER_ERROR, message))
             }
         }
     }
@@ -106,12 +106,12 @@ fn read<T: DeserializeOwned>(params: &Value) -> Result<T, RpcError> {
 /// The id in this member, if there is one.
 fn id_in<T: std::str::FromStr<Err: std::fmt::Display>>(params: &Value, member: &str) -> Result<Option<T>, RpcError> {
     let Some(text) = params.field(member).and_then(|id| id.text()) else { return Ok(None) };
-    text.parse().map(Some).map_err(|error: T::Err| refused(codes::INVALID_ID, format!("`{member}`: {error}")))
+    text.parse().map(Some).map_err(|error: T::Err| refused(rpc_error_codes::INVALID_ID, format!("`{member}`: {error}")))
 }
 
 /// Not as a `Value`: the levels around the values in it do not count as their own.
 fn result<T: Serialize>(result: &T) -> Result<Box<RawValue>, RpcError> {
-    to_raw_value(result).map_err(|error| refused(codes::INTERNAL_ERROR, error.to_string()))
+    to_raw_value(result).map_err(|error| refused(rpc_error_codes::INTERNAL_ERROR, error.to_string()))
 }
 
 fn refused(code: i64, message: String) -> RpcError {
@@ -119,25 +119,25 @@ fn refused(code: i64, message: String) -> RpcError {
 }
 
 fn invalid(problem: impl std::fmt::Display) -> RpcError {
-    refused(codes::INVALID_PARAMS, problem.to_string())
+    refused(rpc_error_codes::INVALID_PARAMS, problem.to_string())
 }
 
 fn unserved(method: &str) -> RpcError {
-    refused(codes::METHOD_NOT_FOUND, format!("the server does not serve `{method}`"))
+    refused(rpc_error_codes::METHOD_NOT_FOUND, format!("the server does not serve `{method}`"))
 }
 
 fn of_store(error: StoreError) -> RpcError {
-    refused(codes::SERVER_ERROR, error.to_string())
+    refused(rpc_error_codes::SERVER_ERROR, error.to_string())
 }
 
 fn of_runs(error: RunsError) -> RpcError {
     let message = error.to_string();
     match error {
-        RunsError::NotFound { .. } => refused(codes::NOT_FOUND, message),
+        RunsError::NotFound { .. } => refused(rpc_error_codes::NOT_FOUND, message),
         RunsError::InvalidInput { path, .. } => {
             let data = Value::object([("path", Value::string(&path))]);
-            RpcError { data: Some(data), ..refused(codes::INVALID_INPUT, message) }
+            RpcError { data: Some(data), ..refused(rpc_error_codes::INVALID_INPUT, message) }
         }
-        RunsError::Refused(_) => refused(codes::SERVER_ERROR, message),
+        RunsError::Refused(_) => refused(rpc_error_codes::SERVER_ERROR, message),
     }
 }

@@ -17,7 +17,7 @@ pub enum MessageId {
 /// A JSON-RPC error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RpcError {
-    /// One of `codes`, or a number of the worker's own.
+    /// One of `rpc_error_codes`, or a code that the worker has chosen.
     pub code: i64,
     /// What went wrong.
     pub message: String,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hyper::StatusCode;
 use serde::Deserialize;
-use stepflow_protocol::{Value, codes};
+use stepflow_protocol::{Value, rpc_error_codes};
 
 /// How much is shown of a text that is not JSON.
 const SHOWN: usize = 200;
@@ -41,7 +41,7 @@ impl Refused {
     pub(crate) fn is_not_accepted(&self) -> bool {
         let body = serde_json::from_slice::<ErrorBody>(&self.body).ok();
         let code = body.and_then(|body| body.error?.field("code"));
-        code.is_some_and(|code| code == Value::from(codes::NOT_ACCEPTED))
+        code.is_some_and(|code| code == Value::from(rpc_error_codes::NOT_ACCEPTED))
     }
 
     /// Whether the worker, or a server before it, says that it is not available or has too much to do.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use stepflow_protocol::{
     BlobType, ExecutionStatus, FlowId, FlowResult, ObservabilityContext, ResultOrder, RpcError, RunId,
-    RunStatusProtocol, Value, codes,
+    RunStatusProtocol, Value, rpc_error_codes,
 };
 
 use super::asker::Asker;
@@ -123,7 +123,7 @@ impl Requests<'_> {
         let run = self.submit_legacy(asker, flow_id, vec![input], None).await?;
         let ended = self.ended(run, asker.attempt(), Some(ResultOrder::ByIndex)).await?;
         let first = ended.results.unwrap_or_default().into_iter().next().and_then(|item| item.result);
-        let lost = || refused(codes::SERVER_ERROR, format!("the result of run `{run}` is gone"));
+        let lost = || refused(rpc_error_codes::SERVER_ERROR, format!("the result of run `{run}` is gone"));
         result(&EvaluateResult { result: first.ok_or_else(lost)? })
     }
 
@@ -134,7 +134,9 @@ impl Requests<'_> {
         let plan = self.served.runs.flow(flow_id).await.map_err(of_runs)?;
         let step = step_id.map(|id| {
             let step = plan.flow.steps.iter().find(|step| step.id == id);
-            step.ok_or_else(|| refused(codes::NOT_FOUND, format!("there is no step `{id}` in flow `{flow_id}`")))
+            step.ok_or_else(|| {
+                refused(rpc_error_codes::NOT_FOUND, format!("there is no step `{id}` in flow `{flow_id}`"))
+            })
         });
         let step_metadata = step.transpose()?.map(|step| &step.metadata);
         result(&MetadataResult { flow_metadata: &plan.flow.metadata, step_metadata })

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::Address;
 use stepflow_protocol::{
-    FlowId, ResultOrder, RpcError, RunId, RunStatusProtocol, RunsGetParams, RunsSubmitParams, Value, codes,
+    FlowId, ResultOrder, RpcError, RunId, RunStatusProtocol, RunsGetParams, RunsSubmitParams, Value, rpc_error_codes,
 };
 
 use super::{Executes, Requests, id_in, invalid, of_runs, read, refused, result};
@@ -93,6 +93,6 @@ impl Requests<'_> {
         if status.status.is_terminal() {
             return Ok(status);
         }
-        Err(refused(codes::SERVER_ERROR, format!("run `{run}` has not ended, and the server stops")))
+        Err(refused(rpc_error_codes::SERVER_ERROR, format!("run `{run}` has not ended, and the server stops")))
     }
 }

@@ -8,7 +8,7 @@ use stepflow_engine::event::{Instance, Route, TaskRef};
 use stepflow_engine::ports::{Address, Answer, Inbox, Lost, TaskEnvelope};
 use stepflow_protocol::{
     ComponentCapabilities, ComponentInfo, ErrorKind, FlowError, RpcError, RunId, TaskId, Value, WorkerCapabilities,
-    codes, content_id,
+    content_id, rpc_error_codes,
 };
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -182,12 +182,12 @@ impl Bench {
     }
 
     pub(super) fn refuse(&mut self, task: TaskRef) {
-        self.answer_with(task, codes::NOT_ACCEPTED);
+        self.answer_with(task, rpc_error_codes::NOT_ACCEPTED);
     }
 
     /// The worker says that it has no room for the task.
     pub(super) fn refuse_for_room(&mut self, task: TaskRef) {
-        assert!(self.answer_with(task, codes::AT_CAPACITY), "it is not tried again");
+        assert!(self.answer_with(task, rpc_error_codes::AT_CAPACITY), "it is not tried again");
     }
 
     fn answer_with(&mut self, task: TaskRef, code: i64) -> bool {
