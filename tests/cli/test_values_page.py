@@ -55,8 +55,8 @@ def arrives(input):
 FLOW = "steps: [{id: s, component: /python/%s, input: {$input: $}}]\noutput: {$step: s}\n"
 
 IN_WORDS = {
-    "127 arrays in each other": "[" * 127 + "1" + "]" * 127,
-    "128 arrays in each other": "[" * 128 + "1" + "]" * 128,
+    "127 nested arrays": "[" * 127 + "1" + "]" * 127,
+    "128 nested arrays": "[" * 128 + "1" + "]" * 128,
     "an integer of 5001 digits": "1" + "0" * 5000,
 }
 
@@ -65,7 +65,7 @@ TOO_LARGE = "expected numbers that a computer can hold, found a larger one"
 REFUSED = {
     "1e999": TOO_LARGE,
     "an integer of 5001 digits": TOO_LARGE,
-    "128 arrays in each other": "nested more than 128 deep: `$.x[0][0][0][0][0]…",
+    "128 nested arrays": "nested more than 128 deep: `$.x[0][0][0][0][0]…",
     '{"a": 1, "a": 2}': "a key stands twice in one object: `$.x.a`",
     r'"\ud800"': "a string holds half of a surrogate pair: `$.x`",
 }

@@ -115,8 +115,8 @@ ARRIVING = [
     Arriving("[1, 1]", "set[int]"),
     Arriving('"red"', "Colour"),
     Arriving('{"x": 1}', "Data"),
-    Arriving("[" * 127 + "1" + "]" * 127, "Any", "127 arrays in each other"),
-    Arriving("[" * 128 + "1" + "]" * 128, "Any", "128 arrays in each other"),
+    Arriving("[" * 127 + "1" + "]" * 127, "Any", "127 nested arrays"),
+    Arriving("[" * 128 + "1" + "]" * 128, "Any", "128 nested arrays"),
     Arriving('{"a": 1, "a": 2}', "Any"),
     Arriving(r'"\ud800"', "str"),
     Arriving("1" + "0" * 5000, "int", "an integer of 5001 digits"),
@@ -369,4 +369,4 @@ def test_the_page_says_what_happens_to_each_value(start_once: "Start", serve_onc
     if os.environ.get("REWRITE_PAGES"):
         PAGE.write_text(now, encoding="utf-8")
     else:
-        assert now == page, "REWRITE_PAGES=1 writes the page anew"
+        assert now == page, "the page is out of date: REWRITE_PAGES=1 writes it again"
