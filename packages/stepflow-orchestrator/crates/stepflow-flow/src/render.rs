@@ -22,7 +22,7 @@ impl Diagnostics {
         let lines = Lines::of(&text);
         let renderer = if color { coloured() } else { Renderer::plain() }.term_width(WIDTH);
         let block = |group: Group<'_>| format!("{}\n", renderer.render(&[group]));
-        let shown = self.iter().map(|one| block(told(one, source, &lines)));
+        let shown = self.iter().map(|one| without_empty_place(block(told(one, source, &lines)), color));
         let left_out = self.left_out().map(|(code, count)| {
             let head = heading(self.level_of(code)).primary_title(format!("{count} more of these"));
             block(Group::with_title(head.id(number(code))))
@@ -59,8 +59,19 @@ fn told<'d>(diagnostic: &'d Diagnostic, source: &'d Source, lines: &Lines<'_>) -
     if excerpt.is_whole {
         return title.element(snippet.path(name)).elements(help);
     }
-    // The column cannot be counted in a part of the line.
+    // The column cannot be counted in a part of the line, so the place is told apart from the excerpt.
     title.element(Origin::path(name).line(position.line).char_column(position.column)).element(snippet).elements(help)
+}
+
+/// The block without the line that the library draws before an excerpt that follows a place: it has a mark for a second
+/// file, and no name behind it.
+fn without_empty_place(block: String, color: bool) -> String {
+    let mark = if color { format!("{}::: {:#}", palette::PLACE, palette::PLACE) } else { "::: ".to_owned() };
+    let is_empty_place = |line: &str| line.trim_start() == mark;
+    if !block.lines().any(is_empty_place) {
+        return block;
+    }
+    block.lines().filter(|line| !is_empty_place(line)).flat_map(|line| [line, "\n"]).collect()
 }
 
 /// The part of a line around a place.

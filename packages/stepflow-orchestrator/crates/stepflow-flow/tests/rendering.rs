@@ -48,6 +48,15 @@ fn a_very_long_line_is_cut_around_the_mistake() {
 }
 
 #[test]
+fn a_part_of_a_long_line_has_no_mark_of_a_second_file() {
+    let filler = "x".repeat(500);
+    let loaded = yaml(&format!("{{name: n, description: {filler}, output: {{$step: nowhere}}}}"));
+    let plain = "error[3003]: there is no step `nowhere`\n --> flow.yaml:1:535\n  |\n1 | ...";
+    assert!(loaded.diagnostics.render(&loaded.source, false).starts_with(plain));
+    assert!(!loaded.diagnostics.render(&loaded.source, true).contains(":::"));
+}
+
+#[test]
 fn colors_appear_only_when_asked_for() {
     let loaded = yaml("output: {$step: x}");
     assert!(!loaded.diagnostics.render(&loaded.source, false).contains('\x1b'));
