@@ -83,6 +83,15 @@ def test_a_report_for_continuous_integration(stepflow: Stepflow) -> None:
     assert [case.get("name") for case in suite if len(case)] == ["four", "new"]
 
 
+def test_the_report_for_continuous_integration_of_a_broken_file_has_a_time(
+    stepflow: Stepflow,
+) -> None:
+    stepflow.write(flow_yaml="steps: [")
+    assert stepflow("test", ".", "--junit", "report.xml").code == 1
+    suite = ElementTree.parse(stepflow.folder / "report.xml").getroot()[0]
+    assert suite.get("time") == "0.000"
+
+
 def test_an_expectation_of_null_means_that_a_step_does_not_run(stepflow: Stepflow) -> None:
     flow = FLOW.replace(
         "expectSteps: {a: {status: completed, attempts: 1}}", "expectSteps: {a: null}"

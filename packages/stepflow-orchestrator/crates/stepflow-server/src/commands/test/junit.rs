@@ -1,6 +1,7 @@
 //! Writes the report in the XML format of JUnit, which continuous integration reads.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::report::{CaseReport, FileReport, Summary, Verdict};
 use crate::exit::Failure;
@@ -21,7 +22,7 @@ fn document(reports: &[FileReport]) -> String {
 
 fn suite(report: &FileReport) -> String {
     let counts = Summary::of(std::slice::from_ref(report));
-    let seconds: f64 = report.cases.iter().map(|case| case.elapsed.as_secs_f64()).sum();
+    let seconds = report.cases.iter().map(|case| case.elapsed).sum::<Duration>().as_secs_f64();
     let mut xml = format!(
         "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" time=\"{seconds:.3}\">\n",
         escaped(&report.file.display().to_string()),
