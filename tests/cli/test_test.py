@@ -64,6 +64,34 @@ def test_update_writes_outputs_and_keeps_every_comment(stepflow: Stepflow) -> No
     assert stepflow("test", "flow.yaml").code == 0
 
 
+def test_update_leaves_a_case_alone_whose_output_is_right(stepflow: Stepflow) -> None:
+    other_steps = FLOW.replace("attempts: 1", "attempts: 2")
+    stepflow.write(flow_yaml=other_steps)
+    ended = stepflow("test", "flow.yaml", "--update", "--case", "two")
+    assert (ended.code, ended.stderr) == (1, "")
+    assert "failed two" in ended.stdout
+    assert "$.expectSteps.a.attempts" in ended.stdout
+    assert (stepflow.folder / "flow.yaml").read_text(encoding="utf-8") == other_steps
+
+
+def test_update_writes_the_output_of_a_case_whose_steps_still_fail(stepflow: Stepflow) -> None:
+    wrong = FLOW.replace("attempts: 1", "attempts: 2").replace("{twice: 2}", "{twice: 3}")
+    stepflow.write(flow_yaml=wrong)
+    ended = stepflow("test", "flow.yaml", "--update", "--case", "two")
+    assert ended.code == 1
+    assert "$.expectSteps.a.attempts" in ended.stdout
+    assert "$.result" not in ended.stdout
+    updated = (stepflow.folder / "flow.yaml").read_text(encoding="utf-8")
+    assert updated == wrong.replace("{twice: 3}", "{twice: 2}")
+
+
+def test_update_writes_no_output_into_a_case_that_expects_only_steps(stepflow: Stepflow) -> None:
+    only_steps = FLOW.replace("error: broken}}", "output: 1}}\n    expectSteps: {a: null}")
+    stepflow.write(flow_yaml=only_steps)
+    assert stepflow("test", "flow.yaml", "--update", "--case", "new").code == 1
+    assert (stepflow.folder / "flow.yaml").read_text(encoding="utf-8") == only_steps
+
+
 def test_update_refuses_to_lose_a_comment(stepflow: Stepflow) -> None:
     commented = FLOW.replace(
         "result: {twice: 2}", "result:\n        once: 2\n        # why\n        more: 3"

@@ -21,7 +21,7 @@ use crate::exit::{Exit, Failure};
 use crate::stderr;
 use crate::wording::joined;
 
-use report::{CaseReport, FileReport, Summary, Verdict};
+use report::{CaseReport, FileReport, Summary};
 use suite::{Case, FileContent, Suite};
 
 /// Runs the cases and reports which of them fail.
@@ -67,11 +67,11 @@ async fn run(mut suite: Suite, args: &TestArgs) -> Result<Option<FileReport>, Fa
         let observed = runner.run(case).await;
         let mut verdict = expectation::verdict(case, &observed);
         if args.update
-            && matches!(verdict, Verdict::Failed(_))
+            && expectation::has_other_output(case, &observed)
             && let Some(update) = update::of(case, &observed)
         {
             updates.push(update);
-            verdict = Verdict::Updated;
+            verdict = expectation::verdict_of_updated(case, &observed);
         }
         report.cases.push(CaseReport { name: case.title(), line: case.line, verdict, elapsed: start.elapsed() });
     }
