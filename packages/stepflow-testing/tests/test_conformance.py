@@ -69,6 +69,19 @@ def test_a_worker_that_prints_no_port_cannot_be_checked() -> None:
         check_worker(command, http=True)
 
 
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("sys.exit('no such port')", "the end of its stderr:\nno such port"),
+        ("", "it wrote nothing to stderr"),
+    ],
+)
+def test_the_end_of_stderr_of_a_worker_that_does_not_start_is_told(code: str, told: str) -> None:
+    command = [sys.executable, "-c", f"import sys; {code}"]
+    with pytest.raises(CannotStart, match=told):
+        check_worker(command, http=True)
+
+
 def test_a_rule_that_cannot_be_checked_is_skipped_with_the_reason() -> None:
     code = Path(SERVE).with_name("plain_stdio.py").read_text(encoding="utf-8")
     program = f"{code}\nimport plain\nplain.COMPONENTS.clear()\nStdio(Plain()).serve()"

@@ -147,7 +147,7 @@ pub(crate) fn forbids_retry(error: &FlowError) -> bool {
 /// A lost attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lost {
-    /// What happened to the worker, with its last words.
+    /// What happened to the worker, with the end of its stderr.
     pub error: FlowError,
     /// Whether it draws on the transport's budget. Not when the loss was ordered by us.
     pub spends: bool,

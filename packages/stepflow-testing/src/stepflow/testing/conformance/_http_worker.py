@@ -192,13 +192,13 @@ class Listening:
 
     def _problem(self) -> str:
         code = self.process.exit_code(0.5) if self._ended else None
-        words = self.process.stderr_tail
+        stderr = self.process.stderr_tail
         if code is not None:
             return (
-                f'the worker {ended(code)} before it said `{{"port": N}}` on stdout{words}\n'
+                f'the worker {ended(code)} before it said `{{"port": N}}` on stdout{stderr}\n'
                 "hint: its own command has to ask for HTTP, as `stepflow-worker FILE --http --port 0`"
             )
-        return f'the worker did not say `{{"port": N}}` on stdout within {_START:g} s{words}'
+        return f'the worker did not say `{{"port": N}}` on stdout within {_START:g} s{stderr}'
 
     def _read(self) -> None:
         for line in self.process.output:

@@ -11,7 +11,7 @@ from typing import IO
 
 from stepflow.testing.conformance._failures import Broken, CannotStart, Inapplicable
 
-_LAST_WORDS = 2000
+_TAIL_BYTES = 2000
 
 
 class Process:
@@ -31,7 +31,7 @@ class Process:
             )
         except OSError as error:
             raise CannotStart(f"`{command[0]}` cannot be started: {error.strerror}") from None
-        self._words = bytearray()
+        self._tail = bytearray()
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
@@ -39,8 +39,8 @@ class Process:
         assert self._child.stderr is not None
         with contextlib.suppress(OSError, ValueError):  # `kill` closes the stream
             while piece := self._child.stderr.read(1 << 16):
-                self._words += piece
-                del self._words[:-_LAST_WORDS]
+                self._tail += piece
+                del self._tail[:-_TAIL_BYTES]
 
     @property
     def input(self) -> IO[bytes]:
@@ -79,8 +79,8 @@ class Process:
     def stderr_tail(self) -> str:
         """The end of stderr, as the end of a sentence."""
         self._listener.join(0.5)  # what was written just before the end may still be in the pipe
-        text = bytes(self._words).decode(errors="replace").strip()
-        return f"; its last words:\n{text}" if text else "; it said nothing on stderr"
+        text = bytes(self._tail).decode(errors="replace").strip()
+        return f"; the end of its stderr:\n{text}" if text else "; it wrote nothing to stderr"
 
     def kill(self) -> None:
         """Kill the process and all its children."""

@@ -83,6 +83,6 @@ class StdioWorker(Worker):
     def _how_it_ended(self) -> str:
         code = self.process.exit_code(self.known.patience)
         with contextlib.suppress(ValueError):
-            words = self.process.stderr_tail
-            return f"closed its output{words}" if code is None else f"{ended(code)}{words}"
+            stderr = self.process.stderr_tail
+            return f"closed its output{stderr}" if code is None else f"{ended(code)}{stderr}"
         return "was ended"
