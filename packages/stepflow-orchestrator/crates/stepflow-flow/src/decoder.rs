@@ -212,14 +212,7 @@ impl Decoder {
     }
 
     fn mismatch_reported(&mut self, node: &Node, wanted: &str) -> Reported<'_> {
-        let found = match node.kind() {
-            Kind::Null => "null",
-            Kind::Bool => "a boolean",
-            Kind::Number => "a number",
-            Kind::String => "a string",
-            Kind::Array => "an array",
-            Kind::Object => "an object",
-        };
+        let found = node.kind().with_article();
         self.report(Code::InvalidType, node.span, format!("expected {wanted}, found {found}"))
     }
 }

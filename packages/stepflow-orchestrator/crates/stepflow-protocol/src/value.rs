@@ -55,6 +55,19 @@ impl Kind {
             Self::Object => "object",
         }
     }
+
+    /// What messages call a value of the type.
+    #[must_use]
+    pub fn with_article(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool => "a boolean",
+            Self::Number => "a number",
+            Self::String => "a string",
+            Self::Array => "an array",
+            Self::Object => "an object",
+        }
+    }
 }
 
 impl Value {

@@ -128,8 +128,7 @@ impl Checker<'_> {
         }
         let names = || name_list(variants.iter().filter(|variant| variant.built).map(|variant| variant.name));
         let Some(kind) = place.node.get("type").filter(|kind| !kind.is_null()) else {
-            let help = format!("the types are {}", names());
-            return self.mistake(Code::MissingKey, &place, format!("{} has no `type`", place.what), Some(help));
+            return self.without_type(&place, variants, format!("the types are {}", names()));
         };
         let written = kind.as_str();
         let Some(variant) = variants.iter().find(|variant| written == Some(variant.name)) else {
@@ -154,6 +153,21 @@ impl Checker<'_> {
         let what = format!("{} of the type `{}`", place.what, variant.name);
         self.not_built(&place.path.clone().field("type"), kind.span, &what);
         self.inside_unbuilt(|checker| checker.object(place, &variant.object, &["type"]));
+    }
+
+    /// Where `type` is misspelt, this is the mistake: the other keys cannot be checked without it.
+    fn without_type(&mut self, place: &Site<'_>, variants: &'static [Variant], types: String) {
+        let is_key = |name: &str| variants.iter().any(|variant| variant.object.key(name).is_some());
+        let misspelt = self
+            .entries(place)
+            .into_iter()
+            .find(|entry| !is_key(&entry.key) && suggest::nearest(&entry.key, ["type"]).is_some());
+        let Some(entry) = misspelt else {
+            return self.mistake(Code::MissingKey, place, format!("{} has no `type`", place.what), Some(types));
+        };
+        let message = format!("{} has the unknown key `{}`", place.what, entry.key);
+        let help = Some("did you mean `type`?".to_owned());
+        self.report(Code::MisspeltKey, &place.path.clone().field(&entry.key), entry.key_span, message, help);
     }
 
     fn word(&mut self, place: &Site<'_>, words: &'static [&'static str]) {
@@ -211,7 +225,7 @@ impl Checker<'_> {
             (None, Kind::String | Kind::Number | Kind::Bool) if !is_token(&place.path) => {
                 String::from_utf8_lossy(&passwords::hidden(place.node.to_value().as_bytes())).into_owned()
             }
-            (_, kind) => kind.name().to_owned(),
+            (_, kind) => kind.with_article().to_owned(),
         };
         let message = format!("{} must be {expected}, and is {found}", place.what);
         self.mistake(Code::InvalidType, place, message, None);

@@ -86,7 +86,7 @@ fn document(args: &VariableArgs, secrets: &Secrets) -> Result<Vec<(String, Value
     match value.kind() {
         Kind::Object => Ok(value.members()),
         other => {
-            let message = format!("the variables in `{name}` are {}, not an object", other.name());
+            let message = format!("the variables in `{name}` are {}, not an object", other.with_article());
             Err(if exit == Exit::Usage { Failure::usage(message) } else { Failure::document(message) }.hint(hint))
         }
     }
