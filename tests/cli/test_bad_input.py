@@ -50,7 +50,9 @@ def test_a_wrong_item_of_a_batch_is_named(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=STRICT, inputs_jsonl='{"n": 1}\n{"n": null}\n')
     ended = stepflow("run", "flow.yaml", "--inputs", "inputs.jsonl")
     assert (ended.code, ended.stdout) == (1, "")
-    assert "item 1: `/n`" in ended.stderr
+    assert "the input in `inputs.jsonl` does not fit the flow: item 1: `/n`" in ended.stderr
+    ended = stepflow("run", "flow.yaml", "--inputs", "-", stdin='{"n": null}')
+    assert "the input in `stdin` does not fit the flow: item 0: `/n`" in ended.stderr
 
 
 def test_a_wrong_line_of_a_batch_is_named(stepflow: Stepflow) -> None:
@@ -58,6 +60,8 @@ def test_a_wrong_line_of_a_batch_is_named(stepflow: Stepflow) -> None:
     ended = stepflow("run", "flow.yaml", "--inputs", "inputs.jsonl")
     assert ended.code == 1
     assert "line 3 of `inputs.jsonl`" in ended.stderr
+    assert "at column 2" in ended.stderr
+    assert "line 1" not in ended.stderr
 
 
 def test_a_missing_input_file_is_a_wrong_command_line(stepflow: Stepflow) -> None:

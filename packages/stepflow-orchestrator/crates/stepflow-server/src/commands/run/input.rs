@@ -1,7 +1,5 @@
 //! The inputs of a run. They are read from where the command line tells, and checked before anything starts.
 
-use std::path::Path;
-
 use stepflow_flow::source::Format;
 use stepflow_flow::{Capped, Misfit, Plan, Secrets, Source, read_value};
 use stepflow_protocol::{Value, ValueError};
@@ -27,7 +25,8 @@ pub fn read(args: &InputArgs, plan: &Plan) -> Result<Vec<Value>, Failure> {
 
 fn origin(args: &InputArgs, secrets: &Secrets) -> Result<(Vec<Value>, String), Failure> {
     if let Some(path) = &args.inputs {
-        return Ok((lines(path, secrets)?, path.display().to_string()));
+        let source = document::read("inputs", path)?;
+        return Ok((lines(&source, secrets)?, format!("`{}`", source.name)));
     }
     let given = document::from_options(
         "input",
@@ -62,8 +61,7 @@ pub fn document(source: Source, exit: Exit, hint: &str, secrets: &Secrets) -> Re
 }
 
 /// One value for each line that is not blank.
-fn lines(path: &Path, secrets: &Secrets) -> Result<Vec<Value>, Failure> {
-    let source = document::read("inputs", path)?;
+fn lines(source: &Source, secrets: &Secrets) -> Result<Vec<Value>, Failure> {
     let mut inputs = Vec::new();
     for (index, text) in document::without_byte_order_mark(&source.text).split(|byte| *byte == b'\n').enumerate() {
         if text.trim_ascii().is_empty() {
@@ -78,7 +76,7 @@ fn lines(path: &Path, secrets: &Secrets) -> Result<Vec<Value>, Failure> {
     Ok(inputs)
 }
 
-/// Why a text is not a value. Without the path when there are secrets: names of members inside a secret are secret, too.
+/// Why a line is not a value. Without the path when there are secrets: names of members inside a secret are secret, too.
 fn problem(error: &ValueError, secrets: &Secrets) -> String {
     let told = error.to_string();
     match error {
@@ -87,6 +85,8 @@ fn problem(error: &ValueError, secrets: &Secrets) -> String {
         {
             told.replace(&format!(": `{path}`"), "")
         }
+        // The JSON reader saw one line only.
+        ValueError::NotJson(_) => told.replace(" at line 1 column ", " at column "),
         _ => told,
     }
 }
