@@ -68,6 +68,20 @@ uuid_id!(
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlobId([u8; 32]);
 
+impl BlobId {
+    /// The id with this hash.
+    #[must_use]
+    pub fn from_bytes(hash: [u8; 32]) -> Self {
+        Self(hash)
+    }
+
+    /// The hash itself.
+    #[must_use]
+    pub fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+}
+
 /// The id of a flow: the content id of its canonical form.
 pub type FlowId = BlobId;
 

@@ -4,9 +4,13 @@ mod codec;
 mod disk;
 mod file;
 mod gauge;
+mod plans;
 mod projection;
+mod queries;
 mod readers;
 mod reading;
+mod steps;
+mod tree;
 mod work;
 mod writer;
 
@@ -34,6 +38,7 @@ pub use gauge::Gauge;
 
 use self::disk::Disk;
 use self::gauge::Gauges;
+use self::plans::Plans;
 use self::readers::Readers;
 use self::writer::{Message, Owners, Reply, Writer};
 
@@ -165,6 +170,7 @@ pub struct SqliteStore {
     queue: mpsc::Sender<Message>,
     writer: Mutex<Option<JoinHandle<()>>>,
     readers: Arc<Readers>,
+    plans: Arc<Plans>,
     owners: Owners,
     gauges: Arc<Gauges>,
 }
@@ -196,7 +202,7 @@ impl SqliteStore {
         };
         let writer = thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || writer.run());
         let writer = Mutex::new(Some(writer.map_err(|error| Error::cannot_open(path, &error))?));
-        Ok(Arc::new(Self { queue, writer, readers, owners, gauges }))
+        Ok(Arc::new(Self { queue, writer, readers, plans: Plans::new(), owners, gauges }))
     }
 
     /// What was written since the store was opened.
@@ -205,9 +211,19 @@ impl SqliteStore {
         self.gauges.read()
     }
 
-    /// Keeps a flow under its id.
-    pub fn put_flow(&self, plan: Arc<Plan>) -> BoxFuture<'static, Result<(), StoreError>> {
-        self.ask(|reply| Message::PutFlow(plan, reply))
+    /// Stores what it was given before, cuts the WAL and lets the database go: when this ends, another process may have
+    /// it. Whoever asks for anything from now on hears that the store has stopped.
+    pub fn close(&self) -> BoxFuture<'static, ()> {
+        let (reply, closed) = oneshot::channel();
+        let _ = self.queue.send(Message::Stop(self.stop_readers(), reply));
+        // Of a store that was closed before, the other end is gone.
+        async move { drop(closed.await) }.boxed()
+    }
+
+    /// The readers, of which the writer waits for the end. One that runs this itself ends on its own.
+    fn stop_readers(&self) -> Vec<JoinHandle<()>> {
+        let readers = self.readers.stop().into_iter();
+        readers.filter(|reader| reader.thread().id() != thread::current().id()).collect()
     }
 
     /// Asks the writer, at once: the answer may be waited for or not.
@@ -224,11 +240,10 @@ impl SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        let _ = self.queue.send(Message::Stop);
+        drop(self.close());
         if let Some(writer) = self.writer.lock().take() {
             join(writer);
         }
-        self.readers.stop();
     }
 }
 
@@ -319,7 +334,8 @@ impl Journal for SqliteStore {
     }
 
     fn flow(&self, id: FlowId) -> BoxFuture<'static, Result<Option<Arc<Plan>>, StoreError>> {
-        self.readers.ask(move |connection| reading::flow(connection, id))
+        let plans = Arc::clone(&self.plans);
+        self.readers.ask(move |connection| Ok(plans.get(connection, id, None)?))
     }
 
     fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<Standing>, StoreError>> {

@@ -170,6 +170,50 @@ async fn what_is_not_there_has_no_rows(filled: &Filled<impl Store>) {
     assert_eq!(store.attempts(nobody, 0, 0).await.unwrap(), []);
 }
 
+async fn items_in_which_nothing_had_begun_end_with_their_run(filled: &mut Filled<impl Store>) {
+    let run = run_id(4);
+    filled.create(run, 3).await;
+    let mut events = vec![scheduled(run, 1, 1, "first"), attempt_ended(1, 1, "success")];
+    events.extend(ended(run, 1, 3));
+    let error = json!({"kind": "CANCELLED", "code": 1, "message": "m"});
+    events.push(json!({"run_ended": {"run": run, "status": "cancelled", "error": error}}));
+    filled.append(filled.records(run, 1, &events)).await;
+    let row = Queries::run(&*filled.store, run).await.unwrap().unwrap();
+    assert_eq!(row.items, ItemCounts { total: 3, completed: 1, cancelled: 2, ..ItemCounts::default() });
+    let items = filled.store.items(run, None, 9).await.unwrap();
+    let (completed, cancelled) = (ExecutionStatus::Completed, ExecutionStatus::Cancelled);
+    let told = items.iter().map(|item| (item.item, item.status, item.ended_at)).collect::<Vec<_>>();
+    assert_eq!(told, [(0, cancelled, Some(at(6))), (1, completed, Some(at(5))), (2, cancelled, Some(at(6)))]);
+    assert!(matches!(&items[2].result, Some(FlowResult::Failed(error)) if error.message == "m"), "{:?}", items[2]);
+}
+
+async fn a_run_has_the_plan_of_its_overrides(filled: &mut Filled<impl Store>) {
+    let (root, child) = (run_id(5), run_id(6));
+    let overrides = |path: &str| json!({"steps": {"b": {"value": {"component": path}}}});
+    let with = |event: Json, overrides: Json| {
+        let mut event = event;
+        event["run_created"]["overrides"] = overrides;
+        event
+    };
+    let first = with(created(root, 1), overrides("/root"));
+    let patch = Value::parse(overrides("/root").to_string()).unwrap();
+    let patched = Arc::new(plan(FLOW).with_overrides(&patch).unwrap());
+    let inputs = vec![(root, vec![Value::null()])];
+    let append = Append { inputs, ..filled.records(root, 0, &[first]) };
+    filled.store.create(NewRun { plan: patched, idempotency_key: None, append }).await.unwrap();
+    let sub_run = json!({"run_created": {"run": child, "root": root, "parent_run": root, "flow_id": plan(FLOW).flow_id,
+        "items": 1, "limit": 1, "semantics": 1}});
+    let second = with(sub_run, overrides("/child"));
+    let inputs = vec![(child, vec![Value::null()])];
+    filled.append(Append { inputs, ..filled.records(root, 1, &[second]) }).await;
+    for (run, component) in [(root, "/root"), (child, "/child"), (root, "/root")] {
+        let plan = filled.store.plan(run).await.unwrap().unwrap();
+        assert_eq!((plan.steps[1].component.as_str(), plan.steps[0].component.as_str()), (component, "/x"));
+    }
+    let flow = Journal::flow(&*filled.store, plan(FLOW).flow_id).await.unwrap().unwrap();
+    assert_eq!(flow.steps[1].component, "/x", "under its id a flow is what its author wrote");
+}
+
 async fn items_come_in_pages(filled: &mut Filled<impl Store>) {
     let run = run_id(2);
     filled.create(run, 5).await;
@@ -205,6 +249,17 @@ async fn attempts_tell_who_had_them_and_how_they_ended(filled: &mut Filled<impl 
     assert_eq!((second.attempt, second.outcome, second.ended_at), (2, None, None));
     assert_eq!(filled.store.attempts(run, 1, 0).await.unwrap().len(), 1);
     assert_eq!(filled.store.attempts(run, 0, 1).await.unwrap(), []);
+    let ends = ended(run, 0, 7);
+    let events = [json!({"owner_changed": {"epoch": 9}}), attempt_ended(0, 2, "success"), ends[0].clone()];
+    filled.append(filled.records(run, 5, &events)).await;
+    filled.append(filled.records(run, 8, &[attempt_ended(1, 1, "success")])).await;
+    let outcomes = async |item| {
+        let attempts = filled.store.attempts(run, item, 0).await.unwrap();
+        attempts.iter().map(|row| (row.outcome, row.ended_at)).collect::<Vec<_>>()
+    };
+    let (failed, success) = (Some(AttemptOutcome::ComponentError), Some(AttemptOutcome::Success));
+    assert_eq!(outcomes(0).await, [(failed, Some(at(4))), (success, Some(at(7)))]);
+    assert_eq!(outcomes(1).await, [(success, Some(at(9)))], "an answer that comes late says how it ended");
 }
 
 async fn runs_are_listed_from_the_newest_and_filtered(filled: &mut Filled<impl Store>) {
@@ -253,6 +308,8 @@ async fn every_question_is_answered(store: Arc<impl Store>) {
     let mut filled = Filled::new(store).await;
     rows_follow_the_journal(&mut filled).await;
     what_is_not_there_has_no_rows(&filled).await;
+    items_in_which_nothing_had_begun_end_with_their_run(&mut filled).await;
+    a_run_has_the_plan_of_its_overrides(&mut filled).await;
     items_come_in_pages(&mut filled).await;
     attempts_tell_who_had_them_and_how_they_ended(&mut filled).await;
     runs_are_listed_from_the_newest_and_filtered(&mut filled).await;
@@ -262,4 +319,12 @@ async fn every_question_is_answered(store: Arc<impl Store>) {
 #[tokio::test]
 async fn the_memory_store_answers_every_question() {
     every_question_is_answered(MemoryStore::new(Options::default())).await;
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn the_sqlite_store_answers_every_question() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = stepflow_store::sqlite::Options::new(folder.path().join("state.db"));
+    every_question_is_answered(stepflow_store::SqliteStore::open(&options).unwrap()).await;
 }

@@ -125,6 +125,15 @@ pub(super) fn execution_status(status: ExecutionStatus) -> i64 {
     }
 }
 
+pub(super) fn as_execution_status(status: i64) -> ExecutionStatus {
+    match status {
+        0 => ExecutionStatus::Running,
+        1 => ExecutionStatus::Completed,
+        2 => ExecutionStatus::Failed,
+        _ => ExecutionStatus::Cancelled,
+    }
+}
+
 pub(super) fn step_status(status: StepStatus) -> i64 {
     match status {
         StepStatus::Blocked => 0,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use rusqlite::{OptionalExtension as _, params};
-use stepflow_engine::event::{Event, RunCreated, StepRef};
+use stepflow_engine::event::{Event, Record, RunCreated, RunEnded, StepRef};
 use stepflow_engine::ports::Append;
 use stepflow_engine::{StepChange, StepProgress};
 use stepflow_protocol::{ExecutionStatus, RunId};
@@ -30,7 +30,7 @@ impl Work<'_> {
         for record in &append.records {
             let seq = record.seq.cast_signed();
             match &record.event {
-                Event::RunCreated(created) => self.add_run(root_no, created, time(record.at))?,
+                Event::RunCreated(created) => self.add_run(root_no, created, record)?,
                 Event::ItemEnded(ended) => {
                     let Some(no) = self.number(ended.run)? else { continue };
                     let sql = "REPLACE INTO item_ends (k, status, result_seq, ended_at) VALUES (?1, ?2, ?3, ?4)";
@@ -45,9 +45,8 @@ impl Work<'_> {
                     }
                 }
                 Event::RunEnded(ended) => {
-                    let sql = "UPDATE runs SET status = ?2, ended_at = ?3 WHERE id = ?1";
-                    let status = execution_status(ended.status);
-                    self.execute(sql, params![bytes(ended.run), status, time(record.at)])?;
+                    self.count_ends(ended.run, ends.remove(&ended.run).unwrap_or_default())?;
+                    self.end_run(ended, record)?;
                 }
                 _ => {}
             }
@@ -62,22 +61,41 @@ impl Work<'_> {
             step.progress.apply(&change, record.at);
             step.last_seq = seq;
         }
-        for (run, (completed, failed, cancelled)) in ends {
-            let sql = "UPDATE runs SET completed = completed + ?2, failed = failed + ?3, cancelled = cancelled + ?4
-                       WHERE id = ?1";
-            self.execute(sql, params![bytes(run), completed, failed, cancelled])?;
-        }
+        ends.into_iter().try_for_each(|(run, ends)| self.count_ends(run, ends))?;
         steps.into_iter().try_for_each(|(at, step)| self.put_step(at, &step))
     }
 
-    fn add_run(&mut self, root_no: i64, created: &RunCreated, at: i64) -> rusqlite::Result<()> {
+    fn count_ends(&self, run: RunId, (completed, failed, cancelled): Ends) -> rusqlite::Result<()> {
+        if (completed, failed, cancelled) == Ends::default() {
+            return Ok(());
+        }
+        let sql = "UPDATE runs SET completed = completed + ?2, failed = failed + ?3, cancelled = cancelled + ?4
+                   WHERE id = ?1";
+        self.execute(sql, params![bytes(run), completed, failed, cancelled]).map(drop)
+    }
+
+    fn add_run(&mut self, root_no: i64, created: &RunCreated, record: &Record) -> rusqlite::Result<()> {
         let no = self.new_number(created.run)?;
-        let sql = "INSERT INTO runs (no, id, root_no, parent, flow_id, status, total, created_at)
-                   VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7)";
-        let parent = created.above().map(bytes);
-        let flow = created.flow_id.to_string();
-        self.execute(sql, params![no, bytes(created.run), root_no, parent, flow, created.items, at])?;
-        Ok(())
+        let sql = "INSERT INTO runs
+                   (no, id, root_no, parent, flow, flow_name, status, total, created_at, overrides_seq)
+                   VALUES (?1, ?2, ?3, ?4, ?5, (SELECT name FROM flows WHERE id = ?5), 0, ?6, ?7, ?8)";
+        let (parent, flow) = (created.above().map(bytes), created.flow_id.bytes());
+        let overrides = created.overrides.as_ref().map(|_| record.seq.cast_signed());
+        let row = params![no, bytes(created.run), root_no, parent, flow, created.items, time(record.at), overrides];
+        self.execute(sql, row).map(drop)
+    }
+
+    fn end_run(&self, ended: &RunEnded, record: &Record) -> rusqlite::Result<()> {
+        // The items in which nothing had begun end with their run.
+        let rest = match ended.status {
+            ExecutionStatus::Completed => "completed = total - failed - cancelled",
+            ExecutionStatus::Failed => "failed = total - completed - cancelled",
+            ExecutionStatus::Cancelled | ExecutionStatus::Running => "cancelled = total - completed - failed",
+        };
+        let sql = format!("UPDATE runs SET status = ?2, ended_at = ?3, end_seq = ?4, {rest} WHERE id = ?1");
+        let seq = ended.error.as_ref().map(|_| record.seq.cast_signed());
+        let row = params![bytes(ended.run), execution_status(ended.status), time(record.at), seq];
+        self.execute(&sql, row).map(drop)
     }
 
     fn step(&mut self, at: StepRef) -> rusqlite::Result<Option<Step>> {

@@ -58,12 +58,10 @@ impl Readers {
         async move { answer.await.unwrap_or_else(|_| Err(stopped())) }.boxed()
     }
 
-    /// Lets the readers end what they have been asked.
-    pub fn stop(&self) {
+    /// Takes no more questions. The readers end with what they have been asked.
+    pub fn stop(&self) -> Vec<JoinHandle<()>> {
         drop(self.queue.lock().take());
-        for thread in std::mem::take(&mut *self.threads.lock()) {
-            super::join(thread);
-        }
+        std::mem::take(&mut *self.threads.lock())
     }
 }
 

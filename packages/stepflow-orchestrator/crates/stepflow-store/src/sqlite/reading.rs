@@ -1,24 +1,19 @@
 //! What is read, in pages: no reader holds a transaction for long, or the WAL would grow behind it.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use stepflow_engine::Shards;
-use stepflow_engine::event::{Event, TaskRef, ValueRef};
+use stepflow_engine::event::{TaskRef, ValueRef};
 use stepflow_engine::ports::{Blob, OpenRoot, Page, Standing, StoreError};
-use stepflow_flow::{Plan, Source, load};
-use stepflow_protocol::{BlobId, BlobType, FlowId, RunId, TaskId, Value};
+use stepflow_protocol::{BlobId, BlobType, RunId, TaskId, Value};
 use uuid::Uuid;
 
-use super::codec::{bytes, decode, key, place, result, run, time, timestamp};
+use super::codec::{bytes, decode, key, run, time, timestamp};
+use super::tree::Tree;
 use super::work::{Failure, no_run, number};
 
 /// About how many bytes an event takes beside its values.
 const EVENT: usize = 256;
-
-/// How many places may follow one another before a value is found.
-const HOPS: usize = 16;
 
 fn root_number(connection: &Connection, root: RunId) -> Result<i64, Failure> {
     let mut no = connection.prepare_cached("SELECT no FROM runs WHERE id = ?1 AND root_no = no")?;
@@ -26,7 +21,7 @@ fn root_number(connection: &Connection, root: RunId) -> Result<i64, Failure> {
 }
 
 /// A body that cannot be read is damage, and asking again does not heal it.
-fn unreadable(what: &'static str, id: impl std::fmt::Display, error: impl std::fmt::Display) -> Failure {
+pub(super) fn unreadable(what: &'static str, id: impl std::fmt::Display, error: impl std::fmt::Display) -> Failure {
     StoreError::NotFound { what, id: format!("{id}: {error}") }.into()
 }
 
@@ -70,68 +65,8 @@ pub(super) fn values(
     root: RunId,
     places: Vec<ValueRef>,
 ) -> Result<Vec<Option<Value>>, Failure> {
-    let no = number(connection, root)?;
-    places.into_iter().map(|place| value(connection, root, no, place)).collect()
-}
-
-fn value(
-    connection: &Connection,
-    root: RunId,
-    root_no: Option<i64>,
-    mut place: ValueRef,
-) -> Result<Option<Value>, Failure> {
-    for _ in 0..HOPS {
-        let text = match (place, root_no) {
-            (ValueRef::Inline(value), _) => return Ok(Some(value)),
-            (ValueRef::Item(run, item), _) => item_text(connection, run, item)?,
-            (ValueRef::Blob(id), _) => blob_text(connection, id)?,
-            (ValueRef::Row(_), None) => return Ok(None),
-            (ValueRef::Row(seq), Some(no)) => {
-                match text(connection, "SELECT body FROM vals WHERE k = ?1", key(no, seq))? {
-                    Some(text) => Some(text),
-                    None => match event(connection, root, no, seq)?.as_ref().and_then(result) {
-                        Some(next) => {
-                            place = next.clone();
-                            continue;
-                        }
-                        None => None,
-                    },
-                }
-            }
-        };
-        let parse = |text| Value::parse(text).map_err(|error| unreadable("sense in a value of run", root, error));
-        return text.map(parse).transpose();
-    }
-    Ok(None)
-}
-
-fn text(connection: &Connection, sql: &str, key: impl rusqlite::ToSql) -> rusqlite::Result<Option<String>> {
-    connection.prepare_cached(sql)?.query_row([key], |row| row.get(0)).optional()
-}
-
-fn item_text(connection: &Connection, of: RunId, item: u32) -> rusqlite::Result<Option<String>> {
-    let Some(no) = number(connection, of)? else { return Ok(None) };
-    text(connection, "SELECT input FROM run_items WHERE k = ?1", key(no, item.into()))
-}
-
-fn blob_text(connection: &Connection, id: BlobId) -> rusqlite::Result<Option<String>> {
-    let id = id.to_string();
-    match text(connection, "SELECT inline FROM blobs WHERE id = ?1", &id)? {
-        Some(text) => Ok(Some(text)),
-        None => text(connection, "SELECT body FROM flows WHERE id = ?1", &id),
-    }
-}
-
-fn event(connection: &Connection, root: RunId, no: i64, seq: u64) -> Result<Option<Event>, Failure> {
-    // Sequences are dense: the first row that does not end before it has it.
-    let sql = "SELECT k, body FROM journal WHERE k >= ?1 AND k <= ?2 ORDER BY k LIMIT 1";
-    let mut row = connection.prepare_cached(sql)?;
-    let row: Option<(i64, String)> =
-        row.query_row([key(no, seq), key(no, u64::MAX)], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let Some((last, body)) = row else { return Ok(None) };
-    debug_assert!(place(last) >= seq);
-    let records = decode(&body).map_err(|error| unreadable("sense in the journal of run", root, error))?;
-    Ok(records.into_iter().find(|record| record.seq == seq).map(|record| record.event.clone()))
+    let mut tree = Tree::new(connection, root, number(connection, root)?);
+    places.into_iter().map(|place| tree.value(place)).collect()
 }
 
 /// See [`stepflow_engine::ports::Journal::open_roots`].
@@ -142,7 +77,7 @@ pub(super) fn open_roots(
     most: usize,
 ) -> Result<Vec<OpenRoot>, Failure> {
     let sql = "SELECT id, idle FROM runs
-               WHERE root_no = no AND status = 0 AND given_up IS NULL AND id > ?1 ORDER BY id";
+               WHERE status = 0 AND root_no = no AND given_up IS NULL AND id > ?1 ORDER BY id";
     let mut open = connection.prepare_cached(sql)?;
     let after = after.map_or_else(Vec::new, |after| bytes(after).to_vec());
     let mut rows = open.query([after])?;
@@ -182,15 +117,6 @@ pub(super) fn due(
     Ok(due)
 }
 
-/// See [`stepflow_engine::ports::Journal::flow`].
-pub(super) fn flow(connection: &Connection, id: FlowId) -> Result<Option<Arc<Plan>>, Failure> {
-    let Some(text) = text(connection, "SELECT body FROM flows WHERE id = ?1", id.to_string())? else {
-        return Ok(None);
-    };
-    let flow = load(Source::json(format!("flow {id}"), text)).flow;
-    Ok(flow.and_then(|flow| Plan::compile(flow).ok()).map(Arc::new))
-}
-
 /// See [`stepflow_engine::ports::Journal::find`].
 pub(super) fn find(connection: &Connection, of: RunId) -> Result<Option<Standing>, Failure> {
     let sql = "SELECT root.id, runs.status, root.given_up FROM runs JOIN runs AS root ON root.no = runs.root_no
@@ -205,7 +131,7 @@ pub(super) fn find(connection: &Connection, of: RunId) -> Result<Option<Standing
 pub(super) fn blob(connection: &Connection, id: BlobId) -> Result<Blob, Failure> {
     let mut blob = connection.prepare_cached("SELECT type, inline FROM blobs WHERE id = ?1")?;
     let blob: Option<(String, String)> =
-        blob.query_row([id.to_string()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        blob.query_row([id.bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     let (blob_type, text) = blob.ok_or_else(|| StoreError::NotFound { what: "blob", id: id.to_string() })?;
     let blob_type = match blob_type.as_str() {
         "flow" => BlobType::Flow,

@@ -23,13 +23,16 @@ CREATE TABLE journal (
 -- event's sequence.
 CREATE TABLE vals (k INTEGER PRIMARY KEY, body TEXT NOT NULL);
 
--- Runs and sub-runs. `idle` and `given_up` are those of the tree, in the root's row.
+-- Runs and sub-runs. `flow` is the flow's id. `overrides_seq` is the event that has the run's overrides, `end_seq` the one
+-- that says how the items ended in which nothing had begun. `idle` and `given_up` are those of the tree, in the root's
+-- row.
 CREATE TABLE runs (
     no INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,
     root_no INTEGER NOT NULL,
     parent BLOB,
-    flow_id TEXT NOT NULL,
+    flow BLOB NOT NULL,
+    flow_name TEXT,
     status INTEGER NOT NULL,
     total INTEGER NOT NULL,
     completed INTEGER NOT NULL DEFAULT 0,
@@ -37,10 +40,17 @@ CREATE TABLE runs (
     cancelled INTEGER NOT NULL DEFAULT 0,
     created_at INTEGER NOT NULL,
     ended_at INTEGER,
+    overrides_seq INTEGER,
+    end_seq INTEGER,
     idle INTEGER NOT NULL DEFAULT 0,
     given_up TEXT
 );
-CREATE INDEX open_roots ON runs (id) WHERE root_no = no AND status = 0 AND given_up IS NULL;
+-- A list is a part of one of these, from its end: ids grow with time.
+CREATE INDEX runs_by_status ON runs (status, id);
+CREATE INDEX runs_by_flow ON runs (flow, id);
+CREATE INDEX runs_by_name ON runs (flow_name, id) WHERE flow_name IS NOT NULL;
+CREATE INDEX runs_by_root ON runs (root_no, id);
+CREATE INDEX runs_by_parent ON runs (parent, id);
 
 -- The items' inputs: `k` is the run's number and the item's. Ends are rows of their own, or a long input would be
 -- written twice.
@@ -83,6 +93,16 @@ CREATE TABLE had (
     PRIMARY KEY (root_no, task, attempt)
 ) WITHOUT ROWID;
 
-CREATE TABLE flows (id TEXT PRIMARY KEY, body TEXT NOT NULL);
-CREATE TABLE blobs (id TEXT PRIMARY KEY, type TEXT NOT NULL, size INTEGER NOT NULL, inline TEXT NOT NULL);
+-- Flows as their authors wrote them. What lists show stands before the body, which they do not read.
+CREATE TABLE flows (
+    id BLOB PRIMARY KEY,
+    name TEXT,
+    description TEXT,
+    version TEXT,
+    created_at INTEGER NOT NULL,
+    body TEXT NOT NULL
+);
+CREATE INDEX flows_by_time ON flows (created_at, id);
+
+CREATE TABLE blobs (id BLOB PRIMARY KEY, type TEXT NOT NULL, size INTEGER NOT NULL, inline TEXT NOT NULL);
 CREATE TABLE idempotency (key TEXT PRIMARY KEY, run BLOB NOT NULL) WITHOUT ROWID;

@@ -2,7 +2,9 @@
 //! shares the transaction.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params, params};
 use stepflow_engine::event::{Event, TaskRef};
 use stepflow_engine::ports::{Append, Blob, Created, NewRun, StoreError};
@@ -135,7 +137,7 @@ impl Work<'_> {
         if append.after != tail.last {
             return Err(StoreError::Conflict { after: append.after, last: tail.last }.into());
         }
-        self.store(append, tail)
+        self.store(append, &[], tail)
     }
 
     /// See [`stepflow_engine::ports::Journal::create`].
@@ -156,16 +158,14 @@ impl Work<'_> {
             return Err(no_run(append.root).into());
         }
         let no = self.next_number()?;
-        self.store(append, Tail { no, last: 0, idle: false })?;
-        // Under its id a flow is what its author wrote; overrides are a run's own.
-        self.put_flow(&new.plan.without_overrides())?;
+        self.store(append, &[Arc::clone(&new.plan)], Tail { no, last: 0, idle: false })?;
         if let Some(key) = &new.idempotency_key {
             self.execute("INSERT INTO idempotency (key, run) VALUES (?1, ?2)", params![key, bytes(append.root)])?;
         }
         Ok(Created::New)
     }
 
-    fn store(&mut self, append: &Append, tail: Tail) -> Result<(), Failure> {
+    fn store(&mut self, append: &Append, flows: &[Arc<Plan>], tail: Tail) -> Result<(), Failure> {
         let (root, no) = (append.root, tail.no);
         // Inputs come with their runs; without one they would have no place.
         let begun: HashSet<RunId> = append.records.iter().filter_map(|record| created(&record.event)).collect();
@@ -174,17 +174,18 @@ impl Work<'_> {
         }
         let encoded = encode(&append.records)
             .map_err(|error| StoreError::Unavailable(format!("an event of run `{root}` cannot be written: {error}")))?;
-        let at = append.records.first().map_or(0, |record| time(record.at));
+        let at = append.records.first().map_or(Timestamp::UNIX_EPOCH, |record| record.at);
+        // Before the runs, which take their names over.
+        for flow in flows.iter().chain(&append.flows) {
+            self.put_flow(flow, at)?;
+        }
         for part in encoded.parts {
             let sql = "INSERT INTO journal (k, n, epoch, at, body) VALUES (?1, ?2, ?3, ?4, ?5)";
             let epoch = append.epoch.cast_signed();
-            self.execute(sql, params![key(no, part.last), part.n.cast_signed(), epoch, at, part.body])?;
+            self.execute(sql, params![key(no, part.last), part.n.cast_signed(), epoch, time(at), part.body])?;
         }
         for (seq, value) in encoded.beside {
             self.execute("INSERT INTO vals (k, body) VALUES (?1, ?2)", params![key(no, seq), value.as_str()])?;
-        }
-        for flow in &append.flows {
-            self.put_flow(flow)?;
         }
         self.project(no, append)?;
         for (of, inputs) in &append.inputs {
@@ -247,13 +248,16 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Keeps a flow under its id.
-    pub fn put_flow(&mut self, plan: &Plan) -> Result<(), Failure> {
-        let id = plan.flow_id.to_string();
-        let known = self.connection.prepare_cached("SELECT 1 FROM flows WHERE id = ?1")?.exists([&id])?;
-        if !known {
-            self.execute("INSERT INTO flows (id, body) VALUES (?1, ?2)", params![id, plan.flow.canonical()])?;
+    /// Keeps a flow under its id, as its author wrote it: overrides are a run's own.
+    pub fn put_flow(&mut self, plan: &Arc<Plan>, at: Timestamp) -> Result<(), Failure> {
+        let id = plan.flow_id.bytes();
+        if self.connection.prepare_cached("SELECT 1 FROM flows WHERE id = ?1")?.exists([id])? {
+            return Ok(());
         }
+        let flow = &plan.without_overrides().flow;
+        let sql =
+            "INSERT INTO flows (id, name, description, version, created_at, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        self.execute(sql, params![id, flow.name, flow.description, flow.version, time(at), flow.canonical()])?;
         Ok(())
     }
 
@@ -266,7 +270,7 @@ impl Work<'_> {
         };
         let sql = "INSERT OR IGNORE INTO blobs (id, type, size, inline) VALUES (?1, ?2, ?3, ?4)";
         let text = blob.data.as_str();
-        self.execute(sql, params![id.to_string(), blob_type, text.len().cast_signed(), text])?;
+        self.execute(sql, params![id.bytes(), blob_type, text.len().cast_signed(), text])?;
         Ok(())
     }
 }

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use rusqlite::params;
 use stepflow_engine::event::TaskRef;
@@ -43,13 +45,14 @@ pub(super) enum Message {
     Mark(RunId, u64, Vec<TaskRef>, Reply<()>),
     Unmark(RunId, u64, Vec<TaskRef>, Reply<()>),
     GiveUp(RunId, u64, String, Reply<()>),
-    PutFlow(Arc<Plan>, Reply<()>),
+    PutFlow(Arc<Plan>, Timestamp, Reply<()>),
     PutBlob(BlobId, Blob, Reply<()>),
     /// To be answered once all before it is done with.
     Barrier(Reply<()>),
     Own(Shards, Arc<dyn Commits>, Reply<Vec<Owned>>),
     Leave(Shards, Reply<()>),
-    Stop,
+    /// To be done when all before it is, and these readers have ended. Says so when the database is let go.
+    Stop(Vec<JoinHandle<()>>, oneshot::Sender<()>),
 }
 
 impl Message {
@@ -69,7 +72,7 @@ impl Message {
 
     /// Whether it ends the batch before it: what follows depends on it.
     fn stands_alone(&self) -> bool {
-        matches!(self, Self::Own(..) | Self::Leave(..) | Self::Stop)
+        matches!(self, Self::Own(..) | Self::Leave(..) | Self::Stop(..))
     }
 }
 
@@ -88,6 +91,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub fn run(mut self) {
+        let mut stopped = None;
         while let Some(first) = self.next() {
             let (batch, alone) = self.batch(first);
             if !batch.is_empty() {
@@ -96,13 +100,27 @@ impl Writer {
             match alone {
                 Some(Message::Own(shards, commits, reply)) => drop(reply.send(self.own(shards, commits))),
                 Some(Message::Leave(shards, reply)) => drop(reply.send(self.leave(shards))),
-                Some(Message::Stop) => break,
+                Some(Message::Stop(readers, reply)) => {
+                    // A reader at work would keep the WAL from being cut.
+                    readers.into_iter().for_each(|reader| drop(reader.join()));
+                    stopped = Some(reply);
+                    break;
+                }
                 _ => {}
             }
             self.disk.checkpoint();
         }
         self.disk.close();
         drop(self.lock);
+        let late = self.queue.try_iter().filter_map(|message| match message {
+            Message::Append(append) => Some((written(&append), super::stopped())),
+            _ => None,
+        });
+        let late = late.collect();
+        tell(&self.owners, Vec::new(), late);
+        // They may be what holds the store.
+        self.owners.lock().clear();
+        let _ = stopped.map(|stopped| stopped.send(()));
     }
 
     fn next(&mut self) -> Option<Message> {
@@ -176,30 +194,7 @@ impl Writer {
                 }
             }
         }
-        self.tell(committed, failed);
-    }
-
-    /// Tells the owners, each once for all that is durable now.
-    fn tell(&self, committed: Vec<Written>, failed: Vec<(Written, StoreError)>) {
-        let owners = self.owners.lock().clone();
-        let mut by_owner: Vec<(&Arc<dyn Commits>, Vec<Written>)> = Vec::new();
-        for written in committed {
-            let Some(owner) = owners.get(&shard_of(written.root)) else { continue };
-            match by_owner.iter_mut().find(|(known, _)| Arc::ptr_eq(known, owner)) {
-                Some((_, appends)) => appends.push(written),
-                None => by_owner.push((owner, vec![written])),
-            }
-        }
-        by_owner.into_iter().for_each(|(owner, appends)| owner.committed(appends));
-        let mut by_reason: Vec<(&Arc<dyn Commits>, Vec<Written>, StoreError)> = Vec::new();
-        for (written, why) in failed {
-            let Some(owner) = owners.get(&shard_of(written.root)) else { continue };
-            match by_reason.iter_mut().find(|(known, _, reason)| Arc::ptr_eq(known, owner) && *reason == why) {
-                Some((_, appends, _)) => appends.push(written),
-                None => by_reason.push((owner, vec![written], why)),
-            }
-        }
-        by_reason.into_iter().for_each(|(owner, appends, why)| owner.failed(appends, why));
+        tell(&self.owners, committed, failed);
     }
 
     fn answer(&self, message: Message, result: Result<Option<Created>, StoreError>) {
@@ -208,11 +203,11 @@ impl Writer {
             Message::Mark(.., reply)
             | Message::Unmark(.., reply)
             | Message::GiveUp(.., reply)
-            | Message::PutFlow(_, reply)
+            | Message::PutFlow(.., reply)
             | Message::PutBlob(.., reply) => drop(reply.send(result.map(drop))),
             // What was before it is not stored, or it is: either way the journal says so now.
             Message::Barrier(reply) => drop(reply.send(Ok(()))),
-            Message::Append(_) | Message::Own(..) | Message::Leave(..) | Message::Stop => {}
+            Message::Append(_) | Message::Own(..) | Message::Leave(..) | Message::Stop(..) => {}
         }
     }
 
@@ -248,6 +243,29 @@ impl Writer {
     }
 }
 
+/// Tells the owners, each once for all that is durable now.
+fn tell(owners: &Owners, committed: Vec<Written>, failed: Vec<(Written, StoreError)>) {
+    let owners = owners.lock().clone();
+    let mut by_owner: Vec<(&Arc<dyn Commits>, Vec<Written>)> = Vec::new();
+    for written in committed {
+        let Some(owner) = owners.get(&shard_of(written.root)) else { continue };
+        match by_owner.iter_mut().find(|(known, _)| Arc::ptr_eq(known, owner)) {
+            Some((_, appends)) => appends.push(written),
+            None => by_owner.push((owner, vec![written])),
+        }
+    }
+    by_owner.into_iter().for_each(|(owner, appends)| owner.committed(appends));
+    let mut by_reason: Vec<(&Arc<dyn Commits>, Vec<Written>, StoreError)> = Vec::new();
+    for (written, why) in failed {
+        let Some(owner) = owners.get(&shard_of(written.root)) else { continue };
+        match by_reason.iter_mut().find(|(known, _, reason)| Arc::ptr_eq(known, owner) && *reason == why) {
+            Some((_, appends, _)) => appends.push(written),
+            None => by_reason.push((owner, vec![written], why)),
+        }
+    }
+    by_reason.into_iter().for_each(|(owner, appends, why)| owner.failed(appends, why));
+}
+
 fn written(append: &Append) -> Written {
     Written { root: append.root, incarnation: append.incarnation, upto: append.upto() }
 }
@@ -275,8 +293,8 @@ fn apply(
         Message::Mark(root, epoch, tasks, _) => work.mark(*root, *epoch, tasks).map(|()| None),
         Message::Unmark(root, epoch, tasks, _) => work.unmark(*root, *epoch, tasks).map(|()| None),
         Message::GiveUp(root, epoch, why, _) => work.give_up(*root, *epoch, why).map(|()| None),
-        Message::PutFlow(plan, _) => work.put_flow(plan).map(|()| None),
+        Message::PutFlow(plan, at, _) => work.put_flow(plan, *at).map(|()| None),
         Message::PutBlob(id, blob, _) => work.put_blob(*id, blob).map(|()| None),
-        Message::Barrier(_) | Message::Own(..) | Message::Leave(..) | Message::Stop => Ok(None),
+        Message::Barrier(_) | Message::Own(..) | Message::Leave(..) | Message::Stop(..) => Ok(None),
     }
 }

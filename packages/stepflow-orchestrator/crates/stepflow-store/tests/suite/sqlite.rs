@@ -241,6 +241,25 @@ async fn what_was_asked_for_is_stored_though_nobody_waits_and_the_store_is_dropp
 }
 
 #[tokio::test]
+async fn a_store_that_is_closed_has_stored_all_and_lets_the_database_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let mut owned = Owned::new(open(&path)).await;
+    let run = run_id(1);
+    let created = owned.store.create(new_run(run));
+    owned.store.append(append(run, ending(run, "1")));
+    owned.store.close().await;
+    assert!(!folder.path().join("state.db-wal").exists());
+    assert_eq!(created.await.unwrap(), Created::New);
+    assert_eq!(owned.answers.recv().await.unwrap().unwrap().upto, 5);
+    assert_eq!(records(&open(&path), run).await.len(), 5);
+    owned.store.close().await;
+    let late = owned.store.create(new_run(run_id(2))).await;
+    assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
+    assert!(matches!(owned.store.find(run).await, Err(StoreError::Unavailable(_))));
+}
+
+#[tokio::test]
 async fn a_store_that_an_answer_holds_last_ends_itself() {
     struct Holder(Answers, std::sync::Mutex<Option<Arc<SqliteStore>>>);
     impl stepflow_engine::ports::Commits for Holder {

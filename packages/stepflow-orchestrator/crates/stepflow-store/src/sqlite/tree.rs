@@ -1,0 +1,101 @@
+//! A tree's events and values, found by their places. Rows of the journal are decoded once for a question.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _};
+use stepflow_engine::event::{Event, Record, ValueRef};
+use stepflow_protocol::{BlobId, RunId, Value};
+
+use super::codec::{decode, key, place, result};
+use super::reading::unreadable;
+use super::work::{Failure, number};
+
+/// How many places may follow one another before a value is found.
+const HOPS: usize = 16;
+
+/// How many decoded rows are kept at most.
+const ROWS: usize = 64;
+
+pub(super) struct Tree<'a> {
+    pub connection: &'a Connection,
+    root: RunId,
+    /// The root's number; none when there is no such tree.
+    no: Option<i64>,
+    /// Rows by the sequences of their last events.
+    rows: BTreeMap<u64, Vec<Arc<Record>>>,
+}
+
+impl<'a> Tree<'a> {
+    pub fn new(connection: &'a Connection, root: RunId, no: Option<i64>) -> Self {
+        Self { connection, root, no, rows: BTreeMap::new() }
+    }
+
+    /// The event of this sequence.
+    pub fn event(&mut self, seq: u64) -> Result<Option<Event>, Failure> {
+        let Some(no) = self.no else { return Ok(None) };
+        let find = |records: &[Arc<Record>]| records.iter().find(|record| record.seq == seq).cloned();
+        let known = self.rows.range(seq..).next().and_then(|(_, records)| find(records));
+        if let Some(record) = known {
+            return Ok(Some(record.event.clone()));
+        }
+        // Sequences are dense: the first row that does not end before it has it.
+        let sql = "SELECT k, body FROM journal WHERE k >= ?1 AND k <= ?2 ORDER BY k LIMIT 1";
+        let mut row = self.connection.prepare_cached(sql)?;
+        let row: Option<(i64, String)> =
+            row.query_row([key(no, seq), key(no, u64::MAX)], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let Some((last, body)) = row else { return Ok(None) };
+        let records = decode(&body).map_err(|error| unreadable("sense in the journal of run", self.root, error))?;
+        let found = find(&records);
+        if self.rows.len() >= ROWS {
+            self.rows.clear();
+        }
+        self.rows.insert(place(last), records);
+        Ok(found.map(|record| record.event.clone()))
+    }
+
+    /// The value that stands there.
+    pub fn value(&mut self, mut place: ValueRef) -> Result<Option<Value>, Failure> {
+        for _ in 0..HOPS {
+            let text = match (place, self.no) {
+                (ValueRef::Inline(value), _) => return Ok(Some(value)),
+                (ValueRef::Item(run, item), _) => self.input(run, item)?,
+                (ValueRef::Blob(id), _) => blob(self.connection, id)?,
+                (ValueRef::Row(_), None) => return Ok(None),
+                (ValueRef::Row(seq), Some(no)) => {
+                    match text(self.connection, "SELECT body FROM vals WHERE k = ?1", key(no, seq))? {
+                        Some(text) => Some(text),
+                        None => match self.event(seq)?.as_ref().and_then(result) {
+                            Some(next) => {
+                                place = next.clone();
+                                continue;
+                            }
+                            None => None,
+                        },
+                    }
+                }
+            };
+            let parse = |text| Value::parse(text);
+            let value = text.map(parse).transpose();
+            return value.map_err(|error| unreadable("sense in a value of run", self.root, error));
+        }
+        Ok(None)
+    }
+
+    fn input(&self, run: RunId, item: u32) -> rusqlite::Result<Option<String>> {
+        let Some(no) = number(self.connection, run)? else { return Ok(None) };
+        text(self.connection, "SELECT input FROM run_items WHERE k = ?1", key(no, item.into()))
+    }
+}
+
+fn blob(connection: &Connection, id: BlobId) -> rusqlite::Result<Option<String>> {
+    match text(connection, "SELECT inline FROM blobs WHERE id = ?1", id.bytes())? {
+        Some(text) => Ok(Some(text)),
+        None => text(connection, "SELECT body FROM flows WHERE id = ?1", id.bytes()),
+    }
+}
+
+/// The text that is found by a key.
+pub(super) fn text(connection: &Connection, sql: &str, key: impl rusqlite::ToSql) -> rusqlite::Result<Option<String>> {
+    connection.prepare_cached(sql)?.query_row([key], |row| row.get(0)).optional()
+}
