@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 RUN = (
     "uv run stepflow run examples/hello/flow.yaml --input examples/hello/input.json",
     "uv run stepflow validate examples/hello/flow.yaml",
+    "uv run stepflow run examples/hello/flow.yaml --inputs examples/hello/inputs.jsonl --state .stepflow/hello",
     "uv run stepflow run examples/seattle-weather/flow.yaml --input examples/seattle-weather/input.json",
     "uv run stepflow validate examples/seattle-weather/flow.yaml",
     "uv run python -m stepflow.testing.conformance -- stepflow-worker examples/conformance/components.py",
@@ -37,6 +38,9 @@ EXCUSED = {
     "serves so, on a free port",
     "uv run stepflow-worker examples/http-worker/components.py --http --port 8080": _HTTP_WORKER,
     "uv run stepflow run examples/http-worker/flow.yaml --input examples/http-worker/input.json": _HTTP_WORKER,
+    "uv run stepflow run examples/hello/flow.yaml --inputs examples/hello/inputs.jsonl "
+    "--state .stepflow/hello --resume": "after the one before it nothing is left to resume; "
+    "tests/cli/test_durable.py interrupts it first",
     "make demo": "examples/seattle-weather/test_demo.py runs its script; the rest is bootstrap",
     "make test": "it is what runs this test",
 }

@@ -92,7 +92,7 @@ def test_a_password_in_an_address_is_refused_and_not_shown(stepflow: Stepflow) -
 
 
 NOT_BUILT = {
-    "stateStore": "stateStore: {type: sqlite, path: state.db}\n",
+    "stateStore": "stateStore: {type: postgres, databaseUrl: x}\n",
     "limits": "limits: {openRuns: 10}\n",
     "retention": "retention: {runs: 30d}\n",
 }

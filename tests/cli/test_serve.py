@@ -179,16 +179,8 @@ def test_a_worker_that_cannot_start_makes_the_server_unready_and_not_dead(
     assert stepflow.end(server.process).code == 0
 
 
-def test_it_says_that_runs_are_kept_in_memory(stepflow: Stepflow) -> None:
-    server = begin(stepflow)
-    server.process.send_signal(signal.SIGTERM)
-    ended = stepflow.end(server.process)
-    assert "in memory only" in ended.stderr
-    assert "panic" not in ended.stderr
-
-
 def test_a_state_store_that_it_does_not_have_is_refused(stepflow: Stepflow) -> None:
-    (stepflow.folder / "c.yml").write_text("stateStore: {type: sqlite, path: state.db}\n")
+    (stepflow.folder / "c.yml").write_text("stateStore: {type: postgres, databaseUrl: x}\n")
     ended = stepflow("serve", "--port", "0", "--config", "c.yml")
     assert (ended.code, ended.stdout) == (3, "")
     assert "`stateStore`" in ended.stderr and "c.yml:1:" in ended.stderr

@@ -50,7 +50,7 @@ def test_two_servers_share_a_worker_within_its_capacity(stepflow: Stepflow) -> N
         # Each server finds its own processes.
         stepflows = {"one": stepflow, "other": Stepflow(stepflow.command, stepflow.folder)}
         servers = {
-            name: ends.enter_context(serving(each, "--config", "config.yml"))
+            name: ends.enter_context(serving(each, "--memory", "--config", "config.yml"))
             for name, each in stepflows.items()
         }
         runs = {

@@ -24,7 +24,7 @@ use crate::worker_runs::WorkerRuns;
 /// The most drivers that the engine runs.
 const MOST_DRIVERS: usize = 8;
 
-/// A server in memory, with the plugins of a configuration.
+/// A server with the plugins of a configuration.
 pub struct Service {
     /// Runs flows.
     pub engine: Engine,
@@ -51,14 +51,15 @@ pub enum Needs<'a> {
 }
 
 impl Service {
-    /// Puts the parts together; starts no worker yet. To be called inside a tokio runtime.
+    /// Puts the parts together; starts no worker yet. To be called inside a tokio runtime. Runs that are open in the
+    /// store go on, unless the engine's options say otherwise.
     ///
     /// When they are shut down, workers have `grace` to end by themselves, and as long again after SIGTERM.
     ///
     /// # Errors
     /// When a route cannot be followed; not for routes that were read from a file.
-    pub fn new(config: &Config, grace: Duration) -> Result<Self, stepflow_hosts::RouteError> {
-        Self::with_host(config, grace, |router, _| router)
+    pub fn new(config: &Config, store: Store, grace: Duration) -> Result<Self, stepflow_hosts::RouteError> {
+        Self::with_host(config, store, grace, |router, _| router)
     }
 
     /// The same, with a component host of the caller's between the engine and the routes.
@@ -67,10 +68,10 @@ impl Service {
     /// When a route cannot be followed; not for routes that were read from a file.
     pub fn with_host(
         config: &Config,
+        store: Store,
         grace: Duration,
         host: impl FnOnce(Arc<dyn ComponentHost>, Arc<dyn Inbox>) -> Arc<dyn ComponentHost>,
     ) -> Result<Self, stepflow_hosts::RouteError> {
-        let store = Store::in_memory(config.store.clone());
         let (inbox, mailbox) = stepflow_engine::inbox(drivers());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let engine = mailbox.engine(Arc::clone(&store.journal), Arc::clone(&clock));
@@ -210,11 +211,12 @@ impl Service {
         self.stopping.send_replace(true);
     }
 
-    /// Stops the engine and ends the workers with everything that they have started.
+    /// Stops the engine, ends the workers with everything that they have started, and closes the store.
     pub async fn shutdown(&self) {
         self.stop_waiting();
         self.engine.shutdown().await;
         join_all(self.workers.values().map(|worker| worker.shutdown())).await;
+        self.store.close().await;
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use stepflow_engine::event::{Record, ValueRef};
 use stepflow_engine::ports::{Blobs, Flows, ItemRow, Journal, Queries, StoreError};
 use stepflow_protocol::{RunId, Value};
-use stepflow_store::{MemoryStore, Options};
+use stepflow_store::{MemoryStore, Options, SqliteStore, sqlite};
+
+use crate::config::StateStore;
 
 /// How many items are read at once.
 const ITEMS: usize = 256;
@@ -24,9 +26,25 @@ pub struct Store {
     pub flows: Arc<dyn Flows>,
     /// Keeps contents.
     pub blobs: Arc<dyn Blobs>,
+    /// What has to be closed.
+    database: Option<Arc<SqliteStore>>,
 }
 
 impl Store {
+    /// The store of a server.
+    ///
+    /// # Errors
+    /// When its database cannot be opened.
+    pub fn open(state: &StateStore) -> Result<Self, sqlite::Error> {
+        match state {
+            StateStore::InMemory(options) => Ok(Self::in_memory(options.clone())),
+            StateStore::Sqlite(options) => {
+                let database = SqliteStore::open(options)?;
+                Ok(Self { database: Some(Arc::clone(&database)), ..Self::of(database) })
+            }
+        }
+    }
+
     /// A store that is lost with the process.
     #[must_use]
     pub fn in_memory(options: Options) -> Self {
@@ -39,6 +57,14 @@ impl Store {
             queries: Arc::clone(&store) as _,
             flows: Arc::clone(&store) as _,
             blobs: store,
+            database: None,
+        }
+    }
+
+    /// Stores what it was given before, and lets the database go: nothing can be asked of the store afterwards.
+    pub async fn close(&self) {
+        if let Some(database) = &self.database {
+            database.close().await;
         }
     }
 
@@ -69,6 +95,13 @@ impl Store {
     #[must_use]
     pub fn records(&self, root: RunId) -> RecordPages {
         RecordPages { journal: Arc::clone(&self.journal), root, after: 0 }
+    }
+}
+
+impl Default for Store {
+    /// In memory, with the usual settings.
+    fn default() -> Self {
+        Self::in_memory(Options::default())
     }
 }
 

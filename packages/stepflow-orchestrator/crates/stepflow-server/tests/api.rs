@@ -16,6 +16,7 @@ use stepflow_server::access::Access;
 use stepflow_server::api::{MAX_BODY, router, routes};
 use stepflow_server::config;
 use stepflow_server::service::Service;
+use stepflow_server::store::Store;
 use tower::ServiceExt as _;
 
 const FLOW: &str =
@@ -28,7 +29,7 @@ fn api() -> Router {
 fn api_with(access: Access) -> Router {
     let text = "plugins: {builtin: {type: builtin}}\nroutes: {'/builtin/{*component}': [{plugin: builtin}]}\n";
     let config = config::read(Source::yaml("config.yml", text), PathBuf::from("/")).unwrap();
-    router(Arc::new(Service::new(&config, Duration::ZERO).unwrap()), access)
+    router(Arc::new(Service::new(&config, Store::default(), Duration::ZERO).unwrap()), access)
 }
 
 async fn send(api: &Router, request: Request<Body>) -> (StatusCode, Value) {

@@ -13,13 +13,13 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("v0.7-http.yml", &[]),
     ("v0.7-stdio.yml", &[]),
     ("v0.9-rules.yml", &[]),
-    ("v0.9-sqlite.yml", &["the plugin `tools` of the type `mcp`", "`stateStore` of the type `sqlite`"]),
+    ("v0.9-sqlite.yml", &["the plugin `tools` of the type `mcp`"]),
     ("v0.9-subprocess.yml", &[]),
     ("v0.11-memory.yml", &[]),
     (
         "v0.11-stores.yml",
         &[
-            "`metadata` of the type `sqlite`",
+            "`journal` in another store than `metadata`",
             "`blobs` of the type `filesystem`",
             "`leaseManager` of the type `etcd`",
             "`recovery`",

@@ -243,6 +243,8 @@ impl Driver {
                     self.tree(root).pending.push_back(about);
                 }
             }
+            // Nothing is taken over but what somebody waits for.
+            (Ok(root), Command::Wait(..)) if !self.takes_over => drop(self.tree(root)),
             // Who waits is told when the tree, wherever it is, comes to its end.
             (Ok(_), Command::Wait(..)) => {}
             // Not known yet: whoever waits must not take that for an end.

@@ -14,6 +14,11 @@ pub struct ServeArgs {
     /// IP address or host name to listen on [default: `server.host` of the configuration, else 127.0.0.1]
     #[arg(long, value_name = "ADDRESS", value_parser = host)]
     pub host: Option<String>,
+    /// Keep runs and flows in memory, whatever the configuration says: they are gone when the process ends. Otherwise
+    /// they are kept in the `stateStore` of the configuration, by default in the file `.stepflow/state.db` beside it,
+    /// and survive the end of the process and of the machine
+    #[arg(long)]
+    pub memory: bool,
     /// Allow an address that other machines can reach. There are no access tokens yet, so everybody who can connect can
     /// run components
     #[arg(long)]

@@ -7,12 +7,13 @@ use crate::cli::ListComponentsArgs;
 use crate::exit::{Exit, Failure};
 use crate::progress::Terminal;
 use crate::service::Needs;
+use crate::store::Store;
 
 /// Lists the components of all plugins. When a plugin does not start, those of the others are still listed.
 pub async fn list(args: ListComponentsArgs, terminal: Terminal) -> Result<Exit, Failure> {
     let config = listing::config(&args.components)?;
     let mut interrupts = workers::listen()?;
-    let service = workers::service(&config)?;
+    let service = workers::service(&config, Store::default())?;
     let started = workers::start(&service, Needs::Everything, false, &terminal, &mut interrupts).await;
     let catalog = service.catalog();
     workers::stop(&service, false, &terminal, &mut interrupts).await;

@@ -7,6 +7,7 @@ use crate::exit::{Exit, Failure};
 use crate::plugins::{Listed, ListedWorker, Plugins};
 use crate::progress::Terminal;
 use crate::service::Needs;
+use crate::store::Store;
 
 const HEAD: [&str; 8] = ["PLUGIN", "TYPE", "TRANSPORT", "STATE", "CAPACITY", "OPEN", "VERSION", "COMPONENTS"];
 
@@ -14,7 +15,7 @@ const HEAD: [&str; 8] = ["PLUGIN", "TYPE", "TRANSPORT", "STATE", "CAPACITY", "OP
 pub async fn list(args: ListPluginsArgs, terminal: Terminal) -> Result<Exit, Failure> {
     let config = listing::config(&args.components)?;
     let mut interrupts = workers::listen()?;
-    let service = workers::service(&config)?;
+    let service = workers::service(&config, Store::default())?;
     let started = workers::start(&service, Needs::Everything, false, &terminal, &mut interrupts).await;
     let started = match started {
         Started::Interrupted => Started::Interrupted,

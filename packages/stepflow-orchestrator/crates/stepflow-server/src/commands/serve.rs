@@ -4,18 +4,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use stepflow_store::sqlite::Durability;
 use tokio::net::TcpListener;
 
 use crate::access::Access;
 use crate::api;
 use crate::cli::ServeArgs;
-use crate::config;
+use crate::config::{self, Config, StateStore};
 use crate::document;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupts;
 use crate::progress::Terminal;
 use crate::service::{Needs, Service};
 use crate::stderr::{Paint, line};
+use crate::store::Store;
 
 /// The address, if neither the command line nor the configuration sets it.
 const DEFAULT_HOST: &str = "127.0.0.1";
@@ -41,7 +43,14 @@ pub async fn serve(args: ServeArgs, terminal: Terminal) -> Result<Exit, Failure>
     let listener = TcpListener::bind(&*addresses).await.map_err(|error| unavailable(&shown, &addresses, &error))?;
     let address = listener.local_addr().map_err(|error| unavailable(&shown, &addresses, &error))?;
 
-    let service = Arc::new(Service::new(&config, GRACE).map_err(|error| Failure::outside(error.to_string()))?);
+    let store = if args.memory {
+        Store::default()
+    } else {
+        Store::open(&config.state).map_err(|error| {
+            Failure::outside(error.to_string()).hint("`--memory` keeps runs in memory, for as long as the server runs")
+        })?
+    };
+    let service = Arc::new(Service::new(&config, store, GRACE).map_err(|error| Failure::outside(error.to_string()))?);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let api = api::router(Arc::clone(&service), access(host, &config));
     let serving = api::run(listener, api, async {
@@ -49,7 +58,7 @@ pub async fn serve(args: ServeArgs, terminal: Terminal) -> Result<Exit, Failure>
     });
     let serving = tokio::spawn(serving);
     document::print(&format!("{{\"port\":{}}}", address.port()))?;
-    terminal.aside(|| announce(address, &config));
+    terminal.aside(|| announce(address, &config, args.memory));
 
     let starting = tokio::spawn(start_workers(Arc::clone(&service)));
     interrupts.next().await;
@@ -81,15 +90,25 @@ async fn start_workers(service: Arc<Service>) {
     }
 }
 
-fn announce(address: SocketAddr, config: &config::Config) {
+fn announce(address: SocketAddr, config: &Config, memory: bool) {
     if let Some(risks) = config.risks() {
         line(risks.trim_end());
     }
     line(format_args!("serving http://{address}/api/v1 with {}", config.origin()));
-    line(format_args!(
-        "{} runs and flows are kept in memory only: they are gone when this process ends",
-        Paint::Warning.on("warning:")
-    ));
+    let warning = Paint::Warning.on("warning:");
+    match &config.state {
+        StateStore::Sqlite(options) if !memory => {
+            line(format_args!("runs and flows are kept in `{}`", options.path.display()));
+            if options.durability == Durability::Relaxed {
+                line(format_args!(
+                    "{warning} `durability: relaxed`: the last of them may be lost when the machine dies"
+                ));
+            }
+        }
+        _ => {
+            line(format_args!("{warning} runs and flows are kept in memory only: they are gone when this process ends"))
+        }
+    }
 }
 
 /// The addresses of the host. IPv4 comes first, because most programs use it for `localhost`.
@@ -100,18 +119,13 @@ async fn addresses(host: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
 }
 
 /// Who may use the API. The host to listen on is also an allowed host name.
-fn access(host: &str, config: &config::Config) -> Access {
+fn access(host: &str, config: &Config) -> Access {
     let names = config.server.allowed_hosts.iter().cloned().chain([host.to_owned()]);
     Access::new(names.collect(), config.server.origins.clone())
 }
 
 /// Everybody who can connect to the API can run components. As long as there are no tokens, only this machine may.
-fn refuse_to_be_open(
-    shown: &str,
-    addresses: &[SocketAddr],
-    args: &ServeArgs,
-    config: &config::Config,
-) -> Result<(), Failure> {
+fn refuse_to_be_open(shown: &str, addresses: &[SocketAddr], args: &ServeArgs, config: &Config) -> Result<(), Failure> {
     if args.insecure || addresses.iter().all(|address| address.ip().is_loopback()) {
         return Ok(());
     }

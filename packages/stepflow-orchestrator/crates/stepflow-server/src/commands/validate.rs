@@ -20,6 +20,7 @@ use crate::output_file::OutputFile;
 use crate::progress::Terminal;
 use crate::service::{Needs, Service, unserved};
 use crate::stderr::{self, Paint, line};
+use crate::store::Store;
 use crate::wording::counted;
 
 /// Checks flows and reports what is wrong with each.
@@ -132,7 +133,7 @@ impl Projects<'_> {
             return Ok(Arc::clone(&project.service));
         }
         warn(&config);
-        let service = Arc::new(workers::service(&config)?);
+        let service = Arc::new(workers::service(&config, Store::default())?);
         self.open.push(Project { config, service: Arc::clone(&service) });
         Ok(service)
     }

@@ -9,6 +9,7 @@ use crate::exit::Failure;
 use crate::interrupt::Interrupts;
 use crate::progress::Terminal;
 use crate::service::{Needs, Service};
+use crate::store::Store;
 use crate::wording::{joined, name_list};
 
 /// How long a worker may take to stop by itself when a command ends: a person waits for the prompt.
@@ -28,8 +29,8 @@ pub enum Started {
 ///
 /// # Errors
 /// When the configuration cannot be used.
-pub fn service(config: &Config) -> Result<Service, Failure> {
-    Service::new(config, GRACE).map_err(|error| Failure::outside(error.to_string()))
+pub fn service(config: &Config, store: Store) -> Result<Service, Failure> {
+    Service::new(config, store, GRACE).map_err(|error| Failure::outside(error.to_string()))
 }
 
 /// Starts the workers that are needed, and tells the user when it takes long.

@@ -18,6 +18,7 @@ mod schema;
 mod section;
 mod shape;
 mod size;
+mod stores;
 mod substitution;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ use origins::Origins;
 use substitution::Environment;
 
 pub use schema::schema;
+pub use stores::StateStore;
 
 /// The configuration.
 #[derive(Debug)]
@@ -49,8 +51,8 @@ pub struct Config {
     pub server: Server,
     /// The engine's settings.
     pub engine: stepflow_engine::Options,
-    /// The store's settings.
-    pub store: stepflow_store::Options,
+    /// Where `serve` keeps runs.
+    pub state: StateStore,
     /// Whether the outputs of a plugin are checked when the plugin does not set it.
     pub validate_outputs: bool,
     /// The variables that settings of the server and tokens of workers are filled in from. No worker inherits them.
@@ -212,6 +214,10 @@ fn read_with(source: Source, folder: PathBuf, environment: Environment<'_>) -> R
             worker.filled_in = filling::values_in(written, environment);
         }
     }
+    let mut state = read.state.unwrap_or_else(|| StateStore::usual(&folder));
+    state.start_paths_at(&folder);
+    let mut not_built = found.not_built;
+    not_built.extend(read.not_built);
     let working = read.working_directory.map_or_else(|| folder.clone(), |working| folder.join(working));
     Ok(Config {
         plugins: read.plugins,
@@ -219,12 +225,12 @@ fn read_with(source: Source, folder: PathBuf, environment: Environment<'_>) -> R
         folder: working,
         server: read.server,
         engine: read.engine,
-        store: read.store,
+        state,
         validate_outputs: false,
         withheld_env: filled.server_variables,
         path: None,
         names: read.names,
-        file: Some(SourceFile { source, not_built: found.not_built, risks: read.risks }),
+        file: Some(SourceFile { source, not_built, risks: read.risks }),
     })
 }
 
@@ -250,10 +256,10 @@ fn without_file(worker: Option<String>, folder: PathBuf) -> Config {
     Config {
         plugins,
         routes,
+        state: StateStore::usual(&folder),
         folder,
         server: Server::default(),
         engine: stepflow_engine::Options::default(),
-        store: stepflow_store::Options::default(),
         validate_outputs: false,
         withheld_env: Vec::new(),
         path: None,

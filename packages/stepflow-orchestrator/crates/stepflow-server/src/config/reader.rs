@@ -16,6 +16,7 @@ use super::origins::Origins;
 use super::passwords::hidden;
 use super::routing::routing;
 use super::section::{Section, scalar};
+use super::stores::{self, StateStore};
 use super::{Builtin, Mock, Plugin, Server, Worker, keys};
 use crate::wording::name_list;
 
@@ -32,21 +33,27 @@ pub struct Settings {
     pub working_directory: Option<PathBuf>,
     pub server: Server,
     pub engine: stepflow_engine::Options,
-    pub store: stepflow_store::Options,
+    /// Where runs are kept, if the file says so.
+    pub state: Option<StateStore>,
     pub mistakes: Diagnostics,
     /// What is allowed but risky.
     pub risks: Diagnostics,
+    /// What this release does not have.
+    pub not_built: Diagnostics,
     origins: Origins,
 }
 
 /// Reads a tree that has the right shape. Messages do not repeat values that come from the variables in `origins`.
 pub fn read(tree: &Node, origins: Origins) -> Settings {
     let root = Section::whole(tree, &keys::ROOT);
+    let stores = stores::read(root, &origins);
     let mut read = Settings {
         names: root.members("plugins").map(|(name, _)| name.to_owned()).collect(),
         working_directory: root.text("workingDirectory").map(PathBuf::from),
         server: root.section("server").map(|server| self::server(server, &origins)).unwrap_or_default(),
-        store: store(root),
+        state: stores.state,
+        mistakes: stores.mistakes,
+        not_built: stores.not_built,
         origins,
         ..Settings::default()
     };
@@ -330,10 +337,4 @@ fn server(server: Section<'_>, origins: &Origins) -> Server {
         allowed_hosts: server.texts("allowedHosts").unwrap_or_default(),
         origins: server.section("cors").and_then(|cors| cors.texts("origins")).unwrap_or_default(),
     }
-}
-
-fn store(root: Section<'_>) -> stepflow_store::Options {
-    let default = stepflow_store::Options::default();
-    let keep_finished = root.section("stateStore").and_then(|store| store.number("keepFinished"));
-    stepflow_store::Options { keep_finished: keep_finished.unwrap_or(default.keep_finished) }
 }

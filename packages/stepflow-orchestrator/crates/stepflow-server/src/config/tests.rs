@@ -95,7 +95,7 @@ fn settings_reach_those_whom_they_concern() {
     assert_eq!(config.engine.step_timeout, Some(Duration::from_secs(60)));
     assert_eq!(config.engine.backoff, stepflow_flow::Backoff::Constant { delay: Duration::from_millis(50) });
     assert_eq!(config.server, Server { host: Some("::1".to_owned()), port: Some(0), ..Server::default() });
-    assert_eq!(config.store.keep_finished, 5);
+    assert_eq!(config.state, StateStore::InMemory(stepflow_store::Options { keep_finished: 5 }));
 }
 
 #[test]
@@ -154,7 +154,11 @@ fn what_is_not_built_is_named_once_and_its_parts_are_checked() {
         ("limits: {openRuns: 10}", "`limits` is not built yet"),
         ("retention: {}", "`retention` is not built yet"),
         ("server: {auth: {tokens: [{name: a, token: b}]}}", "`auth` is not built yet"),
-        ("stateStore: {type: sqlite, path: a}", "`stateStore` of the type `sqlite` is not built yet"),
+        ("stateStore: {type: postgres, databaseUrl: a}", "`stateStore` of the type `postgres` is not built yet"),
+        (
+            "storageConfig: {metadata: {type: sqlite, path: a}, journal: {type: inMemory}}",
+            "`journal` in another store than `metadata` is not built yet",
+        ),
         ("storageConfig: {metadata: {type: inMemory}, blobs: {type: filesystem}}", "`blobs` of the type `filesystem`"),
         (
             "plugins: {p: {type: nats, url: u, consumer: c}}\nroutes: {/p: [{plugin: p}]}",
@@ -288,6 +292,7 @@ fn no_mistake_shows_what_a_variable_holds() {
         "retry: '${SECRET}'",
         "stateStore: {type: '${SECRET}'}",
         "stateStore: {type: sqlite, durability: '${SECRET}'}",
+        "stateStore: {type: sqlite, databaseUrl: '${SECRET}'}",
         "blobStore: {type: filesystem, inlineBelow: '${SECRET}'}",
         "workingDirectory: 'no-such-${SECRET}'",
         "plugins: '${SECRET}'",

@@ -18,6 +18,7 @@ use stepflow_server::access::Access;
 use stepflow_server::api::router;
 use stepflow_server::config;
 use stepflow_server::service::{Needs, Service};
+use stepflow_server::store::Store;
 use tower::ServiceExt as _;
 
 /// How long a test waits for something that must happen.
@@ -59,7 +60,7 @@ impl TestServer {
             },
         });
         let config = config::read(Source::yaml("config.yml", text.to_string()), PathBuf::from("/")).unwrap();
-        let service = Arc::new(Service::new(&config, Duration::ZERO).unwrap());
+        let service = Arc::new(Service::new(&config, Store::default(), Duration::ZERO).unwrap());
         service.start(Needs::Paths(&BTreeSet::from(["/python/ask"]))).await.unwrap();
         Self { api: router(Arc::clone(&service), Access::default()), service }
     }

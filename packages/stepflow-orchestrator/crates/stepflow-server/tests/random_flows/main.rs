@@ -17,6 +17,7 @@ use stepflow_flow::{Plan, Source, load};
 use stepflow_protocol::{FlowResult, StepStatus, Value};
 use stepflow_server::config;
 use stepflow_server::service::Service;
+use stepflow_server::store::Store;
 
 use documents::{Case, case};
 use model::{Ended, Outcome};
@@ -62,7 +63,7 @@ fn config_of(items: &[model::Item]) -> String {
 /// The result of each item, and of the steps that were used.
 async fn run(case: &Case, config: &str) -> Vec<(Outcome, BTreeMap<String, Ended>)> {
     let config = config::read(Source::json("config.json", config), PathBuf::from("/")).unwrap();
-    let service = Service::new(&config, Duration::ZERO).unwrap();
+    let service = Service::new(&config, Store::default(), Duration::ZERO).unwrap();
     let source =
         if case.yaml { Source::yaml("flow.yaml", case.text()) } else { Source::json("flow.json", case.text()) };
     let loaded = load(source);

@@ -1,4 +1,4 @@
-//! `run`: runs one flow in this process, in memory.
+//! `run`: runs one flow in this process; in memory, unless a folder is named for it.
 
 mod assign;
 mod checks;
@@ -6,6 +6,7 @@ mod failure;
 mod input;
 mod overrides;
 mod result;
+mod state;
 mod variables;
 
 use std::sync::Arc;
@@ -23,14 +24,16 @@ use crate::interrupt::Interrupts;
 use crate::progress::{FRAME, Progress, Terminal};
 use crate::service::{Needs, Service};
 use crate::stderr::{Paint, line};
+use crate::store::Store;
 
 use result::Results;
+use state::State;
 pub use variables::from_environment;
 
 /// Runs a flow and prints its result.
 pub async fn run(args: RunArgs, terminal: Terminal) -> Result<Exit, Failure> {
     let flow = args.flow.path();
-    let config = config::find(&args.components, Some(&flow))?;
+    let mut config = config::find(&args.components, Some(&flow))?;
     let document = checks::read(&flow, &args.overrides, &config, args.no_check)?;
     let plan = Arc::clone(&document.plan);
     let inputs = input::read(&args.input, &plan)?;
@@ -41,7 +44,25 @@ pub async fn run(args: RunArgs, terminal: Terminal) -> Result<Exit, Failure> {
         line(risks.trim_end());
     }
     let mut interrupts = workers::listen()?;
-    let service = workers::service(&config)?;
+    let (state, store) = match args.state.as_deref().map(State::open).transpose()? {
+        Some((state, store)) => (Some(state), store),
+        None => (None, Store::default()),
+    };
+    // Other runs in the folder belong to other calls.
+    config.engine.takes_over = false;
+    let submission = Submission {
+        plan: Arc::clone(&plan),
+        inputs,
+        variables,
+        overrides,
+        max_concurrency: args.max_concurrency,
+        idempotency_key: None,
+    };
+    let open = match &state {
+        Some(state) if args.resume => Some(state.unfinished(&store, &submission).await?),
+        _ => None,
+    };
+    let service = workers::service(&config, store)?;
     let ended = async {
         match workers::start(&service, Needs::Plan(&plan), args.quiet, &terminal, &mut interrupts).await {
             Started::All => {}
@@ -53,17 +74,13 @@ pub async fn run(args: RunArgs, terminal: Terminal) -> Result<Exit, Failure> {
         }
         checks::components(document, &service, &config, args.no_check)?;
         let results = Results::open(&args)?;
-        let max_concurrency = args.max_concurrency;
-        let submission = Submission {
-            plan: Arc::clone(&plan),
-            inputs,
-            variables,
-            overrides,
-            max_concurrency,
-            idempotency_key: None,
+        let items = submission.inputs.len();
+        let run = match open {
+            Some(open) => open,
+            None => service.engine.submit(submission).await.map_err(refused)?,
         };
-        Follower { service: &service, terminal: &terminal, quiet: args.quiet, results }
-            .follow(submission, &mut interrupts)
+        Follower { service: &service, terminal: &terminal, quiet: args.quiet, results, state }
+            .follow(run, &plan, items, &mut interrupts)
             .await
     };
     let ended = ended.await;
@@ -80,17 +97,25 @@ struct Follower<'a> {
     terminal: &'a Terminal,
     quiet: bool,
     results: Results,
+    state: Option<State>,
 }
 
 impl Follower<'_> {
-    /// Submits the run and follows it to its end. `None` when the user interrupted it twice.
-    async fn follow(mut self, submission: Submission, interrupts: &mut Interrupts) -> Result<Option<Exit>, Failure> {
+    /// Follows a run from its beginning to its end. `None` when the user interrupted it twice.
+    async fn follow(
+        mut self,
+        run: RunId,
+        plan: &Plan,
+        items: usize,
+        interrupts: &mut Interrupts,
+    ) -> Result<Option<Exit>, Failure> {
         let engine = &self.service.engine;
-        let plan = Arc::clone(&submission.plan);
-        let items = submission.inputs.len();
-        let run = engine.submit(submission).await.map_err(refused)?;
-        let mut progress = Progress::new(self.terminal, self.quiet, &plan, run, items);
+        let mut progress = Progress::new(self.terminal, self.quiet, plan, run, items);
         let mut notices = engine.subscribe(run, 0);
+        // A run of an earlier process goes on because somebody waits for it.
+        let waiting = engine.ended(run, None);
+        tokio::pin!(waiting);
+        let mut is_waiting = true;
         let mut frames = tokio::time::interval(FRAME);
         let mut interrupted = false;
         loop {
@@ -99,8 +124,16 @@ impl Follower<'_> {
                     Some(notice) => self.observe(&mut progress, run, &notice).await?,
                     None => break,
                 },
+                () = &mut waiting, if is_waiting => is_waiting = false,
                 _ = frames.tick() => progress.tick(),
                 () = interrupts.next() => {
+                    if self.state.is_some() {
+                        progress.finish();
+                        line(format_args!("{}: {}", Paint::Error.on("interrupted"), progress.standing()));
+                        line(format_args!("{} the same command with `--resume` goes on", Paint::Hint.on("hint:")));
+                        self.results.interrupted()?;
+                        return Ok(Some(Exit::Interrupted));
+                    }
                     if interrupted {
                         progress.finish();
                         self.results.interrupted()?;
@@ -113,7 +146,7 @@ impl Follower<'_> {
             }
         }
         progress.finish();
-        self.conclude(run, &plan, interrupted).await.map(Some)
+        self.conclude(run, plan, interrupted).await.map(Some)
     }
 
     async fn observe(&mut self, progress: &mut Progress, run: RunId, notice: &Notice) -> Result<(), Failure> {
@@ -159,6 +192,9 @@ impl Follower<'_> {
             other => return Err(Failure::outside(format!("the run did not end: its status is {other:?}"))),
         }
         self.results.finish(only.as_ref())?;
+        if let Some(state) = &self.state {
+            state.printed(run)?;
+        }
         if status == Some(ExecutionStatus::Completed) {
             return Ok(Exit::Success);
         }

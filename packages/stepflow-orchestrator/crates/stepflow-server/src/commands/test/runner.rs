@@ -16,6 +16,7 @@ use crate::commands::workers;
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::service::{Needs, Service};
+use crate::store::Store;
 
 /// How long a case may take. A case that takes longer probably waits for something that never happens.
 const CASE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -49,7 +50,7 @@ impl CaseRunner {
     /// Starts the workers of the components that the cases do not mock.
     pub async fn new(config: &Config, cases: &[&Case]) -> Result<Self, Failure> {
         let mut overlay = None;
-        let service = Service::with_host(config, workers::GRACE, |router, inbox| {
+        let service = Service::with_host(config, Store::default(), workers::GRACE, |router, inbox| {
             let mocked = Arc::new(MockOverlay::new(router, inbox));
             overlay = Some(Arc::clone(&mocked));
             mocked

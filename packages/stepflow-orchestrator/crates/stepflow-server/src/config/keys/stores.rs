@@ -39,7 +39,7 @@ pub const LEASES: Shape = Shape::ByType(&[
     },
 ]);
 
-const ANY: Shape = Shape::ByType(&[PLAIN_IN_MEMORY, SQLITE, FILESYSTEM, POSTGRES]);
+const ANY: Shape = Shape::ByType(&[IN_MEMORY, SQLITE, FILESYSTEM, POSTGRES]);
 
 static PARTS: Object = Object {
     name: "StorageParts",
@@ -63,17 +63,6 @@ const IN_MEMORY: Variant = Variant {
     },
 };
 
-const PLAIN_IN_MEMORY: Variant = Variant {
-    name: "inMemory",
-    built: true,
-    object: Object {
-        name: "InMemoryStore",
-        about: "In the memory of this process. The data is gone when the process ends.",
-        keys: &[],
-        required: &[],
-    },
-};
-
 const BLOBS_IN_MEMORY: Variant = Variant {
     name: "inMemory",
     built: true,
@@ -88,18 +77,23 @@ const BLOBS_IN_MEMORY: Variant = Variant {
 const DATABASE: Key = Key::new("databaseUrl", Shape::Text, "The database's address, such as `sqlite:state.db`.");
 
 const CONNECTIONS: Key =
-    Key::new("maxConnections", AT_LEAST_ONE, "How many connections may be open at the same time.").default("10");
+    Key::new("maxConnections", CONNECTION_COUNT, "How many connections read at the same time.").default("2");
 
-const MIGRATE: Key =
-    Key::new("autoMigrate", Shape::Flag, "Whether the tables of an older release are changed to the current ones.")
-        .default("true");
+const CONNECTION_COUNT: Shape = Shape::Whole { least: 1, most: 64 };
+
+const MIGRATE: Key = Key::new(
+    "autoMigrate",
+    Shape::Flag,
+    "Whether the tables of an older release are changed to the current ones; otherwise the server does not start.",
+)
+.default("true");
 
 const SQLITE: Variant = Variant {
     name: "sqlite",
-    built: false,
+    built: true,
     object: Object {
         name: "SqliteStore",
-        about: "In a file.",
+        about: "In a file. The data stays when the process ends, however it ends.",
         keys: &[
             Key::new("path", Shape::Text, "The path of the database file.").default("\".stepflow/state.db\""),
             Key::new(

@@ -1,0 +1,248 @@
+//! Where a server keeps its runs: `stateStore`, or `storageConfig` as earlier releases write it.
+
+use std::path::{Path as FilePath, PathBuf};
+
+use stepflow_flow::{Code, Diagnostic, Diagnostics, Node, Path};
+use stepflow_store::sqlite::{self, Durability};
+
+use super::origins::Origins;
+use super::section::Section;
+use crate::wording::name_list;
+
+/// The database of a server whose configuration names none, in the folder of the configuration.
+const USUAL_DATABASE: &str = ".stepflow/state.db";
+
+/// Where a server keeps its runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StateStore {
+    /// In memory: they are gone when the process ends.
+    InMemory(stepflow_store::Options),
+    /// In a file.
+    Sqlite(sqlite::Options),
+}
+
+impl StateStore {
+    /// The store of a server whose configuration names none.
+    pub fn usual(folder: &FilePath) -> Self {
+        Self::Sqlite(sqlite::Options::new(folder.join(USUAL_DATABASE)))
+    }
+
+    /// Relative paths begin in this folder.
+    pub fn start_paths_at(&mut self, folder: &FilePath) {
+        if let Self::Sqlite(options) = self {
+            options.path = folder.join(&options.path);
+        }
+    }
+}
+
+/// What a file says of its stores.
+#[derive(Debug, Default)]
+pub struct Stores {
+    /// Where runs are kept, if the file says so.
+    pub state: Option<StateStore>,
+    /// What is wrong.
+    pub mistakes: Diagnostics,
+    /// What is right, and this release does not have it.
+    pub not_built: Diagnostics,
+}
+
+/// Reads the stores. Messages do not repeat values that come from the variables in `origins`.
+pub fn read(root: Section<'_>, origins: &Origins) -> Stores {
+    let mut stores = Stores::default();
+    let state = root.section("stateStore");
+    stores.state = state.and_then(|state| stores.store(state, &Path::root().field("stateStore"), origins));
+    let Some(published) = root.section("storageConfig") else { return stores };
+    let path = Path::root().field("storageConfig");
+    let of_published = stores.published(published, &path, origins);
+    if state.is_some() {
+        let message =
+            "`storageConfig` is the spelling of `stateStore` in earlier releases: only one of them can be given";
+        stores.wrong(published.node, &path, message.to_owned());
+    }
+    stores.state = stores.state.or(of_published);
+    stores
+}
+
+impl Stores {
+    /// `storageConfig`: one store for everything, or one for each kind of data, which has to be the same here.
+    fn published(&mut self, published: Section<'_>, path: &Path, origins: &Origins) -> Option<StateStore> {
+        if published.kind.is_some() {
+            return self.store(published, path, origins);
+        }
+        let mut part = |name: &str| {
+            let part = published.section(name)?;
+            let path = path.clone().field(name);
+            Some((part.node, self.store(part, &path, origins), path))
+        };
+        let (metadata, others) = (part("metadata"), [("journal", part("journal")), ("blobs", part("blobs"))]);
+        let state = metadata.and_then(|(_, state, _)| state);
+        for (name, other) in others {
+            let Some((node, other, path)) = other else { continue };
+            if other.is_some() && other != state {
+                let message = format!("`{name}` in another store than `metadata` is not built yet");
+                self.not_built.push(Diagnostic::new(Code::NotBuilt, &path, message).at(Some(node.span)));
+            }
+        }
+        state
+    }
+
+    /// A store, unless it is wrong or of a type that is not built.
+    fn store(&mut self, section: Section<'_>, path: &Path, origins: &Origins) -> Option<StateStore> {
+        match section.kind? {
+            "inMemory" => {
+                let default = stepflow_store::Options::default();
+                let keep_finished = section.number("keepFinished").unwrap_or(default.keep_finished);
+                Some(StateStore::InMemory(stepflow_store::Options { keep_finished }))
+            }
+            "sqlite" => self.sqlite(section, path, origins),
+            _ => None,
+        }
+    }
+
+    fn sqlite(&mut self, section: Section<'_>, path: &Path, origins: &Origins) -> Option<StateStore> {
+        let usual = sqlite::Options::new(USUAL_DATABASE);
+        let options = sqlite::Options {
+            durability: match section.text("durability").as_deref() {
+                Some("relaxed") => Durability::Relaxed,
+                _ => Durability::Full,
+            },
+            readers: section.number("maxConnections").unwrap_or(usual.readers),
+            migrate: section.flag("autoMigrate").unwrap_or(usual.migrate),
+            ..usual
+        };
+        let file = match (section.text("path"), section.text("databaseUrl")) {
+            (Some(_), Some(_)) => {
+                return self.wrong(section.node, path, "a store has a `path` or a `databaseUrl`, not both".to_owned());
+            }
+            (Some(file), None) => PathBuf::from(file),
+            (None, Some(url)) => match database(&url) {
+                Ok(Database::File(file)) => file,
+                Ok(Database::Memory) => return Some(StateStore::InMemory(stepflow_store::Options::default())),
+                Err(problem) => {
+                    let node = section.get("databaseUrl").unwrap_or(section.node);
+                    let shown = origins.describe(node.span).map(|origin| format!("the value {origin}"));
+                    let shown = shown.unwrap_or_else(|| format!("`{url}`"));
+                    let path = path.clone().field("databaseUrl");
+                    return self.wrong(node, &path, format!("{shown} is not the address of a database: {problem}"));
+                }
+            },
+            (None, None) => return Some(StateStore::Sqlite(options)),
+        };
+        if file.as_os_str().is_empty() {
+            return self.wrong(section.node, path, "the path of the database is empty".to_owned());
+        }
+        Some(StateStore::Sqlite(sqlite::Options { path: file, ..options }))
+    }
+
+    fn wrong(&mut self, node: &Node, path: &Path, message: String) -> Option<StateStore> {
+        self.mistakes.push(Diagnostic::new(Code::InvalidType, path, message).at(Some(node.span)));
+        None
+    }
+}
+
+/// Where the address of a database leads.
+#[derive(Debug, PartialEq)]
+enum Database {
+    File(PathBuf),
+    Memory,
+}
+
+/// Reads `sqlite:PATH`, with what earlier releases allow after a `?`.
+fn database(url: &str) -> Result<Database, String> {
+    let rest = url.strip_prefix("sqlite:").ok_or("it begins with `sqlite:`, as in `sqlite:state.db`")?;
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let (file, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let mut in_memory = file == ":memory:";
+    for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
+        match parameter.split_once('=').unwrap_or((parameter, "")) {
+            ("mode", "rw" | "rwc") | ("cache", "private" | "shared") => {}
+            ("mode", "memory") => in_memory = true,
+            ("mode", "ro") => return Err("a server writes into its database, and this one is read-only".to_owned()),
+            (name, _) => {
+                let known = name_list(["mode=rw", "mode=rwc", "mode=memory", "cache=private", "cache=shared"]);
+                return Err(format!("`{name}` is not known here with this value; known are {known}"));
+            }
+        }
+    }
+    match file {
+        _ if in_memory => Ok(Database::Memory),
+        "" => Err("it names no file".to_owned()),
+        file => Ok(Database::File(PathBuf::from(file))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stepflow_flow::Source;
+
+    use super::*;
+    use crate::config::read;
+
+    #[test]
+    fn addresses_of_earlier_releases_lead_to_their_files() {
+        let file = |file: &str| Ok(Database::File(PathBuf::from(file)));
+        for (url, expected) in [
+            ("sqlite:state.db", file("state.db")),
+            ("sqlite:state.db?mode=rwc", file("state.db")),
+            ("sqlite://a/b.db?mode=rw&cache=shared", file("a/b.db")),
+            ("sqlite:///var/b.db", file("/var/b.db")),
+            ("sqlite::memory:", Ok(Database::Memory)),
+            ("sqlite://:memory:", Ok(Database::Memory)),
+            ("sqlite:any?mode=memory", Ok(Database::Memory)),
+        ] {
+            assert_eq!(database(url), expected, "{url}");
+        }
+        for url in ["state.db", "postgres://a/b", "sqlite:", "sqlite:a?mode=ro", "sqlite:a?immutable=1"] {
+            assert!(database(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn runs_are_kept_beside_the_file_unless_it_says_otherwise() {
+        let folder = std::env::temp_dir();
+        let parse = |text: &str| read(Source::yaml("stepflow-config.yml", text), folder.clone());
+        let sqlite = |path: &str| sqlite::Options::new(folder.join(path));
+        for (text, expected) in [
+            ("", StateStore::Sqlite(sqlite(".stepflow/state.db"))),
+            ("stateStore: {type: sqlite}", StateStore::Sqlite(sqlite(".stepflow/state.db"))),
+            ("stateStore: {type: sqlite, path: a/b.db}", StateStore::Sqlite(sqlite("a/b.db"))),
+            ("stateStore: {type: sqlite, databaseUrl: 'sqlite:b.db?mode=rwc'}", StateStore::Sqlite(sqlite("b.db"))),
+            (
+                "stateStore: {type: sqlite, path: /x.db, durability: relaxed, maxConnections: 4, autoMigrate: false}",
+                StateStore::Sqlite(sqlite::Options {
+                    durability: sqlite::Durability::Relaxed,
+                    readers: 4,
+                    migrate: false,
+                    ..sqlite::Options::new("/x.db")
+                }),
+            ),
+            ("stateStore: {type: sqlite, databaseUrl: 'sqlite::memory:'}", StateStore::InMemory(Default::default())),
+            ("storageConfig: {type: sqlite, path: c.db}", StateStore::Sqlite(sqlite("c.db"))),
+            (
+                "storageConfig: {metadata: {type: sqlite, path: d}, journal: {type: sqlite, path: d}}",
+                StateStore::Sqlite(sqlite("d")),
+            ),
+            ("storageConfig: {metadata: {type: inMemory}}", StateStore::InMemory(Default::default())),
+        ] {
+            let config = parse(text).unwrap();
+            assert_eq!(config.state, expected, "{text}");
+            assert!(config.refuse_what_is_not_built().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_places() {
+        for (text, words) in [
+            ("stateStore: {type: sqlite, path: a, databaseUrl: 'sqlite:a'}", "a `path` or a `databaseUrl`, not both"),
+            ("stateStore: {type: sqlite, path: ''}", "the path of the database is empty"),
+            (
+                "stateStore: {type: sqlite, databaseUrl: 'a.db'}",
+                "`a.db` is not the address of a database: it begins with",
+            ),
+            ("stateStore: {type: inMemory}\nstorageConfig: {type: inMemory}", "only one of them can be given"),
+        ] {
+            let said = format!("{:?}", read(Source::yaml("c.yml", text), std::env::temp_dir()).unwrap_err());
+            assert!(said.contains(words) && said.contains("c.yml:"), "{text}: {said}");
+        }
+    }
+}

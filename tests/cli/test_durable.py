@@ -1,0 +1,289 @@
+"""What survives the end of a server: all that it has said."""
+
+import json
+import signal
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Stepflow
+from tests.cli.flows import BUILTIN
+from tests.cli.serving import Server, begin, serving
+
+TIMEOUT = 60.0
+
+WORKER = ("--worker", "components.py")
+
+COMPONENTS = """\
+import os
+import time
+
+from stepflow.worker import StepflowContext, StepflowServer
+
+server = StepflowServer()
+
+
+def note(word: str) -> None:
+    with open("seen", "a") as seen:
+        seen.write(word + "\\n")
+
+
+@server.component
+def first(input: dict) -> dict:
+    note("first")
+    return {"made": input["n"] + 1}
+
+
+@server.component
+def held(input: dict, context: StepflowContext) -> dict:
+    note("held")
+    while not os.path.exists("go"):
+        time.sleep(0.01)
+    return {"held": input["made"], "attempt": context.attempt}
+"""
+
+FLOW = """\
+name: two
+steps:
+  - {id: first, component: /python/first, input: {$input: $}}
+  - {id: held, component: /python/held, input: {$step: first}}
+output: {$step: held}
+"""
+
+
+@contextmanager
+def killed(stepflow: Stepflow, *arguments: str) -> Iterator[Server]:
+    """Run a server during the block, then kill it."""
+    server = begin(stepflow, *arguments)
+    try:
+        yield server
+    finally:
+        server.process.send_signal(signal.SIGKILL)
+        stepflow.end(server.process)
+
+
+def until_seen(folder: Path, word: str) -> None:
+    """Wait until a component has noted this word."""
+    deadline = time.monotonic() + TIMEOUT
+    while word not in seen(folder):
+        assert time.monotonic() < deadline, f"`{word}` was not noted"
+        time.sleep(0.01)
+
+
+def seen(folder: Path) -> list[str]:
+    path = folder / "seen"
+    return path.read_text(encoding="utf-8").split() if path.exists() else []
+
+
+def finished(server: Server, run: str) -> dict[str, Any]:
+    answer = server("GET", f"/runs/{run}?wait=true&timeoutSecs=60")
+    assert answer.status == 200, answer
+    return answer.body
+
+
+def test_what_a_killed_server_has_said_is_there_after_its_restart(stepflow: Stepflow) -> None:
+    with killed(stepflow) as server:
+        stored = server("POST", "/flows", {"flow": BUILTIN}).body["flowId"]
+        run = server("POST", "/runs", {"flow": BUILTIN, "input": [1, {"a": 2}], "wait": True}).body
+        assert run["status"] == "completed"
+        items = server("GET", f"/runs/{run['runId']}/items").body
+        steps = server("GET", f"/runs/{run['runId']}/steps?itemIndex=1").body
+    with serving(stepflow) as server:
+        assert server("GET", f"/runs/{run['runId']}/items").body == items
+        assert server("GET", f"/runs/{run['runId']}/steps?itemIndex=1").body == steps
+        assert server("GET", f"/flows/{stored}").status == 200
+
+
+def test_a_run_goes_on_after_a_kill_and_no_finished_step_runs_again(stepflow: Stepflow) -> None:
+    stepflow.write(components_py=COMPONENTS)
+    with killed(stepflow, *WORKER) as server:
+        run = server("POST", "/runs", {"flow": FLOW, "input": [{"n": 1}]}).body["runId"]
+        until_seen(stepflow.folder, "held")
+    (stepflow.folder / "go").touch()
+    with serving(stepflow, *WORKER) as server:
+        assert finished(server, run)["status"] == "completed"
+        item = server("GET", f"/runs/{run}/items").body["items"][0]
+    assert item["result"] == {"outcome": "success", "result": {"held": 2, "attempt": 2}}
+    assert Counter(seen(stepflow.folder)) == {"first": 1, "held": 2}
+
+
+def test_a_server_that_is_stopped_hands_its_runs_over(stepflow: Stepflow) -> None:
+    stepflow.write(components_py=COMPONENTS)
+    with serving(stepflow, *WORKER) as server:
+        run = server("POST", "/runs", {"flow": FLOW, "input": [{"n": 1}]}).body["runId"]
+        until_seen(stepflow.folder, "held")
+    (stepflow.folder / "go").touch()
+    with serving(stepflow, *WORKER) as server:
+        assert finished(server, run)["status"] == "completed"
+
+
+def test_a_sleeping_run_wakes_after_a_restart(stepflow: Stepflow) -> None:
+    flow = {
+        "steps": [{"id": "nap", "component": "/builtin/sleep", "input": {"duration_ms": 1500}}],
+        "output": {"$step": "nap"},
+    }
+    with killed(stepflow) as server:
+        run = server("POST", "/runs", {"flow": flow, "input": [1]}).body["runId"]
+    with serving(stepflow) as server:
+        assert finished(server, run)["status"] == "completed"
+
+
+def test_a_cancelled_run_stays_cancelled(stepflow: Stepflow) -> None:
+    stepflow.write(components_py=COMPONENTS)
+    with killed(stepflow, *WORKER) as server:
+        run = server("POST", "/runs", {"flow": FLOW, "input": [{"n": 1}]}).body["runId"]
+        until_seen(stepflow.folder, "held")
+        assert server("POST", f"/runs/{run}/cancel").status == 200
+    with serving(stepflow, *WORKER) as server:
+        assert server("GET", f"/runs/{run}").body["status"] == "cancelled"
+
+
+def test_a_second_server_of_the_same_state_is_refused_by_name(stepflow: Stepflow) -> None:
+    with serving(stepflow) as server:
+        other = Stepflow(stepflow.command, stepflow.folder)
+        ended = other("serve", "--port", "0")
+        assert (ended.code, ended.stdout) == (3, "")
+        assert f"is in use by process {server.process.pid}" in ended.stderr, ended.stderr
+        with serving(other, "--memory") as beside:
+            assert beside("GET", "/health").status == 200
+
+
+def test_state_that_cannot_be_used_is_refused_with_the_reason(stepflow: Stepflow) -> None:
+    folder = stepflow.folder
+    (folder / "flat").write_text("no folder")
+    (folder / "text.db").write_text("this is no database, and long enough to look like one" * 20)
+    with sqlite3.connect(folder / "foreign.db") as foreign:
+        foreign.execute("CREATE TABLE _stepflow_migrations (name TEXT)")
+    for path, reason in {
+        "flat/state.db": "cannot open",
+        "text.db": "damaged",
+        "foreign.db": "another program or of an older Stepflow",
+    }.items():
+        (folder / "c.yml").write_text(f"stateStore: {{type: sqlite, path: {path}}}\n")
+        ended = stepflow("serve", "--port", "0", "--config", "c.yml")
+        assert (ended.code, ended.stdout) == (3, ""), path
+        assert reason in ended.stderr and path in ended.stderr, ended.stderr
+
+
+def test_a_published_configuration_keeps_its_runs(stepflow: Stepflow) -> None:
+    config = """\
+plugins: {builtin: {type: builtin}}
+routes: {"/builtin/{*component}": [{plugin: builtin}]}
+stateStore: {type: sqlite, databaseUrl: "sqlite:kept.db?mode=rwc", maxConnections: 10}
+"""
+    stepflow.write(**{"stepflow-config_yml": config})
+    with killed(stepflow) as server:
+        run = server("POST", "/runs", {"flow": BUILTIN, "input": [7], "wait": True}).body["runId"]
+    assert (stepflow.folder / "kept.db").stat().st_mode & 0o777 == 0o600
+    with serving(stepflow) as server:
+        assert server("GET", f"/runs/{run}").body["status"] == "completed"
+    assert not (stepflow.folder / ".stepflow").exists()
+
+
+def test_it_says_where_runs_are_kept(stepflow: Stepflow) -> None:
+    for arguments, said in {
+        (): "runs and flows are kept in `",
+        ("--memory",): "in memory only",
+    }.items():
+        server = begin(stepflow, *arguments)
+        server.process.send_signal(signal.SIGTERM)
+        ended = stepflow.end(server.process)
+        assert (ended.code, said in ended.stderr) == (0, True), ended.stderr
+
+
+def items_of(stdout: str) -> list[int]:
+    return sorted(json.loads(line)["itemIndex"] for line in stdout.splitlines())
+
+
+EACH = """\
+import time
+from stepflow.worker import StepflowServer
+
+server = StepflowServer()
+
+
+@server.component
+def work(input: int) -> int:
+    time.sleep(0.005)
+    with open("seen", "a") as seen:
+        seen.write(f"{input}\\n")
+    return input * 2
+"""
+
+EACH_FLOW = """\
+name: each
+steps:
+  - {id: work, component: /python/work, input: {$input: $}}
+output: {$step: work}
+"""
+
+
+def test_a_batch_that_is_killed_and_resumed_prints_every_item(stepflow: Stepflow) -> None:
+    items = 200
+    stepflow.write(components_py=EACH, flow_yaml=EACH_FLOW)
+    (stepflow.folder / "inputs.jsonl").write_text("".join(f"{n}\n" for n in range(items)))
+    command = ["run", "flow.yaml", "--inputs", "inputs.jsonl", "--state", "state", "--quiet"]
+    seen_file = stepflow.folder / "seen"
+    for round_, upto in enumerate([20, 60, 120]):
+        process = stepflow.start(*command, *(["--resume"] if round_ else []))
+        deadline = time.monotonic() + TIMEOUT
+        while not seen_file.exists() or len(seen_file.read_text().split()) < upto:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        stepflow.end(process)
+    ended = stepflow(*command, "--resume")
+    assert (ended.code, items_of(ended.stdout)) == (0, list(range(items))), ended.stderr
+    # At each kill some items may have been at work or not durable yet: no more than the slots of one worker.
+    counts = Counter(seen_file.read_text().split())
+    assert set(counts) == {str(n) for n in range(items)}
+    again = stepflow(*command, "--resume")
+    assert (again.code, again.stdout) == (2, "")
+    assert "no unfinished run" in again.stderr
+
+
+def test_an_interrupted_run_with_a_state_can_be_resumed(stepflow: Stepflow) -> None:
+    stepflow.write(components_py=COMPONENTS, flow_yaml=FLOW)
+    command = ["run", "flow.yaml", "--input-json", '{"n": 4}', "--state", "state"]
+    process = stepflow.start(*command)
+    until_seen(stepflow.folder, "held")
+    process.send_signal(signal.SIGINT)
+    interrupted = stepflow.end(process)
+    assert (interrupted.code, interrupted.stdout) == (130, "")
+    assert "`--resume`" in interrupted.stderr
+    (stepflow.folder / "go").touch()
+    other = stepflow(*command[:-3], '{"n": 5}', *command[-2:], "--resume")
+    assert (other.code, other.stdout) == (2, ""), other.stderr
+    resumed = stepflow(*command, "--resume")
+    assert resumed.code == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["result"]["held"] == 5
+    assert Counter(seen(stepflow.folder))["first"] == 1
+
+
+def test_a_run_with_a_state_leaves_other_runs_of_it_alone(stepflow: Stepflow) -> None:
+    stepflow.write(components_py=COMPONENTS, flow_yaml=FLOW, copy_yaml=BUILTIN)
+    process = stepflow.start("run", "flow.yaml", "--input-json", '{"n": 4}', "--state", "state")
+    until_seen(stepflow.folder, "held")
+    process.send_signal(signal.SIGKILL)
+    stepflow.end(process)
+    (stepflow.folder / "go").touch()
+    ended = stepflow("run", "copy.yaml", "--input-json", "1", "--state", "state")
+    assert (ended.code, json.loads(ended.stdout)["result"]) == (0, 1)
+    assert Counter(seen(stepflow.folder)) == {"first": 1, "held": 1}
+    resumed = stepflow(
+        "run", "flow.yaml", "--input-json", '{"n": 4}', "--state", "state", "--resume"
+    )
+    assert resumed.code == 0, resumed.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--resume"], ["--state", "new", "--resume"]])
+def test_nothing_to_resume_is_a_usage_error(stepflow: Stepflow, arguments: list[str]) -> None:
+    stepflow.write(flow_yaml=BUILTIN)
+    ended = stepflow("run", "flow.yaml", *arguments)
+    assert (ended.code, ended.stdout) == (2, "")
