@@ -1,9 +1,12 @@
 //! Everything in one file of SQLite. One thread writes, in transactions that all who wait share; a few read.
 
+mod chores;
 mod codec;
 mod disk;
 mod file;
+mod files;
 mod gauge;
+mod options;
 mod plans;
 mod projection;
 mod queries;
@@ -15,7 +18,6 @@ mod work;
 mod writer;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
@@ -23,8 +25,6 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use stepflow_engine::event::{TaskRef, ValueRef};
 use stepflow_engine::ports::{
     self, Append, Blob, Blobs, Commits, Created, Journal, NewRun, OpenRoot, Owned, Page, Standing, StoreError, Written,
@@ -35,142 +35,22 @@ use stepflow_protocol::{BlobId, FlowId, RunId, content_id};
 use tokio::sync::oneshot;
 
 pub use gauge::Gauge;
+pub use options::{Durability, Error, Options};
 
+use self::chores::Chores;
 use self::disk::Disk;
+use self::files::{Files, Placed};
 use self::gauge::Gauges;
-use self::plans::Plans;
 use self::readers::Readers;
+use self::work::BlobRow;
 use self::writer::{Message, Owners, Reply, Writer};
-
-/// The store's settings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Options {
-    /// The database's file. It and its folder are made when they do not exist.
-    pub path: PathBuf,
-    /// What survives when the machine loses power.
-    #[serde(default)]
-    pub durability: Durability,
-    /// How many connections read at once.
-    #[serde(default = "default_readers")]
-    pub readers: usize,
-    /// Whether the tables of an older release are changed to the current ones.
-    #[serde(default = "default_migrate")]
-    pub migrate: bool,
-}
-
-fn default_readers() -> usize {
-    2
-}
-
-fn default_migrate() -> bool {
-    true
-}
-
-impl Options {
-    /// The usual settings for this file.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            durability: Durability::default(),
-            readers: default_readers(),
-            migrate: default_migrate(),
-        }
-    }
-}
-
-/// What survives when the machine loses power. When only the server ends, everything does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum Durability {
-    /// All that was acknowledged.
-    #[default]
-    Full,
-    /// The last moments may be lost, all of them from some point on.
-    Relaxed,
-}
-
-/// Why a database cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Another process has it.
-    #[error("`{path}` is in use by {holder}: stop that server, or give this one another path")]
-    Held {
-        /// The database.
-        path: PathBuf,
-        /// Who has it.
-        holder: String,
-    },
-    /// A later release has written it.
-    #[error(
-        "`{path}` was written by a newer release (schema {found}, this one knows {known}): install that release, or \
-         restore the copy that it made beside the file"
-    )]
-    Newer {
-        /// The database.
-        path: PathBuf,
-        /// The version of its schema.
-        found: usize,
-        /// The newest one that this release knows.
-        known: usize,
-    },
-    /// An earlier release has written it, and its tables must not be changed.
-    #[error(
-        "`{path}` was written by an older release (schema {found}, this one writes {known}), and `autoMigrate` is off: \
-         allow it once, or install that release"
-    )]
-    Older {
-        /// The database.
-        path: PathBuf,
-        /// The version of its schema.
-        found: usize,
-        /// The one that this release writes.
-        known: usize,
-    },
-    /// Another program has made it.
-    #[error("`{path}` is a database of another program or of an older Stepflow: give this server another path")]
-    Foreign {
-        /// The database.
-        path: PathBuf,
-    },
-    /// The file is no whole database.
-    #[error("`{path}` is damaged ({reason}): restore a backup, or move the file away to begin anew")]
-    Damaged {
-        /// The database.
-        path: PathBuf,
-        /// What SQLite says.
-        reason: String,
-    },
-    /// The file cannot be made, read or written.
-    #[error("cannot open `{path}`: {reason}")]
-    CannotOpen {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        reason: String,
-    },
-}
-
-impl Error {
-    fn cannot_open(path: &Path, error: &dyn std::fmt::Display) -> Self {
-        Self::CannotOpen { path: path.to_owned(), reason: error.to_string() }
-    }
-
-    fn of(path: &Path, error: &rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-        match error.sqlite_error_code() {
-            Some(DatabaseCorrupt | NotADatabase) => Self::Damaged { path: path.to_owned(), reason: error.to_string() },
-            _ => Self::cannot_open(path, error),
-        }
-    }
-}
 
 /// A store in a file. Dropping it stores what it was given, and waits for that.
 pub struct SqliteStore {
     queue: mpsc::Sender<Message>,
     writer: Mutex<Option<JoinHandle<()>>>,
     readers: Arc<Readers>,
-    plans: Arc<Plans>,
+    files: Arc<Files>,
     owners: Owners,
     gauges: Arc<Gauges>,
 }
@@ -190,11 +70,16 @@ impl SqliteStore {
         let epochs = epochs(&connection).map_err(failed)?;
         let (owners, gauges) = (Owners::default(), Arc::new(Gauges::default()));
         let (queue, messages) = mpsc::channel();
-        let readers = Readers::start(path, options.readers).map_err(|error| Error::cannot_open(path, &error))?;
+        let folder = options.blobs().join(id(&connection).map_err(failed)?);
+        let files = Arc::new(Files::new(folder, options.inline_below));
+        let readers = Readers::start(path, options.readers, Arc::clone(&files))
+            .map_err(|error| Error::cannot_open(path, &error))?;
         let writer = Writer {
             queue: messages,
+            chores: Chores::new(),
             disk: Disk::new(path.clone(), options.durability, connection),
             owners: Arc::clone(&owners),
+            files: Arc::clone(&files),
             gauges: Arc::clone(&gauges),
             epochs,
             refused: HashMap::new(),
@@ -202,13 +87,18 @@ impl SqliteStore {
         };
         let writer = thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || writer.run());
         let writer = Mutex::new(Some(writer.map_err(|error| Error::cannot_open(path, &error))?));
-        Ok(Arc::new(Self { queue, writer, readers, plans: Plans::new(), owners, gauges }))
+        Ok(Arc::new(Self { queue, writer, readers, files, owners, gauges }))
     }
 
     /// What was written since the store was opened.
     #[must_use]
     pub fn gauge(&self) -> Gauge {
         self.gauges.read()
+    }
+
+    /// Tidies up now: takes away what nothing needs any more. It happens by itself from time to time.
+    pub fn sweep(&self) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.ask(Message::Sweep)
     }
 
     /// Stores what it was given before, cuts the WAL and lets the database go: when this ends, another process may have
@@ -231,11 +121,18 @@ impl SqliteStore {
         &self,
         message: impl FnOnce(Reply<T>) -> Message,
     ) -> BoxFuture<'static, Result<T, StoreError>> {
-        let (reply, answer) = oneshot::channel();
-        // Without a writer the answer's other end is gone, and says so.
-        let _ = self.queue.send(message(reply));
-        async move { answer.await.unwrap_or_else(|_| Err(stopped())) }.boxed()
+        ask(&self.queue, message)
     }
+}
+
+fn ask<T: Send + 'static>(
+    queue: &mpsc::Sender<Message>,
+    message: impl FnOnce(Reply<T>) -> Message,
+) -> BoxFuture<'static, Result<T, StoreError>> {
+    let (reply, answer) = oneshot::channel();
+    // Without a writer the answer's other end is gone, and says so.
+    let _ = queue.send(message(reply));
+    async move { answer.await.unwrap_or_else(|_| Err(stopped())) }.boxed()
 }
 
 impl Drop for SqliteStore {
@@ -256,6 +153,11 @@ fn join(thread: JoinHandle<()>) {
 
 fn stopped() -> StoreError {
     StoreError::Unavailable("the store has stopped".to_owned())
+}
+
+/// The database's own name. A folder that it shares with others is not a danger for their files.
+fn id(connection: &rusqlite::Connection) -> rusqlite::Result<String> {
+    connection.query_row("SELECT value FROM meta WHERE key = 'id'", [], |row| row.get(0))
 }
 
 fn epochs(connection: &rusqlite::Connection) -> rusqlite::Result<HashMap<u8, u64>> {
@@ -279,7 +181,7 @@ impl Journal for SqliteStore {
         after: Option<RunId>,
         most: usize,
     ) -> BoxFuture<'static, Result<Vec<OpenRoot>, StoreError>> {
-        self.readers.ask(move |connection| reading::open_roots(connection, shards, after, most))
+        self.readers.ask(move |access| reading::open_roots(access, shards, after, most))
     }
 
     fn mark(&self, root: RunId, epoch: u64, tasks: Vec<TaskRef>) -> BoxFuture<'static, Result<(), StoreError>> {
@@ -297,7 +199,7 @@ impl Journal for SqliteStore {
         after: Option<(Timestamp, RunId)>,
         most: usize,
     ) -> BoxFuture<'static, Result<Vec<(Timestamp, RunId)>, StoreError>> {
-        self.readers.ask(move |connection| reading::due(connection, shards, upto, after, most))
+        self.readers.ask(move |access| reading::due(access, shards, upto, after, most))
     }
 
     fn create(&self, run: NewRun) -> BoxFuture<'static, Result<Created, StoreError>> {
@@ -320,7 +222,7 @@ impl Journal for SqliteStore {
         let readers = Arc::clone(&self.readers);
         async move {
             behind.await?;
-            readers.ask(move |connection| reading::page(connection, root, after_seq, max_bytes)).await
+            readers.ask(move |access| reading::page(access, root, after_seq, max_bytes)).await
         }
         .boxed()
     }
@@ -330,16 +232,15 @@ impl Journal for SqliteStore {
         root: RunId,
         places: Vec<ValueRef>,
     ) -> BoxFuture<'static, Result<Vec<Option<stepflow_protocol::Value>>, StoreError>> {
-        self.readers.ask(move |connection| reading::values(connection, root, places))
+        self.readers.ask(move |access| reading::values(access, root, places))
     }
 
     fn flow(&self, id: FlowId) -> BoxFuture<'static, Result<Option<Arc<Plan>>, StoreError>> {
-        let plans = Arc::clone(&self.plans);
-        self.readers.ask(move |connection| Ok(plans.get(connection, id, None)?))
+        self.readers.ask(move |access| Ok(access.plans.get(access.connection, id, None)?))
     }
 
     fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<Standing>, StoreError>> {
-        self.readers.ask(move |connection| reading::find(connection, run))
+        self.readers.ask(move |access| reading::find(access, run))
     }
 
     fn give_up(&self, root: RunId, epoch: u64, why: String) -> BoxFuture<'static, Result<(), StoreError>> {
@@ -351,11 +252,26 @@ impl Blobs for SqliteStore {
     fn put(&self, blob: Blob) -> BoxFuture<'static, Result<BlobId, StoreError>> {
         let blob = Blob { data: blob.data.canonical(), ..blob };
         let id = content_id(blob.data.as_bytes());
-        let put = self.ask(|reply| Message::PutBlob(id, blob, reply));
-        async move { put.await.map(|()| id) }.boxed()
+        let Blob { data, blob_type } = blob;
+        let size = data.size();
+        let row = move |content| BlobRow { id, blob_type, size, content };
+        if !self.files.is_long(&data) {
+            let put = self.ask(|reply| Message::PutBlob(row(Placed::Row(data)), reply));
+            return async move { put.await.map(|()| id) }.boxed();
+        }
+        let is_there = self.ask(|reply| Message::Touch(id, reply));
+        let (files, queue) = (Arc::clone(&self.files), self.queue.clone());
+        async move {
+            if !is_there.await? {
+                let file = files.write_apart(data).await.unwrap_or_else(|_| Err(stopped()))?;
+                ask(&queue, |reply| Message::PutBlob(row(Placed::File(file)), reply)).await?;
+            }
+            Ok(id)
+        }
+        .boxed()
     }
 
     fn get(&self, id: BlobId) -> BoxFuture<'static, Result<Blob, StoreError>> {
-        self.readers.ask(move |connection| reading::blob(connection, id))
+        self.readers.ask(move |access| reading::blob(access, id))
     }
 }

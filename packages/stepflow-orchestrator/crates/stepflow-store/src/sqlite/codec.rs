@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use stepflow_engine::event::{AttemptEnded, Event, ItemEnded, Outcome, Record, StepEnded, ValueRef};
-use stepflow_protocol::{ExecutionStatus, RunId, StepStatus, Value};
+use stepflow_protocol::{BlobType, ExecutionStatus, RunId, StepStatus, Value};
 use uuid::Uuid;
 
 /// Values from this size on stand beside the journal.
@@ -114,6 +114,22 @@ pub(super) fn time(at: Timestamp) -> i64 {
 
 pub(super) fn timestamp(time: i64) -> Timestamp {
     Timestamp::from_microsecond(time).unwrap_or(Timestamp::MAX)
+}
+
+pub(super) fn blob_type(blob_type: BlobType) -> &'static str {
+    match blob_type {
+        BlobType::Data => "data",
+        BlobType::Flow => "flow",
+        BlobType::Binary => "binary",
+    }
+}
+
+pub(super) fn as_blob_type(name: &str) -> BlobType {
+    match name {
+        "flow" => BlobType::Flow,
+        "binary" => BlobType::Binary,
+        _ => BlobType::Data,
+    }
 }
 
 pub(super) fn execution_status(status: ExecutionStatus) -> i64 {

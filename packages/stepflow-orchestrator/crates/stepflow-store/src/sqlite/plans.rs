@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 use stepflow_flow::{Plan, Source, load};
 use stepflow_protocol::{BlobId, FlowId, Value, content_id};
-
-use super::tree::text;
 
 /// How many are kept.
 const PLANS: usize = 256;
@@ -15,11 +13,13 @@ const PLANS: usize = 256;
 /// Plans by flow and by the hash of the overrides.
 pub(super) struct Plans(Cache<(FlowId, Option<BlobId>), Arc<Plan>>);
 
-impl Plans {
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self(Cache::new(PLANS)))
+impl Default for Plans {
+    fn default() -> Self {
+        Self(Cache::new(PLANS))
     }
+}
 
+impl Plans {
     /// The plan of this flow with these overrides; none when there is no such flow, or they do not fit it.
     pub fn get(
         &self,
@@ -44,7 +44,9 @@ impl Plans {
 }
 
 fn compiled(connection: &Connection, id: FlowId) -> rusqlite::Result<Option<Plan>> {
-    let Some(body) = text(connection, "SELECT body FROM flows WHERE id = ?1", id.bytes())? else { return Ok(None) };
+    let mut body = connection.prepare_cached("SELECT body FROM flows WHERE id = ?1")?;
+    let body: Option<String> = body.query_row([id.bytes()], |row| row.get(0)).optional()?;
+    let Some(body) = body else { return Ok(None) };
     let flow = load(Source::json(format!("flow {id}"), body)).flow;
     Ok(flow.and_then(|flow| Plan::compile(flow).ok()))
 }

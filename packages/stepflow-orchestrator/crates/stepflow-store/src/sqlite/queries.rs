@@ -113,7 +113,7 @@ fn flows(connection: &Connection, after: Option<(Timestamp, FlowId)>, most: usiz
 
 impl Queries for SqliteStore {
     fn run(&self, run: RunId) -> BoxFuture<'static, Result<Option<RunRow>, StoreError>> {
-        self.readers.ask(move |connection| run_of(connection, run))
+        self.readers.ask(move |access| run_of(access.connection, run))
     }
 
     fn runs(
@@ -122,7 +122,7 @@ impl Queries for SqliteStore {
         after: Option<RunId>,
         most: usize,
     ) -> BoxFuture<'static, Result<Vec<RunRow>, StoreError>> {
-        self.readers.ask(move |connection| runs(connection, &filter, after, most))
+        self.readers.ask(move |access| runs(access.connection, &filter, after, most))
     }
 
     fn items(
@@ -131,21 +131,19 @@ impl Queries for SqliteStore {
         after: Option<u32>,
         most: usize,
     ) -> BoxFuture<'static, Result<Vec<ItemRow>, StoreError>> {
-        self.readers.ask(move |connection| steps::items(connection, run, after, most))
+        self.readers.ask(move |access| steps::items(access, run, after, most))
     }
 
     fn steps(&self, run: RunId, item: u32) -> BoxFuture<'static, Result<Vec<StepRow>, StoreError>> {
-        let plans = Arc::clone(&self.plans);
-        self.readers.ask(move |connection| steps::steps(connection, &plans, run, item))
+        self.readers.ask(move |access| steps::steps(access, run, item))
     }
 
     fn attempts(&self, run: RunId, item: u32, step: u32) -> BoxFuture<'static, Result<Vec<AttemptRow>, StoreError>> {
-        self.readers.ask(move |connection| steps::attempts(connection, StepRef { run, item, step }))
+        self.readers.ask(move |access| steps::attempts(access, StepRef { run, item, step }))
     }
 
     fn plan(&self, run: RunId) -> BoxFuture<'static, Result<Option<Arc<Plan>>, StoreError>> {
-        let plans = Arc::clone(&self.plans);
-        self.readers.ask(move |connection| steps::plan(connection, &plans, run))
+        self.readers.ask(move |access| steps::plan(access, run))
     }
 
     fn flows(
@@ -153,7 +151,7 @@ impl Queries for SqliteStore {
         after: Option<(Timestamp, FlowId)>,
         most: usize,
     ) -> BoxFuture<'static, Result<Vec<FlowRow>, StoreError>> {
-        self.readers.ask(move |connection| flows(connection, after, most))
+        self.readers.ask(move |access| flows(access.connection, after, most))
     }
 }
 

@@ -11,20 +11,31 @@ use rusqlite::Connection;
 use stepflow_engine::ports::StoreError;
 use tokio::sync::oneshot;
 
+use super::files::Files;
+use super::plans::Plans;
 use super::work::Failure;
 use super::{file, stopped};
+
+/// What a question is answered from.
+pub(super) struct Access<'a> {
+    pub connection: &'a Connection,
+    pub files: &'a Files,
+    pub plans: &'a Plans,
+}
 
 /// Reads with this connection, and says whether the connection is still good.
 type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> bool + Send>;
 
 pub(super) struct Readers {
     path: PathBuf,
+    files: Arc<Files>,
+    plans: Arc<Plans>,
     queue: Mutex<Option<mpsc::Sender<Job>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Readers {
-    pub fn start(path: &Path, number: usize) -> std::io::Result<Arc<Self>> {
+    pub fn start(path: &Path, number: usize, files: Arc<Files>) -> std::io::Result<Arc<Self>> {
         let (sender, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));
         let thread = |_| {
@@ -33,19 +44,19 @@ impl Readers {
         };
         let threads = (0..number.max(1)).map(thread).collect::<Result<_, _>>()?;
         let queue = Mutex::new(Some(sender));
-        Ok(Arc::new(Self { path: path.to_owned(), queue, threads: Mutex::new(threads) }))
+        Ok(Arc::new(Self { path: path.to_owned(), files, plans: Arc::default(), queue, threads: Mutex::new(threads) }))
     }
 
     /// Reads, in one transaction.
     pub fn ask<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+        read: impl FnOnce(&Access<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, StoreError>> {
         let (reply, answer) = oneshot::channel();
-        let path = self.path.clone();
+        let (path, files, plans) = (self.path.clone(), Arc::clone(&self.files), Arc::clone(&self.plans));
         let job: Job = Box::new(move |connection| {
             let (result, is_good) = match connection {
-                Ok(connection) => snapshot(connection, &path, read),
+                Ok(connection) => snapshot(&Access { connection, files: &files, plans: &plans }, &path, read),
                 Err(why) => (Err(why), false),
             };
             let _ = reply.send(result);
@@ -66,12 +77,13 @@ impl Readers {
 }
 
 fn snapshot<T>(
-    connection: &Connection,
+    access: &Access<'_>,
     path: &Path,
-    read: impl FnOnce(&Connection) -> Result<T, Failure>,
+    read: impl FnOnce(&Access<'_>) -> Result<T, Failure>,
 ) -> (Result<T, StoreError>, bool) {
-    let result = connection.execute_batch("BEGIN").map_err(Failure::from).and_then(|()| read(connection));
-    let ended = connection.execute_batch("COMMIT");
+    let begun = access.connection.execute_batch("BEGIN").map_err(Failure::from);
+    let result = begun.and_then(|()| read(access));
+    let ended = access.connection.execute_batch("COMMIT");
     match result {
         Ok(read) => (Ok(read), ended.is_ok()),
         Err(Failure::Refused(why)) => (Err(why), ended.is_ok()),

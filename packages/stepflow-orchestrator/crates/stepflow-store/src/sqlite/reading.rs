@@ -1,16 +1,18 @@
 //! What is read, in pages: no reader holds a transaction for long, or the WAL would grow behind it.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use stepflow_engine::Shards;
 use stepflow_engine::event::{TaskRef, ValueRef};
 use stepflow_engine::ports::{Blob, OpenRoot, Page, Standing, StoreError};
-use stepflow_protocol::{BlobId, BlobType, RunId, TaskId, Value};
+use stepflow_protocol::{BlobId, RunId, TaskId, Value};
 use uuid::Uuid;
 
-use super::codec::{bytes, decode, key, run, time, timestamp};
+use super::codec::{as_blob_type, bytes, decode, key, run, time, timestamp};
+use super::files::content;
+use super::readers::Access;
 use super::tree::Tree;
-use super::work::{Failure, no_run, number};
+use super::work::{Failure, no_run, number, unreadable};
 
 /// About how many bytes an event takes beside its values.
 const EVENT: usize = 256;
@@ -20,17 +22,12 @@ fn root_number(connection: &Connection, root: RunId) -> Result<i64, Failure> {
     Ok(no.query_row([bytes(root)], |row| row.get(0)).optional()?.ok_or_else(|| no_run(root))?)
 }
 
-/// A body that cannot be read is damage, and asking again does not heal it.
-pub(super) fn unreadable(what: &'static str, id: impl std::fmt::Display, error: impl std::fmt::Display) -> Failure {
-    StoreError::NotFound { what, id: format!("{id}: {error}") }.into()
-}
-
 /// See [`stepflow_engine::ports::Journal::read`].
-pub(super) fn page(connection: &Connection, root: RunId, after: u64, most: usize) -> Result<Page, Failure> {
-    let no = root_number(connection, root)?;
-    let mut read = Page { marked: marked(connection, no)?, ..Page::default() };
+pub(super) fn page(access: &Access<'_>, root: RunId, after: u64, most: usize) -> Result<Page, Failure> {
+    let no = root_number(access.connection, root)?;
+    let mut read = Page { marked: marked(access.connection, no)?, ..Page::default() };
     let sql = "SELECT k, epoch, body FROM journal WHERE k > ?1 AND k <= ?2 ORDER BY k";
-    let mut statement = connection.prepare_cached(sql)?;
+    let mut statement = access.connection.prepare_cached(sql)?;
     let mut rows = statement.query([key(no, after), key(no, u64::MAX)])?;
     let mut size = 0;
     while let Some(row) = rows.next()? {
@@ -60,25 +57,21 @@ fn marked(connection: &Connection, no: i64) -> rusqlite::Result<Vec<TaskRef>> {
 }
 
 /// See [`stepflow_engine::ports::Journal::values`].
-pub(super) fn values(
-    connection: &Connection,
-    root: RunId,
-    places: Vec<ValueRef>,
-) -> Result<Vec<Option<Value>>, Failure> {
-    let mut tree = Tree::new(connection, root, number(connection, root)?);
+pub(super) fn values(access: &Access<'_>, root: RunId, places: Vec<ValueRef>) -> Result<Vec<Option<Value>>, Failure> {
+    let mut tree = Tree::new(access, root, number(access.connection, root)?);
     places.into_iter().map(|place| tree.value(place)).collect()
 }
 
 /// See [`stepflow_engine::ports::Journal::open_roots`].
 pub(super) fn open_roots(
-    connection: &Connection,
+    access: &Access<'_>,
     shards: Shards,
     after: Option<RunId>,
     most: usize,
 ) -> Result<Vec<OpenRoot>, Failure> {
     let sql = "SELECT id, idle FROM runs
                WHERE status = 0 AND root_no = no AND given_up IS NULL AND id > ?1 ORDER BY id";
-    let mut open = connection.prepare_cached(sql)?;
+    let mut open = access.connection.prepare_cached(sql)?;
     let after = after.map_or_else(Vec::new, |after| bytes(after).to_vec());
     let mut rows = open.query([after])?;
     let mut open = Vec::new();
@@ -95,14 +88,14 @@ pub(super) fn open_roots(
 
 /// See [`stepflow_engine::ports::Journal::due`].
 pub(super) fn due(
-    connection: &Connection,
+    access: &Access<'_>,
     shards: Shards,
     upto: Timestamp,
     after: Option<(Timestamp, RunId)>,
     most: usize,
 ) -> Result<Vec<(Timestamp, RunId)>, Failure> {
     let sql = "SELECT DISTINCT due, root FROM timers WHERE due < ?1 AND (due, root) > (?2, ?3) ORDER BY due, root";
-    let mut due = connection.prepare_cached(sql)?;
+    let mut due = access.connection.prepare_cached(sql)?;
     let (at, root) = after.map_or((i64::MIN, Vec::new()), |(at, root)| (time(at), bytes(root).to_vec()));
     let mut rows = due.query(params![time(upto), at, root])?;
     let mut due = Vec::new();
@@ -118,26 +111,24 @@ pub(super) fn due(
 }
 
 /// See [`stepflow_engine::ports::Journal::find`].
-pub(super) fn find(connection: &Connection, of: RunId) -> Result<Option<Standing>, Failure> {
+pub(super) fn find(access: &Access<'_>, of: RunId) -> Result<Option<Standing>, Failure> {
     let sql = "SELECT root.id, runs.status, root.given_up FROM runs JOIN runs AS root ON root.no = runs.root_no
                WHERE runs.id = ?1";
-    let standing = connection.prepare_cached(sql)?.query_row([bytes(of)], |row| {
+    let standing = access.connection.prepare_cached(sql)?.query_row([bytes(of)], |row| {
         Ok(Standing { root: run(row.get(0)?), ended: row.get::<_, i64>(1)? != 0, given_up: row.get(2)? })
     });
     Ok(standing.optional()?)
 }
 
 /// See [`stepflow_engine::ports::Blobs::get`].
-pub(super) fn blob(connection: &Connection, id: BlobId) -> Result<Blob, Failure> {
-    let mut blob = connection.prepare_cached("SELECT type, inline FROM blobs WHERE id = ?1")?;
-    let blob: Option<(String, String)> =
-        blob.query_row([id.bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let (blob_type, text) = blob.ok_or_else(|| StoreError::NotFound { what: "blob", id: id.to_string() })?;
-    let blob_type = match blob_type.as_str() {
-        "flow" => BlobType::Flow,
-        "binary" => BlobType::Binary,
-        _ => BlobType::Data,
-    };
+pub(super) fn blob(access: &Access<'_>, id: BlobId) -> Result<Blob, Failure> {
+    let mut blob = access.connection.prepare_cached("SELECT type, inline, file FROM blobs WHERE id = ?1")?;
+    let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?));
+    let (blob_type, inline, file) = blob
+        .query_row([id.bytes()], read)
+        .optional()?
+        .ok_or_else(|| StoreError::NotFound { what: "blob", id: id.to_string() })?;
+    let text = content(access.files, inline, file).map_err(|error| unreadable("content of blob", id, error))?;
     let data = Value::parse(text).map_err(|error| unreadable("sense in blob", id, error))?;
-    Ok(Blob { data, blob_type })
+    Ok(Blob { data, blob_type: as_blob_type(&blob_type) })
 }

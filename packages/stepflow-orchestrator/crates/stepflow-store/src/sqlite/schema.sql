@@ -1,7 +1,8 @@
 -- Whole numbers of 64 bits hold two of 32: `k` is a run's number and, behind it, a sequence or an item.
 
--- The counter of owners, and whatever else is one value.
+-- The counter of owners, the name of the database's folder of files, and whatever else is one value.
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+INSERT INTO meta (key, value) VALUES ('id', lower(hex(randomblob(8))));
 
 -- Who owns a shard, and whether the owner before left in good order.
 CREATE TABLE shards (shard INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, clean INTEGER NOT NULL);
@@ -20,8 +21,9 @@ CREATE TABLE journal (
 );
 
 -- Long values of events, beside the journal, so that folding does not read them: `k` is the root's number and the
--- event's sequence.
-CREATE TABLE vals (k INTEGER PRIMARY KEY, body TEXT NOT NULL);
+-- event's sequence. Values that are longer still are files, here and in the tables of inputs and blobs.
+CREATE TABLE vals (k INTEGER PRIMARY KEY, body TEXT, file TEXT);
+CREATE INDEX vals_files ON vals (file) WHERE file IS NOT NULL;
 
 -- Runs and sub-runs. `flow` is the flow's id. `overrides_seq` is the event that has the run's overrides, `end_seq` the one
 -- that says how the items ended in which nothing had begun. `idle` and `given_up` are those of the tree, in the root's
@@ -54,7 +56,8 @@ CREATE INDEX runs_by_parent ON runs (parent, id);
 
 -- The items' inputs: `k` is the run's number and the item's. Ends are rows of their own, or a long input would be
 -- written twice.
-CREATE TABLE run_items (k INTEGER PRIMARY KEY, input TEXT NOT NULL);
+CREATE TABLE run_items (k INTEGER PRIMARY KEY, input TEXT, file TEXT);
+CREATE INDEX run_items_files ON run_items (file) WHERE file IS NOT NULL;
 CREATE TABLE item_ends (
     k INTEGER PRIMARY KEY,
     status INTEGER NOT NULL,
@@ -104,5 +107,14 @@ CREATE TABLE flows (
 );
 CREATE INDEX flows_by_time ON flows (created_at, id);
 
-CREATE TABLE blobs (id BLOB PRIMARY KEY, type TEXT NOT NULL, size INTEGER NOT NULL, inline TEXT NOT NULL);
+-- `put_at` is the time at which the content was put last.
+CREATE TABLE blobs (
+    id BLOB PRIMARY KEY,
+    type TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    put_at INTEGER NOT NULL,
+    inline TEXT,
+    file TEXT
+);
+CREATE INDEX blobs_files ON blobs (file) WHERE file IS NOT NULL;
 CREATE TABLE idempotency (key TEXT PRIMARY KEY, run BLOB NOT NULL) WITHOUT ROWID;

@@ -10,10 +10,9 @@ use stepflow_flow::Plan;
 use stepflow_protocol::{ExecutionStatus, FlowId, FlowResult, RunId};
 
 use super::codec::{as_execution_status, as_step_status, bytes, decode, key, place, run, timestamp};
-use super::plans::Plans;
-use super::reading::unreadable;
+use super::readers::Access;
 use super::tree::Tree;
-use super::work::Failure;
+use super::work::{Failure, unreadable};
 
 /// A run's row, as far as its items and steps need it.
 struct Run {
@@ -49,17 +48,17 @@ impl Run {
         row.optional()
     }
 
-    fn tree<'a>(&self, connection: &'a Connection) -> Tree<'a> {
-        Tree::new(connection, self.root, Some(self.root_no))
+    fn tree<'a>(&self, access: &'a Access<'a>) -> Tree<'a> {
+        Tree::new(access, self.root, Some(self.root_no))
     }
 
-    fn plan(&self, tree: &mut Tree<'_>, plans: &Plans) -> Result<Option<Arc<Plan>>, Failure> {
+    fn plan(&self, tree: &mut Tree<'_>) -> Result<Option<Arc<Plan>>, Failure> {
         let created = self.overrides_seq.map(|seq| tree.event(seq.cast_unsigned())).transpose()?.flatten();
         let overrides = match created {
             Some(Event::RunCreated(created)) => created.overrides,
             _ => None,
         };
-        Ok(plans.get(tree.connection, self.flow, overrides.as_ref())?)
+        Ok(tree.access.plans.get(tree.access.connection, self.flow, overrides.as_ref())?)
     }
 
     /// How the items ended in which nothing had begun, where the run has.
@@ -78,28 +77,23 @@ impl Run {
 }
 
 /// See [`stepflow_engine::ports::Queries::plan`].
-pub(super) fn plan(connection: &Connection, plans: &Plans, of: RunId) -> Result<Option<Arc<Plan>>, Failure> {
-    match Run::find(connection, of)? {
-        Some(run) => run.plan(&mut run.tree(connection), plans),
+pub(super) fn plan(access: &Access<'_>, of: RunId) -> Result<Option<Arc<Plan>>, Failure> {
+    match Run::find(access.connection, of)? {
+        Some(run) => run.plan(&mut run.tree(access)),
         None => Ok(None),
     }
 }
 
 /// See [`stepflow_engine::ports::Queries::items`].
-pub(super) fn items(
-    connection: &Connection,
-    of: RunId,
-    after: Option<u32>,
-    most: usize,
-) -> Result<Vec<ItemRow>, Failure> {
-    let Some(run) = Run::find(connection, of)? else { return Ok(Vec::new()) };
-    let mut tree = run.tree(connection);
+pub(super) fn items(access: &Access<'_>, of: RunId, after: Option<u32>, most: usize) -> Result<Vec<ItemRow>, Failure> {
+    let Some(run) = Run::find(access.connection, of)? else { return Ok(Vec::new()) };
+    let mut tree = run.tree(access);
     let unbegun = run.unbegun(&mut tree)?;
     let first = after.map_or(0, |after| after.saturating_add(1));
     let end = first.saturating_add(u32::try_from(most).unwrap_or(u32::MAX)).min(run.total);
     let mut items: Vec<ItemRow> = (first..end).map(|item| ItemRow { item, ..unbegun.clone() }).collect();
     let sql = "SELECT k, status, result_seq, ended_at FROM item_ends WHERE k >= ?1 AND k < ?2";
-    let mut ends = connection.prepare_cached(sql)?;
+    let mut ends = access.connection.prepare_cached(sql)?;
     let mut ends = ends.query([key(run.no, first.into()), key(run.no, end.into())])?;
     while let Some(row) = ends.next()? {
         let item = usize::try_from(place(row.get(0)?)).ok().and_then(|item| item.checked_sub(first as usize));
@@ -118,14 +112,14 @@ pub(super) fn items(
 }
 
 /// See [`stepflow_engine::ports::Queries::steps`].
-pub(super) fn steps(connection: &Connection, plans: &Plans, of: RunId, item: u32) -> Result<Vec<StepRow>, Failure> {
-    let Some(run) = Run::find(connection, of)? else { return Ok(Vec::new()) };
-    let mut tree = run.tree(connection);
-    let plan = run.plan(&mut tree, plans)?;
+pub(super) fn steps(access: &Access<'_>, of: RunId, item: u32) -> Result<Vec<StepRow>, Failure> {
+    let Some(run) = Run::find(access.connection, of)? else { return Ok(Vec::new()) };
+    let mut tree = run.tree(access);
+    let plan = run.plan(&mut tree)?;
     let id_of = |step: u32| plan.as_ref().and_then(|plan| Some(plan.steps.get(step as usize)?.id.clone()));
     let sql = "SELECT step, status, attempts, scheduled_at, ended_at, last_seq FROM steps
                WHERE run_no = ?1 AND item = ?2 ORDER BY step";
-    let mut rows = connection.prepare_cached(sql)?;
+    let mut rows = access.connection.prepare_cached(sql)?;
     let mut rows = rows.query(params![run.no, item])?;
     let mut steps = Vec::new();
     while let Some(row) = rows.next()? {
@@ -151,18 +145,18 @@ pub(super) fn steps(connection: &Connection, plans: &Plans, of: RunId, item: u32
 }
 
 /// See [`stepflow_engine::ports::Queries::attempts`].
-pub(super) fn attempts(connection: &Connection, step: StepRef) -> Result<Vec<AttemptRow>, Failure> {
-    let Some(run) = Run::find(connection, step.run)? else { return Ok(Vec::new()) };
+pub(super) fn attempts(access: &Access<'_>, step: StepRef) -> Result<Vec<AttemptRow>, Failure> {
+    let Some(run) = Run::find(access.connection, step.run)? else { return Ok(Vec::new()) };
     let sql = "SELECT first_seq, last_seq FROM steps WHERE run_no = ?1 AND item = ?2 AND step = ?3";
-    let mut row = connection.prepare_cached(sql)?;
+    let mut row = access.connection.prepare_cached(sql)?;
     let row: Option<(i64, i64)> =
         row.query_row(params![run.no, step.item, step.step], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     let Some((first, last)) = row.map(|(first, last)| (first.cast_unsigned(), last.cast_unsigned())) else {
         return Ok(Vec::new());
     };
-    let Some(Event::StepScheduled(scheduled)) = run.tree(connection).event(first)? else { return Ok(Vec::new()) };
+    let Some(Event::StepScheduled(scheduled)) = run.tree(access).event(first)? else { return Ok(Vec::new()) };
     let task = scheduled.task.task_id.to_string();
-    let mut records = about(connection, &run, &task, first, last)?;
+    let mut records = about(access.connection, &run, &task, first, last)?;
     let attempts = attempts_of(step, records.iter().map(AsRef::as_ref));
     let is_settled = |row: &AttemptRow| !matches!(row.outcome, None | Some(AttemptOutcome::Lost));
     if attempts.iter().all(is_settled) {
@@ -170,7 +164,7 @@ pub(super) fn attempts(connection: &Connection, step: StepRef) -> Result<Vec<Att
     }
     // An answer may come after the step's end, or be still to come.
     let seen = records.last().map_or(last, |record| record.seq);
-    records.extend(about(connection, &run, &task, seen + 1, u64::MAX)?);
+    records.extend(about(access.connection, &run, &task, seen + 1, u64::MAX)?);
     Ok(attempts_of(step, records.iter().map(AsRef::as_ref)))
 }
 

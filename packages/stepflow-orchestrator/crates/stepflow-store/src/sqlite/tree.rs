@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{OptionalExtension as _, ToSql};
 use stepflow_engine::event::{Event, Record, ValueRef};
 use stepflow_protocol::{BlobId, RunId, Value};
 
 use super::codec::{decode, key, place, result};
-use super::reading::unreadable;
-use super::work::{Failure, number};
+use super::files::content;
+use super::readers::Access;
+use super::work::{Failure, number, unreadable};
 
 /// How many places may follow one another before a value is found.
 const HOPS: usize = 16;
@@ -18,7 +19,7 @@ const HOPS: usize = 16;
 const ROWS: usize = 64;
 
 pub(super) struct Tree<'a> {
-    pub connection: &'a Connection,
+    pub access: &'a Access<'a>,
     root: RunId,
     /// The root's number; none when there is no such tree.
     no: Option<i64>,
@@ -27,8 +28,8 @@ pub(super) struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    pub fn new(connection: &'a Connection, root: RunId, no: Option<i64>) -> Self {
-        Self { connection, root, no, rows: BTreeMap::new() }
+    pub fn new(access: &'a Access<'a>, root: RunId, no: Option<i64>) -> Self {
+        Self { access, root, no, rows: BTreeMap::new() }
     }
 
     /// The event of this sequence.
@@ -41,7 +42,7 @@ impl<'a> Tree<'a> {
         }
         // Sequences are dense: the first row that does not end before it has it.
         let sql = "SELECT k, body FROM journal WHERE k >= ?1 AND k <= ?2 ORDER BY k LIMIT 1";
-        let mut row = self.connection.prepare_cached(sql)?;
+        let mut row = self.access.connection.prepare_cached(sql)?;
         let row: Option<(i64, String)> =
             row.query_row([key(no, seq), key(no, u64::MAX)], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         let Some((last, body)) = row else { return Ok(None) };
@@ -57,45 +58,47 @@ impl<'a> Tree<'a> {
     /// The value that stands there.
     pub fn value(&mut self, mut place: ValueRef) -> Result<Option<Value>, Failure> {
         for _ in 0..HOPS {
-            let text = match (place, self.no) {
+            let row = match (place, self.no) {
                 (ValueRef::Inline(value), _) => return Ok(Some(value)),
                 (ValueRef::Item(run, item), _) => self.input(run, item)?,
-                (ValueRef::Blob(id), _) => blob(self.connection, id)?,
+                (ValueRef::Blob(id), _) => self.blob(id)?,
                 (ValueRef::Row(_), None) => return Ok(None),
                 (ValueRef::Row(seq), Some(no)) => {
-                    match text(self.connection, "SELECT body FROM vals WHERE k = ?1", key(no, seq))? {
-                        Some(text) => Some(text),
-                        None => match self.event(seq)?.as_ref().and_then(result) {
-                            Some(next) => {
-                                place = next.clone();
-                                continue;
-                            }
-                            None => None,
-                        },
+                    let beside = self.row("SELECT body, file FROM vals WHERE k = ?1", key(no, seq))?;
+                    if beside.is_none() {
+                        let Some(next) = self.event(seq)?.as_ref().and_then(result).cloned() else { return Ok(None) };
+                        place = next;
+                        continue;
                     }
+                    beside
                 }
             };
-            let parse = |text| Value::parse(text);
-            let value = text.map(parse).transpose();
-            return value.map_err(|error| unreadable("sense in a value of run", self.root, error));
+            let Some((text, file)) = row else { return Ok(None) };
+            let text =
+                content(self.access.files, text, file).map_err(|error| unreadable("value of run", self.root, error))?;
+            let value = Value::parse(text).map_err(|error| unreadable("sense in a value of run", self.root, error))?;
+            return Ok(Some(value));
         }
         Ok(None)
     }
 
-    fn input(&self, run: RunId, item: u32) -> rusqlite::Result<Option<String>> {
-        let Some(no) = number(self.connection, run)? else { return Ok(None) };
-        text(self.connection, "SELECT input FROM run_items WHERE k = ?1", key(no, item.into()))
+    fn input(&self, run: RunId, item: u32) -> rusqlite::Result<Option<Text>> {
+        let Some(no) = number(self.access.connection, run)? else { return Ok(None) };
+        self.row("SELECT input, file FROM run_items WHERE k = ?1", key(no, item.into()))
+    }
+
+    fn blob(&self, id: BlobId) -> rusqlite::Result<Option<Text>> {
+        match self.row("SELECT inline, file FROM blobs WHERE id = ?1", id.bytes())? {
+            Some(row) => Ok(Some(row)),
+            None => self.row("SELECT body, NULL FROM flows WHERE id = ?1", id.bytes()),
+        }
+    }
+
+    fn row(&self, sql: &str, key: impl ToSql) -> rusqlite::Result<Option<Text>> {
+        let mut row = self.access.connection.prepare_cached(sql)?;
+        row.query_row([key], |row| Ok((row.get(0)?, row.get(1)?))).optional()
     }
 }
 
-fn blob(connection: &Connection, id: BlobId) -> rusqlite::Result<Option<String>> {
-    match text(connection, "SELECT inline FROM blobs WHERE id = ?1", id.bytes())? {
-        Some(text) => Ok(Some(text)),
-        None => text(connection, "SELECT body FROM flows WHERE id = ?1", id.bytes()),
-    }
-}
-
-/// The text that is found by a key.
-pub(super) fn text(connection: &Connection, sql: &str, key: impl rusqlite::ToSql) -> rusqlite::Result<Option<String>> {
-    connection.prepare_cached(sql)?.query_row([key], |row| row.get(0)).optional()
-}
+/// The columns that say where the text of a value is: here, or in a file.
+type Text = (Option<String>, Option<String>);

@@ -7,13 +7,22 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params, params};
 use stepflow_engine::event::{Event, TaskRef};
-use stepflow_engine::ports::{Append, Blob, Created, NewRun, StoreError};
+use stepflow_engine::ports::{Append, Created, NewRun, StoreError};
 use stepflow_engine::{Shards, shard_of};
 use stepflow_flow::Plan;
-use stepflow_protocol::{BlobId, BlobType, RunId};
+use stepflow_protocol::{BlobId, BlobType, RunId, Value};
 use uuid::Uuid;
 
-use super::codec::{bytes, encode, key, place, run, time};
+use super::codec::{blob_type, bytes, encode, key, place, run, time};
+use super::files::{Files, Placed};
+
+/// A content as its row has it.
+pub(super) struct BlobRow {
+    pub id: BlobId,
+    pub blob_type: BlobType,
+    pub size: usize,
+    pub content: Placed<Value>,
+}
 
 /// Why something was not done.
 pub(super) enum Failure {
@@ -75,6 +84,7 @@ pub(super) struct Work<'a> {
     pub known: &'a mut Known,
     /// The owners' numbers.
     pub epochs: &'a HashMap<u8, u64>,
+    pub files: &'a Files,
 }
 
 impl Work<'_> {
@@ -174,6 +184,13 @@ impl Work<'_> {
         }
         let encoded = encode(&append.records)
             .map_err(|error| StoreError::Unavailable(format!("an event of run `{root}` cannot be written: {error}")))?;
+        let beside = encoded.beside.iter().map(|(seq, value)| Ok((*seq, self.files.place(value)?)));
+        let beside = beside.collect::<Result<Vec<_>, StoreError>>()?;
+        let inputs = append.inputs.iter().map(|(of, inputs)| {
+            let inputs = inputs.iter().map(|input| self.files.place(input));
+            Ok((*of, inputs.collect::<Result<Vec<_>, StoreError>>()?))
+        });
+        let inputs = inputs.collect::<Result<Vec<_>, StoreError>>()?;
         let at = append.records.first().map_or(Timestamp::UNIX_EPOCH, |record| record.at);
         // Before the runs, which take their names over.
         for flow in flows.iter().chain(&append.flows) {
@@ -184,15 +201,17 @@ impl Work<'_> {
             let epoch = append.epoch.cast_signed();
             self.execute(sql, params![key(no, part.last), part.n.cast_signed(), epoch, time(at), part.body])?;
         }
-        for (seq, value) in encoded.beside {
-            self.execute("INSERT INTO vals (k, body) VALUES (?1, ?2)", params![key(no, seq), value.as_str()])?;
+        for (seq, value) in beside {
+            let (text, file) = value.columns();
+            self.execute("INSERT INTO vals (k, body, file) VALUES (?1, ?2, ?3)", params![key(no, seq), text, file])?;
         }
         self.project(no, append)?;
-        for (of, inputs) in &append.inputs {
+        for (of, inputs) in &inputs {
             let Some(of) = self.number(*of)? else { return Err(no_run(*of).into()) };
             for (item, input) in inputs.iter().enumerate() {
-                let sql = "INSERT INTO run_items (k, input) VALUES (?1, ?2)";
-                self.execute(sql, params![key(of, item as u64), input.as_str()])?;
+                let (text, file) = input.columns();
+                let sql = "INSERT INTO run_items (k, input, file) VALUES (?1, ?2, ?3)";
+                self.execute(sql, params![key(of, item as u64), text, file])?;
             }
         }
         for due in &append.owes {
@@ -261,18 +280,31 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Takes note that a content was put again, if it is there.
+    pub fn touch(&mut self, id: BlobId) -> Result<bool, Failure> {
+        let touched = self.execute("UPDATE blobs SET put_at = ?2 WHERE id = ?1", params![id.bytes(), now()])?;
+        Ok(touched > 0)
+    }
+
     /// Keeps a content under its id.
-    pub fn put_blob(&mut self, id: BlobId, blob: &Blob) -> Result<(), Failure> {
-        let blob_type = match blob.blob_type {
-            BlobType::Data => "data",
-            BlobType::Flow => "flow",
-            BlobType::Binary => "binary",
-        };
-        let sql = "INSERT OR IGNORE INTO blobs (id, type, size, inline) VALUES (?1, ?2, ?3, ?4)";
-        let text = blob.data.as_str();
-        self.execute(sql, params![id.bytes(), blob_type, text.len().cast_signed(), text])?;
+    pub fn put_blob(&mut self, blob: &BlobRow) -> Result<(), Failure> {
+        let kept = self.touch(blob.id)?;
+        if kept {
+            // Somebody was faster. No row has named this file, and none will.
+            if let Placed::File(name) = &blob.content {
+                self.files.remove(name);
+            }
+            return Ok(());
+        }
+        let sql = "INSERT INTO blobs (id, type, size, put_at, inline, file) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let (size, (text, file)) = (blob.size.cast_signed(), blob.content.columns());
+        self.execute(sql, params![blob.id.bytes(), blob_type(blob.blob_type), size, now(), text, file])?;
         Ok(())
     }
+}
+
+fn now() -> i64 {
+    time(Timestamp::now())
 }
 
 /// Takes the marks of these shards away.
@@ -300,4 +332,9 @@ pub(super) fn number(connection: &Connection, of: RunId) -> rusqlite::Result<Opt
 
 pub(super) fn no_run(root: RunId) -> StoreError {
     StoreError::NotFound { what: "run", id: root.to_string() }
+}
+
+/// A body that cannot be read is damage, and asking again does not heal it.
+pub(super) fn unreadable(what: &'static str, id: impl std::fmt::Display, error: impl std::fmt::Display) -> Failure {
+    StoreError::NotFound { what, id: format!("{id}: {error}") }.into()
 }

@@ -11,15 +11,17 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use rusqlite::params;
 use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::{Append, Blob, Commits, Created, NewRun, Owned, StoreError, Written};
+use stepflow_engine::ports::{Append, Commits, Created, NewRun, Owned, StoreError, Written};
 use stepflow_engine::{Shards, shard_of};
 use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, RunId, Value};
 use tokio::sync::oneshot;
 
+use super::chores::Chores;
 use super::disk::Disk;
+use super::files::{Files, Placed};
 use super::gauge::Gauges;
-use super::work::{self, Failure, Work};
+use super::work::{self, BlobRow, Failure, Work};
 
 /// A batch ends with so many bytes.
 const BATCH: usize = 8 << 20;
@@ -46,11 +48,15 @@ pub(super) enum Message {
     Unmark(RunId, u64, Vec<TaskRef>, Reply<()>),
     GiveUp(RunId, u64, String, Reply<()>),
     PutFlow(Arc<Plan>, Timestamp, Reply<()>),
-    PutBlob(BlobId, Blob, Reply<()>),
+    PutBlob(BlobRow, Reply<()>),
+    /// Whether this content is there. It counts as put.
+    Touch(BlobId, Reply<bool>),
     /// To be answered once all before it is done with.
     Barrier(Reply<()>),
     Own(Shards, Arc<dyn Commits>, Reply<Vec<Owned>>),
     Leave(Shards, Reply<()>),
+    /// To be answered when all has been tidied up.
+    Sweep(Reply<()>),
     /// To be done when all before it is, and these readers have ended. Says so when the database is let go.
     Stop(Vec<JoinHandle<()>>, oneshot::Sender<()>),
 }
@@ -65,21 +71,30 @@ impl Message {
             + match self {
                 Self::Append(append) => values(append),
                 Self::Create(new, _) => values(&new.append),
-                Self::PutBlob(_, blob, _) => blob.data.size(),
+                Self::PutBlob(BlobRow { content: Placed::Row(text), .. }, _) => text.size(),
                 _ => 0,
             }
     }
 
     /// Whether it ends the batch before it: what follows depends on it.
     fn stands_alone(&self) -> bool {
-        matches!(self, Self::Own(..) | Self::Leave(..) | Self::Stop(..))
+        matches!(self, Self::Own(..) | Self::Leave(..) | Self::Sweep(_) | Self::Stop(..))
     }
+}
+
+/// What was done.
+enum Done {
+    Stored,
+    Created(Created),
+    Touched(bool),
 }
 
 pub(super) struct Writer {
     pub queue: Receiver<Message>,
     pub disk: Disk,
+    pub chores: Chores,
     pub owners: Owners,
+    pub files: Arc<Files>,
     pub gauges: Arc<Gauges>,
     /// The owners' numbers.
     pub epochs: HashMap<u8, u64>,
@@ -100,6 +115,7 @@ impl Writer {
             match alone {
                 Some(Message::Own(shards, commits, reply)) => drop(reply.send(self.own(shards, commits))),
                 Some(Message::Leave(shards, reply)) => drop(reply.send(self.leave(shards))),
+                Some(Message::Sweep(reply)) => self.chores.ask(reply),
                 Some(Message::Stop(readers, reply)) => {
                     // A reader at work would keep the WAL from being cut.
                     readers.into_iter().for_each(|reader| drop(reader.join()));
@@ -107,6 +123,9 @@ impl Writer {
                     break;
                 }
                 _ => {}
+            }
+            if self.chores.is_late() {
+                self.chores.step(&mut self.disk, &self.gauges, &self.files);
             }
             self.disk.checkpoint();
         }
@@ -124,14 +143,17 @@ impl Writer {
     }
 
     fn next(&mut self) -> Option<Message> {
-        if self.disk.has_wal() {
-            match self.queue.recv_timeout(IDLE) {
+        loop {
+            let cuts = self.disk.has_wal() && !self.chores.is_under_way();
+            let pause = if cuts { IDLE.min(self.chores.pause()) } else { self.chores.pause() };
+            match self.queue.recv_timeout(pause) {
                 Ok(message) => return Some(message),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => self.disk.truncate(),
+                Err(RecvTimeoutError::Timeout) if cuts => self.disk.truncate(),
+                Err(RecvTimeoutError::Timeout) => {}
             }
+            self.chores.step(&mut self.disk, &self.gauges, &self.files);
         }
-        self.queue.recv().ok()
     }
 
     /// What is there, up to a bound, and what has to wait until it is stored.
@@ -160,11 +182,11 @@ impl Writer {
     fn store(&mut self, batch: Vec<Message>) {
         let is_barrier = |message: &Message| matches!(message, Message::Barrier(_));
         if batch.iter().all(is_barrier) {
-            return batch.into_iter().for_each(|message| self.answer(message, Ok(None)));
+            return batch.into_iter().for_each(|message| self.answer(message, Ok(Done::Stored)));
         }
-        let Self { disk, epochs, refused, gauges, .. } = self;
+        let Self { disk, epochs, files, refused, gauges, .. } = self;
         let results = disk.transaction(gauges, |connection, known| {
-            let mut work = Work { connection, known, epochs };
+            let mut work = Work { connection, known, epochs, files };
             let mut results = Vec::with_capacity(batch.len());
             for message in &batch {
                 results.push(match apply(&mut work, refused, message) {
@@ -197,17 +219,21 @@ impl Writer {
         tell(&self.owners, committed, failed);
     }
 
-    fn answer(&self, message: Message, result: Result<Option<Created>, StoreError>) {
+    fn answer(&self, message: Message, result: Result<Done, StoreError>) {
         match message {
-            Message::Create(_, reply) => drop(reply.send(result.map(|created| created.unwrap_or(Created::New)))),
+            Message::Create(_, reply) => drop(reply.send(result.map(|done| match done {
+                Done::Created(created) => created,
+                Done::Stored | Done::Touched(_) => Created::New,
+            }))),
             Message::Mark(.., reply)
             | Message::Unmark(.., reply)
             | Message::GiveUp(.., reply)
             | Message::PutFlow(.., reply)
             | Message::PutBlob(.., reply) => drop(reply.send(result.map(drop))),
+            Message::Touch(_, reply) => drop(reply.send(result.map(|done| matches!(done, Done::Touched(true))))),
             // What was before it is not stored, or it is: either way the journal says so now.
             Message::Barrier(reply) => drop(reply.send(Ok(()))),
-            Message::Append(_) | Message::Own(..) | Message::Leave(..) | Message::Stop(..) => {}
+            Message::Append(_) | Message::Own(..) | Message::Leave(..) | Message::Sweep(_) | Message::Stop(..) => {}
         }
     }
 
@@ -274,7 +300,7 @@ fn apply(
     work: &mut Work<'_>,
     refused: &mut HashMap<RunId, (u64, StoreError)>,
     message: &Message,
-) -> Result<Option<Created>, Failure> {
+) -> Result<Done, Failure> {
     match message {
         Message::Append(append) => {
             match refused.get(&append.root) {
@@ -287,14 +313,17 @@ fn apply(
                 // Known at once, for those that follow in this batch.
                 refused.insert(append.root, (append.incarnation, why.clone()));
             }
-            done.map(|()| None)
+            done.map(|()| Done::Stored)
         }
-        Message::Create(new, _) => work.create(new).map(Some),
-        Message::Mark(root, epoch, tasks, _) => work.mark(*root, *epoch, tasks).map(|()| None),
-        Message::Unmark(root, epoch, tasks, _) => work.unmark(*root, *epoch, tasks).map(|()| None),
-        Message::GiveUp(root, epoch, why, _) => work.give_up(*root, *epoch, why).map(|()| None),
-        Message::PutFlow(plan, at, _) => work.put_flow(plan, *at).map(|()| None),
-        Message::PutBlob(id, blob, _) => work.put_blob(*id, blob).map(|()| None),
-        Message::Barrier(_) | Message::Own(..) | Message::Leave(..) | Message::Stop(..) => Ok(None),
+        Message::Create(new, _) => work.create(new).map(Done::Created),
+        Message::Mark(root, epoch, tasks, _) => work.mark(*root, *epoch, tasks).map(|()| Done::Stored),
+        Message::Unmark(root, epoch, tasks, _) => work.unmark(*root, *epoch, tasks).map(|()| Done::Stored),
+        Message::GiveUp(root, epoch, why, _) => work.give_up(*root, *epoch, why).map(|()| Done::Stored),
+        Message::PutFlow(plan, at, _) => work.put_flow(plan, *at).map(|()| Done::Stored),
+        Message::PutBlob(blob, _) => work.put_blob(blob).map(|()| Done::Stored),
+        Message::Touch(id, _) => work.touch(*id).map(Done::Touched),
+        Message::Barrier(_) | Message::Own(..) | Message::Leave(..) | Message::Sweep(_) | Message::Stop(..) => {
+            Ok(Done::Stored)
+        }
     }
 }

@@ -18,6 +18,12 @@ pub fn value(text: &str) -> Value {
     Value::parse(text).unwrap()
 }
 
+/// A value of so many bytes.
+#[cfg(feature = "sqlite")]
+pub fn long(bytes: usize) -> String {
+    format!("\"{}\"", "x".repeat(bytes - 2))
+}
+
 pub fn record(seq: u64, event: Event) -> Arc<Record> {
     Arc::new(Record { seq, at: Timestamp::UNIX_EPOCH, version: 1, event })
 }

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "sqlite")]
 mod engine;
+#[cfg(feature = "sqlite")]
+mod files;
 mod fixtures;
 mod memory;
 #[cfg(feature = "sqlite")]

@@ -14,7 +14,7 @@ use stepflow_store::SqliteStore;
 use stepflow_store::sqlite::{Error, Options};
 use tokio::sync::mpsc;
 
-use crate::fixtures::{Answers, Owned, append, ending, new_run, plan, record, run_id, value};
+use crate::fixtures::{Answers, Owned, append, ending, long, new_run, plan, record, run_id, value};
 
 pub fn open(path: &Path) -> Arc<SqliteStore> {
     SqliteStore::open(&Options::new(path)).unwrap()
@@ -27,11 +27,6 @@ fn refusal(path: &Path) -> Error {
 
 fn number(path: &Path, sql: &str) -> i64 {
     Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
-}
-
-/// A value of so many bytes.
-fn long(bytes: usize) -> String {
-    format!("\"{}\"", "x".repeat(bytes - 2))
 }
 
 /// Events that say nothing, behind the first one.
@@ -313,7 +308,7 @@ async fn the_wal_is_copied_as_it_grows_and_cut_when_there_is_time() {
     for number in 1..=30 {
         let run = run_id(number);
         owned.store.create(new_run(run)).await.unwrap();
-        owned.append(append(run, ending(run, &long(1 << 20)))).await.unwrap();
+        owned.append(append(run, ending(run, &long((1 << 20) - 1)))).await.unwrap();
     }
     let gauge = owned.store.gauge();
     assert!(gauge.wal_written > 30 << 20 && gauge.wal_bytes < 24 << 20, "{gauge:?}");

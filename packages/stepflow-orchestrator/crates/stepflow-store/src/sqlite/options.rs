@@ -1,0 +1,147 @@
+//! What a store is opened with, and why it may not open.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The store's settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Options {
+    /// The database's file. It and its folder are made when they do not exist.
+    pub path: PathBuf,
+    /// What survives when the machine loses power.
+    #[serde(default)]
+    pub durability: Durability,
+    /// How many connections read at once.
+    #[serde(default = "default_readers")]
+    pub readers: usize,
+    /// Whether the tables of an older release are changed to the current ones.
+    #[serde(default = "default_migrate")]
+    pub migrate: bool,
+    /// The folder of values that are too long for the database; without one, it stands beside the file. Each
+    /// database has a folder of its own in it.
+    #[serde(default)]
+    pub blobs: Option<PathBuf>,
+    /// Values of so many bytes and more are files in that folder.
+    #[serde(default = "default_inline_below")]
+    pub inline_below: usize,
+}
+
+fn default_inline_below() -> usize {
+    1 << 20
+}
+
+fn default_migrate() -> bool {
+    true
+}
+
+fn default_readers() -> usize {
+    2
+}
+
+impl Options {
+    /// The usual settings for this file.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            durability: Durability::default(),
+            readers: default_readers(),
+            migrate: default_migrate(),
+            blobs: None,
+            inline_below: default_inline_below(),
+        }
+    }
+
+    /// The folder of the long values.
+    pub(super) fn blobs(&self) -> PathBuf {
+        self.blobs.clone().unwrap_or_else(|| super::file::beside(&self.path, "-blobs"))
+    }
+}
+
+/// What survives when the machine loses power. When only the server ends, everything does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Durability {
+    /// All that was acknowledged.
+    #[default]
+    Full,
+    /// The last moments may be lost, all of them from some point on.
+    Relaxed,
+}
+
+/// Why a database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process has it.
+    #[error("`{path}` is in use by {holder}: stop that server, or give this one another path")]
+    Held {
+        /// The database.
+        path: PathBuf,
+        /// Who has it.
+        holder: String,
+    },
+    /// A later release has written it.
+    #[error(
+        "`{path}` was written by a newer release (schema {found}, this one knows {known}): install that release, or \
+         restore the copy that it made beside the file"
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// The version of its schema.
+        found: usize,
+        /// The newest one that this release knows.
+        known: usize,
+    },
+    /// An earlier release has written it, and its tables must not be changed.
+    #[error(
+        "`{path}` was written by an older release (schema {found}, this one writes {known}), and `autoMigrate` is off: \
+         allow it once, or install that release"
+    )]
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// The version of its schema.
+        found: usize,
+        /// The one that this release writes.
+        known: usize,
+    },
+    /// Another program has made it.
+    #[error("`{path}` is a database of another program or of an older Stepflow: give this server another path")]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The file is no whole database.
+    #[error("`{path}` is damaged ({reason}): restore a backup, or move the file away to begin anew")]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        reason: String,
+    },
+    /// The file cannot be made, read or written.
+    #[error("cannot open `{path}`: {reason}")]
+    CannotOpen {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+}
+
+impl Error {
+    pub(super) fn cannot_open(path: &Path, error: &dyn std::fmt::Display) -> Self {
+        Self::CannotOpen { path: path.to_owned(), reason: error.to_string() }
+    }
+
+    pub(super) fn of(path: &Path, error: &rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match error.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Self::Damaged { path: path.to_owned(), reason: error.to_string() },
+            _ => Self::cannot_open(path, error),
+        }
+    }
+}
