@@ -42,9 +42,9 @@ fn coloured() -> Renderer {
 }
 
 fn told<'d>(diagnostic: &'d Diagnostic, source: &'d Source, lines: &Lines<'_>) -> Group<'d> {
-    let title = heading(diagnostic.level).primary_title(diagnostic.message.as_str()).id(number(diagnostic.code));
+    let title = heading(diagnostic.level).primary_title(one_line(&diagnostic.message)).id(number(diagnostic.code));
     let name = source.name.as_str();
-    let help = diagnostic.help.as_deref().map(|help| Heading::HELP.message(help));
+    let help = diagnostic.help.as_deref().map(|help| Heading::HELP.message(one_line(help)));
     let Some(span) = diagnostic.span else {
         let origin = match diagnostic.position {
             Some(Position { line, column }) => Origin::path(name).line(line).char_column(column),
@@ -54,7 +54,7 @@ fn told<'d>(diagnostic: &'d Diagnostic, source: &'d Source, lines: &Lines<'_>) -
     };
     let position = diagnostic.position.unwrap_or_else(|| lines.position(span.start));
     let excerpt = Excerpt::of(lines, position, span);
-    let mark = AnnotationKind::Primary.span(excerpt.marked).label(diagnostic.label.as_deref());
+    let mark = AnnotationKind::Primary.span(excerpt.marked).label(diagnostic.label.as_deref().map(one_line));
     let snippet = Snippet::source(excerpt.text).line_start(position.line).annotation(mark);
     if excerpt.is_whole {
         return title.element(snippet.path(name)).elements(help);
@@ -94,6 +94,11 @@ impl Excerpt {
         let range = before.len()..before.len() + marked.trim_end().len();
         Self { text: format!("{before}{marked}{after}"), marked: range, is_whole: from == 0 }
     }
+}
+
+/// A text in which a name from the document does not begin a new line: that would look like a line of ours.
+fn one_line(text: &str) -> String {
+    text.replace('\n', "␊")
 }
 
 /// The rendering library shows most control characters as pictures; this replaces the others.

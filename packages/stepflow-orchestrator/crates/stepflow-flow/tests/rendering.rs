@@ -81,3 +81,12 @@ fn a_control_character_in_the_line_does_not_reach_the_terminal() {
     let shown = rendered("{\"output\": {\"$step\": \"x\", \"a\u{9b}31m\": 1}}");
     assert!(!shown.contains('\u{9b}'), "{shown:?}");
 }
+
+#[test]
+fn a_line_break_in_a_name_begins_no_line_of_the_diagnostic() {
+    let text = r#"{"steps": [{"id": "a\nb", "component": "/x", "input": {"$step": "c"}},
+        {"id": "c", "component": "/x", "input": {"$step": "a\nb"}}], "output": {"$step": "c"}}"#;
+    let shown = rendered(text);
+    assert!(shown.contains("error[3005]: dependency cycle: `a␊b` → `c` → `a␊b`\n"), "{shown}");
+    assert!(shown.contains("`a␊b` needs `c`"), "{shown}");
+}

@@ -86,7 +86,7 @@ impl Listed {
         Self {
             transport: Some(host.transport()),
             state,
-            stderr_tail: reason.is_some().then(|| last_lines(&host.stderr_tail())).filter(|words| !words.is_empty()),
+            stderr_tail: reason.is_some().then(|| last_lines(&host.stderr_tail())).filter(|tail| !tail.is_empty()),
             reason,
             instances: host.instances().into_iter().map(ListedWorker::from).collect(),
             ..Self::inside(plugin, r#type, host.components().len())

@@ -74,8 +74,8 @@ fn rows_of(listed: &Listed) -> Vec<(Vec<String>, Vec<String>)> {
         versions.join(", "),
         listed.components.to_string(),
     ];
-    let words = listed.stderr_tail.iter().flat_map(|words| words.lines()).map(|line| format!("  | {line}"));
-    let notes = listed.reason.iter().map(|reason| format!("  {reason}")).chain(words).collect();
+    let stderr = listed.stderr_tail.iter().flat_map(|tail| tail.lines()).map(|line| format!("  | {line}"));
+    let notes = listed.reason.iter().map(|reason| format!("  {reason}")).chain(stderr).collect();
     let instances = listed.instances.iter().map(|instance| (row_of(instance), Vec::new()));
     instances.fold(vec![(plugin.to_vec(), notes)], |mut rows, row| {
         rows.push(row);

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use stepflow_engine::ports::StoreError;
+use tokio::sync::oneshot;
 
 use super::disk::Disk;
 use super::files::Files;
 use super::gauge::Gauges;
-use super::writer::Reply;
 
 /// How long after a round the next one begins.
 const ROUND: Duration = Duration::from_secs(10 * 60);
@@ -21,6 +21,9 @@ const BREATH: Duration = Duration::from_millis(1);
 
 /// How long a step waits at most, though the queue is never empty.
 const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Who waits for the end of a round.
+type Reply = oneshot::Sender<Result<(), StoreError>>;
 
 /// What is next in a round.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +39,7 @@ pub(super) struct Chores {
     /// When the last step was done.
     stepped: Instant,
     /// Who waits for the end of a round.
-    waiting: Vec<Reply<()>>,
+    waiting: Vec<Reply>,
 }
 
 impl Chores {
@@ -46,7 +49,7 @@ impl Chores {
     }
 
     /// Begins a round, after the one that has begun.
-    pub fn ask(&mut self, reply: Reply<()>) {
+    pub fn ask(&mut self, reply: Reply) {
         self.waiting.push(reply);
         self.due = Instant::now();
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
-use super::{Durability, Error};
+use super::options::{Durability, Error, beside};
 
 /// Older libraries can corrupt a WAL file when two connections write and checkpoint at once.
 const _: () = assert!(rusqlite::ffi::SQLITE_VERSION_NUMBER >= 3_051_003, "SQLite 3.51.3 or newer is needed");
@@ -21,13 +21,6 @@ const BUSY: Duration = Duration::from_secs(5);
 
 /// How many bytes a WAL file keeps when it begins again.
 const WAL_KEPT: u64 = 64 << 20;
-
-/// A name with something added to it.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
 
 /// Takes the database for this process, until the file is closed.
 pub(super) fn lock(path: &Path) -> Result<File, Error> {

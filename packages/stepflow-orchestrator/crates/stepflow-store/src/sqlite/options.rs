@@ -56,7 +56,7 @@ impl Options {
 
     /// The folder of the long values.
     pub(super) fn blobs(&self) -> PathBuf {
-        self.blobs.clone().unwrap_or_else(|| super::file::beside(&self.path, "-blobs"))
+        self.blobs.clone().unwrap_or_else(|| beside(&self.path, "-blobs"))
     }
 }
 
@@ -144,4 +144,11 @@ impl Error {
             _ => Self::cannot_open(path, error),
         }
     }
+}
+
+/// A name with something added to it.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
