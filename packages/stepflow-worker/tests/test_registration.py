@@ -360,8 +360,8 @@ def _half_described(input: int) -> None: ...
 _half_described.__doc__ = "Half a pair: \ud800."  # as a literal, Python 3.13 does not compile it
 
 
-def _undescribable(input: complex) -> None: ...
-def _undescribable_output(input: int) -> list[complex]:
+def _without_schema(input: complex) -> None: ...
+def _without_schema_output(input: int) -> list[complex]:
     return [input]
 
 
@@ -378,8 +378,8 @@ def _two_records(input: AStruct | ADataclass) -> None: ...
         (_varargs, r"`\*inputs: int` takes more than one input"),
         (_keywords, "takes more than one input"),
         (_generator, "return a list instead"),
-        (_undescribable, "input type has no JSON Schema.*complex"),
-        (_undescribable_output, "output type has no JSON Schema.*complex"),
+        (_without_schema, "input type has no JSON Schema.*complex"),
+        (_without_schema_output, "output type has no JSON Schema.*complex"),
         (_unresolvable, "`Missing` cannot be resolved"),
         (_two_records, "more than one dict-like type"),
         (functools.partial(_two_inputs, 1), "give it one with `name=`"),

@@ -181,8 +181,8 @@ impl ComponentHost for BuiltinHost {
 
     /// Stops a builtin that waits. The others are short: they run to their end and answer.
     fn cancel(&self, _route: &Route, task: Address, _reason: &str) {
-        if let Some(bell) = self.waiting.lock().remove(&task.task) {
-            let _ = bell.send(());
+        if let Some(cancel) = self.waiting.lock().remove(&task.task) {
+            let _ = cancel.send(());
         }
     }
 }
@@ -190,11 +190,11 @@ impl ComponentHost for BuiltinHost {
 impl BuiltinHost {
     /// Ready when the task is cancelled. Dropping it takes the task out of the list.
     fn cancellation(&self, task: TaskRef) -> impl Future<Output = ()> + Send + use<> {
-        let (bell, rung) = oneshot::channel();
-        self.waiting.lock().insert(task, bell);
+        let (cancel, cancelled) = oneshot::channel();
+        self.waiting.lock().insert(task, cancel);
         let forget = ForgetOnDrop { task, waiting: Arc::clone(&self.waiting) };
         async move {
-            let _ = rung.await;
+            let _ = cancelled.await;
             drop(forget);
         }
     }

@@ -6,13 +6,13 @@ use serde::{Deserialize, Deserializer};
 pub(super) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Said {
+    enum Form {
         Whether(bool),
         Many(u32),
     }
-    Ok(match Said::deserialize(from)? {
-        Said::Whether(suspect) => u32::from(suspect),
-        Said::Many(suspects) => suspects,
+    Ok(match Form::deserialize(from)? {
+        Form::Whether(suspect) => u32::from(suspect),
+        Form::Many(suspects) => suspects,
     })
 }
 

@@ -19,11 +19,11 @@ struct Completion {
 
 #[derive(Deserialize)]
 struct Choice {
-    message: Said,
+    message: ChatMessage,
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct ChatMessage {
     content: Option<String>,
     refusal: Option<String>,
 }
@@ -59,8 +59,8 @@ fn said(url: &str, answer: &HttpAnswer) -> Result<Value, Failure> {
     })?;
     let said = completion.choices.into_iter().next().map(|choice| choice.message);
     match said {
-        Some(Said { content: Some(content), .. }) => Ok(Value::object([("response", Value::string(&content))])),
-        Some(Said { refusal: Some(refusal), .. }) => {
+        Some(ChatMessage { content: Some(content), .. }) => Ok(Value::object([("response", Value::string(&content))])),
+        Some(ChatMessage { refusal: Some(refusal), .. }) => {
             Err(failed(url, answer, &format!("the model refused: {}", quoted(&refusal))))
         }
         _ => Err(failed(url, answer, "it has no choice with a text")),
