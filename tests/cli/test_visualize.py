@@ -146,6 +146,8 @@ def test_an_output_without_a_known_ending_needs_a_format(stepflow: Stepflow) -> 
     ended = stepflow("visualize", "flow.yaml", "--output", "picture")
     assert ended.code == 2
     assert "--format" in ended.stderr
+    told = " ".join(stepflow("visualize", "--help").stdout.split())
+    assert "the one of the output file's ending; svg on stdout" in told
 
 
 def test_an_invalid_flow_is_not_drawn(stepflow: Stepflow) -> None:

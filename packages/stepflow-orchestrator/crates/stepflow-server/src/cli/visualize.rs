@@ -14,7 +14,7 @@ pub struct VisualizeArgs {
     /// Write the picture to this file instead of stdout
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Format of the picture [default: the one of the output file's ending, else svg]
+    /// Format of the picture [default: the one of the output file's ending; svg on stdout]
     #[arg(long, value_enum)]
     pub format: Option<PictureFormat>,
 }
