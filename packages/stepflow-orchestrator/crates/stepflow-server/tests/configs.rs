@@ -18,13 +18,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("v0.11-memory.yml", &[]),
     (
         "v0.11-stores.yml",
-        &[
-            "`journal` in another store than `metadata`",
-            "`blobs` of the type `filesystem`",
-            "`leaseManager` of the type `etcd`",
-            "`recovery`",
-            "`blobApi`",
-        ],
+        &["`journal` in another store than `metadata`", "`leaseManager` of the type `etcd`", "`recovery`", "`blobApi`"],
     ),
     ("v0.13-prefixes.yml", &[]),
     (

@@ -22,7 +22,7 @@ pub static ROOT: Object = Object {
         Key::new("retry", Shape::Object(&RETRY), "How steps are retried when they fail or lose their worker."),
         Key::new("server", Shape::Object(&SERVER), "Where `serve` listens, and who may use it."),
         Key::new("stateStore", stores::STATE, "Where runs are kept.").default("{\"type\":\"sqlite\"}"),
-        Key::new("blobStore", stores::BLOBS, "Where large values are kept.").default("{\"type\":\"inMemory\"}"),
+        Key::new("blobStore", stores::BLOBS, "Where large values are kept.").default("{\"type\":\"filesystem\"}"),
         Key::new(
             "storageConfig",
             stores::PUBLISHED,

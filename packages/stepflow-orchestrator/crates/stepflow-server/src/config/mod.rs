@@ -214,8 +214,7 @@ fn read_with(source: Source, folder: PathBuf, environment: Environment<'_>) -> R
             worker.filled_in = filling::values_in(written, environment);
         }
     }
-    let mut state = read.state.unwrap_or_else(|| StateStore::usual(&folder));
-    state.start_paths_at(&folder);
+    let state = read.state.in_folder(&folder);
     let mut not_built = found.not_built;
     not_built.extend(read.not_built);
     let working = read.working_directory.map_or_else(|| folder.clone(), |working| folder.join(working));
@@ -256,7 +255,7 @@ fn without_file(worker: Option<String>, folder: PathBuf) -> Config {
     Config {
         plugins,
         routes,
-        state: StateStore::usual(&folder),
+        state: StateStore::default().in_folder(&folder),
         folder,
         server: Server::default(),
         engine: stepflow_engine::Options::default(),

@@ -33,8 +33,8 @@ pub struct Settings {
     pub working_directory: Option<PathBuf>,
     pub server: Server,
     pub engine: stepflow_engine::Options,
-    /// Where runs are kept, if the file says so.
-    pub state: Option<StateStore>,
+    /// Where runs are kept.
+    pub state: StateStore,
     pub mistakes: Diagnostics,
     /// What is allowed but risky.
     pub risks: Diagnostics,

@@ -156,7 +156,7 @@ mod tests {
     const READ_ELSEWHERE: [&str; 3] = ["ConstantBackoff", "ExponentialBackoff", "FibonacciBackoff"];
 
     /// Keys for which only one value is built, so that there is nothing to read.
-    const ONE_VALUE: [(&str, &str); 2] = [("Config", "blobStore"), ("Config", "leaseManager")];
+    const ONE_VALUE: [(&str, &str); 1] = [("Config", "leaseManager")];
 
     /// Values that set every key that is built, one value for each `type`. Adds those keys to `declared`.
     fn values(shape: Shape, declared: &mut BTreeSet<(&'static str, String)>) -> Vec<Json> {

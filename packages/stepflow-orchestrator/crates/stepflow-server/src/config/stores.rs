@@ -21,16 +21,23 @@ pub enum StateStore {
     Sqlite(sqlite::Options),
 }
 
-impl StateStore {
-    /// The store of a server whose configuration names none.
-    pub fn usual(folder: &FilePath) -> Self {
-        Self::Sqlite(sqlite::Options::new(folder.join(USUAL_DATABASE)))
+impl Default for StateStore {
+    fn default() -> Self {
+        Self::Sqlite(sqlite::Options::new(USUAL_DATABASE))
     }
+}
 
+impl StateStore {
     /// Relative paths begin in this folder.
-    pub fn start_paths_at(&mut self, folder: &FilePath) {
-        if let Self::Sqlite(options) = self {
-            options.path = folder.join(&options.path);
+    #[must_use]
+    pub fn in_folder(self, folder: &FilePath) -> Self {
+        match self {
+            Self::Sqlite(options) => Self::Sqlite(sqlite::Options {
+                path: folder.join(&options.path),
+                blobs: options.blobs.map(|blobs| folder.join(blobs)),
+                ..options
+            }),
+            in_memory @ Self::InMemory(_) => in_memory,
         }
     }
 }
@@ -38,68 +45,97 @@ impl StateStore {
 /// What a file says of its stores.
 #[derive(Debug, Default)]
 pub struct Stores {
-    /// Where runs are kept, if the file says so.
-    pub state: Option<StateStore>,
+    /// Where runs are kept.
+    pub state: StateStore,
     /// What is wrong.
     pub mistakes: Diagnostics,
     /// What is right, and this release does not have it.
     pub not_built: Diagnostics,
 }
 
+/// A part of the file that names a store, and its path there.
+type Part<'n> = (Section<'n>, Path);
+
 /// Reads the stores. Messages do not repeat values that come from the variables in `origins`.
 pub fn read(root: Section<'_>, origins: &Origins) -> Stores {
     let mut stores = Stores::default();
-    let state = root.section("stateStore");
-    stores.state = state.and_then(|state| stores.store(state, &Path::root().field("stateStore"), origins));
-    let Some(published) = root.section("storageConfig") else { return stores };
-    let path = Path::root().field("storageConfig");
-    let of_published = stores.published(published, &path, origins);
-    if state.is_some() {
-        let message =
-            "`storageConfig` is the spelling of `stateStore` in earlier releases: only one of them can be given";
-        stores.wrong(published.node, &path, message.to_owned());
+    let part = |name: &str| Some((root.section(name)?, Path::root().field(name)));
+    let state = part("stateStore").and_then(|part| stores.store(&part, origins));
+    let ours = root.get("stateStore").is_some() || root.get("blobStore").is_some();
+    let (mut published, mut published_blobs) = (None, None);
+    if let Some(parts) = part("storageConfig") {
+        published = stores.published(&parts, origins);
+        let blobs = || Some((parts.0.section("blobs")?, parts.1.clone().field("blobs")));
+        published_blobs = if parts.0.kind.is_none() { blobs() } else { None };
+        if ours {
+            let message = "`storageConfig` is the spelling of `stateStore` and `blobStore` in earlier releases, and \
+                           cannot be used together with them";
+            stores.wrong(&parts, message.to_owned());
+        }
     }
-    stores.state = stores.state.or(of_published);
+    stores.state = state.or(published).unwrap_or_default();
+    for blobs in [part("blobStore"), published_blobs].into_iter().flatten() {
+        stores.blobs(&blobs, origins);
+    }
     stores
 }
 
 impl Stores {
-    /// `storageConfig`: one store for everything, or one for each kind of data, which has to be the same here.
-    fn published(&mut self, published: Section<'_>, path: &Path, origins: &Origins) -> Option<StateStore> {
-        if published.kind.is_some() {
-            return self.store(published, path, origins);
+    /// `storageConfig`: one store for everything, or one for each kind of data.
+    fn published(&mut self, parts: &Part<'_>, origins: &Origins) -> Option<StateStore> {
+        if parts.0.kind.is_some() {
+            return self.store(parts, origins);
         }
-        let mut part = |name: &str| {
-            let part = published.section(name)?;
-            let path = path.clone().field(name);
-            Some((part.node, self.store(part, &path, origins), path))
-        };
-        let (metadata, others) = (part("metadata"), [("journal", part("journal")), ("blobs", part("blobs"))]);
-        let state = metadata.and_then(|(_, state, _)| state);
-        for (name, other) in others {
-            let Some((node, other, path)) = other else { continue };
-            if other.is_some() && other != state {
-                let message = format!("`{name}` in another store than `metadata` is not built yet");
-                self.not_built.push(Diagnostic::new(Code::NotBuilt, &path, message).at(Some(node.span)));
+        let part = |name: &str| Some((parts.0.section(name)?, parts.1.clone().field(name)));
+        let metadata = part("metadata").and_then(|part| self.store(&part, origins));
+        if let Some(journal) = part("journal") {
+            let store = self.store(&journal, origins);
+            if store.is_some() && store != metadata {
+                self.not_built(&journal, "`journal` in another store than `metadata`");
             }
         }
-        state
+        metadata
     }
 
-    /// A store, unless it is wrong or of a type that is not built.
-    fn store(&mut self, section: Section<'_>, path: &Path, origins: &Origins) -> Option<StateStore> {
-        match section.kind? {
+    /// A store of runs, unless it is wrong or of a type that is not built.
+    fn store(&mut self, part: &Part<'_>, origins: &Origins) -> Option<StateStore> {
+        match part.0.kind? {
             "inMemory" => {
                 let default = stepflow_store::Options::default();
-                let keep_finished = section.number("keepFinished").unwrap_or(default.keep_finished);
+                let keep_finished = part.0.number("keepFinished").unwrap_or(default.keep_finished);
                 Some(StateStore::InMemory(stepflow_store::Options { keep_finished }))
             }
-            "sqlite" => self.sqlite(section, path, origins),
+            "sqlite" => self.sqlite(part, origins),
+            "filesystem" => self.wrong(part, "a store of the type `filesystem` keeps blobs, not runs".to_owned()),
             _ => None,
         }
     }
 
-    fn sqlite(&mut self, section: Section<'_>, path: &Path, origins: &Origins) -> Option<StateStore> {
+    /// The store of long values, which goes with the one of runs.
+    fn blobs(&mut self, part: &Part<'_>, origins: &Origins) {
+        match (part.0.kind, &mut self.state) {
+            (Some("filesystem"), state) => {
+                let folder = part.0.text("path").or(part.0.text("directory")).map(PathBuf::from);
+                let inline_below = part.0.bytes("inlineBelow");
+                let StateStore::Sqlite(options) = state else {
+                    return self.not_built(part, "a folder for blobs beside runs in memory");
+                };
+                options.blobs = folder;
+                options.inline_below = inline_below.unwrap_or(options.inline_below);
+            }
+            (Some("inMemory"), StateStore::Sqlite(_)) => self.not_built(part, "blobs in memory beside runs in a file"),
+            (Some("sqlite"), _) => {
+                let store = self.store(part, origins);
+                if store.is_some_and(|store| store != self.state) {
+                    self.not_built(part, "`blobs` in another database than `metadata`");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn sqlite(&mut self, part: &Part<'_>, origins: &Origins) -> Option<StateStore> {
+        let (section, path) = part;
         let usual = sqlite::Options::new(USUAL_DATABASE);
         let options = sqlite::Options {
             durability: match section.text("durability").as_deref() {
@@ -112,7 +148,7 @@ impl Stores {
         };
         let file = match (section.text("path"), section.text("databaseUrl")) {
             (Some(_), Some(_)) => {
-                return self.wrong(section.node, path, "a store has a `path` or a `databaseUrl`, not both".to_owned());
+                return self.wrong(part, "a store has a `path` or a `databaseUrl`, not both".to_owned());
             }
             (Some(file), None) => PathBuf::from(file),
             (None, Some(url)) => match database(&url) {
@@ -123,20 +159,29 @@ impl Stores {
                     let shown = origins.describe(node.span).map(|origin| format!("the value {origin}"));
                     let shown = shown.unwrap_or_else(|| format!("`{url}`"));
                     let path = path.clone().field("databaseUrl");
-                    return self.wrong(node, &path, format!("{shown} is not the address of a database: {problem}"));
+                    return self.mistake(node, &path, format!("{shown} is not the address of a database: {problem}"));
                 }
             },
             (None, None) => return Some(StateStore::Sqlite(options)),
         };
         if file.as_os_str().is_empty() {
-            return self.wrong(section.node, path, "the path of the database is empty".to_owned());
+            return self.wrong(part, "the path of the database is empty".to_owned());
         }
         Some(StateStore::Sqlite(sqlite::Options { path: file, ..options }))
     }
 
-    fn wrong(&mut self, node: &Node, path: &Path, message: String) -> Option<StateStore> {
+    fn wrong(&mut self, (section, path): &Part<'_>, message: String) -> Option<StateStore> {
+        self.mistake(section.node, path, message)
+    }
+
+    fn mistake(&mut self, node: &Node, path: &Path, message: String) -> Option<StateStore> {
         self.mistakes.push(Diagnostic::new(Code::InvalidType, path, message).at(Some(node.span)));
         None
+    }
+
+    fn not_built(&mut self, (section, path): &Part<'_>, what: &str) {
+        let diagnostic = Diagnostic::new(Code::NotBuilt, path, format!("{what} is not built yet"));
+        self.not_built.push(diagnostic.at(Some(section.node.span)));
     }
 }
 
@@ -222,6 +267,18 @@ mod tests {
                 "storageConfig: {metadata: {type: sqlite, path: d}, journal: {type: sqlite, path: d}}",
                 StateStore::Sqlite(sqlite("d")),
             ),
+            (
+                "blobStore: {type: filesystem, path: long, inlineBelow: 2KiB}",
+                StateStore::Sqlite(sqlite::Options {
+                    blobs: Some(folder.join("long")),
+                    inline_below: 2 << 10,
+                    ..sqlite(".stepflow/state.db")
+                }),
+            ),
+            (
+                "storageConfig: {metadata: {type: sqlite, path: d}, blobs: {type: filesystem, directory: e}}",
+                StateStore::Sqlite(sqlite::Options { blobs: Some(folder.join("e")), ..sqlite("d") }),
+            ),
             ("storageConfig: {metadata: {type: inMemory}}", StateStore::InMemory(Default::default())),
         ] {
             let config = parse(text).unwrap();
@@ -239,7 +296,7 @@ mod tests {
                 "stateStore: {type: sqlite, databaseUrl: 'a.db'}",
                 "`a.db` is not the address of a database: it begins with",
             ),
-            ("stateStore: {type: inMemory}\nstorageConfig: {type: inMemory}", "only one of them can be given"),
+            ("stateStore: {type: inMemory}\nstorageConfig: {type: inMemory}", "cannot be used together with them"),
         ] {
             let said = format!("{:?}", read(Source::yaml("c.yml", text), std::env::temp_dir()).unwrap_err());
             assert!(said.contains(words) && said.contains("c.yml:"), "{text}: {said}");

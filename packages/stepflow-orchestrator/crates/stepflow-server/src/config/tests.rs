@@ -159,7 +159,10 @@ fn what_is_not_built_is_named_once_and_its_parts_are_checked() {
             "storageConfig: {metadata: {type: sqlite, path: a}, journal: {type: inMemory}}",
             "`journal` in another store than `metadata` is not built yet",
         ),
-        ("storageConfig: {metadata: {type: inMemory}, blobs: {type: filesystem}}", "`blobs` of the type `filesystem`"),
+        (
+            "storageConfig: {metadata: {type: inMemory}, blobs: {type: filesystem}}",
+            "a folder for blobs beside runs in memory is not built yet",
+        ),
         (
             "plugins: {p: {type: nats, url: u, consumer: c}}\nroutes: {/p: [{plugin: p}]}",
             "the plugin `p` of the type `nats`",

@@ -123,15 +123,18 @@ const POSTGRES: Variant = Variant {
 
 const FILESYSTEM: Variant = Variant {
     name: "filesystem",
-    built: false,
+    built: true,
     object: Object {
         name: "FilesystemBlobs",
-        about: "In a folder.",
+        about: "In a folder, beside a database.",
         keys: &[
-            Key::new("path", Shape::Text, "The path of the folder.").default("\".stepflow/blobs\""),
+            Key::new(
+                "path",
+                Shape::Text,
+                "The path of the folder. Without it, the folder stands beside the database, with `-blobs` after its name.",
+            ),
             Key::new("directory", Shape::Text, "Published: `path`."),
-            Key::new("inlineBelow", Shape::Size, "Smaller values are stored together with the runs.")
-                .default("\"1MiB\""),
+            Key::new("inlineBelow", Shape::Size, "Smaller values are stored in the database.").default("\"1MiB\""),
         ],
         required: &[],
     },
