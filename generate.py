@@ -1,6 +1,6 @@
 """Writes what follows from the Rust types: the golden schemas, and from them the Python types.
 
-    uv run python generate.py            write everything anew
+    uv run python generate.py            write all files
     uv run python generate.py --check    exit 1 and name each file that is stale or was edited by hand
 
 Rust types -> `stepflow-server schema NAME` -> schemas/NAME.json -> datamodel-code-generator -> _generated/NAME.py
@@ -27,7 +27,7 @@ SCHEMAS = {
     "flow": "The flow document.",
 }
 
-# Schemas of which only editors make use: no Python type follows from them.
+# Schemas that only editors use: no Python types are made from them.
 GOLDEN_ONLY = ("config",)
 
 BANNER = '''\
@@ -120,7 +120,7 @@ def python_types(schema: dict[str, Any]) -> str:
         aliases.write_text(json.dumps(ALIASES), encoding="utf-8")
         target = Path(folder, "types.py")
         options = [f"--input={source}", f"--output={target}", f"--aliases={aliases}", *CODEGEN]
-        if "type" not in schema:  # a bag of definitions: the document as a whole is no type
+        if "type" not in schema:  # a bag of definitions: the document as a whole is not a type
             options.append("--skip-root-model")
         run([str(Path(sys.executable).with_name("datamodel-codegen")), *options])
         tree = ast.parse(target.read_text(encoding="utf-8"))
@@ -158,7 +158,7 @@ def without_null(member: dict[str, Any]) -> dict[str, Any]:
 
 
 def integers_kept(schema: Any) -> Any:
-    """The schema with `integer` named wherever `number` is: read as a float, `30` would become `30.0`."""
+    """The schema with `integer` named together with each `number`: read as a float, `30` would become `30.0`."""
     if isinstance(schema, list):
         return [integers_kept(each) for each in schema]
     if not isinstance(schema, dict):

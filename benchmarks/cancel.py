@@ -1,8 +1,8 @@
 """Cancel: how long it takes until a run is `cancelled`, and until the code that ran for it has stopped.
 
-Three runs of one step share a worker process with a neighbour of two seconds: one sleeps on the loop, one spins in Python,
-one sleeps in C, which nothing reaches but the end of its process. Prints a table, and ends with 1 when a figure is above
-its bound or the neighbour did not complete.
+Three runs of one step share a worker process with a neighbour that takes two seconds. One sleeps on the loop, one
+spins in Python, one sleeps in C, which only the end of its process can interrupt. Prints a table. Ends with 1 when a
+figure is above its bound, or when the neighbour did not complete.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """G5: what a sequential step costs over an HTTP worker, in memory, against a bare echo of FastAPI.
 
-A chain of 200 trivial steps; (run created → run ended) ÷ 200 by the run's own timestamps; a component that only answers
-(`plain`) and one that makes two blob calls on its stream (`context`) apart; interleaved with the floor, H. Prints a
-table, and ends with 1 when a median is above its bound.
+The flow is a chain of 200 trivial steps. The time of a step is (run created → run ended) ÷ 200, from the run's
+timestamps. Two components are measured: `plain` only answers, and `context` makes two blob calls on its stream. Their
+runs alternate with those of the floor, H. Prints a table, and ends with 1 when a median is above its bound.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Back-pressure: 100 steps of half a second of CPU on two workers of capacity 1, and how this delays another flow.
 
-A flow of one builtin step is submitted every 100 ms, first to the idle server and then beside the batch; the ratio of
-the two medians is what counts. Ends with 1 when it is above the bound, or when a step failed or was done twice.
+A flow of one builtin step is submitted every 100 ms, first to the idle server and then while the batch runs. The
+result is the ratio of the two medians. Ends with 1 when it is above the bound, or when a step failed or was done twice.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ SIZES = (1_000, 10_000)
 def flow(steps: int) -> str:
     """Return a flow in YAML, with references in both directions, choices, a retry and a constant in every step.
 
-    22 values for each step: 10 000 steps stay under the most that a document may have.
+    A step has 22 values, so 10 000 steps have fewer than a document may have.
     """
     lines = ["name: large", "description: generated", "steps:"]
     for n in range(steps):

@@ -36,9 +36,9 @@ NAMESPACE = "tests/layout/test_namespace.py"
 
 
 def namespace() -> Counts:
-    # Plugins are off: a stray `stepflow/__init__.py` hides the plugin of stepflow-testing, and pytest
-    # would fail at its start instead of in the test that explains the reason. pytest_timeout is on,
-    # because the configuration has an option of it.
+    # Plugins are off: a stray `stepflow/__init__.py` hides the plugin of stepflow-testing. Then pytest
+    # would fail at its start, and not in the test that explains the reason. pytest_timeout is on,
+    # because the configuration sets an option of it.
     return pytest("-p", "pytest_timeout", NAMESPACE, env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
 
 

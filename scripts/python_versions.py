@@ -50,7 +50,7 @@ def _version_here() -> str:
 
 
 def run_tests(versions: Sequence[str]) -> Counts:
-    """Run the packages' tests on each of `versions`; a missing one is reported, but is no failure."""
+    """Run the packages' tests on each of `versions`; a missing one is reported, but is not a failure."""
     uv = os.environ.get("UV") or shutil.which("uv") or "uv"
     total = Counts()
     for version in versions:

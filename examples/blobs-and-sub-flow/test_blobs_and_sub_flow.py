@@ -1,4 +1,4 @@
-"""A component runs a flow of its own and stores a blob; its caller gets both results."""
+"""A component runs its own flow and stores a blob; its caller gets both results."""
 
 import json
 import subprocess

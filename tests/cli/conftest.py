@@ -1,4 +1,4 @@
-"""Runs the real command as a person would, in a folder of its own, and checks that it leaves no process behind."""
+"""Runs the real command as a person would, in a new folder, and checks that it leaves no process behind."""
 
 import os
 import select

@@ -15,7 +15,7 @@ steps:
   - {id: add, component: /builtin/template, input: {template: "{{ n + 1 }}", values: {n: {$input: $.n}}}}
 output: {$step: add, path: $.text}
 """
-"""A flow that fails if `n` is no number."""
+"""A flow that fails if `n` is not a number."""
 
 
 def indented(flow: str, by: int) -> str:

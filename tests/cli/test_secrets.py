@@ -1,4 +1,4 @@
-"""Values that a flow marks as secret are not shown by `stepflow run`, nor logged."""
+"""Values that a flow marks as secret are not shown by `stepflow run`, and not logged."""
 
 import json
 

@@ -36,7 +36,7 @@ def pair(
 ) -> Iterator[Pair]:
     """A server and a worker of different versions.
 
-    The tests of a file share them: each test starts runs of its own, and reads only these.
+    The tests of a file share them: each test starts its own runs, and reads only these.
     """
     with request.param(tmp_path_factory.mktemp("pair")) as pair:
         yield pair

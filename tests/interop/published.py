@@ -1,4 +1,4 @@
-"""The published packages, each pinned and in an environment of its own."""
+"""The published packages, each pinned and in its own environment."""
 
 import os
 import shutil

@@ -18,7 +18,7 @@ HTTP = [*STDIO, "--http", "--token", TOKEN]
 
 HTTP_RULES = [rule for rule in rules() if rule.startswith(("http.", "session."))]
 DRAINING = [rule for rule in rules() if rule.startswith("drain.")]
-assert HTTP_RULES[0] == "http.portLine"  # has a test of its own
+assert HTTP_RULES[0] == "http.portLine"  # has its own test
 STDIO_RULES = [rule for rule in rules() if rule not in HTTP_RULES]
 
 

@@ -180,7 +180,7 @@ def test_a_call_may_catch_the_interruption_and_go_on() -> None:
         while time.monotonic() < deadline:
             pass
 
-    # The loop is a call of its own: not every opcode of a loop inside `try` belongs to the `try`.
+    # The loop is a separate call: not every opcode of a loop inside `try` belongs to the `try`.
     def stubborn() -> str:
         try:
             compute()

@@ -25,7 +25,7 @@ def worker(start_once: "Start") -> "Worker":
 def udf(worker: "Worker") -> Udf:
     """Run code with an input, as a step of `/udf` would, and return the answer.
 
-    Each call has a blob of its own: the shared worker keeps the functions of blobs that it knows,
+    Each call has its own blob: the shared worker keeps the functions of blobs that it knows,
     and would not ask for a blob that another test has used.
     """
 

@@ -17,7 +17,7 @@ from plain import ASKING, Json, Plain, Refused, set_at_sigterm, written
 
 
 class Session:
-    """A worker of its own for one client."""
+    """A separate worker for one client."""
 
     def __init__(self, worker: Plain) -> None:
         self.id = str(uuid.uuid4())

@@ -320,8 +320,8 @@ def serve_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """`serve`, for a worker that all tests of a file share.
 
     It is for components that keep nothing. Messages do not stay either: each answer has its own
-    connection, and `no_session_stays` closes them all. The log does: a test that reads it has a
-    worker of its own.
+    connection, and `no_session_stays` closes them all. The log stays, so a test that reads it
+    has its own worker.
     """
     with serving(tmp_path_factory.mktemp("worker"), SHARED) as served:
         yield served

@@ -1,4 +1,4 @@
-//! Lists of what is wrong with a value. A large value may be wrong in a million places, and nobody reads them all.
+//! Lists of what is wrong with a value. A large value may be wrong in a million places, too many to read.
 
 use std::ops::Deref;
 

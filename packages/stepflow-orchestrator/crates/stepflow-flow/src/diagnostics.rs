@@ -121,7 +121,7 @@ pub struct Diagnostics {
     left_out: BTreeMap<Code, usize>,
 }
 
-/// The most diagnostics of one kind that are kept: a document may have millions of mistakes, and nobody reads them all.
+/// The most diagnostics of one kind that are kept: a document may have millions of mistakes, too many to read.
 const MOST_OF_A_KIND: usize = 100;
 
 impl Diagnostics {

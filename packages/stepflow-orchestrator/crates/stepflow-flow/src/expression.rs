@@ -12,7 +12,7 @@ use crate::path::Path;
 pub enum Expression {
     /// A constant in which nothing is an expression.
     Literal(Value),
-    /// `{$literal: …}`: a constant, whatever it looks like.
+    /// `{$literal: …}`: a constant, even if it looks like an expression.
     Escaped(Value),
     /// `{$input: path}`: a part of the item's input.
     Input(Path),

@@ -32,7 +32,7 @@ pub struct Loaded {
     tree: Option<Node>,
 }
 
-/// Reads a flow document and checks it, with the builtins under their usual paths. Never panics, whatever the bytes.
+/// Reads a flow document and checks it, with the builtins under their usual paths. No text makes it panic.
 #[must_use]
 pub fn load(source: Source) -> Loaded {
     load_routed(source, &subflow::by_default)

@@ -93,8 +93,8 @@ impl Overrides {
     ///
     /// # Errors
     ///
-    /// What is wrong with them. A misspelt key is an error too: otherwise what it should change would stay, and nobody
-    /// would notice.
+    /// What is wrong with them. A misspelt key is an error too: otherwise the step would stay as it is without
+    /// a message.
     pub fn read(node: &Node) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut decoder = Decoder::new();
         let steps = if node.is_null() { Some(Vec::new()) } else { steps(&mut decoder, node) };
@@ -113,12 +113,12 @@ impl Overrides {
 
     /// The flow with these overrides, and the warnings about what they wrote into it.
     ///
-    /// The result has an id of its own, but a run keeps the id of the flow that it was started with:
+    /// The result has another id, but a run keeps the id of the flow that it was started with:
     /// [`crate::Plan::patched`] makes the plan for that.
     ///
     /// # Errors
-    /// Steps that do not exist, patches that do not fit, and whatever is wrong with the patched flow. Paths lead into
-    /// the patched flow; positions, where there are any, into the text of the overrides.
+    /// Steps that do not exist, patches that do not fit, and everything that is wrong with the patched flow. Paths are
+    /// those of the patched flow. Positions, if there are any, are those of the text of the overrides.
     pub fn apply(&self, flow: &Flow) -> Result<(Flow, Diagnostics), Diagnostics> {
         let mut patched = flow.clone();
         let mut diagnostics = Diagnostics::default();

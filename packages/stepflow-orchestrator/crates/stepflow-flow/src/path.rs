@@ -26,7 +26,7 @@ impl Path {
         Self::default()
     }
 
-    /// Reads a path as authors write it. A text that does not start with `$` is one key, whatever is in it.
+    /// Reads a path as authors write it. A text that does not start with `$` is one key, with all its characters.
     ///
     /// # Errors
     ///

@@ -180,8 +180,8 @@ impl Plan {
         }
     }
 
-    /// The secrets in an item's output: the secret parts of the input and the variables that it contains without a
-    /// component in between, and the parts that the flow's output schema marks.
+    /// The secrets in an item's output. Some are parts of the input and the variables that no component has processed.
+    /// Others are marked by the schema of the flow's output.
     #[must_use]
     pub fn output_secrets(&self) -> &Secrets {
         &self.output_secrets

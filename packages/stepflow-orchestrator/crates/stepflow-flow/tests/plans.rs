@@ -30,7 +30,7 @@ fn error_handling_is_read_with_its_defaults() {
     assert_eq!(plan("steps: [{id: a, component: /x}]").steps[0].on_error, OnError::Fail);
     assert_eq!(handling("{action: fail}"), OnError::Fail);
     assert_eq!(handling("{action: useDefault}"), OnError::UseDefault(value("null")));
-    // A constant, whatever it looks like.
+    // A constant, even if it looks like an expression.
     assert_eq!(
         handling("{action: useDefault, defaultValue: {$step: a}}"),
         OnError::UseDefault(value(r#"{"$step":"a"}"#))

@@ -98,7 +98,7 @@ impl FairQueue {
         Some((lane, task))
     }
 
-    /// Removes a task, whatever its turn.
+    /// Removes a task, also if it is not its turn.
     pub fn remove(&mut self, task: TaskRef) -> Option<TaskEnvelope> {
         let (root, lane, position) = self.positions.get(&task).copied()?;
         self.take(root, lane, position)

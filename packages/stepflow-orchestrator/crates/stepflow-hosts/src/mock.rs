@@ -162,7 +162,7 @@ fn unmatched(path: &str, input: &Value, known: Option<&[Value]>) -> FlowError {
         .with([("component", Value::string(path)), ("input", input.clone())])
 }
 
-/// A text that two values share exactly when they are the same JSON, whatever the order of their members.
+/// A text that two values share exactly when they are the same JSON. The order of members does not matter.
 fn identity(value: &Value) -> String {
     match value.kind() {
         Kind::Object => {

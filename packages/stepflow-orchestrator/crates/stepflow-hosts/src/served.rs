@@ -19,7 +19,7 @@ pub struct RunRequest {
     pub overrides: Option<Value>,
     /// How many attempts of the run may be open at once.
     pub max_concurrency: Option<u32>,
-    /// Which step asks; `None` when that cannot be told: the run is then a root of its own.
+    /// Which step asks; `None` when that is not known: then the run is a root.
     pub origin: Option<Origin>,
 }
 

@@ -5,19 +5,19 @@
 //! is the server's end of one conversation, and `wire` sends its messages. A transport
 //!
 //! - adds an instance with `Core::add_instance`, which takes a `Wire` and returns an `InstanceId`,
-//! - passes every message of the worker to `Caller::receive`, with the execute on whose stream it came, if it came on
-//!   one: that tells which execute sent it,
+//! - passes every message of the worker to `Caller::receive`; if it came on the stream of an execute, that execute has
+//!   sent it,
 //! - does the handshake with `Core::greet`, after which the instance gets tasks,
 //! - calls `Pool::unreached` or `Pool::lose_execute` when one message did not arrive or its answer will not, and
 //!   `Pool::remove_instance` when the worker is gone,
 //! - replaces an instance that is `Leaving`, and one whose cancelled execute does not end.
 //!
-//! What workers ask of the server is served by `requests`.
+//! `requests` serves the requests of workers.
 //!
-//! `http` speaks to addresses, and to processes that serve there. `stdio` reads and writes lines and knows no protocol,
-//! `worker_process` is a process with the tasks around its pipes, `supervisor` keeps one running in each of the
-//! plugin's slots, and `process` has all platform code. `watcher` is a process that ends what workers have started,
-//! when the server cannot.
+//! `http` speaks to addresses, and to processes that serve HTTP. `stdio` reads and writes lines and knows no protocol.
+//! `worker_process` is a process with the tasks around its pipes, and `supervisor` keeps one running in each of the
+//! plugin's slots. `process` has all platform code. `watcher` is a process that ends what workers have started, when
+//! the server cannot.
 
 mod broken;
 mod caller;

@@ -82,7 +82,7 @@ async fn over_http_an_answer_that_is_too_long_fails_its_step_alone() {
         {
             let message = refusal(&fixture.host, &mut fixture.events, component).await;
             assert!(message.contains(&format!(" too long: it has {size}")), "{message}");
-            // The worker need not finish what it is still doing.
+            // The worker does not have to finish its other work.
             fixture.host.offer(task("/cancelled", 1_u64.into()));
             fixture.events.output().await;
         }

@@ -1,4 +1,4 @@
-//! `/openai` against a server of our own on this machine, which gives the test's answer and keeps the requests.
+//! `/openai` against a test server on this machine, which gives the test's answer and keeps the requests.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[allow(dead_code)]

@@ -176,7 +176,7 @@ async fn a_grandchild_dies_with_its_parent() {
     wait_until(|| fixture.processes() == 2);
     fixture.host.offer(task("/echo", Value::string("die")));
     assert!(matches!(fixture.events.answer().await.1, Answer::Lost(_)));
-    // The new worker has a child process of its own; the old one's is gone.
+    // The new worker has its own child process; the one of the old worker is gone.
     fixture.host.offer(task("/echo", Value::null()));
     fixture.events.output().await;
     wait_until(|| fixture.processes() == 2);

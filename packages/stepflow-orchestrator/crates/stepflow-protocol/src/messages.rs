@@ -243,7 +243,7 @@ pub struct InitializedParams {}
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ComponentsListParams {}
 
-/// What a worker says of one of its components.
+/// The description of one component of a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ComponentInfo {
     /// The path or path pattern, such as `/clean`.
@@ -347,13 +347,13 @@ pub struct FailureDetails {
     /// The component's own error number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<i64>,
-    /// `false` forbids another attempt, whatever the flow says.
+    /// `false` forbids another attempt, even if the flow has a retry for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retryable: Option<bool>,
     /// The least time to wait before another attempt, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<f64>,
-    /// Whatever the component wants to say beyond that.
+    /// More details, chosen by the component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
 }

@@ -13,7 +13,7 @@ pub enum ExecutionStatus {
     Completed,
     /// Ended with an error.
     Failed,
-    /// Ended because somebody asked for it. Terminal, whatever arrives later.
+    /// Ended because somebody asked for it. Terminal, no matter what arrives later.
     Cancelled,
 }
 

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
-//! A value keeps its text, whatever is done with it.
+//! A value keeps its text through all operations.
 
 use proptest::prelude::*;
 use stepflow_protocol::{Kind, MAX_DEPTH, Segment, Value, ValueError, content_id};

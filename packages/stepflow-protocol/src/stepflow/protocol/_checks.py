@@ -80,7 +80,7 @@ def known_step(at: Path, id: str, steps: Collection[str]) -> str:
 
 
 def check_span(span: Any, at: Path) -> None:
-    """Raise `InvalidFlow` for a value that is no duration. None is allowed."""
+    """Raise `InvalidFlow` for a value that is not a duration. None is allowed."""
     try:
         if span is not None:
             duration_seconds(span)

@@ -86,7 +86,7 @@ def _quoted(path: str, place: int) -> tuple[str, int]:
     """Return the name in `["name"]`, with the escapes of a JSON string, and where the path goes on."""
     try:
         name, end = _strings.raw_decode(path, place + 1)
-        name.encode()  # half a surrogate pair is no character
+        name.encode()  # half a surrogate pair is not a character
     except ValueError:
         raise PathError(path, f"`{path[place + 1 :]}` does not begin with a JSON string") from None
     if not path.startswith("]", end):

@@ -17,10 +17,14 @@ class MockContext(StepflowContext):
     function that takes a flow's document and an input, and returns the output. If it raises, the flow
     fails. Without it, runs are refused.
 
-    As on a real server, these are refused too, with the same codes: invalid ids; arguments of a wrong
-    type, or numbers of more than 32 bits; blobs whose content does not fit their type; a `key` together
-    with `detached`, or a `key` that a run of another flow has; flows that `check_flow` of
-    `stepflow.protocol` refuses; and overrides of a wrong shape, or of steps that the flow does not have.
+    As on a real server, these are refused too, with the same codes:
+
+    - invalid ids
+    - arguments of a wrong type, or numbers of more than 32 bits
+    - blobs whose content does not fit their type
+    - a `key` together with `detached`, or a `key` that a run of another flow has
+    - flows that `check_flow` of `stepflow.protocol` refuses
+    - overrides of a wrong shape, or of steps that the flow does not have
 
     There is no engine. Only a real server checks everything else, such as whether inputs fit the flow's
     schema, and what a patch makes of a step. `stepflow validate` checks a flow's file.

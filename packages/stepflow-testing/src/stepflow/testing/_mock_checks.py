@@ -20,12 +20,12 @@ _PATCHES: dict[str, tuple[type, str]] = {
 
 
 def content_id(text: str) -> str | None:
-    """Return the id of a blob or flow as it is stored; None if the text is no such id."""
+    """Return the id of a blob or flow as it is stored; None if the text is not such an id."""
     return text.lower() if _ID.fullmatch(text) else None
 
 
 def run_id(text: str) -> str | None:
-    """Return the id of a run as it is stored; None if the text is no such id."""
+    """Return the id of a run as it is stored; None if the text is not such an id."""
     try:
         return str(uuid.UUID(text))
     except ValueError:

@@ -89,10 +89,10 @@ class _Call:
         try:
             self.future.set_result(result)
         except InvalidStateError:
-            pass  # nobody waits any more
+            pass  # the caller does not wait any more
 
     def fail(self, error: Exception) -> None:
         try:
             self.future.set_exception(error)
         except InvalidStateError:
-            pass  # nobody waits any more
+            pass  # the caller does not wait any more

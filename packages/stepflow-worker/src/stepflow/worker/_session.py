@@ -200,7 +200,7 @@ class Session:
         self._executor.capacity.pause(execution)
 
     def resumed(self, execution: Execution) -> None:
-        """Note that an execution waits for that run no more."""
+        """Note that an execution no longer waits for that run."""
         self._executor.capacity.resume(execution)
         self._executor.resume(execution)
 

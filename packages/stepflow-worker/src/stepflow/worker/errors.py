@@ -17,7 +17,7 @@ StepflowError
 ├── NoJsonForm               a value cannot be sent (defined in `stepflow.protocol`)
 ├── FlowFailed               a flow that a component evaluated has failed
 ├── RequestRefused           the server answered a request with an error (defined in `stepflow.protocol`)
-├── InvalidLifespan          the lifespan is no async context manager
+├── InvalidLifespan          the lifespan is not an async context manager
 ├── ServedDuringImport       `server.run()` was called by a file that is only being imported
 ├── NoServerInTarget         the command line's TARGET leads to no `StepflowServer`
 └── CannotServe              the HTTP transport cannot start

@@ -78,7 +78,7 @@ struct Visit {
 
 const UNSEEN: usize = usize::MAX;
 
-/// The group of each step; steps in one group reach each other (Tarjan's algorithm with a stack of its own).
+/// The group of each step; steps in one group reach each other (Tarjan's algorithm with an explicit stack).
 fn groups(needs: &[Vec<Need>]) -> Vec<usize> {
     let mut order = vec![UNSEEN; needs.len()];
     let mut low = vec![UNSEEN; needs.len()];

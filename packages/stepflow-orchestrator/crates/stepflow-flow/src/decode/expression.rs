@@ -12,8 +12,8 @@ pub(super) fn expression(decoder: &mut Decoder, node: &Node) -> Expression {
     parse(decoder, node).unwrap_or_else(|| Expression::Literal(node.to_value()))
 }
 
-/// The expression that a value stands for; `None` for a constant. So constants are joined to the largest possible ones,
-/// and each is made into a value only once.
+/// The expression that a value stands for; `None` for a constant. Therefore neighbouring constants become one, as
+/// large as possible, and each is made into a value only once.
 fn parse(decoder: &mut Decoder, node: &Node) -> Option<Expression> {
     match &node.content {
         Content::Null | Content::Bool(_) | Content::Number(_) => None,

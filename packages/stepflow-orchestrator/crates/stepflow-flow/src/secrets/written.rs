@@ -24,8 +24,8 @@ pub struct WrittenSecrets {
 }
 
 impl WrittenSecrets {
-    /// The secrets of a flow and of the flows inside it: the values that their schemas mark, in the schemas themselves,
-    /// in defaults of expressions, in examples and in test cases.
+    /// The secrets of a flow and of the flows inside it. These are the values that their schemas mark: in the schemas
+    /// themselves, in defaults of expressions, in examples and in test cases.
     #[must_use]
     pub fn in_flow(tree: &Node) -> Self {
         let mut found = Self::default();

@@ -1,4 +1,4 @@
-//! The mocks of a test case: they replace whatever else serves their paths.
+//! The mocks of a test case: they replace the components at their paths.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -31,7 +31,7 @@ pub struct Condition {
 }
 
 impl Rule {
-    /// A rule that leads to this plugin, whatever the input.
+    /// A rule that leads to this plugin for every input.
     #[must_use]
     pub fn to(plugin: impl Into<String>) -> Self {
         Self { plugin: plugin.into(), ..Self::default() }

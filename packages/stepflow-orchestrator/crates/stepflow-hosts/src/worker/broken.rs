@@ -1,5 +1,5 @@
-//! Finds out which request a message belongs to that cannot be read: one with a `NaN` in it, one with a raw control
-//! character in a string, or one that is too long to be kept. The side that waits for it must not wait for ever.
+//! Finds the request of a message that cannot be read. Such a message contains a `NaN` or a raw control character in a
+//! string, or is too long to be kept. The side that waits for it must not wait for ever.
 
 /// The longest key or id that is kept.
 const MAX_TOKEN: usize = 1024;
@@ -15,7 +15,7 @@ pub(crate) struct BrokenMessage {
     pub(crate) has_result: bool,
 }
 
-/// Reads the keys of the outermost object, whatever their values are, without keeping the message.
+/// Reads the keys of the outermost object, with any values, without keeping the message.
 #[derive(Debug, Default)]
 pub(crate) struct Outline {
     found: BrokenMessage,

@@ -1,4 +1,4 @@
-//! Receives all messages of one instance, on every transport. The worker's requests are served in tasks of their own,
+//! Receives all messages of one instance, on every transport. Each of the worker's requests is served in its own task,
 //! so that the reader never waits; the memory that they may take is limited here.
 
 use std::sync::Arc;
@@ -83,7 +83,7 @@ impl Caller {
         Self { core: Arc::clone(core), id, load: Arc::new(load) }
     }
 
-    /// Takes a message. `within` is the request on whose stream it came, where requests have streams of their own.
+    /// Takes a message. `within` is the request on whose stream it came, where each request has its own stream.
     pub(crate) fn receive(&self, within: Option<i64>, message: &[u8]) {
         match Message::read(message) {
             Ok(message) => self.take(within, message),

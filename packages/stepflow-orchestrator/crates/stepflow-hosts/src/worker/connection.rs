@@ -136,7 +136,7 @@ impl Connection {
     }
 
     /// It waits for one run less. `true` when that was the last one, so that it counts again. Its slot may be taken by
-    /// now: it goes on all the same.
+    /// now: it continues in any case.
     pub(crate) fn unpark(&mut self, task: TaskRef) -> bool {
         let Some(open) = self.find(task).filter(|open| open.is_parked()) else { return false };
         open.awaited_runs -= 1;

@@ -1,4 +1,4 @@
-//! Workers over HTTP: each message is a POST of its own, and its answer is one message or a stream of them.
+//! Workers over HTTP: each message is a separate POST, and its answer is one message or a stream of them.
 //!
 //! `sse` reads streams and `address` URLs. `connections` keeps connections open, `client` sends requests over them,
 //! `refused` reads the answers of a server that did not take a message, and `upload` is the body of a request.

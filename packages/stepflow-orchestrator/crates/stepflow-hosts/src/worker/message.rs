@@ -243,8 +243,7 @@ impl Handshake {
     }
 }
 
-/// The data of an error. If it is not a valid value, those of its members are kept that are: the failure itself must
-/// not be lost.
+/// The data of an error. If it is not a valid value, its valid members are kept: the failure itself must not be lost.
 fn details(raw: &RawValue) -> Value {
     let refused = |problem: ValueError| Value::string(&format!("refused: {problem}"));
     Value::of_raw(raw.to_owned()).unwrap_or_else(|problem| {

@@ -109,7 +109,7 @@ pub enum Transport {
     /// On its pipes, unless the first line of its stdout names a port: then it serves HTTP there.
     #[default]
     Announced,
-    /// On its pipes, whatever its first line says.
+    /// On its pipes; its first line does not matter.
     Stdio,
     /// Over HTTP, on the port that a line of its stdout names.
     Http,

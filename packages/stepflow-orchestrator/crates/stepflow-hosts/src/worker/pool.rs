@@ -206,7 +206,7 @@ impl Pool {
         self.instance_mut(id).is_some_and(|instance| instance.connection.fail_handshake(error))
     }
 
-    /// From now on, messages to an instance go over HTTP, to a port of its own.
+    /// From now on, messages to an instance go over HTTP, to its port.
     pub(crate) fn switch_to_http(&mut self, id: InstanceId, wire: Wire, port: u16) {
         if let Some(instance) = self.instance_mut(id) {
             instance.switch_to_http(wire, port);

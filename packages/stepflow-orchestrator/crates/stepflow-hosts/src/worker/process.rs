@@ -25,7 +25,7 @@ use super::watcher::{MARK, Watcher};
 /// may itself be a client of another server and must not use our settings by accident.
 const OURS: &[u8] = b"STEPFLOW_";
 
-/// A running process, leader of a group of its own. Dropping it kills the group.
+/// A running process, leader of its own group. Dropping it kills the group.
 #[derive(Debug)]
 pub(crate) struct Process {
     group: Group,

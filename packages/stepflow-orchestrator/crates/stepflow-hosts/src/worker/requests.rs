@@ -98,7 +98,7 @@ impl Requests<'_> {
     }
 }
 
-/// The params of a request. An invalid id has an error of its own.
+/// The params of a request. An invalid id has its own error.
 fn read<T: DeserializeOwned>(params: &Value) -> Result<T, RpcError> {
     params.deserialize_object().map_err(|error| invalid(format!("the params do not fit: {error}")))
 }

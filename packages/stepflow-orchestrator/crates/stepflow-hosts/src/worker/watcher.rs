@@ -1,6 +1,6 @@
 //! Ends the processes that workers have started, when their server is killed. A worker dies with its server, but its
-//! child processes do not, and the server can no longer end them. So a process of our own waits for the end of a pipe
-//! from the server.
+//! child processes do not, and the server can no longer end them. Therefore another process waits for the end of a
+//! pipe from the server.
 //!
 //! The server tells it the workers' process groups. Processes that have left their group are found by a variable that
 //! all of them have inherited. A process with neither is not ended.

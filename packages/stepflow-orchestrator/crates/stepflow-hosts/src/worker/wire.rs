@@ -10,7 +10,7 @@ use super::stdio::Outbox;
 /// A message on its way to a worker.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    /// The message, as JSON on a line of its own.
+    /// The message, as one line of JSON.
     pub(crate) line: Vec<u8>,
     pub(crate) kind: Kind,
 }

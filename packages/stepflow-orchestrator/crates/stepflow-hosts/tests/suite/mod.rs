@@ -1,5 +1,5 @@
-//! What every component host has to do, whatever serves its components; and in-memory versions of two ports that hosts
-//! need.
+//! What every component host has to do, no matter how it serves components. There are also in-memory versions of two
+//! ports that hosts need.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -133,7 +133,7 @@ pub fn json(text: &str) -> Value {
     Value::parse(text).unwrap()
 }
 
-/// A first attempt of a component, in a run of its own.
+/// A first attempt of a component, in a new run.
 pub fn task(component: &str, input: Value) -> TaskEnvelope {
     let run = RunId::from_uuid(Uuid::now_v7());
     TaskEnvelope {

@@ -1,7 +1,8 @@
-"""Has no sessions. `/echo` answers its input, `/seen/...` the request's headers and message, `/blob` the replies that
-came over its stream, `/error` the error that its input describes, `/refused` a status and a body, `/closed` when the
-server has closed another connection. The other components misbehave as their names say. `--legacy` announces no
-capabilities, `--port` names the port, `--draining` accepts no execute, `--only` serves one component."""
+"""Has no sessions. `/echo` answers its input, and `/seen/...` the request's headers and message. `/blob` answers the
+replies that came over its stream, `/error` the error that its input describes, `/refused` a status and a body.
+`/closed` answers when the server has closed another connection. The other components misbehave as their names say.
+`--legacy` announces no capabilities, `--port` names the port, `--draining` accepts no execute, `--only` serves one
+component."""
 
 import argparse
 import os
@@ -36,7 +37,7 @@ released = threading.Event()
 
 
 def ask(request, method, params, request_id):
-    """Asks the server over the execute's own stream; its answer comes as a request of its own."""
+    """Asks the server over the execute's own stream; its answer comes as a separate request."""
     request.event({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
     return replies.get()
 
@@ -81,7 +82,7 @@ def execute(request, component, value):
         case "/refused":
             request.respond(value["status"], value["body"], value.get("type", "application/json"))
         case "/split":
-            # Every byte is a piece of its own, and lines end in all ways that there are.
+            # Every byte is sent separately, and all kinds of line ends occur.
             request.stream()
             answer = {"id": request.message["id"], "result": {"output": "é🦀"}, "jsonrpc": "2.0"}
             for (

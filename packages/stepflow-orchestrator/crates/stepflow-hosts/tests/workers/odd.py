@@ -96,7 +96,7 @@ for request in wire.executes():
             for _ in range(6):
                 write(piece)
         case "a child that lives on":
-            # It has a session of its own, so that the end of the process group does not reach it, and holds the pipes
+            # It has its own session, so that the end of the process group does not reach it, and holds the pipes
             # until the server lets go of them.
             if os.fork() == 0:
                 os.setsid()

@@ -38,7 +38,7 @@ pub struct RunsSubmitParams {
     /// cancelled. Without one, what is asked for is the name, with how often.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// Whether the run is a root run of its own, which outlives its step.
+    /// Whether the run is a root run, which continues after its step has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detached: Option<bool>,
 }
@@ -65,7 +65,7 @@ pub struct RunsGetParams {
     /// Whether the answer waits for the run's end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<bool>,
-    /// Whether the results of its items come along.
+    /// Whether the answer has the results of the items.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub include_results: Option<bool>,
     /// In which order: by index when absent.

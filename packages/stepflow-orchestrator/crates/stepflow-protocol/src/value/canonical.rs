@@ -1,5 +1,5 @@
-//! The one text of a value from which content ids are made: compact, members in the given order, strings with as few
-//! escapes as possible, integers as their digits, every other number in its shortest form.
+//! The canonical text of a value, from which content ids are made. It is compact, and members keep their order. Strings
+//! have as few escapes as possible. Integers are written as their digits, other numbers in their shortest form.
 
 use super::{Kind, Value, access};
 

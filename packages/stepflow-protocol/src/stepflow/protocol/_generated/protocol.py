@@ -47,7 +47,7 @@ class ComponentCapabilities(Message):
 
 
 class ComponentInfo(Message):
-    """What a worker says of one of its components."""
+    """The description of one component of a worker."""
 
     component: str
     """The path or path pattern, such as `/clean`."""
@@ -153,7 +153,7 @@ class ExecutionStatus(StrEnum):
     failed = "failed"
     """Ended with an error."""
     cancelled = "cancelled"
-    """Ended because somebody asked for it. Terminal, whatever arrives later."""
+    """Ended because somebody asked for it. Terminal, no matter what arrives later."""
 
 
 class FailureDetails(Message):
@@ -166,11 +166,11 @@ class FailureDetails(Message):
     code: int | None = None
     """The component's own error number."""
     retryable: bool | None = None
-    """`false` forbids another attempt, whatever the flow says."""
+    """`false` forbids another attempt, even if the flow has a retry for it."""
     retry_after: int | float | None = None
     """The least time to wait before another attempt, in seconds."""
     data: Any = None
-    """Whatever the component wants to say beyond that."""
+    """More details, chosen by the component."""
 
 
 class FlowError(Message):
@@ -323,7 +323,7 @@ class RunsGetParams(Message):
     wait: bool | None = None
     """Whether the answer waits for the run's end."""
     include_results: bool | None = field(name="includeResults", default=None)
-    """Whether the results of its items come along."""
+    """Whether the answer has the results of the items."""
     result_order: ResultOrder | None = field(name="resultOrder", default=None)
     """In which order: by index when absent."""
     observability: ObservabilityContext | None = None
@@ -356,7 +356,7 @@ class RunsSubmitParams(Message):
     key: str | None = None
     "\n    The caller's name for this sub-run: the task's next attempt finds the run that has it, unless that failed or was\n    cancelled. Without one, what is asked for is the name, with how often.\n    "
     detached: bool | None = None
-    """Whether the run is a root run of its own, which outlives its step."""
+    """Whether the run is a root run, which continues after its step has ended."""
 
 
 class RuntimeCapabilities(Message):

@@ -15,7 +15,7 @@ def ensure(holds: bool, problem: str) -> None:
 
 
 def result(answer: Json) -> dict[str, Json]:
-    """Return the result of an answer. Raises `Broken` if it has none, or it is no object."""
+    """Return the result of an answer. Raises `Broken` if it has none, or it is not an object."""
     if answer.get("error") is not None:
         raise Broken(f"it was refused: {brief(answer['error'])}")
     found = answer.get("result")

@@ -95,7 +95,7 @@ class Response:
 
 
 class Http:
-    """Requests to one worker, each over a connection of its own."""
+    """Requests to one worker, each over its own connection."""
 
     def __init__(self, base: str, patience: float, token: str | None = None) -> None:
         self.base = base

@@ -15,7 +15,7 @@ _TAIL_BYTES = 2000
 
 
 class Process:
-    """A child in a process group of its own. The end of its stderr is kept."""
+    """A child in its own process group. The end of its stderr is kept."""
 
     def __init__(self, command: Sequence[str], *, speaks_on_stdin: bool) -> None:
         """Start the process. Raises `CannotStart` when there is no such program."""

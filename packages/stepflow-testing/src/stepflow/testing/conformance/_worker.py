@@ -128,7 +128,7 @@ class Worker(ABC):
         self.tell(self.text(id=request["id"], error=error))
 
     def receive(self, timeout: float | None = None) -> Json:
-        """Return the next message. Raises `Broken` when none arrives, or it is no JSON object."""
+        """Return the next message. Raises `Broken` when none arrives, or it is not a JSON object."""
         patience = self.known.patience if timeout is None else timeout
         if not self.has_spoken:
             patience *= _STARTING
@@ -173,7 +173,7 @@ class Worker(ABC):
         return message
 
     def taken(self) -> list[Json]:
-        """Return the kept messages, and keep them no more."""
+        """Return the kept messages and forget them."""
         kept, self._kept = self._kept, []
         return kept
 
@@ -239,7 +239,7 @@ class Worker(ABC):
         self._record("sent", text)
 
     def note(self, text: str) -> None:
-        """Record an event that is no message."""
+        """Record an event that is not a message."""
         self.known.exchanges.append(Exchange("note", text))
 
     def _record(self, direction: str, text: bytes) -> None:

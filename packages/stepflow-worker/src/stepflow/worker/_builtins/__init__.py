@@ -74,7 +74,7 @@ class _Offer(NamedTuple):
 def _udf() -> Builtin:
     from stepflow.worker._builtins.udf import udf
 
-    # It is async, and runs most code in threads of its own.
+    # It is async, and runs most code in its own threads.
     return Builtin(udf, "/udf", None, {}, max_concurrency=usable_threads())
 
 

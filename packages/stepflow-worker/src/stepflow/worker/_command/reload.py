@@ -125,7 +125,7 @@ class _Versions:
 
 
 class _Version:
-    """One version of the code, and its lifespan. A task of its own enters and leaves the lifespan."""
+    """One version of the code, and its lifespan. One task enters and leaves the lifespan."""
 
     def __init__(self, server: StepflowServer) -> None:
         self._server = server

@@ -19,7 +19,7 @@ _OF_PYDANTIC = ("pydantic", "pydantic_core", "annotated_types")
 
 def parts_of(annotation: Any) -> Iterator[Any]:
     """Yield a type, every type inside of it, and the metadata of `Annotated` and of fields."""
-    seen: list[Any] = []  # a list: metadata need not be hashable
+    seen: list[Any] = []  # a list: metadata may be unhashable
     waiting = [annotation]
     while waiting:
         each = waiting.pop()

@@ -1,4 +1,4 @@
-"""Refuses two keys of an object that a declared type reads as one key, and keys that are no finite number."""
+"""Refuses two keys of an object that a declared type reads as one key, and keys that are not finite numbers."""
 
 import math
 from collections.abc import Iterator, Mapping

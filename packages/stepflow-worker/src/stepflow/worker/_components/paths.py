@@ -32,7 +32,7 @@ def _problem_of(segment: str) -> str | None:
 
 
 def parts_of(pattern: str) -> list[str | Capture]:
-    """Return the segments of a pattern. Raises `ValueError` when it is no valid pattern."""
+    """Return the segments of a pattern. Raises `ValueError` when it is not a valid pattern."""
     parts = [_part(segment) for segment in pattern.split("/")]
     captures = [each for each in parts if isinstance(each, Capture)]
     if any(each.takes_rest for each in captures) and not (

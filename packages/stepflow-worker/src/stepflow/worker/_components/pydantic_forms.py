@@ -218,7 +218,7 @@ def place_in(value: Any, loc: tuple[str | int, ...], *, missing: bool) -> tuple[
         try:
             value = _part(value, step)
         except (LookupError, TypeError, AttributeError):
-            # The step is a missing part, or names a type of a union, which is no place.
+            # The step is a missing part, or names a type of a union, which is not a place.
             if not (missing and index == len(loc) - 1):
                 continue
         place.append(step)

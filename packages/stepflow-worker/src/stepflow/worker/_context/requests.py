@@ -66,10 +66,13 @@ class OpenExecute(Protocol):
 
 
 class Requests:
-    """A component's requests. All raise `RequestRefused` when the server answers with an error,
-    `ServerTimeout` when it does not answer within 30 s, `Cancelled` once the execute is asked to
-    end, and `ExecuteEnded` in a thread or task that goes on after the execute has ended. A request
-    that waits for a run has no time limit except the execute's own deadline.
+    """A component's requests. All of them may raise one of these:
+
+    - `RequestRefused` when the server answers with an error
+    - `ServerTimeout` when it does not answer within 30 s; a request that waits for a run has no time
+      limit except the execute's own deadline
+    - `Cancelled` once the execute is asked to end
+    - `ExecuteEnded` in a thread or task that continues after the execute has ended
     """
 
     answer_timeout = 30.0
@@ -82,8 +85,8 @@ class Requests:
 
         blob_type: `data` for any value, `flow` for a flow document.
 
-        Raises `NoJsonForm`, with the place, for a value that has no JSON form. So do all methods
-        that send a value.
+        Raises `NoJsonForm`, with the place, for a value that has no JSON form. All methods that
+        send a value raise it, too.
         """
         params = BlobsPutParams(data=encoded(data), blob_type=BlobType(blob_type), **self._sender())
         result = await self._ask(Method.blobs_put, params, BlobsPutResult)

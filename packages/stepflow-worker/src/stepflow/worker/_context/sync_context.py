@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class SyncContext:
-    """The methods of a `StepflowContext` for code that runs in a thread of its own: they block.
+    """The methods of a `StepflowContext` for code that runs in a separate thread: they block.
 
     `StepflowContext` describes what they take, return and raise.
     """

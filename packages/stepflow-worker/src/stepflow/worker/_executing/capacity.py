@@ -42,7 +42,7 @@ class Capacity:
         self._move(execution, self._paused, self._holders)
 
     def end(self, execution: Execution) -> None:
-        """Count it no more: it is answered."""
+        """Stop counting it: it is answered."""
         with self._lock:
             self._holders.pop(execution, None)
             self._paused.pop(execution, None)

@@ -52,7 +52,7 @@ class Origin(Protocol):
         """Note that an execution waits for a run that it submitted."""
 
     def resumed(self, execution: "Execution") -> None:
-        """Note that it waits for that run no more; called once for each `paused`."""
+        """Note that it no longer waits for that run; called once for each `paused`."""
 
 
 class Execution:

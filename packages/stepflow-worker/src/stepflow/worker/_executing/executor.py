@@ -115,7 +115,7 @@ class Executor:
             self._timers.after(INTERRUPT_AFTER, execution.interrupt)
 
     def pause(self, execution: Execution) -> None:
-        """Do not count an execution until `resume`: it waits for a run of its own."""
+        """Do not count an execution until `resume`: it waits for a run that it submitted."""
         with self._lock:
             execution.waits += 1
             following = self._free_place(execution) if execution.waits == 1 else None

@@ -1,9 +1,9 @@
-"""Makes a forked child of the worker harmless: it must not act as the worker, nor keep the worker's connections open.
+"""Makes a forked child of the worker harmless: it must not act as the worker or keep the worker's connections open.
 
-A component may use `multiprocessing`. A forked child has the worker's signal handlers, and the descriptor with which
-they wake the worker's event loop: a SIGTERM for the child would end the worker, and not the child. It shares the epoll
-of the loop: a file that the child removes there is removed for the worker too. And the child returns from `os.fork`
-inside the worker's own code, which must not go on in it.
+A component may use `multiprocessing`. A forked child has the worker's signal handlers, and the descriptor that they use
+to wake the worker's event loop. So a SIGTERM for the child would end the worker, and not the child. It shares the epoll
+of the loop: a file that the child removes there is removed for the worker, too. And the child returns from `os.fork`
+inside the worker's own code, which must not continue in the child.
 """
 
 import asyncio

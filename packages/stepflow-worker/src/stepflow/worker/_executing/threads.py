@@ -7,7 +7,7 @@ from typing import Protocol
 from stepflow.worker.errors import NoCapacity
 
 MOST = 1024
-"""How many threads there may be. Only components that wait for runs of their own need that many."""
+"""How many threads there may be. Only components that wait for runs need that many."""
 
 KEPT = 32
 """How many free threads are kept for later jobs."""
@@ -17,7 +17,7 @@ class Job(Protocol):
     """Something to do on a thread. Neither method may raise."""
 
     def run(self) -> None:
-        """Do the job, on a thread of its own."""
+        """Do the job on a separate thread."""
 
     def refuse(self, problem: NoCapacity) -> None:
         """Called instead of `run` when there is no thread for the job."""

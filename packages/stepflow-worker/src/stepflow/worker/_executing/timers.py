@@ -1,4 +1,4 @@
-"""Calls functions after some time, on a thread of their own: no component can delay them."""
+"""Calls functions after some time, on a separate thread: no component can delay them."""
 
 import heapq
 import threading

@@ -42,7 +42,7 @@ async def respond(
 
 
 class ClientGone(Exception):
-    """Raised when the client has closed its connection: nobody waits for an answer."""
+    """Raised when the client has closed its connection: no client waits for an answer."""
 
 
 class Refused(Exception):

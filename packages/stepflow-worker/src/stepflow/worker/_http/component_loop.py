@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class ComponentThread:
-    """An event loop in a thread of its own, as a context manager."""
+    """An event loop in a separate thread, as a context manager."""
 
     def __init__(self) -> None:
         self.loop = new_loop()

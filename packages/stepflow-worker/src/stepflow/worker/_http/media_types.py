@@ -25,7 +25,7 @@ def is_json(content_type: str) -> bool:
 
 @lru_cache(64)
 def accepted(accept: str) -> Accepted:
-    """Read an `Accept` header: media ranges, of which the most specific decides by its `q`."""
+    """Read an `Accept` header: media ranges; the most specific one decides by its `q`."""
     ranges = dict(_ranges(accept))
     return Accepted(
         json=_quality(ranges, "application", "json") > 0,

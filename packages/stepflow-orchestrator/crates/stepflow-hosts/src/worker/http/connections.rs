@@ -23,7 +23,7 @@ use crate::http::{Connector, causes, connector, plain};
 use crate::worker::message::TooLong;
 
 /// How long a connection may be idle and still be used. Servers close idle ones, uvicorn after 5 s. When that happens
-/// during a request, nobody knows whether it was carried out.
+/// during a request, it is not known whether it was carried out.
 const MAX_IDLE: Duration = Duration::from_secs(3);
 
 /// The connections to one address.

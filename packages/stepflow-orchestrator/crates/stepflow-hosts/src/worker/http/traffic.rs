@@ -1,4 +1,4 @@
-//! Sends the messages of one instance, each as a POST of its own, and passes on everything that comes back.
+//! Sends the messages of one instance, each as a separate POST, and passes on everything that comes back.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The body of a request to a worker. It is handed over in pieces, to see whether the worker takes them: a long message
-//! takes time on a slow line, and only when no piece is taken is the worker not there.
+//! The body of a request to a worker. It is sent in pieces, to see whether the worker reads them. A long message takes
+//! time on a slow line. Only a worker that reads no piece is lost.
 
 use std::convert::Infallible;
 use std::pin::Pin;

@@ -192,7 +192,7 @@ impl Instance {
         self.signals.attention.notify_one();
     }
 
-    /// From now on, messages to the worker go over HTTP, to a port of its own.
+    /// From now on, messages to the worker go over HTTP, to its port.
     pub(super) fn switch_to_http(&mut self, wire: Wire, port: u16) {
         self.wire = wire;
         self.address = format!("{}, port {port}", self.address);

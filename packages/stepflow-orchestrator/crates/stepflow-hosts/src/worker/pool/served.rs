@@ -114,8 +114,8 @@ pub(super) fn reserved_for_suspects(
     soonest.map(|instance| instance.id)
 }
 
-/// A task that must go out although suspects of a crash are in its instance: an execute there waits for it, and may do
-/// so by asking again and again whether it has ended. Without this, neither would ever go on.
+/// A task that must go out although suspects of a crash are in its instance, because an execute there waits for it.
+/// That execute may ask again and again whether the task has ended. Without this, both would wait for ever.
 pub(super) fn awaited_task(
     instances: &[Instance],
     served: &ServedBySlot,

@@ -107,7 +107,7 @@ fn at_most_half_of_those_that_shared_a_crash_share_a_worker_next() {
     let innocent = bench.offer(task("/echo"));
     assert_eq!(bench.open(worker), suspects[..3]);
     bench.succeed(suspects[0]);
-    assert_eq!(bench.open(worker), suspects[1..4], "whoever is told free makes room for the next");
+    assert_eq!(bench.open(worker), suspects[1..4], "a suspect that did not crash its worker makes room for the next");
     suspects[1..].iter().for_each(|suspect| bench.succeed(*suspect));
     assert_eq!(bench.open(worker), [innocent]);
 }

@@ -10,7 +10,7 @@ _MEMBERS = ("component", "description", "input_schema", "output_schema")
 
 
 def listed(worker: Worker) -> list[Json]:
-    """Return the list of `components/list`. Raises `Broken` if it is no list."""
+    """Return the list of `components/list`. Raises `Broken` if it is not a list."""
     components = result(worker.request(Method.components_list)).get("components")
     ensure(isinstance(components, list), f"`components` is no list: {brief(components)}")
     assert isinstance(components, list)

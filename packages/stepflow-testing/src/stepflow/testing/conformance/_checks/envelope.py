@@ -134,7 +134,7 @@ def not_utf8(worker: Worker) -> None:
 
 @rule("envelope.invalid")
 def invalid(worker: Worker) -> None:
-    """JSON that is no message is answered -32600, with its id if that can be read."""
+    """JSON that is not a message is answered -32600, with its id if that can be read."""
     for text, id in INVALID:
         worker.send_text(text)
         answer = worker.receive()

@@ -76,7 +76,7 @@ def execute_before(worker: Worker) -> None:
 
 @rule("handshake.silent", fresh=True)
 def silent(worker: Worker) -> None:
-    """A worker sends no request of its own unless one of its executes is open."""
+    """A worker sends no request unless one of its executes is open."""
     worker.handshake()
     worker.request(Method.components_list)
     uncalled = [message["method"] for message in worker.taken() if "method" in message]

@@ -253,7 +253,7 @@ impl Bench {
     }
 }
 
-/// A first attempt, in a run of its own.
+/// A first attempt, in a new run.
 pub(super) fn task(component: &str) -> TaskEnvelope {
     let run = RunId::from_uuid(Uuid::now_v7());
     TaskEnvelope {

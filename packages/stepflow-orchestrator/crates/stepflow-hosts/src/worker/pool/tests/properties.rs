@@ -1,4 +1,4 @@
-//! What holds for the pool whatever happens in its workers.
+//! What is always true of the pool, no matter what happens in its workers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -136,7 +136,7 @@ proptest! {
         }
     }
 
-    /// A poison task crashes its worker as soon as the worker runs it, whatever else is there.
+    /// A poison task crashes its worker as soon as the worker runs it, together with anything.
     #[test]
     fn exactly_the_poison_fails_and_it_is_found_in_few_rounds(
         poisonous in prop_oneof![
