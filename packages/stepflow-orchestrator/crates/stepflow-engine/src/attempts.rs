@@ -1,4 +1,4 @@
-//! The attempts of a step, as its tree's events tell: the one reading that stores share.
+//! The attempts of a step, from its tree's events. All stores use this code.
 
 use crate::event::{AttemptOutcome, Event, Record, StepRef};
 use crate::ports::AttemptRow;
@@ -29,7 +29,7 @@ pub fn attempts_of<'a>(step: StepRef, records: impl IntoIterator<Item = &'a Reco
                     row.error.clone_from(&ended.error);
                 }
             }
-            // What the owner before had open is lost with it. An answer that comes all the same says how it ended.
+            // The attempts that were open with the owner before are lost. A late answer still tells how one ended.
             Event::OwnerChanged(_) => {
                 for row in attempts.iter_mut().filter(|row| row.outcome.is_none()) {
                     (row.ended_at, row.outcome) = (Some(record.at), Some(AttemptOutcome::Lost));

@@ -1,4 +1,4 @@
-//! What drivers are told, and the queues by which it reaches them.
+//! The commands for drivers, and the queues in which they wait.
 
 use std::sync::Arc;
 
@@ -18,32 +18,32 @@ use crate::submission::{CancelError, Error, Origin, Parent, Submission};
 /// Where a run's id goes once the run is durable.
 pub(crate) type Made = oneshot::Sender<Result<RunId, Error>>;
 
-/// Where it is told that a run was cancelled.
+/// The reply to a request to cancel a run.
 pub(crate) type Cancelled = oneshot::Sender<Result<(), CancelError>>;
 
 /// An attempt that waits for a run, with the root of its own tree.
 pub(crate) type Waits = (RunId, TaskRef);
 
-/// What a driver is told.
+/// A command for a driver.
 pub(crate) enum Command {
-    /// By a client; with its turn in the queue.
+    /// From a client, with its place in the queue.
     Submit(Box<Submission>, Made, Option<OwnedSemaphorePermit>),
-    /// With what tells apart the runs that one attempt asks for.
+    /// With data that distinguishes the runs that one attempt asks for.
     SubmitFrom(Origin, Box<Submission>, BlobId, Made),
-    /// Reply when the run has ended, which this attempt waits for.
+    /// Reply when the run has ended; this attempt waits for it.
     Wait(RunId, Option<Waits>, oneshot::Sender<()>),
     /// The attempt waits for one more run: it holds no slot.
     Blocked(Address),
     /// A run that the attempt waited for has ended.
     Unblocked(Waits),
     Cancel(RunId, CancelAsked, Cancelled),
-    /// Reply once the subscriber will be told of all that becomes durable.
+    /// Reply once the subscriber will get all events that become durable.
     Subscribe(RunId, mpsc::Sender<Notice>, oneshot::Sender<()>),
     Started(Address, Option<Arc<Instance>>),
     Waits(Address),
     Answer(Address, Answer),
     TimedOut(RunId, TaskRef),
-    /// The input that a timer stands for.
+    /// The input of a timer.
     Tell(RunId, Input),
     /// It is known where the component of this path is.
     Decided(RunId, String),
@@ -54,7 +54,7 @@ pub(crate) enum Command {
     Read(RunId, u64, Result<Box<Read>, StoreError>),
     Values(RunId, u64, Vec<ValueRef>, Result<Vec<Option<Value>>, StoreError>),
     Flow(RunId, u64, FlowId, Result<Option<Arc<Plan>>, StoreError>),
-    /// Where the run is that this was about.
+    /// The place of the run that was looked for.
     Found(RunId, Result<Option<Standing>, StoreError>, Box<Command>),
     Owned(Result<Vec<Owned>, StoreError>),
     OpenRoots(Option<RunId>, Result<Vec<OpenRoot>, StoreError>),
@@ -63,7 +63,7 @@ pub(crate) enum Command {
     Shutdown(oneshot::Sender<()>),
 }
 
-/// Says what has become of appends.
+/// Tells the results of appends.
 pub(crate) struct Answers(pub mpsc::UnboundedSender<Command>);
 
 impl Commits for Answers {
@@ -77,12 +77,12 @@ impl Commits for Answers {
 }
 
 impl Command {
-    /// Whether it tells what the store has done: the only news to an engine that is stopping.
+    /// Whether it has a result of the store: an engine that is stopping needs no other command.
     pub fn is_of_the_store(&self) -> bool {
         matches!(self, Self::Committed(_) | Self::Failed(..) | Self::Created(..) | Self::Left | Self::Shutdown(_))
     }
 
-    /// The run whose machine it needs, or whose root's.
+    /// The run whose machine, or whose root's machine, it needs.
     pub fn root(&self) -> Option<RunId> {
         match self {
             Self::SubmitFrom(origin, ..) => Some(match origin.parent {
@@ -127,7 +127,7 @@ impl Doors {
         &self.0[usize::from(shard_of(run)) % self.0.len()]
     }
 
-    /// Says this to the driver of the run's tree. An engine that has stopped hears nothing.
+    /// Sends this to the driver of the run's tree. An engine that has stopped does not receive it.
     pub fn say(&self, run: RunId, command: Command) {
         let _ = self.of(run).send(command);
     }

@@ -1,8 +1,8 @@
-//! Drives machines: one task owns all trees of its shards, tells their machines what the world says, appends what they
-//! decide, and carries out what is owed once it is durable (invariant 7).
+//! Drives machines. One task owns all trees of its shards. It gives inputs to their machines, appends the events that
+//! they decide, and carries out the effects once the events are durable (invariant 7).
 //!
-//! A machine may be thrown away at any time and made again from its journal. What must outlive it stands beside it: what
-//! hosts have, timers, who waits, and the inputs whose events are not durable.
+//! A machine may be dropped at any time and made again from its journal. The driver keeps what must not be lost then:
+//! the attempts that hosts have, timers, waiting callers, and the inputs whose events are not durable.
 
 mod appends;
 mod carry;
@@ -44,10 +44,10 @@ use crate::submission::{Error, Submission};
 /// How many commands are taken from the queue at a time, and how many timers.
 const BATCH: usize = 256;
 
-/// The version of the language's rules that new runs go by.
+/// The version of the language's rules for new runs.
 const SEMANTICS: u32 = 1;
 
-/// How long a worker has had an attempt when it is marked: a crash of the server may then be of its making.
+/// How long a worker has had an attempt when it is marked: if the server crashes then, the attempt may be the reason.
 const MARK_AFTER: Duration = Duration::from_secs(1);
 
 /// How often a tree may make its machine panic before it is given up.
@@ -65,7 +65,7 @@ pub(crate) struct Driver {
     takes_over: bool,
     ids: world::Ids,
     trees: HashMap<RunId, Tree>,
-    /// Trees that cannot go on: a timer of before must not bring them back.
+    /// Trees that cannot continue: an old timer must not load them again.
     given_up: HashSet<RunId>,
     /// The roots of the sub-runs that are open in memory.
     roots: HashMap<RunId, RunId>,
@@ -80,15 +80,15 @@ pub(crate) struct Driver {
     commands: mpsc::UnboundedSender<Command>,
     /// The queues of all drivers.
     doors: Doors,
-    /// Whether a machine was stopped in long work, which goes on when others have had their turn.
+    /// Whether a machine was stopped during long work. It continues after others have had their turn.
     has_more: bool,
-    /// The tree whose machine is at work.
+    /// The tree whose machine is working.
     at_work_on: Option<RunId>,
     /// Who waits for the engine to stop.
     stopping: Option<oneshot::Sender<()>>,
     leaving: bool,
     stopped: bool,
-    /// What was said before the shards were owned.
+    /// Commands that came before the shards were owned.
     early: Vec<Command>,
 }
 
@@ -150,7 +150,7 @@ impl Driver {
                     for command in batch.drain(..) {
                         self.contain(command);
                     }
-                    // Hosts and callers have their turn between two parts of long work.
+                    // Between two parts of long work, hosts and callers have their turn.
                     if std::mem::take(&mut self.has_more) {
                         tokio::task::yield_now().await;
                     }
@@ -167,7 +167,7 @@ impl Driver {
         }
     }
 
-    /// Does what the command says.
+    /// Carries out the command.
     fn contain(&mut self, command: Command) {
         match command {
             Command::Committed(appends) if appends.len() > 1 => {
@@ -180,7 +180,7 @@ impl Driver {
         }
     }
 
-    /// Works for a tree. A panic on the way ends that tree's hold on memory, and nothing else.
+    /// Works for a tree. After a panic the tree is removed from memory, and nothing else.
     fn guard(&mut self, work: impl FnOnce(&mut Self)) {
         self.at_work_on = None;
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
@@ -188,7 +188,7 @@ impl Driver {
         }
     }
 
-    /// The machine at work has panicked, or what it was lent.
+    /// The machine that is working has panicked, or something that was lent to it.
     fn panicked(&mut self) {
         let Some(root) = self.at_work_on else { return };
         let Some(tree) = self.trees.get_mut(&root) else { return };
@@ -208,7 +208,7 @@ impl Driver {
         if self.stopping.is_some() && !command.is_of_the_store() {
             return;
         }
-        // What belongs to a tree that is being read waits for it.
+        // Work for a tree that is being read waits until it is read.
         if let Some(root) = command.root()
             && let Some(tree) = self.root_of(root).and_then(|root| self.trees.get_mut(&root))
             && tree.machine.is_none()
@@ -295,7 +295,7 @@ impl Driver {
         };
         let open = self.trees.get(&root).and_then(|tree| tree.machine.as_ref());
         if !open.is_some_and(|machine| machine.state().is_open(run)) {
-            // The answer speaks of its end, which may be lost before it is durable.
+            // The answer tells of the tree's end, which may be lost before it is durable.
             if self.is_ending(run) {
                 return self.waiters.when_cancelled(run, reply);
             }
@@ -315,19 +315,19 @@ impl Driver {
         self.waiters.subscribe(root, subscriber);
     }
 
-    /// Tells a machine, and has what it decides recorded.
+    /// Gives an input to a machine, and records what it decides.
     fn feed(&mut self, root: RunId, input: Input) {
         self.unpark(root);
         let Some(tree) = self.trees.get_mut(&root) else { return };
         tree.touched += 1;
-        // Whether the owner has changed is seen from the journal each time that it is read.
+        // Each time that the journal is read, it shows whether the owner has changed.
         if !matches!(input, Input::Continue | Input::OwnerChanged(_)) {
             tree.kept.push_back(Kept { input: input.clone(), upto: None });
         }
         self.apply(root, input);
     }
 
-    /// Has the machine decide, and appends what it does.
+    /// Lets the machine decide, and appends its events.
     fn apply(&mut self, root: RunId, input: Input) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         let Some(machine) = &mut tree.machine else { return };
@@ -382,12 +382,12 @@ impl Driver {
         }
     }
 
-    /// The root of a run of which something is in memory.
+    /// The root of a run, if a part of its tree is in memory.
     fn root_of(&self, run: RunId) -> Option<RunId> {
         if self.trees.contains_key(&run) { Some(run) } else { self.roots.get(&run).copied() }
     }
 
-    /// Another number for what is decided from now on.
+    /// A new number for what is decided from now on.
     fn next_incarnation(&mut self) -> u64 {
         self.incarnations += 1;
         self.incarnations

@@ -1,4 +1,4 @@
-//! The handle: what the rest of the server says to the engine.
+//! The handle by which the rest of the server uses the engine.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,14 +32,14 @@ pub struct Engine {
     submits: Arc<Semaphore>,
 }
 
-/// The engine's side of the hosts' door.
+/// The engine's side of the hosts' inbox.
 pub struct Mailbox {
     doors: Doors,
     queues: Vec<mpsc::UnboundedReceiver<Command>>,
 }
 
-/// The door for hosts, and the engine's side of it. Made apart because hosts are made before the engine. `drivers` is
-/// the number of tasks that the engine will run: at most one for each core is of use.
+/// The inbox for hosts, and the engine's side of it. They are made first, because hosts are made before the engine.
+/// `drivers` is the number of tasks that the engine will run: more than one for each core is not useful.
 #[must_use]
 pub fn inbox(drivers: u8) -> (Arc<dyn Inbox>, Mailbox) {
     let (senders, queues): (Vec<_>, Vec<_>) = (0..drivers.max(1)).map(|_| mpsc::unbounded_channel()).unzip();
@@ -48,7 +48,7 @@ pub fn inbox(drivers: u8) -> (Arc<dyn Inbox>, Mailbox) {
 }
 
 impl Mailbox {
-    /// The engine that will read this mailbox: made before it is started, for those who serve its hosts.
+    /// The engine that will read this mailbox. It is made before it is started, for code that serves its hosts.
     #[must_use]
     pub fn engine(&self, journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> Engine {
         let submits = Arc::new(Semaphore::new(WAITING_SUBMITS * self.queues.len()));
@@ -91,14 +91,13 @@ impl Engine {
         answer.await.map_err(|_| Error::Stopped)?
     }
 
-    /// Makes a run that a running step asks for, or finds the one that an earlier attempt of the step has made and that
-    /// goes on or succeeded. It is durable when this returns. Without variables of its own it has those of the run above
-    /// it.
+    /// Makes a run that a running step asks for, or finds the run that an earlier attempt of the step has made, if that
+    /// has not failed. It is durable when this returns. If it has no variables, it gets those of the run above it.
     ///
     /// # Errors
     /// As [`Engine::submit`]; and when the step is not running any more, or the runs are nested too deep.
     pub async fn submit_from(&self, origin: Origin, submission: Submission) -> Result<RunId, Error> {
-        // Inherited variables are what they are: a step that misses one says so.
+        // Inherited variables are not checked again: if a step misses one, it fails.
         submission.check(submission.variables.as_ref())?;
         let above = match origin.parent {
             Parent::Attempt(address) => address.root,
@@ -111,11 +110,11 @@ impl Engine {
         answer.await.map_err(|_| Error::Stopped)?
     }
 
-    /// Waits for the end of a run, root or not; returns at once when it has ended, or is not known. `by` is the attempt
-    /// that waits: until then it holds no slot of its tree. Returns also when the engine stops.
+    /// Waits for the end of a run, root or not. Returns at once if it has ended or is not known. `by` is the attempt
+    /// that waits: it holds no slot of its tree meanwhile. Returns also when the engine stops.
     pub async fn ended(&self, run: RunId, by: Option<Address>) {
         let (reply, answer) = oneshot::channel();
-        // First, because another driver may say at once that the run has ended.
+        // First, because another driver may tell at once that the run has ended.
         if let Some(by) = by {
             self.doors.say(by.root, Command::Blocked(by));
         }
@@ -137,14 +136,14 @@ impl Engine {
         answer.await.map_err(|_| CancelError::Stopped)?
     }
 
-    /// What has happened in a tree after `after_seq` and what will, until its root run ends.
+    /// The events of a tree after `after_seq`, also those in the future, until its root run ends.
     #[must_use]
     pub fn subscribe(&self, root: RunId, after_seq: u64) -> Subscription {
         Subscription::new(self.doors.of(root).clone(), Arc::clone(&self.journal), root, after_seq)
     }
 
-    /// Stops deciding and hands over: what was decided is stored, and whoever takes over spends nothing for it. Runs that
-    /// have not ended stay as their journals say.
+    /// Stops deciding and hands over. Everything that was decided is stored, and the next owner uses up no retry for
+    /// it. Runs that have not ended stay in the journal as they are.
     pub async fn shutdown(&self) {
         let stopping = self.doors.0.iter().map(|door| {
             let (reply, done) = oneshot::channel();

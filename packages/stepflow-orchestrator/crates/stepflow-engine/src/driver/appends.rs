@@ -1,4 +1,4 @@
-//! What machines decide, on its way into the journal and back: durable, or refused.
+//! The events that machines decide: their way into the journal, and the answer that they are durable or refused.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl Driver {
         self.feed(root, Input::Submitted(Box::new(created), inputs));
     }
 
-    /// Has these events stored, with all that belongs to them.
+    /// Appends these events with everything that belongs to them.
     pub(super) fn append(&mut self, root: RunId, records: Vec<Arc<Record>>) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         let Some(machine) = &mut tree.machine else { return };
@@ -46,7 +46,7 @@ impl Driver {
         let after = machine.state().seq - records.len() as u64;
         let upto = machine.state().seq;
         let dues: Vec<Due> = records.iter().filter_map(|record| due_of(record)).collect();
-        // What began and ended in the same append is owed to nobody.
+        // Effects that began and ended in the same append are not carried out.
         let owes = dues.iter().filter(|due| !settles.contains(&due.seq)).copied().collect();
         for timer in settles.iter().filter_map(|seq| tree.timers.remove(seq)) {
             self.timers.disarm(timer);
@@ -98,7 +98,7 @@ impl Driver {
         }
     }
 
-    /// What has become of a tree's beginning.
+    /// The answer to the append that begins a tree.
     pub(super) fn created(&mut self, written: Written, created: Result<Created, StoreError>) {
         let root = written.root;
         match created {
@@ -108,14 +108,14 @@ impl Driver {
                 self.let_go(root);
             }
             Err(why) => {
-                // It may be durable all the same: then the journal says so, and the run goes on.
+                // The append may be durable although it was refused. Then the journal shows it, and the run continues.
                 self.waiters.made(root, &Err(why.into()));
                 self.rebuild_in_time(root);
             }
         }
     }
 
-    /// These events are durable: who waits for them is told, and what they owe is carried out.
+    /// These events are durable: tells those who wait for them, and carries out their effects.
     pub(super) fn committed(&mut self, written: Written) {
         let Written { root, incarnation, upto } = written;
         let Some(tree) = self.trees.get_mut(&root).filter(|tree| tree.incarnation == incarnation) else { return };
@@ -159,13 +159,13 @@ impl Driver {
         let asked: Vec<RunId> = tree.kept.iter().filter_map(|kept| cancelled_run(root, kept)).collect();
         asked.into_iter().for_each(|run| self.waiters.not_cancelled(run, why));
         match why {
-            // Somebody else goes on with it.
+            // Another engine continues with it.
             StoreError::Fenced { .. } => self.let_go(root),
             _ => self.rebuild_in_time(root),
         }
     }
 
-    /// Makes a machine again whose append was refused: at once, or, where that has not helped, after a while.
+    /// Makes a machine again whose append was refused: at once, or after a while if that has not helped.
     fn rebuild_in_time(&mut self, root: RunId) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         tree.refusals += 1;
@@ -175,7 +175,8 @@ impl Driver {
         }
     }
 
-    /// Throws away what a tree's machine has decided and is not durable, and makes the machine again from the journal.
+    /// Drops everything that a tree's machine has decided and that is not durable. Makes the machine again from the
+    /// journal.
     pub(super) fn rebuild(&mut self, root: RunId) {
         let incarnation = self.next_incarnation();
         let Some(tree) = self.trees.get_mut(&root) else { return };

@@ -1,4 +1,4 @@
-//! Carrying out what is owed: offers, wake-ups, cancellations.
+//! Carrying out effects: offers, wake-ups, cancellations.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ use crate::machine::{Effect, Need, outstanding, owed_between};
 use crate::ports::{Address, Answer, TaskEnvelope};
 
 impl Driver {
-    /// Carries out what has become owed and durable since the last time.
+    /// Carries out the effects that have become durable since the last time.
     pub(super) fn carry_out(&mut self, root: RunId) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         let Some(machine) = &tree.machine else { return };
@@ -25,7 +25,7 @@ impl Driver {
         }
     }
 
-    /// Tells hosts that have attempts which the journal does not know.
+    /// Cancels attempts that hosts have and that the journal does not know.
     pub(super) fn withdraw_unknown(&mut self, root: RunId) {
         let Some(machine) = self.trees.get(&root).and_then(|tree| tree.machine.as_ref()) else { return };
         let known = |task: &TaskRef| machine.state().tasks.contains_key(&task.task_id);
@@ -36,8 +36,8 @@ impl Driver {
         }
     }
 
-    /// Carries out all that a machine owes which was just made again, as far as it was durable when it was read. What
-    /// has been carried out before stands beside it.
+    /// Carries out all effects of a machine that was just made again, if they were durable when its journal was read.
+    /// Effects that were carried out before are known to the driver, and not repeated.
     pub(super) fn carry_again(&mut self, root: RunId, durable: u64) {
         let Some(tree) = self.trees.get(&root) else { return };
         let Some(machine) = &tree.machine else { return };
@@ -80,7 +80,7 @@ impl Driver {
                     let address = Address { root, epoch: self.ownership.epoch(root), task };
                     self.ports.host.cancel(&route, address, "the answer is not needed any more");
                 }
-                // Never offered: nobody else will answer.
+                // It was never offered, so no host will answer.
                 None => {
                     let address = Address { root, epoch: self.ownership.epoch(root), task };
                     self.offered.insert(task, Offered { root: Some(root), cancelled: true, ..Offered::default() });
@@ -90,7 +90,8 @@ impl Driver {
         }
     }
 
-    /// Hands an attempt to its host, once all that it needs is in memory and, after a crash, its mark is durable.
+    /// Hands an attempt to its host when everything that it needs is in memory. After a crash its mark must be durable,
+    /// too.
     fn offer(&mut self, root: RunId, task: TaskRef, step: StepRef, route: Route, input: ValueRef, reason: Reason) {
         let epoch = self.ownership.epoch(root);
         let Some(tree) = self.trees.get_mut(&root) else { return };
@@ -114,7 +115,7 @@ impl Driver {
             return self.need(root, needs);
         };
         let Some(planned) = plan.steps.get(step.step as usize) else { return };
-        // Should it crash the server again, and at once, the next owner has to know that it was running.
+        // If it crashes the server again at once, the next owner must know that it was running.
         if reason == Reason::Recovery && !tree.marked.contains(&task) {
             return self.mark_first(root, Effect::Offer { task, step, route, input, reason });
         }
@@ -137,9 +138,9 @@ impl Driver {
         };
         let route = Some(envelope.route.clone());
         let recovers = reason == Reason::Recovery;
-        // Should no worker take it before, it waits, and its mark is to go.
+        // If no worker takes it before, it waits, and its mark must be removed.
         let mark = recovers.then(|| self.timers.arm(&*self.ports.clock, MARK_AFTER, Timer::Mark(root, task)));
-        // First, because a host that panics has not got it.
+        // First, because a host that panics does not have it.
         self.ports.host.offer(envelope);
         self.offered.insert(task, Offered { root: Some(root), route, mark, recovers, ..Offered::default() });
     }
@@ -154,7 +155,7 @@ impl Driver {
             None => {
                 let commands = self.commands.clone();
                 tokio::spawn(async move {
-                    // A mark that cannot be stored keeps nothing from going on: the store has other ways to say so.
+                    // If a mark cannot be stored, the attempt continues: appends will show that the store fails.
                     let _ = marked.await;
                     let _ = commands.send(Command::Marked(root, incarnation, effect));
                 });
@@ -171,8 +172,8 @@ impl Driver {
         }
     }
 
-    /// An attempt was offered or taken by a worker a while ago. One that a worker has is marked: should the server crash,
-    /// it may have been the reason. One that waits was not.
+    /// An attempt was offered or taken by a worker a while ago. If a worker has it, it is marked: if the server
+    /// crashes, it may be the reason. An attempt that waited is not.
     pub(super) fn mark_or_unmark(&mut self, root: RunId, task: TaskRef) {
         let Some(offered) = self.offered.get_mut(&task) else { return };
         offered.mark = None;
@@ -199,7 +200,7 @@ impl Driver {
         }
     }
 
-    /// Tells the host that the answer of an attempt which no journal knows is not needed.
+    /// Tells the host that the answer of an attempt is not needed, because no journal knows the attempt.
     pub(super) fn withdraw(&mut self, task: TaskRef) {
         if let Some(offered) = self.offered.get_mut(&task).filter(|offered| !offered.cancelled) {
             offered.cancelled = true;

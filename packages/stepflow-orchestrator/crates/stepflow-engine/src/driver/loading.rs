@@ -1,4 +1,4 @@
-//! Reading trees, values and flows into memory, and letting go of them.
+//! Loading trees, values and flows into memory, and removing them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,16 +16,16 @@ use crate::ports::{Standing, StoreError};
 use crate::reading::{Read, read};
 use crate::submission::{CancelError, Error};
 
-/// How long to wait before something is asked of the store again that it could not do, at first and at most.
+/// The first and the longest wait before a failed request to the store is repeated.
 const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
-/// The wait before something is asked of the store again that it could not do so many times before.
+/// The wait before a request to the store is repeated that has failed so many times.
 pub(super) fn patience(failures: u32) -> Duration {
     WAITS.0.saturating_mul(1 << failures.min(10)).min(WAITS.1)
 }
 
 impl Driver {
-    /// The tree; it is read when it is not in memory.
+    /// The tree. It is read if it is not in memory.
     pub(super) fn tree(&mut self, root: RunId) -> &mut Tree {
         if !self.trees.contains_key(&root) {
             let incarnation = self.next_incarnation();
@@ -35,7 +35,7 @@ impl Driver {
         self.trees.entry(root).or_insert_with(|| Tree::new(0))
     }
 
-    /// Has the tree's journal read.
+    /// Starts to read the tree's journal.
     pub(super) fn read(&mut self, root: RunId, incarnation: u64) {
         let Some(tree) = self.trees.get(&root).filter(|tree| tree.incarnation == incarnation) else { return };
         let read = read(Arc::clone(&self.ports.journal), root, tree.durable);
@@ -67,7 +67,7 @@ impl Driver {
         tree.failures = 0;
         let durable = machine.state().seq;
         (tree.durable, tree.carried) = (durable, durable);
-        // Told again, they might do what was done already: a retry would begin before its time.
+        // Repeated, these inputs could have an effect for the second time: a retry would begin too early.
         tree.forget_durable_inputs();
         tree.marked = marked;
         let open = machine.state().runs.iter().filter(|(id, run)| **id != root && !run.status.is_terminal());
@@ -90,8 +90,8 @@ impl Driver {
         self.settle(root);
     }
 
-    /// Tells a machine that was made again what its forerunner was told and had not stored. One that panics on the way
-    /// takes nothing of it with it.
+    /// Gives a new machine the inputs that the old one had and whose events were not stored. If the machine panics, no
+    /// input is lost.
     fn tell_kept(&mut self, root: RunId) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         tree.untold = std::mem::take(&mut tree.kept);
@@ -100,7 +100,7 @@ impl Driver {
         }
     }
 
-    /// Goes on with what has come while the journal was being read.
+    /// Continues with what has come while the journal was being read.
     fn tell_pending(&mut self, root: RunId) {
         let pending = self.trees.get_mut(&root).map(|tree| std::mem::take(&mut tree.pending));
         for command in pending.unwrap_or_default() {
@@ -108,7 +108,7 @@ impl Driver {
         }
     }
 
-    /// Has values and flows loaded that a machine, or an offer, needs.
+    /// Loads values and flows that a machine or an offer needs.
     pub(super) fn need(&mut self, root: RunId, needs: Vec<Need>) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         let new: Vec<Need> = needs.into_iter().filter(|need| !tree.loading.contains(need)).collect();
@@ -145,7 +145,7 @@ impl Driver {
         });
     }
 
-    /// Values have come, or cannot be had now.
+    /// Values were loaded, or cannot be loaded now.
     pub(super) fn values_loaded(
         &mut self,
         root: RunId,
@@ -169,7 +169,7 @@ impl Driver {
         }
     }
 
-    /// A flow has come, or cannot be had now.
+    /// A flow was loaded, or cannot be loaded now.
     pub(super) fn flow_loaded(
         &mut self,
         root: RunId,
@@ -189,7 +189,7 @@ impl Driver {
         }
     }
 
-    /// Goes on once everything is there that was missing.
+    /// Continues once everything that was missing is there.
     fn loaded(&mut self, root: RunId) {
         if self.trees.get(&root).is_some_and(|tree| tree.loading.is_empty()) {
             self.carry_held(root);
@@ -202,7 +202,7 @@ impl Driver {
         }
     }
 
-    /// The store cannot do now what is asked of it: all of the tree is read again after a while.
+    /// The store cannot answer now. The whole tree is read again after a while.
     pub(super) fn read_later(&mut self, root: RunId, wait: Duration) {
         let next = self.next_incarnation();
         let Some(tree) = self.trees.get_mut(&root) else { return };
@@ -213,7 +213,7 @@ impl Driver {
         self.timers.arm(&*self.ports.clock, wait, Timer::Read(root, next));
     }
 
-    /// Finds out where a run is of which nothing is in memory.
+    /// Starts to find a run that is not in memory.
     pub(super) fn find(&mut self, run: RunId, about: Command) {
         let standing = self.ports.journal.find(run);
         let commands = self.commands.clone();
@@ -222,7 +222,7 @@ impl Driver {
         });
     }
 
-    /// It is known where a run is, or that there is none.
+    /// It is known where a run is, or that it does not exist.
     pub(super) fn found(&mut self, run: RunId, standing: Result<Option<Standing>, StoreError>, about: Command) {
         let open = match standing {
             Ok(Some(standing)) if !standing.ended && standing.given_up.is_none() => Ok(standing.root),
@@ -231,13 +231,13 @@ impl Driver {
         };
         match (open, about) {
             (Ok(root), about @ (Command::Cancel(..) | Command::SubmitFrom(..) | Command::Answer(..))) => {
-                // It may have ended since: then nobody would take it out again.
+                // It may have ended since. Then nothing would remove it from memory again.
                 let machine = self.trees.get(&root).and_then(|tree| tree.machine.as_ref());
                 if root != run && machine.is_some_and(|machine| machine.state().is_open(run)) {
                     self.roots.insert(run, root);
                 }
                 if self.tree(root).machine.is_some() {
-                    // It has come meanwhile.
+                    // It was loaded meanwhile.
                     self.handle(about);
                 } else {
                     self.tree(root).pending.push_back(about);
@@ -247,7 +247,7 @@ impl Driver {
             (Ok(root), Command::Wait(..)) if !self.takes_over => drop(self.tree(root)),
             // Who waits is told when the tree, wherever it is, comes to its end.
             (Ok(_), Command::Wait(..)) => {}
-            // Not known yet: whoever waits must not take that for an end.
+            // Not known yet: those who wait must not take this for the end of the run.
             (Err(Some(_)), Command::Wait(run, ..)) => {
                 self.timers.arm(&*self.ports.clock, patience(0), Timer::Find(run));
             }
@@ -265,14 +265,14 @@ impl Driver {
         }
     }
 
-    /// A tree that cannot go on: those that wait for it are told so, and the others are none the worse.
+    /// A tree that cannot continue. Those that wait for it are told so. Other trees are not affected.
     pub(super) fn give_up(&mut self, root: RunId, why: String) {
         self.given_up.insert(root);
         tokio::spawn(self.ports.journal.give_up(root, self.ownership.epoch(root), why));
         self.let_go(root);
     }
 
-    /// Lets go of a tree that has ended and that nobody works for any more.
+    /// Removes a tree from memory that has ended and that nothing needs any more.
     pub(super) fn settle(&mut self, root: RunId) {
         match self.trees.get(&root) {
             Some(tree) if tree.is_done() => self.let_go(root),
@@ -284,7 +284,7 @@ impl Driver {
         }
     }
 
-    /// Lets go of a tree, with all that stands beside it.
+    /// Removes a tree from memory, with everything that the driver keeps for it.
     pub(super) fn let_go(&mut self, root: RunId) {
         self.unpark(root);
         let Some(tree) = self.trees.remove(&root) else { return };
@@ -314,7 +314,7 @@ impl Driver {
         }
     }
 
-    /// Answers what was asked of a tree that is gone.
+    /// Answers the callers that wait for a tree that is gone.
     fn refuse(&self, command: Command) {
         match command {
             Command::Cancel(_, _, reply) => drop(reply.send(Err(CancelError::NotRunning))),

@@ -1,5 +1,5 @@
-//! What is in memory of values and flows. Two caches over all trees, each with a bound; and for each tree what must not
-//! leave memory now.
+//! The values and flows in memory. There are two caches with a limit for all trees. In addition each tree has values
+//! that must not leave memory now.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -12,7 +12,7 @@ use stepflow_protocol::{BlobId, FlowId, RunId, Value};
 
 use crate::event::{AttemptEnded, Event, ItemEnded, Outcome, Record, StepEnded, ValueRef};
 
-/// About how large a value is that the cache is laid out for.
+/// The average size of a value for which the cache is laid out.
 const USUAL_SIZE: usize = 1 << 10;
 
 /// What a value costs beside its bytes.
@@ -63,7 +63,7 @@ impl Values {
         Self { cache, largest: bytes / 8 }
     }
 
-    /// The value that stands there, if it is in memory.
+    /// The value in this place, if it is in memory.
     pub fn get(&self, root: RunId, place: &ValueRef) -> Option<Value> {
         self.cache.get(&Key::of(root, place)?).cloned()
     }
@@ -80,13 +80,13 @@ impl Values {
 #[derive(Debug, Default)]
 pub(super) struct AtHand {
     values: HashMap<Place, Value>,
-    /// Where values stand that are not durable, with the sequence from which on they are.
+    /// Places of values that are not durable, with the sequence from which on they are.
     fresh: VecDeque<(u64, Place)>,
     loaded: Vec<Place>,
     absent: HashSet<BlobId>,
 }
 
-/// A place that is no value itself.
+/// A place that only refers to a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Place {
     Row(u64),
@@ -114,7 +114,7 @@ impl Place {
 }
 
 impl AtHand {
-    /// The value that stands there, if it is here.
+    /// The value in this place, if it is in memory.
     pub fn get(&self, place: &ValueRef) -> Option<Value> {
         if self.values.is_empty() {
             return None;
@@ -122,7 +122,7 @@ impl AtHand {
         self.values.get(&Place::of(place)?).cloned()
     }
 
-    /// Whether it was found that there is no such content.
+    /// Whether it is known that this content does not exist.
     pub fn is_absent(&self, id: BlobId) -> bool {
         self.absent.contains(&id)
     }
@@ -149,10 +149,10 @@ impl AtHand {
         }
     }
 
-    /// Takes a value that the next decision needs; `None` when there is no such thing.
+    /// Takes a value that the next decision needs; `None` if it does not exist.
     pub fn load(&mut self, place: &ValueRef, value: Option<Value>) {
         match (Place::of(place), value) {
-            // What is here already has not been loaded: it is not durable yet.
+            // A value that is here already was not loaded: it is not durable yet.
             (Some(key), Some(value)) if !self.values.contains_key(&key) => {
                 self.values.insert(key, value);
                 self.loaded.push(key);
@@ -162,7 +162,7 @@ impl AtHand {
         }
     }
 
-    /// The next decision needs nothing any more: what was loaded for it may leave memory.
+    /// The next decision is made: the values that were loaded for it may leave memory.
     pub fn release(&mut self, root: RunId, values: &mut Values) {
         self.absent.clear();
         for place in self.loaded.drain(..) {
@@ -185,7 +185,7 @@ impl AtHand {
 /// The compiled flows: as their authors wrote them, and with the overrides of runs.
 pub(super) struct Plans {
     flows: Cache<FlowId, Arc<Plan>>,
-    /// By flow and by the overrides' text. Made when they are asked for, of what a journal says of a run.
+    /// By flow and by the overrides' text. Made when they are needed, from a run's journal.
     patched: RefCell<Cache<(FlowId, String), Arc<Plan>>>,
 }
 
@@ -195,7 +195,7 @@ impl Plans {
         Self { flows: Cache::new(FLOWS), patched: RefCell::new(Cache::new(FLOWS)) }
     }
 
-    /// Keeps a flow as its author wrote it. The one that is kept already is as good.
+    /// Keeps a flow as its author wrote it. If it is kept already, nothing changes.
     pub fn add(&mut self, plan: Arc<Plan>) -> Arc<Plan> {
         if let Some(known) = self.flows.get(&plan.flow_id) {
             return Arc::clone(known);

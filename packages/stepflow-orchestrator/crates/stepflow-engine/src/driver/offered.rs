@@ -1,4 +1,4 @@
-//! An attempt in the hands of a host.
+//! An attempt that was given to a host.
 
 use stepflow_protocol::RunId;
 
@@ -14,9 +14,9 @@ pub(super) struct Offered {
     pub route: Option<Route>,
     pub timeout: Option<TimerKey>,
     pub mark: Option<TimerKey>,
-    /// Whether the server has crashed while the attempt before was open.
+    /// Whether the server crashed while the attempt before was open.
     pub recovers: bool,
-    /// The worker that has it: later subscribers are told, because no journal says it.
+    /// The worker that has it. New subscribers are told this, because it is not in the journal.
     pub started: Option<Notice>,
     /// Whether the host was told that its answer is not needed any more.
     pub cancelled: bool,

@@ -1,4 +1,4 @@
-//! Taking over shards, and handing them over; trees that leave memory because nothing moves them, and come back.
+//! Taking over shards, and handing them over. Idle trees leave memory, and are loaded again when they are needed.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -22,14 +22,14 @@ const PAGE: usize = 1_000;
 /// How far ahead due times of trees that are not in memory are known.
 const HORIZON: Duration = Duration::from_secs(60);
 
-/// How long to wait before shards are asked for again that could not be had.
+/// The wait before shards are requested again, if the store did not give them.
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// What is owned, and since when.
 #[derive(Default)]
 pub(super) struct Ownership {
     owned: HashMap<u8, Owned>,
-    /// Due times before this one of trees that are not in memory have their timers.
+    /// Due times before this one have timers, if their trees are not in memory.
     horizon: Option<Timestamp>,
     /// When the next ones are asked for.
     looks_at: Option<TimerKey>,
@@ -60,7 +60,7 @@ impl Driver {
         });
     }
 
-    /// The shards are owned, or cannot be had now.
+    /// The shards are owned, or the store did not give them.
     pub(super) fn owned(&mut self, owned: Result<Vec<Owned>, StoreError>) {
         match owned {
             Ok(owned) => {
@@ -90,7 +90,7 @@ impl Driver {
         });
     }
 
-    /// Trees that an earlier owner left open. Those that only a due time moves stay where they are.
+    /// Trees that an earlier owner left open. Those that only wait for a due time are not loaded.
     pub(super) fn open_roots(&mut self, after: Option<RunId>, roots: Result<Vec<OpenRoot>, StoreError>) {
         match roots {
             Ok(roots) => {
@@ -160,7 +160,7 @@ impl Driver {
         self.timers.arm(&*self.ports.clock, wait, Timer::Load(root));
     }
 
-    /// The tree has been idle for a while, if it has not been touched: it may leave memory when others need the room.
+    /// The tree was idle for a while. If it is still idle, it may leave memory when others need the room.
     pub(super) fn park(&mut self, root: RunId, touched: u64) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         if tree.touched != touched || !tree.is_idle() || tree.parked.is_some() {
@@ -185,7 +185,7 @@ impl Driver {
         }
     }
 
-    /// Lets the tree leave memory. It comes back when something is told to it, at the latest at its next due time.
+    /// Removes the tree from memory. It is loaded again when it gets an input, at the latest at its next due time.
     fn unload(&mut self, root: RunId) {
         let Some(tree) = self.trees.remove(&root) else { return };
         if let Some((_, size)) = tree.parked {
@@ -204,13 +204,13 @@ impl Driver {
         }
     }
 
-    /// Stops deciding, and hands the shards over once all that was decided is stored.
+    /// Stops deciding, and hands the shards over once everything that was decided is stored.
     pub(super) fn shut_down(&mut self, done: oneshot::Sender<()>) {
         self.stopping = Some(done);
         self.stop_when_stored();
     }
 
-    /// Hands the shards over, if the engine is to stop and nothing is on its way to the store.
+    /// Hands the shards over if the engine is to stop and no append is open.
     pub(super) fn stop_when_stored(&mut self) {
         if self.stopping.is_none() || self.leaving || self.trees.values().any(|tree| !tree.undurable.is_empty()) {
             return;
@@ -219,7 +219,7 @@ impl Driver {
         let left = self.ports.journal.leave(self.shards);
         let commands = self.commands.clone();
         tokio::spawn(async move {
-            // Where it cannot be said, the next owner takes this end for a crash.
+            // If this cannot be stored, the next owner takes this end for a crash.
             let _ = left.await;
             let _ = commands.send(Command::Left);
         });

@@ -12,7 +12,7 @@ use crate::ports::Address;
 use crate::shard::in_shard_of;
 use crate::submission::{Error, Origin, Parent, Submission};
 
-/// Where in its tree a sub-run belongs.
+/// The place of a sub-run in its tree.
 struct Parentage {
     root: RunId,
     above: RunId,
@@ -21,8 +21,8 @@ struct Parentage {
 }
 
 impl Driver {
-    /// Makes a run that a step asks for, or finds the one that an earlier attempt of the step has made. `content` tells
-    /// apart what is asked for.
+    /// Makes a run that a step asks for, or finds the run that an earlier attempt of the step has made. `content` is
+    /// used to distinguish requests.
     pub(super) fn submit_from(&mut self, origin: Origin, submission: Submission, content: BlobId, reply: Made) {
         if let Parent::Run(above) = origin.parent
             && self.root_of(above).is_none()
@@ -62,7 +62,8 @@ impl Driver {
         }
     }
 
-    /// The run that has the key, if there is one, and the key. A run without a step has none: nobody will look for it.
+    /// The run that has the key, if there is one, and the key. A run without a step has no key: no later attempt will
+    /// look for it.
     fn known(
         &mut self,
         place: &Parentage,
@@ -145,11 +146,11 @@ impl Driver {
 
     /// Replies when the run has ended.
     pub(super) fn wait(&mut self, run: RunId, by: Option<Waits>, reply: oneshot::Sender<()>) {
-        // Whoever waits is registered before anything is read: the end cannot be missed.
+        // The waiting caller is registered before anything is read, so that it cannot miss the end.
         self.waiters.when_ended(run, reply, by);
         let machine = self.root_of(run).and_then(|root| self.trees.get(&root)).map(|tree| tree.machine.as_ref());
         match machine {
-            // Being read: its end, or that it has ended, will be told.
+            // The tree is being read. Its end will be told, also if it has ended already.
             Some(None) => self.find_for_waiters(run),
             Some(Some(machine)) if machine.state().is_open(run) => {}
             // It has ended, but its end may be on its way to the journal.
@@ -158,19 +159,19 @@ impl Driver {
         }
     }
 
-    /// Finds out whether a run has ended already that somebody waits for.
+    /// Starts to find out whether a run has already ended, because somebody waits for it.
     pub(super) fn find_for_waiters(&mut self, run: RunId) {
         self.find(run, Command::Wait(run, None, oneshot::channel().0));
     }
 
-    /// Whether the run has ended, and its end is not durable.
+    /// Whether the run has ended, but its end is not durable yet.
     pub(super) fn is_ending(&self, run: RunId) -> bool {
         let ends = |event: &Event| matches!(event, Event::RunEnded(ended) if ended.run == run);
         let tree = self.root_of(run).and_then(|root| self.trees.get(&root));
         tree.is_some_and(|tree| tree.undurable.iter().any(|record| ends(&record.event)))
     }
 
-    /// The attempt waits for one more run: until that has ended it holds no slot.
+    /// The attempt waits for one more run, and holds no slot until that has ended.
     pub(super) fn blocked(&mut self, address: Address) {
         let Address { root, task, .. } = address;
         let Some(tree) = self.trees.get_mut(&root).filter(|_| self.offered.contains_key(&task)) else { return };
@@ -183,7 +184,7 @@ impl Driver {
         }
     }
 
-    /// Tells the drivers of attempts that a run has ended for which these have waited.
+    /// Tells the drivers of the waiting attempts that a run has ended.
     pub(super) fn unblock(&self, waited: Vec<Waits>) {
         for (root, task) in waited {
             self.doors.say(root, Command::Unblocked((root, task)));
@@ -210,7 +211,7 @@ impl Driver {
         }
     }
 
-    /// Tells a machine that was made again which attempts hold no slots.
+    /// Tells a new machine which attempts hold no slots.
     pub(super) fn hold_slots_again(&mut self, root: RunId) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         let Some(machine) = &mut tree.machine else { return };

@@ -10,7 +10,7 @@ use stepflow_protocol::RunId;
 use crate::event::TaskRef;
 use crate::ports::Clock;
 
-/// What its time has come for.
+/// What to do when a timer fires.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Timer {
     /// The wall time that the event of this sequence decided.
@@ -19,19 +19,19 @@ pub(super) enum Timer {
     Attempt(RunId, TaskRef),
     /// An attempt that a worker has had for long enough to be marked, or that still waits for one.
     Mark(RunId, TaskRef),
-    /// A tree to be read, which could not be read before.
+    /// To read a tree that could not be read before.
     Read(RunId, u64),
     /// A tree with nothing to do, which may leave memory.
     Park(RunId, u64),
     /// A tree that is not in memory and has a due time.
     Load(RunId),
-    /// A run that somebody waits for, which could not be looked for before.
+    /// To look for a run that somebody waits for, and that could not be looked for before.
     Find(RunId),
     /// The due times that come next.
     Horizon,
-    /// The shards, which could not be had before.
+    /// To ask for the shards, which the store did not give before.
     Own,
-    /// The open trees after this one, which could not be read before.
+    /// To read the open trees after this one, which could not be read before.
     Recover(Option<RunId>),
 }
 

@@ -1,4 +1,5 @@
-//! One run tree in the driver's hands: its machine while that is in memory, and what outlives the machine.
+//! One run tree of the driver: its machine while that is in memory, and everything that must not be lost with the
+//! machine.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,24 +13,24 @@ use crate::command::Command;
 use crate::event::{Record, TaskRef};
 use crate::machine::{Effect, Input, Machine, Need};
 
-/// How often an attempt has asked for each sub-run that it gave no key.
+/// How often an attempt has asked for each sub-run without a key.
 pub(super) type Calls = HashMap<BlobId, u32>;
 
 /// A run tree that the driver works for.
 pub(super) struct Tree {
     /// `None` while the journal is being read.
     pub machine: Option<Machine>,
-    /// Drawn anew whenever the journal is read: answers to what was decided before are ignored.
+    /// A new number each time that the journal is read: answers to earlier decisions are ignored.
     pub incarnation: u64,
     /// Decided and not yet durable, in order.
     pub undurable: VecDeque<Arc<Record>>,
     /// The last durable sequence.
     pub durable: u64,
-    /// The last sequence of which the effects have been carried out.
+    /// The last sequence whose effects have been carried out.
     pub carried: u64,
-    /// Inputs whose events are not durable. They are told again when the machine has to be rebuilt.
+    /// Inputs whose events are not durable. A new machine gets them again.
     pub kept: VecDeque<Kept>,
-    /// Inputs of the machine before that this one has not been told again.
+    /// Inputs of the last machine that the new one has not got yet.
     pub untold: VecDeque<Kept>,
     /// What came while the journal was being read.
     pub pending: VecDeque<Command>,
@@ -43,7 +44,7 @@ pub(super) struct Tree {
     pub loading: Vec<Need>,
     /// Offers that wait for their input or their flow to be in memory.
     pub held: Vec<Effect>,
-    /// The paths of components of which it is being found out where they lead.
+    /// The paths of components that are being looked for.
     pub undecided: BTreeSet<String>,
     /// How often open attempts have asked for the same sub-run.
     pub calls: HashMap<TaskRef, Calls>,
@@ -53,13 +54,13 @@ pub(super) struct Tree {
     pub marked: BTreeSet<TaskRef>,
     /// The timers of due times, by the sequences that decided them.
     pub timers: BTreeMap<u64, TimerKey>,
-    /// What its first append brings along.
+    /// Data that its first append must contain.
     pub creating: Option<(Arc<Plan>, Option<String>)>,
     /// How often it could not be read, in a row.
     pub failures: u32,
-    /// How often it made its machine panic since something of it became durable.
+    /// How often it made its machine panic since its last durable event.
     pub panics: u32,
-    /// How often its appends were refused since something of it became durable.
+    /// How often its appends were refused since its last durable event.
     pub refusals: u32,
     /// The length of its journal and its size in memory, while it is idle and may leave memory.
     pub parked: Option<(u64, usize)>,
@@ -85,7 +86,7 @@ impl Kept {
 }
 
 impl Tree {
-    /// A tree whose machine is still to come.
+    /// A tree without a machine yet.
     pub fn new(incarnation: u64) -> Self {
         Self {
             machine: None,
@@ -115,7 +116,7 @@ impl Tree {
         }
     }
 
-    /// Lets go of the machine and of all that was decided and is not durable.
+    /// Drops the machine, and everything that was decided and is not durable.
     pub fn forget_machine(&mut self, incarnation: u64) {
         self.machine = None;
         self.incarnation = incarnation;
@@ -136,7 +137,7 @@ impl Tree {
         self.forget_durable_inputs();
     }
 
-    /// Lets go of the inputs whose events are durable.
+    /// Drops the inputs whose events are durable.
     pub fn forget_durable_inputs(&mut self) {
         let durable = self.durable;
         while self.kept.pop_front_if(|kept| kept.upto.is_some_and(|upto| upto <= durable)).is_some() {}
@@ -152,7 +153,7 @@ impl Tree {
         state.is_ended() && state.open == 0 && self.undurable.is_empty() && self.kept.is_empty()
     }
 
-    /// Whether only a due time, a question or an answer that comes late moves it.
+    /// Whether only a due time, a request or a late answer can change it.
     pub fn is_idle(&self) -> bool {
         let Some(machine) = &self.machine else { return false };
         let on_its_way = self.undurable.len() + self.kept.len() + self.loading.len() + self.held.len();

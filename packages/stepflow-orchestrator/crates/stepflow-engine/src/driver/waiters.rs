@@ -1,5 +1,5 @@
-//! Who waits for something to become of a run, and who wants to hear of a tree. Apart from the trees, because they wait
-//! whether the tree is in memory or not.
+//! Callers that wait for a run, and subscribers of trees. They are separate from the trees, because they also wait
+//! while the tree is not in memory.
 
 use std::collections::HashMap;
 
@@ -12,13 +12,13 @@ use crate::notice::Notice;
 use crate::ports::StoreError;
 use crate::submission::Error;
 
-/// Who waits for the end of a run, for an attempt if one waits.
+/// A caller that waits for the end of a run. It may be an attempt.
 type UntilEnd = (oneshot::Sender<()>, Option<Waits>);
 
-/// How many subscribers there may be before those that have gone are looked for.
+/// How many subscribers there may be before those that have gone are removed.
 const FEW: usize = 64;
 
-/// Who waits for what.
+/// All who wait, by what they wait for.
 #[derive(Default)]
 pub(super) struct Waiters {
     made: HashMap<RunId, Vec<Made>>,
@@ -56,7 +56,7 @@ impl Waiters {
     /// Replies once the end of the run is durable, for this attempt if one waits.
     pub fn when_ended(&mut self, run: RunId, reply: oneshot::Sender<()>, by: Option<Waits>) {
         let waiting = self.ended.entry(run).or_default();
-        // Those who have stopped waiting leave nothing behind.
+        // Those that have stopped waiting leave nothing behind.
         waiting.retain(|(reply, by)| by.is_some() || !reply.is_closed());
         waiting.push((reply, by));
     }
@@ -76,7 +76,8 @@ impl Waiters {
             .collect()
     }
 
-    /// Tells those who wait for what is durable now; the attempts among them that waited for the end of a run.
+    /// Tells those that wait for events that are now durable. Returns the attempts among them that waited for the end
+    /// of a run.
     pub fn durable(&mut self, record: &Record) -> Vec<Waits> {
         match &record.event {
             Event::RunCreated(created) => self.made(created.run, &Ok(created.run)),
@@ -95,8 +96,8 @@ impl Waiters {
         }
     }
 
-    /// Tells all subscribers of the tree. Those that have gone are forgotten, and those that lag are cut off: they go
-    /// on from the journal.
+    /// Tells all subscribers of the tree. Those that have gone are removed. Those that are too slow are cut off: they
+    /// continue from the journal.
     pub fn publish(&mut self, root: RunId, notice: &Notice) {
         let Some(subscribers) = self.subscribers.get_mut(&root) else { return };
         subscribers.retain(|subscriber| subscriber.try_send(notice.clone()).is_ok());
@@ -105,7 +106,7 @@ impl Waiters {
         }
     }
 
-    /// Lets go of the tree's subscribers: nothing more will come from here.
+    /// Removes the tree's subscribers: nothing more will come from here.
     pub fn unsubscribe(&mut self, root: RunId) {
         self.subscribers.remove(&root);
     }

@@ -9,11 +9,11 @@ use super::timers::{Timer, until};
 use crate::command::Command;
 use crate::machine::Input;
 
-/// How long to wait before a deadline is told again that was not decided.
+/// The wait before a deadline is told again, if nothing was decided.
 const AGAIN: Duration = Duration::from_secs(1);
 
 impl Driver {
-    /// Does what the time has come for.
+    /// Does what the timer is for.
     pub(super) fn timer_due(&mut self, timer: Timer) {
         match timer {
             Timer::Wake(root, seq) => self.wake(root, seq),
@@ -32,7 +32,7 @@ impl Driver {
         }
     }
 
-    /// A wall time that a tree waits for. A clock that was set back wakes too early: then it is armed again.
+    /// A due time of a tree. If the clock was set back, the timer fires too early and is armed again.
     fn wake(&mut self, root: RunId, seq: u64) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         tree.timers.remove(&seq);
@@ -50,8 +50,7 @@ impl Driver {
         }
     }
 
-    /// A deadline that nothing has followed from: its flow has to be read first, and by then the clock may have been
-    /// set back.
+    /// A deadline without a decision. Its flow has to be read first, and until then the clock may be set back.
     fn arm_again(&mut self, root: RunId, seq: u64) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         if tree.machine.as_ref().is_some_and(|machine| machine.state().due(seq).is_some()) {

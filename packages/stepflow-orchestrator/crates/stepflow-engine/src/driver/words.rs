@@ -1,4 +1,4 @@
-//! What hosts say of attempts.
+//! Messages of hosts about attempts.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl Driver {
             self.timers.disarm(timer);
         }
         offered.timeout = timeout.map(|timeout| self.timers.arm(clock, timeout, Timer::Attempt(root, task)));
-        // What runs in this process needs no mark: it has no worker that could take the server down.
+        // A component in this process needs no mark: it has no worker that could crash the server.
         let is_at_worker = instance.is_some();
         offered.mark = is_at_worker.then(|| self.timers.arm(clock, MARK_AFTER, Timer::Mark(root, task)));
         let recovers = offered.recovers;
@@ -38,14 +38,14 @@ impl Driver {
         self.waiters.publish(root, &notice);
         offered.started = Some(notice);
         match (is_at_worker, recovers) {
-            // It may take the server down at once, as it may have done before.
+            // It may crash the server at once, as it may have done before.
             (true, true) => self.mark(root, task),
             (false, _) => self.unmark(root, task),
             (true, false) => {}
         }
     }
 
-    /// No worker has the attempt any more, and it has not ended: its time stands still.
+    /// No worker has the attempt any more, and it has not ended: its time is stopped.
     pub(super) fn waits(&mut self, address: Address) {
         let Some(offered) = self.offered.get_mut(&address.task) else { return };
         offered.started = None;
@@ -60,7 +60,7 @@ impl Driver {
         let Address { root, task, .. } = address;
         let instance = match self.offered.contains_key(&task) {
             true => self.forget_offered(task),
-            // A success of an attempt that was given up is a success all the same. Anything else has been dealt with.
+            // The success of an attempt that was given up counts. Everything else has been dealt with.
             false if !matches!(answer, Answer::Success(_)) => return,
             false => None,
         };
@@ -77,7 +77,7 @@ impl Driver {
         }
     }
 
-    /// Forgets an attempt that no host has any more; the worker that had it.
+    /// Removes an attempt that no host has any more. Returns the worker that had it.
     pub(super) fn forget_offered(&mut self, task: TaskRef) -> Option<Arc<Instance>> {
         let offered = self.offered.remove(&task)?;
         for timer in offered.timeout.into_iter().chain(offered.mark) {

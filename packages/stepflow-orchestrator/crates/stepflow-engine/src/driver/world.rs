@@ -1,4 +1,4 @@
-//! What the driver lends to its machines: time, ids, chance, routes, values, plans.
+//! What the driver lends to its machines: time, ids, random numbers, routes, values, plans.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(super) struct World<'a> {
     pub ids: &'a mut Ids,
     /// The inputs of the runs that were decided.
     pub inputs: HashMap<RunId, Vec<Value>>,
-    /// The paths that lead nowhere yet.
+    /// The paths whose components are not known yet.
     pub undecided: BTreeSet<String>,
 }
 
@@ -51,7 +51,7 @@ impl Surroundings for World<'_> {
     }
 
     fn random(&mut self) -> f64 {
-        // Half of a UUIDv7's last 64 bits are random for certain.
+        // Of the last 64 bits of a UUIDv7, at least half are random.
         let id = self.new_id();
         let (_, _, _, tail) = id.as_fields();
         let bits = u32::from_be_bytes([tail[4], tail[5], tail[6], tail[7]]);
