@@ -1,6 +1,6 @@
-//! What has happened in a run tree: the words of its journal, read for ever by every later release.
+//! What has happened in a run tree: the events of its journal. Every later release must be able to read them.
 //!
-//! Whatever is not a function of earlier events (time, ids, jitter, the resolved route) stands in the event.
+//! An event contains everything that does not follow from earlier events: time, ids, jitter, the resolved route.
 
 mod reserved;
 mod run;
@@ -21,7 +21,7 @@ pub const EVENT_VERSION: u32 = 1;
 /// A line of a journal: an event with its place and time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// The event's place in its tree's journal: dense, from 1, owned by the machine.
+    /// The event's place in its tree's journal: from 1, without gaps, given by the machine.
     pub seq: u64,
     /// When it was decided, by the engine's clock.
     pub at: Timestamp,
@@ -31,11 +31,11 @@ pub struct Record {
     pub event: Event,
 }
 
-/// Where a value stands.
+/// Where a value is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ValueRef {
-    /// Here.
+    /// In this field.
     Inline(Value),
     /// In the event of this sequence of the same journal.
     Row(u64),
@@ -79,7 +79,7 @@ pub struct Route {
 pub struct Instance {
     /// Its name: the plugin's with the number of the process or the address.
     pub name: String,
-    /// The version of its code, where it says one.
+    /// The version of its code, if the worker gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }
@@ -104,7 +104,7 @@ pub enum Reason {
 pub enum AttemptOutcome {
     /// The component returned.
     Success,
-    /// The component, or what stands for it, failed.
+    /// The component failed, or what is used in its place.
     ComponentError,
     /// It took longer than allowed.
     Timeout,
@@ -114,13 +114,13 @@ pub enum AttemptOutcome {
     Cancelled,
 }
 
-/// Which budget the end of an attempt draws on.
+/// Which budget pays for the end of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Budget {
-    /// None: the attempt ended well, or its end was our doing.
+    /// None: the attempt ended well, or the server caused its end.
     None,
-    /// The transport's, spent first and never refilled.
+    /// The transport's, used first and never refilled.
     Transport,
     /// That of `onError: retry`.
     Component,
@@ -136,19 +136,19 @@ pub enum Outcome {
     Failed(FlowError),
 }
 
-/// What has happened. Tagged from outside, because an inner tag would parse the raw values on their way.
+/// What has happened. The tag is outside, because an inner tag would parse the raw values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// A run exists.
+    /// A run was created.
     RunCreated(Box<RunCreated>),
     /// An attempt is to be offered to a host.
     StepScheduled(StepScheduled),
     /// An attempt ended.
     AttemptEnded(AttemptEnded),
-    /// Another attempt follows, not before its time.
+    /// Another attempt follows, not before a given time.
     RetryScheduled(RetryScheduled),
-    /// A step of control flow, or its sub-run, failed, and begins again, not before its time.
+    /// A step of control flow, or its sub-run, failed and begins again, not before a given time.
     StepRetryScheduled(StepRetryScheduled),
     /// A step ended: once for each step of an item.
     StepEnded(StepEnded),
@@ -158,13 +158,13 @@ pub enum Event {
     TimerFired(StepRef),
     /// An item ended.
     ItemEnded(ItemEnded),
-    /// Somebody asked for the end of the tree, or of one run in it with all below it.
+    /// Somebody asked to end the tree, or one run in it with all runs below it.
     CancelAsked(CancelAsked),
-    /// A run had to be done by now. What is open in it and below it ends.
+    /// The deadline of a run has passed. Everything open in it and below it ends.
     DeadlineReached(DeadlineReached),
     /// A run ended.
     RunEnded(RunEnded),
-    /// Somebody took over the tree; what its predecessor had open is open no more.
+    /// A new owner took over the tree. Attempts that were open with the last owner are not open any more.
     OwnerChanged(OwnerChanged),
     /// Reserved: a step's result was taken from another run.
     StepReused(StepReused),
@@ -239,7 +239,7 @@ pub struct AttemptEnded {
     /// The worker that had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<Arc<Instance>>,
-    /// How many attempts shared the crash of its worker, when it may have been the reason; 0: it was not.
+    /// If it may be the reason for the crash of its worker: how many attempts shared the crash. Otherwise 0.
     #[serde(
         default,
         alias = "suspect",
@@ -294,9 +294,9 @@ pub struct TimerStarted {
     pub step: StepRef,
     /// The time that it waits for.
     pub due_at: Timestamp,
-    /// Its input, of which it will make its result.
+    /// Its input, which becomes its result.
     pub input: ValueRef,
-    /// Whether that time is its timeout: it wanted to wait for longer.
+    /// Whether that time is its timeout: the step would have waited longer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub times_out: bool,
 }
@@ -319,10 +319,10 @@ pub struct ItemEnded {
 pub struct OwnerChanged {
     /// The new owner's number, greater than every one before.
     pub epoch: u64,
-    /// Whether the owner before stopped in good order: then none of its attempts was the reason.
+    /// Whether the last owner stopped in good order: then none of its attempts caused its end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub clean: bool,
-    /// The attempts that a worker had. Absent in events of the first release: there it was every open one.
+    /// The attempts that a worker had. Absent in events of the first release: then every open one counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Vec<TaskRef>>,
 }

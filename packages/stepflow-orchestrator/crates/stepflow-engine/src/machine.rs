@@ -1,7 +1,8 @@
-//! The machine of one run tree: pure, and the only owner of its sequence.
+//! The machine of one run tree. It is pure, and only the machine gives sequence numbers.
 //!
-//! [`decide`] says what has happened, [`fold`] changes the state, [`outstanding`] says what is owed to the world.
-//! [`Machine`] puts them together: it decides until nothing more follows, so that what belongs together is one append.
+//! [`decide`] returns what has happened, [`fold`] changes the state, [`outstanding`] returns the effects that are due.
+//! [`Machine`] combines them: it decides until nothing more follows, so that everything that belongs together is one
+//! append.
 
 mod agenda;
 mod answer;
@@ -42,15 +43,15 @@ pub use waiting::Waiting;
 
 use crate::event::{EVENT_VERSION, Event, Record, TaskRef};
 
-/// A run tree with what is derived from it.
+/// A run tree, with data that is computed from it.
 #[derive(Debug)]
 pub struct Machine {
     state: RunTree,
     agenda: Agenda,
     waiting: Waiting,
-    /// Inputs that are not decided yet: something was missing, or there was enough for one append.
+    /// Inputs that are not decided yet, because something was missing or the append was full.
     inbox: VecDeque<Input>,
-    /// Whether more may follow from what is decided: there was enough for one append.
+    /// Whether more may follow from what is decided, because the append was full.
     cut: bool,
 }
 
@@ -100,8 +101,8 @@ impl Machine {
         &self.waiting
     }
 
-    /// The attempt waits for a run from now on: until [`Machine::waits_no_more`] its slot is free. What that makes
-    /// room for comes with [`Input::Continue`].
+    /// The attempt waits for a run from now on. Its slot is free until [`Machine::waits_no_more`]. What can now begin
+    /// comes with [`Input::Continue`].
     pub fn waits(&mut self, task: TaskRef) {
         self.waiting.begin(&self.state, task);
     }
@@ -111,12 +112,12 @@ impl Machine {
         self.waiting.end(task);
     }
 
-    /// Takes one input and decides until nothing more follows, something is missing, or enough has been decided for one
-    /// append. What was decided is folded into the state already.
+    /// Takes one input. Decides until nothing more follows, something is missing, or the append is full. The decided
+    /// events are already folded into the state.
     pub fn apply(&mut self, input: Input, world: &mut dyn Surroundings) -> Applied {
         let mut applied = Applied::default();
         self.inbox.push_back(input);
-        // What is new goes first: the end of a run that would never end by itself, for one.
+        // New inputs come first: one may be the end of a run that would never end by itself.
         if std::mem::take(&mut self.cut) {
             self.inbox.push_back(Input::Continue);
         }
@@ -135,13 +136,13 @@ impl Machine {
         applied
     }
 
-    /// Whether something is left to decide: something was missing, or there was enough for one append.
+    /// Whether something is left to decide, because something was missing or the append was full.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.cut || !self.inbox.is_empty()
     }
 
-    /// Decides what follows from one input and what follows from that.
+    /// Decides what follows from one input, and what follows from the events.
     fn take(&mut self, input: Input, world: &mut dyn Surroundings, applied: &mut Applied) -> Result<(), Missing> {
         let mut submitted = match &input {
             Input::Submitted(created, _) => Some(created.run),
@@ -198,7 +199,7 @@ impl Building {
         fold(&mut self.0.state, record);
     }
 
-    /// The machine, which goes on from here.
+    /// The machine after the fold.
     #[must_use]
     pub fn finish(mut self) -> Machine {
         self.0.state.take_settled();
@@ -207,27 +208,26 @@ impl Building {
     }
 }
 
-/// The most events of one append: less than a millisecond's work, because other trees wait meanwhile. More than one decision
-/// may add to it, and the last one may add more.
+/// The most events of one append. This is less than a millisecond of work, because other trees wait meanwhile. Several
+/// decisions may be in one append, and the last one may exceed the limit.
 const MOST_EVENTS: usize = 250;
 
 /// The most bytes of values in one append, as with [`MOST_EVENTS`].
 const MOST_BYTES: usize = 4 << 20;
 
-/// What an input has led to.
+/// The result of an input.
 #[derive(Debug, Default)]
 pub struct Applied {
     /// What was decided: one append.
     pub records: Vec<Arc<Record>>,
-    /// What has to be in memory before the rest can be decided. The inputs that wait for it are kept; tell the machine
+    /// What must be in memory before the rest can be decided. The waiting inputs are kept. Tell the machine
     /// [`Input::Continue`] when it is there.
     pub missing: Vec<Need>,
-    /// Whether it ended because there was enough for one append. Tell it [`Input::Continue`] when others have had their
-    /// turn.
+    /// Whether it ended because the append was full. Tell it [`Input::Continue`] when others have had their turn.
     pub more: bool,
-    /// Whether it cannot go on at all: the journal speaks of what is not there.
+    /// Whether it cannot continue: the journal refers to something that does not exist.
     pub hangs: bool,
-    /// Runs that were not made, because what asked for them had ended.
+    /// Runs that were not made, because the step or run that asked for them had ended.
     pub refused: Vec<RunId>,
     bytes: usize,
 }

@@ -1,4 +1,4 @@
-//! Events that no release has written yet, and that every release folds.
+//! Events that no release writes yet, and that every release can fold.
 
 use serde::{Deserialize, Serialize};
 use stepflow_protocol::RunId;
@@ -23,7 +23,7 @@ pub struct StepEndedFromOutside {
     /// The step.
     #[serde(flatten)]
     pub step: StepRef,
-    /// What the outside had to know to end it.
+    /// What was needed to end it from outside.
     pub token: String,
     /// The result.
     pub result: Outcome,

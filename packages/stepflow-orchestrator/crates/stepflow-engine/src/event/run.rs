@@ -16,18 +16,18 @@ pub struct RunCreated {
     /// The step that submitted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<StepRef>,
-    /// The run that it belongs to, when nobody can tell which of its steps submitted it.
+    /// The run that it belongs to, if it is not known which of its steps submitted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_run: Option<RunId>,
     /// The name under which its parent's next attempt finds it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// What its parent wants of it, when the parent is control flow of the machine.
+    /// What its parent does with its results, if the parent is control flow of the machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nested: Option<Nested>,
     /// The flow.
     pub flow_id: FlowId,
-    /// The number of items; their inputs are rows of their own.
+    /// The number of items; their inputs are stored in separate rows.
     pub items: u32,
     /// The inputs of the items, an array: in the first release's events of sub-runs that a worker submitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,10 +40,10 @@ pub struct RunCreated {
     pub overrides: Option<Value>,
     /// How many attempts of the tree may be open at once.
     pub limit: u32,
-    /// When the run has to be done.
+    /// The deadline of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_at: Option<Timestamp>,
-    /// The version of the flow language's rules under which the run goes.
+    /// The version of the flow language's rules for this run.
     pub semantics: u32,
 }
 
@@ -54,7 +54,7 @@ impl RunCreated {
         self.parent.map(|step| step.run).or(self.parent_run)
     }
 
-    /// The inputs that stand in the event, an array: those of the first release's sub-runs.
+    /// The inputs in the event, an array: only sub-runs of the first release have them here.
     #[must_use]
     pub fn inline_inputs(&self) -> Option<&Value> {
         match self.nested.as_ref().and_then(|nested| nested.inputs.as_ref()).or(self.inputs.as_ref())? {
@@ -64,7 +64,7 @@ impl RunCreated {
     }
 }
 
-/// What a step of control flow wants of its sub-run.
+/// What a step of control flow does with its sub-run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Nested {
     /// What is made of the sub-run's results.
@@ -74,7 +74,7 @@ pub struct Nested {
     /// The inputs of the sub-run's items, an array: in the first release's events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<ValueRef>,
-    /// When the step has to be done, however many sub-runs it takes.
+    /// The deadline of the step, for all its sub-runs together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
 }
@@ -87,14 +87,14 @@ pub enum Control {
     Eval,
     /// A flow for each of many items.
     Map,
-    /// A flow again and again, until it says that it is done.
+    /// A flow again and again, until its output says that it is done.
     Iterate,
 }
 
 /// See [`super::Event::CancelAsked`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CancelAsked {
-    /// The run, where it is not the root.
+    /// The run, if it is not the root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
     /// Who asked.
@@ -112,7 +112,7 @@ pub struct DeadlineReached {
     /// Whether it is the step around the run that took too long, and not the run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub of_step: bool,
-    /// Why one of its steps was being tried again: the timeout alone would hide it.
+    /// Why one of its steps was being retried: the timeout alone would hide this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<FlowError>,
 }
@@ -124,7 +124,7 @@ pub struct RunEnded {
     pub run: RunId,
     /// How it ended: never `running`.
     pub status: ExecutionStatus,
-    /// How its items ended that have no end of their own: nothing had begun in them.
+    /// How those items ended that have no event for their end: nothing had begun in them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<FlowError>,
 }

@@ -1,5 +1,5 @@
-//! How `AttemptEnded.suspects` is written, and how the first events wrote it: `"suspect": true`, after which the next
-//! attempt ran alone, as after a crash that nobody shared.
+//! How `AttemptEnded.suspects` is written. The first events had `"suspect": true`. After it the next attempt ran alone,
+//! like after a crash with one attempt open.
 
 use serde::{Deserialize, Deserializer};
 

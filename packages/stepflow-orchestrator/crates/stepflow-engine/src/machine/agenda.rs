@@ -1,7 +1,8 @@
-//! What is to be decided next: what has become ready, has failed, has rested, has returned, ends or is complete.
+//! What is to be decided next: steps that are ready or have failed, waits and sub-runs that are over, items and runs
+//! that end or are complete.
 //!
-//! Its content is a function of the state, so that a machine that is built from a journal goes on as the one did that
-//! wrote it. It is kept because finding it anew costs a look at every item.
+//! It is computed from the state. So a machine that is built from a journal continues like the machine that wrote the
+//! journal. It is kept because computing it again means to look at every item.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ use super::surroundings::{Missing, Surroundings, plan_of};
 use super::waiting::Waiting;
 use crate::event::{Event, Outcome, Reason, StepRef, ValueRef};
 
-/// How many steps an item is thought to bring when it is opened.
+/// How many steps an opened item is expected to have.
 const USUAL_STEPS: usize = 8;
 
 /// What is to be decided next.
@@ -29,7 +30,7 @@ pub struct Agenda {
     unopened: BTreeMap<RunId, u32>,
     /// Steps that can begin: of each run, by item and step.
     ready: BTreeMap<RunId, BTreeMap<(u32, u32), Ready>>,
-    /// Steps whose input cannot be had.
+    /// Steps whose input failed.
     doomed: BTreeMap<StepRef, Doom>,
     /// Steps whose wait is over.
     rested: BTreeSet<StepRef>,
@@ -37,9 +38,9 @@ pub struct Agenda {
     returned: BTreeMap<StepRef, RunId>,
     /// Items whose output is known and whose `mustExecute` steps have ended.
     finished: BTreeMap<Place, Result<ValueRef, FlowError>>,
-    /// Runs of which every item has ended.
+    /// Runs whose items have all ended.
     complete: BTreeSet<RunId>,
-    /// Runs that are brought to their end.
+    /// Runs that are being ended.
     ending: BTreeSet<RunId>,
 }
 
@@ -84,7 +85,7 @@ impl Agenda {
                 }
             }
             let waits = item.steps.values().any(|step| !matches!(step.phase, Phase::Idle | Phase::Ended));
-            // Those that wait are opened when their wait is over, or when there is room for more.
+            // The waiting ones are opened when their wait is over, or when there is room for more.
             if !item.steps.is_empty() && !waits {
                 self.unseen.insert((id, index));
             }
@@ -155,7 +156,7 @@ impl Agenda {
         }
     }
 
-    /// The ready steps that the limits of their runs let through, at most so many, first first.
+    /// The ready steps that the limits of their runs allow, in order, at most so many.
     pub(super) fn choose(&self, state: &RunTree, waiting: &Waiting, most: usize) -> Vec<(StepRef, Ready)> {
         let fitting = self.ready.iter().flat_map(|(run, steps)| {
             let of_run = steps.iter().take(waiting.free_slots_of(state, *run));
@@ -164,8 +165,8 @@ impl Agenda {
         fitting.take(most).collect()
     }
 
-    /// The next items that nobody has looked at yet, while fewer steps are ready than there is room for; the deepest
-    /// run's first. Not all that there is room for: each may bring several steps.
+    /// The next items that were not opened yet, if fewer steps are ready than there is room for. Items of the deepest
+    /// run come first. They are fewer than there is room for, because each may bring several steps.
     pub(super) fn next_unopened(&mut self, state: &RunTree, waiting: &Waiting, room: usize) -> Vec<Place> {
         let mut left = room;
         for (run, steps) in &self.ready {
@@ -201,15 +202,15 @@ impl Agenda {
         found
     }
 
-    /// Has the items opened: what has begun in them, or is ready, is found by looking at them.
+    /// Opens the items: looks for steps that are ready or have begun in them.
     pub(super) fn open(&mut self, items: Vec<Place>) {
         self.unseen.extend(items);
     }
 
-    /// Looks at every expression that may have become known.
+    /// Looks at every expression whose value may be known now.
     ///
     /// # Errors
-    /// The values that have to be in memory for it. What was looked at before is not looked at again.
+    /// The values that must be in memory for it. Expressions that were looked at before are not looked at again.
     pub(super) fn explore(&mut self, state: &RunTree, world: &dyn Surroundings) -> Result<(), Missing> {
         while let Some(at) = self.unseen.first().copied() {
             if is_open(state, at) {
@@ -250,12 +251,12 @@ impl Agenda {
         self.finished.iter().map(|(at, output)| (*at, output))
     }
 
-    /// The runs of which every item has ended.
+    /// The runs whose items have all ended.
     pub(super) fn complete(&self) -> impl Iterator<Item = RunId> {
         self.complete.iter().copied()
     }
 
-    /// The runs that are brought to their end.
+    /// The runs that are being ended.
     pub(super) fn ending(&self) -> impl Iterator<Item = RunId> {
         self.ending.iter().copied()
     }
@@ -295,7 +296,7 @@ impl Agenda {
         }
     }
 
-    /// Forgets an item that has ended. One that was closed before its end may have steps that had not begun.
+    /// Removes an item that has ended. If it was closed before its end, it may have steps that had not begun.
     fn forget_item(&mut self, at: Place) {
         let (run, item) = at;
         self.frontier.forget(at);
@@ -310,7 +311,7 @@ impl Agenda {
         self.forget_steps(StepRef { run, item, step: 0 }, StepRef { run, item, step: u32::MAX });
     }
 
-    /// Forgets a run that has ended, with the items that have no end of their own.
+    /// Removes a run that has ended, with the items that have no event for their end.
     fn forget_run(&mut self, run: RunId) {
         self.unopened.remove(&run);
         self.complete.remove(&run);

@@ -17,8 +17,9 @@ use crate::event::{
 };
 use crate::ports::{Answer, Failure, Lost};
 
-/// How many attempts of a step may be lost for nothing when each asks for a new sub-run. As long as they find the ones
-/// that exist, these end; one that makes them anew may be what they, and so it, are lost by.
+/// How many attempts of a step may be lost without using up a retry, if each asks for a new sub-run. Attempts that find
+/// existing sub-runs are not counted, because those sub-runs end at some time. A new sub-run may be the reason for the
+/// loss.
 const MOST_LOST_AFRESH: u32 = 20;
 
 /// The events with the worker that had the attempt.
@@ -29,7 +30,8 @@ pub(super) fn by(instance: Option<Arc<Instance>>, mut events: Vec<Event>) -> Vec
     events
 }
 
-/// The events with how many attempts shared the crash that this one is suspected of, whichever budget pays for it.
+/// The events with the number of attempts that shared the crash, if this one is suspected. It does not matter which
+/// budget pays.
 fn suspected(suspects: u32, mut events: Vec<Event>) -> Vec<Event> {
     if let Some(Event::AttemptEnded(ended)) = events.first_mut() {
         ended.suspects = suspects;
@@ -50,7 +52,7 @@ pub(super) fn answered(
     let Some((at, step, attempt)) = find(state, task) else { return Ok(Vec::new()) };
     let open = matches!(attempt, AttemptState::Open(_));
     let shown = |error: FlowError, given: &Given<'_>| {
-        // What would have to be hidden in the text is not known any more.
+        // It is not known any more which secrets to hide in the text.
         if step.phase == Phase::Ended {
             return Ok(FlowError::new(error.kind, "the attempt failed after its step had ended"));
         }
@@ -63,7 +65,7 @@ pub(super) fn answered(
             let result = Outcome::Success(row);
             vec![ended.into(), Event::StepEnded(StepEnded { step: at, result, defaulted: false })]
         }
-        // What was lost, timed out or displaced has been dealt with when that happened.
+        // Attempts that were lost, timed out or displaced have been dealt with at that time.
         _ if !open => Vec::new(),
         Answer::Success(value) => {
             vec![ended(task, AttemptOutcome::Success, Budget::None).with_payload(value).into()]
@@ -111,7 +113,7 @@ fn may_succeed(attempt: AttemptState) -> bool {
     }
 }
 
-/// A loss draws on the transport's budget first, and on the flow's when that is spent.
+/// A loss uses the transport's budget first, and then the flow's.
 fn lost_with_worker(
     state: &RunTree,
     at: StepRef,
@@ -138,7 +140,7 @@ fn lost_with_worker(
     Ok(vec![ended.with_error(lost.error).into(), retry(task, wait, budget, given)])
 }
 
-/// A failed attempt: another one when `onError` has one to give, else the step's end.
+/// A failed attempt: another one if `onError` allows it, otherwise the end of the step.
 fn failed(
     state: &RunTree,
     at: StepRef,

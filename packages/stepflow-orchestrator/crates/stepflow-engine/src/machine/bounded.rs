@@ -1,29 +1,29 @@
-//! Errors of a size that can be kept and read: each is written into the journal several times, and answered with.
+//! Limits the size of errors. Each error is written into the journal several times, and is a part of answers.
 
 use stepflow_protocol::{FlowError, Kind, MAX_DEPTH, Value};
 
-/// The most characters of a message. A worker of ours sends no more.
+/// The most characters of a message. Our worker sends no more.
 const MESSAGE: usize = 64 << 10;
 
-/// The most characters of what a failure is called.
+/// The most characters of the name of an exception.
 const TYPE: usize = 1 << 10;
 
 /// The most characters of a traceback.
 const TRACEBACK: usize = 32 << 10;
 
-/// The most characters of a remark that something was cut, which does not count.
+/// The most characters of the note that something was cut. It is not counted.
 const REMARK: usize = 64;
 
-/// The most bytes of all that an error brings along.
+/// The most bytes of all data of an error.
 const DATA: usize = 1 << 20;
 
-/// The most members that such data may have to be cut one by one.
+/// The most members of data that are cut one by one.
 const MEMBERS: usize = 8;
 
-/// How deep what an error brings along may be nested: more stands around it wherever it is shown.
+/// How deep the data of an error may be nested: it is shown inside of other values.
 const DEPTH: usize = MAX_DEPTH / 2;
 
-/// The error, cut where it is larger than that. What is cut says so.
+/// The error, cut if it is too large. A cut part says so.
 pub(super) fn bounded(error: FlowError) -> FlowError {
     let data = error.data.as_ref().map(bounded_data);
     FlowError { message: beginning(&error.message, MESSAGE), data, ..error }
@@ -40,7 +40,7 @@ fn bounded_data(data: &Value) -> Value {
     if members.is_empty() || members.len() > MEMBERS {
         return Value::object([("data", note(&data))]);
     }
-    // What is small says where it happened and stays.
+    // Small members tell where it happened. They stay.
     let small = |value: &Value| value.size() < DATA / MEMBERS - 8 * TYPE;
     Value::object(members.into_iter().map(|(name, value)| {
         let value = if small(&value) { value } else { note(&value) };

@@ -1,5 +1,5 @@
-//! Errors without the secrets of the step that failed: a journal is read by more people than a component's input.
-//! Whatever somebody else has worded passes here before it becomes an event.
+//! Removes the secrets of the step that failed from its error: more people read a journal than see the input of a
+//! component. Every text from outside is cleaned here before it becomes an event.
 
 use stepflow_flow::{Mask, Secrets};
 use stepflow_protocol::{FlowError, RunId};
@@ -10,11 +10,11 @@ use super::state::RunTree;
 use super::surroundings::{Content, Missing, Need, plan_of};
 use crate::event::{StepRef, ValueRef};
 
-/// The error of a step with this input, as it may be shown. A sub-run knows what the steps around it were given: their
-/// secrets are hidden, too.
+/// The error of a step with this input, as it may be shown. For a sub-run the inputs of the steps around it are known,
+/// and their secrets are hidden, too.
 ///
 /// # Errors
-/// [`Missing`] when what is secret is not in memory: it cannot be found in a text before.
+/// [`Missing`] when a secret is not in memory: without it, it cannot be found in a text.
 pub(super) fn shown(
     state: &RunTree,
     at: StepRef,
@@ -44,7 +44,7 @@ pub(super) fn shown_of_item(
     hidden.applied(error)
 }
 
-/// What must not be in a text.
+/// The texts that must not be shown.
 struct Hidden<'h, 'g> {
     given: &'h Given<'g>,
     mask: Mask,
@@ -60,7 +60,7 @@ impl Hidden<'_, '_> {
         Ok(())
     }
 
-    /// What the item, and the steps and items around it, were given.
+    /// The inputs of the item, and of the steps and items around it.
     fn add_item(&mut self, state: &RunTree, run: RunId, item: u32) -> Result<(), Missing> {
         let mut next = Some((run, item));
         while let Some((id, item)) = next {
@@ -91,7 +91,7 @@ impl Hidden<'_, '_> {
         if !self.missing.is_empty() {
             return Err(Missing(self.missing));
         }
-        // First whole, then cut: half a secret would not be found.
+        // Cleaned first, then cut: half a secret would not be found.
         Ok(bounded(self.mask.error(error)))
     }
 }

@@ -1,4 +1,4 @@
-//! Says what has happened. Changes nothing: see `fold` for what an event does.
+//! Decides what has happened. It changes nothing: `fold` applies the events.
 
 use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, RunId, TaskId, Value};
 
@@ -15,16 +15,16 @@ use super::{answer, confidential, ending, nested};
 use crate::event::{Event, ItemEnded, Outcome, RunCreated, RunEnded, StepRef, StepScheduled, TaskRef};
 use crate::ports::Target;
 
-/// What has happened, now that this input is known. The caller folds it and asks again with [`Input::Continue`] until
-/// nothing follows.
+/// The events that follow from this input. The caller folds them and asks again with [`Input::Continue`] until nothing
+/// follows.
 ///
 /// # Errors
-/// [`Missing`] when values have to be in memory first.
+/// [`Missing`] when values must be in memory first.
 pub fn decide(state: &RunTree, input: Input, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
     match input {
-        // Told again after a failed append that was durable all the same.
+        // Repeated after a failed append that was durable in spite of the failure.
         Input::Submitted(created, _) if state.runs.contains_key(&created.run) => Ok(Vec::new()),
-        // What asked for it has ended while this input waited for its turn.
+        // The step or run that asked for it has ended while this input waited.
         Input::Submitted(created, _) if !has_parent(state, &created) => Ok(Vec::new()),
         Input::Submitted(created, inputs) => {
             given.world.inputs(created.run, inputs);
@@ -54,12 +54,12 @@ fn has_parent(state: &RunTree, created: &RunCreated) -> bool {
     step && created.parent_run.is_none_or(|run| state.is_open(run))
 }
 
-/// What follows from what is known: ends first, then failures that need no component, then new attempts.
+/// What follows from the state: ends first, then failures without a component, then new attempts.
 fn proceed(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
     if state.is_ended() {
         return Ok(Vec::new());
     }
-    // Invariant 3: nothing is scheduled in what is brought to its end.
+    // Invariant 3: nothing is scheduled in a run that is being ended.
     let events = ending::ends(state, given.agenda.ending());
     if !events.is_empty() {
         return Ok(events);
@@ -81,7 +81,7 @@ fn proceed(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing
     }
 }
 
-/// Steps whose input failed. Never retried, and `onError` is not asked: the component was not at fault.
+/// Steps whose input failed. They are not retried, and `onError` does not apply: it is not a failure of the component.
 fn doomed(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
     let failed = |(at, doom): (StepRef, &Doom)| {
         let mut error = doom.error.clone();
@@ -100,7 +100,7 @@ fn doomed(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing>
     given.agenda.doomed().take(MOST_AT_ONCE).map(failed).collect()
 }
 
-/// The error with this field in its data, in place of one of that name.
+/// The error with this field in its data. It replaces a field with the same name.
 fn replaced(mut error: FlowError, name: &str, value: Value) -> FlowError {
     let mut members = error.data.as_ref().map(Value::members).unwrap_or_default();
     members.retain(|(key, _)| key != name);
@@ -109,7 +109,7 @@ fn replaced(mut error: FlowError, name: &str, value: Value) -> FlowError {
     error
 }
 
-/// Items that have come to their end, and runs whose last item they were.
+/// Items that are complete, and runs whose last items they were.
 fn finished(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
     let mut events = Vec::new();
     for ((run, item), output) in given.agenda.finished().take(MOST_AT_ONCE) {
@@ -126,7 +126,7 @@ fn finished(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missin
         events.push(Event::ItemEnded(ItemEnded { run, item, status, result }));
     }
     if events.is_empty() {
-        // Runs of which every item has been folded as ended; a run without items is one at once.
+        // Runs whose items have all ended. A run without items is one of them from the beginning.
         let complete = given.agenda.complete().filter_map(|id| Some((id, state.runs.get(&id)?)));
         events.extend(complete.take(MOST_AT_ONCE).map(|(run, of)| {
             let status = if of.failed { ExecutionStatus::Failed } else { ExecutionStatus::Completed };
@@ -136,7 +136,7 @@ fn finished(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missin
     Ok(events)
 }
 
-/// The error of the item's first failed `mustExecute` step: the item fails with it whatever its output is.
+/// The error of the item's first failed `mustExecute` step. The item fails with it, also if its output has a value.
 fn failed_must(state: &RunTree, given: &Given<'_>, run: RunId, item: u32) -> Result<Option<FlowError>, Missing> {
     let plan = plan_of(given.world, state, run)?;
     let failed = plan.must_execute().find_map(|step| {
@@ -149,7 +149,7 @@ fn failed_must(state: &RunTree, given: &Given<'_>, run: RunId, item: u32) -> Res
     Ok(failed)
 }
 
-/// What begins for the ready steps that there is room for.
+/// Begins ready steps, if there is room for them.
 fn schedule(state: &RunTree, chosen: Vec<(StepRef, Ready)>, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
     let missing: Vec<Need> = chosen
         .iter()
@@ -163,7 +163,7 @@ fn schedule(state: &RunTree, chosen: Vec<(StepRef, Ready)>, given: &mut Given<'_
     for (at, ready) in chosen {
         match begin(state, at, ready, given) {
             Ok(event) => events.extend(event),
-            // What can begin does; the rest comes when its values are there.
+            // Steps that can begin do so. The others wait until their values are there.
             Err(missing) if events.is_empty() => return Err(missing),
             Err(_) => break,
         }
@@ -171,7 +171,7 @@ fn schedule(state: &RunTree, chosen: Vec<(StepRef, Ready)>, given: &mut Given<'_
     Ok(events)
 }
 
-/// How a ready step begins: with an attempt, a sub-run, a wait, or its end where nothing can take it.
+/// How a ready step begins: with an attempt, a sub-run or a wait. It ends at once if no component can take its input.
 fn begin(state: &RunTree, at: StepRef, ready: Ready, given: &mut Given<'_>) -> Result<Option<Event>, Missing> {
     let plan = plan_of(given.world, state, at.run)?;
     let (Some(step), Some(input)) = (plan.steps.get(at.step as usize), given.world.value(&ready.input)) else {

@@ -1,7 +1,7 @@
-//! How runs are brought to their end before they have come there by themselves: cancelled, out of time, not needed.
+//! How runs are ended before their items are complete: because they are cancelled, out of time or not needed.
 //!
-//! What an end is for is folded (`Run.ending`); what is still open is found here again each time, the deepest first,
-//! so that an end of any size can be cut anywhere.
+//! The reason is a part of the state (`Run.ending`). What is still open is found again each time, the deepest first, so
+//! that the end of a large run can be divided into several appends.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -22,7 +22,7 @@ pub(super) fn cancelled(state: &RunTree, asked: CancelAsked) -> Vec<Event> {
     if wanted { vec![Event::CancelAsked(asked)] } else { Vec::new() }
 }
 
-/// The time of a run is over, if it is.
+/// The event that the time of a run is over; `None` if it is not, or if the run is ending already.
 pub(super) fn deadline_reached(state: &RunTree, id: RunId, now: Timestamp) -> Option<Event> {
     let run = state.runs.get(&id)?;
     if run.status.is_terminal() || state.ending(id).is_some() || run.deadline_at > Some(now) {
@@ -58,7 +58,7 @@ impl Ends<'_> {
 
     /// Ends the run and all below it, the deepest first. False when that is too much for now.
     fn end_from(&mut self, run: RunId) -> bool {
-        // The way down, with the last run below each that was looked at.
+        // The path to the deepest run, with the last run below each that was looked at.
         let mut way = vec![(run, Bound::Unbounded)];
         while let Some((id, after)) = way.last_mut() {
             let below = self.state.runs.get(id).and_then(|run| run.below.range((*after, Bound::Unbounded)).next());
@@ -97,7 +97,7 @@ impl Ends<'_> {
             let open = item.steps.iter().filter(|(_, step)| step.phase != Phase::Ended);
             let at = |step: &u32| StepRef { run: id, item: index, step: *step };
             self.events.extend(open.map(|(step, _)| step_failed(at(step), error.clone())));
-            // A timeout alone would hide why a step was being tried again.
+            // The timeout alone would hide why a step was being retried.
             let cause = state.cause(item).filter(|_| status == ExecutionStatus::Failed);
             let error = cause.map_or_else(|| error.clone(), |cause| with_cause(error.clone(), &cause));
             let result = Outcome::Failed(error);
@@ -111,7 +111,7 @@ impl Ends<'_> {
     }
 }
 
-/// How what is open in such a run ends.
+/// The end of what is open in such a run.
 fn shown(ending: &Ending) -> (ExecutionStatus, FlowError) {
     let cancelled = |message: &str| (ExecutionStatus::Cancelled, FlowError::new(ErrorKind::Cancelled, message));
     match ending {

@@ -1,4 +1,4 @@
-//! Folds one event into the state of a run tree. Decides nothing: see `decide` for why an event happened.
+//! Folds one event into the state of a run tree. It decides nothing: `decide` has the reasons.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -144,11 +144,11 @@ fn attempt_ended(state: &mut RunTree, key: OwedKey, ended: &AttemptEnded) {
             run.open -= 1;
         }
     }
-    // The worker still has what took too long.
+    // The worker still has the attempt that took too long.
     if ended.outcome == AttemptOutcome::Timeout {
         state.owed.insert(key, Effect::Cancel { task: ended.task, route });
     }
-    // Invariant 4: an answer after the end is recorded, and then there is nothing more to know.
+    // Invariant 4: an answer after the end is recorded, and changes nothing else.
     if ended_step {
         forget(state, at);
         forget_run(state, at.run);
@@ -179,7 +179,7 @@ fn step_retry_scheduled(state: &mut RunTree, key: OwedKey, retry: &StepRetrySche
     forget_runs_of(state, retry.step);
 }
 
-/// What stays in memory of a result that the event of this sequence holds.
+/// The part of a result that stays in memory. The event of this sequence contains the result.
 fn kept(result: &Outcome, seq: u64) -> Outcome {
     match result {
         Outcome::Success(ValueRef::Inline(_)) => Outcome::Success(ValueRef::Row(seq)),
@@ -213,14 +213,14 @@ fn step_ended(state: &mut RunTree, key: OwedKey, at: StepRef, result: Outcome) {
     forget_runs_of(state, at);
 }
 
-/// Nobody needs the sub-runs any more of a step that has failed, or goes on with its default.
+/// The sub-runs of a step are not needed any more when it has failed or has got its default.
 fn orphan(state: &mut RunTree, at: StepRef) {
     for run in state.step(at).map(|step| step.runs.clone()).unwrap_or_default() {
         end(state, run, Ending::Orphaned);
     }
 }
 
-/// The run is brought to its end from now on, if it is not already.
+/// The run is being ended from now on, if it was not already.
 fn end(state: &mut RunTree, run: RunId, why: Ending) {
     if let Some(run) = state.runs.get_mut(&run).filter(|run| !run.status.is_terminal()) {
         run.ending.get_or_insert(why);
@@ -258,7 +258,7 @@ fn item_ended(state: &mut RunTree, seq: u64, ended: &ItemEnded) {
     let Some(run) = state.runs.get_mut(&ended.run) else { return };
     let Some(item) = run.items.get_mut(ended.item as usize) else { return };
     item.end = Some(ItemEnd { status: ended.status, result: kept(&ended.result, seq) });
-    // Finished items fold to their result: only what may still be answered stays.
+    // Of a finished item only its result stays, and the attempts that may still be answered.
     item.steps.retain(|_, step| step.is_attempted());
     item.shrink();
     run.unended -= 1;
@@ -306,13 +306,13 @@ fn owner_changed(state: &mut RunTree, record: &Record, changed: &OwnerChanged) {
     }
 }
 
-/// The step, made when this is the first that is heard of it.
+/// The step. It is made if this is its first event.
 fn step_mut(state: &mut RunTree, at: StepRef) -> Option<&mut Step> {
     let item = state.runs.get_mut(&at.run)?.items.get_mut(at.item as usize)?;
     Some(item.steps.entry(at.step).or_default())
 }
 
-/// Takes back the wake-up that this phase, now left, was owed.
+/// Removes the wake-up of this phase, which has ended.
 fn settle(state: &mut RunTree, left: &Phase) {
     if let Phase::Retrying { owed: Some(owed), .. } | Phase::Sleeping { owed } = left {
         state.owed.remove(owed);
@@ -320,7 +320,7 @@ fn settle(state: &mut RunTree, left: &Phase) {
     }
 }
 
-/// Drops what nobody can speak of any more: the attempts of an ended step, once none of them is open.
+/// Drops the attempts of an ended step when none of them is open, because no event can refer to them any more.
 fn forget(state: &mut RunTree, at: StepRef) {
     let Some(step) = step_mut(state, at) else { return };
     if step.is_attempted() {
@@ -345,9 +345,9 @@ fn forget_runs_of(state: &mut RunTree, at: StepRef) {
     below.into_iter().for_each(|run| forget_run(state, run));
 }
 
-/// Drops a sub-run that nobody can ask for any more: it has ended, none of its attempts is open, and the step that
-/// submitted it has ended too, so that no next attempt will look for it. One of control flow is asked for by the step
-/// that waits for it, and by no later try.
+/// Drops a sub-run that nothing can refer to any more: it has ended, and none of its attempts is open. The step that
+/// submitted it has ended, too, so no later attempt will look for it. A sub-run of control flow is needed only by the
+/// step that waits for it, and not by a later try.
 fn forget_run(state: &mut RunTree, id: RunId) {
     let Some(run) = state.runs.get(&id).filter(|run| run.above.is_some()) else { return };
     let wanted = |parent| {

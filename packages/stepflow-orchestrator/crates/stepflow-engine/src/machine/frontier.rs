@@ -1,7 +1,8 @@
-//! Which expressions can be evaluated in the items that are open: which steps are wanted, and what each waits for.
+//! Finds the expressions that can be evaluated in the open items: which steps are wanted, and what each of them waits
+//! for.
 //!
-//! An expression is evaluated again only when all that it waited for has ended, so that a chain of n steps costs n
-//! looks and not n².
+//! An expression is evaluated again only when everything that it waited for has ended. So a chain of n steps costs n
+//! evaluations and not n².
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -21,11 +22,11 @@ pub(super) type Place = (RunId, u32);
 #[derive(Debug, Default)]
 pub(super) struct Frontier {
     items: BTreeMap<Place, OpenItem>,
-    /// Those with something to look at.
+    /// Those with expressions to look at.
     stirred: BTreeSet<Place>,
 }
 
-/// What an expression has turned out to be.
+/// The value of an expression.
 #[derive(Debug)]
 pub(super) enum Known {
     /// The step has this input.
@@ -118,10 +119,10 @@ impl Frontier {
         left.into_iter().for_each(|at| self.forget(at));
     }
 
-    /// Looks at every expression that may have become known, and tells what has.
+    /// Looks at every expression whose value may be known now, and returns those that are.
     ///
     /// # Errors
-    /// The values that have to be in memory for it. What was looked at before is not looked at again.
+    /// The values that must be in memory for it. Expressions that were looked at before are not looked at again.
     pub fn explore(
         &mut self,
         state: &RunTree,
@@ -212,7 +213,7 @@ impl OpenItem {
     }
 }
 
-/// Where the value stands already that the expression has, when it only points there.
+/// Where the value of the expression is already, if the expression only refers to it.
 fn pointed(expression: &Expr, scope: &ItemScope<'_>) -> Option<ValueRef> {
     scope.reference(&expression.pointer()?)
 }

@@ -1,4 +1,4 @@
-//! What a machine is told.
+//! The inputs of a machine.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use stepflow_protocol::{RunId, Value};
 use crate::event::{CancelAsked, Instance, OwnerChanged, RunCreated, StepRef, TaskRef};
 use crate::ports::Answer;
 
-/// Something that the tree has to take note of.
+/// An input of the tree.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// A run was submitted, with the inputs of its items.
@@ -16,14 +16,14 @@ pub enum Input {
     Answered(TaskRef, Answer, Option<Arc<Instance>>),
     /// An attempt took longer than its timeout at this worker.
     TimedOut(TaskRef, Option<Arc<Instance>>),
-    /// The time has come that a step waits for.
+    /// The wait of a step is over.
     Due(StepRef),
-    /// The time has come at which a run has to be done.
+    /// The deadline of a run has passed.
     DeadlineReached(RunId),
-    /// Somebody wants the tree to end.
+    /// Somebody asked to end the tree.
     CancelAsked(CancelAsked),
     /// This engine takes over the tree.
     OwnerChanged(OwnerChanged),
-    /// Nothing new: what follows from what is known.
+    /// Nothing new: decides what follows from the state.
     Continue,
 }

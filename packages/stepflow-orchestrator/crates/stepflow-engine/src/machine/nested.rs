@@ -1,4 +1,4 @@
-//! Steps that are control flow of the machine: they run a flow, or wait, and hold no slot meanwhile.
+//! Steps of control flow in the machine: they run a flow, or wait, and hold no slot meanwhile.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::event::{Control, Event, Nested, Outcome, RunCreated, StepRef, StepRet
 use crate::ports::forbids_retry;
 use crate::shard::in_shard_of;
 
-/// How many runs may stand above a run.
+/// How many runs may be above a run.
 pub(crate) const MAX_DEPTH: usize = 64;
 
-/// How often `iterate` runs its flow where its input does not say.
+/// How often `iterate` runs its flow if its input does not say.
 const MAX_ITERATIONS: u64 = 1_000;
 
 /// The beginning of a step that waits; not for longer than its timeout.
@@ -42,12 +42,12 @@ pub(super) fn sleep(
     Ok(Event::TimerStarted(TimerStarted { step: at, due_at, input: place, times_out: limit.is_some() }))
 }
 
-/// When a step that begins now has to be done.
+/// The deadline of a step that begins now.
 fn due_at(plan: &Plan, at: StepRef, now: Timestamp) -> Option<Timestamp> {
     plan.steps.get(at.step as usize)?.timeout.map(|timeout| policy::after(now, timeout))
 }
 
-/// What follows for steps whose wait is over: their end with their input, unless it was their timeout.
+/// What follows for steps whose wait is over: they end with their input, or with their timeout.
 pub(super) fn rested(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
     let mut events = Vec::new();
     let rested: Vec<StepRef> = given.agenda.rested().take(MOST_AT_ONCE / 2).collect();
@@ -64,7 +64,7 @@ fn too_long() -> FlowError {
     FlowError::new(ErrorKind::Timeout, "the step took longer than its `timeout` allows")
 }
 
-/// A sub-run that is about to be.
+/// A sub-run that will be created.
 struct SubRun {
     parent: StepRef,
     control: Control,
@@ -151,7 +151,7 @@ pub(super) fn begin(
     Ok(SubRun { parent: at, control, step_input: place, flow, inputs, limit, due_at }.created(state, given))
 }
 
-/// The first place in which an item does not fit the sub-flow's input schema.
+/// The first place where an item does not fit the sub-flow's input schema.
 fn misfit(flow: &Plan, inputs: &[Value]) -> Option<String> {
     inputs.iter().enumerate().find_map(|(item, input)| {
         let first = flow.check_input(input).err()?.into_iter().next()?;
@@ -159,7 +159,7 @@ fn misfit(flow: &Plan, inputs: &[Value]) -> Option<String> {
     })
 }
 
-/// What follows from sub-runs that have ended: their parents' end, or for `iterate` the next one.
+/// What follows from sub-runs that have ended: the end of their parents, or the next round of `iterate`.
 pub(super) fn returned(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
     let runs: Vec<RunId> = given.agenda.returned().take(MOST_AT_ONCE).collect();
     let mut events = Vec::new();
@@ -308,7 +308,7 @@ fn evaluated_flow(input: &Value, given: &mut Given<'_>) -> Result<Result<Arc<Pla
     }
 }
 
-/// The flow that stands in the input.
+/// The flow that is a part of the input.
 fn document(input: &Value, name: &str, given: &mut Given<'_>) -> Result<Arc<Plan>, FlowError> {
     match input.field(name) {
         Some(document) => given.world.sub_plan(&document),
@@ -316,8 +316,8 @@ fn document(input: &Value, name: &str, given: &mut Given<'_>) -> Result<Arc<Plan
     }
 }
 
-/// What a failure makes of a step of control flow: another try under its `onError`, its default, or its end. The error
-/// is ours, or may be shown.
+/// What follows from a failure in a step of control flow: another try under its `onError`, its default, or its end. The
+/// error is from the server, or is already cleaned.
 fn failed(state: &RunTree, at: StepRef, error: FlowError, given: &mut Given<'_>) -> Result<Event, Missing> {
     let plan = plan_of(given.world, state, at.run)?;
     let planned = plan.steps.get(at.step as usize);
@@ -333,7 +333,7 @@ fn failed(state: &RunTree, at: StepRef, error: FlowError, given: &mut Given<'_>)
     })
 }
 
-/// The steps above a run, and one of its own, by their ids.
+/// The ids of the steps above a run, and of one of its steps.
 pub(crate) fn chain(
     state: &RunTree,
     run: RunId,
@@ -366,7 +366,7 @@ fn written(result: &FlowResult) -> Result<Value, FlowError> {
     }
 }
 
-/// What is put around results must not make them more than a value can be.
+/// The results and what is put around them must not be nested deeper than a value may be.
 fn fitting(result: Value) -> Result<Value, FlowError> {
     if result.depth() <= stepflow_protocol::MAX_DEPTH { Ok(result) } else { Err(too_deep()) }
 }

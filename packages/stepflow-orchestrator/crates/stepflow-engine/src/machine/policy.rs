@@ -1,5 +1,5 @@
-//! What a step's `onError` makes of a failure, the same for components and for control flow; and how much is decided at
-//! once.
+//! What follows from a failure under a step's `onError`. It is the same for components and for control flow. And how
+//! much is decided at once.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use super::given::Given;
 use super::state::RunTree;
 use crate::ports::Failure;
 
-/// About how many events one decision makes at most: what more there is follows from the next one.
+/// About how many events one decision makes at most. The rest follows from the next one.
 pub(super) const MOST_AT_ONCE: usize = 1_000;
 
-/// How long a step of this run is to wait before another try, after so many retries that `onError` has paid; `None`
-/// when there is none.
+/// How long a step of this run waits before another try, after so many retries under `onError`; `None` if there is
+/// none.
 pub(super) fn wait_before_retry(
     state: &RunTree,
     run: RunId,
@@ -35,15 +35,15 @@ pub(super) fn wait_before_retry(
     in_time(state, run, wait, given).then_some(wait)
 }
 
-/// Whether something is left of the run's time after this wait. If not, the run would end with its timeout, and nobody
-/// would learn why the step was waiting.
+/// Whether the run has time left after this wait. If not, the run would end with its timeout, which would hide why the
+/// step was waiting.
 pub(super) fn in_time(state: &RunTree, run: RunId, wait: Duration, given: &Given<'_>) -> bool {
     let over_at = after(given.world.now(), wait);
     let mut runs = std::iter::successors(Some(run), |run| state.runs.get(run)?.above);
     runs.all(|run| state.runs.get(&run).and_then(|run| run.deadline_at).is_none_or(|deadline| over_at < deadline))
 }
 
-/// What the step ends with when it is not tried again.
+/// The result of a step that is not retried.
 pub(super) fn default_of(step: &PlannedStep) -> Option<&Value> {
     match &step.on_error {
         OnError::UseDefault(value) => Some(value),
@@ -55,8 +55,8 @@ pub(super) fn default_of(step: &PlannedStep) -> Option<&Value> {
     }
 }
 
-/// The failure with the place where it happened, and with its word against another try: both go with the error to the
-/// steps around its flow.
+/// The failure with the place where it happened, and with whether another try is forbidden. Both go with the error to
+/// the steps around its flow.
 pub(super) fn located(failure: Failure, step: &PlannedStep, attempt: u32) -> Failure {
     let forbids = failure.forbids_retry().then(|| ("retryable", Value::from(false)));
     let place = [
@@ -67,7 +67,7 @@ pub(super) fn located(failure: Failure, step: &PlannedStep, attempt: u32) -> Fai
     Failure { error: failure.error.with(place.into_iter().chain(forbids)), ..failure }
 }
 
-/// The wall time after this wait, as far as the calendar goes.
+/// The wall time after this wait, or the latest that the calendar has.
 pub(super) fn after(now: Timestamp, wait: Duration) -> Timestamp {
     SignedDuration::try_from(wait).ok().and_then(|wait| now.checked_add(wait).ok()).unwrap_or(Timestamp::MAX)
 }

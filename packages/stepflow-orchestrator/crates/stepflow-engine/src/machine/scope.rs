@@ -1,4 +1,4 @@
-//! What the expressions of one item see of the state.
+//! The part of the state that the expressions of one item can use.
 
 use stepflow_flow::{Found, Place, Scope, StepIndex, StepState};
 use stepflow_protocol::RunId;
@@ -7,7 +7,7 @@ use super::state::{Item, Run};
 use super::surroundings::{Surroundings, numbered};
 use crate::event::{Outcome, ValueRef};
 
-/// One item of a run, with what gives it values.
+/// One item of a run, with access to its values.
 pub(super) struct ItemScope<'a> {
     pub id: RunId,
     pub index: u32,
@@ -21,7 +21,7 @@ impl ItemScope<'_> {
         self.world.value(place).map_or(Found::Away, Found::Here)
     }
 
-    /// Where the journal keeps what an expression misses.
+    /// The place in the journal of a value that an expression needs.
     pub fn reference(&self, place: &Place) -> Option<ValueRef> {
         match place {
             Place::Input => Some(ValueRef::Item(self.id, self.index)),

@@ -1,4 +1,4 @@
-//! The state of a run tree: what its journal says, and nothing else.
+//! The state of a run tree: everything that follows from its journal, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,7 +10,7 @@ use super::input::Input;
 use super::step::{AttemptState, Phase, Step};
 use crate::event::{Nested, Outcome, StepRef, TaskRef};
 
-/// About what a step takes beside its own fields: attempts, the place in maps, what is owed for it.
+/// About how many bytes a step takes besides its own fields: attempts, entries in maps, effects.
 const STEP_EXTRAS: usize = 512;
 
 /// A root run and its sub-runs.
@@ -28,17 +28,17 @@ pub struct RunTree {
     pub open: u32,
     /// The runs.
     pub runs: BTreeMap<RunId, Run>,
-    /// Where each task belongs that may still be spoken of.
+    /// The steps of the tasks that events may still refer to.
     pub tasks: HashMap<TaskId, StepRef>,
     /// The newest sub-run of each key of each open step.
     pub keyed: HashMap<(StepRef, String), RunId>,
-    /// What is owed to the world, by the sequence of the event that made it so.
+    /// The effects that are due, by the sequence of the event that caused them.
     pub(super) owed: BTreeMap<OwedKey, Effect>,
     /// The due times that are over since somebody asked.
     pub(super) settled: Settled,
 }
 
-/// The sequences of due times that are over. No part of the state: two trees are equal whatever it is.
+/// The sequences of due times that are over. They are not a part of the state: trees that differ only here are equal.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Settled(pub Vec<u64>);
 
@@ -63,7 +63,7 @@ pub struct Run {
     pub key: Option<String>,
     /// Its parent's newest attempt when it was made.
     pub made_in: u32,
-    /// What its parent wants of it.
+    /// What its parent does with its results.
     pub nested: Option<Nested>,
     /// How many of its attempts may be open at once.
     pub limit: u32,
@@ -73,17 +73,17 @@ pub struct Run {
     pub variables: Option<Value>,
     /// What is changed in the flow's steps for this run.
     pub overrides: Option<Value>,
-    /// The version of the flow language's rules under which it goes.
+    /// The version of the flow language's rules for it.
     pub semantics: u32,
-    /// When it has to be done.
+    /// Its deadline.
     pub deadline_at: Option<Timestamp>,
-    /// The deadline that is owed.
+    /// The timer of its deadline.
     pub(super) deadline: Option<OwedKey>,
     /// How far it is.
     pub status: ExecutionStatus,
-    /// Why all that is open in it and below it ends, when it does not end by itself.
+    /// Why everything open in it and below it is being ended, if it does not end by itself.
     pub ending: Option<Ending>,
-    /// Of a run that has ended: how the items ended that have no end of their own.
+    /// Of a run that has ended: how those items ended that have no event for their end.
     pub error: Option<FlowError>,
     /// The items, by index.
     pub items: Vec<Item>,
@@ -93,7 +93,7 @@ pub struct Run {
     pub failed: bool,
 }
 
-/// Why a run is brought to its end. Folded: what is still open is found again after every cut.
+/// Why a run is being ended. It is a part of the state: what is still open is found again for every append.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
     /// Somebody asked for it.
@@ -107,10 +107,10 @@ pub enum Ending {
     TimedOut,
     /// The step around it took longer than it may.
     StepTimedOut {
-        /// Why one of its own steps was being tried again.
+        /// Why one of its own steps was being retried.
         cause: Option<FlowError>,
     },
-    /// The step that submitted it has failed, or goes on with its default.
+    /// The step that submitted it has failed, or has got its default.
     Orphaned,
     /// Every item of the run above it has ended.
     Outlived,
@@ -121,13 +121,13 @@ pub enum Ending {
 pub struct Item {
     /// The end, when there is one.
     pub end: Option<ItemEnd>,
-    /// The steps of which something has happened; of an ended item only those with open attempts.
-    /// Boxed, because a map takes room for several at once.
+    /// The steps with events; of an ended item only those with open attempts. Boxed, because a map takes room for
+    /// several at once.
     pub steps: BTreeMap<u32, Box<Step>>,
 }
 
 impl Item {
-    /// Gives up the room of a map in which there is nothing any more.
+    /// Frees the memory of an empty map.
     pub(super) fn shrink(&mut self) {
         if self.steps.is_empty() {
             self.steps = BTreeMap::new();
@@ -162,7 +162,7 @@ impl RunTree {
         }
     }
 
-    /// The wall time that the event of this sequence decided, if it is not over, with what is to be told then.
+    /// The wall time that the event of this sequence decided, if it is not over, with the input for that time.
     #[must_use]
     pub fn due(&self, seq: u64) -> Option<(Timestamp, Input)> {
         match self.owed.get(&(seq, 0))? {
@@ -195,7 +195,7 @@ impl RunTree {
         std::mem::take(&mut self.settled.0)
     }
 
-    /// The step, if anything has happened to it.
+    /// The step, if it has events.
     #[must_use]
     pub fn step(&self, at: StepRef) -> Option<&Step> {
         self.runs.get(&at.run)?.items.get(at.item as usize)?.steps.get(&at.step).map(|step| &**step)
@@ -213,8 +213,9 @@ impl RunTree {
         self.runs.get(&run).is_some_and(|run| !run.status.is_terminal())
     }
 
-    /// The sub-run that an attempt of the step finds under this key. One that failed or was cancelled is to be made
-    /// anew, or no attempt could do better than the one before; but not when all who could hear of it were lost.
+    /// The sub-run that an attempt of the step finds under this key. A sub-run that failed or was cancelled is not
+    /// found but made again, because otherwise no attempt could succeed. But it is found if all attempts that could
+    /// have got its end were lost.
     #[must_use]
     pub fn found(&self, step: StepRef, key: &str) -> Option<RunId> {
         let id = *self.keyed.get(&(step, key.to_owned()))?;
@@ -223,7 +224,7 @@ impl RunTree {
         (good || self.step(step)?.is_unheard(run.made_in)).then_some(id)
     }
 
-    /// The step of which this attempt is open, and wanted.
+    /// The step whose attempt this is, if the attempt is open and wanted.
     #[must_use]
     pub fn step_of(&self, task: TaskRef) -> Option<StepRef> {
         let at = *self.tasks.get(&task.task_id)?;
@@ -232,27 +233,26 @@ impl RunTree {
         (open && step.phase != Phase::Ended).then_some(at)
     }
 
-    /// Why this run ends, or the nearest run above it that does.
+    /// Why this run is being ended, or the nearest run above it.
     #[must_use]
     pub fn ending(&self, run: RunId) -> Option<&Ending> {
         let mut runs = std::iter::successors(self.runs.get(&run), |run| self.runs.get(&run.above?));
         runs.find_map(|run| run.ending.as_ref())
     }
 
-    /// The version of the flow language's rules under which the tree goes.
+    /// The version of the flow language's rules for the tree.
     #[must_use]
     pub fn semantics(&self) -> u32 {
         self.runs.get(&self.root).map_or(1, |root| root.semantics)
     }
 
-    /// Whether somebody has asked for the end of the whole tree.
+    /// Whether somebody has asked to end the whole tree.
     #[must_use]
     pub fn is_cancel_asked(&self) -> bool {
         matches!(self.runs.get(&self.root).and_then(|run| run.ending.as_ref()), Some(Ending::Cancelled { .. }))
     }
 
-    /// Why a step of this item, or of a flow that one of its steps runs, is being tried again, or was when that flow
-    /// ended.
+    /// Why a step of this item, or of a flow that one of its steps runs, is being retried, or was when that flow ended.
     #[must_use]
     pub fn cause(&self, item: &Item) -> Option<FlowError> {
         if let Some(end) = &item.end {
@@ -266,7 +266,7 @@ impl RunTree {
         })
     }
 
-    /// The same of any item of the run.
+    /// The same for any item of the run.
     #[must_use]
     pub fn cause_in(&self, run: RunId) -> Option<FlowError> {
         self.runs.get(&run)?.items.iter().find_map(|item| self.cause(item))
@@ -286,16 +286,16 @@ impl RunTree {
     }
 }
 
-/// Everything that is owed, with the sequences of the events that made it so: what recovery carries out. Live running
-/// carries out its difference.
+/// All effects that are due, with the sequences of the events that caused them. Recovery carries out all of them. A
+/// running driver carries out the difference.
 pub fn outstanding(state: &RunTree) -> impl Iterator<Item = (u64, Effect)> {
     state.owed.iter().map(|((seq, _), effect)| (*seq, effect.clone()))
 }
 
-/// What became owed by the events after `after`, up to and including `upto`.
+/// The effects of the events after `after`, up to and including `upto`, that are still due.
 pub fn owed_between(state: &RunTree, after: u64, upto: u64) -> impl Iterator<Item = (u64, Effect)> {
     let range = (after.saturating_add(1), 0)..=(upto, u32::MAX);
-    // An empty interval is legal here, and BTreeMap would panic on it.
+    // An empty range is allowed here, and BTreeMap would panic on it.
     let owed = (after < upto).then(|| state.owed.range(range)).into_iter().flatten();
     owed.map(|((seq, _), effect)| (*seq, effect.clone()))
 }

@@ -11,39 +11,39 @@ use crate::event::{AttemptOutcome, Outcome, Reason, Route, ValueRef};
 /// A step of an item.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Step {
-    /// Names the step's attempts, from its first one on.
+    /// The task id of the step's attempts, from the first one on.
     pub task: Option<TaskId>,
     /// The attempts, in order, until the step has ended and none is open.
     pub attempts: Vec<Attempt>,
     /// The input of its attempts.
     pub input: Option<ValueRef>,
-    /// Where it stands.
+    /// The phase of the step.
     pub phase: Phase,
-    /// How many retries the transport's budget has paid.
+    /// How many retries the transport's budget has paid for.
     pub transport_retries: u32,
-    /// How many retries `onError` has paid.
+    /// How many retries `onError` has paid for.
     pub component_retries: u32,
     /// How many owners in a row were lost while it was open.
     pub owners_lost: u32,
-    /// How many attempts shared the crash that its last attempt is suspected of; 0: it is not.
+    /// If its last attempt is suspected of a crash: how many attempts shared the crash. Otherwise 0.
     pub suspects: u32,
-    /// Why its last attempt, or its last sub-run, failed, for as long as another one follows.
+    /// Why its last attempt, or its last sub-run, failed, while another one follows.
     pub failure: Option<FlowError>,
     /// Its last attempt that asked for a new sub-run.
     pub asked_in: u32,
-    /// How many of its attempts asked for a new sub-run, were lost, and spent nothing.
+    /// How many of its attempts asked for a new sub-run and were lost without using up a retry.
     pub lost_afresh: u32,
-    /// How many sub-runs it has begun; of control flow, in its newest try.
+    /// How many sub-runs it has begun; for control flow, in its newest try.
     pub sub_runs: u32,
     /// Whether the time that it waits for is its timeout.
     pub times_out: bool,
-    /// Its sub-runs that are not forgotten.
+    /// Its sub-runs that are still in memory.
     pub runs: BTreeSet<RunId>,
     /// The end, when there is one.
     pub result: Option<Outcome>,
 }
 
-/// Where a step stands.
+/// The phase of a step.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Phase {
     /// Never scheduled.
@@ -51,20 +51,20 @@ pub enum Phase {
     Idle,
     /// Its newest attempt is open.
     Open,
-    /// Another attempt follows, not before its time.
+    /// Another attempt follows, not before a given time.
     Retrying {
         /// The time.
         due_at: Timestamp,
         /// Why.
         reason: Reason,
-        /// The wake-up that is owed.
+        /// The wake-up.
         owed: Option<OwedKey>,
     },
     /// It waits for the end of a sub-run.
     Nested(RunId),
     /// It waits for a time.
     Sleeping {
-        /// The wake-up that is owed.
+        /// The wake-up.
         owed: OwedKey,
     },
     /// It has ended.
@@ -76,16 +76,16 @@ pub enum Phase {
 pub struct Attempt {
     /// Where it went.
     pub route: Route,
-    /// How far it is.
+    /// Its state.
     pub state: AttemptState,
 }
 
-/// How far an attempt is.
+/// The state of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum AttemptState {
-    /// Offered, or to be offered. Its offer or its cancellation is owed under this key.
+    /// Offered, or to be offered. This is the key of its offer or its cancellation among the effects.
     Open(OwedKey),
-    /// Open when the owner changed: its answer may still come, nobody waits for it.
+    /// Open when the owner changed: its answer may still come, but is not needed.
     Displaced,
     /// Ended.
     Ended(AttemptOutcome),

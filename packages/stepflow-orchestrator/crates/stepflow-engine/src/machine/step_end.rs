@@ -1,4 +1,5 @@
-//! How steps end that no attempt of theirs ends: with an error, with their default, with what control flow made.
+//! Ends of steps that do not follow from an attempt: with an error, with their default, or with the result of control
+//! flow.
 
 use stepflow_flow::Plan;
 use stepflow_protocol::{FlowError, Value};
@@ -9,7 +10,7 @@ use super::surroundings::Missing;
 use super::{confidential, policy};
 use crate::event::{Event, Outcome, StepEnded, StepRef, ValueRef};
 
-/// A step that its route or its component's input schema refuses: its default applies, `retry` does not.
+/// A step that has no route, or whose input the component's schema refuses. Its default applies, `retry` does not.
 pub(super) fn refused(
     state: &RunTree,
     plan: &Plan,
@@ -36,11 +37,11 @@ pub(super) fn step_failed(step: StepRef, error: FlowError) -> Event {
     Event::StepEnded(StepEnded { step, result: Outcome::Failed(error), defaulted: false })
 }
 
-/// The error with another one that it would hide.
+/// The error, with another error that it would hide.
 pub(super) fn with_cause(error: FlowError, cause: &FlowError) -> FlowError {
     match Value::from_serialize(cause) {
         Ok(cause) => error.with([("cause", cause)]),
-        // It is nested as deep as values can be.
+        // It is nested as deep as a value may be.
         Err(_) => error.with([("cause", Value::string(&cause.message))]),
     }
 }

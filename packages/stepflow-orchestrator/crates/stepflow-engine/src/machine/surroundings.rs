@@ -1,4 +1,5 @@
-//! All that a decision needs and that is not in the tree: time, ids, chance, routes, values, plans, settings.
+//! Everything that a decision needs and that is not in the tree: time, ids, random numbers, routes, values, plans,
+//! settings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::state::RunTree;
 use crate::event::{Record, ValueRef};
 use crate::ports::Target;
 
-/// Where time, ids, chance, routes, values and plans come from.
+/// Provides time, ids, random numbers, routes, values and plans.
 pub trait Surroundings {
     /// Now.
     fn now(&self) -> Timestamp;
@@ -23,23 +24,23 @@ pub trait Surroundings {
     /// A random number from 0 up to 1.
     fn random(&mut self) -> f64;
 
-    /// Where the component of this path is; no I/O. A step whose target is undecided is asked for again with the next
-    /// input.
+    /// Where the component of this path is, without I/O. If a step's target is undecided, it is asked for again with
+    /// the next input.
     ///
     /// # Errors
-    /// When nothing serves it, or when the input does not fit it.
+    /// When no plugin serves it, or when the input does not fit it.
     fn resolve(&mut self, path: &str, input: &Value) -> Result<Target, FlowError>;
 
-    /// The value that stands there, if it is in memory.
+    /// The value in this place, if it is in memory.
     fn value(&self, place: &ValueRef) -> Option<Value>;
 
-    /// The content of this id, as far as it is known.
+    /// The content of this id, if it is known.
     fn content(&self, id: BlobId) -> Content;
 
     /// Takes the inputs of a run that is about to be created.
     fn inputs(&mut self, run: RunId, inputs: Vec<Value>);
 
-    /// Takes note of what has been decided: the values that it brings can be asked for from now on.
+    /// Takes note of a decided event: its values can be used from now on.
     fn decided(&mut self, state: &RunTree, record: &Record);
 
     /// The plan of this document, from now on also known by its id.
@@ -58,11 +59,11 @@ pub trait Surroundings {
 /// The server's settings that decisions depend on.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// How often a step goes out again because its worker was lost.
+    /// How often a step is offered again because its worker was lost.
     pub transport_max_retries: u32,
-    /// How many times in a row the server may crash while a worker has a step; 0: as often as it likes.
+    /// How many times in a row the server may crash while a worker has a step; 0 means that there is no limit.
     pub max_server_crashes: u32,
-    /// The wait before a retry where the flow states none.
+    /// The wait before a retry if the flow has none.
     pub backoff: Backoff,
 }
 
@@ -79,25 +80,25 @@ impl Rules {
     }
 }
 
-/// A content that somebody stored, or was to have stored.
+/// What is known of a content in the blob store.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
-    /// Nobody has looked for it.
+    /// It was not looked for yet.
     Unknown,
-    /// There is none.
+    /// It does not exist.
     Absent,
     /// Here it is.
     Here(Value),
 }
 
-/// These have to be in memory before the decision can be made.
+/// What must be in memory before the decision can be made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Missing(pub Vec<Need>);
 
 /// What a decision needs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Need {
-    /// The value that stands there.
+    /// The value in this place.
     Value(ValueRef),
     /// A flow.
     Flow(FlowId),
@@ -120,7 +121,8 @@ pub(super) fn numbered(step: StepIndex) -> u32 {
 /// # Errors
 /// [`Missing`] when it is not in memory.
 pub(super) fn plan_of(world: &dyn Surroundings, state: &RunTree, run: RunId) -> Result<Arc<Plan>, Missing> {
-    // A run that is not there is a mistake of ours. Then nothing is named, and the driver gives the tree up.
+    // If the run does not exist, this is a mistake of the server. Then nothing is requested, and the driver gives up
+    // the tree.
     let run = state.runs.get(&run).ok_or(Missing(Vec::new()))?;
     world.plan(run.flow_id, run.overrides.as_ref()).ok_or_else(|| Missing(vec![Need::Flow(run.flow_id)]))
 }

@@ -1,6 +1,6 @@
-//! Attempts that wait for a run: while they do, they hold no slot of the tree.
+//! Attempts that wait for a run. They hold no slot of the tree meanwhile.
 //!
-//! Never recorded: it says nothing about the run's fate, and an owner that takes over has no attempts that could wait.
+//! This is not recorded: it is not a part of the run's state, and a new owner has no attempts that could wait.
 
 use std::collections::HashMap;
 
