@@ -1,4 +1,4 @@
-//! What subscribers are told of a run tree.
+//! The news of a run tree that subscribers get.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::event::{Instance, Record, StepRef, TaskRef};
 pub enum Notice {
     /// An event, now durable.
     Record(Arc<Record>),
-    /// A worker has an attempt. Not in the journal: it says nothing about the run's fate.
+    /// A worker has an attempt. This is not in the journal, because it is not a part of the run's state.
     Started {
         /// The step.
         step: StepRef,
@@ -21,7 +21,7 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// The worker that it names.
+    /// The worker, if it names one.
     pub(crate) fn into_instance(self) -> Option<Arc<Instance>> {
         match self {
             Self::Record(_) => None,

@@ -1,4 +1,4 @@
-//! What the engine is started with.
+//! The settings with which the engine is started.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use crate::ports::{Clock, ComponentHost, Journal};
 /// The engine's settings.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How many attempts of a run tree may be open at once, where a run does not say. Default 100.
+    /// How many attempts of a run tree may be open at once, if the run has no other limit. Default 100.
     pub max_concurrency: u32,
-    /// How often a step goes out again because its worker was lost. Default 3.
+    /// How often a step is offered again because its worker was lost. Default 3.
     pub transport_max_retries: u32,
-    /// How many times in a row the server may crash while a worker has a step, before that step fails. Default 3; with
-    /// 0 it never fails for that.
+    /// How many times in a row the server may crash while a worker has a step, before that step fails. Default 3; 0
+    /// means that there is no limit.
     pub max_server_crashes: u32,
-    /// The wait before a retry where the flow states none. Default: exponential, 1 s to 10 s, with jitter.
+    /// The wait before a retry if the flow has none. Default: exponential, 1 s to 10 s, with jitter.
     pub backoff: Backoff,
-    /// How long an attempt may take where the step does not say. Default: as long as it wants.
+    /// How long an attempt may take if the step has no limit. Default: no limit.
     pub step_timeout: Option<Duration>,
     /// How many bytes of durable values are kept in memory. Default 32 MiB.
     pub cache_bytes: usize,
@@ -50,7 +50,7 @@ impl Default for Options {
     }
 }
 
-/// What the engine needs of the world.
+/// What the engine uses: the ports.
 #[derive(Clone)]
 pub struct Ports {
     /// Keeps the journals.

@@ -1,4 +1,4 @@
-//! What the engine asks of the world: hosts for components, a store, a clock.
+//! The ports of the engine: hosts for components, a store, a clock.
 
 mod clock;
 mod hosts;

@@ -1,16 +1,16 @@
-//! How far a step is, as its run's events tell: the one reading that stores, the API and displays share.
+//! The state of a step, from its run's events. Stores, the API and displays use this code.
 
 use jiff::Timestamp;
 use stepflow_protocol::StepStatus;
 
 use crate::event::{Event, Outcome, StepRef};
 
-/// How far a step of an item is.
+/// The state of a step of an item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepProgress {
-    /// Where it stands.
+    /// Its status.
     pub status: StepStatus,
-    /// The attempts made; of control flow, its tries.
+    /// The attempts made; for control flow, its tries.
     pub attempts: u32,
     /// When its first attempt was scheduled.
     pub scheduled_at: Timestamp,
@@ -20,27 +20,27 @@ pub struct StepProgress {
     pub result: Option<Outcome>,
 }
 
-/// What an event says of a step.
+/// What an event says about a step.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepChange<'a> {
     /// This attempt waits for a worker.
     Scheduled(u32),
-    /// Control flow has begun, or goes on with another sub-run. It has no attempts in the journal.
+    /// Control flow has begun, or continues with another sub-run. It has no attempts in the journal.
     Begun,
-    /// Control flow begins again, in its time.
+    /// Control flow begins again, after a wait.
     Retrying,
     /// It ended.
     Ended(&'a Outcome),
 }
 
 impl StepChange<'_> {
-    /// What the event says of a step, if it does.
+    /// What the event says about a step, if it is about one.
     #[must_use]
     pub fn of(event: &Event) -> Option<(StepRef, StepChange<'_>)> {
         match event {
             Event::StepScheduled(scheduled) => Some((scheduled.step, StepChange::Scheduled(scheduled.task.attempt))),
             Event::TimerStarted(timer) => Some((timer.step, StepChange::Begun)),
-            // A run that a worker asks for says nothing of the step that the worker has.
+            // The event of a run that a worker asks for says nothing about the step that the worker has.
             Event::RunCreated(created) if created.nested.is_some() => Some((created.parent?, StepChange::Begun)),
             Event::StepRetryScheduled(retry) => Some((retry.step, StepChange::Retrying)),
             Event::StepEnded(ended) => Some((ended.step, StepChange::Ended(&ended.result))),
@@ -52,13 +52,13 @@ impl StepChange<'_> {
 }
 
 impl StepProgress {
-    /// A step of which something has been heard for the first time.
+    /// A step after its first event.
     #[must_use]
     pub fn new(at: Timestamp) -> Self {
         Self { status: StepStatus::Runnable, attempts: 0, scheduled_at: at, ended_at: None, result: None }
     }
 
-    /// Takes over what an event of this time says.
+    /// Adds an event of this time.
     pub fn apply(&mut self, change: &StepChange<'_>, at: Timestamp) {
         match change {
             StepChange::Scheduled(attempt) => (self.status, self.attempts) = (StepStatus::Runnable, *attempt),
@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    /// A step after these events, each as a journal writes it without its step.
+    /// A step after these events. Each is as in a journal, without its step.
     fn after(events: &[(&str, Json)]) -> StepProgress {
         let step = json!({"run": "00000000-0000-0000-0000-000000000001", "item": 0, "step": 0});
         let mut progress = StepProgress::new(Timestamp::UNIX_EPOCH);

@@ -1,4 +1,4 @@
-//! Reading a tree from its journal. Not on a driver: a journal may be long.
+//! Reads a tree from its journal. A driver does not do it itself, because a journal may be long.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::ports::{Journal, StoreError};
 /// How much of a journal is read at a time.
 const PAGE: usize = 1 << 20;
 
-/// A tree as its journal has it.
+/// A tree as it is in its journal.
 pub(crate) struct Read {
     pub machine: Machine,
-    /// What this driver has not seen as durable.
+    /// The events that this driver has not seen as durable.
     pub news: Vec<Arc<Record>>,
     /// The owner that appended the last event.
     pub epoch: u64,
@@ -26,7 +26,7 @@ pub(crate) struct Read {
 /// Folds a journal, page by page. `seen` is the last sequence that the driver has seen as durable.
 ///
 /// # Errors
-/// When the store cannot be read, or knows no such tree.
+/// When the store cannot be read, or does not have this tree.
 pub(crate) async fn read(journal: Arc<dyn Journal>, root: RunId, seen: u64) -> Result<Box<Read>, StoreError> {
     let mut building = Machine::building(root);
     let mut read = (Vec::new(), 0, BTreeSet::new());

@@ -1,5 +1,5 @@
-//! Which driver a tree belongs to. A shard is the last byte of the root's id, for ever; the ids of sub-runs end with the
-//! same byte, so that every id of a tree tells its shard.
+//! Which driver a tree belongs to. A shard is the last byte of the root's id, and never changes. The ids of sub-runs
+//! end with the same byte, so every id of a tree shows its shard.
 
 use stepflow_protocol::RunId;
 use uuid::Uuid;
@@ -29,7 +29,7 @@ impl Shards {
     /// All shards.
     pub const ALL: Self = Self { first: 0, of: 1 };
 
-    /// The shards of the driver with this number, of so many.
+    /// The shards of the driver with this number, if there are so many drivers.
     #[must_use]
     pub fn of_driver(number: u8, of: u8) -> Self {
         Self { first: number, of: of.max(1) }
@@ -41,11 +41,11 @@ impl Shards {
         usize::from(self.of)
     }
 
-    /// The id, in one of them.
+    /// The id, changed so that its shard is one of them.
     pub(crate) fn own(self, id: Uuid) -> Uuid {
         let mut bytes = *id.as_bytes();
         let shard = bytes[15] - bytes[15] % self.of;
-        // The last few shards may have no owner of this number.
+        // The last few shards may have no driver with this number.
         bytes[15] = shard.checked_add(self.first).unwrap_or(self.first);
         Uuid::from_bytes(bytes)
     }

@@ -1,4 +1,4 @@
-//! What the engine is asked to run, and why it may refuse.
+//! What the engine is asked to run, and why it may refuse it.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub struct Submission {
     pub inputs: Vec<Value>,
     /// The variables, an object.
     pub variables: Option<Value>,
-    /// The overrides that made `plan` of the flow, for the record.
+    /// The overrides from which `plan` was made, for the record.
     pub overrides: Option<Value>,
     /// How many attempts may be open at once.
     pub max_concurrency: Option<u32>,
@@ -24,15 +24,15 @@ pub struct Submission {
     pub idempotency_key: Option<String>,
 }
 
-/// Where a run comes from that a running step asks for.
+/// The origin of a run that a running step asks for.
 #[derive(Debug, Clone)]
 pub struct Origin {
     /// Who asks.
     pub parent: Parent,
-    /// The asker's name for the run: the step's next attempt finds the run that has it, unless that failed or was
-    /// cancelled. Without one, the next attempt finds it by what is asked for.
+    /// The asker's name for the run. The step's next attempt finds the run by this name, unless the run failed or was
+    /// cancelled. Without a name, the next attempt finds it by the request.
     pub key: Option<String>,
-    /// Whether the run is a root of its own, which nobody finds again and which outlives the step.
+    /// Whether the run is a separate root, which continues after the step has ended, and which no later attempt finds.
     pub detached: bool,
 }
 
@@ -41,7 +41,7 @@ pub struct Origin {
 pub enum Parent {
     /// An open attempt.
     Attempt(Address),
-    /// An attempt of this run; which one is not known.
+    /// An attempt of this run. It is not known which one.
     Run(RunId),
 }
 
@@ -51,10 +51,10 @@ pub enum Error {
     /// Inputs or variables do not fit the flow's schemas. Nothing was created.
     #[error("the input does not fit the flow's schema")]
     InvalidInput(Capped<ItemMisfit>),
-    /// The attempt that asks for the run is over.
+    /// The attempt that asks for the run has ended.
     #[error("the execute that asks is not open any more: its step has ended, was cancelled or is tried again")]
     NotOpen,
-    /// The step has given the key to another flow's run.
+    /// The step has used the key for a run of another flow.
     #[error("the step has given this `key` to run `{run}` of another flow already: each sub-run needs one of its own")]
     KeyTaken {
         /// The run that has it.
@@ -68,10 +68,10 @@ pub enum Error {
         /// The steps above it, by their ids.
         chain: String,
     },
-    /// The store did not take the run.
+    /// The store did not store the run.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// More was asked of the engine than it can do in time. Nothing was created.
+    /// The engine has too much to do. Nothing was created.
     #[error("the server has more to do than it can: ask again in a moment")]
     Busy,
     /// The engine has been shut down.
@@ -79,22 +79,22 @@ pub enum Error {
     Stopped,
 }
 
-/// A place in which an input does not fit.
+/// A place where an input does not fit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ItemMisfit {
     /// The item, counted from 0; `None` for the variables.
     pub item: Option<usize>,
-    /// The place and what is wrong there.
+    /// The place, and what is wrong there.
     pub misfit: Misfit,
 }
 
 /// Why a run could not be cancelled.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CancelError {
-    /// No such run is running: it has ended, or never was.
+    /// No such run is running: it has ended, or does not exist.
     #[error("the run is not running")]
     NotRunning,
-    /// The store cannot be read, or did not take the cancellation.
+    /// The store cannot be read, or did not store the cancellation.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The engine has been shut down.
@@ -103,7 +103,7 @@ pub enum CancelError {
 }
 
 impl Submission {
-    /// Tells apart what an attempt asks for without naming it.
+    /// Distinguishes the requests of an attempt that have no name.
     pub(crate) fn content(&self) -> BlobId {
         let mut text = format!("{}\n", self.plan.flow_id).into_bytes();
         for part in self.inputs.iter().chain(&self.overrides) {
@@ -116,7 +116,7 @@ impl Submission {
     /// Whether the inputs, and these variables, fit the flow's schemas.
     ///
     /// # Errors
-    /// Every place in which they do not.
+    /// All places where they do not fit.
     pub(crate) fn check(&self, variables: Option<&Value>) -> Result<(), Error> {
         let mut misfits = Capped::default();
         let mut add = |item: Option<usize>, checked: Result<(), Capped<Misfit>>| {

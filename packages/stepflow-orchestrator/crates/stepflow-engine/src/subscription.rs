@@ -1,4 +1,4 @@
-//! What happens in a run tree, as it becomes durable.
+//! The events of a run tree, as they become durable.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use crate::event::{Event, Record};
 use crate::notice::Notice;
 use crate::ports::{Journal, Standing, StoreError};
 
-/// How many pieces of news may wait for a subscriber. One that lags behind them is cut off and goes on from the journal.
+/// How many pieces of news may wait for a subscriber. A slower one is cut off and continues from the journal.
 const LAG: usize = 1_024;
 
 /// How much of a journal is read at a time.
 const PAGE: usize = 256 << 10;
 
-/// Has the news of a tree sent from now on.
+/// Asks for the news of a tree from now on.
 fn ask(door: &mpsc::UnboundedSender<Command>, root: RunId) -> (mpsc::Receiver<Notice>, oneshot::Receiver<()>) {
     let (sender, news) = mpsc::channel(LAG);
     let (reply, asked) = oneshot::channel();
@@ -34,9 +34,9 @@ pub struct Subscription {
     past: VecDeque<Arc<Record>>,
     /// What comes after the journal's end.
     news: mpsc::Receiver<Notice>,
-    /// Comes when the news miss nothing any more: before, the journal may grow unseen.
+    /// It is replied to when no news can be missed any more: before, the journal may grow without news.
     asked: Option<oneshot::Receiver<()>>,
-    /// Whether the journal has been read to its end since the news were asked for.
+    /// Whether the journal has been read to its end since the news were requested.
     caught_up: bool,
     ended: bool,
 }
@@ -53,11 +53,11 @@ impl Subscription {
         Self { door, journal, root, after, past, news, asked: Some(asked), caught_up: false, ended: false }
     }
 
-    /// The next piece of news, `None` after the end. Who stops waiting for it may ask again and misses nothing.
+    /// The next piece of news, `None` after the end. A caller that stops waiting may ask again and misses nothing.
     ///
     /// # Errors
     /// When the journal cannot be read, or nothing more will come although the run has not ended: the engine has
-    /// stopped, or the tree cannot go on.
+    /// stopped, or the tree cannot continue.
     pub async fn next(&mut self) -> Result<Option<Notice>, StoreError> {
         loop {
             if self.ended {
@@ -70,7 +70,7 @@ impl Subscription {
                 continue;
             }
             if let Some(asked) = &mut self.asked {
-                // An engine that has stopped does not reply: then the journal is all there is.
+                // An engine that has stopped does not reply. Then only the journal is read.
                 let _ = asked.await;
                 self.asked = None;
             }
@@ -93,11 +93,11 @@ impl Subscription {
         }
     }
 
-    /// The journal's end is reached: more will come, unless the run has ended.
+    /// The end of the journal: more will come, unless the run has ended.
     async fn catch_up(&mut self) -> Result<(), StoreError> {
         let standing = self.standing().await?;
         if standing.is_none_or(|standing| standing.ended) {
-            // Its end may have come after the journal was read.
+            // The run may have ended after the journal was read.
             let page = self.journal.read(self.root, self.after, PAGE).await?;
             self.ended = page.records.is_empty();
             self.past.extend(page.records);
@@ -115,7 +115,7 @@ impl Subscription {
         }
     }
 
-    /// The news have stopped: because this subscriber lagged, or because there will be none.
+    /// The news have stopped: this subscriber was too slow, or no more news will come.
     async fn go_on(&mut self) -> Result<(), StoreError> {
         let stopped = || StoreError::Unavailable("the engine has stopped".to_owned());
         if self.door.is_closed() {

@@ -7,16 +7,16 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-/// Tells the time and waits. Due times are wall time, which may be set forward and back; waiting goes by a time that
-/// only goes forward.
+/// Tells the time and waits. Due times are wall time, which may be set forward and back. Waiting uses a time that only
+/// goes forward.
 pub trait Clock: Send + Sync {
     /// The wall time.
     fn now(&self) -> Timestamp;
 
-    /// How long this clock has been going. Never goes back.
+    /// How long this clock has been running. It never goes back.
     fn elapsed(&self) -> Duration;
 
-    /// Waits until the clock has been going for this long.
+    /// Waits until the clock has been running for this long.
     fn sleep_until(&self, elapsed: Duration) -> BoxFuture<'static, ()>;
 }
 
@@ -44,7 +44,7 @@ impl Clock for SystemClock {
     fn sleep_until(&self, elapsed: Duration) -> BoxFuture<'static, ()> {
         match self.started.checked_add(elapsed) {
             Some(instant) => tokio::time::sleep_until(instant).boxed(),
-            // Beyond what the clock can name.
+            // Later than the clock can represent.
             None => std::future::pending().boxed(),
         }
     }

@@ -1,4 +1,4 @@
-//! What the engine asks of those that run components, and what they tell it.
+//! What the engine asks of hosts, which run components, and what they answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use stepflow_protocol::{FlowError, FlowId, RunId, TaskId, Value};
 
 use crate::event::{Control, Instance, Route, TaskRef};
 
-/// A task as it is handed to a host: all that is needed to run it, on this machine or another.
+/// A task as it is handed to a host: everything that is needed to run it, on this machine or another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskEnvelope {
     /// The task and attempt.
     pub task: TaskRef,
-    /// The root of the run's tree: waiting tasks are taken in turns over roots.
+    /// The root of the run's tree: tasks of different roots take turns.
     pub root_run_id: RunId,
     /// The run.
     pub run_id: RunId,
@@ -40,26 +40,26 @@ pub struct TaskEnvelope {
     pub input: Value,
     /// How long the attempt may take, from the moment the worker has it.
     pub timeout: Option<Duration>,
-    /// When the run has to be done.
+    /// The deadline of the run.
     pub deadline: Option<Timestamp>,
-    /// The trace to go on with (W3C `traceparent`).
+    /// The trace to continue (W3C `traceparent`).
     pub traceparent: Option<String>,
-    /// How many attempts shared the crash that the attempt before is suspected of; 0: it is not. A worker process has
-    /// it only together with other suspects, at most half as many (see [`company`]).
+    /// If the attempt before is suspected of a crash: how many attempts shared the crash. Otherwise 0. A worker process
+    /// has it only together with other suspects, at most half as many (see [`company`]).
     #[serde(default)]
     pub suspects: u32,
 }
 
 impl TaskEnvelope {
-    /// Where words about the attempt go.
+    /// Where messages about the attempt go.
     #[must_use]
     pub fn address(&self) -> Address {
         Address { root: self.root_run_id, epoch: self.epoch, task: self.task }
     }
 }
 
-/// Where a word about an attempt goes: any driver, on any server, can tell from it where it belongs and whether it comes
-/// late.
+/// The address for messages about an attempt. Any driver, on any server, can see from it where the attempt belongs and
+/// whether the message is late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Address {
     /// The root of the tree.
@@ -77,18 +77,18 @@ pub enum Target {
     Component {
         /// Where it is.
         route: Route,
-        /// What running it again would do.
+        /// The effect of running it again.
         purity: Purity,
     },
     /// A sub-run: control flow of the machine.
     SubFlow(Control),
-    /// A wait, then the input itself: control flow of the machine.
+    /// A wait, whose result is its input: control flow of the machine.
     Timer,
-    /// Nobody knows yet: it depends on what a worker serves that has not said so. See [`ComponentHost::decided`].
+    /// Not known yet: it depends on a worker that has not listed its components. See [`ComponentHost::decided`].
     Undecided,
 }
 
-/// What running a component does to the world: decides whether it may run ahead of the disk.
+/// The effect of a component outside: it decides whether the component may run before its event is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purity {
     /// Nothing.
@@ -104,7 +104,7 @@ pub enum Purity {
 pub enum Answer {
     /// The component returned.
     Success(Value),
-    /// The component failed, or could not be called for a reason that another try will not mend by itself.
+    /// The component failed, or could not be called for a reason that another try will not remove.
     Failed(Failure),
     /// The attempt was lost with its worker, or never reached one.
     Lost(Lost),
@@ -124,7 +124,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Whether there must not be another attempt, whatever the flow says.
+    /// Whether there must not be another attempt, even if the flow has a retry.
     #[must_use]
     pub fn forbids_retry(&self) -> bool {
         self.retryable == Some(false)
@@ -138,7 +138,7 @@ impl From<FlowError> for Failure {
     }
 }
 
-/// Whether the error says, as one from inside a flow does, that there must not be another attempt.
+/// Whether the error forbids another attempt, as an error from inside a flow may do.
 pub(crate) fn forbids_retry(error: &FlowError) -> bool {
     let said = error.data.as_ref().and_then(|data| data.field("retryable"));
     said.is_some_and(|said| said.as_str() == "false")
@@ -149,16 +149,16 @@ pub(crate) fn forbids_retry(error: &FlowError) -> bool {
 pub struct Lost {
     /// What happened to the worker, with the end of its stderr.
     pub error: FlowError,
-    /// Whether it draws on the transport's budget. Not when the loss was ordered by us.
+    /// Whether the transport's budget pays for it. It does not if the server caused the loss.
     pub spends: bool,
     /// Whether to wait before the next attempt: when no connection could be made.
     pub back_off: bool,
-    /// How many attempts shared the crash, when this one may be the reason of it; 0: it is not.
+    /// If this attempt may be the reason of a crash: how many attempts shared the crash. Otherwise 0.
     pub suspects: u32,
 }
 
-/// How many suspects of a crash may be in a worker process together, after so many have shared the crash: half of them,
-/// so that the one that crashes is found in few rounds.
+/// How many suspects of a crash may be in a worker process together, if so many have shared the crash: half of them. So
+/// the one that crashes is found in few rounds.
 #[must_use]
 pub fn company(suspects: u32) -> u32 {
     suspects.div_ceil(2)
@@ -172,12 +172,12 @@ pub trait ComponentHost: Send + Sync {
     /// COMPONENT_NOT_FOUND when nothing serves the path, INVALID_INPUT when the input does not fit.
     fn resolve(&self, path: &str, input: &Value) -> Result<Target, FlowError>;
 
-    /// Waits until [`ComponentHost::resolve`] knows where this path leads, or would not know it by waiting longer.
+    /// Waits until [`ComponentHost::resolve`] knows where this path leads, or waiting longer would not help.
     fn decided(&self, _path: &str) -> BoxFuture<'static, ()> {
         ready(()).boxed()
     }
 
-    /// What of its input the component of this path takes as a flow, if it takes one.
+    /// Which part of its input the component of this path takes as a flow, if it takes one.
     fn takes_flow(&self, _path: &str) -> Option<Takes> {
         None
     }
@@ -185,17 +185,17 @@ pub trait ComponentHost: Send + Sync {
     /// Takes the task. Returns at once; the task waits inside for a slot. Exactly one answer follows, in the end.
     fn offer(&self, task: TaskEnvelope);
 
-    /// Asks for the end of an attempt. Its answer follows as ever, and may be a success.
+    /// Asks for the end of an attempt. Its answer follows as always, and may be a success.
     fn cancel(&self, route: &Route, task: Address, reason: &str);
 }
 
-/// The door through which hosts speak.
+/// The inbox for messages of hosts.
 pub trait Inbox: Send + Sync {
-    /// The attempt was handed to this worker, or runs in this process: the time that it may take starts now. Said
-    /// again when a worker did not accept it and another one has it.
+    /// The attempt was handed to this worker, or runs in this process: its time starts now. It is sent again when a
+    /// worker did not accept the attempt and another one has it.
     fn started(&self, task: Address, instance: Option<&Arc<Instance>>);
 
-    /// The attempt waits again: the worker that was to have it did not accept it. Waiting uses up no time.
+    /// The attempt waits again, because the worker did not accept it. Waiting uses up no time.
     fn waits(&self, task: Address);
 
     /// The attempt ended.

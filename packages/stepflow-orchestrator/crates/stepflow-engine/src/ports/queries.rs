@@ -1,7 +1,7 @@
-//! What is read of runs and flows: rows, in pages. Never asked by a driver, which knows its trees.
+//! Reads runs and flows: rows, in pages. A driver never uses it, because it knows its trees.
 //!
-//! A page follows the last row of the page before, which the caller names. It is the last page when it has fewer rows
-//! than were asked for.
+//! A page begins after the last row of the page before, which the caller gives. It is the last page if it has fewer
+//! rows than requested.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -53,13 +53,13 @@ pub struct ItemCounts {
 }
 
 impl ItemCounts {
-    /// The counts of a run of which no item has ended.
+    /// The counts of a run whose items are all open.
     #[must_use]
     pub fn running(total: u32) -> Self {
         Self { total, running: total, ..Self::default() }
     }
 
-    /// So many items end with this status.
+    /// So many items have ended with this status.
     pub fn end(&mut self, items: u32, status: ExecutionStatus) {
         let ended = match status {
             ExecutionStatus::Completed => &mut self.completed,
@@ -151,7 +151,7 @@ pub struct FlowRow {
     pub created_at: Timestamp,
 }
 
-/// Which runs a list has: those that fit all that is given.
+/// Which runs a list has: those that match all conditions that are given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFilter {
     /// How far they are.
@@ -181,7 +181,7 @@ impl RunFilter {
     }
 }
 
-/// Reads what is stored. What has been committed before a question is in its answer.
+/// Reads what is stored. Everything that was committed before a request is in its answer.
 pub trait Queries: Send + Sync {
     /// The run of this id.
     fn run(&self, run: RunId) -> BoxFuture<'static, Result<Option<RunRow>, StoreError>>;
@@ -202,7 +202,7 @@ pub trait Queries: Send + Sync {
         most: usize,
     ) -> BoxFuture<'static, Result<Vec<ItemRow>, StoreError>>;
 
-    /// The steps of an item of which something has happened, in the order of the flow.
+    /// The steps of an item that have events, in the order of the flow.
     fn steps(&self, run: RunId, item: u32) -> BoxFuture<'static, Result<Vec<StepRow>, StoreError>>;
 
     /// The attempts of a step, by number. Control flow has none.
@@ -219,13 +219,13 @@ pub trait Queries: Send + Sync {
     ) -> BoxFuture<'static, Result<Vec<FlowRow>, StoreError>>;
 }
 
-/// Keeps flows that no run was made of yet. Those of runs enter the store with the run, through its journal.
+/// Keeps flows before a run uses them. The flow of a run enters the store with the run, through its journal.
 pub trait Flows: Send + Sync {
-    /// Keeps a flow under its id, as it is without overrides. One that is kept already stays as it is, with its time.
+    /// Keeps a flow under its id, without overrides. If it is kept already, it stays unchanged, with its time.
     fn put(&self, plan: Arc<Plan>, at: Timestamp) -> BoxFuture<'static, Result<(), StoreError>>;
 }
 
-/// The items of a run in the order in which somebody wants their results; what has not ended comes last.
+/// The items of a run in the requested order of results. Items that have not ended come last.
 #[must_use]
 pub fn in_order(mut items: Vec<ItemRow>, order: ResultOrder) -> Vec<ItemRow> {
     match order {

@@ -1,6 +1,6 @@
 //! What the engine asks of a store: journals, and contents by their ids.
 //!
-//! A store never folds: what an append means for its rows, its timers and its marks stands in the append.
+//! A store never folds. An append contains what it means for the rows, timers and marks of the store.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use stepflow_protocol::{BlobId, BlobType, FlowId, RunId, Value};
 use crate::event::{Record, TaskRef, ValueRef};
 use crate::shard::Shards;
 
-/// Why a store could not do what it was asked.
+/// Why a store could not do what was requested.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum StoreError {
-    /// There is no such thing.
+    /// It does not exist.
     #[error("there is no {what} `{id}`")]
     NotFound {
         /// What was looked for.
@@ -34,7 +34,7 @@ pub enum StoreError {
         /// The epoch that owns the tree now.
         theirs: u64,
     },
-    /// The append does not follow what is stored.
+    /// The append does not follow the last stored event.
     #[error("the journal ends with sequence {last}, not with {after}")]
     Conflict {
         /// The sequence that the append was to follow.
@@ -49,13 +49,13 @@ pub enum StoreError {
 pub struct NewRun {
     /// The flow, with the run's overrides.
     pub plan: Arc<Plan>,
-    /// The caller's name for the request: a second one with this name gets the first one's run.
+    /// The caller's name for the request: a second one with this name gets the run of the first one.
     pub idempotency_key: Option<String>,
-    /// The first events, after nothing, with all that belongs to them: also the inputs of the root's items.
+    /// The first events, with everything that belongs to them, including the inputs of the root's items.
     pub append: Append,
 }
 
-/// What became of a [`NewRun`].
+/// The result of storing a [`NewRun`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
     /// It is stored.
@@ -64,30 +64,30 @@ pub enum Created {
     Existing(RunId),
 }
 
-/// Events that follow those of a tree that are stored, with all that belongs to them: one transaction, or nothing.
+/// Events that follow the stored events of a tree, with everything that belongs to them, in one transaction.
 #[derive(Debug, Clone)]
 pub struct Append {
     /// The root of the tree.
     pub root: RunId,
     /// The owner's number.
     pub epoch: u64,
-    /// Which time of loading the tree has decided this. The answer brings it back.
+    /// The incarnation of the tree in memory that has decided this. The answer contains it.
     pub incarnation: u64,
     /// The sequence that the first record follows.
     pub after: u64,
     /// The events.
     pub records: Vec<Arc<Record>>,
-    /// Flows that sub-runs of these records are made of.
+    /// The flows of the sub-runs that these records create.
     pub flows: Vec<Arc<Plan>>,
     /// The inputs of the items of these sub-runs.
     pub inputs: Vec<(RunId, Vec<Value>)>,
     /// Times at which the tree has to be looked at again.
     pub owes: Vec<Due>,
-    /// The sequences of such times of before that are over.
+    /// The sequences of earlier such times that are over.
     pub settles: Vec<u64>,
-    /// Attempts whose marks are over, see [`Journal::mark`].
+    /// Attempts whose marks are to be removed, see [`Journal::mark`].
     pub unmarks: Vec<TaskRef>,
-    /// Whether nothing but a due time, an answer or a question moves the tree from now on.
+    /// Whether only a due time, an answer or a request can change the tree from now on.
     pub idle: bool,
 }
 
@@ -117,7 +117,7 @@ pub enum Durability {
     Later,
 }
 
-/// The part of a journal of which an answer speaks.
+/// The part of a journal that an answer is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     /// The root of the tree.
@@ -128,12 +128,12 @@ pub struct Written {
     pub upto: u64,
 }
 
-/// Where a store says what has become of appends: a message for each commit, not one for each append.
+/// The receiver for the results of appends: a message for each commit, not one for each append.
 pub trait Commits: Send + Sync {
     /// These appends are durable, and all before them.
     fn committed(&self, appends: Vec<Written>);
 
-    /// These are not, and none of the same incarnation that follows will be.
+    /// These are not durable, and no later append of the same incarnation will be.
     fn failed(&self, appends: Vec<Written>, why: StoreError);
 }
 
@@ -144,7 +144,7 @@ pub struct Owned {
     pub shard: u8,
     /// The owner's number: greater than every one before.
     pub epoch: u64,
-    /// Whether the owner before left in good order.
+    /// Whether the last owner left in good order.
     pub clean: bool,
 }
 
@@ -153,7 +153,7 @@ pub struct Owned {
 pub struct OpenRoot {
     /// Its root.
     pub root: RunId,
-    /// Whether nothing but a due time, an answer or a question moves it.
+    /// Whether only a due time, an answer or a request can change it.
     pub idle: bool,
 }
 
@@ -175,17 +175,17 @@ pub struct Standing {
     pub root: RunId,
     /// Whether the run has ended.
     pub ended: bool,
-    /// Why its tree cannot go on, see [`Journal::give_up`].
+    /// Why its tree cannot continue, see [`Journal::give_up`].
     pub given_up: Option<String>,
 }
 
-/// Keeps journals. Every future may be dropped: what was asked for happens all the same, or does not.
+/// Keeps journals. Every future may be dropped: then the request is carried out, or is not.
 pub trait Journal: Send + Sync {
-    /// Takes these shards. What has become of appends to their trees is told to `commits` from now on.
+    /// Takes these shards. From now on the results of appends to their trees are sent to `commits`.
     fn own(&self, shards: Shards, commits: Arc<dyn Commits>) -> BoxFuture<'static, Result<Vec<Owned>, StoreError>>;
 
-    /// Lets go of these shards in good order: all that their owner has begun is stored. The marks of its attempts are
-    /// over: should the next owner die before it has read a tree, they were not the reason.
+    /// Hands these shards over in good order: everything that their owner has begun is stored. The marks of its
+    /// attempts are removed: if the next owner dies before it has read a tree, they are not the reason.
     fn leave(&self, shards: Shards) -> BoxFuture<'static, Result<(), StoreError>>;
 
     /// The trees of these shards that have not ended, at most so many, by their ids, after this one.
@@ -196,11 +196,11 @@ pub trait Journal: Send + Sync {
         most: usize,
     ) -> BoxFuture<'static, Result<Vec<OpenRoot>, StoreError>>;
 
-    /// Takes note that a worker has these attempts of a tree: should the server crash, they may have been the reason.
+    /// Records that a worker has these attempts of a tree: if the server crashes, they may be the reason.
     fn mark(&self, root: RunId, epoch: u64, tasks: Vec<TaskRef>) -> BoxFuture<'static, Result<(), StoreError>>;
 
-    /// Takes note that these attempts do no work now: they wait for a worker or for a run. Comes after what was marked
-    /// before.
+    /// Records that these attempts are not running now: they wait for a worker or for a run. It comes after earlier
+    /// marks.
     fn unmark(&self, root: RunId, epoch: u64, tasks: Vec<TaskRef>) -> BoxFuture<'static, Result<(), StoreError>>;
 
     /// The trees of these shards with a time that comes before `upto`, each with its first one, at most so many, the
@@ -213,29 +213,29 @@ pub trait Journal: Send + Sync {
         most: usize,
     ) -> BoxFuture<'static, Result<Vec<(Timestamp, RunId)>, StoreError>>;
 
-    /// Begins a tree. Appends may follow before the answer is there.
+    /// Begins a tree. Appends may follow before the answer arrives.
     fn create(&self, run: NewRun) -> BoxFuture<'static, Result<Created, StoreError>>;
 
-    /// Adds events to a tree's journal. Several appends of one tree may be under way; they keep their order, and when
-    /// one is refused, those that follow it are refused, too.
+    /// Adds events to a tree's journal. Several appends of one tree may be open. They keep their order, and when one is
+    /// refused, those that follow it are refused, too.
     fn append(&self, append: Append) -> Durability;
 
-    /// The events after `after_seq`, in order, until they are `max_bytes` or more. Reads behind the appends that were
-    /// made before. In place of the value that an event brings there may stand a reference to that event,
-    /// [`ValueRef::Row`] of its own sequence: [`Journal::values`] finds it there, and folding needs no values.
+    /// The events after `after_seq`, in order, until they have `max_bytes` or more. Appends that were made before are
+    /// included. Instead of a value an event may have a reference to itself, [`ValueRef::Row`] with its own sequence.
+    /// Then [`Journal::values`] finds the value there. Folding needs no values.
     fn read(&self, root: RunId, after_seq: u64, max_bytes: usize) -> BoxFuture<'static, Result<Page, StoreError>>;
 
-    /// The values that stand in these places; `None` where there is nothing.
+    /// The values in these places; `None` for a place without a value.
     fn values(&self, root: RunId, places: Vec<ValueRef>) -> BoxFuture<'static, Result<Vec<Option<Value>>, StoreError>>;
 
-    /// The flow of this id: one that a run was made of, or that was stored.
+    /// The flow of this id: the flow of a run, or one that was stored.
     fn flow(&self, id: FlowId) -> BoxFuture<'static, Result<Option<Arc<Plan>>, StoreError>>;
 
-    /// Where a run is; `None` when there is no such run.
+    /// Where a run is; `None` if it does not exist.
     fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<Standing>, StoreError>>;
 
-    /// Takes note that a tree cannot go on: its journal or its flow cannot be read. Its times are over, and it is not
-    /// open any more.
+    /// Records that a tree cannot continue, because its journal or its flow cannot be read. Its due times are removed,
+    /// and it is not open any more.
     fn give_up(&self, root: RunId, epoch: u64, why: String) -> BoxFuture<'static, Result<(), StoreError>>;
 }
 
@@ -250,7 +250,7 @@ pub struct Blob {
 
 /// Keeps content under the SHA-256 of its bytes.
 pub trait Blobs: Send + Sync {
-    /// Keeps the content, once.
+    /// Keeps the content. If it is kept already, nothing changes.
     fn put(&self, blob: Blob) -> BoxFuture<'static, Result<BlobId, StoreError>>;
 
     /// The content of this id.
