@@ -1,7 +1,7 @@
-//! Keeps what must outlive a step: journals, the rows that are read, flows and blobs.
+//! Keeps what must not be lost with a step: journals, rows to read, flows and blobs.
 //!
-//! Two stores: in memory, and in SQLite (feature `sqlite`). Their rows are the projection of their journals, in the
-//! same step, so that a reader never sees one without the other.
+//! There are two stores: in memory, and in SQLite (feature `sqlite`). Their rows are computed from their journals in
+//! the same step, so a reader never sees one without the other.
 
 mod memory;
 mod rows;

@@ -1,4 +1,4 @@
-//! Everything in memory, lost with the process. Keeps the last finished runs and forgets older ones.
+//! Everything in memory, lost with the process. It keeps the last finished runs and removes older ones.
 
 mod journal;
 mod queries;
@@ -96,7 +96,7 @@ impl Kept {
         if let Some(run) = new.idempotency_key.as_ref().and_then(|key| self.by_idempotency_key.get(key)) {
             return Ok(Created::Existing(*run));
         }
-        // Under its id a flow is what its author wrote; overrides are a run's own.
+        // The flow under its id is as its author wrote it. Overrides belong to a run.
         let flow = new.plan.without_overrides();
         self.keep_flow(flow, written_at(&new.append));
         let tree = Tree {
@@ -222,7 +222,7 @@ impl Tree {
         ItemRow { item, status: end.status, result, ended_at: Some(end.at) }
     }
 
-    /// The input of an item; where the first release wrote those of a sub-run into its first event.
+    /// The input of an item. For a sub-run of the first release it is in the run's first event.
     fn input(&self, run: RunId, item: u32) -> Option<Value> {
         if let Some(inputs) = self.inputs.get(&run) {
             return inputs.get(item as usize).cloned();
@@ -238,7 +238,7 @@ impl Tree {
         match place {
             ValueRef::Inline(value) => Some(value.clone()),
             ValueRef::Item(run, item) => self.input(*run, *item),
-            // Sequences are dense and begin with 1.
+            // Sequences have no gaps and begin with 1.
             ValueRef::Row(seq) => match &self.journal.get((*seq as usize).checked_sub(1)?)?.event {
                 Event::AttemptEnded(AttemptEnded { payload: Some(place), .. })
                 | Event::StepEnded(StepEnded { result: Outcome::Success(place), .. })
@@ -254,7 +254,7 @@ fn done<T: Send + 'static>(result: Result<T, StoreError>) -> BoxFuture<'static, 
     ready(result).boxed()
 }
 
-/// The time of an append: of its first event.
+/// The time of an append: the one of its first event.
 fn written_at(append: &Append) -> Timestamp {
     append.records.first().map_or(Timestamp::UNIX_EPOCH, |record| record.at)
 }

@@ -1,4 +1,4 @@
-//! What is read of runs: a projection of the journal.
+//! The rows of runs, computed from the journal.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use stepflow_protocol::{ExecutionStatus, RunId};
 pub(crate) struct Rows {
     pub runs: BTreeMap<RunId, RunRow>,
     items: BTreeMap<(RunId, u32), ItemEnd>,
-    /// How the items ended of each run that have no end of their own.
+    /// For each run, how those items ended that have no event for their end.
     unbegun: BTreeMap<RunId, ItemEnd>,
     pub steps: BTreeMap<StepRef, StepProgress>,
 }
 
-/// How an item ended; one that has no row has not.
+/// How an item ended. An item without a row has not ended.
 #[derive(Debug)]
 pub(crate) struct ItemEnd {
     pub status: ExecutionStatus,
@@ -27,12 +27,12 @@ pub(crate) struct ItemEnd {
 }
 
 impl Rows {
-    /// How an item ended; one of a run that ended before anything had begun in the item ended with it.
+    /// How an item ended. If its run ended before anything had begun in it, it ended with the run.
     pub fn end_of(&self, run: RunId, item: u32) -> Option<&ItemEnd> {
         self.items.get(&(run, item)).or_else(|| self.unbegun.get(&run))
     }
 
-    /// Takes over what an event changes.
+    /// Applies the changes of an event.
     pub fn apply(&mut self, record: &Record) {
         if let Some((at, change)) = StepChange::of(&record.event) {
             self.steps.entry(at).or_insert_with(|| StepProgress::new(record.at)).apply(&change, record.at);

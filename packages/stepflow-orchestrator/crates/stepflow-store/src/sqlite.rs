@@ -1,4 +1,5 @@
-//! Everything in one file of SQLite. One thread writes, in transactions that all who wait share; a few read.
+//! Everything in one file of SQLite. One thread writes, and combines all waiting requests into one transaction. A few
+//! threads read.
 
 mod chores;
 mod codec;
@@ -60,7 +61,7 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// When another process has it, a newer release has written it, or it cannot be read.
+    /// When another process uses it, a later release has written it, or it cannot be read.
     pub fn open(options: &Options) -> Result<Arc<Self>, Error> {
         let path = &options.path;
         let failed = |error: rusqlite::Error| Error::of(path, &error);
@@ -116,7 +117,7 @@ impl SqliteStore {
         readers.filter(|reader| reader.thread().id() != thread::current().id()).collect()
     }
 
-    /// Asks the writer, at once: the answer may be waited for or not.
+    /// Sends a request to the writer at once. The caller may wait for the answer or not.
     fn ask<T: Send + 'static>(
         &self,
         message: impl FnOnce(Reply<T>) -> Message,
@@ -144,7 +145,8 @@ impl Drop for SqliteStore {
     }
 }
 
-/// Waits for a thread's end, unless it is the one that asks: the last owner of a store may be what an answer went to.
+/// Waits for the end of a thread, unless it is the current one: an answer may have been sent to the last owner of a
+/// store.
 fn join(thread: JoinHandle<()>) {
     if thread.thread().id() != thread::current().id() {
         let _ = thread.join();

@@ -14,7 +14,7 @@ use stepflow_protocol::{FlowId, RunId, Value};
 
 use super::{MemoryStore, Shard, done, no_run};
 
-/// About how many bytes an event takes beside its values.
+/// About how many bytes an event takes besides its values.
 const EVENT: usize = 256;
 
 impl Journal for MemoryStore {
@@ -82,7 +82,7 @@ impl Journal for MemoryStore {
         let kept = self.kept.lock();
         let all = kept.due.iter().map(|(at, root, _)| (*at, *root)).take_while(|(at, _)| *at < upto);
         let of_page = all.filter(|due| shards.contains(due.1) && after.is_none_or(|after| *due > after));
-        // Each once, before they are counted: a tree with many times at once must not fill the page.
+        // Each tree once, before they are counted: a tree with many due times must not fill the page.
         let mut last = None;
         let each = of_page.filter(|due| last.replace(*due) != Some(*due));
         done(Ok(each.take(most).collect()))

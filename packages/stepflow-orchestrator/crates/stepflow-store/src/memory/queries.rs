@@ -1,4 +1,4 @@
-//! What is read of the store in memory.
+//! Reads the store in memory.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ impl MemoryStore {
         self.kept.lock().trees.get(&root).map(|tree| tree.journal.clone())
     }
 
-    /// The value that stands there in a tree.
+    /// The value in this place of a tree.
     #[must_use]
     pub fn value(&self, root: RunId, place: &ValueRef) -> Option<Value> {
         self.kept.lock().value(root, place)
@@ -43,13 +43,13 @@ impl MemoryStore {
         self.kept.lock().run(run)
     }
 
-    /// The items of a run, by index; none when there is no such run.
+    /// The items of a run, by index; none if the run does not exist.
     #[must_use]
     pub fn items(&self, run: RunId) -> Vec<ItemRow> {
         self.kept.lock().items(run, None, usize::MAX)
     }
 
-    /// The steps of an item of which something has happened, in the order of the flow.
+    /// The steps of an item that have events, in the order of the flow.
     #[must_use]
     pub fn steps(&self, run: RunId, item: u32) -> Vec<StepRow> {
         self.kept.lock().steps(run, item)
@@ -66,7 +66,7 @@ impl Kept {
         tree.plans.get(&run).or_else(|| self.flows.get(&tree.rows.runs.get(&run)?.flow_id))
     }
 
-    /// Keeps a flow; one that is kept already stays as it is.
+    /// Keeps a flow. If it is kept already, it stays unchanged.
     pub(super) fn keep_flow(&mut self, plan: Arc<Plan>, at: Timestamp) {
         let id = plan.flow_id;
         self.flows.entry(id).or_insert_with(|| {

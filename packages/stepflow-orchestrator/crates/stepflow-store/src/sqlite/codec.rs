@@ -1,4 +1,4 @@
-//! How events, ids, times and states stand in rows.
+//! How events, ids, times and states are written in rows.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use stepflow_engine::event::{AttemptEnded, Event, ItemEnded, Outcome, Record, St
 use stepflow_protocol::{BlobType, ExecutionStatus, RunId, StepStatus, Value};
 use uuid::Uuid;
 
-/// Values from this size on stand beside the journal.
+/// Values of this size or more are stored outside of the journal.
 const BESIDE: usize = 2 << 10;
 
-/// A row of the journal ends with these many bytes or records.
+/// A row of the journal has at most so many bytes or records.
 const PART: (usize, usize) = (64 << 10, 256);
 
 /// Events of one append, as rows of the journal.
@@ -60,7 +60,7 @@ pub(super) fn decode(body: &str) -> Result<Vec<Arc<Record>>, serde_json::Error> 
     Ok(serde_json::from_str::<Vec<Record>>(body)?.into_iter().map(Arc::new).collect())
 }
 
-/// The place of the value that an event brings, if it brings one.
+/// The place of the value that an event contains, if it contains one.
 pub(super) fn result(event: &Event) -> Option<&ValueRef> {
     match event {
         Event::AttemptEnded(AttemptEnded { payload: Some(place), .. })
@@ -77,7 +77,7 @@ fn long_value(event: &Event) -> Option<&Value> {
     }
 }
 
-/// The event with a reference to itself in place of its value.
+/// The event, with a reference to itself instead of its value.
 fn without_value(record: &Record) -> Record {
     let place = ValueRef::Row(record.seq);
     let event = match &record.event {
@@ -91,7 +91,7 @@ fn without_value(record: &Record) -> Record {
 
 /// The key of a place in a run: its number, and a sequence or an item.
 pub(super) fn key(no: i64, place: u64) -> i64 {
-    // Sequences are not as long as that; the clamp keeps a wrong one from reaching another run's rows.
+    // No sequence is as long as that. The limit keeps a wrong one from reaching the rows of another run.
     no << 32 | i64::from(u32::try_from(place).unwrap_or(u32::MAX))
 }
 

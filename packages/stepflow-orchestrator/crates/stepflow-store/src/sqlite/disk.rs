@@ -1,4 +1,4 @@
-//! The writer's connection: transactions that are done or not, and the WAL's way into the database.
+//! The writer's connection: transactions that are complete or do not happen, and copying the WAL into the database.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -13,14 +13,14 @@ use super::{Durability, file};
 /// The size of a page.
 const PAGE: u64 = 4 << 10;
 
-/// How much the WAL grows before its pages are copied into the database. The copies of many commits are one, so that
-/// a page that they share is written once.
+/// How much the WAL grows before its pages are copied into the database. One copy serves many commits, so a page that
+/// they share is written once.
 const GROWTH: u64 = (16 << 20) / PAGE;
 
-/// A WAL from this size on is cut, and not only begun again.
+/// A WAL of this size or more is cut to zero, and not only started again.
 const LONG: u64 = (64 << 20) / PAGE;
 
-/// The connection, and what is known of its rows.
+/// The connection, with what is known about its WAL.
 pub(super) struct Disk {
     path: PathBuf,
     durability: Durability,
@@ -37,8 +37,8 @@ impl Disk {
         Self { path, durability, connection: Some(connection), known: Known::default(), wal: 0, copied: 0 }
     }
 
-    /// Does this in one transaction, or not at all. After any error of SQLite the connection is not used any more:
-    /// a COMMIT that has failed must not be tried again on it, and it may have rolled back by itself.
+    /// Does this in one transaction, or not at all. After any error of SQLite the connection is not used any more. A
+    /// COMMIT that has failed must not be repeated on it, and SQLite may have rolled back by itself.
     pub fn transaction<T>(
         &mut self,
         gauges: &Gauges,
@@ -70,10 +70,10 @@ impl Disk {
         StoreError::Unavailable(format!("`{}`: {error}", self.path.display()))
     }
 
-    /// Copies the WAL's pages into the database, where it has grown enough. Between transactions.
+    /// Copies the WAL's pages into the database if it has grown enough. Only between transactions.
     pub fn checkpoint(&mut self) {
         if self.wal < self.copied {
-            // All of it was copied, and it has begun again.
+            // All pages were copied, and the WAL has started again.
             self.copied = 0;
         }
         if self.wal >= LONG {
@@ -83,24 +83,24 @@ impl Disk {
         }
     }
 
-    /// Copies all and cuts the WAL. Readers that are at work may keep it from that: then it is tried again later.
+    /// Copies everything and cuts the WAL. Readers may prevent this. Then it is tried again later.
     pub fn truncate(&mut self) {
         self.copy("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 
-    /// Whether the WAL has something that is to be copied when there is time.
+    /// Whether the WAL has pages that should be copied when there is time.
     pub fn has_wal(&self) -> bool {
         self.wal > 0
     }
 
     fn copy(&mut self, pragma: &str) {
         let Some(connection) = &self.connection else { return };
-        // What cannot be copied now stays in the WAL, and is as durable there.
+        // Pages that cannot be copied now stay in the WAL, which is as durable.
         let pages = wal_pages(connection, pragma);
         (self.wal, self.copied) = pages.map_or((self.wal, self.wal), |pages| (pages, pages));
     }
 
-    /// The end: everything stands in the database, as far as that is possible.
+    /// The end: copies everything into the database, if possible.
     pub fn close(mut self) {
         self.truncate();
     }
@@ -114,7 +114,7 @@ fn transact<T>(
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     let done = work()?;
     if connection.is_autocommit() {
-        // Single statements would have been committed alone.
+        // Without a transaction, single statements would have been committed alone.
         return Err(rusqlite::Error::InvalidQuery);
     }
     let began = Instant::now();

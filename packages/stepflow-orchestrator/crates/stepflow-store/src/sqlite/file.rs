@@ -13,7 +13,7 @@ use super::options::{Durability, Error, beside};
 /// Older libraries can corrupt a WAL file when two connections write and checkpoint at once.
 const _: () = assert!(rusqlite::ffi::SQLITE_VERSION_NUMBER >= 3_051_003, "SQLite 3.51.3 or newer is needed");
 
-/// What makes a database of each version of one of the version before, the first one of nothing.
+/// The changes from each version of the schema to the next. The first one starts with an empty database.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 
 /// How long a connection waits for another one.
@@ -67,7 +67,7 @@ pub(super) fn open(path: &Path, durability: Durability) -> rusqlite::Result<Conn
         Durability::Relaxed => "NORMAL",
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
-    // On macOS only this makes the disk write what it holds in its own cache.
+    // On macOS only this makes the disk write its own cache.
     connection.pragma_update(None, "fullfsync", durability == Durability::Full)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
@@ -134,7 +134,7 @@ fn version(connection: &Connection) -> rusqlite::Result<Option<usize>> {
     Ok(found.and_then(|found| usize::try_from(found).ok()))
 }
 
-/// Keeps the database as the release before has left it.
+/// Keeps a copy of the database as the last release has left it.
 fn copy(connection: &Connection, path: &Path, version: usize) -> Result<(), Error> {
     let name = beside(path, &format!(".v{version}"));
     let failed = |error: std::io::Error| Error::cannot_open(&name, &error);

@@ -9,11 +9,11 @@ use parking_lot::Mutex;
 pub struct Gauge {
     /// Transactions.
     pub commits: u64,
-    /// What was asked for in them: appends, new runs, marks, contents.
+    /// The requests in them: appends, new runs, marks, contents.
     pub entries: u64,
-    /// The most that shared a transaction.
+    /// The most requests in one transaction.
     pub largest_batch: u64,
-    /// The time that COMMIT has taken, all together.
+    /// The time of all COMMITs together.
     pub commit_time: Duration,
     /// The longest COMMIT.
     pub longest_commit: Duration,
@@ -44,7 +44,7 @@ impl Gauges {
         gauge.longest_commit = gauge.longest_commit.max(took);
     }
 
-    /// The WAL has this length now. A shorter one has begun again.
+    /// The WAL has this length now. If it is shorter than before, it has started again.
     pub fn wal(&self, bytes: u64) {
         let mut gauge = self.0.lock();
         gauge.wal_written += bytes.checked_sub(gauge.wal_bytes).unwrap_or(bytes);

@@ -1,4 +1,4 @@
-//! The rows that follow from events, written in the transaction of the events.
+//! The rows that are computed from events. They are written in the same transaction as the events.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -19,11 +19,11 @@ struct Step {
     last_seq: i64,
 }
 
-/// How many items of a run ended with a result, an error, a cancellation.
+/// How many items of a run have ended with a result, an error, a cancellation.
 type Ends = (i64, i64, i64);
 
 impl Work<'_> {
-    /// Takes over what these events change.
+    /// Applies the changes of these events.
     pub(super) fn project(&mut self, root_no: i64, append: &Append) -> rusqlite::Result<()> {
         let mut steps: BTreeMap<StepRef, Step> = BTreeMap::new();
         let mut ends: BTreeMap<RunId, Ends> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Connections that read, each on a thread of its own. They answer in pages and let go of the database in between.
+//! Connections that read, each on its own thread. They answer in pages, and have no transaction open between two pages.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
@@ -63,7 +63,7 @@ impl Readers {
             is_good
         });
         if let Some(queue) = &*self.queue.lock() {
-            // Without readers the answer's other end is gone, and says so.
+            // Without readers the sender of the answer is dropped, and the receiver sees this.
             let _ = queue.send(job);
         }
         async move { answer.await.unwrap_or_else(|_| Err(stopped())) }.boxed()
@@ -98,7 +98,7 @@ fn unavailable(path: &Path, error: &rusqlite::Error) -> StoreError {
 fn work(path: &Path, queue: &Mutex<mpsc::Receiver<Job>>) {
     let mut connection = None;
     loop {
-        // One reader waits at the queue, the others for the lock: a job goes to who is free.
+        // One reader waits at the queue, the others for the lock. So a job goes to a reader that is free.
         let job = queue.lock().recv();
         let Ok(job) = job else { return };
         if connection.is_none() {

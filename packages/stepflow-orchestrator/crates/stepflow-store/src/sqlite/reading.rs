@@ -1,4 +1,4 @@
-//! What is read, in pages: no reader holds a transaction for long, or the WAL would grow behind it.
+//! Reads rows, in pages: no reader has a transaction for long, because the WAL would grow meanwhile.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -14,7 +14,7 @@ use super::readers::Access;
 use super::tree::Tree;
 use super::work::{Failure, no_run, number, unreadable};
 
-/// About how many bytes an event takes beside its values.
+/// About how many bytes an event takes besides its values.
 const EVENT: usize = 256;
 
 fn root_number(connection: &Connection, root: RunId) -> Result<i64, Failure> {

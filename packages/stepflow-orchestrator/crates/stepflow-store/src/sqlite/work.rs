@@ -1,5 +1,5 @@
-//! What the writer does inside a transaction. A refusal comes before the first change, so that it spoils nothing that
-//! shares the transaction.
+//! The writer's work inside a transaction. A request is refused before its first change, so that it does not affect
+//! others in the same transaction.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) struct BlobRow {
 
 /// Why something was not done.
 pub(super) enum Failure {
-    /// It must not be done. Nothing was changed.
+    /// It is not allowed. Nothing was changed.
     Refused(StoreError),
     /// SQLite could not do it.
     Sql(rusqlite::Error),
@@ -50,24 +50,24 @@ pub(super) struct Tail {
     /// The root's number.
     pub no: i64,
     pub last: u64,
-    /// What the root's row says.
+    /// The content of the root's row.
     pub idle: bool,
 }
 
-/// How many trees' ends are known at most, and how many runs' numbers.
+/// For how many trees the end is kept in memory at most, and for how many runs the number.
 const KNOWN: usize = 64 << 10;
 
-/// What the writer knows of the rows without reading them. Forgotten after a transaction that failed.
+/// What the writer knows of the rows without reading them. It is cleared after a transaction that failed.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     tails: HashMap<RunId, Tail>,
     numbers: HashMap<RunId, i64>,
-    /// The number of the run that is made next.
+    /// The number of the next run.
     next: Option<i64>,
 }
 
 impl Known {
-    /// Begins anew when it has become too much. Between transactions.
+    /// Clears it when it has become too large. Only between transactions.
     pub fn bound(&mut self) {
         if self.tails.len() > KNOWN {
             self.tails.clear();
@@ -78,7 +78,7 @@ impl Known {
     }
 }
 
-/// A transaction under way.
+/// An open transaction.
 pub(super) struct Work<'a> {
     pub connection: &'a Connection,
     pub known: &'a mut Known,
@@ -92,7 +92,7 @@ impl Work<'_> {
         self.connection.prepare_cached(sql)?.execute(parameters)
     }
 
-    /// Refuses what comes from an owner of before.
+    /// Refuses appends of an earlier owner.
     fn check_owner(&self, root: RunId, ours: u64) -> Result<(), StoreError> {
         match self.epochs.get(&shard_of(root)) {
             Some(&theirs) if ours < theirs => Err(StoreError::Fenced { ours, theirs }),
@@ -125,7 +125,7 @@ impl Work<'_> {
         Ok(no)
     }
 
-    /// A number for a run that is being made.
+    /// A number for a new run.
     pub fn new_number(&mut self, of: RunId) -> rusqlite::Result<i64> {
         let no = self.next_number()?;
         self.known.next = Some(no + 1);
@@ -177,7 +177,7 @@ impl Work<'_> {
 
     fn store(&mut self, append: &Append, flows: &[Arc<Plan>], tail: Tail) -> Result<(), Failure> {
         let (root, no) = (append.root, tail.no);
-        // Inputs come with their runs; without one they would have no place.
+        // Inputs come with their runs. Without its run an input could not be stored.
         let begun: HashSet<RunId> = append.records.iter().filter_map(|record| created(&record.event)).collect();
         if let Some((of, _)) = append.inputs.iter().find(|(of, _)| !begun.contains(of)) {
             return Err(no_run(*of).into());
@@ -225,7 +225,7 @@ impl Work<'_> {
             let sql = "DELETE FROM had WHERE root_no = ?1 AND task = ?2 AND attempt = ?3";
             self.execute(sql, params![no, task.task_id.uuid().into_bytes(), task.attempt])?;
         }
-        // The row is touched only when it changes: a step then costs the journal's page and its own.
+        // The row is written only if it changes. So a step usually writes only one page of the journal and its own row.
         if tail.idle != append.idle {
             self.execute("UPDATE runs SET idle = ?2 WHERE no = ?1", params![no, append.idle])?;
         }

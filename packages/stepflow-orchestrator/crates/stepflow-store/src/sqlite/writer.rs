@@ -1,4 +1,5 @@
-//! The one thread that writes. It takes what is there, stores it in one transaction, and then answers all of it.
+//! The only thread that writes. It takes all waiting requests, stores them in one transaction, and then answers all of
+//! them.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -23,24 +24,24 @@ use super::files::{Files, Placed};
 use super::gauge::Gauges;
 use super::work::{self, BlobRow, Failure, Work};
 
-/// A batch ends with so many bytes.
+/// A batch ends at so many bytes.
 const BATCH: usize = 8 << 20;
 
-/// About how many bytes an entry takes beside its values.
+/// About how many bytes a request takes besides its values.
 const ENTRY: usize = 512;
 
-/// How long marks wait for something that they can share a transaction with.
+/// How long marks wait for other requests to share a transaction with.
 const MARKS_WAIT: Duration = Duration::from_millis(10);
 
 /// How long the queue has to be empty before the WAL is cut.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Who is told what has become of the appends of a shard.
+/// The receiver for the results of a shard's appends.
 pub(super) type Owners = Arc<Mutex<HashMap<u8, Arc<dyn Commits>>>>;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
-/// What the writer is asked.
+/// A request to the writer.
 pub(super) enum Message {
     Append(Append),
     Create(Box<NewRun>, Reply<Created>),
@@ -76,7 +77,7 @@ impl Message {
             }
     }
 
-    /// Whether it ends the batch before it: what follows depends on it.
+    /// Whether the batch ends before it, because what follows depends on it.
     fn stands_alone(&self) -> bool {
         matches!(self, Self::Own(..) | Self::Leave(..) | Self::Sweep(_) | Self::Stop(..))
     }
@@ -98,7 +99,7 @@ pub(super) struct Writer {
     pub gauges: Arc<Gauges>,
     /// The owners' numbers.
     pub epochs: HashMap<u8, u64>,
-    /// Incarnations of which an append was refused: those that follow it are refused, too.
+    /// Incarnations with a refused append: the appends that follow are refused, too.
     pub refused: HashMap<RunId, (u64, StoreError)>,
     /// Held until the database is closed.
     pub lock: File,
@@ -156,7 +157,7 @@ impl Writer {
         }
     }
 
-    /// What is there, up to a bound, and what has to wait until it is stored.
+    /// The waiting requests, up to a limit, and a request that has to wait until they are stored.
     fn batch(&self, first: Message) -> (Vec<Message>, Option<Message>) {
         let began = Instant::now();
         let (mut batch, mut size) = (Vec::new(), 0);
@@ -310,7 +311,7 @@ fn apply(
             }
             let done = work.append(append);
             if let Err(Failure::Refused(why)) = &done {
-                // Known at once, for those that follow in this batch.
+                // Known at once, for the requests that follow in this batch.
                 refused.insert(append.root, (append.incarnation, why.clone()));
             }
             done.map(|()| Done::Stored)
