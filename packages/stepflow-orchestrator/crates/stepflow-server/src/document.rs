@@ -96,7 +96,7 @@ fn nearest_file(path: &Path) -> Option<String> {
 /// Writes a text and a line break to stdout.
 ///
 /// # Errors
-/// When stdout cannot be written. It is no error when the reader of a pipe has closed it.
+/// When stdout cannot be written. It is not an error when the reader of a pipe has closed it.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()) {

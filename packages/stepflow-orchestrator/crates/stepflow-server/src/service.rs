@@ -179,7 +179,7 @@ impl Service {
         self.workers.iter().filter_map(|(name, worker)| Some((name.clone(), reason(worker)?))).collect()
     }
 
-    /// What the plugins serve, as far as they have said so.
+    /// The components of the plugins, as far as these have listed them.
     #[must_use]
     pub fn catalog(&self) -> Catalog {
         let lists = self.lists.iter().map(|(name, (_, plugin))| (name.as_str(), plugin.components()));
@@ -206,7 +206,7 @@ impl Service {
         }
     }
 
-    /// Lets everyone go who waits for a run.
+    /// Ends the waiting of everyone who waits for a run.
     pub fn stop_waiting(&self) {
         self.stopping.send_replace(true);
     }
@@ -220,7 +220,7 @@ impl Service {
     }
 }
 
-/// A driver of the engine for each core, as far as they help: the rest of the server needs cores, too.
+/// A driver of the engine for each core, but not too many: the rest of the server needs cores, too.
 fn drivers() -> u8 {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     u8::try_from(cores.min(MOST_DRIVERS)).unwrap_or(1)

@@ -1,4 +1,4 @@
-//! The store of a server, as the rest of it sees one: the only place that knows what the store is made of.
+//! The store of a server, as the rest of the server uses it. Only this module knows which store it is.
 
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ impl Store {
         }
     }
 
-    /// The value that stands there in a tree.
+    /// The value in this place of a tree.
     ///
     /// # Errors
     /// When the store cannot be read.

@@ -39,7 +39,7 @@ impl WorkerRuns {
             error => unread(error),
         })?;
         let plan = Arc::new(compiled(id, &blob.data)?);
-        // Its own id is that of its canonical form, which the blob need not have.
+        // Its own id is that of its canonical form. The blob may have another form.
         self.by_blob.lock().insert(id, Arc::clone(&plan));
         Ok(plan)
     }

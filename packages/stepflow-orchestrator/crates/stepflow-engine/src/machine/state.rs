@@ -34,7 +34,7 @@ pub struct RunTree {
     pub keyed: HashMap<(StepRef, String), RunId>,
     /// The effects that are due, by the sequence of the event that caused them.
     pub(super) owed: BTreeMap<OwedKey, Effect>,
-    /// The due times that are over since somebody asked.
+    /// The due times that are over since the last call.
     pub(super) settled: Settled,
 }
 

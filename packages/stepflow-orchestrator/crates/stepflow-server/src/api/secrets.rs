@@ -1,4 +1,4 @@
-//! Hides secrets in the values of a run. Nobody may see them yet, because there are no tokens.
+//! Hides secrets in the values of a run. They cannot be shown yet, because there are no tokens.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -107,7 +107,7 @@ impl OuterSecrets {
         Ok(outer)
     }
 
-    /// Hides what is secret in the values that stand in these places.
+    /// Hides what is secret in the values in these places.
     async fn hide(&mut self, store: &Store, root: RunId, values: Vec<(&Secrets, ValueRef)>) -> Result<(), Error> {
         for some in values.chunks(VALUES) {
             let places = some.iter().map(|(_, place)| place.clone()).collect();

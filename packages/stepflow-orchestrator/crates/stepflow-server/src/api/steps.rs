@@ -115,7 +115,7 @@ fn plan_steps(plan: &Plan) -> IndexMap<String, Step> {
     steps.map(|step| (step.step_id.clone(), step)).collect()
 }
 
-/// How far the steps of all items of a run are of which something has happened.
+/// The state of a run's steps over all items, for the steps that have events.
 async fn progress(store: &Store, root: RunId, run: RunId) -> Result<BTreeMap<StepRef, StepProgress>, Error> {
     let mut steps = BTreeMap::new();
     let mut pages = store.records(root);
@@ -130,7 +130,7 @@ async fn progress(store: &Store, root: RunId, run: RunId) -> Result<BTreeMap<Ste
 }
 
 impl Step {
-    /// Takes over what one item says. The first one is taken as it is.
+    /// Adds a step of one item. The first one is taken as it is.
     fn add(&mut self, one: &StepProgress) {
         let first = self.scheduled_at.is_none();
         if first || urgency(one.status) > urgency(self.status) {
@@ -146,7 +146,7 @@ impl Step {
     }
 }
 
-/// Which of two items says more about a step: failed, running, runnable, blocked, completed.
+/// Which of two states of a step is shown for a batch: failed, running, runnable, blocked, completed.
 fn urgency(status: StepStatus) -> u8 {
     match status {
         StepStatus::Completed => 0,

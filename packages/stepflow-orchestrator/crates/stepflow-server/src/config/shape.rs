@@ -49,7 +49,7 @@ pub enum Shape {
     },
     /// An object with declared keys.
     Object(&'static Object),
-    /// One of several objects, told apart by their `type`.
+    /// One of several objects, distinguished by their `type`.
     ByType(&'static [Variant]),
     /// One of several shapes of different JSON types; an object with a `type` before one without.
     Either(&'static [Shape]),

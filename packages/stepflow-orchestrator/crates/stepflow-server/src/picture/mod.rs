@@ -14,7 +14,8 @@ use crate::cli::PictureFormat;
 use graph::Graph;
 use layers::Dagre;
 
-/// The largest number of boxes in an SVG: the layout takes time with the square of it, and nobody could read the picture.
+/// The largest number of boxes in an SVG. The time of the layout grows with its square, and a larger picture is not
+/// readable.
 const MAX_BOXES: usize = 1_000;
 
 /// The error for a flow whose SVG would have this many boxes.

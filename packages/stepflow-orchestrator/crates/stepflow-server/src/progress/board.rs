@@ -1,4 +1,4 @@
-//! How far a run is, as far as its events tell. Knows no terminal.
+//! The state of a run, from its events. It does not know about terminals.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -144,7 +144,7 @@ impl Board {
         let open = self.open.entry((at.item, at.step)).or_insert_with(first);
         let before = open.progress.attempts;
         open.progress.apply(change, when);
-        // Another sub-run of the same try is no news.
+        // Another sub-run of the same try changes nothing.
         (open.progress.attempts > before).then(|| {
             open.since = now;
             Change::Open(at)

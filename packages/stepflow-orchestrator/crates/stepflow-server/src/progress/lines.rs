@@ -1,4 +1,4 @@
-//! Progress where nobody looks at a terminal: a line for each step that ended; for a batch, one now and then.
+//! Progress without a person at a terminal: a line for each step that ended; for a batch, one from time to time.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use super::board::{Board, Change};
 use super::short;
 use crate::stderr::{Paint, line};
 
-/// How often a batch says how far it is.
+/// How often a batch writes a line.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Writes lines.

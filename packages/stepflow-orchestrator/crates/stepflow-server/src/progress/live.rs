@@ -1,5 +1,5 @@
-//! Progress on a terminal: what has ended scrolls up, what runs stands below with its time, and a tally last. A batch
-//! has too many steps to show: of it there is the tally, and each way in which items failed.
+//! Progress on a terminal. What has ended scrolls up. Below it are the running steps with their times, and a summary. A
+//! batch has too many steps to show: it has the summary, and each reason why items failed.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::stderr::{Paint, shown};
 /// How many running steps are shown, each on a line.
 const SHOWN: usize = 10;
 
-/// How many ways of failing are shown.
+/// How many reasons of failures are shown.
 const FAILURES: usize = 5;
 
 /// Draws.
@@ -104,7 +104,7 @@ impl Live {
         }
     }
 
-    /// Each message once, with how often: a batch tends to fail everywhere for the same reason.
+    /// Each message once, with its number: in a batch many items often fail for the same reason.
     fn show_failure(&mut self, message: &str) {
         let known = self.failures.iter().position(|failures| failures.message == message);
         let place = match known {
@@ -125,7 +125,7 @@ impl Live {
         failures.bar.tick();
     }
 
-    /// A line above what moves. A terminal that is gone is nobody's to tell.
+    /// A line above the part that moves. If the terminal is gone, nothing is written.
     fn above(&self, text: String) {
         let _ = self.bars.println(shown(&text));
     }

@@ -1,4 +1,4 @@
-//! Shows how far a run is, on stderr: live on a terminal, else a line for each thing that ended.
+//! Shows the state of a run on stderr: live on a terminal, otherwise a line for each step or item that ended.
 
 mod board;
 mod lines;
@@ -19,7 +19,7 @@ use board::Board;
 use lines::Lines;
 use live::Live;
 
-/// What takes longer than this is announced where there is no live display.
+/// Without a live display, work that takes longer than this is announced.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often a live display moves.
@@ -48,7 +48,7 @@ impl Terminal {
         }
     }
 
-    /// Waits for something that may take a while, and says so.
+    /// Waits for something that may take a while, and shows this.
     pub async fn while_waiting<T>(&self, quiet: bool, what: &str, work: impl Future<Output = T>) -> T {
         if quiet {
             return work.await;
@@ -83,7 +83,7 @@ fn spinner() -> ProgressBar {
     ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style())
 }
 
-/// A spinner and a text. The template is a constant, so the default can only stand in for a mistake in it.
+/// A spinner and a text. The template is a constant, so the default is used only if it has a mistake.
 fn style() -> ProgressStyle {
     ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
@@ -145,7 +145,7 @@ impl Progress {
     }
 }
 
-/// A length of time, as short as it is still telling.
+/// A length of time in a short form.
 pub fn short(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {

@@ -67,7 +67,7 @@ impl Results {
         Ok(Some(in_layout(&line, Layout::Compact)))
     }
 
-    /// Writes the result of the only item of a run that is no batch, and finishes the file.
+    /// Writes the result of the only item of a run that is not a batch, and finishes the file.
     pub fn finish(mut self, only: Option<&FlowResult>) -> Result<(), Failure> {
         if let Some(result) = only.filter(|_| !self.batch) {
             let text = match result {

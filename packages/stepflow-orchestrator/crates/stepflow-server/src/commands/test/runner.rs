@@ -95,7 +95,7 @@ impl CaseRunner {
         self.observed(run).await.unwrap_or_else(|error| Observed::Stuck(error.to_string()))
     }
 
-    /// What has become of a run by now.
+    /// The state of a run now.
     async fn observed(&self, run: RunId) -> Result<Observed, StoreError> {
         let store = &self.service.store;
         let status = store.queries.run(run).await?.map(|row| row.status);

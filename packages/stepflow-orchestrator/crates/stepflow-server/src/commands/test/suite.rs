@@ -1,4 +1,4 @@
-//! The cases of a file, for flows and conformance files alike.
+//! The cases of a file, which is a flow or a conformance file.
 
 use std::path::PathBuf;
 use std::sync::Arc;
