@@ -14,7 +14,7 @@ use stepflow_flow::{Backoff, Plan, Source, load};
 use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, FlowResult, RunId, Value};
 use stepflow_store::MemoryStore;
 
-/// Answers by script; `/hold` is never answered until it is cancelled, and no worker accepts `/refused`.
+/// Answers from a script. `/hold` is never answered until it is cancelled, and no worker accepts `/refused`.
 struct Host {
     inbox: Arc<dyn Inbox>,
     offered: Mutex<Vec<TaskEnvelope>>,
@@ -290,7 +290,7 @@ async fn whoever_subscribes_later_is_told_what_workers_have() {
     let bench = bench();
     let flow = "{name: h, steps: [{id: a, component: /hold}], output: {$step: a}}";
     let run = bench.engine.submit(submission(flow, &["{}"])).await.unwrap();
-    // An answer to a second run: by then the first one's start has been heard.
+    // An answer to a second run: then the host knows the start of the first one.
     bench.run(submission(ECHO, &["1"])).await;
     let mut news = bench.engine.subscribe(run, 2);
     assert!(matches!(news.next().await.unwrap(), Some(Notice::Started { instance, .. }) if instance == Some(worker())));
@@ -369,7 +369,7 @@ async fn eval_runs_a_stored_flow_and_says_so_when_there_is_none() {
 #[tokio::test]
 async fn a_flow_that_calls_itself_for_ever_is_stopped() {
     let bench = bench();
-    // The flow's own id cannot stand in it, so it comes as input.
+    // The flow cannot contain its own id, so the input has it.
     let flow = "{name: r, steps: [{id: a, component: /eval, input: {flow_id: {$input: $.id}, input: {$input: $}}}], \
         output: {$step: a, path: $.result}}";
     let recursive = submission(flow, &[]);

@@ -1,4 +1,4 @@
-//! No error that gets into a journal quotes a secret, whenever and from whomever it comes.
+//! No error in a journal shows a secret, no matter when the error comes and who sends it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use stepflow_flow::{Backoff, Plan, Source, load};
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 use stepflow_store::MemoryStore;
 
-/// Quotes its input in everything that it says. `/late` says nothing before it is cancelled.
+/// Quotes its input in all messages. `/late` sends nothing before it is cancelled.
 struct Talkative {
     inbox: Arc<dyn Inbox>,
     held: Mutex<HashMap<TaskRef, Value>>,
@@ -56,8 +56,7 @@ const SCHEMAS: &str = "schemas: {properties: {
   variables: {properties: {
     token: {is_secret: true}, spare: {is_secret: true, default: hunter2-spare}, absent: {is_secret: true}}}}}\n";
 
-/// Each error in the journal of a run, written as JSON. The run is cancelled when its first attempt has begun, where
-/// that is asked for.
+/// Each error in the journal of a run, as JSON. If requested, the run is cancelled when its first attempt has begun.
 async fn errors_of(steps: &str, cancels: bool) -> Vec<String> {
     let (inbox, mailbox) = inbox(1);
     let host = Arc::new(Talkative { inbox, held: Mutex::default() });
@@ -147,9 +146,9 @@ async fn failures_losses_refusals_retries_and_defaults_are_recorded_without_secr
         "- {id: a, component: /fails, onError: {action: useDefault, defaultValue: 1}, input: {$input: $}}",
         "- {id: a, component: /lost, input: {$input: $.pin}}",
         "- {id: a, component: /refused, input: {$input: $.pin}}",
-        // The secret stands in the step's input alone.
+        // Only the step's input contains the secret.
         "- {id: a, component: /fails, input: {t: {$variable: absent, default: hunter2-inline}}}",
-        // The secret is the item's, though the step was not given it as one.
+        // The secret is in the item's input, and is not marked in the step's.
         "- {id: a, component: /fails, input: {$literal: no hunter2-pin hunter2-token}}",
         "- {id: a, component: /map, onError: {action: retry, maxRetries: 1}, input: {on_item_error: fail, \
          items: [{$input: $}], workflow: {$literal: {steps: [{id: b, component: /fails, input: {$input: $}}], \

@@ -1,4 +1,4 @@
-//! Runs that a running step asks for, over the in-memory store: what the engine finds, makes, waits for and ends.
+//! Runs that a running step asks for, over the in-memory store: how the engine finds, makes, waits for and ends them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, RunId, Value};
 use stepflow_store::MemoryStore;
 use tokio::sync::mpsc;
 
-/// Hands every task to the test, which answers in its place; a cancelled one is answered at once.
+/// Hands every task to the test, which answers it. A cancelled task is answered at once.
 struct Host {
     inbox: Arc<dyn Inbox>,
     offers: Mutex<mpsc::UnboundedSender<TaskEnvelope>>,
@@ -93,7 +93,7 @@ impl Bench {
         self.inbox.answer(task.address(), Answer::Failed(error.into()));
     }
 
-    /// As with a worker that another attempt has brought down.
+    /// Like with a worker that another attempt has crashed.
     fn lose(&self, task: &TaskEnvelope) {
         let error = FlowError::new(ErrorKind::Unreachable, "the worker is gone");
         self.inbox.answer(task.address(), Answer::Lost(Lost { error, spends: false, back_off: false, suspects: 0 }));

@@ -1,4 +1,4 @@
-//! Steps of which nobody knows yet where they lead.
+//! Steps whose component is not known yet.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use stepflow_protocol::{FlowError, FlowResult, RunId, Value};
 use stepflow_store::MemoryStore;
 use tokio::sync::watch;
 
-/// Answers with the plugin that a step was routed to; `/late` leads nowhere until that is decided.
+/// Answers with the plugin to which a step was routed. `/late` has no plugin until that is decided.
 struct Host {
     inbox: Arc<dyn Inbox>,
     plugin: watch::Sender<Option<&'static str>>,

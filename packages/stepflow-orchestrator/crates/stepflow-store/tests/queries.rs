@@ -1,4 +1,4 @@
-//! What is read of every store, whatever it is made of.
+//! Reading runs and flows: the same tests for every store.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use stepflow_store::{MemoryStore, Options};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-/// What the questions are about: a store that answers them, and that can be filled.
+/// A store that can be filled and queried.
 trait Store: Journal + Queries + Flows {}
 impl<S: Journal + Queries + Flows> Store for S {}
 
@@ -35,7 +35,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-/// Events as a journal writes them, of which the first has the sequence `after + 1`. Each comes a second after the one
+/// Events as a journal has them. The first one has the sequence `after + 1`, and each comes a second after the one
 /// before.
 fn records(after: u64, events: &[Json]) -> Vec<Arc<Record>> {
     let record = |(seq, event): (u64, &Json)| {
@@ -71,7 +71,7 @@ fn ended(run: RunId, item: u32, row: u64) -> [Json; 2] {
     ]
 }
 
-/// Asks a store for nothing but its answers.
+/// Only queries a store.
 struct Answers(mpsc::UnboundedSender<Result<Written, StoreError>>);
 
 impl Commits for Answers {

@@ -7,7 +7,7 @@ use stepflow_flow::{Plan, Source, load};
 
 use super::flows::sub_flow;
 
-/// The flow that a component runs, if it does: `/calls3` one that calls `/calls2`, which calls `/calls`.
+/// The flow that a component runs, if it does. `/calls3` runs one that calls `/calls2`, which calls `/calls`.
 pub fn called(component: &str) -> Option<Json> {
     let inside = match component {
         "/calls" => "/t/lost",

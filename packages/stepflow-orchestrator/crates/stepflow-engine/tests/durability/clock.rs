@@ -1,4 +1,4 @@
-//! A clock that stands still until the story moves it, and whose wall time can be set.
+//! A clock that only the story moves, and whose wall time can be set.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub struct VirtualClock {
 
 struct State {
     elapsed: Duration,
-    /// The wall time when the clock began to go.
+    /// The wall time when the clock started.
     began: Timestamp,
     sleepers: Vec<(Duration, oneshot::Sender<()>)>,
 }
@@ -26,7 +26,7 @@ impl VirtualClock {
         Self { state: Mutex::new(State { elapsed: Duration::ZERO, began, sleepers: Vec::new() }) }
     }
 
-    /// Sets the wall time forward or back. Time goes on as before.
+    /// Sets the wall time forward or back. The time that only goes forward is not changed.
     pub fn set_wall_time(&self, by: SignedDuration) {
         let mut state = self.state.lock().unwrap();
         state.began = state.began.checked_add(by).unwrap();
@@ -45,7 +45,7 @@ impl VirtualClock {
         }
     }
 
-    /// How long it is until somebody wakes.
+    /// The time until the first sleeper wakes.
     pub fn until_next(&self) -> Option<Duration> {
         let mut state = self.state.lock().unwrap();
         state.sleepers.retain(|(_, sleeper)| !sleeper.is_closed());

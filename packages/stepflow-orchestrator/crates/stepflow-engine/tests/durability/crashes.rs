@@ -1,4 +1,4 @@
-//! Servers that die or are replaced, and what their successors make of it.
+//! Servers that die or are replaced, and how the next ones continue.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn is_given_up(story: &Story, root: RunId) -> bool {
     matches!(&story.results(root)[..], [Failed(kind, _)] if kind == "ORCHESTRATOR_ERROR")
 }
 
-/// A worker has the step for long enough to be noted, and then the server dies.
+/// A worker has the step for long enough to be marked, and then the server dies.
 fn take_down(story: &mut Story, component: &str) {
     story.store_all();
     let task = story.job(component);

@@ -1,5 +1,5 @@
-//! A host whose components answer when the story says so. It looks into the store at each word of the engine: what is
-//! not durable must not be heard of.
+//! A host whose components answer when the story wants it. For each message of the engine it looks into the store: the
+//! engine must not use events that are not durable.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -16,7 +16,7 @@ use super::store::Store;
 pub struct Host {
     pub inbox: Arc<dyn Inbox>,
     pub engine: OnceLock<Engine>,
-    /// Whether the engine was told to stop: then those who wait for runs are told nothing.
+    /// Whether the engine was told to stop. Then those who wait for runs get no answer.
     pub stopping: AtomicBool,
     /// How often the engine is to panic when it looks for `/t/bomb`, or offers to `/t/dud`.
     pub bombs: AtomicU32,
@@ -32,9 +32,9 @@ pub struct Job {
     pub task: TaskEnvelope,
     pub started: bool,
     pub cancelled: bool,
-    /// Whether it waits for a run of its own.
+    /// Whether it waits for a run that it asked for.
     pub calls: bool,
-    /// The answer that the story can have sent.
+    /// The answer, if the story has chosen one.
     pub answer: Option<Answer>,
 }
 
@@ -191,7 +191,7 @@ impl ComponentHost for Host {
 
     fn cancel(&self, _: &Route, address: Address, _: &str) {
         let is_reason = |event: &Event| match event {
-            // After that an owner that was replaced lets go of its own.
+            // After that, an owner that was replaced may drop its own attempts.
             Event::StepEnded(_) | Event::OwnerChanged(_) => true,
             Event::AttemptEnded(ended) => ended.task == address.task,
             _ => false,

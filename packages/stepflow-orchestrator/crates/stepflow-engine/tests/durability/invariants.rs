@@ -1,4 +1,4 @@
-//! What holds for every durable journal.
+//! What is true of every durable journal.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use stepflow_engine::event::{AttemptOutcome, Budget, Event, Record, TaskRef};
 use stepflow_engine::machine::Machine;
 use stepflow_protocol::{RunId, TaskId};
 
-/// What the flows here allow.
+/// The limits of the flows here.
 const MAX_RETRIES: u32 = 2;
 
 /// The transport's retries.
 const TRANSPORT: u32 = 3;
 
-/// Panics at the first rule that does not hold.
+/// Panics at the first rule that is broken.
 pub fn check(root: RunId, journal: &[Arc<Record>]) {
     let mut ended_steps = HashSet::new();
     let mut ended_items = HashSet::new();

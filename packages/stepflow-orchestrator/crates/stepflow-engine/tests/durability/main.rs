@@ -1,5 +1,5 @@
-//! The engine over a store that can fail: appends are refused, answered late and lost in crashes, and each run comes to
-//! the same end all the same.
+//! The engine over a store that can fail: appends are refused, answered late and lost in crashes. Each run must still
+//! have the same result.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod calls;

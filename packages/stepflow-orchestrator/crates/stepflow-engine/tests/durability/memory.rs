@@ -1,4 +1,5 @@
-//! What is in memory: values larger than the cache, contents that were not there, and nothing of what is over.
+//! The content of memory: values larger than the cache, contents that were missing, and nothing of runs that have
+//! ended.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -106,7 +107,7 @@ thread_local! {
 }
 
 fn count(bytes: isize) {
-    // A thread that ends frees its own things after this one.
+    // A thread that ends frees its other values after this one.
     let _ = BYTES.try_with(|all| all.set(all.get() + bytes));
 }
 
@@ -141,7 +142,7 @@ fn short_run(story: &mut Story, number: u64) {
     story.life.runtime.spawn(async move { while let Ok(Some(_)) = news.next().await {} });
     let engine = story.life.engine.clone();
     let waits = story.ask(async move { engine.ended(root, None).await });
-    // One who does not wait for the answer.
+    // A caller that does not wait for the answer.
     let engine = story.life.engine.clone();
     story.ask(async move { engine.ended(root, None).await }).abort();
     match number % 5 {
@@ -171,7 +172,7 @@ fn short_runs_leave_nothing_behind() {
     let rounds = std::env::var("STEPFLOW_DURABILITY_SHORT").map_or(120, |text| text.parse().unwrap());
     for round in 0..7 {
         (0..rounds).for_each(|number| short_run(&mut story, number));
-        // What waits for a time, as parking does, is over then.
+        // After that time all waits are over, such as the one before an idle tree leaves memory.
         story.pass(Duration::from_secs(7_200));
         story.store_all();
         if round > 0 {
@@ -179,7 +180,7 @@ fn short_runs_leave_nothing_behind() {
         }
     }
     assert_eq!(story.store.violations(), Vec::<String>::new());
-    // Caches and tables go up and down. What is left behind would only go up.
+    // The sizes of caches and tables go up and down. Memory that is never freed would only go up.
     let grown = bytes[3..].iter().min().unwrap() - bytes[..3].iter().max().unwrap();
     assert!(grown < 16 << 10, "{bytes:?}: {grown} bytes more after {} more runs", 3 * rounds);
     assert!(story.clock.sleepers() <= 2);

@@ -1,4 +1,4 @@
-//! Panics of the engine, which it survives: a story must not pass with one.
+//! The engine survives panics. So a story must check that there was none.
 
 use std::cell::RefCell;
 use std::sync::Once;

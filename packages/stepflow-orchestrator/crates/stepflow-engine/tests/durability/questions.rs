@@ -1,4 +1,4 @@
-//! Questions about trees that are not in memory: not yet, or not now.
+//! Requests for trees that are not in memory yet, or not in memory now.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::refusals::{asked_by, new, one, one_of};
 use super::store::{Fate, Store};
 use super::story::{Story, submission};
 
-/// A run with an open step and a sub-run of it, and a server that has read nothing yet, or only which runs there are.
+/// A run with an open step and the step's sub-run. The server has read nothing yet, or only which runs exist.
 fn unread(knows_runs: bool) -> (Story, RunId, RunId) {
     let mut story = new();
     let root = story.begin(one_of("/t/wrap"));
@@ -162,7 +162,7 @@ fn a_subscriber_that_comes_after_the_end_sees_all_of_it_and_ends() {
     }
 }
 
-/// An engine that keeps nothing in memory that it need not.
+/// An engine that keeps as little in memory as possible.
 fn parking() -> Story {
     super::panics::watch();
     Story::new(0, Options { park_after: Duration::ZERO, idle_bytes: 0, ..Options::default() })
@@ -232,7 +232,7 @@ fn questions_may_race_with_parking_and_waking() {
             }
         }
         story.finish(root);
-        // What could not be read is asked for again.
+        // A failed read is repeated.
         story.pass(Duration::from_secs(1));
         for asked in asked {
             story.store_all();

@@ -9,7 +9,7 @@ use super::store::{Fate, Store};
 use super::story::{Story, of_case};
 use super::{naive, panics};
 
-/// How many flows are tried, each with one mishap at a random append, and how many with one at each append.
+/// How many flows have one mishap at a random append, and how many have one at each append.
 fn number(name: &str, usual: u64) -> u64 {
     std::env::var(name).map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }
@@ -32,7 +32,7 @@ fn case_of(seed: u64) -> Case {
     case().new_tree(&mut runner).unwrap().current()
 }
 
-/// What goes wrong.
+/// A mishap.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Mishap {
     None,
@@ -44,7 +44,7 @@ enum Mishap {
 const MISHAPS: [Mishap; 4] =
     [Mishap::Append(Fate::Refuse), Mishap::Append(Fate::Doubt), Mishap::Crash, Mishap::Restart];
 
-/// Runs the case with these mishaps at these appends; how many appends it took.
+/// Runs the case with these mishaps at these appends. Returns how many appends it took.
 fn run(seed: u64, case: &Case, mishaps: &[(u64, Mishap)]) -> u64 {
     panics::watch();
     let mut options = Options { max_server_crashes: 0, ..Options::default() };
@@ -62,7 +62,7 @@ fn run(seed: u64, case: &Case, mishaps: &[(u64, Mishap)]) -> u64 {
             Mishap::None => {}
         }
     }
-    // The creation is the first append; it goes well.
+    // The creation is the first append, and it succeeds.
     let root = story.begin(of_case(case));
     story.rough = seed.is_multiple_of(2);
     for (at, end) in ends {
@@ -76,7 +76,7 @@ fn run(seed: u64, case: &Case, mishaps: &[(u64, Mishap)]) -> u64 {
     }
     let cancels = mishaps.len() > 1 && seed.is_multiple_of(5);
     if cancels && let Some((at, _)) = mishaps.last() {
-        // Somebody cancels it, some time later, and may not hear of it.
+        // It is cancelled some time later, and the caller may not get the answer.
         while story.store.lock().dealt <= *at && !story.is_ended(root) {
             story.happen();
         }
@@ -91,7 +91,7 @@ fn run(seed: u64, case: &Case, mishaps: &[(u64, Mishap)]) -> u64 {
     story.store.lock().dealt
 }
 
-/// The same, and says on failure what it was.
+/// The same. If it fails, it prints the case.
 fn tried(seed: u64, case: &Case, mishaps: &[(u64, Mishap)]) -> u64 {
     let run = std::panic::AssertUnwindSafe(|| run(seed, case, mishaps));
     std::panic::catch_unwind(run).unwrap_or_else(|panic| {

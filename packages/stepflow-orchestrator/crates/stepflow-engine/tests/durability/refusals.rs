@@ -1,4 +1,4 @@
-//! Appends that are refused, or said to be.
+//! Appends that are refused, or that are answered as if they were.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub fn one_of(component: &str) -> Submission {
     submission(&one(component), &[json!({})])
 }
 
-/// The attempt asks for a run of its own.
+/// The attempt asks for a run.
 pub async fn asked_by(engine: Engine, task: TaskEnvelope, flow: Json) -> Result<RunId, Error> {
     let origin = Origin { parent: Parent::Attempt(task.address()), key: None, detached: false };
     engine.submit_from(origin, submission(&flow, &[json!(5)])).await
@@ -57,7 +57,7 @@ fn what_follows_a_refused_append_may_be_answered_late() {
     story.store.deal(root, Fate::Commit);
     story.store.deliver(false);
     story.settle();
-    // The machine that decides now is another one. What the first one hears of its second append is not for it.
+    // Another machine decides now. It must ignore the answer to the second append of the first machine.
     story.store.deal(root, Fate::Commit);
     story.store.deliver(true);
     story.settle();
@@ -145,7 +145,7 @@ fn a_creation_that_is_refused_is_told_and_no_run_goes_on() {
     assert!(matches!(story.answer(asked), Err(Error::Store(_))));
     story.store_all();
     assert!(story.store.journal(root).is_empty() && story.life.host.jobs().is_empty());
-    // Others are none the worse.
+    // Other trees are not affected.
     let other = story.begin(one_of("/t/wrap"));
     story.finish(other);
     story.check(other);
@@ -252,7 +252,7 @@ fn an_offer_that_makes_the_host_panic_is_made_again() {
     assert_eq!(story.results(root), [Success(json!({"got": 1}))]);
 }
 
-/// Two runs: one whose flow makes the engine panic so many times, after a step; and another.
+/// Two runs: one whose flow makes the engine panic so many times after a step, and another one.
 fn with_bombs(bombs: u32) -> (Story, RunId, RunId) {
     let mut story = new();
     story.life.host.bombs.store(bombs, Ordering::Relaxed);
@@ -290,7 +290,7 @@ fn a_run_that_makes_the_engine_panic_again_and_again_is_given_up_and_no_other() 
     let engine = story.life.engine.clone();
     let asked = story.ask(async move { engine.ended(root, None).await });
     story.answer(asked);
-    // Its deadline brings it back neither here nor in the next server.
+    // Its deadline does not load it again, here or in the next server.
     story.pass(Duration::from_secs(7_200));
     story.crash();
     story.life.host.bombs.store(u32::MAX, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! A store that does what the story says: it commits, refuses, delays, is down for a while, and loses in a crash all
-//! that it has not committed.
+//! A store that does what the story wants: it commits, refuses, delays, or fails for a while. In a crash it loses
+//! everything that it has not committed.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,14 +12,14 @@ use stepflow_protocol::{RunId, Value};
 use stepflow_store::MemoryStore;
 use tokio::sync::{Notify, oneshot};
 
-/// What becomes of an append.
+/// The result of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// It is durable.
     Commit,
     /// It is not.
     Refuse,
-    /// It is durable, and the answer is that it is not.
+    /// It is durable, but the answer is that it is not.
     Doubt,
 }
 
@@ -36,19 +36,19 @@ pub struct Store {
 pub struct State {
     queue: VecDeque<Queued>,
     answers: VecDeque<Answer>,
-    /// Trees whose appends of this incarnation are refused, because one was.
+    /// Trees with refused appends of this incarnation: all their appends are refused.
     refused: HashSet<(RunId, u64)>,
     epochs: HashMap<u8, u64>,
     tickets: u64,
     /// Nothing can be read or created.
     pub down: bool,
-    /// Nothing that reads comes back.
+    /// No read is answered.
     pub reads_wait: bool,
     /// Due times cannot be read.
     pub no_due: bool,
-    /// No journal comes back.
+    /// No read of a journal is answered.
     pub trees_wait: bool,
-    /// Values and flows do not come back.
+    /// No read of values and flows is answered.
     pub contents_wait: bool,
     /// Appends are durable when the call returns.
     pub instant: bool,
@@ -56,7 +56,7 @@ pub struct State {
     pub given: u64,
     pub dealt: u64,
     pub fenced: u64,
-    /// What the engine must not have done.
+    /// Mistakes of the engine.
     violations: Vec<String>,
 }
 
@@ -72,7 +72,7 @@ struct Queued {
 enum Entry {
     Append(Append),
     Create(NewRun, oneshot::Sender<Result<Created, StoreError>>),
-    /// Set, or taken away.
+    /// Set, or removed.
     Mark(RunId, u64, Vec<TaskRef>, bool, oneshot::Sender<Result<(), StoreError>>),
 }
 
@@ -113,7 +113,7 @@ impl Store {
         Arc::new(Self { durable, state: Mutex::default(), changed: Notify::new(), refusals: Arc::default() })
     }
 
-    /// What an engine sees of the store.
+    /// The store, as one engine sees it.
     pub fn connect(self: &Arc<Self>) -> Arc<dyn Journal> {
         Arc::new(super::connection::Connection::new(Arc::clone(self)))
     }
@@ -122,7 +122,7 @@ impl Store {
         self.state.lock().unwrap()
     }
 
-    /// Changes what the store does, and has everyone look again who waits for it.
+    /// Changes the behaviour of the store, and wakes everyone who waits for it.
     pub fn set(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.lock());
         self.changed.notify_waiters();
@@ -158,7 +158,7 @@ impl Store {
         page.and_then(Result::ok).map(|page| page.marked.into_iter().collect()).unwrap_or_default()
     }
 
-    /// The trees with something in the queue, by what came first.
+    /// The trees with requests in the queue, in the order of their first ones.
     pub fn queued(&self) -> Vec<RunId> {
         let mut roots = Vec::new();
         for queued in &self.lock().queue {
@@ -170,7 +170,7 @@ impl Store {
         roots
     }
 
-    /// The tree of what came first.
+    /// The tree of the first request.
     pub fn first(&self) -> Option<RunId> {
         self.lock().queue.front().map(|queued| queued.entry.root())
     }
@@ -179,7 +179,7 @@ impl Store {
         !self.lock().answers.is_empty()
     }
 
-    /// Whether what comes next of this tree is an append or its creation.
+    /// Whether the next request of this tree is an append or its creation.
     pub fn next_is_append(&self, root: RunId) -> bool {
         let state = self.lock();
         let next = state.queue.iter().find(|queued| queued.entry.root() == root);
@@ -239,7 +239,7 @@ impl Store {
         self.durable.create(run).now_or_never().expect("the memory answers at once")
     }
 
-    /// Tells the next answer. A failure may be put off behind the others.
+    /// Sends the next answer. A failure may be sent after the others.
     pub fn deliver(&self, put_off: bool) {
         let mut state = self.lock();
         let Some(answer) = state.answers.pop_front() else { return };
@@ -263,7 +263,7 @@ impl Store {
         }
     }
 
-    /// Loses all that is not durable.
+    /// Loses everything that is not durable.
     pub fn crash(&self) {
         let mut state = self.lock();
         state.queue.clear();
@@ -273,7 +273,7 @@ impl Store {
         (state.trees_wait, state.contents_wait) = (false, false);
     }
 
-    // What follows is for connections.
+    // The following functions are for connections.
 
     pub fn refusals(&self) -> Arc<dyn Commits> {
         Arc::clone(&self.refusals) as Arc<dyn Commits>

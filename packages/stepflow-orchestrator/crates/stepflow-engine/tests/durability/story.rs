@@ -1,4 +1,4 @@
-//! A story: engines one after the other over one store, and a world in which one thing happens at a time.
+//! A story: several engines, one after the other, over one store. In its world one thing happens at a time.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -35,7 +35,7 @@ pub struct Story {
     /// Whether reads fail and wait, the wall clock is set and workers are lost, at random.
     pub rough: bool,
     losses: u32,
-    /// What becomes of the append of this number, counted from 0 over all lives.
+    /// The result of the append with this number, counted from 0 over all lives.
     pub fates: BTreeMap<u64, Fate>,
 }
 
@@ -76,12 +76,12 @@ impl Story {
         Self { store, clock, options, drivers, life, random, seen, rough: false, losses: 0, fates: BTreeMap::new() }
     }
 
-    /// Lets everything go on until nothing can.
+    /// Lets everything happen that can.
     pub fn settle(&self) {
         self.life.settle();
     }
 
-    /// Asks something of the engine and lets everything settle.
+    /// Sends a request to the engine, and lets everything happen that follows.
     pub fn ask<T: Send + 'static>(&self, question: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
         let asked = self.life.runtime.spawn(question);
         self.settle();
@@ -112,7 +112,7 @@ impl Story {
         run
     }
 
-    /// Commits and answers all that is in the queue.
+    /// Commits and answers everything in the queue.
     pub fn store_all(&self) {
         self.settle();
         loop {
@@ -127,7 +127,7 @@ impl Story {
         }
     }
 
-    /// Begins to note what a subscriber sees of the tree, from where the one before has stopped.
+    /// Begins to record the news that a subscriber gets of the tree, from where the last one stopped.
     pub fn watch(&self, root: RunId) {
         let (seen, store) = (Arc::clone(&self.seen), Arc::clone(&self.store));
         let after = self.seen.lock().unwrap().entry(root).or_default().len() as u64;
@@ -160,7 +160,7 @@ impl Story {
         }
     }
 
-    /// Another server takes over, and the one before does not know. Nobody watches its runs any more.
+    /// Another server takes over, and the one before does not know it. Nothing watches the runs of that one any more.
     pub fn replace(&mut self) -> Life {
         let next = Life::begin(&self.store, &self.clock, &self.options, self.drivers);
         let old = std::mem::replace(&mut self.life, next);
@@ -230,7 +230,7 @@ impl Story {
         self.life.host.answer(task, answer);
     }
 
-    /// What goes on in the background.
+    /// Work in the background.
     fn be_rough(&mut self) {
         match self.random.below(60) {
             0 => self.store.set(|state| state.down = true),
@@ -257,19 +257,19 @@ impl Story {
         self.settle();
     }
 
-    /// Lets the clock go on.
+    /// Moves the clock forward.
     pub fn pass(&self, time: Duration) {
         self.clock.advance(time);
         self.settle();
     }
 
-    /// Panics when the engine has done what it must not.
+    /// Panics when the engine has made a mistake.
     pub fn check(&self, root: RunId) {
         assert_eq!(self.violations(), Vec::<String>::new());
         super::invariants::check(root, &self.store.journal(root));
     }
 
-    /// Deals with the next thing in the queue of a tree as the story wants it.
+    /// Deals with the next request of a tree as the story wants it.
     pub fn deal(&mut self, root: RunId) {
         let number = self.store.lock().dealt;
         let fate = if self.store.next_is_append(root) { self.fates.remove(&number) } else { None };
@@ -281,12 +281,12 @@ impl Story {
         self.life.host.start(task);
     }
 
-    /// Lets things happen until the run has ended and nobody has anything to do.
+    /// Lets things happen until the run has ended and there is nothing more to do.
     pub fn finish(&mut self, root: RunId) {
         for _ in 0..20_000 {
             let idle = self.store.queued().is_empty() && !self.store.has_answers() && self.life.host.jobs().is_empty();
             if idle && self.is_ended(root) {
-                // Subscribers see the rest, after all pauses.
+                // Subscribers get the rest, after all pauses.
                 self.store.set(|state| (state.down, state.reads_wait) = (false, false));
                 for _ in 0..3 {
                     self.pass(Duration::from_secs(5));
@@ -305,13 +305,13 @@ impl Story {
         self.store.durable.run(root).is_some_and(|run| run.status.is_terminal())
     }
 
-    /// What the engine has done that it must not, and what subscribers have missed.
+    /// The mistakes of the engine, and the news that subscribers have missed.
     pub fn violations(&self) -> Vec<String> {
         let mut violations = self.store.violations();
         violations.extend(super::panics::of_this_thread());
         for (root, seen) in &*self.seen.lock().unwrap() {
             let mut journal = self.store.journal(*root);
-            // What workers answer after the end is in the journal only.
+            // Answers of workers after the end are only in the journal.
             let end = journal.iter().position(|record| is_end(record, *root));
             journal.truncate(end.map_or(journal.len(), |end| end + 1));
             if *seen != journal {

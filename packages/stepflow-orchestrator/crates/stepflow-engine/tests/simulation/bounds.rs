@@ -1,4 +1,5 @@
-//! However large a run is: no append without an end, no end that cannot be cut, no work that grows faster than the run.
+//! Runs of any size: every append has a limited size, every end can be divided, and the work grows only with the size
+//! of the run.
 
 use serde_json::{Value as Json, json};
 use stepflow_engine::event::{CancelAsked, Event, RunEnded};
@@ -25,7 +26,7 @@ fn echo() -> Json {
     json!({"steps": [{"id": "a", "component": "/t/echo", "input": {"$input": "$"}}], "output": {"$step": "a"}})
 }
 
-/// Tells the simulation to go on until nothing is left to decide. How many appends that takes.
+/// Lets the simulation continue until nothing is left to decide. Returns the number of appends.
 fn go_on(simulation: &mut Simulation, first: Applied) -> usize {
     let (mut applied, mut appends) = (first, 1);
     while applied.more {
@@ -111,7 +112,7 @@ fn a_map_whose_flow_takes_too_long_has_the_items_that_never_began_among_its_resu
     assert_eq!(simulation.results(), [super::naive::Outcome::Success(json!(3))]);
 }
 
-/// What a run of so many items asks its surroundings.
+/// What a run of so many items requests from its surroundings.
 fn asked(flow: &Json, items: usize) -> u64 {
     let case = case(flow.clone(), vec![json!({"d": 1}); items]);
     let (mut simulation, submitted) = Simulation::about_to_be(&case, None);
@@ -163,7 +164,7 @@ fn a_run_that_has_run_out_of_time_takes_those_below_it_along_the_deepest_first()
     assert_eq!(ended.last(), Some(&(simulation.root, ExecutionStatus::Failed)));
     assert!(ended.iter().all(|(_, status)| *status == ExecutionStatus::Failed));
     let place = |run| ended.iter().position(|(ended, _)| *ended == run).unwrap();
-    // The second run is the outer map's; those below it end before it.
+    // The second run is the one of the outer map. Those below it end before it.
     assert!(place(runs[2]) < place(runs[1]) && place(runs[3]) < place(runs[1]));
     assert!(matches!(&simulation.results()[0], super::naive::Outcome::Failed(kind, _) if kind == "TIMEOUT"));
 }

@@ -15,8 +15,8 @@ use super::world::Simulation;
 /// Makes a flow.
 type Flow = fn() -> Json;
 
-/// Each component with the flow that it runs: `/calls3` one that calls `/calls2`, which calls `/calls`. `/calls_twice`
-/// fails the first time, when its run has ended.
+/// Each component with the flow that it runs: `/calls3` runs one that calls `/calls2`, which calls `/calls`.
+/// `/calls_twice` fails the first time, when its run has ended.
 pub const FLOWS: [(&str, Flow); 4] = [
     ("/calls", || sub_flow("/t/lost")),
     ("/calls2", || sub_flow("/t/calls")),
@@ -81,11 +81,11 @@ impl Simulation {
         ended.map(|(task, _)| *task).collect()
     }
 
-    /// The component answers with what became of its run.
+    /// The component answers with the result of its run.
     pub fn return_to(&mut self, task: TaskRef) {
         let Caller { component, run } = self.callers.remove(&task).unwrap();
         self.machine.waits_no_more(task);
-        // A run whose step has ended is forgotten; nobody will look at the answer.
+        // A run is forgotten when its step has ended, because the answer is not needed.
         let end = self.machine.state().runs.get(&run).and_then(|run| run.items[0].end.clone());
         let answer = match end.map(|end| end.result) {
             Some(Outcome::Success(place)) if component != "/calls_twice" || task.attempt > 1 => {

@@ -77,7 +77,7 @@ fn map(index: usize) -> impl Strategy<Value = Json> + use<> {
 /// One that fails with its items, or that gives up items that never end.
 fn impatient_map(index: usize) -> impl Strategy<Value = Json> + use<> {
     let items = prop::collection::vec(expression(index), 0..3);
-    // Only what never ends has a timeout: what ends may do so before or after it.
+    // Only steps that never end have a timeout. Others may end before or after it.
     let flow = prop_oneof![
         Just((sub_flow("/t/fail"), json!(null))),
         Just((sub_flow("/t/stuck"), json!(60))),
@@ -89,7 +89,7 @@ fn impatient_map(index: usize) -> impl Strategy<Value = Json> + use<> {
     })
 }
 
-/// One that takes its input apart: every round takes a `next` away.
+/// One that unpacks its input: every round removes a `next`.
 fn iterate(index: usize) -> impl Strategy<Value = Json> + use<> {
     (expression(index), 0_usize..4, any::<bool>(), handling()).prop_map(move |(last, rounds, ends, on_error)| {
         let last = if ends { json!({"result": last}) } else { json!([last]) };

@@ -1,4 +1,4 @@
-//! What holds for every journal.
+//! What is true of every journal.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,10 +8,10 @@ use stepflow_protocol::TaskId;
 
 use super::world::Simulation;
 
-/// What the flows here allow control flow.
+/// The limits of the flows here for control flow.
 const MAX_RETRIES: u32 = 1;
 
-/// Panics at the first rule that does not hold.
+/// Panics at the first rule that is broken.
 pub fn check(simulation: &Simulation) {
     let mut ended_steps = HashSet::new();
     let mut ended_items = HashSet::new();

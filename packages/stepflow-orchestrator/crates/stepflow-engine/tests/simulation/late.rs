@@ -1,4 +1,4 @@
-//! Runs that are asked for by what has ended meanwhile.
+//! Requests for runs whose askers have ended meanwhile.
 
 use serde_json::json;
 use stepflow_engine::event::{CancelAsked, Event, RunCreated};

@@ -48,7 +48,7 @@ proptest! {
 
     #[test]
     fn crash_after_crash_the_result_is_the_same(case in case(), cuts in prop::collection::vec(1_usize..6, 1..3)) {
-        // Not three: a step that was open at three crashes in a row is given up, by a rule of its own.
+        // Not three: another rule gives up a step that was open at three crashes in a row.
         let mut simulation = Simulation::submitted(&case);
         for (epoch, steps) in (1_u64..).zip(cuts) {
             simulation.advance(steps);
@@ -91,13 +91,13 @@ proptest! {
     fn folding_the_journal_gives_the_live_state(case in case(), steps in 0_usize..12) {
         let mut simulation = Simulation::submitted(&case);
         simulation.advance(steps);
-        // Through the text in which a journal is kept.
+        // Through the text of a journal.
         let journal: Vec<String> =
             simulation.journal().map(|record| serde_json::to_string(record).unwrap()).collect();
         let journal: Vec<Record> = journal.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
         let folded = Machine::recovered(simulation.root, &journal);
         prop_assert_eq!(folded.state(), simulation.machine.state());
-        // One list of effects: what recovery would carry out is what live running was told to.
+        // There is one list of effects: recovery carries out the same effects as a running driver.
         let owed: Vec<_> = outstanding(folded.state()).collect();
         let live: Vec<_> = outstanding(simulation.machine.state()).collect();
         prop_assert_eq!(owed, live);

@@ -1,4 +1,4 @@
-//! An error is recorded only when all is at hand that hides the secrets in it, however little is in memory.
+//! An error is recorded only when all of its secrets are known, even if only a little is in memory.
 
 use serde_json::json;
 use stepflow_engine::event::{CancelAsked, Event, Outcome, StepRef, TaskRef};

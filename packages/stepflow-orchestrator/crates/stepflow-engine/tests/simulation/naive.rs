@@ -1,4 +1,4 @@
-//! What a flow means, written as plainly as can be: recursive, sequential, without laziness of its own making.
+//! The meaning of a flow, written as simply as possible: recursive, sequential, and without its own laziness.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::calls;
 use super::flows::Case;
 
-/// How an item or a step ends. Of messages only a component's own is compared.
+/// How an item or a step ends. Only the messages of components are compared.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     Success(Json),
@@ -27,7 +27,7 @@ struct Naive<'a> {
     known: HashMap<String, Outcome>,
 }
 
-/// How a step fails, as it were, that never ends.
+/// The failure of a step that never ends.
 const NEVER: &str = "never";
 
 fn timeout() -> Outcome {
@@ -102,7 +102,7 @@ impl Naive<'_> {
         for outcome in outcomes {
             match outcome {
                 Success(value) => results.push(json!({"outcome": "success", "result": value})),
-                // A map that is to go on has flows here that never fail.
+                // The flows of a map that should continue never fail here.
                 failure => return failure,
             }
         }
@@ -180,7 +180,7 @@ impl Naive<'_> {
     }
 
     fn all<'e>(&mut self, parts: impl Iterator<Item = &'e Json>) -> Result<Vec<Json>, Outcome> {
-        // Every part is needed, also those behind one that fails.
+        // Every part is needed, also the parts after one that fails.
         let outcomes: Vec<Outcome> = parts.map(|part| self.evaluate(part)).collect();
         outcomes
             .into_iter()

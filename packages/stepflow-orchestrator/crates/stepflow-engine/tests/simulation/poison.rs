@@ -1,4 +1,4 @@
-//! A step that a worker had whenever the server died is given up; no other one is.
+//! If a worker had a step each time that the server died, the step is given up. Other steps are not.
 
 use serde_json::json;
 use stepflow_engine::event::{OwnerChanged, StepRef, TaskRef};

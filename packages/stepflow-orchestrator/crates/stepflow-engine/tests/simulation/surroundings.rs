@@ -1,4 +1,4 @@
-//! What a machine is lent here: a clock that is moved by hand, and a memory that forgets.
+//! The surroundings of a machine: a clock that is moved by hand, and a memory that forgets.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use stepflow_flow::{Plan, Source, load};
 use stepflow_protocol::{BlobId, ErrorKind, FlowError, FlowId, RunId, Value};
 use uuid::Uuid;
 
-/// Where a value stands that is no value itself: a row, or an item of a run.
+/// The place of a value that is not the value itself: a row, or an item of a run.
 pub type Place = (Option<RunId>, u64);
 
 pub fn place_of(reference: &ValueRef) -> Place {
@@ -35,7 +35,7 @@ pub struct World {
     pub values: HashMap<Place, Value>,
     /// The inputs of the runs that were decided and not yet appended.
     pub inputs: HashMap<RunId, Vec<Value>>,
-    /// How often a value or a flow was asked for, or a component looked for.
+    /// How often a value, a flow or a component was requested.
     pub asked: Cell<u64>,
 }
 

@@ -19,14 +19,14 @@ use super::flows::Case;
 use super::naive;
 use super::surroundings::{World, place_of, row};
 
-/// What is durable at once.
+/// The durable events.
 #[derive(Debug, Clone, Default)]
 pub struct Append {
     pub records: Vec<Arc<Record>>,
     pub inputs: HashMap<RunId, Vec<Value>>,
 }
 
-/// A machine, what it has decided, and what the world owes it.
+/// A machine, what it has decided, and the effects that are due.
 pub struct Simulation {
     pub root: RunId,
     pub machine: Machine,
@@ -59,7 +59,7 @@ impl Simulation {
         simulation
     }
 
-    /// A run of the case that nobody has submitted, and its submission.
+    /// A run of the case that is not submitted yet, and its submission.
     pub fn about_to_be(case: &Case, overrides: Option<Value>) -> (Self, Input) {
         let simulation = Self::around(case, Machine::new);
         let timeout = simulation.world.flows[&simulation.flow_id].timeout;
@@ -83,12 +83,12 @@ impl Simulation {
         (simulation, Input::Submitted(Box::new(created), inputs))
     }
 
-    /// The same run after a crash, of which these appends were durable.
+    /// The same run after a crash. Only these appends were durable.
     pub fn recovered(case: &Case, appends: &[Append]) -> Self {
         let journal = appends.iter().flat_map(|append| &append.records).map(AsRef::as_ref);
         let mut simulation = Self::around(case, |root| Machine::recovered(root, journal));
         simulation.appends = appends.to_vec();
-        // What a store would have kept beside the journal: the flows of sub-runs.
+        // What a store would have stored besides the journal: the flows of sub-runs.
         let documents: Vec<Value> = simulation
             .journal()
             .filter_map(|record| match &record.event {
@@ -130,7 +130,7 @@ impl Simulation {
         }
     }
 
-    /// Gives the machine an input, loads what it misses, stores what it decides, and takes what it owes.
+    /// Gives the machine an input, loads what it misses, stores what it decides, and carries out the effects.
     pub fn tell(&mut self, input: Input) {
         let mut next = input;
         loop {
@@ -169,12 +169,12 @@ impl Simulation {
         }
     }
 
-    /// Throws the machine away and makes it again from the journal. What is outside stays as it is.
+    /// Drops the machine and makes it again from the journal. Everything outside stays as it is.
     pub fn rebuild(&mut self) {
         self.machine = Machine::recovered(self.root, self.journal());
         let callers: Vec<TaskRef> = self.callers.keys().copied().collect();
         callers.into_iter().for_each(|task| self.machine.waits(task));
-        // Due times that were told and led to nothing yet are told again.
+        // Due times that were told and have had no effect yet are told again.
         self.wakes.clear();
         self.deadlines.clear();
         let due: Vec<Effect> = outstanding(self.machine.state()).map(|(_, effect)| effect).collect();
@@ -206,7 +206,7 @@ impl Simulation {
                 inputs.expect("the inputs of the run are durable")[*item as usize].clone()
             }
             ValueRef::Row(seq) => {
-                // Not yet appended rows are in memory; a machine that asks for one of them has lost it.
+                // Rows that are not appended yet are in memory. A machine that asks for one of them has lost it.
                 let record = self.journal().find(|record| record.seq == *seq).expect("the row is durable");
                 row(record).unwrap_or_else(|| panic!("{:?} holds no value", record.event)).clone()
             }
@@ -214,7 +214,7 @@ impl Simulation {
         }
     }
 
-    /// The machine takes one input, and what it decides is stored: no more than one append.
+    /// The machine takes one input. What it decides is stored, at most one append.
     pub fn tell_once(&mut self, input: Input) -> Applied {
         let applied = self.machine.apply(input, &mut self.world);
         let inputs = std::mem::take(&mut self.world.inputs);
@@ -222,12 +222,12 @@ impl Simulation {
         applied
     }
 
-    /// Nothing is in memory any more but the machine.
+    /// Only the machine is in memory any more.
     pub fn forget(&mut self) {
         self.world.forget();
     }
 
-    /// How often a value or a flow was asked for, or a component looked for.
+    /// How often a value, a flow or a component was requested.
     pub fn asked(&self) -> u64 {
         self.world.asked.get()
     }
@@ -364,7 +364,7 @@ impl Simulation {
     }
 }
 
-/// A new owner, after one that was killed while every open attempt was at a worker.
+/// A new owner. The last one was killed while workers had all open attempts.
 pub fn killed(epoch: u64) -> OwnerChanged {
     OwnerChanged { epoch, clean: false, started: None }
 }

@@ -1,4 +1,4 @@
-//! The engine over a database: what has ended is there afterwards, and what has not goes on.
+//! The engine over a database: runs that have ended are there after a restart, and the others continue.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use stepflow_store::{SqliteStore, sqlite};
 use crate::fixtures::value;
 use crate::sqlite::open;
 
-/// Answers with the input; `/hold` only when an owner of before was lost with its first attempt.
+/// Answers with the input. It answers `/hold` only if its first attempt was lost with an earlier owner.
 struct Host {
     inbox: Arc<dyn Inbox>,
     offered: Mutex<Vec<TaskEnvelope>>,
@@ -59,7 +59,7 @@ fn start(path: &Path) -> Server {
     Server { engine: Engine::start(Options::default(), ports, mailbox), store, host }
 }
 
-/// A server over what another one has left. That one's last task may be on its way out.
+/// A server over the database of an earlier one. The last task of that one may still be ending.
 async fn reopened(path: &Path) -> Server {
     while SqliteStore::open(&sqlite::Options::new(path)).is_err() {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -143,7 +143,7 @@ async fn what_a_crash_left_open_goes_on() {
     while !server.host.offered.lock().unwrap().iter().any(|task| task.route.component == "/hold") {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // Without a word to the store, as in a crash. The WAL first: what leaves it afterwards is in the database.
+    // The store is not told, as in a crash. The WAL is copied first: what leaves it afterwards is in the database.
     let copy = folder.path().join("crashed.db");
     for suffix in ["-wal", ""] {
         let name = |path: &Path| format!("{}{suffix}", path.display());

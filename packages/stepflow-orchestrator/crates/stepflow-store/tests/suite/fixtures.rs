@@ -97,7 +97,7 @@ pub fn ending(run: RunId, output: &str) -> Vec<Arc<Record>> {
     ]
 }
 
-/// What follows the first event.
+/// The events after the first one.
 pub fn append(root: RunId, records: Vec<Arc<Record>>) -> Append {
     Append {
         root,
@@ -114,7 +114,7 @@ pub fn append(root: RunId, records: Vec<Arc<Record>>) -> Append {
     }
 }
 
-/// What a store says of appends.
+/// The results of appends.
 #[derive(Clone)]
 pub struct Answers(pub mpsc::UnboundedSender<Result<Written, (Written, StoreError)>>);
 
@@ -141,7 +141,7 @@ impl<S: Journal> Owned<S> {
         Self { store, answers }
     }
 
-    /// Appends, and waits until it is known what has become of it.
+    /// Appends, and waits for the result.
     pub async fn append(&mut self, append: Append) -> Result<(), StoreError> {
         let upto = append.upto();
         match self.store.append(append) {

@@ -1,4 +1,4 @@
-//! What every store must do, whatever it is made of; and what is each store's own.
+//! What every store must do, and what only one of them does.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[cfg(feature = "sqlite")]

@@ -1,4 +1,4 @@
-//! What is the memory store's own.
+//! What only the store in memory does.
 
 use stepflow_engine::ports::{Durability, Journal};
 use stepflow_protocol::{ExecutionStatus, FlowResult};

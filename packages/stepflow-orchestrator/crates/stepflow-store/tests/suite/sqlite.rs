@@ -1,4 +1,4 @@
-//! What is SQLite's own: what is in the file, and what becomes of it.
+//! What only the store in SQLite does: the content of its file, and what happens to the file.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::PermissionsExt as _;
