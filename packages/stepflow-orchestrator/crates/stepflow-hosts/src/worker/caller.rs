@@ -29,7 +29,7 @@ const MAX_SHOWN: usize = 200;
 /// How many skipped messages are logged one by one.
 const MAX_LOGGED: usize = 10;
 
-/// How long a worker that said it is full gets no task, unless an execute of ours ends before.
+/// How long a worker that is full gets no task, unless one of this server's executes ends before.
 const RETRY_FULL_AFTER: Duration = Duration::from_millis(250);
 
 /// How many answers of any size are made at once for an instance.

@@ -63,9 +63,9 @@ pub(crate) struct NumberedRequest {
 /// Why a handshake failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum HandshakeError {
-    /// The worker said something that is not the protocol.
+    /// The worker sent something that is not the protocol.
     Protocol(String),
-    /// The process serves HTTP on this port, and was spoken to on its pipes.
+    /// The process serves HTTP on this port, and the message was sent to its pipes.
     Port(u16),
     /// The worker was not reached, or was lost.
     Unreached(String),

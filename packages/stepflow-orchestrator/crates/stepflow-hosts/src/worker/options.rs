@@ -22,7 +22,7 @@ pub struct WorkerOptions {
     pub withheld_env: Vec<String>,
     /// Where it runs. Absolute.
     pub cwd: PathBuf,
-    /// How the process is spoken to.
+    /// The transport of the process.
     pub transport: Transport,
     /// The addresses of workers over HTTP that somebody else has started. If there are any, no process is started.
     pub urls: Vec<String>,
@@ -103,7 +103,7 @@ impl WorkerOptions {
     }
 }
 
-/// How a process is spoken to.
+/// The transport of a process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Transport {
     /// On its pipes, unless the first line of its stdout names a port: then it serves HTTP there.

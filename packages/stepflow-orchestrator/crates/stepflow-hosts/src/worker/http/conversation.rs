@@ -71,7 +71,7 @@ async fn keep(core: Arc<Core>, id: InstanceId, caller: Caller, client: Arc<Clien
             break why;
         }
         if since.elapsed() < RESUME_DELAYS.1 {
-            // The stream might end each time as soon as it is there.
+            // The stream may end each time as soon as it is open.
             sleep(pause).await;
             pause = (pause * 2).min(RESUME_DELAYS.1);
         } else {

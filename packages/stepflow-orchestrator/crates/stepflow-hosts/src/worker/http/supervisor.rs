@@ -50,7 +50,7 @@ pub(crate) async fn supervise(
             ConversationEnd::ShutDown => break,
             ConversationEnd::Over { .. } => (has_served, lost_at) = (true, Instant::now()),
             ConversationEnd::NotBegun(error) => {
-                // A worker that has served before is waited for: it may be in a restart.
+                // A worker that has served before may be in a restart, so it is waited for.
                 let policy = &core.options.restart;
                 let in_vain = failures >= policy.crashes && lost_at.elapsed() >= policy.max_delay;
                 if !has_served || in_vain {

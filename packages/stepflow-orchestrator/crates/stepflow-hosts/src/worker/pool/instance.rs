@@ -54,7 +54,7 @@ pub(crate) struct Signals {
     /// Check whether the instance must be replaced: an execute was cancelled or not accepted, or one was answered by an
     /// instance that gets no more tasks.
     pub(crate) attention: Arc<Notify>,
-    /// Why nothing more can be said to the worker, or heard from it.
+    /// Why no message can be sent to the worker or received from it any more.
     pub(crate) failure: watch::Sender<Option<ConnectionFailure>>,
 }
 
