@@ -14,7 +14,7 @@ def server_url() -> Iterator[str]:
         "stepflow.orchestrator", reason="stepflow-orchestrator is not installed"
     )
     server = subprocess.Popen(
-        [orchestrator.find_server_binary(), "serve", "--port", "0"],
+        [orchestrator.find_server_binary(), "serve", "--port", "0", "--memory"],
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
     )
