@@ -11,7 +11,9 @@ use futures_util::future::{BoxFuture, ready};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use stepflow_engine::event::{AttemptEnded, Event, ItemEnded, Outcome, Record, StepEnded, TaskRef, ValueRef};
-use stepflow_engine::ports::{Append, Blob, Blobs, Commits, Created, Due, ItemRow, NewRun, Standing, StoreError};
+use stepflow_engine::ports::{
+    Append, Blob, Blobs, Commits, Created, Deleted, Due, ItemRow, NewRun, Standing, StoreError,
+};
 use stepflow_engine::shard_of;
 use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, ExecutionStatus, FlowId, FlowResult, RunId, Value, content_id};
@@ -183,11 +185,30 @@ impl Kept {
             self.finished.push_back(root);
         }
         while self.finished.len() > keep_finished {
-            if let Some(tree) = self.finished.pop_front().and_then(|oldest| self.trees.remove(&oldest)) {
-                for run in tree.rows.runs.keys() {
-                    self.roots.remove(run);
-                }
+            if let Some(oldest) = self.finished.pop_front() {
+                self.forget(oldest);
             }
+        }
+    }
+
+    fn delete(&mut self, root: RunId) -> Result<Deleted, StoreError> {
+        let tree = self.trees.get(&root).ok_or_else(|| no_run(root))?;
+        let has_ended = tree.rows.runs.get(&root).is_some_and(|run| run.status.is_terminal());
+        if !has_ended && tree.given_up.is_none() {
+            return Ok(Deleted::Open);
+        }
+        self.finished.retain(|finished| *finished != root);
+        self.forget(root);
+        Ok(Deleted::Gone)
+    }
+
+    fn forget(&mut self, root: RunId) {
+        let Some(tree) = self.trees.remove(&root) else { return };
+        for run in tree.rows.runs.keys() {
+            self.roots.remove(run);
+        }
+        for (seq, at) in tree.owes {
+            self.due.remove(&(at, root, seq));
         }
     }
 

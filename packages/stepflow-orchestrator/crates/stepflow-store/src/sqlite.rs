@@ -3,6 +3,7 @@
 
 mod chores;
 mod codec;
+mod deleting;
 mod disk;
 mod file;
 mod files;
@@ -28,7 +29,8 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use stepflow_engine::event::{TaskRef, ValueRef};
 use stepflow_engine::ports::{
-    self, Append, Blob, Blobs, Commits, Created, Journal, NewRun, OpenRoot, Owned, Page, Standing, StoreError, Written,
+    self, Append, Blob, Blobs, Commits, Created, Deleted, Journal, NewRun, OpenRoot, Owned, Page, Standing, StoreError,
+    Written,
 };
 use stepflow_engine::{Shards, shard_of};
 use stepflow_flow::Plan;
@@ -36,7 +38,7 @@ use stepflow_protocol::{BlobId, FlowId, RunId, content_id};
 use tokio::sync::oneshot;
 
 pub use gauge::Gauge;
-pub use options::{Durability, Error, Options};
+pub use options::{Durability, Error, Options, Retention};
 
 use self::chores::Chores;
 use self::disk::Disk;
@@ -77,7 +79,7 @@ impl SqliteStore {
             .map_err(|error| Error::cannot_open(path, &error))?;
         let writer = Writer {
             queue: messages,
-            chores: Chores::new(),
+            chores: Chores::new(options.retention),
             disk: Disk::new(path.clone(), options.durability, connection),
             owners: Arc::clone(&owners),
             files: Arc::clone(&files),
@@ -245,6 +247,10 @@ impl Journal for SqliteStore {
         self.readers.ask(move |access| reading::find(access, run))
     }
 
+    fn delete(&self, root: RunId) -> BoxFuture<'static, Result<Deleted, StoreError>> {
+        self.ask(|reply| Message::Delete(root, reply))
+    }
+
     fn give_up(&self, root: RunId, epoch: u64, why: String) -> BoxFuture<'static, Result<(), StoreError>> {
         self.ask(|reply| Message::GiveUp(root, epoch, why, reply))
     }
@@ -255,8 +261,8 @@ impl Blobs for SqliteStore {
         let blob = Blob { data: blob.data.canonical(), ..blob };
         let id = content_id(blob.data.as_bytes());
         let Blob { data, blob_type } = blob;
-        let size = data.size();
-        let row = move |content| BlobRow { id, blob_type, size, content };
+        let (size, parts) = (data.size(), codec::ids_in(data.as_str()).collect());
+        let row = move |content| BlobRow { id, blob_type, size, content, parts };
         if !self.files.is_long(&data) {
             let put = self.ask(|reply| Message::PutBlob(row(Placed::Row(data)), reply));
             return async move { put.await.map(|()| id) }.boxed();

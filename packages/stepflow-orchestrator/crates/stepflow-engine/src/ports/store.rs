@@ -64,7 +64,16 @@ pub enum Created {
     Existing(RunId),
 }
 
-/// Events that follow the stored events of a tree, with everything that belongs to them, in one transaction.
+/// What became of a tree that was to be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// It is gone.
+    Gone,
+    /// Nothing was deleted: it has not ended.
+    Open,
+}
+
+/// Events that follow those of a tree that are stored, with all that belongs to them: one transaction, or nothing.
 #[derive(Debug, Clone)]
 pub struct Append {
     /// The root of the tree.
@@ -234,8 +243,12 @@ pub trait Journal: Send + Sync {
     /// Where a run is; `None` if it does not exist.
     fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<Standing>, StoreError>>;
 
-    /// Records that a tree cannot continue, because its journal or its flow cannot be read. Its due times are removed,
-    /// and it is not open any more.
+    /// Deletes a tree that has ended, or that cannot go on. It is out of sight at once, and nothing is appended to it any
+    /// more.
+    fn delete(&self, root: RunId) -> BoxFuture<'static, Result<Deleted, StoreError>>;
+
+    /// Takes note that a tree cannot go on: its journal or its flow cannot be read. Its times are over, and it is not
+    /// open any more.
     fn give_up(&self, root: RunId, epoch: u64, why: String) -> BoxFuture<'static, Result<(), StoreError>>;
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use stepflow_engine::Shards;
 use stepflow_engine::event::{TaskRef, ValueRef};
 use stepflow_engine::ports::{
-    Append, Commits, Created, Durability, Journal, NewRun, OpenRoot, Owned, Page, Standing, StoreError,
+    Append, Commits, Created, Deleted, Durability, Journal, NewRun, OpenRoot, Owned, Page, Standing, StoreError,
 };
 use stepflow_flow::Plan;
 use stepflow_protocol::{FlowId, RunId, Value};
@@ -121,6 +121,10 @@ impl Journal for Connection {
 
     fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<Standing>, StoreError>> {
         self.in_turn(None, move |store| store.durable.find(run))
+    }
+
+    fn delete(&self, root: RunId) -> BoxFuture<'static, Result<Deleted, StoreError>> {
+        self.in_turn(Some(root), move |store| store.durable.delete(root))
     }
 
     fn give_up(&self, root: RunId, epoch: u64, why: String) -> BoxFuture<'static, Result<(), StoreError>> {

@@ -6,7 +6,8 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use stepflow_engine::event::{Record, TaskRef, ValueRef};
 use stepflow_engine::ports::{
-    Append, Commits, Created, Durability, Journal, NewRun, OpenRoot, Owned, Page, Standing, StoreError, Written,
+    Append, Commits, Created, Deleted, Durability, Journal, NewRun, OpenRoot, Owned, Page, Standing, StoreError,
+    Written,
 };
 use stepflow_engine::{Shards, shard_of};
 use stepflow_flow::Plan;
@@ -133,6 +134,10 @@ impl Journal for MemoryStore {
 
     fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<Standing>, StoreError>> {
         done(Ok(self.kept.lock().standing(run)))
+    }
+
+    fn delete(&self, root: RunId) -> BoxFuture<'static, Result<Deleted, StoreError>> {
+        done(self.kept.lock().delete(root))
     }
 
     fn give_up(&self, root: RunId, _: u64, why: String) -> BoxFuture<'static, Result<(), StoreError>> {

@@ -1,14 +1,18 @@
 //! What the writer tidies up when it has time, in steps that are small: who wants something stored waits for one at most.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use stepflow_engine::ports::StoreError;
-use tokio::sync::oneshot;
+use stepflow_protocol::{BlobId, RunId};
 
 use super::disk::Disk;
 use super::files::Files;
 use super::gauge::Gauges;
+use super::options::Retention;
+use super::work::{Failure, Work};
+use super::writer::Reply;
 
 /// How long after a round the next one begins.
 const ROUND: Duration = Duration::from_secs(10 * 60);
@@ -22,36 +26,51 @@ const BREATH: Duration = Duration::from_millis(1);
 /// How long a step waits at most, though the queue is never empty.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// Who waits for the end of a round.
-type Reply = oneshot::Sender<Result<(), StoreError>>;
+/// How soon after a deletion its rows are taken away: several may come.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What is next in a round.
 #[derive(Debug, Clone, Copy)]
 enum Stage {
+    /// Trees whose time is over, after this one.
+    Retention(Option<RunId>),
+    /// What is left of deleted trees.
+    Rows,
+    /// Keys of deleted runs.
+    Keys,
+    /// Contents that nothing names, after this one.
+    Blobs(Option<BlobId>),
     /// Files that no row names, in a part of the folder.
     Orphans(u8),
 }
 
 pub(super) struct Chores {
+    retention: Retention,
     /// When the next round begins.
     due: Instant,
     stage: Option<Stage>,
     /// When the last step was done.
     stepped: Instant,
-    /// Who waits for the end of a round.
-    waiting: Vec<Reply>,
+    /// Who waits for the end of the round, and of the next one.
+    waiting: Vec<Reply<()>>,
+    asked: Vec<Reply<()>>,
 }
 
 impl Chores {
-    pub fn new() -> Self {
+    pub fn new(retention: Retention) -> Self {
         let now = Instant::now();
-        Self { due: now + FIRST, stage: None, stepped: now, waiting: Vec::new() }
+        Self { retention, due: now + FIRST, stage: None, stepped: now, waiting: Vec::new(), asked: Vec::new() }
     }
 
     /// Begins a round, after the one that has begun.
-    pub fn ask(&mut self, reply: Reply) {
-        self.waiting.push(reply);
+    pub fn ask(&mut self, reply: Reply<()>) {
+        self.asked.push(reply);
         self.due = Instant::now();
+    }
+
+    /// Begins a round soon.
+    pub fn soon(&mut self) {
+        self.due = self.due.min(Instant::now() + SOON);
     }
 
     pub fn is_under_way(&self) -> bool {
@@ -69,31 +88,83 @@ impl Chores {
     }
 
     /// Does a step, if one is due.
-    pub fn step(&mut self, disk: &mut Disk, gauges: &Gauges, files: &Files) {
-        if self.stage.is_none() && self.due > Instant::now() {
-            return;
-        }
-        let stage = self.stage.unwrap_or(Stage::Orphans(0));
-        let result = match stage {
+    pub fn step(&mut self, disk: &mut Disk, gauges: &Gauges, files: &Files, epochs: &HashMap<u8, u64>) {
+        let stage = match self.stage {
+            Some(stage) => stage,
+            None if self.due > Instant::now() => return,
+            None => {
+                self.due = Instant::now() + ROUND;
+                self.waiting.append(&mut self.asked);
+                Stage::Retention(None)
+            }
+        };
+        let mut removed = Vec::new();
+        let next = match stage {
             Stage::Orphans(part) => {
                 orphans(disk, gauges, files, part).map(|()| part.checked_add(1).map(Stage::Orphans))
             }
+            _ => disk.transaction(gauges, |connection, known| {
+                let mut work = Work { connection, known, epochs, files };
+                next(&mut work, &self.retention, stage, &mut removed)
+            }),
         };
         self.stepped = Instant::now();
-        match result {
-            Ok(Some(stage)) => self.stage = Some(stage),
-            Ok(None) => self.end(Ok(())),
+        match next {
+            Ok(next) => {
+                // No row names them any more.
+                removed.iter().for_each(|name| files.remove(name));
+                self.stage = next;
+                if next.is_none() {
+                    self.end(&Ok(()));
+                }
+            }
             // There is another day.
-            Err(why) => self.end(Err(why)),
+            Err(why) => self.end(&Err(why)),
         }
     }
 
-    fn end(&mut self, result: Result<(), StoreError>) {
+    fn end(&mut self, result: &Result<(), StoreError>) {
         self.stage = None;
-        self.due = Instant::now() + ROUND;
         for waiting in self.waiting.drain(..) {
             let _ = waiting.send(result.clone());
         }
+    }
+}
+
+/// Does a step, and says what comes next.
+fn next(
+    work: &mut Work<'_>,
+    retention: &Retention,
+    stage: Stage,
+    removed: &mut Vec<String>,
+) -> rusqlite::Result<Option<Stage>> {
+    let done = match stage {
+        Stage::Retention(after) => work.retire(retention, after).map(|last| match last {
+            Some(last) => Stage::Retention(Some(last)),
+            None => Stage::Rows,
+        }),
+        Stage::Rows => work.clear().map(|cleared| match cleared {
+            Some(files) => {
+                removed.extend(files);
+                Stage::Rows
+            }
+            None => Stage::Keys,
+        }),
+        Stage::Keys => work.forget_keys().map(|goes_on| if goes_on { Stage::Keys } else { Stage::Blobs(None) }),
+        Stage::Blobs(after) => match retention.runs {
+            Some(age) => work.drop_blobs(age, after).map(|(last, files)| {
+                removed.extend(files);
+                last.map_or(Stage::Orphans(0), |last| Stage::Blobs(Some(last)))
+            }),
+            None => Ok(Stage::Orphans(0)),
+        },
+        Stage::Orphans(_) => Ok(stage),
+    };
+    match done {
+        Ok(next) => Ok(Some(next)),
+        Err(Failure::Sql(error)) => Err(error),
+        // Nobody asked for this one: there is nobody to be refused.
+        Err(Failure::Refused(_)) => Ok(Some(Stage::Orphans(0))),
     }
 }
 

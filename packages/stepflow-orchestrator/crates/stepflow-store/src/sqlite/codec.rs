@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use stepflow_engine::event::{AttemptEnded, Event, ItemEnded, Outcome, Record, StepEnded, ValueRef};
-use stepflow_protocol::{BlobType, ExecutionStatus, RunId, StepStatus, Value};
+use stepflow_protocol::{BlobId, BlobType, ExecutionStatus, RunId, StepStatus, Value};
 use uuid::Uuid;
 
 /// Values of this size or more are stored outside of the journal.
@@ -100,6 +100,29 @@ pub(super) fn place(key: i64) -> u64 {
     (key & 0xffff_ffff).unsigned_abs()
 }
 
+/// The ids of contents that a text names: 64 hex digits, no more.
+pub(super) fn ids_in(text: &str) -> impl Iterator<Item = BlobId> {
+    const DIGITS: usize = 64;
+    let is_digit = |place: usize| text.as_bytes().get(place).is_some_and(u8::is_ascii_hexdigit);
+    let mut place = 0;
+    std::iter::from_fn(move || {
+        while place < text.len() {
+            // So many digits stand over one of every so many places: most of a text is not looked at.
+            if !is_digit(place) {
+                place += DIGITS;
+                continue;
+            }
+            let first = (0..place).rev().take_while(|before| is_digit(*before)).last().unwrap_or(place);
+            let end = (place..).find(|after| !is_digit(*after)).unwrap_or(text.len());
+            place = end + DIGITS;
+            if end - first == DIGITS {
+                return text[first..end].parse().ok();
+            }
+        }
+        None
+    })
+}
+
 pub(super) fn bytes(run: RunId) -> [u8; 16] {
     run.uuid().into_bytes()
 }
@@ -167,5 +190,23 @@ pub(super) fn as_step_status(status: i64) -> StepStatus {
         2 => StepStatus::Running,
         3 => StepStatus::Completed,
         _ => StepStatus::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stepflow_protocol::content_id;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_found_wherever_they_stand_in_a_text() {
+        let (one, other) = (content_id(b"1"), content_id(b"2"));
+        for before in 0..200 {
+            let text = format!("{}\"{one}\",{other}", "x".repeat(before));
+            assert_eq!(ids_in(&text).collect::<Vec<_>>(), [one, other], "{before}");
+            let text = format!("{}{other}0 {}", "ä".repeat(before), &one.to_string()[1..]);
+            assert_eq!(ids_in(&text).collect::<Vec<_>>(), [], "{before}");
+        }
     }
 }

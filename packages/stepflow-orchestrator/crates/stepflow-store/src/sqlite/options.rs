@@ -1,6 +1,7 @@
 //! What a store is opened with, and why it may not open.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ pub struct Options {
     /// Values of so many bytes and more are files in that folder.
     #[serde(default = "default_inline_below")]
     pub inline_below: usize,
+    /// How long what has ended is kept.
+    #[serde(default)]
+    pub retention: Retention,
 }
 
 fn default_inline_below() -> usize {
@@ -51,6 +55,7 @@ impl Options {
             migrate: default_migrate(),
             blobs: None,
             inline_below: default_inline_below(),
+            retention: Retention::default(),
         }
     }
 
@@ -58,6 +63,18 @@ impl Options {
     pub(super) fn blobs(&self) -> PathBuf {
         self.blobs.clone().unwrap_or_else(|| beside(&self.path, "-blobs"))
     }
+}
+
+/// How long trees are kept that have ended. Without a time, for ever.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Retention {
+    /// All of them; and contents that nothing names, since they were put last.
+    #[serde(default)]
+    pub runs: Option<Duration>,
+    /// Those that failed, in place of that time.
+    #[serde(default)]
+    pub keep_failed: Option<Duration>,
 }
 
 /// What survives when the machine loses power. When only the server ends, everything does.

@@ -18,8 +18,10 @@ use super::work::Failure;
 use super::writer::Message;
 use super::{SqliteStore, steps};
 
-const RUN: &str = "SELECT id, (SELECT root.id FROM runs AS root WHERE root.no = runs.root_no), parent, flow, flow_name,
-                   status, total, completed, failed, cancelled, created_at, ended_at FROM runs";
+/// Runs of a root that is deleted are out of sight. The cross join keeps SQLite from beginning with the roots.
+const RUN: &str = "SELECT runs.id, root.id, runs.parent, runs.flow, runs.flow_name, runs.status, runs.total,
+                   runs.completed, runs.failed, runs.cancelled, runs.created_at, runs.ended_at
+                   FROM runs CROSS JOIN runs AS root ON root.no = runs.root_no";
 
 fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     let (total, completed, failed, cancelled): (u32, u32, u32, u32) =
@@ -39,7 +41,7 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
 }
 
 fn run_of(connection: &Connection, of: RunId) -> Result<Option<RunRow>, Failure> {
-    let mut row = connection.prepare_cached(&format!("{RUN} WHERE id = ?1"))?;
+    let mut row = connection.prepare_cached(&format!("{RUN} WHERE runs.id = ?1"))?;
     Ok(row.query_row([bytes(of)], run_row).optional()?)
 }
 
@@ -48,11 +50,11 @@ fn listed(filter: &RunFilter, after: Option<RunId>, most: usize) -> (String, Vec
     let id = |run: RunId| Sql::from(bytes(run).to_vec());
     // The one with the fewest runs, as a rule, is first.
     let columns = [
-        ("parent = ?", filter.parent.map(id)),
-        ("root_no = (SELECT no FROM runs WHERE id = ?)", filter.root.map(id)),
-        ("flow = ?", filter.flow_id.map(|flow| Sql::from(flow.bytes().to_vec()))),
-        ("flow_name = ?", filter.flow_name.clone().map(Sql::from)),
-        ("status = ?", filter.status.map(|status| Sql::from(execution_status(status)))),
+        ("runs.parent = ?", filter.parent.map(id)),
+        ("runs.root_no = (SELECT no FROM runs WHERE id = ?)", filter.root.map(id)),
+        ("runs.flow = ?", filter.flow_id.map(|flow| Sql::from(flow.bytes().to_vec()))),
+        ("runs.flow_name = ?", filter.flow_name.clone().map(Sql::from)),
+        ("runs.status = ?", filter.status.map(|status| Sql::from(execution_status(status)))),
     ];
     let mut conditions = Vec::new();
     let mut parameters = Vec::new();
@@ -66,15 +68,15 @@ fn listed(filter: &RunFilter, after: Option<RunId>, most: usize) -> (String, Vec
     }
     if filter.roots_only {
         let sign = if conditions.is_empty() { "" } else { "+" };
-        conditions.push(format!("{sign}parent IS NULL"));
+        conditions.push(format!("{sign}runs.parent IS NULL"));
     }
     if let Some(after) = after {
-        conditions.push("id < ?".to_owned());
+        conditions.push("runs.id < ?".to_owned());
         parameters.push(id(after));
     }
     let conditions = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     parameters.push(Sql::from(limit(most)));
-    (format!("{RUN}{conditions} ORDER BY id DESC LIMIT ?"), parameters)
+    (format!("{RUN}{conditions} ORDER BY runs.id DESC LIMIT ?"), parameters)
 }
 
 /// A number of rows as SQLite takes it.

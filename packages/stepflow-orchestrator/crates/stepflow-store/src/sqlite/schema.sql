@@ -117,4 +117,21 @@ CREATE TABLE blobs (
     file TEXT
 );
 CREATE INDEX blobs_files ON blobs (file) WHERE file IS NOT NULL;
-CREATE TABLE idempotency (key TEXT PRIMARY KEY, run BLOB NOT NULL) WITHOUT ROWID;
+-- Which roots name a content; 0 is a flow. And which contents name another.
+CREATE TABLE blob_uses (root_no INTEGER NOT NULL, blob BLOB NOT NULL, PRIMARY KEY (root_no, blob)) WITHOUT ROWID;
+CREATE INDEX uses_of_blob ON blob_uses (blob);
+CREATE TABLE blob_parts (whole BLOB NOT NULL, part BLOB NOT NULL, PRIMARY KEY (whole, part)) WITHOUT ROWID;
+CREATE INDEX wholes_of_blob ON blob_parts (part);
+
+-- The names of requests. One of a deleted run has a time at which it is over.
+CREATE TABLE idempotency (
+    key TEXT PRIMARY KEY,
+    run BLOB NOT NULL,
+    made_at INTEGER NOT NULL,
+    expires_at INTEGER
+) WITHOUT ROWID;
+CREATE INDEX keys_of_run ON idempotency (run);
+CREATE INDEX keys_by_end ON idempotency (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Roots that are deleted, and whose other rows are not yet.
+CREATE TABLE deleted (root_no INTEGER PRIMARY KEY);

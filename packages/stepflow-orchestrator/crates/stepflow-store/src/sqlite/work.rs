@@ -13,7 +13,7 @@ use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, BlobType, RunId, Value};
 use uuid::Uuid;
 
-use super::codec::{blob_type, bytes, encode, key, place, run, time};
+use super::codec::{blob_type, bytes, encode, ids_in, key, place, run, time};
 use super::files::{Files, Placed};
 
 /// A content as its row has it.
@@ -22,7 +22,12 @@ pub(super) struct BlobRow {
     pub blob_type: BlobType,
     pub size: usize,
     pub content: Placed<Value>,
+    /// The contents that it names.
+    pub parts: Vec<BlobId>,
 }
+
+/// What stands for a root where a flow names a content.
+const FLOW: i64 = 0;
 
 /// Why something was not done.
 pub(super) enum Failure {
@@ -67,7 +72,13 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Clears it when it has become too large. Only between transactions.
+    /// A run that is no more.
+    pub fn forget(&mut self, run: RunId) {
+        self.tails.remove(&run);
+        self.numbers.remove(&run);
+    }
+
+    /// Begins anew when it has become too much. Between transactions.
     pub fn bound(&mut self) {
         if self.tails.len() > KNOWN {
             self.tails.clear();
@@ -136,7 +147,12 @@ impl Work<'_> {
     fn next_number(&self) -> rusqlite::Result<i64> {
         match self.known.next {
             Some(no) => Ok(no),
-            None => self.connection.query_row("SELECT coalesce(max(no), 0) + 1 FROM runs", [], |row| row.get(0)),
+            None => {
+                // The number of a deleted root is not free before its other rows are gone.
+                let sql = "SELECT max(coalesce((SELECT max(no) FROM runs), 0),
+                                      coalesce((SELECT max(root_no) FROM deleted), 0)) + 1";
+                self.connection.query_row(sql, [], |row| row.get(0))
+            }
         }
     }
 
@@ -170,7 +186,8 @@ impl Work<'_> {
         let no = self.next_number()?;
         self.store(append, &[Arc::clone(&new.plan)], Tail { no, last: 0, idle: false })?;
         if let Some(key) = &new.idempotency_key {
-            self.execute("INSERT INTO idempotency (key, run) VALUES (?1, ?2)", params![key, bytes(append.root)])?;
+            let sql = "INSERT INTO idempotency (key, run, made_at) VALUES (?1, ?2, ?3)";
+            self.execute(sql, params![key, bytes(append.root), now()])?;
         }
         Ok(Created::New)
     }
@@ -200,6 +217,11 @@ impl Work<'_> {
             let sql = "INSERT INTO journal (k, n, epoch, at, body) VALUES (?1, ?2, ?3, ?4, ?5)";
             let epoch = append.epoch.cast_signed();
             self.execute(sql, params![key(no, part.last), part.n.cast_signed(), epoch, time(at), part.body])?;
+            self.uses(no, &part.body)?;
+        }
+        let long = encoded.beside.iter().map(|(_, value)| value);
+        for value in long.chain(append.inputs.iter().flat_map(|(_, inputs)| inputs)) {
+            self.uses(no, value.as_str())?;
         }
         for (seq, value) in beside {
             let (text, file) = value.columns();
@@ -276,8 +298,16 @@ impl Work<'_> {
         let flow = &plan.without_overrides().flow;
         let sql =
             "INSERT INTO flows (id, name, description, version, created_at, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        self.execute(sql, params![id, flow.name, flow.description, flow.version, time(at), flow.canonical()])?;
+        let body = flow.canonical();
+        self.execute(sql, params![id, flow.name, flow.description, flow.version, time(at), body])?;
+        self.uses(FLOW, &body)?;
         Ok(())
+    }
+
+    /// Takes note of the contents that a text names.
+    fn uses(&self, root_no: i64, text: &str) -> rusqlite::Result<()> {
+        let sql = "INSERT OR IGNORE INTO blob_uses (root_no, blob) SELECT ?1, id FROM blobs WHERE id = ?2";
+        ids_in(text).try_for_each(|id| self.execute(sql, params![root_no, id.bytes()]).map(drop))
     }
 
     /// Takes note that a content was put again, if it is there.
@@ -299,6 +329,10 @@ impl Work<'_> {
         let sql = "INSERT INTO blobs (id, type, size, put_at, inline, file) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let (size, (text, file)) = (blob.size.cast_signed(), blob.content.columns());
         self.execute(sql, params![blob.id.bytes(), blob_type(blob.blob_type), size, now(), text, file])?;
+        for part in &blob.parts {
+            let sql = "INSERT OR IGNORE INTO blob_parts (whole, part) SELECT ?1, id FROM blobs WHERE id = ?2";
+            self.execute(sql, params![blob.id.bytes(), part.bytes()])?;
+        }
         Ok(())
     }
 }

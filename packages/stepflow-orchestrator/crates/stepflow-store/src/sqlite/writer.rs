@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use rusqlite::params;
 use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::{Append, Commits, Created, NewRun, Owned, StoreError, Written};
+use stepflow_engine::ports::{Append, Commits, Created, Deleted, NewRun, Owned, StoreError, Written};
 use stepflow_engine::{Shards, shard_of};
 use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, RunId, Value};
@@ -47,6 +47,7 @@ pub(super) enum Message {
     Create(Box<NewRun>, Reply<Created>),
     Mark(RunId, u64, Vec<TaskRef>, Reply<()>),
     Unmark(RunId, u64, Vec<TaskRef>, Reply<()>),
+    Delete(RunId, Reply<Deleted>),
     GiveUp(RunId, u64, String, Reply<()>),
     PutFlow(Arc<Plan>, Timestamp, Reply<()>),
     PutBlob(BlobRow, Reply<()>),
@@ -88,6 +89,7 @@ enum Done {
     Stored,
     Created(Created),
     Touched(bool),
+    Deleted(Deleted),
 }
 
 pub(super) struct Writer {
@@ -126,7 +128,7 @@ impl Writer {
                 _ => {}
             }
             if self.chores.is_late() {
-                self.chores.step(&mut self.disk, &self.gauges, &self.files);
+                self.chores.step(&mut self.disk, &self.gauges, &self.files, &self.epochs);
             }
             self.disk.checkpoint();
         }
@@ -153,7 +155,7 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) if cuts => self.disk.truncate(),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            self.chores.step(&mut self.disk, &self.gauges, &self.files);
+            self.chores.step(&mut self.disk, &self.gauges, &self.files, &self.epochs);
         }
     }
 
@@ -198,6 +200,9 @@ impl Writer {
             }
             Ok(results)
         });
+        if batch.iter().any(|message| matches!(message, Message::Delete(..))) {
+            self.chores.soon();
+        }
         gauges.batch(batch.iter().filter(|message| !is_barrier(message)).count());
         let results = results.unwrap_or_else(|why| batch.iter().map(|_| Err(why.clone())).collect());
         let mut committed = Vec::new();
@@ -224,7 +229,11 @@ impl Writer {
         match message {
             Message::Create(_, reply) => drop(reply.send(result.map(|done| match done {
                 Done::Created(created) => created,
-                Done::Stored | Done::Touched(_) => Created::New,
+                _ => Created::New,
+            }))),
+            Message::Delete(_, reply) => drop(reply.send(result.map(|done| match done {
+                Done::Deleted(deleted) => deleted,
+                _ => Deleted::Gone,
             }))),
             Message::Mark(.., reply)
             | Message::Unmark(.., reply)
@@ -319,6 +328,7 @@ fn apply(
         Message::Create(new, _) => work.create(new).map(Done::Created),
         Message::Mark(root, epoch, tasks, _) => work.mark(*root, *epoch, tasks).map(|()| Done::Stored),
         Message::Unmark(root, epoch, tasks, _) => work.unmark(*root, *epoch, tasks).map(|()| Done::Stored),
+        Message::Delete(root, _) => work.delete(*root).map(Done::Deleted),
         Message::GiveUp(root, epoch, why, _) => work.give_up(*root, *epoch, why).map(|()| Done::Stored),
         Message::PutFlow(plan, at, _) => work.put_flow(plan, *at).map(|()| Done::Stored),
         Message::PutBlob(blob, _) => work.put_blob(blob).map(|()| Done::Stored),

@@ -8,6 +8,8 @@ mod files;
 mod fixtures;
 mod memory;
 #[cfg(feature = "sqlite")]
+mod retention;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 
 use std::sync::Arc;
@@ -15,13 +17,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use stepflow_engine::Shards;
 use stepflow_engine::event::{TaskRef, ValueRef};
-use stepflow_engine::ports::{Append, Blob, Blobs, Created, Due, Journal, NewRun, OpenRoot, StoreError};
-use stepflow_protocol::{BlobType, TaskId, content_id};
+use stepflow_engine::ports::{Append, Blob, Blobs, Created, Deleted, Due, Journal, NewRun, OpenRoot, StoreError};
+use stepflow_protocol::{BlobType, RunId, TaskId, content_id};
 use stepflow_store::{MemoryStore, Options};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::fixtures::{Answers, Owned, append, ending, new_run, plan, run_id, sub_run, value};
+use crate::fixtures::{Answers, Owned, append, ending, new_run, plan, record, run_id, sub_run, value};
 
 async fn a_journal_is_read_back_as_it_was_written(owned: &mut Owned<impl Journal>) {
     let run = run_id(1);
@@ -120,6 +122,30 @@ async fn open_trees_their_due_times_and_marks_are_found(owned: &mut Owned<impl J
     assert!(open.iter().all(|open| open.root != second), "a tree that was given up is not open");
 }
 
+async fn a_tree_that_has_ended_can_be_deleted(owned: &mut Owned<impl Journal>) {
+    let (run, inner) = (run_id(40), run_id(41));
+    let keyed = |run| NewRun { idempotency_key: Some("deleted".to_owned()), ..new_run(run) };
+    owned.store.create(keyed(run)).await.unwrap();
+    assert_eq!(owned.store.delete(run).await.unwrap(), Deleted::Open);
+    let mut records = ending(run, "1");
+    records.insert(0, sub_run(2, inner, run));
+    let records = records.iter().zip(2..).map(|(old, seq)| record(seq, old.event.clone())).collect();
+    let inputs = vec![(inner, vec![value("1"), value("2")])];
+    owned.append(Append { inputs, ..append(run, records) }).await.unwrap();
+    let no_run = |of: RunId| StoreError::NotFound { what: "run", id: of.to_string() };
+    assert_eq!(owned.store.delete(inner).await, Err(no_run(inner)), "a tree is deleted as a whole");
+    assert_eq!(owned.store.delete(run).await.unwrap(), Deleted::Gone);
+    for run in [run, inner] {
+        assert_eq!(owned.store.find(run).await.unwrap(), None);
+    }
+    assert!(matches!(owned.store.read(run, 0, 1).await, Err(StoreError::NotFound { what: "run", .. })));
+    let late = Append { after: 6, incarnation: 2, ..append(run, ending(run, "1")) };
+    assert_eq!(owned.append(late).await, Err(no_run(run)));
+    assert_eq!(owned.store.delete(run).await, Err(no_run(run)));
+    let again = owned.store.create(keyed(run_id(42))).await.unwrap();
+    assert_eq!(again, Created::Existing(run), "its key is not free at once");
+}
+
 async fn every_owner_has_a_number_and_knows_whether_the_one_before_left(store: &impl Journal) {
     let (sender, _answers) = mpsc::unbounded_channel();
     let shards = Shards::of_driver(3, 200);
@@ -152,6 +178,7 @@ async fn passes<S: Journal + Blobs>(mut new: impl FnMut() -> Arc<S>) {
     values_are_found_by_their_place(&mut owned).await;
     a_key_makes_one_run(&mut owned).await;
     open_trees_their_due_times_and_marks_are_found(&mut owned).await;
+    a_tree_that_has_ended_can_be_deleted(&mut owned).await;
 }
 
 #[tokio::test]
