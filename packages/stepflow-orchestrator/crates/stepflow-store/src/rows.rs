@@ -32,7 +32,13 @@ impl Rows {
         self.items.get(&(run, item)).or_else(|| self.unbegun.get(&run))
     }
 
-    /// Applies the changes of an event.
+    /// Whether an event says how this item ended.
+    #[cfg(feature = "sqlite")]
+    pub fn has_own_end(&self, run: RunId, item: u32) -> bool {
+        self.items.contains_key(&(run, item))
+    }
+
+    /// Takes over what an event changes.
     pub fn apply(&mut self, record: &Record) {
         if let Some((at, change)) = StepChange::of(&record.event) {
             self.steps.entry(at).or_insert_with(|| StepProgress::new(record.at)).apply(&change, record.at);

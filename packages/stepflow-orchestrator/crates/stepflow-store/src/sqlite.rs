@@ -1,6 +1,8 @@
 //! Everything in one file of SQLite. One thread writes, and combines all waiting requests into one transaction. A few
 //! threads read.
 
+mod backup;
+mod check;
 mod chores;
 mod codec;
 mod deleting;
@@ -16,6 +18,7 @@ mod readers;
 mod reading;
 mod steps;
 mod tree;
+mod vacuum;
 mod work;
 mod writer;
 
@@ -37,8 +40,11 @@ use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, FlowId, RunId, content_id};
 use tokio::sync::oneshot;
 
+pub use backup::{Progress, backup};
+pub use check::{Finding, check};
 pub use gauge::Gauge;
 pub use options::{Durability, Error, Options, Retention};
+pub use vacuum::{Vacuumed, vacuum};
 
 use self::chores::Chores;
 use self::disk::Disk;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use stepflow_engine::ports::StoreError;
 use stepflow_protocol::{BlobId, RunId};
+use tokio::sync::oneshot;
 
 use super::disk::Disk;
 use super::files::Files;
@@ -120,6 +121,24 @@ impl Chores {
             }
             // There is another day.
             Err(why) => self.end(&Err(why)),
+        }
+    }
+
+    /// A whole round at once, for who has the database alone.
+    pub fn round(
+        mut self,
+        disk: &mut Disk,
+        gauges: &Gauges,
+        files: &Files,
+        epochs: &HashMap<u8, u64>,
+    ) -> Result<(), StoreError> {
+        let (reply, mut answer) = oneshot::channel();
+        self.ask(reply);
+        loop {
+            self.step(disk, gauges, files, epochs);
+            if let Ok(result) = answer.try_recv() {
+                return result;
+            }
         }
     }
 

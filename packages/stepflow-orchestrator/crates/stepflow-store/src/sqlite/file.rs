@@ -17,7 +17,7 @@ const _: () = assert!(rusqlite::ffi::SQLITE_VERSION_NUMBER >= 3_051_003, "SQLite
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 
 /// How long a connection waits for another one.
-const BUSY: Duration = Duration::from_secs(5);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// How many bytes a WAL file keeps when it begins again.
 const WAL_KEPT: u64 = 64 << 20;
@@ -75,6 +75,17 @@ pub(super) fn open(path: &Path, durability: Durability) -> rusqlite::Result<Conn
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -16_384)?;
     Ok(connection)
+}
+
+/// A database that exists, for this process alone.
+pub(super) fn alone(path: &Path, durability: Durability) -> Result<(File, Connection), Error> {
+    if !path.is_file() {
+        return Err(Error::cannot_open(path, &"there is no such file"));
+    }
+    let lock = lock(path)?;
+    let connection = open(path, durability).map_err(|error| Error::of(path, &error))?;
+    migrate(&connection, path)?;
+    Ok((lock, connection))
 }
 
 /// A connection that reads.

@@ -83,18 +83,18 @@ impl Files {
     pub fn write(&self, value: &Value) -> Result<String, StoreError> {
         let name = format!("{}-{}", content_id(value.as_bytes()), Uuid::now_v7().simple());
         let path = self.path(&name);
-        self.write_to(&path, value.as_bytes()).map_err(|error| unavailable(&path, &error))?;
+        self.write_to(&path, |file| file.write_all(value.as_bytes())).map_err(|error| unavailable(&path, &error))?;
         Ok(name)
     }
 
-    fn write_to(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+    fn write_to(&self, path: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
         let folder = path.parent().unwrap_or(&self.folder);
         make(folder)?;
         let mut unfinished = path.as_os_str().to_owned();
         unfinished.push(UNFINISHED);
         let write = || {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-            file.write_all(content)?;
+            content(&mut file)?;
             file.sync_all()?;
             fs::rename(&unfinished, path)?;
             sync(folder)
@@ -113,6 +113,15 @@ impl Files {
 
     pub fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         fs::read(self.path(name))
+    }
+
+    /// Copies a file into another folder, unless it is there.
+    pub fn copy(&self, name: &str, to: &Self) -> io::Result<()> {
+        let path = to.path(name);
+        if path.exists() {
+            return Ok(());
+        }
+        to.write_to(&path, |file| io::copy(&mut File::open(self.path(name))?, file).map(drop))
     }
 
     /// Takes a file away that no row names. What cannot be taken away now is an orphan.
@@ -156,7 +165,7 @@ fn make(folder: &Path) -> io::Result<()> {
 }
 
 /// Makes what was done in a folder durable.
-fn sync(folder: &Path) -> io::Result<()> {
+pub(super) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 

@@ -139,6 +139,16 @@ pub enum Error {
         /// What SQLite says.
         reason: String,
     },
+    /// Something could not be done with it.
+    #[error("cannot {doing} `{path}`: {reason}")]
+    Failed {
+        /// What was to be done.
+        doing: &'static str,
+        /// The database.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// The file cannot be made, read or written.
     #[error("cannot open `{path}`: {reason}")]
     CannotOpen {
@@ -152,6 +162,10 @@ pub enum Error {
 impl Error {
     pub(super) fn cannot_open(path: &Path, error: &dyn std::fmt::Display) -> Self {
         Self::CannotOpen { path: path.to_owned(), reason: error.to_string() }
+    }
+
+    pub(super) fn failed(doing: &'static str, path: &Path, reason: &dyn std::fmt::Display) -> Self {
+        Self::Failed { doing, path: path.to_owned(), reason: reason.to_string() }
     }
 
     pub(super) fn of(path: &Path, error: &rusqlite::Error) -> Self {

@@ -19,11 +19,11 @@ use super::writer::Message;
 use super::{SqliteStore, steps};
 
 /// Runs of a root that is deleted are out of sight. The cross join keeps SQLite from beginning with the roots.
-const RUN: &str = "SELECT runs.id, root.id, runs.parent, runs.flow, runs.flow_name, runs.status, runs.total,
+pub(super) const RUN: &str = "SELECT runs.id, root.id, runs.parent, runs.flow, runs.flow_name, runs.status, runs.total,
                    runs.completed, runs.failed, runs.cancelled, runs.created_at, runs.ended_at
                    FROM runs CROSS JOIN runs AS root ON root.no = runs.root_no";
 
-fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+pub(super) fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     let (total, completed, failed, cancelled): (u32, u32, u32, u32) =
         (row.get(6)?, row.get(7)?, row.get(8)?, row.get(9)?);
     let running = total.saturating_sub(completed + failed + cancelled);

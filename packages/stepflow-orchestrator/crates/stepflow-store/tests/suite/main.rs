@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[cfg(feature = "sqlite")]
+mod care;
+#[cfg(feature = "sqlite")]
 mod engine;
 #[cfg(feature = "sqlite")]
 mod files;

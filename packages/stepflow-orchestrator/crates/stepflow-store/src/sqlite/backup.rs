@@ -1,0 +1,111 @@
+//! A copy of a database and of its files, also while a server has it.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+use super::files::{self, Files};
+use super::options::{Error, Options};
+use super::{file, id};
+
+/// How many pages are copied at once.
+const PAGES: i32 = 256;
+
+/// How far a copy is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The pages that are copied.
+    pub done: u64,
+    /// All pages.
+    pub total: u64,
+}
+
+/// Copies the database into a new file, as it is at one moment, and its long values into the folder beside that file.
+/// Says from time to time how far it is. A server may have the database meanwhile, and goes on.
+///
+/// # Errors
+///
+/// When there is such a file already, or the database cannot be read, or the copy cannot be written.
+pub fn backup(options: &Options, to: &Path, mut progress: impl FnMut(Progress)) -> Result<(), Error> {
+    let from = &options.path;
+    let failed = |reason: &dyn std::fmt::Display| Error::failed("copy", from, reason);
+    if to.exists() {
+        return Err(failed(&format!("`{}` exists already", to.display())));
+    }
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(failed(&format!("there is no folder `{}`", folder.display())));
+    }
+    let source = open(from)?;
+    let name = id(&source).map_err(|error| Error::of(from, &error))?;
+    let files = Files::new(options.blobs().join(&name), 0);
+    let copies = Files::new(Options::new(to).blobs().join(&name), 0);
+    let part = file::beside(to, ".part");
+    // Twice: most files are copied before, so that those of the moment that is copied are there without delay.
+    let copied = copy_files(&source, &files, &copies).and_then(|()| {
+        source.execute_batch("BEGIN")?;
+        source.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
+        copy_files(&source, &files, &copies)?;
+        copy(&source, &part, &mut progress)
+    });
+    let ended = copied.and_then(|()| {
+        fs::rename(&part, to)?;
+        Ok(files::sync(folder)?)
+    });
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(file::beside(&part, suffix));
+    }
+    ended.map_err(|error| failed(&error))
+}
+
+/// A connection that changes nothing: the database is somebody else's.
+fn open(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| Error::of(path, &error))?;
+    let waits = connection.busy_timeout(file::BUSY);
+    waits.map_err(|error| Error::of(path, &error))?;
+    Ok(connection)
+}
+
+fn copy(source: &Connection, to: &Path, progress: &mut impl FnMut(Progress)) -> Result<(), Box<dyn std::error::Error>> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to)?;
+    let mut copy =
+        Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    // All pages are of the moment at which the source was read first, or the copy would begin anew with each commit.
+    let backup = Backup::new(source, &mut copy)?;
+    loop {
+        let step = backup.step(PAGES)?;
+        let pages = backup.progress();
+        let total = u64::try_from(pages.pagecount).unwrap_or(0);
+        progress(Progress { done: total.saturating_sub(u64::try_from(pages.remaining).unwrap_or(0)), total });
+        match step {
+            StepResult::Done => break,
+            StepResult::Busy | StepResult::Locked => std::thread::sleep(file::BUSY / 100),
+            _ => {}
+        }
+    }
+    drop(backup);
+    copy.close().map_err(|(_, error)| error)?;
+    Ok(())
+}
+
+/// Copies the files that rows name and that are not copied yet.
+fn copy_files(rows: &Connection, from: &Files, to: &Files) -> Result<(), Box<dyn std::error::Error>> {
+    let sql = "SELECT file FROM vals WHERE file IS NOT NULL UNION ALL SELECT file FROM run_items WHERE file IS NOT NULL
+               UNION ALL SELECT file FROM blobs WHERE file IS NOT NULL";
+    let mut names = rows.prepare(sql)?;
+    let mut names = names.query([])?;
+    while let Some(row) = names.next()? {
+        let name: String = row.get(0)?;
+        match from.copy(&name, to) {
+            // It was deleted a moment ago: what names it is on its way out, too.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            copied => copied?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! Giving back to the file system what a database does not need any more.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use super::chores::Chores;
+use super::disk::Disk;
+use super::files::Files;
+use super::gauge::Gauges;
+use super::options::{Error, Options};
+use super::{file, id};
+
+/// The size of a database's file before and after, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vacuumed {
+    /// Before.
+    pub before: u64,
+    /// After.
+    pub after: u64,
+}
+
+/// Takes away what nothing needs any more, and writes the database anew without the room that it had. No server may have
+/// it; there has to be room for a second copy while it works.
+///
+/// # Errors
+///
+/// When another process has the database, or it cannot be read or written.
+pub fn vacuum(options: &Options) -> Result<Vacuumed, Error> {
+    let path = &options.path;
+    let (_lock, connection) = file::alone(path, options.durability)?;
+    let before = size(path);
+    let name = id(&connection).map_err(|error| Error::of(path, &error))?;
+    let files = Files::new(options.blobs().join(name), options.inline_below);
+    let mut disk = Disk::new(path.clone(), options.durability, connection);
+    let swept = Chores::new(options.retention).round(&mut disk, &Gauges::default(), &files, &HashMap::new());
+    swept.map_err(|why| Error::failed("tidy up", path, &why))?;
+    disk.close();
+    let connection = file::open(path, options.durability).map_err(|error| Error::of(path, &error))?;
+    let written = connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
+    written.map_err(|error| Error::failed("write anew", path, &error))?;
+    drop(connection);
+    Ok(Vacuumed { before, after: size(path) })
+}
+
+fn size(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |file| file.len())
+}
