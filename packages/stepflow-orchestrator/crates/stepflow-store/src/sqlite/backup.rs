@@ -9,7 +9,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::files::{self, Files};
-use super::options::{Error, Options};
+use super::options::{Error, Options, beside};
 use super::{file, id};
 
 /// How many pages are copied at once.
@@ -44,7 +44,7 @@ pub fn backup(options: &Options, to: &Path, mut progress: impl FnMut(Progress)) 
     let name = id(&source).map_err(|error| Error::of(from, &error))?;
     let files = Files::new(options.blobs().join(&name), 0);
     let copies = Files::new(Options::new(to).blobs().join(&name), 0);
-    let part = file::beside(to, ".part");
+    let part = beside(to, ".part");
     // Twice: most files are copied before, so that those of the moment that is copied are there without delay.
     let copied = copy_files(&source, &files, &copies).and_then(|()| {
         source.execute_batch("BEGIN")?;
@@ -57,7 +57,7 @@ pub fn backup(options: &Options, to: &Path, mut progress: impl FnMut(Progress)) 
         Ok(files::sync(folder)?)
     });
     for suffix in ["", "-wal", "-shm"] {
-        let _ = fs::remove_file(file::beside(&part, suffix));
+        let _ = fs::remove_file(beside(&part, suffix));
     }
     ended.map_err(|error| failed(&error))
 }

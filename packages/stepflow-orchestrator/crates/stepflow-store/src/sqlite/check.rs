@@ -13,9 +13,9 @@ use stepflow_protocol::{BlobId, FlowId, RunId, Value, content_id};
 
 use super::codec::{as_step_status, bytes, decode, key, result, run, timestamp};
 use super::files::Files;
+use super::files::content;
 use super::options::{Error, Options};
 use super::queries::{RUN, run_row};
-use super::reading::content;
 use super::work::Failure;
 use super::{file, id};
 use crate::rows::Rows;

@@ -13,7 +13,6 @@ use super::files::Files;
 use super::gauge::Gauges;
 use super::options::Retention;
 use super::work::{Failure, Work};
-use super::writer::Reply;
 
 /// How long after a round the next one begins.
 const ROUND: Duration = Duration::from_secs(10 * 60);
@@ -29,6 +28,9 @@ const PATIENCE: Duration = Duration::from_millis(250);
 
 /// How soon after a deletion its rows are taken away: several may come.
 const SOON: Duration = Duration::from_secs(1);
+
+/// Who waits for the end of a round.
+type Reply = oneshot::Sender<Result<(), StoreError>>;
 
 /// What is next in a round.
 #[derive(Debug, Clone, Copy)]
@@ -53,8 +55,8 @@ pub(super) struct Chores {
     /// When the last step was done.
     stepped: Instant,
     /// Who waits for the end of the round, and of the next one.
-    waiting: Vec<Reply<()>>,
-    asked: Vec<Reply<()>>,
+    waiting: Vec<Reply>,
+    asked: Vec<Reply>,
 }
 
 impl Chores {
@@ -64,7 +66,7 @@ impl Chores {
     }
 
     /// Begins a round, after the one that has begun.
-    pub fn ask(&mut self, reply: Reply<()>) {
+    pub fn ask(&mut self, reply: Reply) {
         self.asked.push(reply);
         self.due = Instant::now();
     }

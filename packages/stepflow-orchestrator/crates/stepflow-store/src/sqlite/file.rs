@@ -84,7 +84,7 @@ pub(super) fn alone(path: &Path, durability: Durability) -> Result<(File, Connec
     }
     let lock = lock(path)?;
     let connection = open(path, durability).map_err(|error| Error::of(path, &error))?;
-    migrate(&connection, path)?;
+    migrate(&connection, path, true)?;
     Ok((lock, connection))
 }
 
