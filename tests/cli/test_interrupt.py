@@ -84,3 +84,22 @@ def test_the_workers_of_a_killed_server_end(stepflow: Stepflow, doorbell: Doorbe
     process.kill()
     stepflow.end(process)
     assert stepflow.running() == []
+
+
+def test_a_batch_whose_results_nobody_reads_any_more_is_cancelled(stepflow: Stepflow) -> None:
+    items = 5_000
+    body = "import time\ntime.sleep(0.002)\nopen('seen', 'a').write('.')\nreturn {}"
+    stepflow.write(flow_yaml=ONE_STEP, components_py=component(body))
+    (stepflow.folder / "inputs.jsonl").write_text("{}\n" * items, encoding="utf-8")
+    process = stepflow.start("run", "flow.yaml", "--inputs", "inputs.jsonl", "--quiet")
+    assert process.stdout is not None
+    assert "success" in process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(60) == 130
+    assert process.stderr is not None
+    assert "interrupted: " in process.stderr.read()
+    process.stderr.close()
+    assert process.stdin is not None
+    process.stdin.close()
+    assert stepflow.left_behind() == []
+    assert len((stepflow.folder / "seen").read_text()) < items

@@ -98,11 +98,18 @@ fn nearest_file(path: &Path) -> Option<String> {
 /// # Errors
 /// When stdout cannot be written. It is not an error when the reader of a pipe has closed it.
 pub fn print(text: &str) -> Result<(), Failure> {
+    print_to_reader(text).map(drop)
+}
+
+/// The same; `false` when the reader of a pipe has closed it, so that nobody will read what is written from now on.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_to_reader(text: &str) -> Result<bool, Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::outside(format!("cannot write the result to stdout: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::outside(format!("cannot write the result to stdout: {error}"))),
     }
 }

@@ -1,5 +1,6 @@
 //! Everything in memory, lost with the process. It keeps the last finished runs and removes older ones.
 
+mod flows;
 mod journal;
 mod queries;
 
@@ -8,7 +9,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use stepflow_engine::event::{AttemptEnded, Event, ItemEnded, Outcome, Record, StepEnded, TaskRef, ValueRef};
 use stepflow_engine::ports::{
@@ -16,9 +17,13 @@ use stepflow_engine::ports::{
 };
 use stepflow_engine::shard_of;
 use stepflow_flow::Plan;
-use stepflow_protocol::{BlobId, ExecutionStatus, FlowId, FlowResult, RunId, Value, content_id};
+use stepflow_protocol::{BlobId, ExecutionStatus, FlowResult, RunId, Value, content_id};
 
+use self::flows::KeptFlows;
 use crate::rows::Rows;
+
+/// Those who wait for the end of a run read it afterwards: until then it is kept.
+const FRESH: SignedDuration = SignedDuration::from_secs(1);
 
 /// The store's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,11 +50,9 @@ struct Kept {
     trees: HashMap<RunId, Tree>,
     /// The root of each sub-run.
     roots: HashMap<RunId, RunId>,
-    /// Roots of finished trees, the oldest first.
-    finished: VecDeque<RunId>,
-    flows: HashMap<FlowId, Arc<Plan>>,
-    /// The flows by the times at which they were first stored.
-    flow_times: BTreeSet<(Timestamp, FlowId)>,
+    /// Roots of finished trees with their ends, the oldest first.
+    finished: VecDeque<(Timestamp, RunId)>,
+    flows: KeptFlows,
     blobs: HashMap<BlobId, Blob>,
     by_idempotency_key: HashMap<String, RunId>,
     shards: HashMap<u8, Shard>,
@@ -83,6 +86,7 @@ struct Tree {
     marked: BTreeSet<TaskRef>,
     idle: bool,
     given_up: Option<String>,
+    idempotency_key: Option<String>,
 }
 
 impl MemoryStore {
@@ -98,9 +102,8 @@ impl Kept {
         if let Some(run) = new.idempotency_key.as_ref().and_then(|key| self.by_idempotency_key.get(key)) {
             return Ok(Created::Existing(*run));
         }
-        // The flow under its id is as its author wrote it. Overrides belong to a run.
-        let flow = new.plan.without_overrides();
-        self.keep_flow(flow, written_at(&new.append));
+        let flow = new.plan.flow_id;
+        self.flows.keep(&new.plan, written_at(&new.append));
         let tree = Tree {
             plans: HashMap::from([(new.append.root, new.plan)]),
             inputs: HashMap::new(),
@@ -111,11 +114,13 @@ impl Kept {
             marked: BTreeSet::new(),
             idle: false,
             given_up: None,
+            idempotency_key: new.idempotency_key.clone(),
         };
         let root = new.append.root;
         self.trees.insert(root, tree);
         if let Err(refused) = self.append(new.append, keep_finished) {
             self.trees.remove(&root);
+            self.flows.forget_unused(flow);
             return Err(refused);
         }
         self.by_idempotency_key.extend(new.idempotency_key.map(|key| (key, root)));
@@ -139,7 +144,7 @@ impl Kept {
         tree.inputs.extend(append.inputs);
         tree.marked.retain(|task| !append.unmarks.contains(task));
         for flow in append.flows {
-            self.keep_flow(flow, at);
+            self.flows.keep(&flow, at);
         }
         self.settle(root, &append.settles);
         self.owe(root, &append.owes);
@@ -166,28 +171,32 @@ impl Kept {
 
     fn extend(&mut self, root: RunId, records: Vec<Arc<Record>>, keep_finished: usize) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
-        let mut ended = false;
         for record in records {
-            if let Event::RunCreated(created) = &record.event
-                && created.run != root
-            {
-                self.roots.insert(created.run, root);
-                let flow = created.overrides.as_ref().zip(self.flows.get(&created.flow_id));
-                if let Some(Ok(plan)) = flow.map(|(overrides, flow)| flow.with_overrides(overrides)) {
-                    tree.plans.insert(created.run, Arc::new(plan));
+            match &record.event {
+                Event::RunCreated(created) => {
+                    self.flows.add_run(created.flow_id);
+                    if created.run != root {
+                        self.roots.insert(created.run, root);
+                        let flow = created.overrides.as_ref().zip(self.flows.get(created.flow_id));
+                        if let Some(Ok(plan)) = flow.map(|(overrides, flow)| flow.with_overrides(overrides)) {
+                            tree.plans.insert(created.run, Arc::new(plan));
+                        }
+                    }
                 }
+                Event::RunEnded(end) if end.run == root => self.finished.push_back((record.at, root)),
+                _ => {}
             }
-            ended |= matches!(&record.event, Event::RunEnded(end) if end.run == root);
             tree.rows.apply(&record);
             tree.journal.push(record);
         }
-        if ended {
-            self.finished.push_back(root);
-        }
-        while self.finished.len() > keep_finished {
-            if let Some(oldest) = self.finished.pop_front() {
-                self.forget(oldest);
+        let Some((now, _)) = self.finished.back().copied() else { return };
+        while self.finished.len() > keep_finished
+            && let Some((_, oldest)) = self.finished.pop_front_if(|(end, _)| now.duration_since(*end) >= FRESH)
+        {
+            if let Some(key) = self.trees.get(&oldest).and_then(|tree| tree.idempotency_key.as_ref()) {
+                self.by_idempotency_key.remove(key);
             }
+            self.forget(oldest);
         }
     }
 
@@ -197,15 +206,16 @@ impl Kept {
         if !has_ended && tree.given_up.is_none() {
             return Ok(Deleted::Open);
         }
-        self.finished.retain(|finished| *finished != root);
+        self.finished.retain(|(_, finished)| *finished != root);
         self.forget(root);
         Ok(Deleted::Gone)
     }
 
     fn forget(&mut self, root: RunId) {
         let Some(tree) = self.trees.remove(&root) else { return };
-        for run in tree.rows.runs.keys() {
-            self.roots.remove(run);
+        for run in tree.rows.runs.values() {
+            self.roots.remove(&run.run);
+            self.flows.remove_run(run.flow_id);
         }
         for (seq, at) in tree.owes {
             self.due.remove(&(at, root, seq));
@@ -216,7 +226,7 @@ impl Kept {
         match place {
             ValueRef::Blob(id) => {
                 let stored = self.blobs.get(id).map(|blob| blob.data.clone());
-                let flow = || self.flows.get(id).and_then(|plan| Value::parse(plan.flow.canonical()).ok());
+                let flow = || self.flows.get(*id).and_then(|plan| Value::parse(plan.flow.canonical()).ok());
                 stored.or_else(flow)
             }
             _ => self.trees.get(&root)?.value(place),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use stepflow_engine::event::{Event, Record, RunCreated, StepRef, ValueRef};
 use stepflow_engine::ports::{ItemRow, RunRow};
 use stepflow_flow::{Mask, Plan, Secrets};
-use stepflow_protocol::{FlowResult, RunId};
+use stepflow_protocol::{FlowResult, RunId, Value};
 
 use super::error::Error;
 use crate::store::Store;
@@ -45,6 +45,11 @@ impl Redaction {
         }
         let outer = OuterSecrets::of(store, row).await?;
         Ok(Self { secrets: plan.output_secrets_with(outer.variables), mask: outer.mask })
+    }
+
+    /// The output of a step as it may be shown.
+    pub fn step_output(&self, output: &Value) -> Value {
+        self.mask.value(output)
     }
 
     /// The item as it may be shown.

@@ -17,7 +17,7 @@ use super::Shared;
 use super::envelope::Id;
 use super::error::Error;
 use super::query::Query;
-use super::secrets;
+use super::secrets::{self, Redaction};
 use crate::store::Store;
 
 /// `GET /runs/{run_id}/steps`
@@ -82,14 +82,20 @@ pub async fn list(
     if item >= row.items.total {
         return Err(Error::not_found("item", item));
     }
+    let shows_outputs = query.include_outputs.unwrap_or(false);
+    let redaction = if shows_outputs { Some(Redaction::of(store, &row).await?) } else { None };
     for told in store.queries.steps(run, item).await? {
         let result = match told.result {
             Some(Outcome::Failed(error)) => Some(FlowResult::Failed(error)),
-            Some(Outcome::Success(place)) if query.include_outputs.unwrap_or(false) => {
-                let output = store.value(row.root, place).await?;
-                Some(FlowResult::Success(output.ok_or_else(|| Error::internal("an output is gone"))?))
-            }
-            Some(Outcome::Success(_)) | None => None,
+            Some(Outcome::Success(place)) => match &redaction {
+                Some(redaction) => {
+                    let output = store.value(row.root, place).await?;
+                    let output = output.ok_or_else(|| Error::internal("an output is gone"))?;
+                    Some(FlowResult::Success(redaction.step_output(&output)))
+                }
+                None => None,
+            },
+            None => None,
         };
         if let Some((_, step)) = steps.get_index_mut(told.step as usize) {
             step.status = told.status;

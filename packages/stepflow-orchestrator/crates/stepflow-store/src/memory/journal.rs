@@ -129,7 +129,7 @@ impl Journal for MemoryStore {
     }
 
     fn flow(&self, id: FlowId) -> BoxFuture<'static, Result<Option<Arc<Plan>>, StoreError>> {
-        done(Ok(self.kept.lock().flows.get(&id).cloned()))
+        done(Ok(self.kept.lock().flows.get(id).cloned()))
     }
 
     fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<Standing>, StoreError>> {

@@ -16,13 +16,13 @@ use super::{Kept, MemoryStore, Tree, done};
 impl MemoryStore {
     /// Keeps a flow under its id.
     pub fn put_flow(&self, plan: Arc<Plan>) {
-        self.kept.lock().keep_flow(plan, Timestamp::now());
+        self.kept.lock().flows.store(&plan, Timestamp::now());
     }
 
     /// The flow of this id.
     #[must_use]
     pub fn flow(&self, id: FlowId) -> Option<Arc<Plan>> {
-        self.kept.lock().flows.get(&id).cloned()
+        self.kept.lock().flows.get(id).cloned()
     }
 
     /// The events of a tree so far.
@@ -63,20 +63,11 @@ impl Kept {
 
     fn plan_of(&self, run: RunId) -> Option<&Arc<Plan>> {
         let tree = self.tree_of(run)?;
-        tree.plans.get(&run).or_else(|| self.flows.get(&tree.rows.runs.get(&run)?.flow_id))
-    }
-
-    /// Keeps a flow. If it is kept already, it stays unchanged.
-    pub(super) fn keep_flow(&mut self, plan: Arc<Plan>, at: Timestamp) {
-        let id = plan.flow_id;
-        self.flows.entry(id).or_insert_with(|| {
-            self.flow_times.insert((at, id));
-            plan.without_overrides()
-        });
+        tree.plans.get(&run).or_else(|| self.flows.get(tree.rows.runs.get(&run)?.flow_id))
     }
 
     fn named(&self, row: &RunRow) -> RunRow {
-        let flow_name = self.flows.get(&row.flow_id).and_then(|plan| plan.flow.name.clone());
+        let flow_name = self.flows.get(row.flow_id).and_then(|plan| plan.flow.name.clone());
         RunRow { flow_name, ..row.clone() }
     }
 
@@ -123,19 +114,12 @@ impl Kept {
     }
 
     fn flows(&self, after: Option<(Timestamp, FlowId)>, most: usize) -> Vec<FlowRow> {
-        let row = |(created_at, flow_id): &(Timestamp, FlowId)| {
-            let flow = &self.flows.get(flow_id)?.flow;
+        let row = |(created_at, flow_id, plan): (Timestamp, FlowId, &Arc<Plan>)| {
+            let (flow, version) = (&plan.flow, plan.flow.version.clone());
             let (name, description) = (flow.name.clone(), flow.description.clone());
-            Some(FlowRow {
-                flow_id: *flow_id,
-                name,
-                description,
-                version: flow.version.clone(),
-                created_at: *created_at,
-            })
+            FlowRow { flow_id, name, description, version, created_at }
         };
-        let older = self.flow_times.iter().rev().filter(|flow| after.is_none_or(|after| **flow < after));
-        older.filter_map(row).take(most).collect()
+        self.flows.newest(after).map(row).take(most).collect()
     }
 }
 
@@ -185,7 +169,7 @@ impl Queries for MemoryStore {
 
 impl Flows for MemoryStore {
     fn put(&self, plan: Arc<Plan>, at: Timestamp) -> BoxFuture<'static, Result<(), StoreError>> {
-        self.kept.lock().keep_flow(plan, at);
+        self.kept.lock().flows.store(&plan, at);
         done(Ok(()))
     }
 }

@@ -1,7 +1,11 @@
 //! What only the store in memory does.
 
-use stepflow_engine::ports::{Durability, Journal};
-use stepflow_protocol::{ExecutionStatus, FlowResult};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use stepflow_engine::event::Record;
+use stepflow_engine::ports::{Deleted, Durability, Flows, Journal, Queries};
+use stepflow_protocol::{ExecutionStatus, FlowResult, RunId};
 use stepflow_store::{MemoryStore, Options};
 
 use crate::fixtures::{append, ending, new_run, plan, run_id, value};
@@ -22,15 +26,41 @@ async fn rows_follow_the_journal() {
     assert!(store.flow(plan().flow_id).is_some());
 }
 
+/// The last events of a run, at this second.
+fn ending_at(run: RunId, second: i64) -> Vec<Arc<Record>> {
+    let at = Timestamp::from_second(second).unwrap();
+    ending(run, "0").iter().map(|record| Arc::new(Record { at, ..(**record).clone() })).collect()
+}
+
 #[tokio::test]
-async fn only_the_last_finished_runs_are_kept() {
+async fn only_the_last_finished_runs_are_kept_and_those_that_have_just_ended() {
     let store = MemoryStore::new(Options { keep_finished: 2 });
-    for number in 1..=3 {
-        let run = run_id(number);
-        store.create(new_run(run)).await.unwrap();
-        store.append(append(run, ending(run, "0")));
+    for (number, second) in [(1, 1), (2, 1), (3, 1), (4, 1)] {
+        store.create(new_run(run_id(number))).await.unwrap();
+        store.append(append(run_id(number), ending_at(run_id(number), second)));
     }
-    store.create(new_run(run_id(4))).await.unwrap();
-    let kept: Vec<bool> = (1..=4).map(|number| store.run(run_id(number)).is_some()).collect();
-    assert_eq!(kept, [false, true, true, true]);
+    let kept = |numbers: [u128; 6]| numbers.map(|number| store.run(run_id(number)).is_some());
+    assert_eq!(kept([1, 2, 3, 4, 5, 6]), [true, true, true, true, false, false]);
+    store.create(new_run(run_id(5))).await.unwrap();
+    store.append(append(run_id(5), ending_at(run_id(5), 3)));
+    store.create(new_run(run_id(6))).await.unwrap();
+    assert_eq!(kept([1, 2, 3, 4, 5, 6]), [false, false, false, true, true, true]);
+}
+
+#[tokio::test]
+async fn a_flow_goes_with_the_last_of_its_runs_unless_it_was_stored() {
+    let store = MemoryStore::new(Options { keep_finished: 0 });
+    for stored in [false, true] {
+        if stored {
+            Flows::put(&*store, plan(), Timestamp::UNIX_EPOCH).await.unwrap();
+        }
+        for (number, second) in [(1, 1), (2, 3), (3, 5)] {
+            store.create(new_run(run_id(number))).await.unwrap();
+            assert!(store.flow(plan().flow_id).is_some());
+            store.append(append(run_id(number), ending_at(run_id(number), second)));
+            assert_eq!(store.delete(run_id(number)).await.unwrap(), Deleted::Gone);
+            assert_eq!(store.flow(plan().flow_id).is_some(), stored);
+            assert_eq!(store.flows(None, 10).await.unwrap().len(), usize::from(stored));
+        }
+    }
 }

@@ -119,46 +119,58 @@ impl Follower<'_> {
         let mut frames = tokio::time::interval(FRAME);
         let mut interrupted = false;
         loop {
-            tokio::select! {
+            let goes_on = tokio::select! {
                 notice = notices.next() => match notice.map_err(|error| Failure::outside(error.to_string()))? {
-                    Some(notice) => self.observe(&mut progress, run, &notice).await?,
+                    // Without a reader nothing is to be done any more. A run that is cancelled already comes to its end.
+                    Some(notice) => self.observe(&mut progress, run, &notice).await? || interrupted,
                     None => break,
                 },
-                () = &mut waiting, if is_waiting => is_waiting = false,
-                _ = frames.tick() => progress.tick(),
+                () = &mut waiting, if is_waiting => {
+                    is_waiting = false;
+                    true
+                }
+                _ = frames.tick() => {
+                    progress.tick();
+                    true
+                }
                 () = interrupts.next() => {
-                    if self.state.is_some() {
-                        progress.finish();
-                        line(format_args!("{}: {}", Paint::Error.on("interrupted"), progress.standing()));
-                        line(format_args!("{} the same command with `--resume` goes on", Paint::Hint.on("hint:")));
-                        self.results.interrupted()?;
-                        return Ok(Some(Exit::Interrupted));
-                    }
                     if interrupted {
                         progress.finish();
                         self.results.interrupted()?;
                         return Ok(None);
                     }
-                    interrupted = true;
-                    // The run may have just ended; then its result is reported as usual.
-                    let _ = engine.cancel(run, "user", Some("interrupted")).await;
+                    false
                 }
+            };
+            if goes_on {
+                continue;
             }
+            if self.state.is_some() {
+                progress.finish();
+                line(format_args!("{}: {}", Paint::Error.on("interrupted"), progress.standing()));
+                line(format_args!("{} the same command with `--resume` goes on", Paint::Hint.on("hint:")));
+                self.results.interrupted()?;
+                return Ok(Some(Exit::Interrupted));
+            }
+            interrupted = true;
+            // The run may have just ended; then its result is reported as usual.
+            let _ = engine.cancel(run, "user", Some("interrupted")).await;
         }
         progress.finish();
         self.conclude(run, plan, interrupted).await.map(Some)
     }
 
-    async fn observe(&mut self, progress: &mut Progress, run: RunId, notice: &Notice) -> Result<(), Failure> {
+    /// Shows what has happened, and writes the result of an item that has ended; `false` when nobody reads the results.
+    async fn observe(&mut self, progress: &mut Progress, run: RunId, notice: &Notice) -> Result<bool, Failure> {
         progress.observe(notice);
-        let Notice::Record(record) = notice else { return Ok(()) };
+        let Notice::Record(record) = notice else { return Ok(true) };
         if matches!(&record.event, Event::CancelAsked(asked) if asked.run.is_none()) {
             let standing = progress.standing();
             self.terminal.aside(|| line(format_args!("{}: {standing}", Paint::Error.on("interrupted"))));
         }
         match self.results.line(&self.service.store, run, &record.event).await? {
             Some(text) => self.terminal.aside(|| self.results.write(&text)),
-            None => Ok(()),
+            None => Ok(true),
         }
     }
 

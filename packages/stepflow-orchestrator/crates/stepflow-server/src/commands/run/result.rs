@@ -95,11 +95,11 @@ impl Results {
         Ok(in_layout(&to_line(thing)?, if on_terminal { Layout::Spread } else { Layout::Compact }))
     }
 
-    /// Writes a line.
-    pub fn write(&mut self, text: &str) -> Result<(), Failure> {
+    /// Writes a line; `false` when nobody will read it.
+    pub fn write(&mut self, text: &str) -> Result<bool, Failure> {
         match &mut self.file {
-            None => document::print(text),
-            Some(file) => file.append(format!("{text}\n").as_bytes()),
+            None => document::print_to_reader(text),
+            Some(file) => file.append(format!("{text}\n").as_bytes()).map(|()| true),
         }
     }
 }
