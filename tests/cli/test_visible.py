@@ -50,6 +50,45 @@ def test_step_ids_components_and_excerpts_move_no_cursor(stepflow: Stepflow, com
     assert "␛[2J" in ended.stderr
 
 
+FORGED = "s\nerror: forged"
+"""A name whose second line would look like a line of ours."""
+
+
+def test_a_line_break_in_a_step_begins_no_line(stepflow: Stepflow) -> None:
+    step = {"id": FORGED, "component": "/builtin/eval\nerror: forged", "input": {}}
+    flow = {"steps": [step], "output": {"$step": FORGED}}
+    stepflow.write(flow_yaml=json.dumps(flow))
+    ended = stepflow("run", "flow.yaml", "--no-check", "--input-json", "{}")
+    assert ended.code == 1
+    told = ended.stderr.splitlines()
+    assert any(
+        line.startswith("failed s␊error: forged (/builtin/eval␊error: forged)") for line in told
+    )
+    assert any("step `s␊error: forged` failed" in line for line in told)
+    assert any(line.endswith("component /builtin/eval␊error: forged") for line in told)
+
+
+def test_a_line_break_in_the_name_of_a_case_begins_no_line(stepflow: Stepflow) -> None:
+    case = {"name": FORGED, "input": 1, "output": {"outcome": "success", "result": 2}}
+    flow = {"steps": [], "output": {"$input": "$"}, "test": {"cases": [case]}}
+    stepflow.write(flow_yaml=json.dumps(flow))
+    ended = stepflow("test", "flow.yaml")
+    assert ended.code == 1
+    assert "failed s␊error: forged (flow.yaml:" in ended.stdout
+    missing = stepflow("test", "flow.yaml", "--case", "a\nb")
+    assert "`a␊b`" in missing.stderr
+
+
+def test_a_line_break_in_the_name_of_a_plugin_begins_no_line(stepflow: Stepflow) -> None:
+    plugin = {"type": "stepflow", "command": "no-such-command"}
+    stepflow.write(config_yml=json.dumps({"plugins": {FORGED: plugin}}))
+    ended = stepflow("plugins", "list", "--config", "config.yml")
+    assert ended.code == 3
+    assert "\ns␊error: forged  stepflow" in ended.stdout
+    assert "plugin `s␊error: forged`: there is no command" in ended.stderr
+    assert "\nerror: forged" not in ended.stdout + ended.stderr
+
+
 def test_a_raw_escape_in_a_document_moves_no_cursor(stepflow: Stepflow) -> None:
     stepflow.write(flow_yaml=f"steps: {WIPE}\n")
     ended = stepflow("validate", "flow.yaml")

@@ -34,6 +34,7 @@ pub mod source;
 pub mod subflow;
 pub mod suggest;
 pub mod variables;
+pub mod visible;
 
 pub use capped::Capped;
 pub use decode::backoff;

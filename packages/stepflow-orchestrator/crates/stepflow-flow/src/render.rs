@@ -7,6 +7,7 @@ use annotate_snippets::{AnnotationKind, Group, Level as Heading, Origin, Rendere
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Level};
 use crate::palette;
 use crate::source::{Lines, Position, Source, Span};
+use crate::visible::one_line;
 
 /// How many columns of a line are shown; a minified document is one long line.
 const WIDTH: usize = 120;
@@ -94,11 +95,6 @@ impl Excerpt {
         let range = before.len()..before.len() + marked.trim_end().len();
         Self { text: format!("{before}{marked}{after}"), marked: range, is_whole: from == 0 }
     }
-}
-
-/// A text in which a name from the document does not begin a new line: that would look like a line of ours.
-fn one_line(text: &str) -> String {
-    text.replace('\n', "␊")
 }
 
 /// The rendering library shows most control characters as pictures; this replaces the others.

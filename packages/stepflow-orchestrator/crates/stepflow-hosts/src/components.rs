@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use stepflow_engine::ports::Answer;
+use stepflow_flow::visible::quoted;
 use stepflow_flow::{Schema, suggest};
 use stepflow_protocol::{ComponentInfo, ErrorKind, FlowError, Value};
 
@@ -120,7 +121,7 @@ impl Components {
     }
 
     fn not_found(&self, plugin: &str, path: &str) -> FlowError {
-        let message = format!("plugin `{plugin}` has no component `{path}`");
+        let message = format!("plugin {plugin} has no component `{path}`", plugin = quoted(plugin));
         let data = [("plugin", Value::string(plugin)), ("component", Value::string(path))];
         match suggest::nearest(path, self.exact.keys().map(String::as_str)) {
             None => FlowError::new(ErrorKind::ComponentNotFound, message).with(data),

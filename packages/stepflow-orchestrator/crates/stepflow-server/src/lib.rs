@@ -18,7 +18,6 @@ pub mod service;
 mod stderr;
 pub mod store;
 mod telemetry;
-mod visible;
 mod wording;
 mod worker_runs;
 mod xml;

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use stepflow_flow::palette;
 
-use crate::visible::visible_except;
+use stepflow_flow::visible::visible_except;
 
 /// Writes a line. An error is ignored: when stderr is closed, there is no other place to report it.
 pub fn line(text: impl Display) {

@@ -6,7 +6,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::progress::Terminal;
-use crate::visible::visible;
+use stepflow_flow::visible::visible;
 
 /// Starts to log messages of this level and above. If an earlier command in this process has started it already, nothing
 /// changes.

@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use stepflow_flow::visible::quoted;
+
 /// The text; when it has more than `most` characters, its beginning and how many were left out.
 pub fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
@@ -16,8 +18,8 @@ pub fn counted(count: usize, noun: &str) -> String {
 }
 
 /// Names in backticks, separated by commas.
-pub fn name_list<N: Display>(names: impl IntoIterator<Item = N>) -> String {
-    joined(names.into_iter().map(|name| format!("`{name}`")), ", ")
+pub fn name_list<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> String {
+    joined(names.into_iter().map(|name| quoted(name.as_ref())), ", ")
 }
 
 /// The first `most` of some things, separated by commas, and how many more there are.
@@ -54,6 +56,6 @@ mod tests {
     fn things_that_are_not_listed_are_counted() {
         assert_eq!(first_of(&[1, 2], 2), "1, 2");
         assert_eq!(first_of(&[1, 2, 3, 4], 2), "1, 2 and 2 more");
-        assert_eq!(name_list(["a", "b"]), "`a`, `b`");
+        assert_eq!(name_list(["a", "b\nc"]), "`a`, `b␊c`");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use stepflow_flow::visible::quoted;
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
 use super::core::Core;
@@ -14,8 +15,9 @@ pub(crate) fn crashed(core: &Core, id: Option<InstanceId>, how: &str, stderr: &s
     let refusal = |crashes, stderr: &str| {
         let pause = policy.pause.as_secs_f64();
         let message = format!(
-            "the worker of plugin `{plugin}` ended {crashes} times without one answer, the last time with {how}: \
-             it is left alone for {pause} s"
+            "the worker of plugin {plugin} ended {crashes} times without one answer, the last time with {how}: \
+             it is left alone for {pause} s",
+            plugin = quoted(plugin)
         );
         with_stderr(&FlowError::new(ErrorKind::Unreachable, message).with(crash_data(plugin, how)), stderr)
     };
@@ -35,8 +37,9 @@ pub(crate) fn never_accepted(core: &Core) -> Duration {
     let refusal = |lives| {
         let pause = policy.pause.as_secs_f64();
         let message = format!(
-            "the worker of plugin `{plugin}` was started {lives} times and accepted no execute (NOT_ACCEPTED): it is left \
-             alone for {pause} s"
+            "the worker of plugin {plugin} was started {lives} times and accepted no execute (NOT_ACCEPTED): it is left \
+             alone for {pause} s",
+            plugin = quoted(plugin)
         );
         FlowError::new(ErrorKind::Unreachable, message).with([("plugin", Value::string(plugin))])
     };
@@ -52,7 +55,8 @@ pub(crate) fn crashed_in_retirement(core: &Core, id: InstanceId, how: &str, stde
 
 fn crash(core: &Core, how: &str, stderr: &str) -> Loss {
     let plugin = &core.options.name;
-    let message = format!("the worker of plugin `{plugin}` ended in the middle of the step: {how}");
+    let message =
+        format!("the worker of plugin {plugin} ended in the middle of the step: {how}", plugin = quoted(plugin));
     let error = FlowError::new(ErrorKind::Unreachable, message).with(crash_data(plugin, how));
     Loss::Crash { error, stderr: stderr.to_owned() }
 }

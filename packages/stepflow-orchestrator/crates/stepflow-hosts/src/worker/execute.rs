@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use stepflow_engine::ports::{Answer, Failure, TaskEnvelope};
+use stepflow_flow::visible::quoted;
 use stepflow_protocol::{ErrorKind, FailureDetails, FlowError, RpcError, Value, rpc_error_codes};
 
 use super::message::Body;
@@ -110,8 +111,10 @@ fn too_long(task: &TaskEnvelope, problem: &str) -> Failure {
 
 fn worker_error(task: &TaskEnvelope, problem: &str) -> FlowError {
     let plugin = &task.route.plugin;
-    let message =
-        format!("the worker of plugin `{plugin}` answered with something that is not the protocol: {problem}");
+    let message = format!(
+        "the worker of plugin {plugin} answered with something that is not the protocol: {problem}",
+        plugin = quoted(plugin)
+    );
     FlowError::new(ErrorKind::WorkerError, message)
 }
 

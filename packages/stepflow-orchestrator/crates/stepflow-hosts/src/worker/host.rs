@@ -7,6 +7,7 @@ use futures_util::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
 use stepflow_engine::event::Route;
 use stepflow_engine::ports::{Address, ComponentHost, Inbox, Purity, Target, TaskEnvelope};
+use stepflow_flow::visible::quoted;
 use stepflow_protocol::{ComponentInfo, ErrorKind, FlowError, Value};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -145,7 +146,7 @@ impl ComponentHost for WorkerHost {
             (Some(components), ..) => components.check(plugin, path, input)?,
             (None, Some(refusal), _) => return Err(refusal),
             (None, None, Health::ShutDown) => {
-                let message = format!("the plugin `{plugin}` is shut down");
+                let message = format!("the plugin {plugin} is shut down", plugin = quoted(plugin));
                 return Err(FlowError::new(ErrorKind::Unreachable, message));
             }
             // What the worker serves is not known yet: it will say so itself.

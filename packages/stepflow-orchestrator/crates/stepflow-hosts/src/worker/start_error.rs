@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use stepflow_flow::visible::quoted;
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
 /// Raised when a worker process did not answer the handshake.
@@ -9,8 +10,9 @@ use stepflow_protocol::{ErrorKind, FlowError, Value};
 pub enum StartError {
     /// There is no program of this name.
     #[error(
-        "plugin `{plugin}`: there is no command `{command}` ({searched})\n\
-         hint: install it, or name the file with its path in the plugin's `command`"
+        "plugin {}: there is no command `{command}` ({searched})\n\
+         hint: install it, or name the file with its path in the plugin's `command`",
+        quoted(.plugin)
     )]
     CommandNotFound {
         /// The plugin's name.
@@ -21,7 +23,7 @@ pub enum StartError {
         searched: String,
     },
     /// The system could not run it.
-    #[error("plugin `{plugin}`: `{command}` cannot be run: {reason}")]
+    #[error("plugin {}: `{command}` cannot be run: {reason}", quoted(.plugin))]
     CannotRun {
         /// The plugin's name.
         plugin: String,
@@ -32,9 +34,9 @@ pub enum StartError {
     },
     /// The process ended before it had answered.
     #[error(
-        "plugin `{plugin}`: `{command}` ended before it answered ({status}){}\n\
+        "plugin {}: `{command}` ended before it answered ({status}){}\n\
          hint: run the command by hand to see why",
-        stderr_lines(.stderr)
+        quoted(.plugin), stderr_lines(.stderr)
     )]
     Died {
         /// The plugin's name.
@@ -48,9 +50,9 @@ pub enum StartError {
     },
     /// The process runs, and does not answer.
     #[error(
-        "plugin `{plugin}`: `{command}` did not answer within {} s{}\n\
+        "plugin {}: `{command}` did not answer within {} s{}\n\
          hint: is it a stepflow worker on stdio? a slow start is allowed for by the plugin's `startTimeout`",
-        .after.as_secs_f64(), stderr_lines(.stderr)
+        quoted(.plugin), .after.as_secs_f64(), stderr_lines(.stderr)
     )]
     Timeout {
         /// The plugin's name.
@@ -63,7 +65,10 @@ pub enum StartError {
         stderr: String,
     },
     /// The process answered with something that is not the protocol.
-    #[error("plugin `{plugin}`: `{command}` does not speak the worker protocol: {problem}{}", stderr_lines(.stderr))]
+    #[error(
+        "plugin {}: `{command}` does not speak the worker protocol: {problem}{}",
+        quoted(.plugin), stderr_lines(.stderr)
+    )]
     Protocol {
         /// The plugin's name.
         plugin: String,
@@ -75,7 +80,10 @@ pub enum StartError {
         stderr: String,
     },
     /// The process said that it serves HTTP, and it does not.
-    #[error("plugin `{plugin}`: `{command}` serves HTTP, but is not reached: {problem}{}", stderr_lines(.stderr))]
+    #[error(
+        "plugin {}: `{command}` serves HTTP, but is not reached: {problem}{}",
+        quoted(.plugin), stderr_lines(.stderr)
+    )]
     NotUp {
         /// The plugin's name.
         plugin: String,
@@ -88,8 +96,9 @@ pub enum StartError {
     },
     /// Nothing answers at the address.
     #[error(
-        "plugin `{plugin}`: the worker at `{url}` is not reached: {problem}\n\
-         hint: start it, or correct the plugin's `url`"
+        "plugin {}: the worker at `{url}` is not reached: {problem}\n\
+         hint: start it, or correct the plugin's `url`",
+        quoted(.plugin)
     )]
     Unreached {
         /// The plugin's name.
@@ -100,7 +109,7 @@ pub enum StartError {
         problem: String,
     },
     /// The server at the address is not a worker, or not one that accepts us.
-    #[error("plugin `{plugin}`: what listens at `{url}` cannot be used as a worker: {problem}")]
+    #[error("plugin {}: what listens at `{url}` cannot be used as a worker: {problem}", quoted(.plugin))]
     NotAWorker {
         /// The plugin's name.
         plugin: String,
@@ -110,7 +119,7 @@ pub enum StartError {
         problem: String,
     },
     /// The host was shut down while the worker started.
-    #[error("plugin `{plugin}` was shut down before it had started")]
+    #[error("plugin {} was shut down before it had started", quoted(.plugin))]
     ShutDown {
         /// The plugin's name.
         plugin: String,

@@ -1,6 +1,6 @@
 //! `components list`: the components that flows can call.
 
-use super::listing;
+use super::listing::{self, Row};
 use super::workers::{self, Started};
 use crate::catalog::{Catalog, ListedComponent};
 use crate::cli::ListComponentsArgs;
@@ -29,20 +29,15 @@ pub async fn list(args: ListComponentsArgs, terminal: Terminal) -> Result<Exit, 
 }
 
 fn table(catalog: &Catalog) -> String {
-    let width = |cell: fn(&ListedComponent) -> &str, head: &str| {
-        let cells = catalog.components.iter().map(|listed| cell(listed).chars().count());
-        cells.chain([head.len()]).max().unwrap_or_default()
-    };
-    let paths = width(|listed| &listed.info.component, "COMPONENT");
-    let plugins = width(|listed| &listed.plugin, "PLUGIN");
-    let mut rows = vec![format!("{:<paths$}  {:<plugins$}  DESCRIPTION", "COMPONENT", "PLUGIN")];
-    for listed in &catalog.components {
-        let description = listed.info.description.as_deref().unwrap_or_default();
-        let first = description.lines().next().unwrap_or_default();
-        let row = format!("{:<paths$}  {:<plugins$}  {first}", listed.info.component, listed.plugin);
-        rows.push(row.trim_end().to_owned());
-        let schemas = [("input", &listed.info.input_schema), ("output", &listed.info.output_schema)];
-        rows.extend(schemas.iter().filter_map(|(name, schema)| Some(format!("  {name:<6}  {}", schema.as_ref()?))));
+    listing::table(&["COMPONENT", "PLUGIN", "DESCRIPTION"], catalog.components.iter().map(row_of).collect())
+}
+
+fn row_of(listed: &ListedComponent) -> Row {
+    let description = listed.info.description.as_deref().unwrap_or_default();
+    let first = description.lines().next().unwrap_or_default();
+    let schemas = [("input", &listed.info.input_schema), ("output", &listed.info.output_schema)];
+    Row {
+        cells: vec![listed.info.component.clone(), listed.plugin.clone(), first.to_owned()],
+        notes: schemas.iter().filter_map(|(name, schema)| Some(format!("  {name:<6}  {}", schema.as_ref()?))).collect(),
     }
-    rows.join("\n")
 }

@@ -1,6 +1,6 @@
 //! `plugins list`: the plugins and the state of their workers.
 
-use super::listing;
+use super::listing::{self, Row};
 use super::workers::{self, Started};
 use crate::cli::ListPluginsArgs;
 use crate::exit::{Exit, Failure};
@@ -38,26 +38,11 @@ pub async fn list(args: ListPluginsArgs, terminal: Terminal) -> Result<Exit, Fai
 
 /// One row for each plugin. Below it are the reason why it takes no tasks, and one row for each of its workers.
 fn table(plugins: &Plugins) -> String {
-    let rows: Vec<(Vec<String>, Vec<String>)> = plugins.plugins.iter().flat_map(rows_of).collect();
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|(cells, _)| cells.get(column)).map(|cell| cell.chars().count());
-        cells.chain([HEAD[column].len()]).max().unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
-    let line = |cells: &[String]| {
-        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        padded.join("  ").trim_end().to_owned()
-    };
-    let mut lines = vec![line(&HEAD.map(str::to_owned))];
-    for (cells, notes) in &rows {
-        lines.push(line(cells));
-        lines.extend(notes.iter().cloned());
-    }
-    lines.join("\n")
+    listing::table(&HEAD, plugins.plugins.iter().flat_map(rows_of).collect())
 }
 
-/// The rows of a plugin, each with the notes below it.
-fn rows_of(listed: &Listed) -> Vec<(Vec<String>, Vec<String>)> {
+/// The row of a plugin, and those of its workers.
+fn rows_of(listed: &Listed) -> Vec<Row> {
     let sum = |count: fn(&ListedWorker) -> usize| {
         let workers = listed.transport.is_some();
         if workers { listed.instances.iter().map(count).sum::<usize>().to_string() } else { String::new() }
@@ -76,15 +61,12 @@ fn rows_of(listed: &Listed) -> Vec<(Vec<String>, Vec<String>)> {
     ];
     let stderr = listed.stderr_tail.iter().flat_map(|tail| tail.lines()).map(|line| format!("  | {line}"));
     let notes = listed.reason.iter().map(|reason| format!("  {reason}")).chain(stderr).collect();
-    let instances = listed.instances.iter().map(|instance| (row_of(instance), Vec::new()));
-    instances.fold(vec![(plugin.to_vec(), notes)], |mut rows, row| {
-        rows.push(row);
-        rows
-    })
+    let plugin = Row { cells: plugin.to_vec(), notes };
+    [plugin].into_iter().chain(listed.instances.iter().map(row_of)).collect()
 }
 
-fn row_of(instance: &ListedWorker) -> Vec<String> {
-    vec![
+fn row_of(instance: &ListedWorker) -> Row {
+    let cells = vec![
         format!("  {}", instance.address),
         String::new(),
         String::new(),
@@ -92,5 +74,6 @@ fn row_of(instance: &ListedWorker) -> Vec<String> {
         instance.capacity.to_string(),
         instance.open.to_string(),
         instance.version.clone().unwrap_or_default(),
-    ]
+    ];
+    Row { cells, notes: Vec::new() }
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use stepflow_engine::event::{Event, Outcome, Record, StepRef};
 use stepflow_engine::{Notice, StepChange, StepProgress};
 use stepflow_flow::Plan;
+use stepflow_flow::visible::one_line;
 use stepflow_protocol::{ExecutionStatus, RunId};
 
 use super::short;
@@ -16,6 +17,7 @@ const NAMED: usize = 3;
 
 /// The state of a run's steps and items.
 pub struct Board {
+    /// Their ids and components, each on one line.
     steps: Vec<(String, String)>,
     began: Instant,
     open: BTreeMap<(u32, u32), Open>,
@@ -74,8 +76,9 @@ pub enum Change {
 impl Board {
     /// Nothing has happened yet.
     pub fn new(plan: &Plan, run: RunId, items: usize, now: Instant) -> Self {
+        let on_one_line = |name: &str| one_line(name).into_owned();
         Self {
-            steps: plan.steps.iter().map(|step| (step.id.clone(), step.component.clone())).collect(),
+            steps: plan.steps.iter().map(|step| (on_one_line(&step.id), on_one_line(&step.component))).collect(),
             began: now,
             open: BTreeMap::new(),
             counts: Counts::default(),
@@ -161,7 +164,7 @@ impl Board {
         Change::StepEnded { step, failed, took, lost }
     }
 
-    /// A step's id and component.
+    /// A step's id and component, each on one line.
     pub fn names(&self, step: u32) -> (&str, &str) {
         let names = usize::try_from(step).ok().and_then(|place| self.steps.get(place));
         names.map_or(("?", "?"), |(id, component)| (id.as_str(), component.as_str()))

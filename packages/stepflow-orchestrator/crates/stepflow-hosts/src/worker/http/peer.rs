@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use stepflow_flow::visible::quoted;
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
@@ -90,8 +91,11 @@ impl Peer {
     pub(crate) fn lost(self, how: &str) {
         let plugin = &self.core.options.name;
         tracing::warn!(plugin, url = self.url, "the worker was lost: {how}");
-        let message =
-            format!("the worker of plugin `{plugin}` at `{}` was lost in the middle of the step: {how}", self.url);
+        let message = format!(
+            "the worker of plugin {plugin} at `{}` was lost in the middle of the step: {how}",
+            self.url,
+            plugin = quoted(plugin)
+        );
         let error = FlowError::new(ErrorKind::Unreachable, message).with([("plugin", Value::string(plugin))]);
         self.core.shared.with(|pool| _ = pool.remove_instance(self.id, &Loss::Crash { error, stderr: String::new() }));
     }

@@ -10,6 +10,7 @@ use hyper::header::HeaderValue;
 use hyper::http::uri::PathAndQuery;
 use parking_lot::Mutex;
 use stepflow_engine::ports::Lost;
+use stepflow_flow::visible::quoted;
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{AbortHandle, JoinHandle};
@@ -385,7 +386,7 @@ impl Sender {
 
     fn lost(&self, how: &str) -> Lost {
         let (plugin, url) = (&self.core.options.name, self.shown_url());
-        let message = format!("the worker of plugin `{plugin}` at `{url}` {how}");
+        let message = format!("the worker of plugin {plugin} at `{url}` {how}", plugin = quoted(plugin));
         let error = FlowError::new(ErrorKind::Unreachable, message);
         Lost { error: error.with([("plugin", Value::string(plugin))]), spends: true, back_off: false, suspects: 0 }
     }

@@ -1,6 +1,7 @@
 //! Reports why a run failed: which step, component and attempt it was, the error, and what to do.
 
 use stepflow_flow::Plan;
+use stepflow_flow::visible::{one_line, quoted};
 use stepflow_protocol::{ErrorKind, FlowError};
 
 use crate::stderr::{Paint, line};
@@ -46,24 +47,26 @@ fn by_message(failed: &[(u32, FlowError)]) -> Vec<(&FlowError, Vec<u32>)> {
 fn describe(plan: &Plan, error: &FlowError, which: &str) -> String {
     let field = |name: &str| error.data.as_ref().and_then(|data| data.field(name)).filter(|value| !value.is_null());
     let text = |name: &str| field(name).and_then(|value| value.text().or_else(|| Some(value.to_string())));
+    // The names come from a document or from a worker, and none may begin a line.
+    let name = |text: String| one_line(&text).into_owned();
     let step = text("step");
     let component =
         text("component").or_else(|| Some(plan.steps.get(plan.step_index(step.as_deref()?)?)?.component.clone()));
 
-    let subject = step.map_or_else(|| "the flow".to_owned(), |step| format!("step `{step}`"));
+    let subject = step.map_or_else(|| "the flow".to_owned(), |step| format!("step {}", quoted(&step)));
     let message = cut(error.message.trim(), MAX_MESSAGE);
     let mut said = format!("{} {which}{subject} failed: {message}", Paint::Error.on("error:"));
     let facts = [
-        ("component", component),
-        ("attempt", text("attempt")),
+        ("component", component.map(name)),
+        ("attempt", text("attempt").map(name)),
         ("kind", Some(error.kind.name().to_owned())),
-        ("raised", text("type")),
-        ("via", field("via").map(|via| path_of_steps(&via))),
+        ("raised", text("type").map(name)),
+        ("via", field("via").map(|via| name(path_of_steps(&via)))),
         ("cause", field("cause").and_then(|cause| Some(cut(cause.field("message")?.text()?.trim(), MAX_MESSAGE)))),
     ];
-    for (name, value) in facts {
+    for (fact, value) in facts {
         if let Some(value) = value {
-            said.push_str(&format!("\n  {} {value}", Paint::Faint.on(format_args!("{name:<9}"))));
+            said.push_str(&format!("\n  {} {value}", Paint::Faint.on(format_args!("{fact:<9}"))));
         }
     }
     for block in [text("traceback"), text("stderr")].into_iter().flatten() {

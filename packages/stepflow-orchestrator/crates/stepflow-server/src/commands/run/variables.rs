@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use stepflow_flow::visible::quoted;
 use stepflow_flow::{Plan, Secrets, json_pointer, suggest};
 use stepflow_protocol::{Kind, Value, ValueError};
 
@@ -31,7 +32,7 @@ pub fn read(args: &VariableArgs, plan: &Plan) -> Result<Option<Value>, Failure> 
     }
     refuse_misspelt(&given, plan)?;
     for name in assigned.iter().filter(|name| plan.variables().declared() && !plan.variables().contains(name)) {
-        stderr::line(format_args!("{} the flow declares no variable `{name}`", Paint::Warning.on("warning:")));
+        stderr::line(format_args!("{} the flow declares no variable {}", Paint::Warning.on("warning:"), quoted(name)));
     }
     if args.env_variables || args.env_file.is_some() {
         let file = args.env_file.as_deref().map(env_file).transpose()?.unwrap_or_default();
@@ -140,8 +141,8 @@ fn refuse_misspelt(given: &[(String, Value)], plan: &Plan) -> Result<(), Failure
     let variables = plan.variables();
     for (name, _) in given.iter().filter(|(name, _)| !variables.contains(name)) {
         if let Some(nearest) = suggest::nearest(name, variables.names()) {
-            return Err(Failure::document(format!("the flow declares no variable `{name}`"))
-                .hint(format!("did you mean `{nearest}`?")));
+            return Err(Failure::document(format!("the flow declares no variable {}", quoted(name)))
+                .hint(format!("did you mean {}?", quoted(nearest))));
         }
     }
     Ok(())

@@ -15,6 +15,8 @@ mod update;
 use std::path::Path;
 use std::time::Instant;
 
+use stepflow_flow::visible::quoted;
+
 use crate::cli::TestArgs;
 use crate::document;
 use crate::exit::{Exit, Failure};
@@ -87,7 +89,7 @@ fn no_cases(args: &TestArgs) -> Failure {
         return Failure::usage("there are no cases in these files")
             .hint("a flow has its cases in `test: {cases: [{name, input, output}]}`");
     }
-    let names = args.case.iter().map(|name| format!("`{name}`"));
+    let names = args.case.iter().map(|name| quoted(name));
     Failure::usage(format!("no case is called {}", joined(names, " or "))).hint("omit `--case` to run all cases")
 }
 

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use stepflow_flow::visible::one_line;
+
 use super::compare::Difference;
 use crate::document;
 use crate::exit::Failure;
@@ -61,7 +63,7 @@ impl Problem {
                     .take(SHOWN)
                     .flat_map(|one| {
                         [
-                            one.path.clone(),
+                            one_line(&one.path).into_owned(),
                             format!("  expected  {}", one.expected),
                             format!("  found     {}", one.found),
                         ]
@@ -88,7 +90,8 @@ impl FileReport {
     /// Writes it to stdout.
     pub fn show(&mut self) -> Result<(), Failure> {
         self.shown = true;
-        let file = self.file.display();
+        let file = self.file.display().to_string();
+        let file = one_line(&file);
         if let Some(problem) = &self.broken {
             let verdict = Paint::Error.on("cannot be read");
             return document::print(&shown(&format!("{file}: {verdict}\n{}", problem.trim_end())));
@@ -96,7 +99,7 @@ impl FileReport {
         let counts = Summary::of(std::slice::from_ref(self));
         let mut text = format!("{file}: {}", counts.words());
         for case in &self.cases {
-            let place = format!("{} ({file}:{})", case.name, case.line);
+            let place = format!("{} ({file}:{})", one_line(&case.name), case.line);
             match &case.verdict {
                 Verdict::Passed => {}
                 Verdict::Updated => text.push_str(&format!("\n  {} {place}", Paint::Warning.on("updated"))),

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use stepflow_flow::node::Content;
 use stepflow_flow::source::Format;
+use stepflow_flow::visible::quoted;
 use stepflow_flow::{Node, Source, Span, read_node};
 use stepflow_protocol::{Kind, Value};
 
@@ -73,8 +74,12 @@ pub fn write(file: &Path, updates: Vec<Update>) -> Result<(), Failure> {
 }
 
 fn refused(file: &Path, case: &str) -> Failure {
-    Failure::document(format!("the new output of the case `{case}` in `{}` would replace comments", file.display()))
-        .hint("move the comments out of the expected output, or change the output by hand")
+    Failure::document(format!(
+        "the new output of the case {} in `{}` would replace comments",
+        quoted(case),
+        file.display()
+    ))
+    .hint("move the comments out of the expected output, or change the output by hand")
 }
 
 /// Adds the smallest edits that give the node this value. `None` when a comment would be lost.
