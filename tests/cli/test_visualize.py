@@ -122,7 +122,12 @@ def test_the_flow_of_a_map_is_inside_its_step(stepflow: Stepflow) -> None:
 
 @pytest.mark.parametrize(
     ("output", "begins"),
-    [("flow.svg", "<svg "), ("flow.mmd", "flowchart TD\n"), ("flow.dot", "digraph flow {\n")],
+    [
+        ("flow.svg", "<svg "),
+        ("flow.mmd", "flowchart TD\n"),
+        ("flow.dot", "digraph flow {\n"),
+        ("FLOW.SVG", "<svg "),
+    ],
 )
 def test_the_name_of_the_output_says_which_picture(
     stepflow: Stepflow, output: str, begins: str

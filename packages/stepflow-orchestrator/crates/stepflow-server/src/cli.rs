@@ -126,6 +126,19 @@ pub struct ComponentArgs {
     pub worker: Option<String>,
 }
 
+/// The help of `--config` for commands that take no flow.
+const CONFIG_HERE: &str = "Configuration file; `-` is stdin. Without this option it is `stepflow-config.yml` in the \
+    current folder; the name may also end with `.yaml` or have a `_`";
+
+/// The help of `--worker` for the commands that list what the flows of the current folder can use.
+const WORKER_HERE: &str = "Use no configuration file, and run `stepflow-worker TARGET` for the components under \
+    `/python/`. Without this option and without a configuration, TARGET is the `components.py` in the current folder, if \
+    there is one";
+
+/// The help of `--worker` for `serve`, which takes no `components.py` by itself.
+const WORKER_NAMED: &str =
+    "Use no configuration file, and run `stepflow-worker TARGET` for the components under `/python/`";
+
 /// The flow that a command is about, as an argument or as an option.
 #[derive(Debug, Clone, Args)]
 pub struct FlowArgs {
@@ -230,6 +243,25 @@ mod tests {
         }
         assert!(Cli::try_parse_from(["stepflow", "run", "a.yaml", "--flow", "b.yaml"]).is_err());
         assert!(Cli::try_parse_from(["stepflow", "run"]).is_err());
+    }
+
+    #[test]
+    fn only_commands_with_a_flow_speak_of_its_folder() {
+        for (names, has_flow) in [
+            (&["run"][..], true),
+            (&["validate"], true),
+            (&["serve"], false),
+            (&["components", "list"], false),
+            (&["plugins", "list"], false),
+        ] {
+            let mut command = Cli::command();
+            let mut found = &mut command;
+            for name in names {
+                found = found.find_subcommand_mut(name).unwrap_or_else(|| panic!("no command {name}"));
+            }
+            let help = found.render_long_help().to_string();
+            assert_eq!(help.contains("folder of the flow"), has_flow, "{names:?}: {help}");
+        }
     }
 
     #[test]

@@ -162,16 +162,16 @@ async fn a_body_that_is_no_object_is_refused() {
     let api = api();
     let run = json!([null, {"steps": []}, [1], null, null, null, null, null, null]);
     for (body, found) in [
-        (json!([{"steps": []}]), "array"),
-        (run, "array"),
-        (json!([]), "array"),
-        (json!("{}"), "string"),
+        (json!([{"steps": []}]), "an array"),
+        (run, "an array"),
+        (json!([]), "an array"),
+        (json!("{}"), "a string"),
         (json!(null), "null"),
     ] {
         for path in ["/flows", "/runs"] {
             let (status, answer) = post(&api, path, body.clone()).await;
             assert_eq!((status, &answer["kind"]), (StatusCode::BAD_REQUEST, &json!("INVALID_REQUEST")));
-            let told = format!("the body is not what this route takes: expected object, found {found}");
+            let told = format!("the body is not what this route takes: expected an object, found {found}");
             assert_eq!(
                 (&answer["message"], &answer["details"][0]["path"]),
                 (&json!(told), &json!("")),

@@ -109,7 +109,7 @@ impl Value {
     pub fn deserialize_object<T: de::DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         match self.kind() {
             Kind::Object => self.deserialize(),
-            other => Err(de::Error::custom(format_args!("expected object, found {}", other.name()))),
+            other => Err(de::Error::custom(format_args!("expected an object, found {}", other.with_article()))),
         }
     }
 }

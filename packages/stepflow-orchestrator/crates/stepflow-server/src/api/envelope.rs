@@ -45,7 +45,7 @@ fn check_object(body: &[u8]) -> Result<(), Error> {
     }
     let body = Value::parse(body)
         .map_err(|error| Error::invalid_request(format!("the body is not one JSON value: {error}")))?;
-    let problem = format!("expected object, found {}", body.kind().name());
+    let problem = format!("expected an object, found {}", body.kind().with_article());
     Err(Error::invalid_request(format!("the body is not what this route takes: {problem}")).at("", problem))
 }
 

@@ -194,7 +194,7 @@ fn check_variables(variables: Option<&Value>) -> Result<(), Error> {
     match variables.map(Value::kind) {
         None | Some(Kind::Object) => Ok(()),
         Some(other) => {
-            let message = format!("expected object, found {}", other.name());
+            let message = format!("expected an object, found {}", other.with_article());
             Err(Error::invalid_input([Detail { path: "/variables".to_owned(), message }].into_iter().collect()))
         }
     }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{ComponentArgs, ListFormat, LogArgs};
+use super::{CONFIG_HERE, ComponentArgs, ListFormat, LogArgs, WORKER_HERE};
 
 /// What can be done with components.
 #[derive(Debug, Subcommand)]
@@ -16,6 +16,7 @@ pub enum ComponentsCommand {
 
 /// `components list`
 #[derive(Debug, Args)]
+#[command(mut_arg("config", |arg| arg.help(CONFIG_HERE)), mut_arg("worker", |arg| arg.help(WORKER_HERE)))]
 pub struct ListComponentsArgs {
     #[command(flatten)]
     pub components: ComponentArgs,

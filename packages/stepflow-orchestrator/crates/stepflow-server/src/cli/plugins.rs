@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{ComponentArgs, ListFormat, LogArgs};
+use super::{CONFIG_HERE, ComponentArgs, ListFormat, LogArgs, WORKER_HERE};
 
 /// What can be done with plugins.
 #[derive(Debug, Subcommand)]
@@ -18,6 +18,7 @@ pub enum PluginsCommand {
 
 /// `plugins list`
 #[derive(Debug, Args)]
+#[command(mut_arg("config", |arg| arg.help(CONFIG_HERE)), mut_arg("worker", |arg| arg.help(WORKER_HERE)))]
 pub struct ListPluginsArgs {
     #[command(flatten)]
     pub components: ComponentArgs,

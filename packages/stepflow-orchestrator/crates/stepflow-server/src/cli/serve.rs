@@ -2,11 +2,12 @@
 
 use clap::Args;
 
-use super::{ComponentArgs, LogArgs};
+use super::{CONFIG_HERE, ComponentArgs, LogArgs, WORKER_NAMED};
 use crate::access;
 
 /// `serve`
 #[derive(Debug, Clone, Args)]
+#[command(mut_arg("config", |arg| arg.help(CONFIG_HERE)), mut_arg("worker", |arg| arg.help(WORKER_NAMED)))]
 pub struct ServeArgs {
     /// Port to listen on; 0 lets the system choose [default: `server.port` of the configuration, else 7840]
     #[arg(short, long, env = "STEPFLOW_PORT", allow_negative_numbers = true)]

@@ -39,7 +39,8 @@ fn format(args: &VisualizeArgs) -> Result<PictureFormat, Failure> {
         return Ok(format);
     }
     let Some(path) = &args.output else { return Ok(PictureFormat::Svg) };
-    match path.extension().and_then(|extension| extension.to_str()) {
+    let ending = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+    match ending.as_deref() {
         Some("svg") => Ok(PictureFormat::Svg),
         Some("mmd" | "mermaid") => Ok(PictureFormat::Mermaid),
         Some("dot" | "gv") => Ok(PictureFormat::Dot),
