@@ -28,7 +28,7 @@ impl Lane {
 }
 
 /// Item, step, and the number of the arrival, which tells apart the steps of a root's sub-runs.
-type Position = (u32, u32, u64);
+type TaskOrder = (u32, u32, u64);
 
 /// Tasks that wait. Root runs take turns.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ pub struct FairQueue {
     roots: HashMap<RunId, Root>,
     /// The roots that have tasks in a lane, by their turn.
     lanes: BTreeMap<Lane, BTreeMap<u64, RunId>>,
-    positions: HashMap<TaskRef, (RunId, Lane, Position)>,
+    waiting: HashMap<TaskRef, (RunId, Lane, TaskOrder)>,
     /// The tasks below another task, in the order of their arrival.
     below: HashMap<TaskId, BTreeMap<u64, TaskRef>>,
     turns: u64,
@@ -46,22 +46,22 @@ pub struct FairQueue {
 /// The tasks of a root run.
 #[derive(Debug)]
 struct Root {
-    /// Its position among the roots. It keeps it while its lanes are full.
+    /// Its place among the roots. It keeps it while its lanes are full.
     turn: u64,
-    lanes: BTreeMap<Lane, BTreeMap<Position, TaskEnvelope>>,
+    lanes: BTreeMap<Lane, BTreeMap<TaskOrder, TaskEnvelope>>,
 }
 
 impl FairQueue {
     /// How many tasks wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.positions.len()
+        self.waiting.len()
     }
 
     /// Whether no task waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.positions.is_empty()
+        self.waiting.is_empty()
     }
 
     /// Whether a task waits in a lane that `matches` accepts.
@@ -74,15 +74,15 @@ impl FairQueue {
     pub fn push(&mut self, task: TaskEnvelope, lane: Lane) {
         self.arrivals += 1;
         let (item, step) = if lane.max_suspects > 0 { (0, 0) } else { (task.item, task.step) };
-        let (id, position) = (task.root_run_id, (item, step, self.arrivals));
-        self.positions.insert(task.task, (id, lane, position));
+        let (id, order) = (task.root_run_id, (item, step, self.arrivals));
+        self.waiting.insert(task.task, (id, lane, order));
         for above in &task.above {
             self.below.entry(*above).or_default().insert(self.arrivals, task.task);
         }
         let turns = &mut self.turns;
         let root = self.roots.entry(id).or_insert_with(|| Root { turn: next(turns), lanes: BTreeMap::new() });
         self.lanes.entry(lane).or_default().insert(root.turn, id);
-        root.lanes.entry(lane).or_default().insert(position, task);
+        root.lanes.entry(lane).or_default().insert(order, task);
     }
 
     /// Takes the first task in an open lane, from the first root that has one. The roots before it keep their turn.
@@ -92,23 +92,23 @@ impl FairQueue {
         let id = *id;
         let lanes = self.roots.get(&id)?.lanes.iter();
         let firsts = lanes.filter_map(|(lane, tasks)| Some((*tasks.first_key_value()?.0, *lane)));
-        let (position, lane) = firsts.filter(|(_, lane)| open(*lane)).min()?;
-        let task = self.take(id, lane, position)?;
+        let (order, lane) = firsts.filter(|(_, lane)| open(*lane)).min()?;
+        let task = self.take(id, lane, order)?;
         self.end_turn(id);
         Some((lane, task))
     }
 
     /// Removes a task, also if it is not its turn.
     pub fn remove(&mut self, task: TaskRef) -> Option<TaskEnvelope> {
-        let (root, lane, position) = self.positions.get(&task).copied()?;
-        self.take(root, lane, position)
+        let (root, lane, order) = self.waiting.get(&task).copied()?;
+        self.take(root, lane, order)
     }
 
     /// The tasks that wait below this one, with their lanes, in the order of their arrival.
     pub fn below(&self, task: TaskId) -> impl Iterator<Item = (Lane, &TaskEnvelope)> {
         self.below.get(&task).into_iter().flat_map(BTreeMap::values).filter_map(|task| {
-            let (root, lane, position) = self.positions.get(task)?;
-            Some((*lane, self.roots.get(root)?.lanes.get(lane)?.get(position)?))
+            let (root, lane, order) = self.waiting.get(task)?;
+            Some((*lane, self.roots.get(root)?.lanes.get(lane)?.get(order)?))
         })
     }
 
@@ -117,14 +117,14 @@ impl FairQueue {
         std::iter::from_fn(|| self.pop(|_| true)).map(|(_, task)| task).collect()
     }
 
-    /// Moves every task into the lane that it belongs to now. Turns and positions stay.
+    /// Moves every task into the lane that it belongs to now. Turns and orders stay.
     pub fn sort(&mut self, mut lane_of: impl FnMut(&TaskEnvelope) -> Lane) {
         self.lanes.clear();
         for (id, root) in &mut self.roots {
-            for (position, task) in std::mem::take(&mut root.lanes).into_values().flatten() {
+            for (order, task) in std::mem::take(&mut root.lanes).into_values().flatten() {
                 let lane = lane_of(&task);
-                self.positions.insert(task.task, (*id, lane, position));
-                root.lanes.entry(lane).or_default().insert(position, task);
+                self.waiting.insert(task.task, (*id, lane, order));
+                root.lanes.entry(lane).or_default().insert(order, task);
             }
             for lane in root.lanes.keys() {
                 self.lanes.entry(*lane).or_default().insert(root.turn, *id);
@@ -132,14 +132,14 @@ impl FairQueue {
         }
     }
 
-    fn take(&mut self, id: RunId, lane: Lane, position: Position) -> Option<TaskEnvelope> {
+    fn take(&mut self, id: RunId, lane: Lane, order: TaskOrder) -> Option<TaskEnvelope> {
         let root = self.roots.get_mut(&id)?;
         let tasks = root.lanes.get_mut(&lane)?;
-        let task = tasks.remove(&position)?;
-        self.positions.remove(&task.task);
+        let task = tasks.remove(&order)?;
+        self.waiting.remove(&task.task);
         for above in &task.above {
             if let Some(below) = self.below.get_mut(above) {
-                below.remove(&position.2);
+                below.remove(&order.2);
                 if below.is_empty() {
                     self.below.remove(above);
                 }

@@ -18,7 +18,7 @@ pub use builtin::{BuiltinHost, BuiltinOptions, OpenAiOptions, RENDER_TEMPLATES, 
 pub use fair::{FairQueue, Lane};
 pub use mock::{Behavior, MockHost, MockOptions, MockOverlay, Mocks};
 pub use router::{Condition, RouteError, Router, Rule};
-pub use served::{RunRequest, Runs, RunsError, Served};
+pub use served::{RunRequest, Runs, RunsError, ServedToWorkers};
 pub use worker::{
     Health, HealthCheck, InstanceState, InstanceStatus, RestartPolicy, StartError, Transport, WATCH_WORKERS,
     WorkerHost, WorkerOptions, is_open_to_others, url_problem, watch_workers,

@@ -68,7 +68,7 @@ pub trait Runs: Send + Sync {
 
 /// What the server serves to its workers.
 #[derive(Clone)]
-pub struct Served {
+pub struct ServedToWorkers {
     /// Contents.
     pub blobs: Arc<dyn Blobs>,
     /// Runs and flows.

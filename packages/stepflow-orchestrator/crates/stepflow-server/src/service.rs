@@ -10,7 +10,8 @@ use stepflow_engine::{Engine, Ports};
 use stepflow_flow::subflow;
 use stepflow_flow::{Code, Diagnostic, Flow, Path, Plan};
 use stepflow_hosts::{
-    BuiltinHost, BuiltinOptions, Health, MockHost, OpenAiOptions, Router, Served, StartError, WorkerHost, WorkerOptions,
+    BuiltinHost, BuiltinOptions, Health, MockHost, OpenAiOptions, Router, ServedToWorkers, StartError, WorkerHost,
+    WorkerOptions,
 };
 use stepflow_protocol::RunId;
 use tokio::sync::watch;
@@ -88,7 +89,7 @@ impl Service {
                     builtin
                 }
                 Plugin::Stepflow(worker) => {
-                    let served = Served { blobs, runs: Arc::clone(&runs) as _ };
+                    let served = ServedToWorkers { blobs, runs: Arc::clone(&runs) as _ };
                     let options = WorkerOptions { shutdown_grace: grace, ..worker_options(config, name, worker) };
                     let worker = Arc::new(WorkerHost::new(options, inbox, served));
                     workers.insert(name.clone(), Arc::clone(&worker));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::served::Served;
+use crate::served::ServedToWorkers;
 use tokio::sync::watch;
 
 use super::connection::{HandshakeError, HandshakeReceiver, NumberedRequest};
@@ -16,7 +16,7 @@ use crate::components::Components;
 pub(crate) struct Core {
     pub(crate) options: WorkerOptions,
     pub(crate) shared: Shared,
-    pub(crate) served: Served,
+    pub(crate) served: ServedToWorkers,
 }
 
 impl Core {

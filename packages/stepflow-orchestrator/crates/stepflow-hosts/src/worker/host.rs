@@ -20,7 +20,7 @@ use super::pool::{Instance, Pool, Shared};
 use super::start_error::StartError;
 use super::status::{Health, InstanceStatus};
 use super::supervisor::{self, Starts};
-use crate::served::Served;
+use crate::served::ServedToWorkers;
 
 /// The most bytes that an execute has besides its input and its component's path.
 const ENVELOPE: usize = 4096;
@@ -38,7 +38,7 @@ pub struct WorkerHost {
 impl WorkerHost {
     /// A host whose workers are not started yet: [`WorkerHost::start`] or the first offered task starts them.
     #[must_use]
-    pub fn new(options: WorkerOptions, inbox: Arc<dyn Inbox>, served: Served) -> Self {
+    pub fn new(options: WorkerOptions, inbox: Arc<dyn Inbox>, served: ServedToWorkers) -> Self {
         let starts = Arc::new(Starts::new(options.slots()));
         let core = Arc::new(Core { options, shared: Shared::new(inbox), served });
         Self { core, stop: watch::Sender::new(false), starts, begun: Once::new(), supervisors: Mutex::default() }

@@ -18,7 +18,7 @@ use stepflow_protocol::{Method, RpcError, RunId, Value, rpc_error_codes};
 
 use super::connection::{answer, refusal};
 use super::message::TooLong;
-use crate::served::{RunsError, Served};
+use crate::served::{RunsError, ServedToWorkers};
 
 /// The open executes of the connection on which a request came.
 pub(crate) trait Executes: Send + Sync {
@@ -49,7 +49,7 @@ pub(crate) struct ExecuteIds {
 
 /// Serves the requests of one connection.
 pub(crate) struct Requests<'a> {
-    pub(crate) served: &'a Served,
+    pub(crate) served: &'a ServedToWorkers,
     pub(crate) executes: &'a dyn Executes,
     /// The longest answer, in bytes.
     pub(crate) max_message: usize,

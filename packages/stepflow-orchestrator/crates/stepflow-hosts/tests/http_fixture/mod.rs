@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stepflow_engine::ports::Blobs;
-use stepflow_hosts::Served;
+use stepflow_hosts::ServedToWorkers;
 use stepflow_hosts::{RestartPolicy, StartError, WorkerHost, WorkerOptions};
 use stepflow_protocol::Value;
 
@@ -91,7 +91,7 @@ pub fn build(options: WorkerOptions) -> Fixture {
 /// A host with blobs that the test gives.
 pub fn build_with(options: WorkerOptions, blobs: Arc<dyn Blobs>) -> Fixture {
     let (inbox, events) = inbox();
-    Fixture { host: Arc::new(WorkerHost::new(options, inbox, Served { blobs, ..served() })), events }
+    Fixture { host: Arc::new(WorkerHost::new(options, inbox, ServedToWorkers { blobs, ..served() })), events }
 }
 
 /// A started host, whose workers have answered.

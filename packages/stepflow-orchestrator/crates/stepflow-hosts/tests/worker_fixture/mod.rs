@@ -13,7 +13,7 @@ use futures_util::future::{BoxFuture, ready};
 use stepflow_engine::ports::{Address, Blob, Blobs, StoreError};
 use stepflow_flow::Plan;
 use stepflow_hosts::{RestartPolicy, StartError, Transport, WorkerHost, WorkerOptions};
-use stepflow_hosts::{RunRequest, Runs, RunsError, Served};
+use stepflow_hosts::{RunRequest, Runs, RunsError, ServedToWorkers};
 use stepflow_protocol::{BlobId, FlowId, ResultOrder, RunId, RunStatusProtocol};
 use uuid::Uuid;
 
@@ -157,7 +157,7 @@ impl Builder {
     /// The same, with blobs that the test gives.
     pub fn build_with(self, blobs: Arc<dyn Blobs>) -> Fixture {
         let (inbox, events) = inbox();
-        let host = Arc::new(WorkerHost::new(self.options, inbox, Served { blobs, ..served() }));
+        let host = Arc::new(WorkerHost::new(self.options, inbox, ServedToWorkers { blobs, ..served() }));
         Fixture { host, events, mark: self.mark }
     }
 
@@ -244,6 +244,6 @@ impl Runs for NoRuns {
 }
 
 /// The ports of a server without flows and runs.
-pub fn served() -> Served {
-    Served { blobs: Arc::new(MemoryBlobs::default()), runs: Arc::new(NoRuns) }
+pub fn served() -> ServedToWorkers {
+    ServedToWorkers { blobs: Arc::new(MemoryBlobs::default()), runs: Arc::new(NoRuns) }
 }
