@@ -1,4 +1,4 @@
-"""No module imports itself through other modules, in Python and in Rust."""
+"""No module imports itself through other modules, in Python and in Rust; in Python no folder does, either."""
 
 import ast
 import re
@@ -144,6 +144,18 @@ def python_arrows(source: Path) -> Arrows:
     return {module: set(_imported(file, module, files)) for module, file in files.items()}
 
 
+def between_folders(arrows: Arrows) -> Arrows:
+    """Return what the folders directly in a package use of each other; a module outside them stands for itself."""
+    found: Arrows = {}
+    for module, used in arrows.items():
+        found.setdefault(_folder(module), set()).update(map(_folder, used))
+    return {folder: used - {folder} for folder, used in found.items()}
+
+
+def _folder(module: str) -> str:
+    return ".".join(module.split(".")[:3])
+
+
 def _python_module(source: Path, file: Path) -> str:
     parts = file.relative_to(source).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -173,6 +185,14 @@ def test_no_python_module_needs_itself(distributions: dict[str, Path]) -> None:
     assert {name: groups for name, groups in found.items() if groups} == {}
 
 
+def test_no_python_folder_needs_itself(distributions: dict[str, Path]) -> None:
+    found = {
+        name: circles(between_folders(python_arrows(folder / "src")))
+        for name, folder in distributions.items()
+    }
+    assert {name: groups for name, groups in found.items() if groups} == {}
+
+
 @pytest.mark.parametrize("first", ["use crate::b::c::Two;", "fn f() { crate::b::c::two() }"])
 def test_a_circle_in_rust_is_found(tmp_path: Path, first: str) -> None:
     (tmp_path / "b").mkdir()
@@ -189,3 +209,9 @@ def test_a_circle_in_python_is_found(tmp_path: Path) -> None:
     (tmp_path / "p/a.py").write_text("def one():\n    from p import b\n")
     (tmp_path / "p/b.py").write_text("import p.a\n")
     assert circles(python_arrows(tmp_path)) == [["p.a", "p.b"]]
+
+
+def test_a_circle_of_folders_is_found() -> None:
+    arrows = {"s.w.a.one": {"s.w.b.one"}, "s.w.b.two": {"s.w.a.two", "s.w.c"}, "s.w.c": set[str]()}
+    assert circles(arrows) == []
+    assert circles(between_folders(arrows)) == [["s.w.a", "s.w.b"]]

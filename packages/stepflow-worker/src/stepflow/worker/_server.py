@@ -8,12 +8,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from stepflow.worker._builtins import Builtin, builtin, warn_about, with_installed
-from stepflow.worker._command.importing import importing
+from stepflow.worker._components.bounds import check_options
 from stepflow.worker._components.callables import check_callable
 from stepflow.worker._components.component import Component
 from stepflow.worker._components.paths import path_of, shape_of
 from stepflow.worker._components.texts import check_text
-from stepflow.worker._executing.bounds import check_options
+from stepflow.worker._importing import importing
 from stepflow.worker._session import Served
 from stepflow.worker._stdio.serving import serve_stdio
 from stepflow.worker._stdio.streams import take_standard_streams

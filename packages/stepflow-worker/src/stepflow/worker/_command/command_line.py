@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from stepflow.worker._builtins import NAMES
 from stepflow.worker._command.imports import server_in
-from stepflow.worker._executing.bounds import (
+from stepflow.worker._components.bounds import (
     checked_concurrency,
     checked_seconds,
 )

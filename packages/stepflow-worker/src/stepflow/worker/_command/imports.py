@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from stepflow.worker._command.importing import importing_target
 from stepflow.worker._command.user_modules import INSTALLED
+from stepflow.worker._importing import importing_target
 from stepflow.worker._server import StepflowServer
 from stepflow.worker.errors import NoServerInTarget
 

@@ -9,18 +9,18 @@ from types import CodeType
 from typing import Any
 
 from stepflow.protocol import ComponentInfo, duration_seconds
+from stepflow.worker._components.bounds import checked_concurrency
 from stepflow.worker._components.callables import (
     check_callable,
     is_async,
     name_of,
     own_function,
 )
-from stepflow.worker._components.mismatch import NoJsonSchema
 from stepflow.worker._components.paths import Capture, parts_of, path_of
 from stepflow.worker._components.signature import signature_of
 from stepflow.worker._components.texts import check_described
-from stepflow.worker._components.types import ValueType, value_type
-from stepflow.worker._executing.bounds import checked_concurrency
+from stepflow.worker._values.mismatch import NoJsonSchema
+from stepflow.worker._values.types import ValueType, value_type
 from stepflow.worker.errors import RegistrationError
 
 

@@ -18,7 +18,7 @@ from stepflow.protocol import (
     RunStatusProtocol,
     json_text,
 )
-from stepflow.worker._components.encoding import encoded
+from stepflow.worker._values.encoding import encoded
 from stepflow.worker.errors import FlowFailed, UnusableAnswer
 
 if TYPE_CHECKING:

@@ -19,7 +19,6 @@ from stepflow.protocol import (
     frame,
 )
 from stepflow.worker._calls import PendingCalls
-from stepflow.worker._components.mismatch import TypeMismatch
 from stepflow.worker._components.routing import Found
 from stepflow.worker._context.context import StepflowContext
 from stepflow.worker._context.requests import RequestParams
@@ -27,6 +26,7 @@ from stepflow.worker._executing.failures import Ending, ended_line, failure_line
 from stepflow.worker._executing.forked import end_child
 from stepflow.worker._executing.interruption import Interruption
 from stepflow.worker._executing.timers import Timer
+from stepflow.worker._values.mismatch import TypeMismatch
 from stepflow.worker.errors import Cancelled, ExecuteEnded, InvalidInput, InvalidOutput, NoCapacity
 
 T = TypeVar("T")

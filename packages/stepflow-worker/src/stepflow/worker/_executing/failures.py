@@ -20,7 +20,7 @@ from stepflow.protocol import (
     NoJsonForm,
     frame,
 )
-from stepflow.worker._components.encoding import encoded
+from stepflow.worker._values.encoding import encoded
 from stepflow.worker.errors import ComponentError, FlowFailed, InvalidInput
 
 _OWN_FOLDER = str(Path(__file__).parents[1])

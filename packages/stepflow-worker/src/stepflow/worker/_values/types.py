@@ -5,16 +5,16 @@ from typing import Any, Protocol
 
 import msgspec
 
-from stepflow.worker._components.annotations import (
+from stepflow.worker._values.annotations import (
     is_closed,
     is_pydantic_imported,
     parts_of,
     pydantic_part,
 )
-from stepflow.worker._components.encoding import completed, encoded, unchecked
-from stepflow.worker._components.keys import reads_keys, refuse_keys
-from stepflow.worker._components.losses import refuse_losses
-from stepflow.worker._components.mismatch import NoJsonSchema, TypeMismatch, unambiguous_value
+from stepflow.worker._values.encoding import completed, encoded, unchecked
+from stepflow.worker._values.keys import reads_keys, refuse_keys
+from stepflow.worker._values.losses import refuse_losses
+from stepflow.worker._values.mismatch import NoJsonSchema, TypeMismatch, unambiguous_value
 
 # Declared types for which a check of the value's own type is enough.
 _PLAIN: dict[object, type] = {
@@ -63,7 +63,7 @@ def value_type(annotation: Any, *, output: bool = False) -> ValueType:
             f"it has msgspec's `Meta` and pydantic's `{part!r}`, which nothing reads both",
             "use pydantic's `Field` in what pydantic reads",
         )
-    from stepflow.worker._components.pydantic_types import PydanticType
+    from stepflow.worker._values.pydantic_types import PydanticType
 
     return PydanticType(annotation, output=output)
 

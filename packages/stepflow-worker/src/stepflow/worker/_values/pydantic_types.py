@@ -6,10 +6,10 @@ import msgspec
 import pydantic
 import pydantic_core
 
-from stepflow.worker._components.keys import reads_keys, refuse_keys
-from stepflow.worker._components.mismatch import NoJsonSchema, unambiguous_value
-from stepflow.worker._components.pydantic_constraints import wrong_constraint
-from stepflow.worker._components.pydantic_forms import (
+from stepflow.worker._values.keys import reads_keys, refuse_keys
+from stepflow.worker._values.mismatch import NoJsonSchema, unambiguous_value
+from stepflow.worker._values.pydantic_constraints import wrong_constraint
+from stepflow.worker._values.pydantic_forms import (
     checked_text,
     form_text,
     known,

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from stepflow.protocol import complete_fields, json_text
-from stepflow.worker._components.subclasses import base_form
+from stepflow.worker._values.subclasses import base_form
 
 
 def encoded(value: Any) -> msgspec.Raw:
@@ -33,7 +33,7 @@ def completed(value: object) -> bool:
 def _other(value: Any) -> object:
     """Return what to write for an object that msgspec does not know."""
     if hasattr(type(value), "__pydantic_serializer__"):
-        from stepflow.worker._components.pydantic_forms import model_form
+        from stepflow.worker._values.pydantic_forms import model_form
 
         return model_form(value)
     return base_form(value)

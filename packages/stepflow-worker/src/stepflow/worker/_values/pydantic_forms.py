@@ -12,9 +12,9 @@ import msgspec
 import pydantic
 
 from stepflow.protocol import NoJsonForm, format_path, json_text, json_value
-from stepflow.worker._components.losses import lost
-from stepflow.worker._components.mismatch import TypeMismatch
-from stepflow.worker._components.subclasses import base_form
+from stepflow.worker._values.losses import lost
+from stepflow.worker._values.mismatch import TypeMismatch
+from stepflow.worker._values.subclasses import base_form
 
 _anything: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(Any)
 _FIELD_NAME = re.compile(r"field_name='(\w+)'")

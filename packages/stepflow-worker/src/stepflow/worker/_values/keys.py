@@ -8,9 +8,9 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from stepflow.protocol import format_path
-from stepflow.worker._components.annotations import parts_of
-from stepflow.worker._components.losses import elements, members
-from stepflow.worker._components.mismatch import TypeMismatch
+from stepflow.worker._values.annotations import parts_of
+from stepflow.worker._values.losses import elements, members
+from stepflow.worker._values.mismatch import TypeMismatch
 
 
 def reads_keys(annotation: Any) -> bool:
