@@ -2,6 +2,7 @@
 //! threads read.
 
 mod backup;
+mod batch;
 mod check;
 mod chores;
 mod codec;
@@ -10,6 +11,7 @@ mod disk;
 mod file;
 mod files;
 mod gauge;
+mod message;
 mod options;
 mod plans;
 mod projection;
@@ -50,9 +52,10 @@ use self::chores::Chores;
 use self::disk::Disk;
 use self::files::{Files, Placed};
 use self::gauge::Gauges;
+use self::message::{Message, Reply};
 use self::readers::Readers;
 use self::work::BlobRow;
-use self::writer::{Message, Owners, Reply, Writer};
+use self::writer::{Owners, Writer};
 
 /// A store in a file. Dropping it stores what it was given, and waits for that.
 pub struct SqliteStore {

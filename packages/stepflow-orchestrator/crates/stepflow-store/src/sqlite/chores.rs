@@ -107,8 +107,8 @@ impl Chores {
                 orphans(disk, gauges, files, part).map(|()| part.checked_add(1).map(Stage::Orphans))
             }
             _ => disk.transaction(gauges, |connection, known| {
-                let mut work = Work { connection, known, epochs, files };
-                next(&mut work, &self.retention, stage, &mut removed)
+                let mut work = Work { connection, known, epochs, files, removed: &mut removed };
+                next(&mut work, &self.retention, stage)
             }),
         };
         self.stepped = Instant::now();
@@ -144,6 +144,11 @@ impl Chores {
         }
     }
 
+    /// Ends a round in which something has panicked.
+    pub fn give_up(&mut self) {
+        self.end(&Err(StoreError::Unavailable("the store has panicked".to_owned())));
+    }
+
     fn end(&mut self, result: &Result<(), StoreError>) {
         self.stage = None;
         for waiting in self.waiting.drain(..) {
@@ -153,29 +158,18 @@ impl Chores {
 }
 
 /// Does a step, and says what comes next.
-fn next(
-    work: &mut Work<'_>,
-    retention: &Retention,
-    stage: Stage,
-    removed: &mut Vec<String>,
-) -> rusqlite::Result<Option<Stage>> {
+fn next(work: &mut Work<'_>, retention: &Retention, stage: Stage) -> rusqlite::Result<Option<Stage>> {
     let done = match stage {
         Stage::Retention(after) => work.retire(retention, after).map(|last| match last {
             Some(last) => Stage::Retention(Some(last)),
             None => Stage::Rows,
         }),
-        Stage::Rows => work.clear().map(|cleared| match cleared {
-            Some(files) => {
-                removed.extend(files);
-                Stage::Rows
-            }
-            None => Stage::Keys,
-        }),
+        Stage::Rows => work.clear().map(|goes_on| if goes_on { Stage::Rows } else { Stage::Keys }),
         Stage::Keys => work.forget_keys().map(|goes_on| if goes_on { Stage::Keys } else { Stage::Blobs(None) }),
         Stage::Blobs(after) => match retention.runs {
-            Some(age) => work.drop_blobs(age, after).map(|(last, files)| {
-                removed.extend(files);
-                last.map_or(Stage::Orphans(0), |last| Stage::Blobs(Some(last)))
+            Some(age) => work.drop_blobs(age, after).map(|last| match last {
+                Some(last) => Stage::Blobs(Some(last)),
+                None => Stage::Orphans(0),
             }),
             None => Ok(Stage::Orphans(0)),
         },

@@ -104,45 +104,43 @@ impl Work<'_> {
         Ok(roots.last().map(|(root, ..)| *root))
     }
 
-    /// Deletes the next rows of a tree that is out of sight, and names their files. None when nothing is left.
-    pub fn clear(&mut self) -> Result<Option<Vec<String>>, Failure> {
+    /// Deletes the next rows of a tree that is out of sight. Whether there were some.
+    pub fn clear(&mut self) -> Result<bool, Failure> {
         let root = "SELECT root_no FROM deleted LIMIT 1";
         let root: Option<i64> = self.connection.prepare_cached(root)?.query_row([], |row| row.get(0)).optional()?;
-        let Some(root) = root else { return Ok(None) };
+        let Some(root) = root else { return Ok(false) };
         let mut sub_run = self.connection.prepare_cached("SELECT no, id FROM runs WHERE root_no = ?1 LIMIT 1")?;
         let sub_run = sub_run.query_row([root], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?)));
         let sub_run = sub_run.optional()?;
         let of_run = sub_run.map_or(root, |(no, _)| no);
-        let mut files = Vec::new();
         for (sql, most) in RUN_ROWS {
-            if clear(self.connection, sql, of_run, *most, &mut files)? {
-                return Ok(Some(files));
+            if clear(self.connection, sql, of_run, *most, self.removed)? {
+                return Ok(true);
             }
         }
         if let Some((no, id)) = sub_run {
             self.execute("DELETE FROM runs WHERE no = ?1", [no])?;
             self.known.forget(run(id));
-            return Ok(Some(files));
+            return Ok(true);
         }
         for (sql, most) in TREE_ROWS {
-            if clear(self.connection, sql, root, *most, &mut files)? {
-                return Ok(Some(files));
+            if clear(self.connection, sql, root, *most, self.removed)? {
+                return Ok(true);
             }
         }
         self.execute("DELETE FROM deleted WHERE root_no = ?1", [root])?;
-        Ok(Some(files))
+        Ok(true)
     }
 
     /// Deletes those of the next contents that nothing names and that nobody has put for so long, after this one. Tells
-    /// the last that was looked at, and the files.
-    pub fn drop_blobs(&self, age: Duration, after: Option<BlobId>) -> Result<(Option<BlobId>, Vec<String>), Failure> {
+    /// the last that was looked at.
+    pub fn drop_blobs(&mut self, age: Duration, after: Option<BlobId>) -> Result<Option<BlobId>, Failure> {
         let age = age.max(GRACE);
         let before = Timestamp::now().checked_sub(age).map_or(i64::MIN, time);
         let after = after.map_or_else(Vec::new, |after| after.bytes().to_vec());
         let mut page = self.connection.prepare_cached("SELECT id FROM blobs WHERE id > ?1 ORDER BY id LIMIT ?2")?;
         let page = page.query_map(params![after, LOOK], |row| row.get(0).map(BlobId::from_bytes))?;
         let page: Vec<BlobId> = page.collect::<rusqlite::Result<_>>()?;
-        let mut files = Vec::new();
         for id in &page {
             let sql = "DELETE FROM blobs WHERE id = ?1 AND put_at < ?2
                        AND NOT EXISTS (SELECT 1 FROM blob_uses WHERE blob = ?1)
@@ -153,9 +151,9 @@ impl Work<'_> {
             if !dropped.is_empty() {
                 self.execute("DELETE FROM blob_parts WHERE whole = ?1", [id.bytes()])?;
             }
-            files.extend(dropped.into_iter().flatten());
+            self.removed.extend(dropped.into_iter().flatten());
         }
-        Ok((page.last().copied(), files))
+        Ok(page.last().copied())
     }
 
     /// Forgets keys of deleted runs. Whether there may be more.

@@ -1,14 +1,17 @@
 //! The writer's connection: transactions that are complete or do not happen, and copying the WAL into the database.
 
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use rusqlite::Connection;
 use stepflow_engine::ports::StoreError;
 
+use super::file;
 use super::gauge::Gauges;
+use super::options::{Durability, beside};
 use super::work::Known;
-use super::{Durability, file};
 
 /// The size of a page.
 const PAGE: u64 = 4 << 10;
@@ -20,13 +23,33 @@ const GROWTH: u64 = (16 << 20) / PAGE;
 /// A WAL of this size or more is cut to zero, and not only started again.
 const LONG: u64 = (64 << 20) / PAGE;
 
-/// The connection, with what is known about its WAL.
+/// How the WAL's file is called.
+const WAL: &str = "-wal";
+
+/// What stays the same of a file when its name does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    fn of(path: &Path) -> Option<Self> {
+        let file = fs::metadata(path).ok()?;
+        Some(Self { device: file.dev(), inode: file.ino() })
+    }
+}
+
+/// The connection, with what is known about its rows and its files.
 pub(super) struct Disk {
     path: PathBuf,
     durability: Durability,
     /// `None` after an error, until it can be opened again.
     connection: Option<Connection>,
     known: Known,
+    /// The files that the connection has open, the database's and the WAL's.
+    database: Option<FileId>,
+    wal_file: Option<FileId>,
     /// How many pages the WAL has, and how many it had when they were last copied.
     wal: u64,
     copied: u64,
@@ -34,7 +57,9 @@ pub(super) struct Disk {
 
 impl Disk {
     pub fn new(path: PathBuf, durability: Durability, connection: Connection) -> Self {
-        Self { path, durability, connection: Some(connection), known: Known::default(), wal: 0, copied: 0 }
+        let (database, wal_file) = (FileId::of(&path), FileId::of(&beside(&path, WAL)));
+        let known = Known::default();
+        Self { path, durability, connection: Some(connection), known, database, wal_file, wal: 0, copied: 0 }
     }
 
     /// Does this in one transaction, or not at all. After any error of SQLite the connection is not used any more. A
@@ -44,6 +69,12 @@ impl Disk {
         gauges: &Gauges,
         work: impl FnOnce(&Connection, &mut Known) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
+        if self.connection.is_none() {
+            // The next one may make a WAL of its own.
+            self.wal_file = None;
+            self.known = Known::default();
+        }
+        self.check_files()?;
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => file::open(&self.path, self.durability).map_err(|error| self.unavailable(&error))?,
@@ -53,6 +84,9 @@ impl Disk {
             Ok(done) => {
                 self.wal = wal_pages(&connection, "PRAGMA wal_checkpoint(NOOP)").unwrap_or(self.wal);
                 gauges.wal(self.wal * PAGE);
+                if self.wal_file.is_none() {
+                    self.wal_file = FileId::of(&beside(&self.path, WAL));
+                }
                 self.connection = Some(connection);
                 Ok(done)
             }
@@ -64,6 +98,24 @@ impl Disk {
                 Err(self.unavailable(&error))
             }
         }
+    }
+
+    /// What is written into files that have no name any more is lost at the end of the process, though SQLite would not
+    /// complain.
+    fn check_files(&mut self) -> Result<(), StoreError> {
+        let is_there = |path: &Path, file: Option<FileId>| file.is_none() || FileId::of(path) == file;
+        let wal = beside(&self.path, WAL);
+        let missing = if !is_there(&self.path, self.database) {
+            self.path.clone()
+        } else if !is_there(&wal, self.wal_file) {
+            // What is stored in it is copied into the database, which is still there.
+            self.truncate();
+            wal
+        } else {
+            return Ok(());
+        };
+        let why = "was deleted or replaced while the server had it: put it back, or restart the server";
+        Err(StoreError::Unavailable(format!("`{}` {why}", missing.display())))
     }
 
     fn unavailable(&self, error: &rusqlite::Error) -> StoreError {
@@ -126,4 +178,32 @@ fn transact<T>(
 fn wal_pages(connection: &Connection, pragma: &str) -> rusqlite::Result<u64> {
     let pages: i64 = connection.prepare_cached(pragma)?.query_row([], |row| row.get(1))?;
     Ok(u64::try_from(pages).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_refuses_a_transaction_as_a_whole_and_then_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let connection = file::open(&path, Durability::Full);
+        assert!(connection.is_err(), "only who has the lock makes the file");
+        let _lock = file::lock(&path).unwrap();
+        let connection = file::open(&path, Durability::Full).unwrap();
+        connection.execute_batch("CREATE TABLE t (x); PRAGMA max_page_count = 20").unwrap();
+        let (mut disk, gauges) = (Disk::new(path, Durability::Full, connection), Gauges::default());
+        let mut insert = |bytes: i64| {
+            disk.transaction(&gauges, |connection, _| {
+                connection.execute("INSERT INTO t VALUES ('first')", [])?;
+                connection.execute("INSERT INTO t VALUES (zeroblob(?1))", [bytes])?;
+                connection.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))
+            })
+        };
+        assert_eq!(insert(10).unwrap(), 2);
+        let full = insert(1 << 20).unwrap_err().to_string();
+        assert!(full.contains("full") && full.contains("state.db"), "{full}");
+        assert_eq!(insert(1 << 20).unwrap(), 4, "there is room again");
+    }
 }

@@ -38,6 +38,9 @@ pub(super) fn lock(path: &Path) -> Result<File, Error> {
             let holder = if holder.is_empty() { "another process".to_owned() } else { holder };
             return Err(Error::Held { path: path.to_owned(), holder });
         }
+        Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
+            return Err(Error::cannot_open(path, &"its file system has no locks: put it on a disk of this machine"));
+        }
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
     let host = rustix::system::uname();

@@ -14,8 +14,8 @@ use stepflow_flow::Plan;
 use stepflow_protocol::{FlowId, RunId};
 
 use super::codec::{as_execution_status, bytes, execution_status, run, time, timestamp};
+use super::message::Message;
 use super::work::Failure;
-use super::writer::Message;
 use super::{SqliteStore, steps};
 
 /// Runs of a root that is deleted are out of sight. The cross join keeps SQLite from beginning with the roots.

@@ -1,5 +1,6 @@
 //! Connections that read, each on its own thread. They answer in pages, and have no transaction open between two pages.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -105,7 +106,8 @@ fn work(path: &Path, queue: &Mutex<mpsc::Receiver<Job>>) {
             connection = Some(file::open_reader(path).map_err(|error| unavailable(path, &error)));
         }
         let is_good = match &connection {
-            Some(Ok(connection)) => job(Ok(connection)),
+            // A panic while one question is answered must not be the end of the others.
+            Some(Ok(connection)) => catch_unwind(AssertUnwindSafe(|| job(Ok(connection)))).unwrap_or(false),
             Some(Err(why)) => job(Err(why.clone())),
             None => false,
         };

@@ -96,6 +96,8 @@ pub(super) struct Work<'a> {
     /// The owners' numbers.
     pub epochs: &'a HashMap<u8, u64>,
     pub files: &'a Files,
+    /// Files to be taken away when the transaction is durable.
+    pub removed: &'a mut Vec<String>,
 }
 
 impl Work<'_> {
@@ -320,9 +322,9 @@ impl Work<'_> {
     pub fn put_blob(&mut self, blob: &BlobRow) -> Result<(), Failure> {
         let kept = self.touch(blob.id)?;
         if kept {
-            // Somebody was faster. No row has named this file, and none will.
+            // Somebody was faster. No row names this file, and none will.
             if let Placed::File(name) = &blob.content {
-                self.files.remove(name);
+                self.removed.push(name.clone());
             }
             return Ok(());
         }

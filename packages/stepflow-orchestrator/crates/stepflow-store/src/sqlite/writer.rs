@@ -3,32 +3,26 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use parking_lot::Mutex;
 use rusqlite::params;
-use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::{Append, Commits, Created, Deleted, NewRun, Owned, StoreError, Written};
+use stepflow_engine::ports::{Append, Commits, Created, Deleted, Owned, StoreError, Written};
 use stepflow_engine::{Shards, shard_of};
-use stepflow_flow::Plan;
-use stepflow_protocol::{BlobId, RunId, Value};
-use tokio::sync::oneshot;
 
+use super::batch::{Batch, Refused};
 use super::chores::Chores;
 use super::disk::Disk;
-use super::files::{Files, Placed};
+use super::files::Files;
 use super::gauge::Gauges;
-use super::work::{self, BlobRow, Failure, Work};
+use super::message::{Done, Message};
+use super::work;
 
 /// A batch ends at so many bytes.
 const BATCH: usize = 8 << 20;
-
-/// About how many bytes a request takes besides its values.
-const ENTRY: usize = 512;
 
 /// How long marks wait for other requests to share a transaction with.
 const MARKS_WAIT: Duration = Duration::from_millis(10);
@@ -38,59 +32,6 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// The receiver for the results of a shard's appends.
 pub(super) type Owners = Arc<Mutex<HashMap<u8, Arc<dyn Commits>>>>;
-
-pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
-
-/// A request to the writer.
-pub(super) enum Message {
-    Append(Append),
-    Create(Box<NewRun>, Reply<Created>),
-    Mark(RunId, u64, Vec<TaskRef>, Reply<()>),
-    Unmark(RunId, u64, Vec<TaskRef>, Reply<()>),
-    Delete(RunId, Reply<Deleted>),
-    GiveUp(RunId, u64, String, Reply<()>),
-    PutFlow(Arc<Plan>, Timestamp, Reply<()>),
-    PutBlob(BlobRow, Reply<()>),
-    /// Whether this content is there. It counts as put.
-    Touch(BlobId, Reply<bool>),
-    /// To be answered once all before it is done with.
-    Barrier(Reply<()>),
-    Own(Shards, Arc<dyn Commits>, Reply<Vec<Owned>>),
-    Leave(Shards, Reply<()>),
-    /// To be answered when all has been tidied up.
-    Sweep(Reply<()>),
-    /// To be done when all before it is, and these readers have ended. Says so when the database is let go.
-    Stop(Vec<JoinHandle<()>>, oneshot::Sender<()>),
-}
-
-impl Message {
-    fn size(&self) -> usize {
-        let records = |append: &Append| append.records.iter().map(|record| ENTRY + record.event.size()).sum::<usize>();
-        let inputs =
-            |append: &Append| append.inputs.iter().flat_map(|(_, inputs)| inputs).map(Value::size).sum::<usize>();
-        let values = |append: &Append| records(append) + inputs(append);
-        ENTRY
-            + match self {
-                Self::Append(append) => values(append),
-                Self::Create(new, _) => values(&new.append),
-                Self::PutBlob(BlobRow { content: Placed::Row(text), .. }, _) => text.size(),
-                _ => 0,
-            }
-    }
-
-    /// Whether the batch ends before it, because what follows depends on it.
-    fn stands_alone(&self) -> bool {
-        matches!(self, Self::Own(..) | Self::Leave(..) | Self::Sweep(_) | Self::Stop(..))
-    }
-}
-
-/// What was done.
-enum Done {
-    Stored,
-    Created(Created),
-    Touched(bool),
-    Deleted(Deleted),
-}
 
 pub(super) struct Writer {
     pub queue: Receiver<Message>,
@@ -102,7 +43,7 @@ pub(super) struct Writer {
     /// The owners' numbers.
     pub epochs: HashMap<u8, u64>,
     /// Incarnations with a refused append: the appends that follow are refused, too.
-    pub refused: HashMap<RunId, (u64, StoreError)>,
+    pub refused: Refused,
     /// Held until the database is closed.
     pub lock: File,
 }
@@ -128,7 +69,7 @@ impl Writer {
                 _ => {}
             }
             if self.chores.is_late() {
-                self.chores.step(&mut self.disk, &self.gauges, &self.files, &self.epochs);
+                self.chore();
             }
             self.disk.checkpoint();
         }
@@ -155,7 +96,14 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) if cuts => self.disk.truncate(),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            self.chores.step(&mut self.disk, &self.gauges, &self.files, &self.epochs);
+            self.chore();
+        }
+    }
+
+    fn chore(&mut self) {
+        let Self { chores, disk, gauges, files, epochs, .. } = self;
+        if !guard(|| chores.step(disk, gauges, files, epochs)) {
+            self.chores.give_up();
         }
     }
 
@@ -188,38 +136,18 @@ impl Writer {
             return batch.into_iter().for_each(|message| self.answer(message, Ok(Done::Stored)));
         }
         let Self { disk, epochs, files, refused, gauges, .. } = self;
-        let results = disk.transaction(gauges, |connection, known| {
-            let mut work = Work { connection, known, epochs, files };
-            let mut results = Vec::with_capacity(batch.len());
-            for message in &batch {
-                results.push(match apply(&mut work, refused, message) {
-                    Ok(done) => Ok(done),
-                    Err(Failure::Refused(why)) => Err(why),
-                    Err(Failure::Sql(error)) => return Err(error),
-                });
-            }
-            Ok(results)
-        });
+        let results = Batch { disk, gauges, epochs, files, refused }.store(&batch);
         if batch.iter().any(|message| matches!(message, Message::Delete(..))) {
             self.chores.soon();
         }
         gauges.batch(batch.iter().filter(|message| !is_barrier(message)).count());
-        let results = results.unwrap_or_else(|why| batch.iter().map(|_| Err(why.clone())).collect());
         let mut committed = Vec::new();
         let mut failed = Vec::new();
         for (message, result) in batch.into_iter().zip(results) {
             match (message, result) {
                 (Message::Append(append), Ok(_)) => committed.push(written(&append)),
-                (Message::Append(append), Err(why)) => {
-                    self.refused.insert(append.root, (append.incarnation, why.clone()));
-                    failed.push((written(&append), why));
-                }
-                (message, result) => {
-                    if let (Message::Create(new, _), Err(why)) = (&message, &result) {
-                        self.refused.insert(new.append.root, (new.append.incarnation, why.clone()));
-                    }
-                    self.answer(message, result);
-                }
+                (Message::Append(append), Err(why)) => failed.push((written(&append), why)),
+                (message, result) => self.answer(message, result),
             }
         }
         tell(&self.owners, committed, failed);
@@ -290,7 +218,9 @@ fn tell(owners: &Owners, committed: Vec<Written>, failed: Vec<(Written, StoreErr
             None => by_owner.push((owner, vec![written])),
         }
     }
-    by_owner.into_iter().for_each(|(owner, appends)| owner.committed(appends));
+    by_owner.into_iter().for_each(|(owner, appends)| {
+        let _ = guard(|| owner.committed(appends));
+    });
     let mut by_reason: Vec<(&Arc<dyn Commits>, Vec<Written>, StoreError)> = Vec::new();
     for (written, why) in failed {
         let Some(owner) = owners.get(&shard_of(written.root)) else { continue };
@@ -299,42 +229,16 @@ fn tell(owners: &Owners, committed: Vec<Written>, failed: Vec<(Written, StoreErr
             None => by_reason.push((owner, vec![written], why)),
         }
     }
-    by_reason.into_iter().for_each(|(owner, appends, why)| owner.failed(appends, why));
+    by_reason.into_iter().for_each(|(owner, appends, why)| {
+        let _ = guard(|| owner.failed(appends, why));
+    });
+}
+
+/// Does what may panic and must not be the end of the writer: all other runs need it. Whether it was done.
+fn guard(work: impl FnOnce()) -> bool {
+    catch_unwind(AssertUnwindSafe(work)).is_ok()
 }
 
 fn written(append: &Append) -> Written {
     Written { root: append.root, incarnation: append.incarnation, upto: append.upto() }
-}
-
-fn apply(
-    work: &mut Work<'_>,
-    refused: &mut HashMap<RunId, (u64, StoreError)>,
-    message: &Message,
-) -> Result<Done, Failure> {
-    match message {
-        Message::Append(append) => {
-            match refused.get(&append.root) {
-                Some((incarnation, why)) if *incarnation == append.incarnation => return Err(why.clone().into()),
-                Some(_) => drop(refused.remove(&append.root)),
-                None => {}
-            }
-            let done = work.append(append);
-            if let Err(Failure::Refused(why)) = &done {
-                // Known at once, for the requests that follow in this batch.
-                refused.insert(append.root, (append.incarnation, why.clone()));
-            }
-            done.map(|()| Done::Stored)
-        }
-        Message::Create(new, _) => work.create(new).map(Done::Created),
-        Message::Mark(root, epoch, tasks, _) => work.mark(*root, *epoch, tasks).map(|()| Done::Stored),
-        Message::Unmark(root, epoch, tasks, _) => work.unmark(*root, *epoch, tasks).map(|()| Done::Stored),
-        Message::Delete(root, _) => work.delete(*root).map(Done::Deleted),
-        Message::GiveUp(root, epoch, why, _) => work.give_up(*root, *epoch, why).map(|()| Done::Stored),
-        Message::PutFlow(plan, at, _) => work.put_flow(plan, *at).map(|()| Done::Stored),
-        Message::PutBlob(blob, _) => work.put_blob(blob).map(|()| Done::Stored),
-        Message::Touch(id, _) => work.touch(*id).map(Done::Touched),
-        Message::Barrier(_) | Message::Own(..) | Message::Leave(..) | Message::Sweep(_) | Message::Stop(..) => {
-            Ok(Done::Stored)
-        }
-    }
 }

@@ -13,6 +13,8 @@ mod memory;
 mod retention;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqlite")]
+mod weather;
 
 use std::sync::Arc;
 
