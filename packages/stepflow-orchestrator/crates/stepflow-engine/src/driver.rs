@@ -6,6 +6,7 @@
 
 mod appends;
 mod carry;
+mod deciding;
 mod loading;
 mod memory;
 mod offered;
@@ -18,7 +19,7 @@ mod wakeups;
 mod words;
 mod world;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,16 +31,15 @@ use self::memory::{Plans, Values};
 use self::offered::Offered;
 use self::ownership::Ownership;
 use self::timers::Timers;
-use self::tree::{Kept, Tree};
+use self::tree::Tree;
 use self::waiters::Waiters;
-use self::world::World;
 use crate::command::{Cancelled, Command, Doors, Made};
 use crate::event::{CancelAsked, RunCreated, TaskRef};
 use crate::machine::{Input, Rules};
 use crate::notice::Notice;
 use crate::options::{Options, Ports};
 use crate::shard::Shards;
-use crate::submission::{Error, Submission};
+use crate::submission::Submission;
 
 /// How many commands are taken from the queue at a time, and how many timers.
 const BATCH: usize = 256;
@@ -315,74 +315,7 @@ impl Driver {
         self.waiters.subscribe(root, subscriber);
     }
 
-    /// Gives an input to a machine, and records what it decides.
-    fn feed(&mut self, root: RunId, input: Input) {
-        self.unpark(root);
-        let Some(tree) = self.trees.get_mut(&root) else { return };
-        tree.touched += 1;
-        // Each time that the journal is read, it shows whether the owner has changed.
-        if !matches!(input, Input::Continue | Input::OwnerChanged(_)) {
-            tree.kept.push_back(Kept { input: input.clone(), upto: None });
-        }
-        self.apply(root, input);
-    }
-
-    /// Lets the machine decide, and appends its events.
-    fn apply(&mut self, root: RunId, input: Input) {
-        let Some(tree) = self.trees.get_mut(&root) else { return };
-        let Some(machine) = &mut tree.machine else { return };
-        self.at_work_on = Some(root);
-        tree.flows.values().for_each(|plan| drop(self.plans.add(Arc::clone(plan))));
-        let mut world = World {
-            root,
-            ports: &self.ports,
-            rules: &self.rules,
-            values: &self.values,
-            at_hand: &mut tree.at_hand,
-            plans: &mut self.plans,
-            ids: &mut self.ids,
-            inputs: std::mem::take(&mut tree.inputs),
-            undecided: BTreeSet::new(),
-        };
-        let applied = machine.apply(input, &mut world);
-        let World { inputs, undecided, .. } = world;
-        tree.inputs = inputs;
-        if !machine.is_waiting() {
-            let upto = machine.state().seq;
-            tree.decided(upto);
-            tree.at_hand.release(root, &mut self.values);
-        }
-        self.look_for(root, undecided);
-        self.append(root, applied.records);
-        for run in applied.refused {
-            self.waiters.made(run, &Err(Error::NotOpen));
-        }
-        if applied.hangs {
-            return self.give_up(root, "its journal speaks of a run that is not there".to_owned());
-        }
-        if applied.more {
-            self.has_more = true;
-            let _ = self.commands.send(Command::Tell(root, Input::Continue));
-        }
-        self.need(root, applied.missing);
-        self.settle(root);
-    }
-
-    /// Finds out where the components of these paths are.
-    fn look_for(&mut self, root: RunId, paths: BTreeSet<String>) {
-        let Some(tree) = self.trees.get_mut(&root) else { return };
-        for path in paths {
-            if tree.undecided.insert(path.clone()) {
-                let (known, commands) = (self.ports.host.decided(&path), self.commands.clone());
-                tokio::spawn(async move {
-                    known.await;
-                    let _ = commands.send(Command::Decided(root, path));
-                });
-            }
-        }
-    }
-
-    /// The root of a run, if a part of its tree is in memory.
+    /// The root of a run of which something is in memory.
     fn root_of(&self, run: RunId) -> Option<RunId> {
         if self.trees.contains_key(&run) { Some(run) } else { self.roots.get(&run).copied() }
     }
