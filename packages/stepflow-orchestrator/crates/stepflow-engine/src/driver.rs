@@ -28,13 +28,13 @@ use stepflow_protocol::RunId;
 use tokio::sync::{mpsc, oneshot};
 
 use self::memory::{Plans, Values};
-use self::offered::Offered;
+use self::offered::Offers;
 use self::ownership::Ownership;
 use self::timers::Timers;
 use self::tree::Tree;
 use self::waiters::Waiters;
 use crate::command::{Cancelled, Command, Doors, Made};
-use crate::event::{CancelAsked, RunCreated, TaskRef};
+use crate::event::{CancelAsked, RunCreated};
 use crate::machine::{Input, Rules};
 use crate::notice::Notice;
 use crate::options::{Options, Ports};
@@ -71,7 +71,7 @@ pub(crate) struct Driver {
     roots: HashMap<RunId, RunId>,
     waiters: Waiters,
     /// The attempts that hosts have.
-    offered: HashMap<TaskRef, Offered>,
+    offered: Offers,
     values: Values,
     plans: Plans,
     timers: Timers,
@@ -120,7 +120,7 @@ impl Driver {
             given_up: HashSet::new(),
             roots: HashMap::new(),
             waiters: Waiters::default(),
-            offered: HashMap::new(),
+            offered: Offers::default(),
             values: Values::new(options.cache_bytes / drivers),
             plans: Plans::new(),
             timers: Timers::default(),
@@ -308,8 +308,7 @@ impl Driver {
     }
 
     fn subscribe(&mut self, root: RunId, subscriber: mpsc::Sender<Notice>) {
-        let here = |offered: &&Offered| offered.root == Some(root);
-        for started in self.offered.values().filter(here).filter_map(|offered| offered.started.clone()) {
+        for started in self.offered.of(root).filter_map(|(_, offered)| offered.started.clone()) {
             let _ = subscriber.try_send(started);
         }
         self.waiters.subscribe(root, subscriber);

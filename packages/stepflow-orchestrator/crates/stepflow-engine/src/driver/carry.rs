@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use futures_util::FutureExt as _;
 use stepflow_protocol::RunId;
 
+use super::offered::Offered;
 use super::timers::{Timer, until};
 use super::tree::Kept;
-use super::{Driver, MARK_AFTER, Offered};
+use super::{Driver, MARK_AFTER};
 use crate::command::Command;
 use crate::event::{Reason, Route, StepRef, TaskRef, ValueRef};
 use crate::machine::{Effect, Need, outstanding, owed_between};
@@ -29,10 +30,9 @@ impl Driver {
     pub(super) fn withdraw_unknown(&mut self, root: RunId) {
         let Some(machine) = self.trees.get(&root).and_then(|tree| tree.machine.as_ref()) else { return };
         let known = |task: &TaskRef| machine.state().tasks.contains_key(&task.task_id);
-        let unknown = self.offered.iter().filter(|(task, offered)| offered.root == Some(root) && !known(task));
-        let unknown: Vec<TaskRef> = unknown.map(|(task, _)| *task).collect();
+        let unknown: Vec<TaskRef> = self.offered.of(root).map(|(task, _)| task).filter(|task| !known(task)).collect();
         for task in unknown {
-            self.withdraw(task);
+            self.withdraw(root, task);
         }
     }
 
@@ -65,7 +65,7 @@ impl Driver {
     fn carry(&mut self, root: RunId, seq: u64, effect: Effect) {
         self.at_work_on = Some(root);
         match effect {
-            Effect::Offer { task, .. } if self.offered.contains_key(&task) => {}
+            Effect::Offer { task, .. } if self.offered.contains(root, task) => {}
             Effect::Offer { task, step, route, input, reason } => self.offer(root, task, step, route, input, reason),
             Effect::Wake { due_at, .. } | Effect::Deadline { due_at, .. } => {
                 let wait = until(due_at, self.ports.clock.now());
@@ -73,7 +73,7 @@ impl Driver {
                 let clock = &*self.ports.clock;
                 tree.timers.entry(seq).or_insert_with(|| self.timers.arm(clock, wait, Timer::Wake(root, seq)));
             }
-            Effect::Cancel { task, route } => match self.offered.get_mut(&task) {
+            Effect::Cancel { task, route } => match self.offered.get_mut(root, task) {
                 Some(offered) if offered.cancelled => {}
                 Some(offered) => {
                     offered.cancelled = true;
@@ -83,7 +83,7 @@ impl Driver {
                 // It was never offered, so no host will answer.
                 None => {
                     let address = Address { root, epoch: self.ownership.epoch(root), task };
-                    self.offered.insert(task, Offered { root: Some(root), cancelled: true, ..Offered::default() });
+                    self.offered.insert(root, task, Offered { cancelled: true, ..Offered::default() });
                     let _ = self.commands.send(Command::Answer(address, Answer::Cancelled));
                 }
             },
@@ -142,7 +142,7 @@ impl Driver {
         let mark = recovers.then(|| self.timers.arm(&*self.ports.clock, MARK_AFTER, Timer::Mark(root, task)));
         // First, because a host that panics does not have it.
         self.ports.host.offer(envelope);
-        self.offered.insert(task, Offered { root: Some(root), route, mark, recovers, ..Offered::default() });
+        self.offered.insert(root, task, Offered { route, mark, recovers, ..Offered::default() });
     }
 
     fn mark_first(&mut self, root: RunId, effect: Effect) {
@@ -175,7 +175,7 @@ impl Driver {
     /// An attempt was offered or taken by a worker a while ago. If a worker has it, it is marked: if the server
     /// crashes, it may be the reason. An attempt that waited is not.
     pub(super) fn mark_or_unmark(&mut self, root: RunId, task: TaskRef) {
-        let Some(offered) = self.offered.get_mut(&task) else { return };
+        let Some(offered) = self.offered.get_mut(root, task) else { return };
         offered.mark = None;
         let has_worker = offered.has_worker();
         match self.trees.get(&root) {
@@ -200,11 +200,11 @@ impl Driver {
         }
     }
 
-    /// Tells the host that the answer of an attempt is not needed, because no journal knows the attempt.
-    pub(super) fn withdraw(&mut self, task: TaskRef) {
-        if let Some(offered) = self.offered.get_mut(&task).filter(|offered| !offered.cancelled) {
+    /// Tells the host that the answer of an attempt which no journal knows is not needed.
+    pub(super) fn withdraw(&mut self, root: RunId, task: TaskRef) {
+        if let Some(offered) = self.offered.get_mut(root, task).filter(|offered| !offered.cancelled) {
             offered.cancelled = true;
-            if let (Some(root), Some(route)) = (offered.root, &offered.route) {
+            if let Some(route) = &offered.route {
                 let address = Address { root, epoch: self.ownership.epoch(root), task };
                 self.ports.host.cancel(route, address, "the run does not know the attempt");
             }

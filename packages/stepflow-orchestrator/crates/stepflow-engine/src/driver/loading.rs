@@ -296,11 +296,10 @@ impl Driver {
             return;
         }
         let runs: Vec<RunId> = self.roots.extract_if(|_, of| *of == root).map(|(run, _)| run).collect();
-        let offered: Vec<TaskRef> =
-            self.offered.iter().filter(|(_, offered)| offered.root == Some(root)).map(|(task, _)| *task).collect();
+        let offered: Vec<TaskRef> = self.offered.of(root).map(|(task, _)| task).collect();
         for task in offered {
-            self.withdraw(task);
-            self.forget_offered(task);
+            self.withdraw(root, task);
+            self.forget_offered(root, task);
         }
         self.waiters.unsubscribe(root);
         for run in runs.into_iter().chain([root]) {

@@ -50,7 +50,7 @@ impl Driver {
     fn place(&self, parent: Parent) -> Result<Parentage, Error> {
         match parent {
             Parent::Attempt(Address { root, task, .. }) => {
-                let step = self.offered.get(&task).and_then(|_| self.machine(root)?.state().step_of(task));
+                let step = self.offered.get(root, task).and_then(|_| self.machine(root)?.state().step_of(task));
                 let step = step.ok_or(Error::NotOpen)?;
                 Ok(Parentage { root, above: step.run, attempt: Some((task, step)) })
             }
@@ -174,7 +174,7 @@ impl Driver {
     /// The attempt waits for one more run, and holds no slot until that has ended.
     pub(super) fn blocked(&mut self, address: Address) {
         let Address { root, task, .. } = address;
-        let Some(tree) = self.trees.get_mut(&root).filter(|_| self.offered.contains_key(&task)) else { return };
+        let Some(tree) = self.trees.get_mut(&root).filter(|_| self.offered.contains(root, task)) else { return };
         *tree.waiting.entry(task).or_default() += 1;
         self.unmark(root, task);
         let Some(tree) = self.trees.get_mut(&root) else { return };
@@ -203,7 +203,7 @@ impl Driver {
         if let Some(machine) = &mut tree.machine {
             machine.waits_no_more(task);
         }
-        if works && let Some(offered) = self.offered.get_mut(&task).filter(|offered| offered.has_worker()) {
+        if works && let Some(offered) = self.offered.get_mut(root, task).filter(|offered| offered.has_worker()) {
             let mark = self.timers.arm(&*self.ports.clock, MARK_AFTER, Timer::Mark(root, task));
             if let Some(before) = offered.mark.replace(mark) {
                 self.timers.disarm(before);

@@ -16,7 +16,7 @@ impl Driver {
     /// A worker has the attempt: its time runs.
     pub(super) fn started(&mut self, address: Address, instance: Option<Arc<Instance>>) {
         let Address { root, task, .. } = address;
-        let Some(offered) = self.offered.get_mut(&task) else { return };
+        let Some(offered) = self.offered.get_mut(root, task) else { return };
         let Some(state) = self.trees.get(&root).and_then(|tree| tree.machine.as_ref()).map(|machine| machine.state())
         else {
             return;
@@ -47,7 +47,7 @@ impl Driver {
 
     /// No worker has the attempt any more, and it has not ended: its time is stopped.
     pub(super) fn waits(&mut self, address: Address) {
-        let Some(offered) = self.offered.get_mut(&address.task) else { return };
+        let Some(offered) = self.offered.get_mut(address.root, address.task) else { return };
         offered.started = None;
         for timer in offered.timeout.take().into_iter().chain(offered.mark.take()) {
             self.timers.disarm(timer);
@@ -58,9 +58,9 @@ impl Driver {
     /// The attempt has ended.
     pub(super) fn answered(&mut self, address: Address, answer: Answer) {
         let Address { root, task, .. } = address;
-        let instance = match self.offered.contains_key(&task) {
-            true => self.forget_offered(task),
-            // The success of an attempt that was given up counts. Everything else has been dealt with.
+        let instance = match self.offered.contains(root, task) {
+            true => self.forget_offered(root, task),
+            // A success of an attempt that was given up is a success all the same. Anything else has been dealt with.
             false if !matches!(answer, Answer::Success(_)) => return,
             false => None,
         };
@@ -77,9 +77,9 @@ impl Driver {
         }
     }
 
-    /// Removes an attempt that no host has any more. Returns the worker that had it.
-    pub(super) fn forget_offered(&mut self, task: TaskRef) -> Option<Arc<Instance>> {
-        let offered = self.offered.remove(&task)?;
+    /// Forgets an attempt that no host has any more; the worker that had it.
+    pub(super) fn forget_offered(&mut self, root: RunId, task: TaskRef) -> Option<Arc<Instance>> {
+        let offered = self.offered.remove(root, task)?;
         for timer in offered.timeout.into_iter().chain(offered.mark) {
             self.timers.disarm(timer);
         }
@@ -88,7 +88,7 @@ impl Driver {
 
     /// The attempt has taken longer than it may.
     pub(super) fn timed_out(&mut self, root: RunId, task: TaskRef) {
-        let started = self.offered.get(&task).and_then(|offered| offered.started.clone());
+        let started = self.offered.get(root, task).and_then(|offered| offered.started.clone());
         self.feed(root, Input::TimedOut(task, started.and_then(Notice::into_instance)));
     }
 }
