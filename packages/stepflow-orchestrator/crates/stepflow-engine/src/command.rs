@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Owned(Result<Vec<Owned>, StoreError>),
     OpenRoots(Option<RunId>, Result<Vec<OpenRoot>, StoreError>),
     Due(Timestamp, Result<Vec<(Timestamp, RunId)>, StoreError>),
+    /// The store has taken note that the tree was given up, or could not.
+    GivenUp(RunId, Result<(), StoreError>),
     Left,
     Shutdown(oneshot::Sender<()>),
 }
@@ -79,7 +81,15 @@ impl Commits for Answers {
 impl Command {
     /// Whether it has a result of the store: an engine that is stopping needs no other command.
     pub fn is_of_the_store(&self) -> bool {
-        matches!(self, Self::Committed(_) | Self::Failed(..) | Self::Created(..) | Self::Left | Self::Shutdown(_))
+        matches!(
+            self,
+            Self::Committed(_)
+                | Self::Failed(..)
+                | Self::Created(..)
+                | Self::GivenUp(..)
+                | Self::Left
+                | Self::Shutdown(_)
+        )
     }
 
     /// The run whose machine, or whose root's machine, it needs.
@@ -110,6 +120,7 @@ impl Command {
             | Self::Owned(_)
             | Self::OpenRoots(..)
             | Self::Due(..)
+            | Self::GivenUp(..)
             | Self::Left
             | Self::Shutdown(_) => None,
         }

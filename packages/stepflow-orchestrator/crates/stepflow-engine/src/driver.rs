@@ -7,6 +7,8 @@
 mod appends;
 mod carry;
 mod deciding;
+mod finding;
+mod given_up;
 mod loading;
 mod memory;
 mod offered;
@@ -19,7 +21,7 @@ mod wakeups;
 mod words;
 mod world;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,8 @@ use std::time::Duration;
 use stepflow_protocol::RunId;
 use tokio::sync::{mpsc, oneshot};
 
+use self::finding::Unfound;
+use self::given_up::GivenUp;
 use self::memory::{Plans, Values};
 use self::offered::Offers;
 use self::ownership::Ownership;
@@ -65,8 +69,9 @@ pub(crate) struct Driver {
     takes_over: bool,
     ids: world::Ids,
     trees: HashMap<RunId, Tree>,
-    /// Trees that cannot continue: an old timer must not load them again.
-    given_up: HashSet<RunId>,
+    given_up: GivenUp,
+    /// Runs that could not be looked for.
+    unfound: HashMap<RunId, Unfound>,
     /// The roots of the sub-runs that are open in memory.
     roots: HashMap<RunId, RunId>,
     waiters: Waiters,
@@ -117,7 +122,8 @@ impl Driver {
             idle_bytes: if options.takes_over { options.idle_bytes / drivers } else { usize::MAX },
             ids: world::Ids::default(),
             trees: HashMap::new(),
-            given_up: HashSet::new(),
+            given_up: GivenUp::default(),
+            unfound: HashMap::new(),
             roots: HashMap::new(),
             waiters: Waiters::default(),
             offered: Offers::default(),
@@ -260,6 +266,7 @@ impl Driver {
             Command::Owned(owned) => self.owned(owned),
             Command::OpenRoots(after, roots) => self.open_roots(after, roots),
             Command::Due(upto, due) => self.due(upto, due),
+            Command::GivenUp(root, noted) => self.noted_given_up(root, noted),
             Command::Left => self.left(),
             Command::Shutdown(done) => self.shut_down(done),
         }

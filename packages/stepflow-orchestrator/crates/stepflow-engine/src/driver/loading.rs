@@ -12,9 +12,9 @@ use super::tree::{Kept, Tree};
 use crate::command::Command;
 use crate::event::{TaskRef, ValueRef};
 use crate::machine::{Input, Need};
-use crate::ports::{Standing, StoreError};
+use crate::ports::StoreError;
 use crate::reading::{Read, read};
-use crate::submission::{CancelError, Error};
+use crate::submission::Error;
 
 /// The first and the longest wait before a failed request to the store is repeated.
 const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
@@ -25,14 +25,14 @@ pub(super) fn patience(failures: u32) -> Duration {
 }
 
 impl Driver {
-    /// The tree. It is read if it is not in memory.
-    pub(super) fn tree(&mut self, root: RunId) -> &mut Tree {
-        if !self.trees.contains_key(&root) {
+    /// The tree; it is read when it is not in memory, unless it was given up.
+    pub(super) fn tree(&mut self, root: RunId) -> Option<&mut Tree> {
+        if !self.trees.contains_key(&root) && !self.given_up.contains(root) {
             let incarnation = self.next_incarnation();
             self.trees.insert(root, Tree::new(incarnation));
             self.read(root, incarnation);
         }
-        self.trees.entry(root).or_insert_with(|| Tree::new(0))
+        self.trees.get_mut(&root)
     }
 
     /// Starts to read the tree's journal.
@@ -165,7 +165,7 @@ impl Driver {
                 }
                 self.loaded(root);
             }
-            Err(_) => self.read_later(root, patience(0)),
+            Err(_) => self.load_later(root),
         }
     }
 
@@ -185,13 +185,14 @@ impl Driver {
                 self.loaded(root);
             }
             Ok(None) => self.give_up(root, format!("its flow `{id}` is not there any more")),
-            Err(_) => self.read_later(root, patience(0)),
+            Err(_) => self.load_later(root),
         }
     }
 
     /// Continues once everything that was missing is there.
     fn loaded(&mut self, root: RunId) {
-        if self.trees.get(&root).is_some_and(|tree| tree.loading.is_empty()) {
+        if let Some(tree) = self.trees.get_mut(&root).filter(|tree| tree.loading.is_empty()) {
+            tree.unloaded = 0;
             self.carry_held(root);
             self.feed(root, Input::Continue);
             if let Some(tree) = self.trees.get_mut(&root)
@@ -202,7 +203,15 @@ impl Driver {
         }
     }
 
-    /// The store cannot answer now. The whole tree is read again after a while.
+    /// What a tree needs cannot be had now.
+    fn load_later(&mut self, root: RunId) {
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        tree.unloaded += 1;
+        let wait = patience(tree.unloaded - 1);
+        self.read_later(root, wait);
+    }
+
+    /// The store cannot do now what is asked of it: all of the tree is read again after a while.
     pub(super) fn read_later(&mut self, root: RunId, wait: Duration) {
         let next = self.next_incarnation();
         let Some(tree) = self.trees.get_mut(&root) else { return };
@@ -213,66 +222,7 @@ impl Driver {
         self.timers.arm(&*self.ports.clock, wait, Timer::Read(root, next));
     }
 
-    /// Starts to find a run that is not in memory.
-    pub(super) fn find(&mut self, run: RunId, about: Command) {
-        let standing = self.ports.journal.find(run);
-        let commands = self.commands.clone();
-        tokio::spawn(async move {
-            let _ = commands.send(Command::Found(run, standing.await, Box::new(about)));
-        });
-    }
-
-    /// It is known where a run is, or that it does not exist.
-    pub(super) fn found(&mut self, run: RunId, standing: Result<Option<Standing>, StoreError>, about: Command) {
-        let open = match standing {
-            Ok(Some(standing)) if !standing.ended && standing.given_up.is_none() => Ok(standing.root),
-            Ok(_) => Err(None),
-            Err(error) => Err(Some(error)),
-        };
-        match (open, about) {
-            (Ok(root), about @ (Command::Cancel(..) | Command::SubmitFrom(..) | Command::Answer(..))) => {
-                // It may have ended since. Then nothing would remove it from memory again.
-                let machine = self.trees.get(&root).and_then(|tree| tree.machine.as_ref());
-                if root != run && machine.is_some_and(|machine| machine.state().is_open(run)) {
-                    self.roots.insert(run, root);
-                }
-                if self.tree(root).machine.is_some() {
-                    // It was loaded meanwhile.
-                    self.handle(about);
-                } else {
-                    self.tree(root).pending.push_back(about);
-                }
-            }
-            // Nothing is taken over but what somebody waits for.
-            (Ok(root), Command::Wait(..)) if !self.takes_over => drop(self.tree(root)),
-            // Who waits is told when the tree, wherever it is, comes to its end.
-            (Ok(_), Command::Wait(..)) => {}
-            // Not known yet: those who wait must not take this for the end of the run.
-            (Err(Some(_)), Command::Wait(run, ..)) => {
-                self.timers.arm(&*self.ports.clock, patience(0), Timer::Find(run));
-            }
-            (Err(None), Command::Wait(run, ..)) => {
-                let waited = self.waiters.ended(run);
-                self.unblock(waited);
-            }
-            (Err(error), Command::Cancel(_, _, reply)) => {
-                let _ = reply.send(Err(error.map_or(CancelError::NotRunning, CancelError::Store)));
-            }
-            (Err(error), Command::SubmitFrom(_, _, _, reply)) => {
-                let _ = reply.send(Err(error.map_or(Error::NotOpen, Error::Store)));
-            }
-            _ => {}
-        }
-    }
-
-    /// A tree that cannot continue. Those that wait for it are told so. Other trees are not affected.
-    pub(super) fn give_up(&mut self, root: RunId, why: String) {
-        self.given_up.insert(root);
-        tokio::spawn(self.ports.journal.give_up(root, self.ownership.epoch(root), why));
-        self.let_go(root);
-    }
-
-    /// Removes a tree from memory that has ended and that nothing needs any more.
+    /// Lets go of a tree that has ended and that nobody works for any more.
     pub(super) fn settle(&mut self, root: RunId) {
         match self.trees.get(&root) {
             Some(tree) if tree.is_done() => self.let_go(root),
@@ -310,15 +260,6 @@ impl Driver {
         }
         for command in tree.pending {
             self.refuse(command);
-        }
-    }
-
-    /// Answers the callers that wait for a tree that is gone.
-    fn refuse(&self, command: Command) {
-        match command {
-            Command::Cancel(_, _, reply) => drop(reply.send(Err(CancelError::NotRunning))),
-            Command::SubmitFrom(_, _, _, reply) => drop(reply.send(Err(Error::NotOpen))),
-            _ => {}
         }
     }
 }

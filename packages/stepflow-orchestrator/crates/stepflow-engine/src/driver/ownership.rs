@@ -98,7 +98,7 @@ impl Driver {
                     self.ask_for_open_roots(roots.last().map(|last| last.root));
                 }
                 for open in roots.into_iter().filter(|open| !open.idle) {
-                    self.tree(open.root);
+                    let _ = self.tree(open.root);
                 }
             }
             Err(_) => drop(self.timers.arm(&*self.ports.clock, AGAIN, Timer::Recover(after))),
@@ -207,12 +207,14 @@ impl Driver {
     /// Stops deciding, and hands the shards over once everything that was decided is stored.
     pub(super) fn shut_down(&mut self, done: oneshot::Sender<()>) {
         self.stopping = Some(done);
+        self.note_all_given_up();
         self.stop_when_stored();
     }
 
     /// Hands the shards over if the engine is to stop and no append is open.
     pub(super) fn stop_when_stored(&mut self) {
-        if self.stopping.is_none() || self.leaving || self.trees.values().any(|tree| !tree.undurable.is_empty()) {
+        let is_storing = self.given_up.is_asking() || self.trees.values().any(|tree| !tree.undurable.is_empty());
+        if self.stopping.is_none() || self.leaving || is_storing {
             return;
         }
         self.leaving = true;

@@ -159,12 +159,7 @@ impl Driver {
         }
     }
 
-    /// Starts to find out whether a run has already ended, because somebody waits for it.
-    pub(super) fn find_for_waiters(&mut self, run: RunId) {
-        self.find(run, Command::Wait(run, None, oneshot::channel().0));
-    }
-
-    /// Whether the run has ended, but its end is not durable yet.
+    /// Whether the run has ended, and its end is not durable.
     pub(super) fn is_ending(&self, run: RunId) -> bool {
         let ends = |event: &Event| matches!(event, Event::RunEnded(ended) if ended.run == run);
         let tree = self.root_of(run).and_then(|root| self.trees.get(&root));

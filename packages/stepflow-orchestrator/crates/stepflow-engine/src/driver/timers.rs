@@ -25,8 +25,10 @@ pub(super) enum Timer {
     Park(RunId, u64),
     /// A tree that is not in memory and has a due time.
     Load(RunId),
-    /// To look for a run that somebody waits for, and that could not be looked for before.
+    /// A run that could not be looked for before.
     Find(RunId),
+    /// A tree of which the store could not take note that it was given up.
+    GiveUp(RunId),
     /// The due times that come next.
     Horizon,
     /// To ask for the shards, which the store did not give before.

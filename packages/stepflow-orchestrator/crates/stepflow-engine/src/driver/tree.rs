@@ -58,7 +58,9 @@ pub(super) struct Tree {
     pub creating: Option<(Arc<Plan>, Option<String>)>,
     /// How often it could not be read, in a row.
     pub failures: u32,
-    /// How often it made its machine panic since its last durable event.
+    /// How often what it needs could not be loaded since it last had all of it.
+    pub unloaded: u32,
+    /// How often it made its machine panic since something of it became durable.
     pub panics: u32,
     /// How often its appends were refused since its last durable event.
     pub refusals: u32,
@@ -109,6 +111,7 @@ impl Tree {
             timers: BTreeMap::new(),
             creating: None,
             failures: 0,
+            unloaded: 0,
             panics: 0,
             refusals: 0,
             parked: None,

@@ -61,6 +61,11 @@ impl Waiters {
         waiting.push((reply, by));
     }
 
+    /// Whether anybody waits for the run's end.
+    pub fn are_until_end(&self, run: RunId) -> bool {
+        self.ended.contains_key(&run)
+    }
+
     /// Replies to all that wait for the run's end; the attempts among them.
     pub fn ended(&mut self, run: RunId) -> Vec<Waits> {
         for reply in self.cancelled.remove(&run).unwrap_or_default() {

@@ -21,14 +21,12 @@ impl Driver {
             Timer::Mark(root, task) => self.mark_or_unmark(root, task),
             Timer::Read(root, incarnation) => self.read(root, incarnation),
             Timer::Park(root, touched) => self.park(root, touched),
-            Timer::Load(root) if self.given_up.contains(&root) => {}
-            Timer::Load(root) => {
-                self.tree(root);
-            }
+            Timer::Load(root) => drop(self.tree(root)),
             Timer::Own => self.take_over(),
             Timer::Recover(after) => self.recover(after),
             Timer::Horizon => self.look_ahead(),
-            Timer::Find(run) => self.find_for_waiters(run),
+            Timer::Find(run) => self.find_again(run),
+            Timer::GiveUp(root) => self.note_given_up(root),
         }
     }
 

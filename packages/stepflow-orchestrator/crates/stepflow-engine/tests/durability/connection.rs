@@ -128,6 +128,9 @@ impl Journal for Connection {
     }
 
     fn give_up(&self, root: RunId, epoch: u64, why: String) -> BoxFuture<'static, Result<(), StoreError>> {
+        if self.store.lock().no_give_up {
+            return async { Err(unavailable()) }.boxed();
+        }
         self.store.complain(format!("the tree {root} was given up: {why}"));
         self.store.durable.give_up(root, epoch, why)
     }

@@ -9,8 +9,10 @@ mod crashes;
 #[path = "../simulation/flows.rs"]
 #[allow(dead_code)]
 mod flows;
+mod given_up;
 mod host;
 mod invariants;
+mod late;
 mod memory;
 #[path = "../simulation/naive.rs"]
 mod naive;

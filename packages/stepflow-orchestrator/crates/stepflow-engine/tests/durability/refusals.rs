@@ -255,6 +255,11 @@ fn an_offer_that_makes_the_host_panic_is_made_again() {
 /// Two runs: one whose flow makes the engine panic so many times after a step, and another one.
 fn with_bombs(bombs: u32) -> (Story, RunId, RunId) {
     let mut story = new();
+    let (root, other) = set_off(&mut story, bombs);
+    (story, root, other)
+}
+
+pub fn set_off(story: &mut Story, bombs: u32) -> (RunId, RunId) {
     story.life.host.bombs.store(bombs, Ordering::Relaxed);
     let flow = json!({"timeout": "1h", "steps": [
         {"id": "a", "component": "/t/echo", "input": 1},
@@ -266,7 +271,7 @@ fn with_bombs(bombs: u32) -> (Story, RunId, RunId) {
     story.work("/echo");
     story.work("/wrap");
     story.store_all();
-    (story, root, other)
+    (root, other)
 }
 
 #[test]

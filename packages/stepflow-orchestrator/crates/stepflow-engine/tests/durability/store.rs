@@ -48,7 +48,12 @@ pub struct State {
     pub no_due: bool,
     /// No read of a journal is answered.
     pub trees_wait: bool,
-    /// No read of values and flows is answered.
+    /// It cannot be stored that a tree was given up.
+    pub no_give_up: bool,
+    /// Values and flows cannot be read, and how often somebody has tried.
+    pub no_contents: bool,
+    pub contents_asked: u64,
+    /// Values and flows do not come back.
     pub contents_wait: bool,
     /// Appends are durable when the call returns.
     pub instant: bool,
@@ -327,10 +332,15 @@ impl Store {
 
     /// Waits until contents are read.
     pub async fn contents(&self) -> Result<(), StoreError> {
+        self.lock().contents_asked += 1;
         loop {
             let changed = self.changed.notified();
-            if !self.lock().contents_wait {
-                return self.turn(None).await;
+            let (waits, fails) = {
+                let state = self.lock();
+                (state.contents_wait, state.no_contents)
+            };
+            if !waits {
+                return if fails { Err(unavailable()) } else { self.turn(None).await };
             }
             changed.await;
         }

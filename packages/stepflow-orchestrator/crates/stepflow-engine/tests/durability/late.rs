@@ -1,0 +1,66 @@
+//! What the store could not say is asked again: after growing pauses, and without losing what it was asked for.
+
+use std::time::Duration;
+
+use serde_json::json;
+use stepflow_engine::Options;
+use stepflow_engine::ports::{Answer, Lost};
+use stepflow_protocol::{ErrorKind, FlowError, Value};
+
+use super::naive::Outcome::Success;
+use super::refusals::{new, one_of};
+use super::story::{Story, submission};
+
+#[test]
+fn a_late_success_is_not_lost_when_its_run_cannot_be_looked_for() {
+    super::panics::watch();
+    let mut story = Story::new(0, Options { park_after: Duration::ZERO, idle_bytes: 0, ..Options::default() });
+    let root = story.begin(one_of("/t/wrap"));
+    story.store_all();
+    let first = story.job("/wrap");
+    story.start(first.task);
+    let error = FlowError::new(ErrorKind::Unreachable, "gone");
+    let lost = Answer::Lost(Lost { error, spends: true, back_off: true, suspects: 0 });
+    story.life.host.answer(first.task, Some(lost));
+    story.store_all();
+    // It waits for its retry, and has left memory.
+    story.pass(Duration::from_millis(1));
+    story.store.set(|state| state.down = true);
+    story.life.host.inbox.answer(first.address(), Answer::Success(Value::from(9_u64)));
+    story.pass(Duration::from_millis(200));
+    assert!(!story.is_ended(root));
+    story.store.set(|state| state.down = false);
+    story.pass(Duration::from_millis(500));
+    story.store_all();
+    assert!(story.is_ended(root), "the retry is not due");
+    assert_eq!(story.results(root), [Success(json!(9))]);
+    story.check(root);
+}
+
+#[test]
+fn contents_that_cannot_be_read_are_not_asked_for_without_a_pause() {
+    let mut story = new();
+    let steps = json!([
+        {"id": "a", "component": "/t/sleep", "input": {"duration_ms": 600_000, "passthrough": 1}},
+        {"id": "b", "component": "/t/wrap", "input": {"$step": "a", "path": "$.passthrough"}}]);
+    let root = story.begin(submission(&json!({"steps": steps, "output": {"$step": "b"}}), &[json!({})]));
+    story.store_all();
+    story.restart();
+    story.store.set(|state| state.no_contents = true);
+    story.pass(Duration::from_secs(600));
+    for seconds in 0..120 {
+        let before = story.store.lock().contents_asked;
+        for _ in 0..20 {
+            story.pass(Duration::from_millis(50));
+            story.store_all();
+        }
+        let asked = story.store.lock().contents_asked - before;
+        let most = if seconds < 5 { 20 } else { 2 };
+        assert!(asked <= most, "{asked} times in a second, after {seconds} seconds");
+    }
+    assert!(story.store.lock().contents_asked > 10);
+    story.store.set(|state| state.no_contents = false);
+    story.finish(root);
+    story.check(root);
+    assert_eq!(story.results(root), [Success(json!({"got": 1}))]);
+}
