@@ -6,6 +6,7 @@
 
 mod appends;
 mod carry;
+mod creating;
 mod deciding;
 mod finding;
 mod given_up;
@@ -37,13 +38,12 @@ use self::ownership::Ownership;
 use self::timers::Timers;
 use self::tree::Tree;
 use self::waiters::Waiters;
-use crate::command::{Cancelled, Command, Doors, Made};
-use crate::event::{CancelAsked, RunCreated};
+use crate::command::{Cancelled, Command, Doors};
+use crate::event::CancelAsked;
 use crate::machine::{Input, Rules};
 use crate::notice::Notice;
 use crate::options::{Options, Ports};
 use crate::shard::Shards;
-use crate::submission::Submission;
 
 /// How many commands are taken from the queue at a time, and how many timers.
 const BATCH: usize = 256;
@@ -270,30 +270,6 @@ impl Driver {
             Command::Left => self.left(),
             Command::Shutdown(done) => self.shut_down(done),
         }
-    }
-
-    fn submit(&mut self, submission: Submission, reply: Made) {
-        let id = self.ids.draw(self.ports.clock.now());
-        let root = RunId::from_uuid(self.shards.own(id));
-        let plan = submission.plan;
-        let created = RunCreated {
-            run: root,
-            root,
-            parent: None,
-            parent_run: None,
-            key: None,
-            nested: None,
-            flow_id: plan.flow_id,
-            items: u32::try_from(submission.inputs.len()).unwrap_or(u32::MAX),
-            inputs: None,
-            variables: submission.variables,
-            overrides: submission.overrides,
-            limit: submission.max_concurrency.unwrap_or(self.max_concurrency).max(1),
-            deadline_at: plan.timeout.map(|timeout| timers::after(self.ports.clock.now(), timeout)),
-            semantics: SEMANTICS,
-        };
-        self.waiters.when_made(root, reply);
-        self.create(root, created, submission.inputs, plan, submission.idempotency_key);
     }
 
     fn cancel(&mut self, run: RunId, asked: CancelAsked, reply: Cancelled) {

@@ -3,39 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
 use stepflow_flow::Plan;
-use stepflow_protocol::{FlowId, RunId, Value};
+use stepflow_protocol::{FlowId, RunId};
 
 use super::Driver;
 use super::loading::patience;
 use super::tree::{Kept, Tree};
-use crate::command::Command;
-use crate::event::{Event, Record, RunCreated};
-use crate::machine::{Input, Machine};
+use crate::event::{Event, Record};
+use crate::machine::Input;
 use crate::notice::Notice;
-use crate::ports::{Append, Created, Due, Durability, NewRun, StoreError, Written};
+use crate::ports::{Append, Due, Durability, StoreError, Written};
 
 impl Driver {
-    /// Begins a tree with this run.
-    pub(super) fn create(
-        &mut self,
-        root: RunId,
-        created: RunCreated,
-        inputs: Vec<Value>,
-        plan: Arc<Plan>,
-        idempotency_key: Option<String>,
-    ) {
-        let incarnation = self.next_incarnation();
-        let mut tree = Tree::new(incarnation);
-        tree.machine = Some(Machine::new(root));
-        tree.flows.insert(plan.flow_id, plan.without_overrides());
-        tree.creating = Some((plan, idempotency_key));
-        self.trees.insert(root, tree);
-        self.feed(root, Input::Submitted(Box::new(created), inputs));
-    }
-
-    /// Appends these events with everything that belongs to them.
+    /// Has these events stored, with all that belongs to them.
     pub(super) fn append(&mut self, root: RunId, records: Vec<Arc<Record>>) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         let Some(machine) = &mut tree.machine else { return };
@@ -73,49 +53,19 @@ impl Driver {
         tree.flows.extend(flows.clone());
         let idle = machine.state().open == 0 && !machine.is_waiting();
         let (incarnation, epoch) = (tree.incarnation, self.ownership.epoch(root));
-        let creating = tree.creating.take();
+        let creating = tree.creating.clone().filter(|_| after == 0);
         let inputs = std::mem::take(&mut tree.inputs).into_iter().collect();
         let flows = flows.into_values().collect();
         let append = Append { root, epoch, incarnation, after, records, flows, inputs, owes, settles, unmarks, idle };
         let written = Written { root, incarnation, upto };
         match creating {
-            Some((plan, idempotency_key)) => self.store(NewRun { plan, idempotency_key, append }, written),
+            Some(creation) => self.store(creation, append, written),
             None if self.ports.journal.append(append) == Durability::Now => self.committed(written),
             None => {}
         }
     }
 
-    fn store(&mut self, run: NewRun, written: Written) {
-        let mut stored = self.ports.journal.create(run);
-        match (&mut stored).now_or_never() {
-            Some(created) => self.created(written, created),
-            None => {
-                let commands = self.commands.clone();
-                tokio::spawn(async move {
-                    let _ = commands.send(Command::Created(written, stored.await));
-                });
-            }
-        }
-    }
-
-    /// The answer to the append that begins a tree.
-    pub(super) fn created(&mut self, written: Written, created: Result<Created, StoreError>) {
-        let root = written.root;
-        match created {
-            Ok(Created::New) => self.committed(written),
-            Ok(Created::Existing(run)) => {
-                self.waiters.made(root, &Ok(run));
-                self.let_go(root);
-            }
-            Err(why) => {
-                // The append may be durable although it was refused. Then the journal shows it, and the run continues.
-                self.waiters.made(root, &Err(why.into()));
-                self.rebuild_in_time(root);
-            }
-        }
-    }
-
-    /// These events are durable: tells those who wait for them, and carries out their effects.
+    /// These events are durable: who waits for them is told, and what they owe is carried out.
     pub(super) fn committed(&mut self, written: Written) {
         let Written { root, incarnation, upto } = written;
         let Some(tree) = self.trees.get_mut(&root).filter(|tree| tree.incarnation == incarnation) else { return };
@@ -165,8 +115,8 @@ impl Driver {
         }
     }
 
-    /// Makes a machine again whose append was refused: at once, or after a while if that has not helped.
-    fn rebuild_in_time(&mut self, root: RunId) {
+    /// Makes a machine again whose append was refused: at once, or, where that has not helped, after a while.
+    pub(super) fn rebuild_in_time(&mut self, root: RunId) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         tree.refusals += 1;
         match tree.refusals {

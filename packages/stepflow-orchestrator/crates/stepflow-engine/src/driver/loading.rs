@@ -241,6 +241,10 @@ impl Driver {
         for timer in tree.timers.values() {
             self.timers.disarm(*timer);
         }
+        // They are known nowhere else while nothing of them is decided.
+        for run in tree.asked_for() {
+            self.waiters.made(run, &Err(Error::NotOpen));
+        }
         // One that has ended left nothing behind.
         if tree.is_done() {
             return;

@@ -104,7 +104,9 @@ impl Driver {
     fn make(&mut self, place: &Parentage, key: Option<String>, submission: Submission, reply: Made) {
         let run = RunId::from_uuid(in_shard_of(place.root, self.ids.draw(self.ports.clock.now())));
         let variables = self.inherited(place, &submission);
-        let Some(state) = self.machine(place.root).map(Machine::state) else { return };
+        let Some(state) = self.machine(place.root).map(Machine::state) else {
+            return drop(reply.send(Err(Error::NotOpen)));
+        };
         if state.depth(place.above) >= MAX_DEPTH {
             let plan = |run| {
                 let run = state.runs.get(&run)?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, FlowId, RunId, Value};
 
+use super::creating::Creation;
 use super::memory::AtHand;
 use super::timers::TimerKey;
 use crate::command::Command;
@@ -54,8 +55,8 @@ pub(super) struct Tree {
     pub marked: BTreeSet<TaskRef>,
     /// The timers of due times, by the sequences that decided them.
     pub timers: BTreeMap<u64, TimerKey>,
-    /// Data that its first append must contain.
-    pub creating: Option<(Arc<Plan>, Option<String>)>,
+    /// What its first append brings along, until that is stored or refused.
+    pub creating: Option<Creation>,
     /// How often it could not be read, in a row.
     pub failures: u32,
     /// How often what it needs could not be loaded since it last had all of it.
@@ -147,6 +148,14 @@ impl Tree {
         if self.kept.is_empty() && self.undurable.is_empty() {
             self.flows.clear();
         }
+    }
+
+    /// The runs that it was asked for and whose beginnings are not durable.
+    pub fn asked_for(&self) -> impl Iterator<Item = RunId> {
+        self.kept.iter().chain(&self.untold).filter_map(|kept| match &kept.input {
+            Input::Submitted(created, _) => Some(created.run),
+            _ => None,
+        })
     }
 
     /// Whether nothing can happen any more.

@@ -36,9 +36,14 @@ impl Waiters {
 
     /// Replies to those that wait for the run to be made.
     pub fn made(&mut self, run: RunId, answer: &Result<RunId, Error>) {
-        for reply in self.made.remove(&run).unwrap_or_default() {
+        for reply in self.take_made(run) {
             let _ = reply.send(answer.clone());
         }
+    }
+
+    /// Those that wait for the run to be made, who wait no more.
+    pub fn take_made(&mut self, run: RunId) -> Vec<Made> {
+        self.made.remove(&run).unwrap_or_default()
     }
 
     /// Replies once the end of the run, which was asked for, is durable.

@@ -20,5 +20,6 @@ mod panics;
 mod questions;
 mod random;
 mod refusals;
+mod requests;
 mod store;
 mod story;
