@@ -1,0 +1,58 @@
+//! A cancel that is too long for one append, cut by crashes.
+
+use serde_json::{Value as Json, json};
+use stepflow_engine::Submission;
+use stepflow_engine::event::Event;
+
+use super::naive::Outcome::Failed;
+use super::refusals::new;
+use super::store::Fate;
+use super::story::submission;
+
+/// Cancels a batch of so many items that have all begun; the server dies after each append of it.
+fn cut_by_crashes(component: &str, input: &Json, items: usize) {
+    let mut story = new();
+    let flow = json!({"steps": [{"id": "a", "component": component, "input": input}], "output": {"$step": "a"}});
+    let batch = submission(&flow, &vec![json!(null); items]);
+    let root = story.begin(Submission { max_concurrency: Some(u32::try_from(items).unwrap()), ..batch });
+    story.store_all();
+    let begun = story.store.journal(root).len();
+    assert!(begun > items, "{begun} events");
+    let engine = story.life.engine.clone();
+    let asked = story.ask(async move { engine.cancel(root, "a test", None).await });
+    let mut crashes = 0;
+    while !story.is_ended(root) {
+        // Each part is stored. Whether that was answered before the server died makes no difference.
+        story.store.deal(root, Fate::Commit);
+        if story.random.one_in(2) {
+            story.store.deliver(false);
+            story.settle();
+        }
+        assert!(crashes > 0 || !asked.is_finished(), "the end is not durable");
+        crashes += 1;
+        story.crash();
+        story.settle();
+    }
+    story.finish(root);
+    story.check(root);
+    assert!(crashes > 4, "it was cut {crashes} times");
+    assert!(story.life.host.jobs().is_empty(), "nothing of it goes on");
+    let cancelled = story.results(root);
+    assert_eq!(cancelled.len(), items);
+    assert!(cancelled.iter().all(|result| matches!(result, Failed(kind, _) if kind == "CANCELLED")));
+    let events = |is: fn(&Event) -> bool| story.store.journal(root).iter().filter(|record| is(&record.event)).count();
+    assert_eq!(events(|event| matches!(event, Event::CancelAsked(_))), 1);
+    assert_eq!(events(|event| matches!(event, Event::ItemEnded(_))), items);
+    let scheduled = events(|event| matches!(event, Event::StepScheduled(_) | Event::TimerStarted(_)));
+    assert_eq!(scheduled, items, "nothing begins after the cancel");
+}
+
+#[test]
+fn a_long_cancel_of_steps_that_wait_goes_on_after_each_crash() {
+    cut_by_crashes("/t/sleep", &json!({"duration_ms": 3_600_000}), 5_000);
+}
+
+#[test]
+fn a_long_cancel_of_steps_that_workers_have_goes_on_after_each_crash() {
+    cut_by_crashes("/t/wrap", &json!(1), 3_000);
+}
