@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use stepflow_protocol::RunId;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use self::finding::Unfound;
 use self::given_up::GivenUp;
@@ -82,6 +83,8 @@ pub(crate) struct Driver {
     timers: Timers,
     ownership: Ownership,
     incarnations: u64,
+    /// What waits for the store and for hosts.
+    tasks: JoinSet<()>,
     commands: mpsc::UnboundedSender<Command>,
     /// The queues of all drivers.
     doors: Doors,
@@ -132,6 +135,7 @@ impl Driver {
             timers: Timers::default(),
             ownership: Ownership::default(),
             incarnations: 0,
+            tasks: JoinSet::new(),
             commands,
             doors,
             has_more: false,
@@ -148,10 +152,11 @@ impl Driver {
         let clock = Arc::clone(&self.ports.clock);
         let mut batch = Vec::with_capacity(BATCH);
         while !self.stopped {
+            while self.tasks.try_join_next().is_some() {}
             tokio::select! {
                 received = commands.recv_many(&mut batch, BATCH) => {
                     if received == 0 {
-                        return;
+                        break;
                     }
                     for command in batch.drain(..) {
                         self.contain(command);
@@ -170,6 +175,19 @@ impl Driver {
                     }
                 }
             }
+        }
+        // What is still in the queue is for nobody.
+        drop(commands);
+        self.end().await;
+    }
+
+    /// Lets go of everything: whoever waits for the engine to stop may close the store then.
+    async fn end(mut self) {
+        self.tasks.shutdown().await;
+        let done = self.stopping.take();
+        drop(self);
+        if let Some(done) = done {
+            let _ = done.send(());
         }
     }
 

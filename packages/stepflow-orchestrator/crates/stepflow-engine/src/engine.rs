@@ -1,7 +1,7 @@
 //! The handle by which the rest of the server uses the engine.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use stepflow_protocol::{RunId, Value};
@@ -26,7 +26,8 @@ const SUBMIT_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Engine {
     doors: Doors,
-    journal: Arc<dyn Journal>,
+    /// The drivers hold it while they run.
+    journal: Weak<dyn Journal>,
     clock: Arc<dyn Clock>,
     next: Arc<AtomicUsize>,
     submits: Arc<Semaphore>,
@@ -52,6 +53,7 @@ impl Mailbox {
     #[must_use]
     pub fn engine(&self, journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> Engine {
         let submits = Arc::new(Semaphore::new(WAITING_SUBMITS * self.queues.len()));
+        let journal = Arc::downgrade(&journal);
         Engine { doors: self.doors.clone(), journal, clock, next: Arc::default(), submits }
     }
 }
@@ -139,11 +141,11 @@ impl Engine {
     /// The events of a tree after `after_seq`, also those in the future, until its root run ends.
     #[must_use]
     pub fn subscribe(&self, root: RunId, after_seq: u64) -> Subscription {
-        Subscription::new(self.doors.of(root).clone(), Arc::clone(&self.journal), root, after_seq)
+        Subscription::new(self.doors.of(root).clone(), Weak::clone(&self.journal), root, after_seq)
     }
 
-    /// Stops deciding and hands over. Everything that was decided is stored, and the next owner uses up no retry for
-    /// it. Runs that have not ended stay in the journal as they are.
+    /// Stops deciding and hands over: what was decided is stored, and whoever takes over spends nothing for it. Runs that
+    /// have not ended stay as their journals say. Nothing of the engine holds the store when this returns.
     pub async fn shutdown(&self) {
         let stopping = self.doors.0.iter().map(|door| {
             let (reply, done) = oneshot::channel();

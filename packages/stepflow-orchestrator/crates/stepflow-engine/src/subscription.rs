@@ -1,7 +1,7 @@
 //! The events of a run tree, as they become durable.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use stepflow_protocol::RunId;
 use tokio::sync::{mpsc, oneshot};
@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::command::Command;
 use crate::event::{Event, Record};
 use crate::notice::Notice;
-use crate::ports::{Journal, Standing, StoreError};
+use crate::ports::{Journal, Page, Standing, StoreError};
 
 /// How many pieces of news may wait for a subscriber. A slower one is cut off and continues from the journal.
 const LAG: usize = 1_024;
@@ -17,7 +17,11 @@ const LAG: usize = 1_024;
 /// How much of a journal is read at a time.
 const PAGE: usize = 256 << 10;
 
-/// Asks for the news of a tree from now on.
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the engine has stopped".to_owned())
+}
+
+/// Has the news of a tree sent from now on.
 fn ask(door: &mpsc::UnboundedSender<Command>, root: RunId) -> (mpsc::Receiver<Notice>, oneshot::Receiver<()>) {
     let (sender, news) = mpsc::channel(LAG);
     let (reply, asked) = oneshot::channel();
@@ -28,7 +32,8 @@ fn ask(door: &mpsc::UnboundedSender<Command>, root: RunId) -> (mpsc::Receiver<No
 /// News of one tree. Ends after the end of its root run.
 pub struct Subscription {
     door: mpsc::UnboundedSender<Command>,
-    journal: Arc<dyn Journal>,
+    /// Whoever waits for news does not keep the store open.
+    journal: Weak<dyn Journal>,
     root: RunId,
     after: u64,
     past: VecDeque<Arc<Record>>,
@@ -44,7 +49,7 @@ pub struct Subscription {
 impl Subscription {
     pub(crate) fn new(
         door: mpsc::UnboundedSender<Command>,
-        journal: Arc<dyn Journal>,
+        journal: Weak<dyn Journal>,
         root: RunId,
         after: u64,
     ) -> Self {
@@ -75,7 +80,7 @@ impl Subscription {
                 self.asked = None;
             }
             if !self.caught_up {
-                let page = self.journal.read(self.root, self.after, PAGE).await?;
+                let page = self.read().await?;
                 if page.records.is_empty() {
                     self.catch_up().await?;
                 }
@@ -97,8 +102,8 @@ impl Subscription {
     async fn catch_up(&mut self) -> Result<(), StoreError> {
         let standing = self.standing().await?;
         if standing.is_none_or(|standing| standing.ended) {
-            // The run may have ended after the journal was read.
-            let page = self.journal.read(self.root, self.after, PAGE).await?;
+            // Its end may have come after the journal was read.
+            let page = self.read().await?;
             self.ended = page.records.is_empty();
             self.past.extend(page.records);
         } else {
@@ -107,8 +112,18 @@ impl Subscription {
         Ok(())
     }
 
+    fn journal(&self) -> Result<Arc<dyn Journal>, StoreError> {
+        self.journal.upgrade().ok_or_else(stopped)
+    }
+
+    async fn read(&self) -> Result<Page, StoreError> {
+        let page = self.journal()?.read(self.root, self.after, PAGE);
+        page.await
+    }
+
     async fn standing(&self) -> Result<Option<Standing>, StoreError> {
-        let standing = self.journal.find(self.root).await?;
+        let standing = self.journal()?.find(self.root);
+        let standing = standing.await?;
         match standing.as_ref().and_then(|standing| standing.given_up.clone()) {
             Some(why) => Err(StoreError::Unavailable(why)),
             None => Ok(standing),
@@ -117,7 +132,6 @@ impl Subscription {
 
     /// The news have stopped: this subscriber was too slow, or no more news will come.
     async fn go_on(&mut self) -> Result<(), StoreError> {
-        let stopped = || StoreError::Unavailable("the engine has stopped".to_owned());
         if self.door.is_closed() {
             return Err(stopped());
         }

@@ -154,8 +154,8 @@ impl Driver {
             Some(_) => self.marked(root, incarnation, effect),
             None => {
                 let commands = self.commands.clone();
-                tokio::spawn(async move {
-                    // If a mark cannot be stored, the attempt continues: appends will show that the store fails.
+                self.tasks.spawn(async move {
+                    // A mark that cannot be stored keeps nothing from going on: the store has other ways to say so.
                     let _ = marked.await;
                     let _ = commands.send(Command::Marked(root, incarnation, effect));
                 });
@@ -188,7 +188,8 @@ impl Driver {
         if let Some(tree) = self.trees.get_mut(&root)
             && tree.marked.insert(task)
         {
-            tokio::spawn(self.ports.journal.mark(root, self.ownership.epoch(root), vec![task]));
+            let marked = self.ports.journal.mark(root, self.ownership.epoch(root), vec![task]);
+            self.tasks.spawn(marked.map(drop));
         }
     }
 
@@ -196,7 +197,8 @@ impl Driver {
         if let Some(tree) = self.trees.get_mut(&root)
             && tree.marked.remove(&task)
         {
-            tokio::spawn(self.ports.journal.unmark(root, self.ownership.epoch(root), vec![task]));
+            let unmarked = self.ports.journal.unmark(root, self.ownership.epoch(root), vec![task]);
+            self.tasks.spawn(unmarked.map(drop));
         }
     }
 

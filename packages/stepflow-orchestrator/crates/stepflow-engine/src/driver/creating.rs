@@ -77,7 +77,7 @@ impl Driver {
             Some(created) => self.created(written, created),
             None => {
                 let commands = self.commands.clone();
-                tokio::spawn(async move {
+                self.tasks.spawn(async move {
                     let _ = commands.send(Command::Created(written, stored.await));
                 });
             }

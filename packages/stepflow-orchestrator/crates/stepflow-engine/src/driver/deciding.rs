@@ -72,7 +72,7 @@ impl Driver {
         for path in paths {
             if tree.undecided.insert(path.clone()) {
                 let (known, commands) = (self.ports.host.decided(&path), self.commands.clone());
-                tokio::spawn(async move {
+                self.tasks.spawn(async move {
                     known.await;
                     let _ = commands.send(Command::Decided(root, path));
                 });

@@ -26,7 +26,7 @@ impl Driver {
     pub(super) fn find(&mut self, run: RunId, about: Command) {
         let standing = self.ports.journal.find(run);
         let commands = self.commands.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let _ = commands.send(Command::Found(run, standing.await, Box::new(about)));
         });
     }

@@ -52,7 +52,7 @@ impl Driver {
         note.asked = true;
         let noted = self.ports.journal.give_up(root, self.ownership.epoch(root), note.why.clone());
         let commands = self.commands.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let _ = commands.send(Command::GivenUp(root, noted.await));
         });
     }

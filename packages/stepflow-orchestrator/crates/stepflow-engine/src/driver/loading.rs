@@ -1,8 +1,11 @@
 //! Loading trees, values and flows into memory, and removing them.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use stepflow_flow::Plan;
 use stepflow_protocol::{FlowId, RunId, Value};
 
@@ -24,6 +27,12 @@ pub(super) fn patience(failures: u32) -> Duration {
     WAITS.0.saturating_mul(1 << failures.min(10)).min(WAITS.1)
 }
 
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic")
+}
+
 impl Driver {
     /// The tree; it is read when it is not in memory, unless it was given up.
     pub(super) fn tree(&mut self, root: RunId) -> Option<&mut Tree> {
@@ -40,10 +49,11 @@ impl Driver {
         let Some(tree) = self.trees.get(&root).filter(|tree| tree.incarnation == incarnation) else { return };
         let read = read(Arc::clone(&self.ports.journal), root, tree.durable);
         let commands = self.commands.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             // A journal that cannot be folded is one that cannot be read.
-            let read = tokio::spawn(read).await.unwrap_or_else(|panic| {
-                Err(StoreError::NotFound { what: "sense in the journal of run", id: format!("{root}: {panic}") })
+            let read = AssertUnwindSafe(read).catch_unwind().await.unwrap_or_else(|panic| {
+                let id = format!("{root}: {}", said(&*panic));
+                Err(StoreError::NotFound { what: "sense in the journal of run", id })
             });
             let _ = commands.send(Command::Read(root, incarnation, read));
         });
@@ -130,7 +140,7 @@ impl Driver {
         let incarnation = tree.incarnation;
         let values = self.ports.journal.values(root, places.clone());
         let commands = self.commands.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let _ = commands.send(Command::Values(root, incarnation, places, values.await));
         });
     }
@@ -140,7 +150,7 @@ impl Driver {
         let incarnation = tree.incarnation;
         let flow = self.ports.journal.flow(id);
         let commands = self.commands.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let _ = commands.send(Command::Flow(root, incarnation, id, flow.await));
         });
     }

@@ -55,7 +55,7 @@ impl Driver {
         let answers = Arc::new(Answers(self.commands.clone()));
         let owned = self.ports.journal.own(self.shards, answers);
         let commands = self.commands.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let _ = commands.send(Command::Owned(owned.await));
         });
     }
@@ -85,7 +85,7 @@ impl Driver {
     fn ask_for_open_roots(&mut self, after: Option<RunId>) {
         let roots = self.ports.journal.open_roots(self.shards, after, PAGE);
         let commands = self.commands.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let _ = commands.send(Command::OpenRoots(after, roots.await));
         });
     }
@@ -136,7 +136,7 @@ impl Driver {
     fn ask_for_due(&mut self, upto: Timestamp, after: Option<(Timestamp, RunId)>) {
         let due = self.ports.journal.due(self.shards, upto, after, PAGE);
         let commands = self.commands.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let _ = commands.send(Command::Due(upto, due.await));
         });
     }
@@ -213,25 +213,26 @@ impl Driver {
 
     /// Hands the shards over if the engine is to stop and no append is open.
     pub(super) fn stop_when_stored(&mut self) {
-        let is_storing = self.given_up.is_asking() || self.trees.values().any(|tree| !tree.undurable.is_empty());
-        if self.stopping.is_none() || self.leaving || is_storing {
+        if self.stopping.is_none() || self.leaving || self.is_storing() {
             return;
         }
         self.leaving = true;
         let left = self.ports.journal.leave(self.shards);
         let commands = self.commands.clone();
-        tokio::spawn(async move {
-            // If this cannot be stored, the next owner takes this end for a crash.
+        self.tasks.spawn(async move {
+            // Where it cannot be said, the next owner takes this end for a crash.
             let _ = left.await;
             let _ = commands.send(Command::Left);
         });
     }
 
+    /// Whether something is on its way to the store.
+    fn is_storing(&self) -> bool {
+        self.given_up.is_asking() || self.trees.values().any(|tree| !tree.undurable.is_empty())
+    }
+
     /// The shards are handed over.
     pub(super) fn left(&mut self) {
         self.stopped = true;
-        if let Some(done) = self.stopping.take() {
-            let _ = done.send(());
-        }
     }
 }
