@@ -5,7 +5,7 @@ use stepflow_engine::Submission;
 use stepflow_engine::event::Event;
 
 use super::naive::Outcome::Failed;
-use super::refusals::new;
+use super::openings::new;
 use super::store::Fate;
 use super::story::submission;
 
@@ -18,8 +18,7 @@ fn cut_by_crashes(component: &str, input: &Json, items: usize) {
     story.store_all();
     let begun = story.store.journal(root).len();
     assert!(begun > items, "{begun} events");
-    let engine = story.life.engine.clone();
-    let asked = story.ask(async move { engine.cancel(root, "a test", None).await });
+    let asked = story.cancel(root);
     let mut crashes = 0;
     while !story.is_ended(root) {
         // Each part is stored. Whether that was answered before the server died makes no difference.

@@ -9,7 +9,7 @@ use stepflow_engine::{CancelError, Error, Options};
 use stepflow_protocol::RunId;
 
 use super::naive::Outcome::{Failed, Success};
-use super::refusals::{asked_by, new, one, one_of};
+use super::openings::{new, offered, one, one_of, two};
 use super::store::Fate;
 use super::story::{Story, submission};
 
@@ -73,10 +73,7 @@ fn a_step_that_lives_through_stops_in_good_order_is_not_given_up() {
 #[test]
 fn a_step_that_only_waits_is_not_given_up_when_it_was_never_offered() {
     let mut story = new();
-    let flow = json!({"steps": [
-        {"id": "a", "component": "/t/wrap", "input": 1},
-        {"id": "b", "component": "/t/echo", "input": 2}],
-        "output": [{"$step": "a"}, {"$step": "b"}]});
+    let flow = two("/t/wrap", "/t/echo");
     // One slot: the second step waits for it.
     let mut wanted = submission(&flow, &[json!({})]);
     wanted.max_concurrency = Some(1);
@@ -117,11 +114,8 @@ fn a_step_that_waits_for_its_sub_run_is_not_given_up() {
 
 #[test]
 fn a_cancel_that_was_not_stored_before_a_crash_leaves_the_run_as_it_was() {
-    let mut story = new();
-    let root = story.begin(one_of("/t/wrap"));
-    story.store_all();
-    let engine = story.life.engine.clone();
-    let asked = story.ask(async move { engine.cancel(root, "a test", None).await });
+    let (mut story, root) = offered("/t/wrap");
+    let asked = story.cancel(root);
     assert!(!asked.is_finished(), "the cancel is not durable");
     story.crash();
     story.finish(root);
@@ -131,17 +125,14 @@ fn a_cancel_that_was_not_stored_before_a_crash_leaves_the_run_as_it_was() {
 
 #[test]
 fn a_cancel_that_was_stored_before_a_crash_stands_although_nobody_was_told() {
-    let mut story = new();
-    let root = story.begin(one_of("/t/wrap"));
-    story.store_all();
+    let (mut story, root) = offered("/t/wrap");
     // With a sub-run: its end and the root's are one append.
     let task = story.job("/wrap");
     story.start(task.task);
-    let asked = story.ask(asked_by(story.life.engine.clone(), task, one("/t/null")));
+    let asked = story.request(&task, one("/t/null"));
     story.store_all();
     let sub_run = story.answer(asked).unwrap();
-    let engine = story.life.engine.clone();
-    let cancelled = story.ask(async move { engine.cancel(root, "a test", None).await });
+    let cancelled = story.cancel(root);
     story.store.deal(root, Fate::Commit);
     assert!(!cancelled.is_finished());
     story.crash();
@@ -154,13 +145,8 @@ fn a_cancel_that_was_stored_before_a_crash_stands_although_nobody_was_told() {
 
 #[test]
 fn a_second_cancel_is_answered_when_the_first_is_durable() {
-    let mut story = new();
-    let root = story.begin(one_of("/t/wrap"));
-    story.store_all();
-    let cancel = |story: &Story| {
-        let engine = story.life.engine.clone();
-        story.ask(async move { engine.cancel(root, "a test", None).await })
-    };
+    let (mut story, root) = offered("/t/wrap");
+    let cancel = |story: &Story| story.cancel(root);
     let (first, second) = (cancel(&story), cancel(&story));
     assert!(!first.is_finished() && !second.is_finished(), "the end may not come");
     story.store_all();
@@ -173,11 +159,8 @@ fn a_second_cancel_is_answered_when_the_first_is_durable() {
 
 #[test]
 fn a_refused_cancel_is_told_and_comes_all_the_same() {
-    let mut story = new();
-    let root = story.begin(one_of("/t/wrap"));
-    story.store_all();
-    let engine = story.life.engine.clone();
-    let asked = story.ask(async move { engine.cancel(root, "a test", None).await });
+    let (mut story, root) = offered("/t/wrap");
+    let asked = story.cancel(root);
     story.store.deal(root, Fate::Refuse);
     story.store.deliver(false);
     story.settle();
@@ -190,9 +173,7 @@ fn a_refused_cancel_is_told_and_comes_all_the_same() {
 
 #[test]
 fn an_engine_that_was_replaced_changes_nothing_any_more() {
-    let mut story = new();
-    let root = story.begin(one_of("/t/wrap"));
-    story.store_all();
+    let (mut story, root) = offered("/t/wrap");
     let old = story.replace();
     story.store_all();
     let task = story.life.host.jobs()[0].task.task;
@@ -312,9 +293,7 @@ fn a_batch_of_more_events_than_one_append_has_is_cut_between_two() {
 
 #[test]
 fn a_cancel_that_a_replaced_engine_is_asked_for_is_not_confirmed() {
-    let mut story = new();
-    let root = story.begin(one_of("/t/wrap"));
-    story.store_all();
+    let (mut story, root) = offered("/t/wrap");
     let old = story.replace();
     story.store_all();
     let engine = old.engine.clone();
@@ -330,12 +309,9 @@ fn a_cancel_that_a_replaced_engine_is_asked_for_is_not_confirmed() {
 
 #[test]
 fn an_answer_that_is_refused_while_the_server_stops_does_not_keep_it_from_stopping() {
-    let mut story = new();
-    let root = story.begin(one_of("/t/wrap"));
-    story.store_all();
+    let (mut story, root) = offered("/t/wrap");
     story.work("/wrap");
-    let engine = story.life.engine.clone();
-    let stopped = story.ask(async move { engine.shutdown().await });
+    let stopped = story.stop();
     assert!(!stopped.is_finished(), "the answer may be stored");
     story.store.deal(root, Fate::Refuse);
     story.store.deliver(false);

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use stepflow_engine::{CancelError, Error, Origin, Parent};
+use stepflow_engine::{CancelError, Error};
 use stepflow_protocol::RunId;
 
+use super::openings::{new, one_of};
 use super::panics;
-use super::refusals::{new, one_of, set_off};
+use super::refusals::set_off;
 use super::story::Story;
 
 /// A run that was given up while the store could not take note of it. The engine would panic whenever it is loaded.
@@ -51,15 +52,11 @@ fn what_the_store_could_not_take_note_of_is_said_again_with_growing_pauses() {
 #[test]
 fn no_question_brings_it_back_before_the_store_has_taken_note() {
     let (story, root) = given_up();
-    let engine = story.life.engine.clone();
-    let cancelled = story.ask(async move { engine.cancel(root, "a test", None).await });
+    let cancelled = story.cancel(root);
     assert_eq!(story.answer(cancelled), Err(CancelError::NotRunning));
-    let engine = story.life.engine.clone();
-    let waited = story.ask(async move { engine.ended(root, None).await });
+    let waited = story.wait(root);
     story.answer(waited);
-    let engine = story.life.engine.clone();
-    let origin = Origin { parent: Parent::Run(root), key: None, detached: false };
-    let asked = story.ask(async move { engine.submit_from(origin, one_of("/t/null")).await });
+    let asked = story.request_below(root);
     assert!(matches!(story.answer(asked), Err(Error::NotOpen)));
     story.pass(Duration::from_secs(7_200));
     assert_eq!(panics::of_this_thread().len(), 3);
@@ -70,8 +67,7 @@ fn a_stop_in_good_order_says_it_once_more() {
     let (story, root) = given_up();
     story.pass(Duration::from_secs(60));
     story.store.set(|state| state.no_give_up = false);
-    let engine = story.life.engine.clone();
-    let stopped = story.ask(async move { engine.shutdown().await });
+    let stopped = story.stop();
     story.answer(stopped);
     assert!(is_noted(&story, root));
     is_left_alone_by_the_next(story);

@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use serde_json::json;
-use stepflow_engine::Options;
 use stepflow_engine::ports::{Answer, Lost};
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
 use super::naive::Outcome::Success;
-use super::refusals::{new, one_of};
-use super::story::{Story, submission};
+use super::openings::{new, one_of, parking};
+use super::story::submission;
 
 #[test]
 fn a_late_success_is_not_lost_when_its_run_cannot_be_looked_for() {
-    super::panics::watch();
-    let mut story = Story::new(0, Options { park_after: Duration::ZERO, idle_bytes: 0, ..Options::default() });
+    let mut story = parking();
     let root = story.begin(one_of("/t/wrap"));
     story.store_all();
     let first = story.job("/wrap");

@@ -17,6 +17,7 @@ mod late;
 mod memory;
 #[path = "../simulation/naive.rs"]
 mod naive;
+mod openings;
 mod panics;
 mod questions;
 mod random;

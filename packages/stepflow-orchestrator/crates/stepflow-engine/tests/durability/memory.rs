@@ -12,7 +12,7 @@ use stepflow_engine::ports::{Blob, Blobs as _};
 use stepflow_protocol::{BlobType, Value, content_id};
 
 use super::naive::Outcome::Success;
-use super::refusals::{asked_by, new, one, one_of};
+use super::openings::{new, one, one_of, started};
 use super::store::{Fate, Store};
 use super::story::{Story, submission};
 
@@ -79,12 +79,8 @@ fn a_content_that_was_not_there_is_looked_for_again_by_a_later_step() {
 
 #[test]
 fn flows_that_are_not_stored_yet_stay_in_memory_however_many_others_there_are() {
-    let mut story = new();
-    let root = story.begin(one_of("/t/wrap"));
-    story.store_all();
-    let task = story.job("/wrap");
-    story.start(task.task);
-    let sub_run = story.ask(asked_by(story.life.engine.clone(), task, one("/t/null")));
+    let (mut story, root, task) = started();
+    let sub_run = story.request(&task, one("/t/null"));
     for other in 0..1_500 {
         let flow = json!({"steps": [{"id": "a", "component": "/t/nowhere", "input": other}], "output": {"$step": "a"}});
         drop(story.submit(submission(&flow, &[json!({})])));
@@ -140,15 +136,12 @@ fn short_run(story: &mut Story, number: u64) {
     story.answer(asked).unwrap();
     let mut news = story.life.engine.subscribe(root, 0);
     story.life.runtime.spawn(async move { while let Ok(Some(_)) = news.next().await {} });
-    let engine = story.life.engine.clone();
-    let waits = story.ask(async move { engine.ended(root, None).await });
-    // A caller that does not wait for the answer.
-    let engine = story.life.engine.clone();
-    story.ask(async move { engine.ended(root, None).await }).abort();
+    let waits = story.wait(root);
+    // One who does not wait for the answer.
+    story.wait(root).abort();
     match number % 5 {
         0 => {
-            let engine = story.life.engine.clone();
-            drop(story.ask(async move { engine.cancel(root, "a test", None).await }));
+            drop(story.cancel(root));
             story.store_all();
         }
         1 => {

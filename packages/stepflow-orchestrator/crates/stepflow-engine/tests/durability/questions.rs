@@ -3,22 +3,18 @@
 use std::time::Duration;
 
 use serde_json::json;
-use stepflow_engine::{CancelError, Error, Notice, Options, Origin, Parent, Submission};
+use stepflow_engine::{CancelError, Error, Notice, Options, Submission};
 use stepflow_protocol::RunId;
 
 use super::naive::Outcome::{Failed, Success};
-use super::refusals::{asked_by, new, one, one_of};
+use super::openings::{asked_by, new, offered, one, one_of, parking, started};
 use super::store::{Fate, Store};
 use super::story::{Story, submission};
 
 /// A run with an open step and the step's sub-run. The server has read nothing yet, or only which runs exist.
 fn unread(knows_runs: bool) -> (Story, RunId, RunId) {
-    let mut story = new();
-    let root = story.begin(one_of("/t/wrap"));
-    story.store_all();
-    let task = story.job("/wrap");
-    story.start(task.task);
-    let asked = story.ask(asked_by(story.life.engine.clone(), task, one("/t/null")));
+    let (mut story, root, task) = started();
+    let asked = story.request(&task, one("/t/null"));
     story.store_all();
     let sub_run = story.answer(asked).unwrap();
     story.crash();
@@ -56,10 +52,7 @@ fn who_waits_before_recovery_is_told_of_the_end() {
 
 fn who_waits(knows_runs: bool) {
     let (mut story, root, sub_run) = unread(knows_runs);
-    let wait = |story: &Story, run| {
-        let engine = story.life.engine.clone();
-        story.ask(async move { engine.ended(run, None).await })
-    };
+    let wait = |story: &Story, run| story.wait(run);
     let (of_root, of_sub_run) = (wait(&story, root), wait(&story, sub_run));
     read(&story);
     assert!(!of_root.is_finished() && !of_sub_run.is_finished());
@@ -72,13 +65,10 @@ fn who_waits(knows_runs: bool) {
 
 #[test]
 fn who_waits_while_the_store_is_down_is_told_of_the_end_and_not_before() {
-    let mut story = new();
-    let root = story.begin(one_of("/t/wrap"));
-    story.store_all();
+    let (mut story, root) = offered("/t/wrap");
     story.crash();
     story.store.set(|state| state.down = true);
-    let engine = story.life.engine.clone();
-    let waits = story.ask(async move { engine.ended(root, None).await });
+    let waits = story.wait(root);
     story.pass(Duration::from_millis(10));
     story.store.set(|state| state.down = false);
     story.store_all();
@@ -97,8 +87,7 @@ fn who_waits_when_only_the_question_cannot_be_read_is_not_told_of_an_end() {
     story.store_all();
     story.pass(Duration::from_millis(1));
     story.store.set(|state| state.down = true);
-    let engine = story.life.engine.clone();
-    let waits = story.ask(async move { engine.ended(root, None).await });
+    let waits = story.wait(root);
     story.store.set(|state| state.down = false);
     story.store_all();
     assert!(!waits.is_finished(), "the run has not ended");
@@ -115,11 +104,7 @@ fn a_sub_run_that_is_asked_for_before_recovery_is_made_or_refused_but_not_left_o
 
 fn sub_run_of_a_run(knows_runs: bool) {
     let (mut story, root, _) = unread(knows_runs);
-    let engine = story.life.engine.clone();
-    let by_run = story.ask(async move {
-        let origin = Origin { parent: Parent::Run(root), key: None, detached: false };
-        engine.submit_from(origin, one_of("/t/null")).await
-    });
+    let by_run = story.request_below(root);
     read(&story);
     let made = story.answer(by_run).unwrap();
     assert!(story.store.durable.run(made).is_some());
@@ -129,9 +114,7 @@ fn sub_run_of_a_run(knows_runs: bool) {
 
 #[test]
 fn an_attempt_of_the_server_before_cannot_ask_for_runs() {
-    let mut story = new();
-    let root = story.begin(one_of("/t/wrap"));
-    story.store_all();
+    let (mut story, root) = offered("/t/wrap");
     let before = story.job("/wrap");
     story.start(before.task);
     story.crash();
@@ -162,12 +145,6 @@ fn a_subscriber_that_comes_after_the_end_sees_all_of_it_and_ends() {
     }
 }
 
-/// An engine that keeps as little in memory as possible.
-fn parking() -> Story {
-    super::panics::watch();
-    Story::new(0, Options { park_after: Duration::ZERO, idle_bytes: 0, ..Options::default() })
-}
-
 fn sleeper() -> Submission {
     let input = json!({"duration_ms": 600_000, "passthrough": 1});
     let flow = json!({"steps": [
@@ -190,8 +167,7 @@ fn a_parked_run_is_cancelled_watched_and_waited_for() {
                 let asked = story.ask(async move { engine.cancel(root, "a test", None).await });
                 story.store_all();
                 assert_eq!(story.answer(asked), Ok(()));
-                let engine = story.life.engine.clone();
-                let again = story.ask(async move { engine.cancel(root, "a test", None).await });
+                let again = story.cancel(root);
                 assert_eq!(story.answer(again), Err(CancelError::NotRunning));
             }
             1 => {

@@ -3,36 +3,17 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use stepflow_engine::event::{Event, TaskRef};
 use stepflow_engine::ports::{Answer, TaskEnvelope};
-use stepflow_engine::{Engine, Error, Options, Origin, Parent, Submission};
+use stepflow_engine::{Error, Submission};
 use stepflow_protocol::{RunId, Value};
 
 use super::flows::sub_flow;
 use super::naive::Outcome::Success;
+use super::openings::{new, offered, one, one_of, started, two};
 use super::store::Fate;
 use super::story::{Story, submission};
-
-pub fn new() -> Story {
-    super::panics::watch();
-    Story::new(0, Options::default())
-}
-
-/// A flow of one step.
-pub fn one(component: &str) -> Json {
-    json!({"steps": [{"id": "a", "component": component, "input": 1}], "output": {"$step": "a"}})
-}
-
-pub fn one_of(component: &str) -> Submission {
-    submission(&one(component), &[json!({})])
-}
-
-/// The attempt asks for a run.
-pub async fn asked_by(engine: Engine, task: TaskEnvelope, flow: Json) -> Result<RunId, Error> {
-    let origin = Origin { parent: Parent::Attempt(task.address()), key: None, detached: false };
-    engine.submit_from(origin, submission(&flow, &[json!(5)])).await
-}
 
 fn created(story: &Story, root: RunId) -> Vec<RunId> {
     let made = |event: &Event| match event {
@@ -45,10 +26,7 @@ fn created(story: &Story, root: RunId) -> Vec<RunId> {
 #[test]
 fn what_follows_a_refused_append_may_be_answered_late() {
     let mut story = new();
-    let flow = json!({"steps": [
-        {"id": "a", "component": "/t/echo", "input": 1},
-        {"id": "b", "component": "/t/wrap", "input": 2}],
-        "output": [{"$step": "a"}, {"$step": "b"}]});
+    let flow = two("/t/echo", "/t/wrap");
     let root = story.begin(submission(&flow, &[json!({})]));
     story.store_all();
     story.work("/echo");
@@ -69,9 +47,7 @@ fn what_follows_a_refused_append_may_be_answered_late() {
 #[test]
 fn an_answer_whose_append_fails_is_not_lost_and_its_attempt_is_not_offered_again() {
     for fate in [Fate::Refuse, Fate::Doubt] {
-        let mut story = new();
-        let root = story.begin(one_of("/t/wrap"));
-        story.store_all();
+        let (story, root) = offered("/t/wrap");
         story.work("/wrap");
         story.store.deal(root, fate);
         story.store.deliver(false);
@@ -84,14 +60,8 @@ fn an_answer_whose_append_fails_is_not_lost_and_its_attempt_is_not_offered_again
 
 #[test]
 fn a_refused_sub_run_keeps_its_number_and_is_found_by_the_next_attempt() {
-    let mut story = new();
-    let root = story.begin(one_of("/t/wrap"));
-    story.store_all();
-    let task = story.job("/wrap");
-    story.start(task.task);
-    let ask = |story: &Story, task: &TaskEnvelope| {
-        story.ask(asked_by(story.life.engine.clone(), task.clone(), one("/t/null")))
-    };
+    let (mut story, root, task) = started();
+    let ask = |story: &Story, task: &TaskEnvelope| story.request(task, one("/t/null"));
     let first = ask(&story, &task);
     story.store_all();
     let first = story.answer(first).unwrap();
@@ -188,9 +158,7 @@ fn a_second_creation_of_one_name_is_answered_with_the_first_run() {
 
 #[test]
 fn a_late_success_of_a_lost_attempt_ends_its_step() {
-    let mut story = new();
-    let root = story.begin(one_of("/t/wrap"));
-    story.store_all();
+    let (mut story, root) = offered("/t/wrap");
     let first = story.job("/wrap");
     story.start(first.task);
     story.life.host.answer(first.task, Some(super::host::lost(true)));
@@ -205,9 +173,7 @@ fn a_late_success_of_a_lost_attempt_ends_its_step() {
 
 #[test]
 fn a_late_success_ends_its_step_for_another_owner_too() {
-    let mut story = new();
-    let root = story.begin(one_of("/t/wrap"));
-    story.store_all();
+    let (mut story, root) = offered("/t/wrap");
     let first = story.job("/wrap");
     story.start(first.task);
     story.crash();
@@ -220,9 +186,7 @@ fn a_late_success_ends_its_step_for_another_owner_too() {
 
 #[test]
 fn a_store_that_refuses_everything_is_not_asked_without_a_pause() {
-    let mut story = new();
-    let root = story.begin(one_of("/t/wrap"));
-    story.store_all();
+    let (mut story, root) = offered("/t/wrap");
     story.work("/wrap");
     for seconds in 0..60 {
         let mut refused = 0;
@@ -292,8 +256,7 @@ fn a_run_that_makes_the_engine_panic_again_and_again_is_given_up_and_no_other() 
     let violations = story.store.violations();
     assert_eq!(violations.len(), 1, "{violations:?}");
     assert!(violations[0].contains("three times in a row"), "{violations:?}");
-    let engine = story.life.engine.clone();
-    let asked = story.ask(async move { engine.ended(root, None).await });
+    let asked = story.wait(root);
     story.answer(asked);
     // Its deadline does not load it again, here or in the next server.
     story.pass(Duration::from_secs(7_200));

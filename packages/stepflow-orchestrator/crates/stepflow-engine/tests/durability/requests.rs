@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 
 use serde_json::json;
 use stepflow_engine::ports::StoreError;
-use stepflow_engine::{Error, Options, Origin, Parent, Submission, shard_of};
+use stepflow_engine::{Error, Options, Submission, shard_of};
 
 use super::naive::Outcome::Success;
-use super::refusals::{asked_by, new, one, one_of};
+use super::openings::{new, one, one_of, started, two};
 use super::story::{Story, submission};
 
 fn named() -> Submission {
@@ -46,13 +46,9 @@ fn a_server_that_owns_no_shard_any_more_refuses_a_run_after_a_few_ids() {
 
 #[test]
 fn a_worker_whose_run_makes_the_engine_panic_is_answered() {
-    let mut story = new();
-    let root = story.begin(one_of("/t/wrap"));
-    story.store_all();
-    let task = story.job("/wrap");
-    story.start(task.task);
+    let (story, root, task) = started();
     story.life.host.bombs.store(u32::MAX, Ordering::Relaxed);
-    let asked = story.ask(asked_by(story.life.engine.clone(), task, one("/t/bomb")));
+    let asked = story.request(&task, one("/t/bomb"));
     story.store_all();
     assert!(matches!(story.answer(asked), Err(Error::NotOpen)));
     assert_eq!(story.store.journal(root).len(), 2, "nothing of it was decided");
@@ -62,10 +58,7 @@ fn a_worker_whose_run_makes_the_engine_panic_is_answered() {
 fn a_run_that_is_asked_for_while_the_one_above_it_waits_for_its_end_is_refused() {
     super::panics::watch();
     let mut story = Story::new(0, Options { cache_bytes: 0, ..Options::default() });
-    let flow = json!({"steps": [
-        {"id": "a", "component": "/t/echo", "input": 1},
-        {"id": "b", "component": "/t/wrap", "input": 2}],
-        "output": [{"$step": "a"}, {"$step": "b"}]});
+    let flow = two("/t/echo", "/t/wrap");
     let root = story.begin(submission(&flow, &[json!({})]));
     story.store_all();
     story.work("/echo");
@@ -74,11 +67,7 @@ fn a_run_that_is_asked_for_while_the_one_above_it_waits_for_its_end_is_refused()
     story.work("/wrap");
     story.store_all();
     assert!(!story.is_ended(root), "its output needs a value that is not in memory");
-    let engine = story.life.engine.clone();
-    let asked = story.ask(async move {
-        let origin = Origin { parent: Parent::Run(root), key: None, detached: false };
-        engine.submit_from(origin, one_of("/t/null")).await
-    });
+    let asked = story.request_below(root);
     assert!(!asked.is_finished());
     story.store.set(|state| state.contents_wait = false);
     story.store_all();
