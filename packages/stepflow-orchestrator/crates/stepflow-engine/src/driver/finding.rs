@@ -47,7 +47,9 @@ impl Driver {
             (Ok(Some(standing)), about @ (Command::Cancel(..) | Command::SubmitFrom(..) | Command::Answer(..))) => {
                 self.tell_found(run, standing.root, about);
             }
-            // Who waits is told when the tree, wherever it is, comes to its end.
+            // Nothing is taken over but what somebody waits for.
+            (Ok(Some(standing)), Command::Wait(..)) if !self.takes_over => drop(self.tree(standing.root)),
+            // Those who wait are told when the tree ends, wherever it is.
             (Ok(Some(_)), Command::Wait(..)) => {}
             (Ok(None), Command::Wait(run, ..)) => {
                 let waited = self.waiters.ended(run);
