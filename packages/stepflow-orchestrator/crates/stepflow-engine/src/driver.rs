@@ -260,7 +260,7 @@ impl Driver {
             Command::Waits(task) => self.waits(task),
             Command::Answer(task, answer) => self.answered(task, answer),
             Command::TimedOut(root, task) => self.timed_out(root, task),
-            Command::Tell(root, input) => self.feed(root, input),
+            Command::Tell(root, input) => self.told(root, input),
             Command::Decided(root, path) => {
                 self.trees.get_mut(&root).map(|tree| tree.undecided.remove(&path));
                 self.feed(root, Input::Continue);

@@ -49,10 +49,12 @@ pub struct Machine {
     state: RunTree,
     agenda: Agenda,
     waiting: Waiting,
-    /// Inputs that are not decided yet, because something was missing or the append was full.
+    /// Inputs that are not decided yet, because the append was full.
     inbox: VecDeque<Input>,
-    /// Whether more may follow from what is decided, because the append was full.
-    cut: bool,
+    /// Inputs that lack a value. They are tried again with the next [`Input::Continue`].
+    stalled: Vec<Input>,
+    /// Whether more may follow from the state, because something was missing or the append was full.
+    unsettled: bool,
 }
 
 impl Machine {
@@ -64,7 +66,8 @@ impl Machine {
             agenda: Agenda::default(),
             waiting: Waiting::default(),
             inbox: VecDeque::new(),
-            cut: false,
+            stalled: Vec::new(),
+            unsettled: false,
         }
     }
 
@@ -116,59 +119,75 @@ impl Machine {
     /// events are already folded into the state.
     pub fn apply(&mut self, input: Input, world: &mut dyn Surroundings) -> Applied {
         let mut applied = Applied::default();
-        self.inbox.push_back(input);
-        // New inputs come first: one may be the end of a run that would never end by itself.
-        if std::mem::take(&mut self.cut) {
-            self.inbox.push_back(Input::Continue);
-        }
-        while let Some(next) = self.inbox.pop_front() {
-            if let Err(missing) = self.take(next, world, &mut applied) {
-                applied.missing = missing.0;
-                applied.hangs = applied.missing.is_empty();
-                return applied;
-            }
-            if applied.is_full() {
-                applied.more = true;
-                self.cut = true;
-                return applied;
+        self.queue(input);
+        self.unsettled = true;
+        // New inputs come before what follows from the old ones: one may be the end of a run that would never end by
+        // itself. None waits behind an input that lacks a value, except for an input about the same step.
+        while let Some(next) = self.inbox.pop_front_if(|_| !applied.is_full()) {
+            if self.stalled.iter().any(|before| about_same_task(before, &next)) {
+                self.stalled.push(next);
+            } else if let Err(missing) = self.take(next.clone(), world, &mut applied) {
+                applied.misses(missing);
+                self.stalled.push(next);
             }
         }
+        while self.unsettled && !applied.is_full() {
+            match self.take(Input::Continue, world, &mut applied) {
+                Ok(more) => self.unsettled = more,
+                Err(missing) => {
+                    applied.misses(missing);
+                    return applied;
+                }
+            }
+        }
+        applied.more = self.unsettled;
         applied
+    }
+
+    /// Puts an input where it is decided in time. The end of a run does not wait behind other inputs.
+    fn queue(&mut self, input: Input) {
+        match input {
+            Input::Continue => {
+                for stalled in self.stalled.drain(..).rev() {
+                    self.inbox.push_front(stalled);
+                }
+            }
+            Input::CancelAsked(_) | Input::DeadlineReached(_) => self.inbox.push_front(input),
+            input => self.inbox.push_back(input),
+        }
     }
 
     /// Whether something is left to decide, because something was missing or the append was full.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        self.cut || !self.inbox.is_empty()
+        self.unsettled || self.has_inputs()
     }
 
-    /// Decides what follows from one input, and what follows from the events.
-    fn take(&mut self, input: Input, world: &mut dyn Surroundings, applied: &mut Applied) -> Result<(), Missing> {
-        let mut submitted = match &input {
+    /// Whether inputs are left to decide. If not, what is left follows from the state.
+    #[must_use]
+    pub fn has_inputs(&self) -> bool {
+        !self.inbox.is_empty() || !self.stalled.is_empty()
+    }
+
+    /// Decides once. Whether there were events: more may follow from them.
+    fn take(&mut self, input: Input, world: &mut dyn Surroundings, applied: &mut Applied) -> Result<bool, Missing> {
+        let submitted = match &input {
             Input::Submitted(created, _) => Some(created.run),
             _ => None,
         };
-        let mut next = input;
-        loop {
-            let again = next.clone();
-            let mut given = Given { agenda: &mut self.agenda, waiting: &self.waiting, world };
-            let events = decide(&self.state, next, &mut given).inspect_err(|_| self.inbox.push_front(again))?;
-            if events.is_empty() {
-                applied.refused.extend(submitted.filter(|run| !self.state.runs.contains_key(run)));
-                return Ok(());
-            }
-            submitted = None;
-            let at = world.now();
-            for event in events {
-                let record = Record { seq: self.state.seq + 1, at, version: EVENT_VERSION, event };
-                self.fold(&record, world);
-                applied.add(record);
-            }
-            if applied.is_full() {
-                return Ok(());
-            }
-            next = Input::Continue;
+        let mut given = Given { agenda: &mut self.agenda, waiting: &self.waiting, world };
+        let events = decide(&self.state, input, &mut given)?;
+        let decided = !events.is_empty();
+        if !decided {
+            applied.refused.extend(submitted.filter(|run| !self.state.runs.contains_key(run)));
         }
+        let at = world.now();
+        for event in events {
+            let record = Record { seq: self.state.seq + 1, at, version: EVENT_VERSION, event };
+            self.fold(&record, world);
+            applied.add(record);
+        }
+        Ok(decided)
     }
 
     fn fold(&mut self, record: &Record, world: &mut dyn Surroundings) {
@@ -181,6 +200,15 @@ impl Machine {
         fold(&mut self.state, record);
         self.agenda.absorb(&self.state, &record.event, world.now());
     }
+}
+
+/// Whether both inputs are about attempts of the same step. Such inputs are decided in order.
+fn about_same_task(one: &Input, other: &Input) -> bool {
+    let task = |input: &Input| match input {
+        Input::Answered(task, ..) | Input::TimedOut(task, _) => Some(task.task_id),
+        _ => None,
+    };
+    task(one).is_some() && task(one) == task(other)
 }
 
 /// A machine whose journal is being folded.
@@ -236,6 +264,11 @@ impl Applied {
     fn add(&mut self, record: Record) {
         self.bytes += record.event.size();
         self.records.push(Arc::new(record));
+    }
+
+    fn misses(&mut self, missing: Missing) {
+        self.hangs |= missing.0.is_empty();
+        self.missing.extend(missing.0);
     }
 
     fn is_full(&self) -> bool {

@@ -45,9 +45,12 @@ impl Driver {
         let applied = machine.apply(input, &mut world);
         let World { inputs, undecided, .. } = world;
         tree.inputs = inputs;
-        if !machine.is_waiting() {
-            let upto = machine.state().seq;
+        let (upto, is_waiting) = (machine.state().seq, machine.is_waiting());
+        // What is left without inputs follows from the state. A new machine would find it again.
+        if !machine.has_inputs() {
             tree.decided(upto);
+        }
+        if !is_waiting {
             tree.at_hand.release(root, &mut self.values);
         }
         self.look_for(root, undecided);
@@ -60,7 +63,7 @@ impl Driver {
         }
         if applied.more {
             self.has_more = true;
-            let _ = self.commands.send(Command::Tell(root, Input::Continue));
+            self.tell_again(root);
         }
         self.need(root, applied.missing);
         self.settle(root);

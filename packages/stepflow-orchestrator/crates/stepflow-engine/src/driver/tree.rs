@@ -67,6 +67,8 @@ pub(super) struct Tree {
     pub refusals: u32,
     /// The length of its journal and its size in memory, while it is idle and may leave memory.
     pub parked: Option<(u64, usize)>,
+    /// Whether the driver's queue contains a word for the machine to continue.
+    pub is_told: bool,
     /// Counts what has happened to it, so that a timer can tell whether anything has.
     pub touched: u64,
 }
@@ -116,6 +118,7 @@ impl Tree {
             panics: 0,
             refusals: 0,
             parked: None,
+            is_told: false,
             touched: 0,
         }
     }

@@ -13,6 +13,23 @@ use crate::machine::Input;
 const AGAIN: Duration = Duration::from_secs(1);
 
 impl Driver {
+    /// Lets the machine continue after others have had their turn. Once is enough: a tree that gets many inputs
+    /// meanwhile has no more turns than others.
+    pub(super) fn tell_again(&mut self, root: RunId) {
+        if let Some(tree) = self.trees.get_mut(&root).filter(|tree| !tree.is_told) {
+            tree.is_told = true;
+            let _ = self.commands.send(Command::Tell(root, Input::Continue));
+        }
+    }
+
+    /// The driver has told itself this input.
+    pub(super) fn told(&mut self, root: RunId, input: Input) {
+        if let Some(tree) = self.trees.get_mut(&root).filter(|_| input == Input::Continue) {
+            tree.is_told = false;
+        }
+        self.feed(root, input);
+    }
+
     /// Does what the timer is for.
     pub(super) fn timer_due(&mut self, timer: Timer) {
         match timer {

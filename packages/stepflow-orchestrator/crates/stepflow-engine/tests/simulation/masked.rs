@@ -1,8 +1,8 @@
 //! An error is recorded only when all of its secrets are known, even if only a little is in memory.
 
 use serde_json::json;
-use stepflow_engine::event::{CancelAsked, Event, Outcome, StepRef, TaskRef};
-use stepflow_engine::machine::Input;
+use stepflow_engine::event::{AttemptOutcome, CancelAsked, Event, Outcome, StepRef, TaskRef};
+use stepflow_engine::machine::{Input, Need};
 use stepflow_engine::ports::{Answer, Lost};
 use stepflow_protocol::{ErrorKind, FlowError};
 
@@ -71,6 +71,30 @@ fn of_an_answer_that_comes_after_the_end_of_its_step() {
     simulation.tell(Input::Answered(task, Answer::Failed(quoting().into()), None));
     assert_hidden(&simulation);
     assert!(messages(&simulation).iter().any(|message| message.contains("after its step had ended")));
+}
+
+#[test]
+fn a_cancel_and_other_answers_do_not_wait_for_the_secret_of_an_answer() {
+    let flow = |simulation: &Simulation| simulation.machine.state().runs[&simulation.root].flow_id;
+    let mut simulation = simulation("/t/stuck");
+    let (task, flow) = (attempt(&simulation), flow(&simulation));
+    simulation.forget();
+    let needs = simulation.tell_once(Input::Answered(task, Answer::Failed(quoting().into()), None)).missing;
+    assert!(matches!(needs[..], [Need::Flow(needed)] if needed == flow), "{needs:?}");
+    // In order: the attempt was answered first.
+    assert!(simulation.tell_once(Input::TimedOut(task, None)).records.is_empty());
+    let cancel = Input::CancelAsked(CancelAsked { run: None, by: "a test".into(), reason: None });
+    let ended = simulation.tell_once(cancel);
+    assert!(matches!(ended.records[0].event, Event::CancelAsked(_)), "{:?}", ended.records[0]);
+    assert!(simulation.machine.state().is_ended() && simulation.machine.has_inputs());
+    simulation.tell(Input::Continue);
+    assert!(!simulation.machine.has_inputs());
+    assert_hidden(&simulation);
+    let outcomes = simulation.journal().filter_map(|record| match &record.event {
+        Event::AttemptEnded(ended) => Some(ended.outcome),
+        _ => None,
+    });
+    assert_eq!(outcomes.collect::<Vec<_>>(), [AttemptOutcome::ComponentError]);
 }
 
 #[test]
