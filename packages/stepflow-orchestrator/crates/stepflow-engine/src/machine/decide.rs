@@ -3,16 +3,16 @@
 use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, RunId, TaskId, Value};
 
 use super::agenda::Ready;
-use super::frontier::Doom;
+use super::frontier::{Doom, Place};
 use super::given::Given;
 use super::input::Input;
 use super::policy::MOST_AT_ONCE;
 use super::state::RunTree;
 use super::step::Phase;
 use super::step_end::{refused, step_failed};
-use super::surroundings::{Missing, Need, numbered, plan_of};
+use super::surroundings::{Missing, Need, numbered, plan_of, those_known};
 use super::{answer, confidential, ending, nested};
-use crate::event::{Event, ItemEnded, Outcome, RunCreated, RunEnded, StepRef, StepScheduled, TaskRef};
+use crate::event::{Event, ItemEnded, Outcome, RunCreated, RunEnded, StepRef, StepScheduled, TaskRef, ValueRef};
 use crate::ports::Target;
 
 /// The events that follow from this input. The caller folds them and asks again with [`Input::Continue`] until nothing
@@ -97,7 +97,7 @@ fn doomed(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing>
         }
         Ok(step_failed(at, confidential::shown(state, at, None, error, given)?))
     };
-    given.agenda.doomed().take(MOST_AT_ONCE).map(failed).collect()
+    those_known(given.agenda.doomed().take(MOST_AT_ONCE).map(failed))
 }
 
 /// The error with this field in its data. It replaces a field with the same name.
@@ -111,8 +111,7 @@ fn replaced(mut error: FlowError, name: &str, value: Value) -> FlowError {
 
 /// Items that are complete, and runs whose last items they were.
 fn finished(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
-    let mut events = Vec::new();
-    for ((run, item), output) in given.agenda.finished().take(MOST_AT_ONCE) {
+    let ended = |((run, item), output): (Place, &Result<ValueRef, FlowError>)| {
         let result = match output {
             Err(error) => Outcome::Failed(confidential::shown_of_item(state, run, item, error.clone(), given)?),
             Ok(place) => {
@@ -123,8 +122,9 @@ fn finished(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missin
             Outcome::Success(_) => ExecutionStatus::Completed,
             Outcome::Failed(_) => ExecutionStatus::Failed,
         };
-        events.push(Event::ItemEnded(ItemEnded { run, item, status, result }));
-    }
+        Ok(Event::ItemEnded(ItemEnded { run, item, status, result }))
+    };
+    let mut events = those_known(given.agenda.finished().take(MOST_AT_ONCE).map(ended))?;
     if events.is_empty() {
         // Runs whose items have all ended. A run without items is one of them from the beginning.
         let complete = given.agenda.complete().filter_map(|id| Some((id, state.runs.get(&id)?)));
@@ -159,16 +159,8 @@ fn schedule(state: &RunTree, chosen: Vec<(StepRef, Ready)>, given: &mut Given<'_
     if !missing.is_empty() {
         return Err(Missing(missing));
     }
-    let mut events = Vec::with_capacity(chosen.len());
-    for (at, ready) in chosen {
-        match begin(state, at, ready, given) {
-            Ok(event) => events.extend(event),
-            // Steps that can begin do so. The others wait until their values are there.
-            Err(missing) if events.is_empty() => return Err(missing),
-            Err(_) => break,
-        }
-    }
-    Ok(events)
+    // Steps that can begin do so. The others wait until their values are there.
+    those_known(chosen.into_iter().filter_map(|(at, ready)| begin(state, at, ready, given).transpose()))
 }
 
 /// How a ready step begins: with an attempt, a sub-run or a wait. It ends at once if no component can take its input.

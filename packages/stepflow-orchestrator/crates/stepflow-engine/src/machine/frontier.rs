@@ -5,6 +5,7 @@
 //! evaluations and not n².
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
 
 use stepflow_flow::{Evaluated, Expr, Plan, StepIndex};
 use stepflow_protocol::{FlowError, RunId};
@@ -12,7 +13,7 @@ use stepflow_protocol::{FlowError, RunId};
 use super::scope::ItemScope;
 use super::state::RunTree;
 use super::step::Phase;
-use super::surroundings::{Missing, Need, Surroundings, numbered, plan_of};
+use super::surroundings::{MOST_MISSING, Missing, Need, Surroundings, numbered, plan_of};
 use crate::event::{StepRef, ValueRef};
 
 /// An item of a run.
@@ -129,27 +130,50 @@ impl Frontier {
         world: &dyn Surroundings,
         known: &mut Vec<Known>,
     ) -> Result<(), Missing> {
-        while let Some(at) = self.stirred.first().copied() {
-            let run = state.runs.get(&at.0);
-            let item = run.and_then(|run| Some((run, run.items.get(at.1 as usize)?)));
-            let (Some(open), Some((run, item))) = (self.items.get_mut(&at), item) else {
-                self.stirred.remove(&at);
-                continue;
-            };
-            let plan = plan_of(world, state, at.0)?;
-            let scope = ItemScope { id: at.0, index: at.1, run, item, world };
-            while let Some(node) = open.look.pop() {
-                if let Err(missing) = open.look_at(node, &plan, &scope, known) {
-                    open.look.push(node);
-                    return Err(missing);
-                }
+        let mut missing = Missing(Vec::new());
+        let mut next = self.stirred.first().copied();
+        while let Some(at) = next {
+            next = self.stirred.range((Bound::Excluded(at), Bound::Unbounded)).next().copied();
+            match self.explore_item(at, state, world, known) {
+                Ok(()) => drop(self.stirred.remove(&at)),
+                // The others are looked at meanwhile, so that what all of them lack is loaded at once.
+                Err(needs) => missing.add(needs)?,
             }
-            if open.musts.is_empty()
-                && let Some(output) = open.output.take()
-            {
-                known.push(Known::Output(at, output));
+            if missing.0.len() >= MOST_MISSING {
+                break;
             }
-            self.stirred.remove(&at);
+        }
+        if missing.0.is_empty() { Ok(()) } else { Err(missing) }
+    }
+
+    fn explore_item(
+        &mut self,
+        at: Place,
+        state: &RunTree,
+        world: &dyn Surroundings,
+        known: &mut Vec<Known>,
+    ) -> Result<(), Missing> {
+        let run = state.runs.get(&at.0);
+        let item = run.and_then(|run| Some((run, run.items.get(at.1 as usize)?)));
+        let (Some(open), Some((run, item))) = (self.items.get_mut(&at), item) else { return Ok(()) };
+        let plan = plan_of(world, state, at.0)?;
+        let scope = ItemScope { id: at.0, index: at.1, run, item, world };
+        let mut missing = Missing(Vec::new());
+        let mut lacking = Vec::new();
+        while let Some(node) = open.look.pop() {
+            if let Err(needs) = open.look_at(node, &plan, &scope, known) {
+                lacking.push(node);
+                missing.add(needs)?;
+            }
+        }
+        open.look.extend(lacking.into_iter().rev());
+        if !missing.0.is_empty() {
+            return Err(missing);
+        }
+        if open.musts.is_empty()
+            && let Some(output) = open.output.take()
+        {
+            known.push(Known::Output(at, output));
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::given::Given;
 use super::policy::MOST_AT_ONCE;
 use super::state::{Ending, Run, RunTree};
 use super::step_end::{defaulted, refused, step_failed, succeeded, with_cause};
-use super::surroundings::{Content, Missing, Need, plan_of};
+use super::surroundings::{Content, MOST_MISSING, Missing, Need, plan_of, those_known};
 use super::{confidential, policy};
 use crate::event::{Control, Event, Nested, Outcome, RunCreated, StepRef, StepRetryScheduled, TimerStarted, ValueRef};
 use crate::ports::forbids_retry;
@@ -49,15 +49,14 @@ fn due_at(plan: &Plan, at: StepRef, now: Timestamp) -> Option<Timestamp> {
 
 /// What follows for steps whose wait is over: they end with their input, or with their timeout.
 pub(super) fn rested(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
-    let mut events = Vec::new();
     let rested: Vec<StepRef> = given.agenda.rested().take(MOST_AT_ONCE / 2).collect();
-    for at in rested {
-        let Some(step) = state.step(at) else { continue };
-        let Some(input) = step.input.clone() else { continue };
-        let end = if step.times_out { failed(state, at, too_long(), given)? } else { succeeded(at, input) };
-        events.extend([Event::TimerFired(at), end]);
-    }
-    Ok(events)
+    let rested = rested.into_iter().filter_map(|at| {
+        let step = state.step(at)?;
+        let input = step.input.clone()?;
+        let end = if step.times_out { failed(state, at, too_long(), given) } else { Ok(succeeded(at, input)) };
+        Some(end.map(|end| [Event::TimerFired(at), end]))
+    });
+    Ok(those_known(rested)?.into_iter().flatten().collect())
 }
 
 fn too_long() -> FlowError {
@@ -162,47 +161,55 @@ fn misfit(flow: &Plan, inputs: &[Value]) -> Option<String> {
 /// What follows from sub-runs that have ended: the end of their parents, or the next round of `iterate`.
 pub(super) fn returned(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
     let runs: Vec<RunId> = given.agenda.returned().take(MOST_AT_ONCE).collect();
-    let mut events = Vec::new();
-    for id in runs {
-        let Some(run) = state.runs.get(&id) else { continue };
-        let (Some(at), Some(nested)) = (run.parent, &run.nested) else { continue };
-        if let Some(Ending::StepTimedOut { cause }) = &run.ending {
-            let error = cause.as_ref().map_or_else(too_long, |cause| with_cause(too_long(), cause));
-            events.push(failed(state, at, error, given)?);
-            continue;
-        }
-        if run.status == ExecutionStatus::Cancelled {
-            let error = FlowError::new(ErrorKind::Cancelled, format!("its sub-run `{id}` was cancelled"));
-            events.push(failed(state, at, error, given)?);
-            continue;
-        }
-        let results = results(run, given)?;
-        let input = given.world.value(&nested.step_input).ok_or_else(|| Missing::value(nested.step_input.clone()))?;
-        events.push(match nested.control {
-            Control::Eval => ended(state, at, evaluated(id, &results), given)?,
-            Control::Map => ended(state, at, mapped(&input, &results), given)?,
-            Control::Iterate => match iteration_ended(state, run, nested, &input, results, given)? {
-                Ok(event) => event,
-                Err(error) => {
-                    let error = confidential::shown(state, at, Some(&nested.step_input), error, given)?;
-                    failed(state, at, error, given)?
-                }
-            },
-        });
-    }
-    Ok(events)
+    those_known(runs.into_iter().filter_map(|id| follows(state, id, given).transpose()))
 }
 
+/// What follows from the end of a sub-run.
+fn follows(state: &RunTree, id: RunId, given: &mut Given<'_>) -> Result<Option<Event>, Missing> {
+    let Some(run) = state.runs.get(&id) else { return Ok(None) };
+    let (Some(at), Some(nested)) = (run.parent, &run.nested) else { return Ok(None) };
+    if let Some(Ending::StepTimedOut { cause }) = &run.ending {
+        let error = cause.as_ref().map_or_else(too_long, |cause| with_cause(too_long(), cause));
+        return failed(state, at, error, given).map(Some);
+    }
+    if run.status == ExecutionStatus::Cancelled {
+        let error = FlowError::new(ErrorKind::Cancelled, format!("its sub-run `{id}` was cancelled"));
+        return failed(state, at, error, given).map(Some);
+    }
+    let results = results(run, given)?;
+    let input = given.world.value(&nested.step_input).ok_or_else(|| Missing::value(nested.step_input.clone()))?;
+    let event = match nested.control {
+        Control::Eval => ended(state, at, evaluated(id, &results), given)?,
+        Control::Map => ended(state, at, mapped(&input, &results), given)?,
+        Control::Iterate => match iteration_ended(state, run, nested, &input, results, given)? {
+            Ok(event) => event,
+            Err(error) => {
+                let error = confidential::shown(state, at, Some(&nested.step_input), error, given)?;
+                failed(state, at, error, given)?
+            }
+        },
+    };
+    Ok(Some(event))
+}
+
+/// The results of a run that has ended.
 fn results(run: &Run, given: &Given<'_>) -> Result<Vec<FlowResult>, Missing> {
     let unbegun = run.error.clone().map(Outcome::Failed);
     let ends = run.items.iter().filter_map(|item| item.end.as_ref().map(|end| &end.result).or(unbegun.as_ref()));
-    ends.map(|result| match result {
-        Outcome::Failed(error) => Ok(FlowResult::Failed(error.clone())),
-        Outcome::Success(place) => {
-            given.world.value(place).map(FlowResult::Success).ok_or_else(|| Missing::value(place.clone()))
+    let (mut results, mut missing) = (Vec::with_capacity(run.items.len()), Vec::new());
+    for result in ends {
+        match result {
+            Outcome::Failed(error) => results.push(FlowResult::Failed(error.clone())),
+            Outcome::Success(place) => match given.world.value(place) {
+                Some(value) => results.push(FlowResult::Success(value)),
+                None => missing.push(Need::Value(place.clone())),
+            },
         }
-    })
-    .collect()
+        if missing.len() >= MOST_MISSING {
+            break;
+        }
+    }
+    if missing.is_empty() { Ok(results) } else { Err(Missing(missing)) }
 }
 
 fn evaluated(run: RunId, results: &[FlowResult]) -> Result<Value, FlowError> {

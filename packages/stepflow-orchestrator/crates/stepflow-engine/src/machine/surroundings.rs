@@ -104,11 +104,46 @@ pub enum Need {
     Flow(FlowId),
 }
 
+/// The most needs that a decision names at once. More follow when these are in memory.
+pub(super) const MOST_MISSING: usize = 1_000;
+
 impl Missing {
+    /// Adds what another decision needs. An empty list means that something is missing that does not exist, so it must
+    /// not become a part of a list that can be loaded.
+    ///
+    /// # Errors
+    /// The other list, if it is empty.
+    pub(super) fn add(&mut self, other: Self) -> Result<(), Self> {
+        if other.0.is_empty() {
+            return Err(other);
+        }
+        self.0.extend(other.0);
+        Ok(())
+    }
+
     /// This value is missing.
     pub(super) fn value(place: ValueRef) -> Self {
         Self(vec![Need::Value(place)])
     }
+}
+
+/// What can be decided now. If nothing can, all that is missing: to ask for one value after the other would take as
+/// many loads as there are values.
+///
+/// # Errors
+/// [`Missing`] when nothing can be decided.
+pub(super) fn those_known<T>(decisions: impl Iterator<Item = Result<T, Missing>>) -> Result<Vec<T>, Missing> {
+    let (mut known, mut missing) = (Vec::new(), Missing(Vec::new()));
+    for decision in decisions {
+        match decision {
+            Ok(decided) => known.push(decided),
+            Err(needs) => missing.add(needs)?,
+        }
+        if missing.0.len() >= MOST_MISSING {
+            break;
+        }
+    }
+    if known.is_empty() && !missing.0.is_empty() { Err(missing) } else { Ok(known) }
 }
 
 /// The place of a step in its flow, as events write it.

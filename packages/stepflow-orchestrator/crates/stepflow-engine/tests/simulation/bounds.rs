@@ -2,10 +2,11 @@
 //! of the run.
 
 use serde_json::{Value as Json, json};
-use stepflow_engine::event::{CancelAsked, Event, RunEnded};
+use stepflow_engine::event::{CancelAsked, Event, RunEnded, TaskRef};
 use stepflow_engine::machine::{Applied, Input};
+use stepflow_engine::ports::Answer;
 use stepflow_flow::{Source, load};
-use stepflow_protocol::{ErrorKind, ExecutionStatus};
+use stepflow_protocol::{ErrorKind, ExecutionStatus, Value};
 
 use super::flows::Case;
 use super::invariants;
@@ -134,12 +135,46 @@ fn what_is_asked_of_the_surroundings_grows_with_the_items_and_no_faster() {
 }
 
 #[test]
-fn a_cancel_goes_before_what_is_left_of_the_work_before() {
-    let (mut simulation, submitted) = Simulation::about_to_be(&endless()[1], None);
-    assert!(simulation.tell_once(submitted).more);
-    let ended = simulation.tell_once(cancel());
-    assert!(matches!(ended.records[0].event, Event::CancelAsked(_)), "{:?}", ended.records[0]);
-    assert!(!ended.more && simulation.machine.state().is_ended());
+fn the_results_of_a_map_that_are_not_in_memory_are_loaded_together() {
+    const ITEMS: usize = 2_500;
+    let input = json!({"workflow": {"$literal": echo()}, "items": vec![json!({"d": 1}); ITEMS]});
+    let flow = json!({"steps": [{"id": "m", "component": "/t/map", "input": input}], "output": {"$step": "m", "path": "$.successful"}});
+    let mut simulation = Simulation::submitted(&case(flow, vec![json!({})]));
+    simulation.advance(ITEMS - 1);
+    let (task, _) = simulation.machine.state().tasks.iter().next().map(|(task, at)| (*task, *at)).unwrap();
+    simulation.forget();
+    let mut applied = simulation.tell_once(Input::Answered(
+        TaskRef { task_id: task, attempt: 1 },
+        Answer::Success(Value::null()),
+        None,
+    ));
+    let mut loads = 0;
+    while !applied.missing.is_empty() {
+        applied.missing.iter().for_each(|need| simulation.load(need));
+        applied = simulation.tell_once(Input::Continue);
+        loads += 1;
+    }
+    assert!(simulation.machine.state().is_ended());
+    assert_eq!(simulation.results(), [super::naive::Outcome::Success(json!(ITEMS))]);
+    assert!(loads <= 10, "{loads} loads");
+}
+
+#[test]
+fn a_cancel_and_a_deadline_go_before_what_is_left_of_the_work_before() {
+    let no_steps = case(json!({"timeout": 1, "steps": [], "output": 1}), vec![json!({}); 30_000]);
+    for (parts, case) in endless().into_iter().chain([no_steps]).flat_map(|case| [(1, case.clone()), (60, case)]) {
+        let (mut simulation, submitted) = Simulation::about_to_be(&case, None);
+        assert!(simulation.tell_once(submitted).more);
+        for _ in 0..parts {
+            assert!(simulation.tell_once(Input::Continue).more);
+        }
+        let has_deadline = simulation.machine.state().runs[&simulation.root].deadline_at.is_some();
+        let ended = if has_deadline { simulation.out_of_time() } else { simulation.tell_once(cancel()) };
+        let first = &ended.records[0].event;
+        assert!(matches!(first, Event::CancelAsked(_) | Event::DeadlineReached(_)), "after {parts} parts: {first:?}");
+        go_on(&mut simulation, ended);
+        assert!(simulation.machine.state().is_ended());
+    }
 }
 
 #[test]

@@ -156,7 +156,8 @@ impl Simulation {
         owed.into_iter().for_each(|effect| self.carry(effect));
     }
 
-    fn load(&mut self, need: &Need) {
+    /// Loads what is missing.
+    pub fn load(&mut self, need: &Need) {
         match need {
             Need::Value(place) => {
                 let value = self.stored(place);
@@ -220,6 +221,12 @@ impl Simulation {
         let inputs = std::mem::take(&mut self.world.inputs);
         self.appends.push(Append { records: applied.records.clone(), inputs });
         applied
+    }
+
+    /// The time of the root run is over.
+    pub fn out_of_time(&mut self) -> Applied {
+        self.world.now = self.machine.state().runs[&self.root].deadline_at.unwrap();
+        self.tell_once(Input::DeadlineReached(self.root))
     }
 
     /// Only the machine is in memory any more.
