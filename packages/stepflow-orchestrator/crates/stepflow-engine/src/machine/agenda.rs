@@ -42,6 +42,8 @@ pub struct Agenda {
     complete: BTreeSet<RunId>,
     /// Runs that are being ended.
     ending: BTreeSet<RunId>,
+    /// Runs that had no time from the beginning. No timer tells of them before their steps begin.
+    overdue: BTreeSet<RunId>,
 }
 
 /// A step that can begin.
@@ -98,6 +100,9 @@ impl Agenda {
             Event::RunCreated(created) => {
                 if let Some(run) = state.runs.get(&created.run) {
                     self.add(created.run, run);
+                    if run.unended > 0 && run.deadline_at.is_some_and(|due_at| due_at <= now) {
+                        self.overdue.insert(created.run);
+                    }
                 }
                 if let Some(parent) = created.parent {
                     self.begins(parent);
@@ -256,6 +261,11 @@ impl Agenda {
         self.complete.iter().copied()
     }
 
+    /// The runs that had no time from the beginning.
+    pub(super) fn overdue(&self) -> impl Iterator<Item = RunId> {
+        self.overdue.iter().copied()
+    }
+
     /// The runs that are being ended.
     pub(super) fn ending(&self) -> impl Iterator<Item = RunId> {
         self.ending.iter().copied()
@@ -316,6 +326,7 @@ impl Agenda {
         self.unopened.remove(&run);
         self.complete.remove(&run);
         self.ending.remove(&run);
+        self.overdue.remove(&run);
         self.ready.remove(&run);
         self.frontier.forget_run(run);
         self.unseen.extract_if((run, 0)..=(run, u32::MAX), |_| true).for_each(drop);

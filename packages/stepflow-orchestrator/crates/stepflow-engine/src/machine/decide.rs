@@ -15,6 +15,9 @@ use super::{answer, confidential, ending, nested};
 use crate::event::{Event, ItemEnded, Outcome, RunCreated, RunEnded, StepRef, StepScheduled, TaskRef, ValueRef};
 use crate::ports::Target;
 
+/// How many steps an error names that it came by.
+const MOST_VIA: usize = 16;
+
 /// The events that follow from this input. The caller folds them and asks again with [`Input::Continue`] until nothing
 /// follows.
 ///
@@ -59,6 +62,12 @@ fn proceed(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing
     if state.is_ended() {
         return Ok(Vec::new());
     }
+    let now = given.world.now();
+    let overdue = given.agenda.overdue().filter_map(|run| ending::deadline_reached(state, run, now));
+    let events: Vec<Event> = overdue.take(MOST_AT_ONCE).collect();
+    if !events.is_empty() {
+        return Ok(events);
+    }
     // Invariant 3: nothing is scheduled in a run that is being ended.
     let events = ending::ends(state, given.agenda.ending());
     if !events.is_empty() {
@@ -90,14 +99,27 @@ fn doomed(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing>
         if let Some(own) = own {
             error = replaced(error, "step", Value::string(&own.id));
         } else if let Some(from) = doom.from.and_then(|from| plan.steps.get(from)) {
-            let mut via =
-                error.data.as_ref().and_then(|data| data.field("via")).map_or_else(Vec::new, |v| v.elements());
-            via.push(Value::string(&from.id));
-            error = replaced(error, "via", Value::array(via));
+            error = passed_on(error, &from.id);
         }
         Ok(step_failed(at, confidential::shown(state, at, None, error, given)?))
     };
     those_known(given.agenda.doomed().take(MOST_AT_ONCE).map(failed))
+}
+
+/// The error of a step that uses the result of this one. It names the newest steps that it came by, and counts the
+/// others: in a long chain, an error that names all would be recorded in each step.
+fn passed_on(error: FlowError, from: &str) -> FlowError {
+    let field = |name: &str| error.data.as_ref().and_then(|data| data.field(name));
+    let mut via = field("via").map_or_else(Vec::new, |via| via.elements());
+    let omitted: u64 = field("viaOmitted").and_then(|count| count.deserialize().ok()).unwrap_or(0);
+    via.push(Value::string(from));
+    let excess = via.len().saturating_sub(MOST_VIA);
+    via.drain(..excess);
+    let error = replaced(error, "via", Value::array(via));
+    match omitted + excess as u64 {
+        0 => error,
+        omitted => replaced(error, "viaOmitted", omitted.into()),
+    }
 }
 
 /// The error with this field in its data. It replaces a field with the same name.

@@ -23,6 +23,12 @@ fn cancel() -> Input {
     Input::CancelAsked(CancelAsked { run: None, by: "a test".into(), reason: None })
 }
 
+/// A flow that runs this one with two items.
+fn map_of(flow: Json) -> Json {
+    let input = json!({"workflow": {"$literal": flow}, "items": [1, 2]});
+    json!({"steps": [{"id": "m", "component": "/t/map", "input": input}], "output": {"$step": "m"}})
+}
+
 fn echo() -> Json {
     json!({"steps": [{"id": "a", "component": "/t/echo", "input": {"$input": "$"}}], "output": {"$step": "a"}})
 }
@@ -180,11 +186,7 @@ fn a_cancel_and_a_deadline_go_before_what_is_left_of_the_work_before() {
 #[test]
 fn a_run_that_has_run_out_of_time_takes_those_below_it_along_the_deepest_first() {
     let stuck = json!({"steps": [{"id": "a", "component": "/t/stuck", "input": 1}], "output": {"$step": "a"}});
-    let map = |inside: Json| {
-        let input = json!({"workflow": {"$literal": inside}, "items": [1, 2]});
-        json!({"steps": [{"id": "m", "component": "/t/map", "input": input}], "output": {"$step": "m"}})
-    };
-    let mut flow = map(map(stuck));
+    let mut flow = map_of(map_of(stuck));
     flow["timeout"] = json!(5);
     let mut simulation = Simulation::submitted(&case(flow, vec![json!({})]));
     let runs: Vec<_> = simulation.machine.state().runs.keys().copied().collect();
@@ -202,4 +204,27 @@ fn a_run_that_has_run_out_of_time_takes_those_below_it_along_the_deepest_first()
     // The second run is the one of the outer map. Those below it end before it.
     assert!(place(runs[2]) < place(runs[1]) && place(runs[3]) < place(runs[1]));
     assert!(matches!(&simulation.results()[0], super::naive::Outcome::Failed(kind, _) if kind == "TIMEOUT"));
+}
+
+#[test]
+fn a_run_without_time_ends_before_it_begins() {
+    let at_once = json!({"timeout": 0, "steps": [], "output": 1});
+    let mut map = map_of(at_once.clone());
+    map["output"]["path"] = json!("$.failed");
+    for (flow, result) in [
+        (at_once, super::naive::Outcome::Failed("TIMEOUT".into(), String::new())),
+        (map, super::naive::Outcome::Success(json!(2))),
+    ] {
+        let simulation = Simulation::submitted(&case(flow, vec![json!({})]));
+        assert!(simulation.machine.state().is_ended());
+        assert_eq!(simulation.results(), [result]);
+        invariants::check(&simulation);
+    }
+    let mut impatient = map_of(echo());
+    impatient["steps"][0]["timeout"] = json!(0);
+    let simulation = Simulation::submitted(&case(impatient, vec![json!({})]));
+    assert_eq!(simulation.results(), [super::naive::Outcome::Failed("TIMEOUT".into(), String::new())]);
+    assert_eq!(simulation.scheduled_steps(), [0_u32; 0]);
+    let none = Simulation::submitted(&case(json!({"timeout": 0, "steps": [], "output": 1}), vec![]));
+    assert_eq!(none.machine.state().runs[&none.root].status, ExecutionStatus::Completed);
 }

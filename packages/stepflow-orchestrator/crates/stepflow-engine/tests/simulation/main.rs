@@ -184,6 +184,27 @@ fn a_failed_input_carries_the_path_of_steps_that_it_came_by() {
 }
 
 #[test]
+fn a_failure_that_comes_a_long_way_names_the_newest_steps_only() {
+    let step = |index: u32| {
+        let input =
+            if index == 0 { json!({"$input": "$.nothing"}) } else { json!({"$step": format!("s{}", index - 1)}) };
+        json!({"id": format!("s{index}"), "component": "/t/echo", "input": input})
+    };
+    let chain = |length: u32| {
+        let steps: Vec<_> = (0..length).map(step).collect();
+        let last = format!("s{}", length - 1);
+        let mut simulation = fixed(json!({"steps": steps, "output": {"$step": last}}), json!({}));
+        simulation.finish();
+        simulation
+    };
+    let named = |from: u32, to: u32| json!((from..to).map(|index| format!("s{index}")).collect::<Vec<_>>());
+    let (short, long) = (chain(17), chain(40));
+    assert_eq!((short.error_data("via"), short.error_data("viaOmitted")), (named(0, 16), json!(null)));
+    assert_eq!((long.error_data("via"), long.error_data("viaOmitted")), (named(23, 39), json!(23)));
+    assert_eq!(long.error_data("step"), json!("s0"));
+}
+
+#[test]
 fn no_more_attempts_are_open_than_the_limit_allows_and_items_go_in_order() {
     let flow = json!({"steps": [
         {"id": "a", "component": "/t/echo", "input": {"$input": "$.n"}},
