@@ -17,6 +17,7 @@ mod given;
 mod input;
 mod nested;
 mod policy;
+mod results;
 mod scope;
 mod state;
 mod step;

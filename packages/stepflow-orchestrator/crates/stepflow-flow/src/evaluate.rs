@@ -8,6 +8,7 @@ mod survey;
 
 use std::sync::Arc;
 
+pub use build::MAX_BUILT;
 use stepflow_protocol::{FlowError, Value};
 
 use crate::path::Path;

@@ -42,7 +42,7 @@ pub use decoder::{Decoder, Fields};
 pub use diagnostics::{Code, Diagnostic, Diagnostics, Level};
 pub use document::{Flow, Step, schema};
 pub use duration::TimeSpan;
-pub use evaluate::{Evaluated, Expr, Found, Place, Scope, StepIndex, StepState};
+pub use evaluate::{Evaluated, Expr, Found, MAX_BUILT, Place, Scope, StepIndex, StepState};
 pub use expression::Expression;
 pub use fix::{Edit, Fix};
 pub use load::{Loaded, load, load_routed};

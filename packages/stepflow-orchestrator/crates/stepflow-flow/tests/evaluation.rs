@@ -258,5 +258,16 @@ fn what_would_be_too_large_fails_and_is_not_made() {
     assert!(matches!(evaluate(&of(3), &large), Evaluated::Value(_)));
     let error = failure(&of(300), &large);
     assert_eq!(error.kind, ErrorKind::ExpressionFailure);
-    assert!(error.message.starts_with("the value would be larger than 256 MiB"), "{}", error.message);
+    let expected = "the value would have 67108992 bytes or more, and a flow may build 64 MiB: keep its parts in blobs";
+    assert_eq!(error.message, expected);
+}
+
+#[test]
+fn what_would_be_copied_too_often_fails_and_is_not_made() {
+    let large = Given::input(&format!("\"{}\"", "x".repeat(8 << 20)));
+    let nested = |depth: usize| format!("{}{{$input: $}}{}", "[".repeat(depth), "]".repeat(depth));
+    assert!(matches!(evaluate(&nested(31), &large), Evaluated::Value(_)));
+    let error = failure(&nested(33), &large);
+    assert_eq!(error.kind, ErrorKind::ExpressionFailure);
+    assert!(error.message.starts_with("the value is nested too deep for its size"), "{}", error.message);
 }

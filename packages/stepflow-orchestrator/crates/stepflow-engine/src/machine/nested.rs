@@ -8,12 +8,12 @@ use stepflow_protocol::{BlobId, ErrorKind, ExecutionStatus, FlowError, FlowResul
 
 use super::given::Given;
 use super::policy::MOST_AT_ONCE;
+use super::results::{evaluated, fitting, mapped, results};
 use super::state::{Ending, Run, RunTree};
 use super::step_end::{defaulted, refused, step_failed, succeeded, with_cause};
-use super::surroundings::{Content, MOST_MISSING, Missing, Need, plan_of, those_known};
+use super::surroundings::{Content, Missing, Need, plan_of, those_known};
 use super::{confidential, policy};
-use crate::event::{Control, Event, Nested, Outcome, RunCreated, StepRef, StepRetryScheduled, TimerStarted, ValueRef};
-use crate::ports::forbids_retry;
+use crate::event::{Control, Event, Nested, RunCreated, StepRef, StepRetryScheduled, TimerStarted, ValueRef};
 use crate::shard::in_shard_of;
 
 /// How many runs may be above a run.
@@ -192,54 +192,6 @@ fn follows(state: &RunTree, id: RunId, given: &mut Given<'_>) -> Result<Option<E
     Ok(Some(event))
 }
 
-/// The results of a run that has ended.
-fn results(run: &Run, given: &Given<'_>) -> Result<Vec<FlowResult>, Missing> {
-    let unbegun = run.error.clone().map(Outcome::Failed);
-    let ends = run.items.iter().filter_map(|item| item.end.as_ref().map(|end| &end.result).or(unbegun.as_ref()));
-    let (mut results, mut missing) = (Vec::with_capacity(run.items.len()), Vec::new());
-    for result in ends {
-        match result {
-            Outcome::Failed(error) => results.push(FlowResult::Failed(error.clone())),
-            Outcome::Success(place) => match given.world.value(place) {
-                Some(value) => results.push(FlowResult::Success(value)),
-                None => missing.push(Need::Value(place.clone())),
-            },
-        }
-        if missing.len() >= MOST_MISSING {
-            break;
-        }
-    }
-    if missing.is_empty() { Ok(results) } else { Err(Missing(missing)) }
-}
-
-fn evaluated(run: RunId, results: &[FlowResult]) -> Result<Value, FlowError> {
-    let result = results.first().map_or_else(|| Ok(Value::null()), written)?;
-    fitting(Value::object([("result", result), ("run_id", Value::string(&run.to_string()))]))
-}
-
-fn mapped(input: &Value, results: &[FlowResult]) -> Result<Value, FlowError> {
-    let fails = input.field("on_item_error").and_then(|choice| choice.text()).as_deref() == Some("fail");
-    if let Some(error) = decisive(results).filter(|_| fails) {
-        return Err(error.clone());
-    }
-    let successful = results.iter().filter(|result| matches!(result, FlowResult::Success(_))).count();
-    let members = [
-        ("results", Value::array(results.iter().map(written).collect::<Result<Vec<_>, _>>()?)),
-        ("successful", Value::from(successful as u64)),
-        ("failed", Value::from((results.len() - successful) as u64)),
-    ];
-    fitting(Value::object(members))
-}
-
-/// The failure that a `map` fails with: the first that forbids another try, else the first.
-fn decisive(results: &[FlowResult]) -> Option<&FlowError> {
-    let mut errors = results.iter().filter_map(|result| match result {
-        FlowResult::Failed(error) => Some(error),
-        FlowResult::Success(_) => None,
-    });
-    errors.clone().find(|error| forbids_retry(error)).or_else(|| errors.next())
-}
-
 fn iteration_ended(
     state: &RunTree,
     run: &Run,
@@ -362,26 +314,6 @@ fn number(input: &Value, name: &str) -> Option<u64> {
 
 fn invalid(message: &str) -> FlowError {
     FlowError::new(ErrorKind::InvalidInput, message)
-}
-
-fn written(result: &FlowResult) -> Result<Value, FlowError> {
-    match result {
-        FlowResult::Success(value) => {
-            Ok(Value::object([("outcome", Value::string("success")), ("result", value.clone())]))
-        }
-        FlowResult::Failed(_) => Value::from_serialize(result).map_err(|_| too_deep()),
-    }
-}
-
-/// The results and what is put around them must not be nested deeper than a value may be.
-fn fitting(result: Value) -> Result<Value, FlowError> {
-    if result.depth() <= stepflow_protocol::MAX_DEPTH { Ok(result) } else { Err(too_deep()) }
-}
-
-fn too_deep() -> FlowError {
-    let most = stepflow_protocol::MAX_DEPTH;
-    let message = format!("the result of the step would be nested more than {most} deep, with what its sub-flow gave");
-    FlowError::new(ErrorKind::ExpressionFailure, message)
 }
 
 fn ended(

@@ -1,5 +1,6 @@
 //! Builds the value of an expression whose steps are finished.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use stepflow_protocol::{ErrorKind, FlowError, Kind, MAX_DEPTH, Segment, Value};
@@ -7,9 +8,12 @@ use stepflow_protocol::{ErrorKind, FlowError, Kind, MAX_DEPTH, Segment, Value};
 use super::{Choice, Expr, ExprNode, Found, Place, Scope, StepIndex, StepState, VariableRef};
 use crate::path::Path;
 
-/// The largest value that is built, in bytes of JSON: the same as the largest message to a worker. A flow that doubles
-/// a value forty times would otherwise use up all memory.
-const MAX_SIZE: usize = 256 << 20;
+/// The largest value that is built from others, in bytes of JSON. A flow that doubles a value in each step would otherwise
+/// use up all memory, and other runs would wait while such a value is made.
+pub const MAX_BUILT: usize = 64 << 20;
+
+/// The most bytes that one expression copies. Each array and each object copies what is in it.
+const MOST_COPIED: usize = 4 * MAX_BUILT;
 
 pub(super) enum Built {
     Value(Value),
@@ -17,21 +21,32 @@ pub(super) enum Built {
     Missing(BTreeSet<Place>),
 }
 
+/// The evaluation of one expression.
+struct Building<'s> {
+    scope: &'s dyn Scope,
+    /// How many bytes its arrays and objects have copied.
+    copied: Cell<usize>,
+}
+
 pub(super) fn build(expr: &Expr, scope: &dyn Scope) -> Built {
+    build_in(expr, &Building { scope, copied: Cell::new(0) })
+}
+
+fn build_in(expr: &Expr, building: &Building<'_>) -> Built {
     match &expr.0 {
         ExprNode::Literal(value) => Built::Value(value.clone()),
-        ExprNode::Input(path) => match scope.input() {
+        ExprNode::Input(path) => match building.scope.input() {
             Found::Here(input) => look(&input, path, "the input"),
             Found::Away => away(Place::Input),
         },
-        ExprNode::Step { step, id, path } => build_step(*step, id, path, scope),
-        ExprNode::Variable(variable) => build_variable(variable, scope),
-        ExprNode::If(choice) => build_choice(choice, scope),
-        ExprNode::Coalesce(items) => build_coalesce(items, scope),
+        ExprNode::Step { step, id, path } => build_step(*step, id, path, building),
+        ExprNode::Variable(variable) => build_variable(variable, building),
+        ExprNode::If(choice) => build_choice(choice, building),
+        ExprNode::Coalesce(items) => build_coalesce(items, building),
         ExprNode::Array(items) => {
-            gather(items.iter(), scope).map_or_else(|stop| stop, |values| Built::Value(Value::array(values)))
+            gather(items.iter(), building).map_or_else(|stop| stop, |values| Built::Value(Value::array(values)))
         }
-        ExprNode::Object(members) => gather(members.iter().map(|(_, member)| member), scope).map_or_else(
+        ExprNode::Object(members) => gather(members.iter().map(|(_, member)| member), building).map_or_else(
             |stop| stop,
             |values| Built::Value(Value::object(members.iter().map(|(key, _)| key).zip(values))),
         ),
@@ -79,15 +94,19 @@ fn fits(value: &Value, outer: usize) -> bool {
 /// Whether a condition holds: it does not for `null`, `false` and a failure. The places to load when it is not known
 /// yet.
 pub(super) fn condition(expr: &Expr, scope: &dyn Scope) -> Result<bool, BTreeSet<Place>> {
-    match build(expr, scope) {
+    holds(build(expr, scope))
+}
+
+fn holds(condition: Built) -> Result<bool, BTreeSet<Place>> {
+    match condition {
         Built::Value(value) => Ok(!value.is_null() && value.as_bool() != Some(false)),
         Built::Failed { .. } => Ok(false),
         Built::Missing(places) => Err(places),
     }
 }
 
-fn build_step(step: StepIndex, id: &str, path: &Path, scope: &dyn Scope) -> Built {
-    match scope.step(step) {
+fn build_step(step: StepIndex, id: &str, path: &Path, building: &Building<'_>) -> Built {
+    match building.scope.step(step) {
         // A null result means that the step has no result: everything in it is null too.
         StepState::Value(result) if result.is_null() => Built::Value(result),
         StepState::Value(result) => look(&result, path, &format!("the result of step `{id}`")),
@@ -97,8 +116,8 @@ fn build_step(step: StepIndex, id: &str, path: &Path, scope: &dyn Scope) -> Buil
     }
 }
 
-fn build_variable(variable: &VariableRef, scope: &dyn Scope) -> Built {
-    let value = match scope.variable(&variable.name) {
+fn build_variable(variable: &VariableRef, building: &Building<'_>) -> Built {
+    let value = match building.scope.variable(&variable.name) {
         Some(Found::Away) => return away(Place::Variable(variable.name.clone())),
         Some(Found::Here(value)) => Some(value),
         None => variable.declared.clone(),
@@ -107,7 +126,7 @@ fn build_variable(variable: &VariableRef, scope: &dyn Scope) -> Built {
         return Built::Value(found);
     }
     match (&variable.default, value) {
-        (Some(default), _) => build(default, scope),
+        (Some(default), _) => build_in(default, building),
         (None, Some(value)) => look(&value, &variable.path, &format!("variable `{}`", variable.name)),
         (None, None) => failed(
             ErrorKind::ExpressionFailure,
@@ -116,18 +135,18 @@ fn build_variable(variable: &VariableRef, scope: &dyn Scope) -> Built {
     }
 }
 
-fn build_choice(choice: &Choice, scope: &dyn Scope) -> Built {
-    match (condition(&choice.condition, scope), &choice.otherwise) {
-        (Ok(true), _) => build(&choice.then, scope),
-        (Ok(false), Some(otherwise)) => build(otherwise, scope),
+fn build_choice(choice: &Choice, building: &Building<'_>) -> Built {
+    match (holds(build_in(&choice.condition, building)), &choice.otherwise) {
+        (Ok(true), _) => build_in(&choice.then, building),
+        (Ok(false), Some(otherwise)) => build_in(otherwise, building),
         (Ok(false), None) => Built::Value(Value::null()),
         (Err(places), _) => Built::Missing(places),
     }
 }
 
-fn build_coalesce(items: &[Expr], scope: &dyn Scope) -> Built {
+fn build_coalesce(items: &[Expr], building: &Building<'_>) -> Built {
     for item in items {
-        match build(item, scope) {
+        match build_in(item, building) {
             Built::Value(value) if value.is_null() => {}
             settled => return settled,
         }
@@ -137,16 +156,18 @@ fn build_coalesce(items: &[Expr], scope: &dyn Scope) -> Built {
 
 /// The values of all members. The first failure is the result, unless something before it is not in memory: which
 /// failure it is must not depend on what is loaded.
-fn gather<'a>(members: impl Iterator<Item = &'a Expr>, scope: &dyn Scope) -> Result<Vec<Value>, Built> {
+fn gather<'a>(members: impl Iterator<Item = &'a Expr>, building: &Building<'_>) -> Result<Vec<Value>, Built> {
     let mut values = Vec::with_capacity(members.size_hint().0);
     let mut missing = BTreeSet::new();
     let mut size = 0_usize;
     for member in members {
-        match build(member, scope) {
+        match build_in(member, building) {
             Built::Value(value) => {
                 size += value.size();
-                if size > MAX_SIZE {
-                    return Err(failed(ErrorKind::ExpressionFailure, too_large()));
+                let copied = building.copied.get() + value.size();
+                building.copied.set(copied);
+                if size > MAX_BUILT || copied > MOST_COPIED {
+                    return Err(failed(ErrorKind::ExpressionFailure, too_large(size, copied)));
                 }
                 values.push(value);
             }
@@ -158,8 +179,16 @@ fn gather<'a>(members: impl Iterator<Item = &'a Expr>, scope: &dyn Scope) -> Res
     if missing.is_empty() { Ok(values) } else { Err(Built::Missing(missing)) }
 }
 
-fn too_large() -> String {
-    format!("the value would be larger than {} MiB, which no worker takes: keep its parts in blobs", MAX_SIZE >> 20)
+fn too_large(size: usize, copied: usize) -> String {
+    let most = MAX_BUILT >> 20;
+    if size > MAX_BUILT {
+        format!("the value would have {size} bytes or more, and a flow may build {most} MiB: keep its parts in blobs")
+    } else {
+        let most = MOST_COPIED >> 20;
+        format!(
+            "the value is nested too deep for its size: building it would copy {copied} bytes, more than {most} MiB"
+        )
+    }
 }
 
 fn look(value: &Value, path: &Path, whose: &str) -> Built {
