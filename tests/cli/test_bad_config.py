@@ -94,7 +94,6 @@ def test_a_password_in_an_address_is_refused_and_not_shown(stepflow: Stepflow) -
 NOT_BUILT = {
     "stateStore": "stateStore: {type: postgres, databaseUrl: x}\n",
     "limits": "limits: {openRuns: 10}\n",
-    "retention": "retention: {runs: 30d}\n",
 }
 
 

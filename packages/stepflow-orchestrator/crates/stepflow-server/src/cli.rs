@@ -1,6 +1,7 @@
 //! The command line: commands, arguments and options. What they do is in `commands`.
 
 mod components;
+mod db;
 mod plugins;
 mod run;
 mod serve;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
 pub use components::{ComponentsCommand, ListComponentsArgs};
+pub use db::{BackupArgs, DatabaseArgs, DbCommand};
 pub use plugins::{ListPluginsArgs, PluginsCommand};
 pub use run::{InputArgs, OverrideArgs, RunArgs, VariableArgs};
 pub use serve::ServeArgs;
@@ -44,10 +46,10 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a flow in this process, in memory, and print its result
+    /// Run a flow in this process and print its result
     ///
     /// Prints the result to stdout, as one JSON document, and everything else to stderr. The run is kept in memory
-    /// only: it is gone when the process ends.
+    /// only and is gone when the process ends, unless `--state` names a folder for it.
     ///
     /// Exit codes: 0 the flow succeeded; 1 it failed, or the document or its input is wrong; 2 the command line is
     /// wrong; 3 a worker could not be started, or the configuration is wrong; 130 interrupted.
@@ -92,9 +94,17 @@ pub enum Command {
     Test(TestArgs),
     /// Serve the HTTP API
     ///
-    /// Prints one line to stdout, `{"port":N}`, when it is ready for requests. Runs are kept in memory only: they are
-    /// gone when the server ends.
+    /// Prints one line to stdout, `{"port":N}`, when it is ready for requests. Runs and flows are kept in a file, by
+    /// default `.stepflow/state.db` beside the configuration, and survive the end of the process, `kill -9` and a power
+    /// failure; with `durability: relaxed` the last moments before a power failure may be lost. Unfinished runs go on
+    /// when the server is started again. With `--memory` nothing survives the end of the process.
     Serve(ServeArgs),
+    /// Copy, check or shrink the database of a server
+    Db {
+        /// What to do
+        #[command(subcommand)]
+        command: DbCommand,
+    },
     /// Print a JSON Schema
     Schema {
         /// Which schema
@@ -201,7 +211,7 @@ impl Cli {
             Some(Command::Components { command: ComponentsCommand::List(list) } | Command::ListComponents(list)) => {
                 (list.log.log_level, LevelFilter::WARN)
             }
-            Some(Command::Visualize(_) | Command::Schema { .. }) => (None, LevelFilter::WARN),
+            Some(Command::Visualize(_) | Command::Db { .. } | Command::Schema { .. }) => (None, LevelFilter::WARN),
             Some(Command::Serve(serve)) => (serve.log.log_level, LevelFilter::INFO),
             None => (self.serve.log.log_level, LevelFilter::INFO),
         };

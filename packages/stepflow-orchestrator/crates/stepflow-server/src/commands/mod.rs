@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod components;
+mod db;
 mod fields;
 mod listing;
 mod plugins;
@@ -31,6 +32,7 @@ pub async fn execute(cli: Cli, terminal: Terminal) -> Result<Exit, Failure> {
         }
         Command::Plugins { command: PluginsCommand::List(args) } => plugins::list(args, terminal).await,
         Command::Visualize(args) => visualize::visualize(&args),
+        Command::Db { command } => db::execute(command, terminal).await,
         Command::Schema { what } => schema::print(what),
     }
 }

@@ -29,7 +29,7 @@ pub static ROOT: Object = Object {
             "Published: the spelling of `stateStore` and `blobStore` in earlier releases.",
         ),
         Key::new("limits", Shape::Object(&LIMITS), "Limits of the server.").planned(),
-        Key::new("retention", Shape::Object(&RETENTION), "How long finished runs are kept.").planned(),
+        Key::new("retention", Shape::Object(&RETENTION), "How long finished runs are kept in a file."),
         Key::new(
             "leaseManager",
             stores::LEASES,
@@ -249,8 +249,8 @@ static RETENTION: Object = Object {
     name: "Retention",
     about: "How long finished runs are kept; they are not deleted when absent.",
     keys: &[
-        Key::new("runs", Shape::Time, "How long finished runs are kept.").planned(),
-        Key::new("keepFailed", Shape::Time, "How long failed runs are kept.").planned(),
+        Key::new("runs", Shape::Time, "How long finished runs are kept, and large values that no run needs."),
+        Key::new("keepFailed", Shape::Time, "How long failed runs are kept, if not as long as the others."),
     ],
     required: &[],
 };

@@ -3,7 +3,7 @@
 use std::path::{Path as FilePath, PathBuf};
 
 use stepflow_flow::{Code, Diagnostic, Diagnostics, Node, Path};
-use stepflow_store::sqlite::{self, Durability};
+use stepflow_store::sqlite::{self, Durability, Retention};
 
 use super::origins::Origins;
 use super::section::Section;
@@ -77,6 +77,9 @@ pub fn read(root: Section<'_>, origins: &Origins) -> Stores {
     for blobs in [part("blobStore"), published_blobs].into_iter().flatten() {
         stores.blobs(&blobs, origins);
     }
+    if let Some(retention) = part("retention") {
+        stores.retention(&retention);
+    }
     stores
 }
 
@@ -131,6 +134,15 @@ impl Stores {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// How long runs are kept that have ended.
+    fn retention(&mut self, part: &Part<'_>) {
+        let retention = Retention { runs: part.0.time("runs"), keep_failed: part.0.time("keepFailed") };
+        match &mut self.state {
+            StateStore::Sqlite(options) => options.retention = retention,
+            StateStore::InMemory(_) => self.not_built(part, "`retention` beside runs in memory (use `keepFinished`)"),
         }
     }
 
@@ -218,6 +230,8 @@ fn database(url: &str) -> Result<Database, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use stepflow_flow::Source;
 
     use super::*;
@@ -278,6 +292,16 @@ mod tests {
             (
                 "storageConfig: {metadata: {type: sqlite, path: d}, blobs: {type: filesystem, directory: e}}",
                 StateStore::Sqlite(sqlite::Options { blobs: Some(folder.join("e")), ..sqlite("d") }),
+            ),
+            (
+                "retention: {runs: 30d, keepFailed: 90d}",
+                StateStore::Sqlite(sqlite::Options {
+                    retention: Retention {
+                        runs: Some(Duration::from_secs(30 * 86_400)),
+                        keep_failed: Some(Duration::from_secs(90 * 86_400)),
+                    },
+                    ..sqlite(".stepflow/state.db")
+                }),
             ),
             ("storageConfig: {metadata: {type: inMemory}}", StateStore::InMemory(Default::default())),
         ] {

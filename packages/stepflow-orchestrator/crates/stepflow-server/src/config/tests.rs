@@ -152,7 +152,7 @@ fn every_mistake_of_a_file_is_named() {
 fn what_is_not_built_is_named_once_and_its_parts_are_checked() {
     for (text, named) in [
         ("limits: {openRuns: 10}", "`limits` is not built yet"),
-        ("retention: {}", "`retention` is not built yet"),
+        ("stateStore: {type: inMemory}\nretention: {runs: 1d}", "`retention` beside runs in memory"),
         ("server: {auth: {tokens: [{name: a, token: b}]}}", "`auth` is not built yet"),
         ("stateStore: {type: postgres, databaseUrl: a}", "`stateStore` of the type `postgres` is not built yet"),
         (

@@ -1,0 +1,48 @@
+//! The options of `db`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// What can be done with a database.
+#[derive(Debug, Subcommand)]
+pub enum DbCommand {
+    /// Copy the database to a new file, and its large values to a folder beside it. The server may be running
+    ///
+    /// Exit codes: 0 the copy is complete; 2 the command line is wrong; 3 the database cannot be read, or the copy
+    /// cannot be written.
+    Backup(BackupArgs),
+    /// Look for damage: read every run again from its journal and compare it with what the server shows
+    ///
+    /// Prints one line for each fault to stdout. No server may have the database meanwhile.
+    ///
+    /// Exit codes: 0 there are none; 1 there are faults; 2 the command line is wrong; 3 the database cannot be read, or
+    /// a server has it.
+    Check(DatabaseArgs),
+    /// Delete what nothing needs any more, and give the room back to the file system
+    ///
+    /// No server may have the database meanwhile. There must be room for a second copy.
+    Vacuum(DatabaseArgs),
+}
+
+/// Which database.
+#[derive(Debug, Args)]
+pub struct DatabaseArgs {
+    /// The database file [default: the one of `stateStore` in the configuration, else `.stepflow/state.db`]
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    pub path: Option<PathBuf>,
+    /// Configuration file; `-` is stdin. Without this option it is `stepflow-config.yml` in the current folder; the name
+    /// may also end with `.yaml` or have a `_`
+    #[arg(short, long, value_name = "FILE", env = "STEPFLOW_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+/// `db backup`
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// The new file
+    #[arg(value_name = "FILE")]
+    pub to: PathBuf,
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}

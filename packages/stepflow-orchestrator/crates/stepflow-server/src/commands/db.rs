@@ -1,0 +1,83 @@
+//! `db`: copies, checks and shrinks the database of a server.
+
+use stepflow_store::sqlite::{self, Error, Options};
+
+use crate::cli::{BackupArgs, ComponentArgs, DatabaseArgs, DbCommand};
+use crate::config::{self, StateStore};
+use crate::document;
+use crate::exit::{Exit, Failure};
+use crate::progress::Terminal;
+use crate::stderr::line;
+
+/// Does what the command says.
+///
+/// # Errors
+/// When the database cannot be used.
+pub async fn execute(command: DbCommand, terminal: Terminal) -> Result<Exit, Failure> {
+    match command {
+        DbCommand::Backup(args) => backup(args, terminal).await,
+        DbCommand::Check(args) => check(args, terminal).await,
+        DbCommand::Vacuum(args) => vacuum(args, terminal).await,
+    }
+}
+
+async fn backup(args: BackupArgs, terminal: Terminal) -> Result<Exit, Failure> {
+    let options = options(args.database)?;
+    let what = format!("copying `{}`", options.path.display());
+    let to = args.to.clone();
+    let copied = work(&terminal, &what, move || sqlite::backup(&options, &to, |_| {})).await?;
+    failed(copied)?;
+    line(format_args!("the copy is `{}`", args.to.display()));
+    Ok(Exit::Success)
+}
+
+async fn check(args: DatabaseArgs, terminal: Terminal) -> Result<Exit, Failure> {
+    let options = options(args)?;
+    let path = options.path.display().to_string();
+    let findings = failed(work(&terminal, &format!("checking `{path}`"), move || sqlite::check(&options)).await?)?;
+    for finding in &findings {
+        document::print(&format!("{}: {}", finding.place, finding.problem))?;
+    }
+    match findings.len() {
+        0 => line(format_args!("`{path}` is sound")),
+        faults => line(format_args!("`{path}` has {faults} faults: restore a backup, or ask for help")),
+    }
+    Ok(if findings.is_empty() { Exit::Success } else { Exit::Failed })
+}
+
+async fn vacuum(args: DatabaseArgs, terminal: Terminal) -> Result<Exit, Failure> {
+    let options = options(args)?;
+    let path = options.path.display().to_string();
+    let vacuumed = failed(work(&terminal, &format!("shrinking `{path}`"), move || sqlite::vacuum(&options)).await?)?;
+    line(format_args!("`{path}` had {} bytes and has {}", vacuumed.before, vacuumed.after));
+    Ok(Exit::Success)
+}
+
+/// The database that the command line or the configuration names.
+fn options(args: DatabaseArgs) -> Result<Options, Failure> {
+    if let Some(path) = args.path {
+        return Ok(Options::new(path));
+    }
+    let config = config::find(&ComponentArgs { config: args.config, worker: None }, None)?;
+    match config.state {
+        StateStore::Sqlite(options) => Ok(options),
+        StateStore::InMemory(_) => {
+            let message = format!("{} keeps runs in memory: there is no database", config.origin());
+            Err(Failure::outside(message).hint("`--path FILE` names one"))
+        }
+    }
+}
+
+/// Works on a thread where it may block, and tells the user when it takes long.
+async fn work<T: Send + 'static>(
+    terminal: &Terminal,
+    what: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let done = terminal.while_waiting(false, what, tokio::task::spawn_blocking(work)).await;
+    done.map_err(|error| Failure::outside(format!("the work on the database ended: {error}")))
+}
+
+fn failed<T>(result: Result<T, Error>) -> Result<T, Failure> {
+    result.map_err(|error| Failure::outside(error.to_string()))
+}

@@ -1,0 +1,80 @@
+"""`stepflow db`: a copy, a check, and room that is given back."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Stepflow
+from tests.cli.flows import BUILTIN
+from tests.cli.serving import serving
+
+STATE = Path(".stepflow", "state.db")
+
+
+def made_a_run(stepflow: Stepflow, *arguments: str) -> str:
+    with serving(stepflow, *arguments) as server:
+        run = server("POST", "/runs", {"flow": BUILTIN, "input": [1, 2], "wait": True}).body
+    assert run["status"] == "completed"
+    return str(run["runId"])
+
+
+def test_a_copy_of_a_running_server_has_its_runs(stepflow: Stepflow) -> None:
+    other = Stepflow(stepflow.command, stepflow.folder)
+    with serving(stepflow) as server:
+        run = server("POST", "/runs", {"flow": BUILTIN, "input": [7], "wait": True}).body["runId"]
+        copied = other("db", "backup", "copy.db")
+        assert (copied.code, copied.stdout) == (0, ""), copied.stderr
+        assert "copy.db" in copied.stderr
+    assert (stepflow.folder / "copy.db").stat().st_mode & 0o777 == 0o600
+    assert stepflow("db", "check", "--path", "copy.db").code == 0
+    stepflow.write(c_yml="stateStore: {type: sqlite, path: copy.db}\nplugins: {}\n")
+    with serving(stepflow, "--config", "c.yml") as server:
+        assert server("GET", f"/runs/{run}").body["status"] == "completed"
+    again = stepflow("db", "backup", "copy.db")
+    assert (again.code, "exists already" in again.stderr) == (3, True), again.stderr
+
+
+def test_a_sound_database_is_called_so_and_a_changed_one_is_not(stepflow: Stepflow) -> None:
+    run = made_a_run(stepflow)
+    sound = stepflow("db", "check")
+    assert (sound.code, sound.stdout) == (0, ""), sound
+    with sqlite3.connect(stepflow.folder / STATE) as database:
+        database.execute("UPDATE runs SET status = 3")
+    database.close()
+    found = stepflow("db", "check")
+    assert found.code == 1 and run in found.stdout, found
+
+
+def test_runs_whose_time_is_over_are_deleted(stepflow: Stepflow) -> None:
+    config = (
+        'plugins: {b: {type: builtin}}\nroutes: {"/builtin": [{plugin: b}]}\n'
+        "retention: {runs: 0s, keepFailed: 1d}\n"
+    )
+    stepflow.write(**{"stepflow-config_yml": config})
+    run = made_a_run(stepflow)
+    vacuumed = stepflow("db", "vacuum")
+    assert vacuumed.code == 0, vacuumed.stderr
+    with serving(stepflow) as server:
+        assert server("GET", f"/runs/{run}").status == 404
+    assert stepflow("db", "check").code == 0
+
+
+@pytest.mark.parametrize("command", [["check"], ["vacuum"]])
+def test_a_database_that_a_server_has_is_left_alone(stepflow: Stepflow, command: list[str]) -> None:
+    other = Stepflow(stepflow.command, stepflow.folder)
+    with serving(stepflow) as server:
+        ended = other("db", *command)
+        assert (ended.code, ended.stdout) == (3, "")
+        assert f"is in use by process {server.process.pid}" in ended.stderr
+
+
+@pytest.mark.parametrize("command", [["backup", "new.db"], ["check"], ["vacuum"]])
+def test_what_is_not_there_is_not_made(stepflow: Stepflow, command: list[str]) -> None:
+    ended = stepflow("db", *command, "--path", "nothing.db")
+    assert (ended.code, ended.stdout) == (3, "")
+    assert "nothing.db" in ended.stderr
+    assert not list(stepflow.folder.iterdir())
+    stepflow.write(**{"stepflow-config_yml": "stateStore: {type: inMemory}\n"})
+    ended = stepflow("db", *command)
+    assert ended.code == 3 and "there is no database" in ended.stderr
