@@ -22,7 +22,10 @@ const PAGE: usize = 1_000;
 /// How far ahead due times of trees that are not in memory are known.
 const HORIZON: Duration = Duration::from_secs(60);
 
-/// The wait before shards are requested again, if the store did not give them.
+/// How long before its time a tree is read: when many times come at once, only what follows from them is left to do.
+const AHEAD: Duration = Duration::from_secs(1);
+
+/// How long to wait before shards are asked for again that could not be had.
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// What is owned, and since when.
@@ -156,7 +159,7 @@ impl Driver {
     }
 
     fn load_at(&mut self, root: RunId, at: Timestamp) {
-        let wait = until(at, self.ports.clock.now());
+        let wait = until(at, self.ports.clock.now()).saturating_sub(AHEAD);
         self.timers.arm(&*self.ports.clock, wait, Timer::Load(root));
     }
 
@@ -164,6 +167,11 @@ impl Driver {
     pub(super) fn park(&mut self, root: RunId, touched: u64) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         if tree.touched != touched || !tree.is_idle() || tree.parked.is_some() {
+            return;
+        }
+        // It would be read again at once. After its time it is looked at anew.
+        let soon = after(self.ports.clock.now(), AHEAD);
+        if tree.next_due().is_some_and(|at| at <= soon) {
             return;
         }
         let (length, size) = (tree.durable, tree.size());
@@ -191,6 +199,7 @@ impl Driver {
         if let Some((_, size)) = tree.parked {
             self.ownership.idle_bytes -= size;
         }
+        let next = tree.next_due();
         for timer in tree.timers.into_values() {
             self.timers.disarm(timer);
         }
@@ -198,7 +207,6 @@ impl Driver {
         for run in machine.state().runs.keys() {
             self.roots.remove(run);
         }
-        let next = machine.state().next_due();
         if let Some(at) = next.filter(|at| self.ownership.horizon.is_some_and(|horizon| *at <= horizon)) {
             self.load_at(root, at);
         }

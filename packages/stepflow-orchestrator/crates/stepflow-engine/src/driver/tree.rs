@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, FlowId, RunId, Value};
 
@@ -173,6 +174,11 @@ impl Tree {
         let Some(machine) = &self.machine else { return false };
         let on_its_way = self.undurable.len() + self.kept.len() + self.loading.len() + self.held.len();
         machine.state().open == 0 && on_its_way == 0 && self.undecided.is_empty() && !machine.is_waiting()
+    }
+
+    /// The first of the times that move it.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.machine.as_ref().and_then(|machine| machine.state().next_due())
     }
 
     /// About how many bytes it takes.

@@ -56,6 +56,7 @@ impl Driver {
         if now < due_at {
             let key = self.timers.arm(&*self.ports.clock, until(due_at, now), Timer::Wake(root, seq));
             tree.timers.insert(seq, key);
+            self.settle(root);
         } else {
             let is_deadline = matches!(input, Input::DeadlineReached(_));
             self.handle(Command::Tell(root, input));

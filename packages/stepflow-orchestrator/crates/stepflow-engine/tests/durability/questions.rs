@@ -337,3 +337,22 @@ fn a_time_that_could_not_be_read_at_the_start_is_not_late() {
     story.finish(root);
     story.check(root);
 }
+
+#[test]
+fn a_parked_run_is_read_before_its_time_and_stays_until_then() {
+    let mut story = parking();
+    let root = story.begin(sleeper());
+    story.store_all();
+    for _ in 0..599 {
+        story.pass(Duration::from_secs(1));
+    }
+    story.pass(Duration::from_millis(500));
+    // What has not been read by now is late.
+    story.store.set(|state| state.trees_wait = true);
+    story.pass(Duration::from_millis(500));
+    assert!(!story.store.queued().is_empty(), "it does not wake");
+    story.store.set(|state| state.trees_wait = false);
+    story.finish(root);
+    story.check(root);
+    assert_eq!(story.results(root), [Success(json!({"got": 1}))]);
+}
