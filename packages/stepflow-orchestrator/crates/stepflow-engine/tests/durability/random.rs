@@ -102,7 +102,7 @@ fn tried(seed: u64, case: &Case, mishaps: &[(u64, Mishap)]) -> u64 {
 
 #[test]
 fn whatever_happens_at_a_random_append_the_result_is_the_same() {
-    for seed in seeds("STEPFLOW_DURABILITY_FLOWS", 500) {
+    for seed in seeds("STEPFLOW_DURABILITY_FLOWS", 2_000) {
         let case = case_of(seed);
         let appends = tried(seed, &case, &[(0, Mishap::None)]);
         let mut random = super::story::Random(seed ^ 0xD0_0D);
@@ -118,7 +118,7 @@ fn whatever_happens_at_a_random_append_the_result_is_the_same() {
 
 #[test]
 fn whatever_happens_at_each_append_the_result_is_the_same() {
-    for seed in seeds("STEPFLOW_DURABILITY_EVERY", 10) {
+    for seed in seeds("STEPFLOW_DURABILITY_EVERY", 40) {
         let case = case_of(seed);
         let appends = tried(seed, &case, &[(0, Mishap::None)]);
         for at in 1..=appends {
