@@ -109,7 +109,7 @@ fn new_run(run: RunId, plan: &Arc<Plan>) -> NewRun {
         inputs: vec![(run, vec![Value::null()])],
         ..nothing(run, 0)
     };
-    NewRun { plan: Arc::clone(plan), idempotency_key: None, append }
+    NewRun { plan: Arc::clone(plan), idempotency_key: None, stage: None, append }
 }
 
 async fn appends(path: &Path, trees: u64, plan: &Arc<Plan>) {

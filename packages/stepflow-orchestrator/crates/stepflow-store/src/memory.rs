@@ -6,6 +6,7 @@ mod queries;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
@@ -13,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use stepflow_engine::event::{AttemptEnded, Event, ItemEnded, Outcome, Record, StepEnded, TaskRef, ValueRef};
 use stepflow_engine::ports::{
-    Append, Blob, Blobs, Commits, Created, Deleted, Due, ItemRow, NewRun, Standing, StoreError,
+    Append, Blob, Blobs, Commits, Created, Deleted, Due, ItemRow, NewRun, Stage, Standing, StoreError,
 };
 use stepflow_engine::shard_of;
 use stepflow_flow::Plan;
@@ -24,6 +25,9 @@ use crate::rows::Rows;
 
 /// Those who wait for the end of a run read it afterwards: until then it is kept.
 const FRESH: SignedDuration = SignedDuration::from_secs(1);
+
+/// How long inputs wait for their run.
+const STAGED: Duration = Duration::from_secs(60 * 60);
 
 /// The store's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +59,9 @@ struct Kept {
     flows: KeptFlows,
     blobs: HashMap<BlobId, Blob>,
     by_idempotency_key: HashMap<String, RunId>,
+    /// Inputs that no run has yet, with the time of the last one.
+    stages: HashMap<i64, (Instant, Vec<Value>)>,
+    last_stage: i64,
     shards: HashMap<u8, Shard>,
     /// The due times of all trees.
     due: BTreeSet<(Timestamp, RunId, u64)>,
@@ -102,6 +109,7 @@ impl Kept {
         if let Some(run) = new.idempotency_key.as_ref().and_then(|key| self.by_idempotency_key.get(key)) {
             return Ok(Created::Existing(*run));
         }
+        let staged = new.stage.map(|stage| self.staged(stage).map(|inputs| (stage, inputs.clone()))).transpose()?;
         let flow = new.plan.flow_id;
         self.flows.keep(&new.plan, written_at(&new.append));
         let tree = Tree {
@@ -123,8 +131,28 @@ impl Kept {
             self.flows.forget_unused(flow);
             return Err(refused);
         }
+        if let Some((stage, inputs)) = staged {
+            self.stages.remove(&stage.number);
+            self.trees.entry(root).and_modify(|tree| drop(tree.inputs.insert(root, inputs)));
+        }
         self.by_idempotency_key.extend(new.idempotency_key.map(|key| (key, root)));
         Ok(Created::New)
+    }
+
+    fn staged(&mut self, stage: Stage) -> Result<&mut Vec<Value>, StoreError> {
+        let inputs = self.stages.get_mut(&stage.number).map(|(_, inputs)| inputs);
+        inputs.filter(|inputs| inputs.len() == stage.items as usize).ok_or_else(|| no_stage(stage))
+    }
+
+    fn stage(&mut self, after: Option<Stage>, inputs: Vec<Value>) -> Result<Stage, StoreError> {
+        self.stages.retain(|_, (last, _)| last.elapsed() < STAGED);
+        let mut all = after.map(|stage| self.staged(stage).map(std::mem::take)).transpose()?.unwrap_or_default();
+        all.extend(inputs);
+        self.last_stage += i64::from(after.is_none());
+        let number = after.map_or(self.last_stage, |stage| stage.number);
+        let items = u32::try_from(all.len()).unwrap_or(u32::MAX);
+        self.stages.insert(number, (Instant::now(), all));
+        Ok(Stage { number, items })
     }
 
     fn append(&mut self, append: Append, keep_finished: usize) -> Result<(), StoreError> {
@@ -288,6 +316,10 @@ fn done<T: Send + 'static>(result: Result<T, StoreError>) -> BoxFuture<'static, 
 /// The time of an append: the one of its first event.
 fn written_at(append: &Append) -> Timestamp {
     append.records.first().map_or(Timestamp::UNIX_EPOCH, |record| record.at)
+}
+
+fn no_stage(stage: Stage) -> StoreError {
+    StoreError::NotFound { what: "stage", id: format!("{} of {} inputs", stage.number, stage.items) }
 }
 
 fn no_run(root: RunId) -> StoreError {

@@ -18,6 +18,7 @@ mod projection;
 mod queries;
 mod readers;
 mod reading;
+mod stages;
 mod steps;
 mod tree;
 mod vacuum;
@@ -34,12 +35,12 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use stepflow_engine::event::{TaskRef, ValueRef};
 use stepflow_engine::ports::{
-    self, Append, Blob, Blobs, Commits, Created, Deleted, Journal, NewRun, OpenRoot, Owned, Page, Standing, StoreError,
-    Written,
+    self, Append, Blob, Blobs, Commits, Created, Deleted, Journal, NewRun, OpenRoot, Owned, Page, Stage, Standing,
+    StoreError, Written,
 };
 use stepflow_engine::{Shards, shard_of};
 use stepflow_flow::Plan;
-use stepflow_protocol::{BlobId, FlowId, RunId, content_id};
+use stepflow_protocol::{BlobId, FlowId, RunId, Value, content_id};
 use tokio::sync::oneshot;
 
 pub use backup::{Progress, backup};
@@ -79,6 +80,7 @@ impl SqliteStore {
         let lock = file::lock(path)?;
         let connection = file::open(path, options.durability).map_err(failed)?;
         file::migrate(&connection, path, options.migrate)?;
+        stages::forget(&connection).map_err(failed)?;
         let epochs = epochs(&connection).map_err(failed)?;
         let (owners, gauges) = (Owners::default(), Arc::new(Gauges::default()));
         let (queue, messages) = mpsc::channel();
@@ -215,6 +217,21 @@ impl Journal for SqliteStore {
         self.readers.ask(move |access| reading::due(access, shards, upto, after, most))
     }
 
+    fn stage(&self, after: Option<Stage>, inputs: Vec<Value>) -> BoxFuture<'static, Result<Stage, StoreError>> {
+        let queue = self.queue.clone();
+        async move {
+            let mut stage = after;
+            for part in stages::parts(inputs) {
+                stage = Some(ask(&queue, |reply| Message::Stage(stage, part, reply)).await?);
+            }
+            match stage {
+                Some(stage) => Ok(stage),
+                None => ask(&queue, |reply| Message::Stage(None, Vec::new(), reply)).await,
+            }
+        }
+        .boxed()
+    }
+
     fn create(&self, run: NewRun) -> BoxFuture<'static, Result<Created, StoreError>> {
         self.ask(|reply| Message::Create(Box::new(run), reply))
     }
@@ -240,11 +257,7 @@ impl Journal for SqliteStore {
         .boxed()
     }
 
-    fn values(
-        &self,
-        root: RunId,
-        places: Vec<ValueRef>,
-    ) -> BoxFuture<'static, Result<Vec<Option<stepflow_protocol::Value>>, StoreError>> {
+    fn values(&self, root: RunId, places: Vec<ValueRef>) -> BoxFuture<'static, Result<Vec<Option<Value>>, StoreError>> {
         self.readers.ask(move |access| reading::values(access, root, places))
     }
 

@@ -117,7 +117,7 @@ impl<S: Store> Filled<S> {
     async fn create(&self, run: RunId, items: u32) {
         let inputs = vec![(run, vec![Value::null(); items as usize])];
         let append = Append { inputs, ..self.records(run, 0, &[created(run, items)]) };
-        let new = NewRun { plan: plan(FLOW), idempotency_key: None, append };
+        let new = NewRun { plan: plan(FLOW), idempotency_key: None, stage: None, append };
         self.store.create(new).await.unwrap();
     }
 
@@ -200,7 +200,7 @@ async fn a_run_has_the_plan_of_its_overrides(filled: &mut Filled<impl Store>) {
     let patched = Arc::new(plan(FLOW).with_overrides(&patch).unwrap());
     let inputs = vec![(root, vec![Value::null()])];
     let append = Append { inputs, ..filled.records(root, 0, &[first]) };
-    filled.store.create(NewRun { plan: patched, idempotency_key: None, append }).await.unwrap();
+    filled.store.create(NewRun { plan: patched, idempotency_key: None, stage: None, append }).await.unwrap();
     let sub_run = json!({"run_created": {"run": child, "root": root, "parent_run": root, "flow_id": plan(FLOW).flow_id,
         "items": 1, "limit": 1, "semantics": 1}});
     let second = with(sub_run, overrides("/child"));

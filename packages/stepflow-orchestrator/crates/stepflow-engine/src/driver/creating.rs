@@ -72,7 +72,7 @@ impl Driver {
     /// Has a tree's first events stored.
     pub(super) fn store(&mut self, creation: Creation, append: Append, written: Written) {
         let Creation { plan, idempotency_key, .. } = creation;
-        let mut stored = self.ports.journal.create(NewRun { plan, idempotency_key, append });
+        let mut stored = self.ports.journal.create(NewRun { plan, idempotency_key, stage: None, append });
         match (&mut stored).now_or_never() {
             Some(created) => self.created(written, created),
             None => {

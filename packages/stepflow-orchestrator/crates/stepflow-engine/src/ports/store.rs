@@ -51,8 +51,20 @@ pub struct NewRun {
     pub plan: Arc<Plan>,
     /// The caller's name for the request: a second one with this name gets the run of the first one.
     pub idempotency_key: Option<String>,
-    /// The first events, with everything that belongs to them, including the inputs of the root's items.
+    /// The inputs of the root's items, if they are stored already: see [`Journal::stage`].
+    pub stage: Option<Stage>,
+    /// The first events, with everything that belongs to them, including the inputs of the root's items if they are not
+    /// staged.
     pub append: Append,
+}
+
+/// Inputs of a run that is not made yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stage {
+    /// Its number in the store.
+    pub number: i64,
+    /// How many inputs it has.
+    pub items: u32,
 }
 
 /// The result of storing a [`NewRun`].
@@ -221,6 +233,11 @@ pub trait Journal: Send + Sync {
         after: Option<(Timestamp, RunId)>,
         most: usize,
     ) -> BoxFuture<'static, Result<Vec<(Timestamp, RunId)>, StoreError>>;
+
+    /// Stores inputs of a run before the run, behind those of this stage. A batch that is too long for memory or for one
+    /// transaction comes in parts. Nobody sees them until [`Journal::create`] names the stage. A stage that no run is
+    /// made of is removed after an hour, and when the store is opened again.
+    fn stage(&self, after: Option<Stage>, inputs: Vec<Value>) -> BoxFuture<'static, Result<Stage, StoreError>>;
 
     /// Begins a tree. Appends may follow before the answer arrives.
     fn create(&self, run: NewRun) -> BoxFuture<'static, Result<Created, StoreError>>;

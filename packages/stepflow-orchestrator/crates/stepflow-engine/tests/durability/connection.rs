@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use stepflow_engine::Shards;
 use stepflow_engine::event::{TaskRef, ValueRef};
 use stepflow_engine::ports::{
-    Append, Commits, Created, Deleted, Durability, Journal, NewRun, OpenRoot, Owned, Page, Standing, StoreError,
+    Append, Commits, Created, Deleted, Durability, Journal, NewRun, OpenRoot, Owned, Page, Stage, Standing, StoreError,
 };
 use stepflow_flow::Plan;
 use stepflow_protocol::{FlowId, RunId, Value};
@@ -87,6 +87,10 @@ impl Journal for Connection {
             true => async { Err(unavailable()) }.boxed(),
             false => store.durable.due(shards, upto, after, most),
         })
+    }
+
+    fn stage(&self, after: Option<Stage>, inputs: Vec<Value>) -> BoxFuture<'static, Result<Stage, StoreError>> {
+        self.in_turn(None, move |store| store.durable.stage(after, inputs))
     }
 
     fn create(&self, run: NewRun) -> BoxFuture<'static, Result<Created, StoreError>> {

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use stepflow_engine::event::{Record, TaskRef, ValueRef};
 use stepflow_engine::ports::{
-    Append, Commits, Created, Deleted, Durability, Journal, NewRun, OpenRoot, Owned, Page, Standing, StoreError,
+    Append, Commits, Created, Deleted, Durability, Journal, NewRun, OpenRoot, Owned, Page, Stage, Standing, StoreError,
     Written,
 };
 use stepflow_engine::{Shards, shard_of};
@@ -87,6 +87,10 @@ impl Journal for MemoryStore {
         let mut last = None;
         let each = of_page.filter(|due| last.replace(*due) != Some(*due));
         done(Ok(each.take(most).collect()))
+    }
+
+    fn stage(&self, after: Option<Stage>, inputs: Vec<Value>) -> BoxFuture<'static, Result<Stage, StoreError>> {
+        done(self.kept.lock().stage(after, inputs))
     }
 
     fn create(&self, run: NewRun) -> BoxFuture<'static, Result<Created, StoreError>> {

@@ -119,6 +119,7 @@ fn apply(work: &mut Work<'_>, refused: &mut Refused, message: &Message) -> Resul
             }
             work.append(append).map(|()| Done::Stored)
         }
+        Message::Stage(after, inputs, _) => work.stage(*after, inputs).map(Done::Staged),
         Message::Create(new, _) => work.create(new).map(Done::Created),
         Message::Mark(root, epoch, tasks, _) => work.mark(*root, *epoch, tasks).map(|()| Done::Stored),
         Message::Unmark(root, epoch, tasks, _) => work.unmark(*root, *epoch, tasks).map(|()| Done::Stored),

@@ -101,7 +101,8 @@ impl Check<'_> {
     /// Rows of runs that are not there.
     fn strays(&mut self) -> Result<(), Failure> {
         const ROOTS: &str = "(SELECT no FROM runs WHERE root_no = no UNION ALL SELECT root_no FROM deleted)";
-        const RUNS: &str = "(SELECT no FROM runs UNION ALL SELECT root_no FROM deleted)";
+        const RUNS: &str =
+            "(SELECT no FROM runs UNION ALL SELECT root_no FROM deleted UNION ALL SELECT no FROM stages)";
         let tables = [
             ("runs", "root_no", ROOTS),
             ("journal", "k >> 32", ROOTS),

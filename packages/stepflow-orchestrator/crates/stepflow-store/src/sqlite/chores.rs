@@ -35,6 +35,8 @@ type Reply = oneshot::Sender<Result<(), StoreError>>;
 /// What is next in a round.
 #[derive(Debug, Clone, Copy)]
 enum Stage {
+    /// Inputs whose runs were never made.
+    Stages,
     /// Trees whose time is over, after this one.
     Retention(Option<RunId>),
     /// What is left of deleted trees.
@@ -98,7 +100,7 @@ impl Chores {
             None => {
                 self.due = Instant::now() + ROUND;
                 self.waiting.append(&mut self.asked);
-                Stage::Retention(None)
+                Stage::Stages
             }
         };
         let mut removed = Vec::new();
@@ -160,6 +162,7 @@ impl Chores {
 /// Does a step, and says what comes next.
 fn next(work: &mut Work<'_>, retention: &Retention, stage: Stage) -> rusqlite::Result<Option<Stage>> {
     let done = match stage {
+        Stage::Stages => work.drop_stages().map(|()| Stage::Retention(None)).map_err(Failure::from),
         Stage::Retention(after) => work.retire(retention, after).map(|last| match last {
             Some(last) => Stage::Retention(Some(last)),
             None => Stage::Rows,

@@ -22,8 +22,18 @@ pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// How many bytes a WAL file keeps when it begins again.
 const WAL_KEPT: u64 = 64 << 20;
 
+/// The database is this process's own.
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // To close the file is not enough: a process that is being started has it open, too, for a moment.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Takes the database for this process, until the file is closed.
-pub(super) fn lock(path: &Path) -> Result<File, Error> {
+pub(super) fn lock(path: &Path) -> Result<Lock, Error> {
     let failed = |error: std::io::Error| Error::cannot_open(path, &error);
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
@@ -49,7 +59,7 @@ pub(super) fn lock(path: &Path) -> Result<File, Error> {
     write.map_err(failed)?;
     // The WAL and the index of it get the permissions of the database.
     private().truncate(false).open(path).map_err(failed)?;
-    Ok(lock)
+    Ok(Lock(lock))
 }
 
 fn private() -> OpenOptions {
@@ -81,7 +91,7 @@ pub(super) fn open(path: &Path, durability: Durability) -> rusqlite::Result<Conn
 }
 
 /// A database that exists, for this process alone.
-pub(super) fn alone(path: &Path, durability: Durability) -> Result<(File, Connection), Error> {
+pub(super) fn alone(path: &Path, durability: Durability) -> Result<(Lock, Connection), Error> {
     if !path.is_file() {
         return Err(Error::cannot_open(path, &"there is no such file"));
     }

@@ -75,7 +75,8 @@ impl Work<'_> {
     }
 
     fn add_run(&mut self, root_no: i64, created: &RunCreated, record: &Record) -> rusqlite::Result<()> {
-        let no = self.new_number(created.run)?;
+        let no = if created.run == created.root { root_no } else { self.draw_number()? };
+        self.is_number(created.run, no);
         let sql = "INSERT INTO runs
                    (no, id, root_no, parent, flow, flow_name, status, total, created_at, overrides_seq)
                    VALUES (?1, ?2, ?3, ?4, ?5, (SELECT name FROM flows WHERE id = ?5), 0, ?6, ?7, ?8)";

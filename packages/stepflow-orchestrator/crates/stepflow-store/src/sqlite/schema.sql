@@ -133,5 +133,8 @@ CREATE TABLE idempotency (
 CREATE INDEX keys_of_run ON idempotency (run);
 CREATE INDEX keys_by_end ON idempotency (expires_at) WHERE expires_at IS NOT NULL;
 
+-- Inputs of runs that are not made yet: each number is kept for the root. What is left of another process is of no use.
+CREATE TABLE stages (no INTEGER PRIMARY KEY, items INTEGER NOT NULL, put_at INTEGER NOT NULL);
+
 -- Roots that are deleted, and whose other rows are not yet.
 CREATE TABLE deleted (root_no INTEGER PRIMARY KEY);

@@ -138,11 +138,15 @@ impl Work<'_> {
         Ok(no)
     }
 
+    /// The number of a run that is being made.
+    pub fn is_number(&mut self, of: RunId, no: i64) {
+        self.known.numbers.insert(of, no);
+    }
+
     /// A number for a new run.
-    pub fn new_number(&mut self, of: RunId) -> rusqlite::Result<i64> {
+    pub fn draw_number(&mut self) -> rusqlite::Result<i64> {
         let no = self.next_number()?;
         self.known.next = Some(no + 1);
-        self.known.numbers.insert(of, no);
         Ok(no)
     }
 
@@ -152,6 +156,7 @@ impl Work<'_> {
             None => {
                 // The number of a deleted root is not free before its other rows are gone.
                 let sql = "SELECT max(coalesce((SELECT max(no) FROM runs), 0),
+                                      coalesce((SELECT max(no) FROM stages), 0),
                                       coalesce((SELECT max(root_no) FROM deleted), 0)) + 1";
                 self.connection.query_row(sql, [], |row| row.get(0))
             }
@@ -185,8 +190,14 @@ impl Work<'_> {
         if begins != Some(append.root) || append.after != 0 {
             return Err(no_run(append.root).into());
         }
-        let no = self.next_number()?;
+        let no = match new.stage {
+            Some(stage) => self.check_stage(stage)?,
+            None => self.draw_number()?,
+        };
         self.store(append, &[Arc::clone(&new.plan)], Tail { no, last: 0, idle: false })?;
+        if let Some(stage) = new.stage {
+            self.take_stage(stage)?;
+        }
         if let Some(key) = &new.idempotency_key {
             let sql = "INSERT INTO idempotency (key, run, made_at) VALUES (?1, ?2, ?3)";
             self.execute(sql, params![key, bytes(append.root), now()])?;
@@ -307,7 +318,7 @@ impl Work<'_> {
     }
 
     /// Takes note of the contents that a text names.
-    fn uses(&self, root_no: i64, text: &str) -> rusqlite::Result<()> {
+    pub fn uses(&self, root_no: i64, text: &str) -> rusqlite::Result<()> {
         let sql = "INSERT OR IGNORE INTO blob_uses (root_no, blob) SELECT ?1, id FROM blobs WHERE id = ?2";
         ids_in(text).try_for_each(|id| self.execute(sql, params![root_no, id.bytes()]).map(drop))
     }

@@ -2,7 +2,6 @@
 //! them.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -16,6 +15,7 @@ use stepflow_engine::{Shards, shard_of};
 use super::batch::{Batch, Refused};
 use super::chores::Chores;
 use super::disk::Disk;
+use super::file::Lock;
 use super::files::Files;
 use super::gauge::Gauges;
 use super::message::{Done, Message};
@@ -45,7 +45,7 @@ pub(super) struct Writer {
     /// Incarnations with a refused append: the appends that follow are refused, too.
     pub refused: Refused,
     /// Held until the database is closed.
-    pub lock: File,
+    pub lock: Lock,
 }
 
 impl Writer {
@@ -158,6 +158,10 @@ impl Writer {
             Message::Create(_, reply) => drop(reply.send(result.map(|done| match done {
                 Done::Created(created) => created,
                 _ => Created::New,
+            }))),
+            Message::Stage(.., reply) => drop(reply.send(result.and_then(|done| match done {
+                Done::Staged(stage) => Ok(stage),
+                _ => Err(super::stopped()),
             }))),
             Message::Delete(_, reply) => drop(reply.send(result.map(|done| match done {
                 Done::Deleted(deleted) => deleted,

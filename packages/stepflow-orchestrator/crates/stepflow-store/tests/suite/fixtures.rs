@@ -65,6 +65,7 @@ pub fn new_run(run: RunId) -> NewRun {
     NewRun {
         plan: plan(),
         idempotency_key: None,
+        stage: None,
         append: Append {
             after: 0,
             inputs: vec![(run, vec![value("{\"in\":1}")])],

@@ -150,6 +150,36 @@ async fn a_tree_that_has_ended_can_be_deleted(owned: &mut Owned<impl Journal>) {
     assert_eq!(again, Created::Existing(run), "its key is not free at once");
 }
 
+async fn a_run_is_made_of_inputs_that_were_stored_before(owned: &mut Owned<impl Journal>) {
+    let long = value(&format!("\"{}\"", "x".repeat(700_000)));
+    let stage = owned.store.stage(None, vec![value("0"), long.clone(), long.clone()]).await.unwrap();
+    let other = owned.store.stage(None, vec![value("\"other\"")]).await.unwrap();
+    let before = stage;
+    let stage = owned.store.stage(Some(stage), vec![value("3"), long.clone()]).await.unwrap();
+    assert_eq!((stage.items, stage.number != other.number), (5, true));
+    let (run, refused) = (run_id(50), run_id(51));
+    let staged = |run, stage| {
+        let mut new = NewRun { stage: Some(stage), ..new_run(run) };
+        new.append.inputs = Vec::new();
+        new
+    };
+    let old = owned.store.create(staged(refused, before)).await;
+    assert!(matches!(old, Err(StoreError::NotFound { what: "stage", .. })), "it has more inputs now: {old:?}");
+    assert_eq!(owned.store.find(refused).await.unwrap(), None);
+    let fenced = NewRun { append: Append { epoch: 0, ..staged(refused, stage).append }, ..staged(refused, stage) };
+    assert!(matches!(owned.store.create(fenced).await, Err(StoreError::Fenced { .. })));
+    assert_eq!(owned.store.create(staged(run, stage)).await.unwrap(), Created::New);
+    for (item, expected) in [(0, value("0")), (2, long.clone()), (3, value("3")), (4, long)] {
+        assert_eq!(owned.value(run, ValueRef::Item(run, item)).await, Some(expected), "{item}");
+    }
+    assert_eq!(owned.value(run, ValueRef::Item(run, 5)).await, None);
+    let again = owned.store.create(staged(run_id(52), stage)).await;
+    assert!(matches!(again, Err(StoreError::NotFound { what: "stage", .. })), "{again:?}");
+    owned.append(append(run, ending(run, "1"))).await.unwrap();
+    let empty = owned.store.stage(None, Vec::new()).await.unwrap();
+    assert_eq!(empty.items, 0);
+}
+
 async fn every_owner_has_a_number_and_knows_whether_the_one_before_left(store: &impl Journal) {
     let (sender, _answers) = mpsc::unbounded_channel();
     let shards = Shards::of_driver(3, 200);
@@ -183,6 +213,7 @@ async fn passes<S: Journal + Blobs>(mut new: impl FnMut() -> Arc<S>) {
     a_key_makes_one_run(&mut owned).await;
     open_trees_their_due_times_and_marks_are_found(&mut owned).await;
     a_tree_that_has_ended_can_be_deleted(&mut owned).await;
+    a_run_is_made_of_inputs_that_were_stored_before(&mut owned).await;
 }
 
 #[tokio::test]

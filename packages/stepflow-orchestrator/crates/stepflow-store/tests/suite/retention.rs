@@ -90,6 +90,28 @@ async fn a_deleted_tree_is_out_of_sight_at_once_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn inputs_whose_run_is_never_made_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let many: Vec<Value> = (0..3_000).map(|number| value(&number.to_string())).collect();
+    let owned = Owned::new(open(&path, Retention::default())).await;
+    let old = owned.store.stage(None, many.clone()).await.unwrap();
+    let young = owned.store.stage(None, many.clone()).await.unwrap();
+    execute(&path, &format!("UPDATE stages SET put_at = put_at - 3700000000 WHERE no = {}", old.number));
+    owned.store.sweep().await.unwrap();
+    assert_eq!(rows(&path), [("run_items", 3_000)]);
+    let late = owned.store.stage(Some(old), many.clone()).await;
+    assert!(matches!(late, Err(StoreError::NotFound { what: "stage", .. })), "{late:?}");
+    let young = owned.store.stage(Some(young), vec![value(&long(60_000))]).await.unwrap();
+    drop(owned);
+    let owned = Owned::new(open(&path, Retention::default())).await;
+    let late = owned.store.stage(Some(young), many).await;
+    assert!(matches!(late, Err(StoreError::NotFound { what: "stage", .. })), "{late:?}");
+    owned.store.sweep().await.unwrap();
+    assert_eq!((rows(&path), files(&path)), (Vec::new(), 0));
+}
+
+#[tokio::test]
 async fn the_key_of_a_deleted_run_is_free_after_a_day() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
