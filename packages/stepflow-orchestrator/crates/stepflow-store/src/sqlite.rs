@@ -6,6 +6,7 @@ mod batch;
 mod check;
 mod chores;
 mod codec;
+mod contents;
 mod deleting;
 mod disk;
 mod file;
@@ -50,12 +51,12 @@ pub use options::{Durability, Error, Options, Retention};
 pub use vacuum::{Vacuumed, vacuum};
 
 use self::chores::Chores;
+use self::contents::BlobRow;
 use self::disk::Disk;
 use self::files::{Files, Placed};
 use self::gauge::Gauges;
 use self::message::{Message, Reply};
 use self::readers::Readers;
-use self::work::BlobRow;
 use self::writer::{Owners, Writer};
 
 /// A store in a file. Dropping it stores what it was given, and waits for that.

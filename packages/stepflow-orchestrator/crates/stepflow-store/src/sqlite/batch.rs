@@ -125,7 +125,7 @@ fn apply(work: &mut Work<'_>, refused: &mut Refused, message: &Message) -> Resul
         Message::Unmark(root, epoch, tasks, _) => work.unmark(*root, *epoch, tasks).map(|()| Done::Stored),
         Message::Delete(root, _) => work.delete(*root).map(Done::Deleted),
         Message::GiveUp(root, epoch, why, _) => work.give_up(*root, *epoch, why).map(|()| Done::Stored),
-        Message::PutFlow(plan, at, _) => work.put_flow(plan, *at).map(|()| Done::Stored),
+        Message::PutFlow(plan, at, _) => work.put_flow(plan, *at, true).map(|()| Done::Stored),
         Message::PutBlob(blob, _) => work.put_blob(blob).map(|()| Done::Stored),
         Message::Touch(id, _) => work.touch(*id).map(Done::Touched),
         Message::Barrier(_) | Message::Own(..) | Message::Leave(..) | Message::Sweep(_) | Message::Stop(..) => {

@@ -43,6 +43,8 @@ enum Stage {
     Rows,
     /// Keys of deleted runs.
     Keys,
+    /// Flows that nothing needs, after this one.
+    Flows(i64),
     /// Contents that nothing names, after this one.
     Blobs(Option<BlobId>),
     /// Files that no row names, in a part of the folder.
@@ -168,7 +170,8 @@ fn next(work: &mut Work<'_>, retention: &Retention, stage: Stage) -> rusqlite::R
             None => Stage::Rows,
         }),
         Stage::Rows => work.clear().map(|goes_on| if goes_on { Stage::Rows } else { Stage::Keys }),
-        Stage::Keys => work.forget_keys().map(|goes_on| if goes_on { Stage::Keys } else { Stage::Blobs(None) }),
+        Stage::Keys => work.forget_keys().map(|goes_on| if goes_on { Stage::Keys } else { Stage::Flows(0) }),
+        Stage::Flows(after) => work.drop_flows(after).map(|last| last.map_or(Stage::Blobs(None), Stage::Flows)),
         Stage::Blobs(after) => match retention.runs {
             Some(age) => work.drop_blobs(age, after).map(|last| match last {
                 Some(last) => Stage::Blobs(Some(last)),

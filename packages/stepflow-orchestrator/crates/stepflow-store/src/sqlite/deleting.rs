@@ -132,6 +132,20 @@ impl Work<'_> {
         Ok(true)
     }
 
+    /// Deletes those of the next flows that nothing needs, after this one. Tells the last that was looked at.
+    pub fn drop_flows(&self, after: i64) -> Result<Option<i64>, Failure> {
+        let mut page = self.connection.prepare_cached("SELECT no FROM flows WHERE no > ?1 ORDER BY no LIMIT ?2")?;
+        let page: Vec<i64> = page.query_map([after, LOOK], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        for no in &page {
+            let sql = "DELETE FROM flows WHERE no = ?1 AND stored = 0
+                       AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.flow = flows.id)";
+            if self.execute(sql, [no])? > 0 {
+                self.execute("DELETE FROM blob_uses WHERE root_no = ?1", [-no])?;
+            }
+        }
+        Ok(page.last().copied())
+    }
+
     /// Deletes those of the next contents that nothing names and that nobody has put for so long, after this one. Tells
     /// the last that was looked at.
     pub fn drop_blobs(&mut self, age: Duration, after: Option<BlobId>) -> Result<Option<BlobId>, Failure> {

@@ -11,8 +11,8 @@ use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, RunId, Value};
 use tokio::sync::oneshot;
 
+use super::contents::BlobRow;
 use super::files::Placed;
-use super::work::BlobRow;
 
 /// About how many bytes a request takes besides its values.
 const ENTRY: usize = 512;

@@ -28,7 +28,7 @@ impl Plans {
         overrides: Option<&Value>,
     ) -> rusqlite::Result<Option<Arc<Plan>>> {
         let key = (id, overrides.map(|overrides| content_id(overrides.as_bytes())));
-        if let Some(plan) = self.0.get(&key) {
+        if let Some(plan) = self.0.get(&key).filter(|_| is_kept(connection, id)) {
             return Ok(Some(plan));
         }
         let plan = match overrides {
@@ -41,6 +41,12 @@ impl Plans {
         }
         Ok(plan)
     }
+}
+
+/// Whether the flow is there still.
+fn is_kept(connection: &Connection, id: FlowId) -> bool {
+    let kept = connection.prepare_cached("SELECT 1 FROM flows WHERE id = ?1");
+    kept.and_then(|mut kept| kept.exists([id.bytes()])).unwrap_or(false)
 }
 
 fn compiled(connection: &Connection, id: FlowId) -> rusqlite::Result<Option<Plan>> {

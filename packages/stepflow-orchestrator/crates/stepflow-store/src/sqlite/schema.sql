@@ -96,13 +96,15 @@ CREATE TABLE had (
     PRIMARY KEY (root_no, task, attempt)
 ) WITHOUT ROWID;
 
--- Flows as their authors wrote them. What lists show stands before the body, which they do not read.
+-- Flows as their authors wrote them. One that was not stored by itself goes with the last of its runs. What lists show stands before the body, which they do not read.
 CREATE TABLE flows (
-    id BLOB PRIMARY KEY,
+    no INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
     name TEXT,
     description TEXT,
     version TEXT,
     created_at INTEGER NOT NULL,
+    stored INTEGER NOT NULL,
     body TEXT NOT NULL
 );
 CREATE INDEX flows_by_time ON flows (created_at, id);
@@ -117,7 +119,7 @@ CREATE TABLE blobs (
     file TEXT
 );
 CREATE INDEX blobs_files ON blobs (file) WHERE file IS NOT NULL;
--- Which roots name a content; 0 is a flow. And which contents name another.
+-- Which roots name a content, and which flows: those have negative numbers. And which contents name another.
 CREATE TABLE blob_uses (root_no INTEGER NOT NULL, blob BLOB NOT NULL, PRIMARY KEY (root_no, blob)) WITHOUT ROWID;
 CREATE INDEX uses_of_blob ON blob_uses (blob);
 CREATE TABLE blob_parts (whole BLOB NOT NULL, part BLOB NOT NULL, PRIMARY KEY (whole, part)) WITHOUT ROWID;

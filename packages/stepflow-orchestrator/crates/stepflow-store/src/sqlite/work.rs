@@ -10,24 +10,11 @@ use stepflow_engine::event::{Event, TaskRef};
 use stepflow_engine::ports::{Append, Created, NewRun, StoreError};
 use stepflow_engine::{Shards, shard_of};
 use stepflow_flow::Plan;
-use stepflow_protocol::{BlobId, BlobType, RunId, Value};
+use stepflow_protocol::RunId;
 use uuid::Uuid;
 
-use super::codec::{blob_type, bytes, encode, ids_in, key, place, run, time};
-use super::files::{Files, Placed};
-
-/// A content as its row has it.
-pub(super) struct BlobRow {
-    pub id: BlobId,
-    pub blob_type: BlobType,
-    pub size: usize,
-    pub content: Placed<Value>,
-    /// The contents that it names.
-    pub parts: Vec<BlobId>,
-}
-
-/// What stands for a root where a flow names a content.
-const FLOW: i64 = 0;
+use super::codec::{bytes, encode, key, place, run, time};
+use super::files::Files;
 
 /// Why something was not done.
 pub(super) enum Failure {
@@ -224,7 +211,7 @@ impl Work<'_> {
         let at = append.records.first().map_or(Timestamp::UNIX_EPOCH, |record| record.at);
         // Before the runs, which take their names over.
         for flow in flows.iter().chain(&append.flows) {
-            self.put_flow(flow, at)?;
+            self.put_flow(flow, at, false)?;
         }
         for part in encoded.parts {
             let sql = "INSERT INTO journal (k, n, epoch, at, body) VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -301,56 +288,9 @@ impl Work<'_> {
         self.execute("DELETE FROM timers WHERE root = ?1", params![bytes(root)])?;
         Ok(())
     }
-
-    /// Keeps a flow under its id, as its author wrote it: overrides are a run's own.
-    pub fn put_flow(&mut self, plan: &Arc<Plan>, at: Timestamp) -> Result<(), Failure> {
-        let id = plan.flow_id.bytes();
-        if self.connection.prepare_cached("SELECT 1 FROM flows WHERE id = ?1")?.exists([id])? {
-            return Ok(());
-        }
-        let flow = &plan.without_overrides().flow;
-        let sql =
-            "INSERT INTO flows (id, name, description, version, created_at, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        let body = flow.canonical();
-        self.execute(sql, params![id, flow.name, flow.description, flow.version, time(at), body])?;
-        self.uses(FLOW, &body)?;
-        Ok(())
-    }
-
-    /// Takes note of the contents that a text names.
-    pub fn uses(&self, root_no: i64, text: &str) -> rusqlite::Result<()> {
-        let sql = "INSERT OR IGNORE INTO blob_uses (root_no, blob) SELECT ?1, id FROM blobs WHERE id = ?2";
-        ids_in(text).try_for_each(|id| self.execute(sql, params![root_no, id.bytes()]).map(drop))
-    }
-
-    /// Takes note that a content was put again, if it is there.
-    pub fn touch(&mut self, id: BlobId) -> Result<bool, Failure> {
-        let touched = self.execute("UPDATE blobs SET put_at = ?2 WHERE id = ?1", params![id.bytes(), now()])?;
-        Ok(touched > 0)
-    }
-
-    /// Keeps a content under its id.
-    pub fn put_blob(&mut self, blob: &BlobRow) -> Result<(), Failure> {
-        let kept = self.touch(blob.id)?;
-        if kept {
-            // Somebody was faster. No row names this file, and none will.
-            if let Placed::File(name) = &blob.content {
-                self.removed.push(name.clone());
-            }
-            return Ok(());
-        }
-        let sql = "INSERT INTO blobs (id, type, size, put_at, inline, file) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        let (size, (text, file)) = (blob.size.cast_signed(), blob.content.columns());
-        self.execute(sql, params![blob.id.bytes(), blob_type(blob.blob_type), size, now(), text, file])?;
-        for part in &blob.parts {
-            let sql = "INSERT OR IGNORE INTO blob_parts (whole, part) SELECT ?1, id FROM blobs WHERE id = ?2";
-            self.execute(sql, params![blob.id.bytes(), part.bytes()])?;
-        }
-        Ok(())
-    }
 }
 
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     time(Timestamp::now())
 }
 

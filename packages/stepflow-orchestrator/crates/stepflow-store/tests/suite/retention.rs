@@ -7,13 +7,13 @@ use std::time::Duration;
 use rusqlite::Connection;
 use stepflow_engine::event::ValueRef;
 use stepflow_engine::ports::{
-    Append, Blob, Blobs, Created, Deleted, Due, Journal, NewRun, Queries, RunFilter, StoreError,
+    Append, Blob, Blobs, Created, Deleted, Due, Flows, Journal, NewRun, Queries, RunFilter, StoreError,
 };
 use stepflow_protocol::{BlobId, BlobType, RunId, Value};
 use stepflow_store::SqliteStore;
 use stepflow_store::sqlite::{Options, Retention};
 
-use crate::fixtures::{Owned, append, ending, long, new_run, record, run_id, sub_run, value};
+use crate::fixtures::{Owned, append, ending, long, new_run, plan, record, run_id, sub_run, value};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -56,7 +56,7 @@ fn execute(path: &Path, sql: &str) {
 }
 
 async fn put(store: &SqliteStore, text: &str) -> BlobId {
-    store.put(Blob { data: Value::string(text), blob_type: BlobType::Data }).await.unwrap()
+    Blobs::put(store, Blob { data: Value::string(text), blob_type: BlobType::Data }).await.unwrap()
 }
 
 async fn listed(store: &SqliteStore) -> Vec<RunId> {
@@ -87,6 +87,29 @@ async fn a_deleted_tree_is_out_of_sight_at_once_and_leaves_nothing_behind() {
     assert_eq!(listed(&owned.store).await, [other]);
     let left = [("runs", 1), ("run_items", 1), ("item_ends", 1), ("steps", 1), ("journal", 2)];
     assert_eq!((rows(&path), files(&path)), (left.to_vec(), 0));
+}
+
+#[tokio::test]
+async fn a_flow_goes_with_the_last_of_its_runs_unless_it_was_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let mut owned = Owned::new(open(&path, Retention::default())).await;
+    for (first, stored) in [(1, false), (3, true)] {
+        for number in [first, first + 1] {
+            let run = run_id(number);
+            owned.store.create(new_run(run)).await.unwrap();
+            owned.append(append(run, ending(run, "1"))).await.unwrap();
+        }
+        if stored {
+            Flows::put(&*owned.store, plan(), jiff::Timestamp::now()).await.unwrap();
+        }
+        for (number, kept) in [(first, true), (first + 1, stored)] {
+            owned.store.delete(run_id(number)).await.unwrap();
+            owned.store.sweep().await.unwrap();
+            assert_eq!(owned.store.flow(plan().flow_id).await.unwrap().is_some(), kept, "{number}");
+            assert_eq!(owned.store.flows(None, 9).await.unwrap().len(), usize::from(kept), "{number}");
+        }
+    }
 }
 
 #[tokio::test]
