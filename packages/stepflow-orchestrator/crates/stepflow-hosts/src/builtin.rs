@@ -46,14 +46,8 @@ const ALL: [&dyn Builtin; 7] = [
 
 /// A component that runs inside the server.
 pub(crate) trait Builtin: Send + Sync {
-    /// Its path, such as `/noop`.
-    fn path(&self) -> &'static str;
-
-    /// What it does, for people.
-    fn description(&self) -> &'static str;
-
-    /// What running it again would do.
-    fn purity(&self) -> Purity;
+    /// What it is.
+    fn about(&self) -> About;
 
     /// JSON Schema of its input.
     fn input_schema(&self) -> Json;
@@ -68,6 +62,16 @@ pub(crate) trait Builtin: Send + Sync {
 
     /// Runs it on an input that fits the schema. If it waits, dropping the future ends it.
     fn run(&self, input: Value, resources: Arc<Resources>) -> BoxFuture<'static, Result<Value, Failure>>;
+}
+
+/// What a builtin is, whatever its input.
+pub(crate) struct About {
+    /// Its path, such as `/noop`.
+    pub path: &'static str,
+    /// What it does, for people.
+    pub description: &'static str,
+    /// What running it again would do.
+    pub purity: Purity,
 }
 
 /// What the builtins have access to.
@@ -113,7 +117,7 @@ impl BuiltinHost {
         let renderers = template::Renderers::new(options.renderer.clone());
         let infos = ALL.into_iter().map(describe).chain(control_flow::infos()).collect();
         Self {
-            builtins: ALL.into_iter().map(|builtin| (builtin.path(), builtin)).collect(),
+            builtins: ALL.into_iter().map(|builtin| (builtin.about().path, builtin)).collect(),
             // The tests of this crate check the builtins' outputs, so they are not checked again at run time.
             components: Components::new(INSTANCE, infos, false),
             resources: Arc::new(Resources { options, blobs, openai: openai::Client::default(), renderers }),
@@ -137,7 +141,7 @@ impl ComponentHost for BuiltinHost {
         if let Some(target) = control_flow::target(path) {
             return Ok(target);
         }
-        let purity = self.builtins.get(path).map_or(Purity::External, |builtin| builtin.purity());
+        let purity = self.builtins.get(path).map_or(Purity::External, |builtin| builtin.about().purity);
         Ok(Target::Component { route: Route { plugin: INSTANCE.to_owned(), component: path.to_owned() }, purity })
     }
 
@@ -172,7 +176,7 @@ impl ComponentHost for BuiltinHost {
                     Some(Ok(Ok(output))) if output.depth() > MAX_DEPTH => Answer::Failed(too_deep().into()),
                     Some(Ok(Ok(output))) => Answer::Success(output),
                     Some(Ok(Err(failure))) => Answer::Failed(failure),
-                    Some(Err(_)) => Answer::Failed(panicked(builtin.path()).into()),
+                    Some(Err(_)) => Answer::Failed(panicked(builtin.about().path).into()),
                     None => Answer::Cancelled,
                 },
             );
@@ -213,9 +217,10 @@ impl Drop for ForgetOnDrop {
 }
 
 fn describe(builtin: &dyn Builtin) -> ComponentInfo {
+    let About { path, description, .. } = builtin.about();
     ComponentInfo {
-        component: builtin.path().to_owned(),
-        description: Some(builtin.description().to_owned()),
+        component: path.to_owned(),
+        description: Some(description.to_owned()),
         input_schema: Some(Value::from_json(&builtin.input_schema())),
         output_schema: Some(Value::from_json(&builtin.output_schema())),
     }

@@ -10,7 +10,7 @@ use stepflow_engine::ports::{Failure, Purity};
 use stepflow_protocol::Value;
 
 use super::openai::message_schema;
-use super::{Builtin, Resources, read};
+use super::{About, Builtin, Resources, read};
 
 pub(super) struct CreateMessages;
 
@@ -21,16 +21,12 @@ struct Input {
 }
 
 impl Builtin for CreateMessages {
-    fn path(&self) -> &'static str {
-        "/create_messages"
-    }
-
-    fn description(&self) -> &'static str {
-        "Makes the `messages` of a chat from a prompt and, where there are some, instructions."
-    }
-
-    fn purity(&self) -> Purity {
-        Purity::Pure
+    fn about(&self) -> About {
+        About {
+            path: "/create_messages",
+            description: "Makes the `messages` of a chat from a prompt and, where there are some, instructions.",
+            purity: Purity::Pure,
+        }
     }
 
     fn input_schema(&self) -> Json {

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use stepflow_engine::ports::{Failure, Purity, StoreError};
 use stepflow_protocol::{BlobId, ErrorKind, FlowError, Value};
 
-use super::{Builtin, Resources, read};
+use super::{About, Builtin, Resources, read};
 
 pub(super) struct GetBlob;
 
@@ -19,16 +19,8 @@ struct Input {
 }
 
 impl Builtin for GetBlob {
-    fn path(&self) -> &'static str {
-        "/get_blob"
-    }
-
-    fn description(&self) -> &'static str {
-        "Gives the content that was kept under an id."
-    }
-
-    fn purity(&self) -> Purity {
-        Purity::Read
+    fn about(&self) -> About {
+        About { path: "/get_blob", description: "Gives the content that was kept under an id.", purity: Purity::Read }
     }
 
     fn input_schema(&self) -> Json {

@@ -16,7 +16,7 @@ use stepflow_engine::ports::{Failure, Purity};
 use stepflow_flow::{Source, read_value};
 use stepflow_protocol::{ErrorKind, FlowError, Value, ValueError};
 
-use super::{Builtin, BuiltinOptions, Resources, read};
+use super::{About, Builtin, BuiltinOptions, Resources, read};
 use csv_rows::Delimiter;
 
 const MIB: usize = 1024 * 1024;
@@ -43,16 +43,12 @@ enum Format {
 }
 
 impl Builtin for LoadFile {
-    fn path(&self) -> &'static str {
-        "/load_file"
-    }
-
-    fn description(&self) -> &'static str {
-        "Reads a file of the working directory: JSON, YAML, CSV with a header row (a list of objects), or text."
-    }
-
-    fn purity(&self) -> Purity {
-        Purity::Read
+    fn about(&self) -> About {
+        About {
+            path: "/load_file",
+            description: "Reads a file of the working directory: JSON, YAML, CSV with a header row (a list of objects), or text.",
+            purity: Purity::Read,
+        }
     }
 
     fn input_schema(&self) -> Json {

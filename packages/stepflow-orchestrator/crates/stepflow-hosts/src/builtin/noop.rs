@@ -8,21 +8,13 @@ use serde_json::{Value as Json, json};
 use stepflow_engine::ports::{Failure, Purity};
 use stepflow_protocol::Value;
 
-use super::{Builtin, Resources};
+use super::{About, Builtin, Resources};
 
 pub(super) struct Noop;
 
 impl Builtin for Noop {
-    fn path(&self) -> &'static str {
-        "/noop"
-    }
-
-    fn description(&self) -> &'static str {
-        "Hands its input on."
-    }
-
-    fn purity(&self) -> Purity {
-        Purity::Pure
+    fn about(&self) -> About {
+        About { path: "/noop", description: "Hands its input on.", purity: Purity::Pure }
     }
 
     fn input_schema(&self) -> Json {

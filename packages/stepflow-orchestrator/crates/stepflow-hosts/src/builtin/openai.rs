@@ -16,7 +16,7 @@ use stepflow_protocol::{ErrorKind, FlowError, Value};
 
 use reqwest::header::HeaderValue;
 
-use super::{Builtin, Resources, read};
+use super::{About, Builtin, Resources, read};
 use address::RequestUrl;
 pub use address::base_url_problem;
 pub(super) use client::Client;
@@ -97,16 +97,12 @@ pub(super) fn message_schema() -> Json {
 }
 
 impl Builtin for OpenAi {
-    fn path(&self) -> &'static str {
-        "/openai"
-    }
-
-    fn description(&self) -> &'static str {
-        "Asks a chat model, at OpenAI or at any server that speaks its API."
-    }
-
-    fn purity(&self) -> Purity {
-        Purity::External
+    fn about(&self) -> About {
+        About {
+            path: "/openai",
+            description: "Asks a chat model, at OpenAI or at any server that speaks its API.",
+            purity: Purity::External,
+        }
     }
 
     fn waits(&self) -> bool {

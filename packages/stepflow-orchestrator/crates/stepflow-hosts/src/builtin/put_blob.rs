@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use stepflow_engine::ports::{Failure, Purity};
 use stepflow_protocol::{BlobType, ErrorKind, FlowError, Value};
 
-use super::{Builtin, Resources, read};
+use super::{About, Builtin, Resources, read};
 use crate::blob_content::blob;
 
 pub(super) struct PutBlob;
@@ -22,17 +22,13 @@ struct Input {
 }
 
 impl Builtin for PutBlob {
-    fn path(&self) -> &'static str {
-        "/put_blob"
-    }
-
-    fn description(&self) -> &'static str {
-        "Keeps `data` in the blob store and gives its id, the SHA-256 of its bytes."
-    }
-
-    fn purity(&self) -> Purity {
-        // The same content has the same id and is stored once.
-        Purity::Pure
+    fn about(&self) -> About {
+        About {
+            path: "/put_blob",
+            description: "Keeps `data` in the blob store and gives its id, the SHA-256 of its bytes.",
+            // The same content has the same id and is stored once.
+            purity: Purity::Pure,
+        }
     }
 
     fn input_schema(&self) -> Json {

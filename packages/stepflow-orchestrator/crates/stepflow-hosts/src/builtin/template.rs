@@ -19,7 +19,7 @@ use serde_json::{Value as Json, json};
 use stepflow_engine::ports::{Failure, Purity};
 use stepflow_protocol::{FlowError, Value};
 
-use super::{Builtin, Resources};
+use super::{About, Builtin, Resources};
 pub(super) use renderers::Renderers;
 pub use serve::{RENDER_TEMPLATES, render_templates};
 
@@ -40,16 +40,12 @@ const MIB: usize = 1024 * 1024;
 pub(super) struct Template;
 
 impl Builtin for Template {
-    fn path(&self) -> &'static str {
-        "/template"
-    }
-
-    fn description(&self) -> &'static str {
-        "Fills a Jinja template in. A name that `values` does not have is an error."
-    }
-
-    fn purity(&self) -> Purity {
-        Purity::Pure
+    fn about(&self) -> About {
+        About {
+            path: "/template",
+            description: "Fills a Jinja template in. A name that `values` does not have is an error.",
+            purity: Purity::Pure,
+        }
     }
 
     fn input_schema(&self) -> Json {

@@ -1,8 +1,7 @@
 //! Writes a graph in the language of Graphviz, which offers other layouts.
 
-use std::fmt::Write as _;
-
-use super::graph::{Graph, Node};
+use super::graph::{Edge, Graph, StepNode};
+use super::nested::{self, Notation};
 
 /// The text of the file.
 pub fn write(graph: &Graph) -> String {
@@ -10,37 +9,32 @@ pub fn write(graph: &Graph) -> String {
         "digraph flow {\n  rankdir=TB\n  compound=true\n  node [shape=box style=rounded fontname=monospace]\n  \
          edge [fontname=monospace fontsize=10]\n",
     );
-    group(&mut out, graph, "n", 1);
+    nested::write::<Dot>(&mut out, graph, "n", 1);
     out.push_str("}\n");
     out
 }
 
-fn group(out: &mut String, graph: &Graph, prefix: &str, depth: usize) {
-    let indent = "  ".repeat(depth);
-    for (place, node) in graph.nodes.iter().enumerate() {
-        let name = format!("{prefix}{place}");
-        let _ = match node {
-            Node::Input => writeln!(out, "{indent}{name} [label=input shape=oval]"),
-            Node::Variables => writeln!(out, "{indent}{name} [label=variables shape=oval]"),
-            Node::Output => writeln!(out, "{indent}{name} [label=output shape=oval]"),
-            Node::Step(step) => {
-                let label = quoted(&format!("{}\n{}", step.id, step.component));
-                let Some(inner) = &step.inner else {
-                    let _ = writeln!(out, "{indent}{name} [label={label}]");
-                    continue;
-                };
-                // An edge must end at a node, so the cluster contains a node for the step itself.
-                let _ = writeln!(out, "{indent}subgraph cluster_{name} {{\n{indent}  style=rounded");
-                let _ = writeln!(out, "{indent}  {name} [label={label}]");
-                group(out, inner, &format!("{name}_"), depth + 1);
-                writeln!(out, "{indent}}}")
-            }
-        };
+struct Dot;
+
+impl Notation for Dot {
+    fn value(name: &str, label: &str) -> String {
+        format!("{name} [label={label} shape=oval]")
     }
-    for edge in &graph.edges {
+
+    fn step(name: &str, step: &StepNode) -> String {
+        format!("{name} [label={}]", quoted(&format!("{}\n{}", step.id, step.component)))
+    }
+
+    fn open(name: &str, step: &StepNode) -> String {
+        // An edge must end at a node, so the cluster contains a node for the step itself.
+        format!("subgraph cluster_{name} {{\n  style=rounded\n  {}", Self::step(name, step))
+    }
+
+    const CLOSE: &str = "}";
+
+    fn edge(from: &str, to: &str, edge: &Edge) -> String {
         let style = if edge.conditional { " style=dashed" } else { "" };
-        let (from, to, label) = (edge.from, edge.to, quoted(&edge.labels.join("\n")));
-        let _ = writeln!(out, "{indent}{prefix}{from} -> {prefix}{to} [label={label}{style}]");
+        format!("{from} -> {to} [label={}{style}]", quoted(&edge.labels.join("\n")))
     }
 }
 

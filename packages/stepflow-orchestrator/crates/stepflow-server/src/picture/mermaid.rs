@@ -2,41 +2,37 @@
 
 use std::fmt::Write as _;
 
-use super::graph::{Graph, Node};
+use super::graph::{Edge, Graph, StepNode};
+use super::nested::{self, Notation};
 
 /// The text of the file.
 pub fn write(graph: &Graph) -> String {
     let mut out = String::from("flowchart TD\n");
-    group(&mut out, graph, "n", 1);
+    nested::write::<Mermaid>(&mut out, graph, "n", 1);
     out
 }
 
-fn group(out: &mut String, graph: &Graph, prefix: &str, depth: usize) {
-    let indent = "  ".repeat(depth);
-    for (place, node) in graph.nodes.iter().enumerate() {
-        let name = format!("{prefix}{place}");
-        let _ = match node {
-            Node::Input => writeln!(out, "{indent}{name}([input])"),
-            Node::Variables => writeln!(out, "{indent}{name}([variables])"),
-            Node::Output => writeln!(out, "{indent}{name}([output])"),
-            Node::Step(step) => {
-                let text = format!("{}<br/>{}", quoted(&step.id), quoted(&step.component));
-                match &step.inner {
-                    None => writeln!(out, "{indent}{name}[\"{text}\"]"),
-                    Some(inner) => {
-                        let _ = writeln!(out, "{indent}subgraph {name}[\"{text}\"]");
-                        group(out, inner, &format!("{name}_"), depth + 1);
-                        writeln!(out, "{indent}end")
-                    }
-                }
-            }
-        };
+struct Mermaid;
+
+impl Notation for Mermaid {
+    fn value(name: &str, label: &str) -> String {
+        format!("{name}([{label}])")
     }
-    for edge in &graph.edges {
+
+    fn step(name: &str, step: &StepNode) -> String {
+        format!("{name}[\"{}<br/>{}\"]", quoted(&step.id), quoted(&step.component))
+    }
+
+    fn open(name: &str, step: &StepNode) -> String {
+        format!("subgraph {}", Self::step(name, step))
+    }
+
+    const CLOSE: &str = "end";
+
+    fn edge(from: &str, to: &str, edge: &Edge) -> String {
         let arrow = if edge.conditional { "-.->" } else { "-->" };
         let label: Vec<String> = edge.labels.iter().map(|label| quoted(label)).collect();
-        let (from, to) = (edge.from, edge.to);
-        let _ = writeln!(out, "{indent}{prefix}{from} {arrow}|\"{}\"| {prefix}{to}", label.join("<br/>"));
+        format!("{from} {arrow}|\"{}\"| {to}", label.join("<br/>"))
     }
 }
 

@@ -5,6 +5,7 @@ mod graph;
 mod layers;
 mod layout;
 mod mermaid;
+mod nested;
 mod svg;
 mod text;
 
