@@ -13,7 +13,7 @@ DEEP = "[" * 128 + "]" * 128
 REFUSED = {
     '{"output": "\\ud800"}': "half of a surrogate pair",
     '{"output": 1e999}': "the number `1e999` is too large",
-    '{"metadata": {"a": 1, "\\u0061": 2}}': "stands twice in",
+    '{"metadata": {"a": 1, "\\u0061": 2}}': "appears twice in",
     f'{{"output": {DEEP}}}': "nested more than 128 deep",
 }
 
@@ -37,7 +37,7 @@ def test_a_request_is_refused_with_this_message(stepflow: Stepflow) -> None:
 
 PLACES = {
     '{"a": [1, {"b": "x\\ud800"}]}': "a string holds half of a surrogate pair: `$.a[1].b`",
-    '{"a": [1, {"b": 1, "b": 2}]}': "a key stands twice in one object: `$.a[1].b`",
+    '{"a": [1, {"b": 1, "b": 2}]}': "a key appears twice in one object: `$.a[1].b`",
     f'{{"a": [1, {DEEP}]}}': "nested more than 128 deep: `$.a[1][0][0][0][0]…[0][0]`",
 }
 

@@ -298,7 +298,7 @@ def test_the_log_does_not_repeat_what_a_worker_prints_between_messages(stepflow:
         server("GET", "/ready")
         skipped = server.process.stderr
         assert skipped is not None
-        line = next(line for line in skipped if "no message" in line)
+        line = next(line for line in skipped if "not a message" in line)
         assert "got" not in line and "initialize" not in line
     finally:
         server.process.send_signal(signal.SIGTERM)

@@ -66,7 +66,7 @@ REFUSED = {
     "1e999": TOO_LARGE,
     "an integer of 5001 digits": TOO_LARGE,
     "128 nested arrays": "nested more than 128 deep: `$.x[0][0][0][0][0]…",
-    '{"a": 1, "a": 2}': "a key stands twice in one object: `$.x.a`",
+    '{"a": 1, "a": 2}': "a key appears twice in one object: `$.x.a`",
     r'"\ud800"': "a string holds half of a surrogate pair: `$.x`",
 }
 """The inputs that the server refuses, and why."""

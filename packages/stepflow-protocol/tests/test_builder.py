@@ -558,7 +558,7 @@ def test_a_value_has_a_repr_and_can_be_kept_in_collections() -> None:
     "written", ["", "soon", "30", "1.5s", "30m1h", "1h2h", "-5s", "٣s", -1, math.nan, True, [1]]
 )
 def test_an_invalid_duration_is_refused_at_once(written: Any) -> None:
-    with pytest.raises(InvalidFlow, match=r"^\$\.timeout: .* is no span of time; write `500ms`"):
+    with pytest.raises(InvalidFlow, match=r"^\$\.timeout: .* is not a duration; write `500ms`"):
         FlowBuilder(timeout=written)
     with pytest.raises(InvalidFlow, match=r"^\$\.steps\[0\]\.timeout: "):
         FlowBuilder().add_step(id="a", component="/a", timeout=written)

@@ -20,7 +20,7 @@ from stepflow.protocol import (
     NotJson,
     Outgoing,
     Request,
-    UnsayableInput,
+    UnencodableInput,
     decode,
     encode,
     frame,
@@ -162,7 +162,7 @@ EXECUTE = '{"jsonrpc":"2.0","id":7,"method":"components/execute","params":{"comp
 )
 def test_half_a_character_in_an_input_is_the_inputs_fault_at_its_place(input: str) -> None:
     with pytest.raises(
-        UnsayableInput, match=r"`/c` cannot take `\$\.x\[0\]`: it holds half"
+        UnencodableInput, match=r"`/c` cannot take `\$\.x\[0\]`: it holds half"
     ) as refused:
         decode((EXECUTE % f'"input":{input}').encode())
     assert (refused.value.id, refused.value.data) == (7, {"path": "$.x[0]"})

@@ -160,7 +160,7 @@ def test_json_and_junit_have_the_same_results() -> None:
     [
         ((), "name the worker"),
         (("--url", "http://127.0.0.1:1", "--", "x"), "name the worker"),
-        (("--url", "127.0.0.1"), "is no http:// or https:// address"),
+        (("--url", "127.0.0.1"), "is not an http:// or https:// address"),
         (("--execute", "/x", "--", "x"), "belong together"),
         (("--execute", "/x", "--input", "{", "--", "x"), "this is not JSON"),
         (("--rule", "no.such", "--", "x"), "there is no rule no.such"),

@@ -75,8 +75,8 @@ def test_what_is_not_json_is_refused(stepflow_context: MockContext) -> None:
     ("value", "said"),
     [
         ({"x": math.nan}, "`$.x` is NaN, which JSON does not have"),
-        ({1: 1, "1": 2}, "`$` has two keys of the name `1`"),
-        (["\ud800"], "`$[0]` holds half of a surrogate pair, which is no character"),
+        ({1: 1, "1": 2}, "`$` has two keys named `1`"),
+        (["\ud800"], "`$[0]` holds half of a surrogate pair, which is not a character"),
     ],
 )
 def test_values_are_refused_as_by_a_real_context(value: object, said: str) -> None:
@@ -220,8 +220,8 @@ NO_ID = "0" * 64
         (lambda it: it.evaluate_flow_by_id("abc", 1), -32012, "`abc` is not a flow id"),
         (lambda it: it.evaluate_flow_by_id("", 1), -32012, "`` is not a flow id"),
         (lambda it: it.evaluate_flow_by_id(NO_ID, 1), -32011, "no flow"),
-        (lambda it: it.evaluate_flow({"steps": 1}, 1), -32000, r"no flow .* at `\$.steps`"),
-        (lambda it: it.evaluate_flow([FLOW], 1), -32602, "no object"),
+        (lambda it: it.evaluate_flow({"steps": 1}, 1), -32000, r"not a flow .* at `\$.steps`"),
+        (lambda it: it.evaluate_flow([FLOW], 1), -32602, "not an object"),
         (lambda it: it.evaluate_flow(FLOW, 1, key=7), -32602, r"`\$.key`"),
         (lambda it: it.evaluate_run(FLOW, [1], max_concurrency=0), -32602, "at least 1"),
         (lambda it: it.evaluate_run(FLOW, [1], max_concurrency="2"), -32602, "maxConcurrency"),
@@ -238,8 +238,8 @@ NO_ID = "0" * 64
         (lambda it: it.put_blob("ä", "binary"), -32602, "not base64"),
         (lambda it: it.put_blob("YR==", "binary"), -32602, "not base64"),
         (lambda it: it.put_blob(5, "binary"), -32602, "not base64"),
-        (lambda it: it.put_blob("x", "flow"), -32602, "no object"),
-        (lambda it: it.evaluate_flow(FLOW | {"timeout": "5x"}, 1), -32000, "no span of time"),
+        (lambda it: it.put_blob("x", "flow"), -32602, "not an object"),
+        (lambda it: it.evaluate_flow(FLOW | {"timeout": "5x"}, 1), -32000, "not a duration"),
         (lambda it: it.evaluate_flow(FLOW | {"output": {"$step": "q"}}, 1), -32000, "no step `q`"),
         (lambda it: it.evaluate_flow({"steps": [STEP, STEP]}, 1), -32000, "another step `a`"),
         (lambda it: it.evaluate_flow({"steps": [STEP | {"id": " "}]}, 1), -32000, "id is blank"),
@@ -257,7 +257,7 @@ NO_ID = "0" * 64
         (
             lambda it: it.evaluate_flow({"steps": [STEP | {"timeout": "5x"}]}, 1),
             -32000,
-            r"no span of time.* at `\$.steps\[0\].timeout`",
+            r"not a duration.* at `\$.steps\[0\].timeout`",
         ),
         (lambda it: it.evaluate_flow(FLOW, 1, overrides=5), -32000, "expected an object"),
         (lambda it: it.evaluate_flow(FLOW, 1, {"zz": 1}), -32000, "overrides do not fit"),

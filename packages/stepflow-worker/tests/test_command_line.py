@@ -89,7 +89,7 @@ def test_a_target_without_a_server_is_explained(
         ("jsonschema", "`jsonschema` is an installed package, which it would hide"),
         ("opentelemetry", "`opentelemetry` is an installed package"),
         ("__main__", "there is another module `__main__`"),
-        ("a.b", "'a.b' is no name of a module"),
+        ("a.b", "'a.b' is not the name of a module"),
     ],
 )
 def test_a_file_whose_name_is_taken_must_be_renamed(

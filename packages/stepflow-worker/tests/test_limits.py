@@ -218,7 +218,7 @@ def test_timeouts_are_written_as_in_flows(written: str | float | timedelta, seco
 
 @pytest.mark.parametrize("written", ["", "30", "1.5s", "30m1h", "-1s", "forever", -1, "inf", True])
 def test_an_invalid_timeout_is_refused(written: str | float) -> None:
-    with pytest.raises(RegistrationError, match=r"its timeout: .* is no span of time"):
+    with pytest.raises(RegistrationError, match=r"its timeout: .* is not a duration"):
         StepflowServer().component(name="f", timeout=written)(lambda input: input)
 
 
@@ -234,9 +234,9 @@ def test_a_timeout_of_zero_is_refused(written: str | float | timedelta) -> None:
         (0, "0 is less than 1"),
         (2**32, "more than 4,294,967,295"),
         (2**70, "more than"),
-        ("2", "no whole number"),
-        (1.5, "no whole number"),
-        (True, "no wh"),
+        ("2", "not a whole number"),
+        (1.5, "not a whole number"),
+        (True, "not a wh"),
     ],
 )
 def test_an_invalid_limit_is_refused(limit: Any, reason: str) -> None:
@@ -250,8 +250,8 @@ def test_an_invalid_limit_is_refused(limit: Any, reason: str) -> None:
     [
         ({"max_concurrency": 0}, "max_concurrency: 0 is less than 1"),
         ({"max_concurrency": 2**32}, "max_concurrency: more than"),
-        ({"drain_timeout": -1}, "drain_timeout: -1 is no span of time"),
-        ({"drain_timeout": float("nan")}, "drain_timeout: nan is no span of time"),
+        ({"drain_timeout": -1}, "drain_timeout: -1 is not a duration"),
+        ({"drain_timeout": float("nan")}, "drain_timeout: nan is not a duration"),
         ({"drain_timeout": float("inf")}, "drain_timeout: inf is longer than a hundred years"),
         ({"drain_timeout": "30s"}, "drain_timeout: '30s' is a text"),
     ],

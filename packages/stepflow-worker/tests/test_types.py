@@ -527,7 +527,7 @@ def test_an_object_without_one_of_its_attributes_fails_with_its_place(
 
 def test_invalid_raw_json_fails_with_its_place(whole_worker: "Worker") -> None:
     said = whole_worker.execute("/raw_twice")["error"]["message"]
-    assert "does not fit at `$.raw`: it has two keys of the name `a`" in said
+    assert "does not fit at `$.raw`: it has two keys named `a`" in said
     assert (
         "at `$.raw`: it has no JSON form" in whole_worker.execute("/raw_broken")["error"]["message"]
     )
@@ -636,10 +636,10 @@ def pydantic_whole_worker(start_once: "Start") -> "Worker":
         ("assigned", "`$.secret`: it does not fit its type any more"),
         ("untyped_assigned", "`$.secret`: it does not fit its type any more"),
         ("assigned_int", "`$.secret`: it does not fit its type any more"),
-        ("twice", "`$[0]`: it has two keys of the name `1`"),
-        ("holding_twice", "`$.held[0]`: it has two keys of the name `1`"),
-        ("twice_in_field", "`$.x.a[0]`: it has two keys of the name `1`"),
-        ("aliases", "`$`: it has two keys of the name `x`"),
+        ("twice", "`$[0]`: it has two keys named `1`"),
+        ("holding_twice", "`$.held[0]`: it has two keys named `1`"),
+        ("twice_in_field", "`$.x.a[0]`: it has two keys named `1`"),
+        ("aliases", "`$`: it has two keys named `x`"),
     ],
 )
 def test_values_that_pydantic_would_change_fail_with_their_place(
@@ -735,7 +735,7 @@ ID = "00000000-0000-0000-0000-00000000000a"
     ("name", "input", "path", "said"),
     [
         ("float", {"1.0": 1, "1": 2}, "$", "it has the keys `1.0` and `1`, which are read as one"),
-        ("float", {"2": 1, "nan": 1}, "$", "it has the key `nan`, which is no finite number"),
+        ("float", {"2": 1, "nan": 1}, "$", "it has the key `nan`, which is not a finite number"),
         ("int", {"-0": 1, "0": 2}, "$", "`-0` and `0`"),
         ("decimal", {"1.0": 1, "1.00": 2}, "$", "`1.0` and `1.00`"),
         ("decimal", {"Infinity": 1}, "$", "`Infinity`"),
@@ -768,7 +768,7 @@ def test_keys_that_are_read_as_different_ones_are_accepted(keys_worker: "Worker"
     ("name", "said"),
     [
         ("nan", "at `$`: it has the key NaN, which JSON does not have"),
-        ("nan_text", "at `$`: it has the key `nan`, which is no finite number"),
+        ("nan_text", "at `$`: it has the key `nan`, which is not a finite number"),
         ("nan_struct", "at `$[0].theRates`: it has the key -Infinity, which JSON does not have"),
         ("twice", "at `$`: it has the keys `1.0` and `1`, which are read as one"),
     ],

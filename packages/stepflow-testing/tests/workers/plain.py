@@ -120,12 +120,12 @@ class Plain:
         if is_answer == ("method" in message):
             raise Refused(-32600, "neither a request nor an answer", id=id)
         if not isinstance(message.get("method", ""), str):
-            raise Refused(-32600, "`method` is no string", id=id)
+            raise Refused(-32600, "`method` is not a string", id=id)
 
     def params_of(self, message: Json) -> Json:
         params = message.get("params")
         if params is not None and not isinstance(params, dict):
-            raise Refused(-32602, "`params` is no object")
+            raise Refused(-32602, "`params` is not an object")
         return params or {}
 
     def answered(self, message: Json) -> None:
@@ -293,7 +293,7 @@ def echo(worker: Plain, execution: Execution, input: Json) -> Json:
 
 def double(worker: Plain, execution: Execution, input: Json) -> Json:
     if not isinstance(input["n"], int):
-        raise Refused(-32002, "`$.n` is no integer", {"path": "$.n"})
+        raise Refused(-32002, "`$.n` is not an integer", {"path": "$.n"})
     return {"n": 2 * input["n"]}
 
 

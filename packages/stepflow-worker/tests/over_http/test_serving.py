@@ -214,7 +214,7 @@ def test_an_address_of_another_machine_is_reported(tmp_path: Path) -> None:
 
 def test_a_port_in_the_environment_that_is_no_number_is_reported(tmp_path: Path) -> None:
     done = refused(tmp_path, "--http", STEPFLOW_WORKER_PORT="http")
-    assert "port http: STEPFLOW_WORKER_PORT is no number" in done.stderr
+    assert "port http: STEPFLOW_WORKER_PORT is not a number" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -103,7 +103,7 @@ fn after_mark(text: &str) -> usize {
 }
 
 /// The message for `"\ud800"`, the same in every notation.
-const HALF_A_PAIR: &str = "the string has half of a surrogate pair, which is no character";
+const HALF_A_PAIR: &str = "the string has half of a surrogate pair, which is not a character";
 
 /// The text cannot be read any further; the diagnostics say why.
 struct Stop;
@@ -125,7 +125,7 @@ impl Reporter<'_> {
     }
 
     fn duplicate(&mut self, path: &Path, key: &str, span: Span) {
-        self.report(Code::DuplicateKey, path, span, format!("the key `{key}` stands twice in this object"));
+        self.report(Code::DuplicateKey, path, span, format!("the key `{key}` appears twice in this object"));
     }
 
     fn too_large(&mut self, path: &Path, span: Span, text: &str) {

@@ -165,7 +165,7 @@ fn invalid(error: &ValidationError<'_>) -> InvalidSchema {
     let message = match (pointer.ends_with("/type") || pointer == "/type", error.kind()) {
         // The metaschema would say "not valid under any of the schemas listed in the 'anyOf' keyword".
         (true, ValidationErrorKind::AnyOf { .. }) => {
-            format!("{} is no type (array, boolean, integer, null, number, object, string)", error.instance())
+            format!("{} is not a type (array, boolean, integer, null, number, object, string)", error.instance())
         }
         _ => error.to_string(),
     };

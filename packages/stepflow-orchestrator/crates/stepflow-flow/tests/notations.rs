@@ -18,12 +18,12 @@ fn what_both_notations_can_write_is_refused_in_the_same_words() {
     let cases = [
         (r#"{"output": 1e999}"#.to_owned(), "the number `1e999` is too large for any number type"),
         (r#"{"output": -1e999}"#.to_owned(), "the number `-1e999` is too large for any number type"),
-        (r#"{"metadata": {"a": 1, "\u0061": 2}}"#.to_owned(), "the key `a` stands twice in this object"),
-        (r#"{"metadata": {"a\tb": 1, "a\u0009b": 2}}"#.to_owned(), "the key `a\tb` stands twice in this object"),
-        (r#"{"output": "\ud800"}"#.to_owned(), "the string has half of a surrogate pair, which is no character"),
-        (r#"{"output": "\udc00x"}"#.to_owned(), "the string has half of a surrogate pair, which is no character"),
-        (r#"{"output": "\ud800\u0061"}"#.to_owned(), "the string has half of a surrogate pair, which is no character"),
-        (r#"{"\ud800": 1}"#.to_owned(), "the string has half of a surrogate pair, which is no character"),
+        (r#"{"metadata": {"a": 1, "\u0061": 2}}"#.to_owned(), "the key `a` appears twice in this object"),
+        (r#"{"metadata": {"a\tb": 1, "a\u0009b": 2}}"#.to_owned(), "the key `a\tb` appears twice in this object"),
+        (r#"{"output": "\ud800"}"#.to_owned(), "the string has half of a surrogate pair, which is not a character"),
+        (r#"{"output": "\udc00x"}"#.to_owned(), "the string has half of a surrogate pair, which is not a character"),
+        (r#"{"output": "\ud800\u0061"}"#.to_owned(), "the string has half of a surrogate pair, which is not a character"),
+        (r#"{"\ud800": 1}"#.to_owned(), "the string has half of a surrogate pair, which is not a character"),
         (format!(r#"{{"output": {}}}"#, deep(128)), "nested more than 128 deep"),
     ];
     for (text, message) in cases {

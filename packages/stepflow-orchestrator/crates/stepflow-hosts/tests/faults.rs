@@ -57,7 +57,7 @@ async fn an_output_that_is_no_value_is_the_components_failure_with_its_place() {
     let mut fixture = worker("odd").start().await;
     for (how, problem) in [
         ("too deep", "nested more than 128 deep: `$[0][0][0][0][0][0]…[0][0]`"),
-        ("a key twice", "a key stands twice in one object: `$.rows[1][\"1\"]`"),
+        ("a key twice", "a key appears twice in one object: `$.rows[1][\"1\"]`"),
         ("half a pair", "a string holds half of a surrogate pair: `$`"),
     ] {
         fixture.host.offer(odd(how));
@@ -90,7 +90,7 @@ async fn a_failure_with_data_that_is_no_value_stays_the_failure_that_it_is() {
     fixture.host.offer(odd("a failure with such data"));
     let (_, Answer::Failed(failure)) = fixture.events.answer().await else { panic!("no failure") };
     assert_eq!((failure.error.code, failure.error.message.as_str(), failure.retryable), (7, "m", Some(false)));
-    let data = Value::parse(r#"{"data":"refused: a key stands twice in one object: `$.a`"}"#).unwrap();
+    let data = Value::parse(r#"{"data":"refused: a key appears twice in one object: `$.a`"}"#).unwrap();
     assert_eq!(failure.error.data, Some(data));
     assert_next_is_served(&mut fixture).await;
 }
@@ -101,7 +101,7 @@ async fn a_request_with_a_key_that_stands_twice_is_refused_with_its_place() {
     fixture.host.offer(odd("a blob with a key twice"));
     let error = fixture.events.output().await;
     assert_eq!(error.field("code"), Some(Value::from(-32602_i64)));
-    assert_eq!(error.field("message").unwrap(), "a key stands twice in one object: `$.data[0].a`".into());
+    assert_eq!(error.field("message").unwrap(), "a key appears twice in one object: `$.data[0].a`".into());
 }
 
 #[tokio::test]

@@ -149,7 +149,7 @@ async fn a_refusal_says_why_and_whether_it_is_worth_another_attempt() {
         ),
         ("429 Too Many Requests", "retry-after: 3\r\n", "slow", ErrorKind::ResourceUnavailable, None, "429: slow"),
         ("500 Oh", "", "", ErrorKind::ComponentFailed, None, "status 500: (nothing)"),
-        ("200 OK", "", "<html>", ErrorKind::ComponentFailed, None, "it is no chat completion"),
+        ("200 OK", "", "<html>", ErrorKind::ComponentFailed, None, "it is not a chat completion"),
         ("200 OK", "", r#"{"choices":[]}"#, ErrorKind::ComponentFailed, None, "no choice with a text"),
     ] {
         let fake = Fake::start(Some((status, headers, body))).await;

@@ -100,7 +100,7 @@ impl Runs for WorkerRuns {
 fn compiled(id: FlowId, document: &Value) -> Result<Plan, RunsError> {
     let loaded = load(Source::json("flow", document.as_bytes()));
     let plan = loaded.flow.ok_or(loaded.diagnostics).and_then(Plan::compile);
-    plan.map_err(|wrong| RunsError::Refused(format!("blob `{id}` is no flow that can run: {}", fatal(&wrong))))
+    plan.map_err(|wrong| RunsError::Refused(format!("blob `{id}` is not a flow that can run: {}", fatal(&wrong))))
 }
 
 fn patched(plan: &Arc<Plan>, overrides: Value) -> Result<(Arc<Plan>, Option<Value>), RunsError> {

@@ -2,55 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test cannot unwrap has failed it")]
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+#[allow(dead_code)]
+mod api_fixture;
 
+use api_fixture::{FLOW, api, call, post, send};
 use axum::Router;
-use axum::body::{Body, to_bytes};
+
 use axum::http::{Method, Request, StatusCode};
-use serde::Deserialize as _;
+
 use serde_json::{Value, json};
-use stepflow_flow::Source;
-use stepflow_server::access::Access;
-use stepflow_server::api::{MAX_BODY, router, routes};
-use stepflow_server::config;
-use stepflow_server::service::Service;
-use stepflow_server::store::Store;
-use tower::ServiceExt as _;
 
-const FLOW: &str =
-    "name: copy\nsteps:\n- {id: copy, component: /builtin/noop, input: {$input: $}}\noutput: {$step: copy}\n";
-
-fn api() -> Router {
-    api_with(Access::default())
-}
-
-fn api_with(access: Access) -> Router {
-    let text = "plugins: {builtin: {type: builtin}}\nroutes: {'/builtin/{*component}': [{plugin: builtin}]}\n";
-    let config = config::read(Source::yaml("config.yml", text), PathBuf::from("/")).unwrap();
-    router(Arc::new(Service::new(&config, Store::default(), Duration::ZERO).unwrap()), access)
-}
-
-async fn send(api: &Router, request: Request<Body>) -> (StatusCode, Value) {
-    let response = api.clone().oneshot(request).await.unwrap();
-    let (head, body) = response.into_parts();
-    assert_eq!(head.headers["content-type"], "application/json");
-    assert!(head.headers.contains_key("x-request-id"));
-    let body = to_bytes(body, usize::MAX).await.unwrap();
-    let mut json = serde_json::Deserializer::from_slice(&body);
-    json.disable_recursion_limit();
-    (head.status, Value::deserialize(&mut json).unwrap())
-}
-
-async fn call(api: &Router, method: Method, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
-    let request = Request::builder().method(method).uri(format!("/api/v1{path}"));
-    send(api, request.header("content-type", "application/json").body(body.into()).unwrap()).await
-}
-
-async fn post(api: &Router, path: &str, body: Value) -> (StatusCode, Value) {
-    call(api, Method::POST, path, body.to_string()).await
-}
+use stepflow_server::api::{MAX_BODY, routes};
 
 #[tokio::test]
 async fn every_route_of_the_table_answers_and_no_other_verb_does() {
@@ -142,7 +104,7 @@ async fn a_value_that_is_refused_is_named_by_its_place() {
     for (input, said) in [
         (format!(r#"{{"a":[1,{deep}]}}"#), "nested more than 128 deep: `$.a[1][0][0][0][0]…[0][0]`"),
         (r#"{"a":[1,{"b":"x\ud800"}]}"#.to_owned(), "a string holds half of a surrogate pair: `$.a[1].b`"),
-        (r#"{"a":[1,{"b":2,"b":2}]}"#.to_owned(), "a key stands twice in one object: `$.a[1].b`"),
+        (r#"{"a":[1,{"b":2,"b":2}]}"#.to_owned(), "a key appears twice in one object: `$.a[1].b`"),
     ] {
         let body = format!(r#"{{"flow":{flow},"input":[{input}]}}"#);
         let (status, answer) = call(&api, Method::POST, "/runs", body).await;
@@ -261,68 +223,6 @@ async fn a_run_with_overrides_is_read_by_its_own_steps() {
     assert_eq!(steps["steps"]["renamed"]["component"], "/builtin/noop");
 }
 
-/// Requests that web pages of other sites can have a browser send, with their own host name or with ours.
-const PAGES: [&[(&str, &str)]; 5] = [
-    &[("host", "evil.example:7840"), ("content-type", "application/json")],
-    &[("host", "localhost:7840"), ("origin", "https://evil.example"), ("content-type", "text/plain")],
-    &[("host", "127.0.0.1:7840"), ("origin", "null"), ("content-type", "application/json")],
-    &[("host", "127.0.0.1:7840"), ("origin", "http://127.0.0.1:3000"), ("content-type", "application/json")],
-    &[("host", "localhost:7840"), ("sec-fetch-site", "cross-site"), ("sec-fetch-dest", "image")],
-];
-
-fn with_headers(method: Method, path: &str, headers: &[(&str, &str)]) -> Request<Body> {
-    let request = Request::builder().method(method).uri(path);
-    headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body("{}".into()).unwrap()
-}
-
-#[tokio::test]
-async fn a_page_of_another_origin_reaches_no_route() {
-    let api = api();
-    let everywhere = routes().into_iter().map(|route| (route.method, format!("/api/v1{}", route.path)));
-    let nowhere = [(Method::GET, "/".to_owned()), (Method::DELETE, "/api/v1/runs".to_owned())];
-    for (method, path) in everywhere.chain(nowhere) {
-        for page in PAGES {
-            for method in [method.clone(), Method::OPTIONS] {
-                let (status, answer) = send(&api, with_headers(method.clone(), &path, page)).await;
-                assert_eq!((status, &answer["kind"]), (StatusCode::FORBIDDEN, &json!("FORBIDDEN")), "{method} {path}");
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_refused_page_is_told_which_setting_would_let_it_in() {
-    let api = api();
-    let (_, answer) = send(&api, with_headers(Method::GET, "/api/v1/health", PAGES[0])).await;
-    let message = answer["message"].as_str().unwrap();
-    assert!(message.contains("`evil.example:7840`") && message.contains("`server.allowedHosts`"), "{message}");
-    let (_, answer) = send(&api, with_headers(Method::GET, "/api/v1/health", PAGES[1])).await;
-    let message = answer["message"].as_str().unwrap();
-    assert!(message.contains("`https://evil.example`") && message.contains("`server.cors.origins`"), "{message}");
-}
-
-#[tokio::test]
-async fn a_listed_page_may_ask_and_read_failures_too() {
-    let origin = "https://app.example.com";
-    let api = api_with(Access::new(vec!["flows.example.com".to_owned()], vec![origin.to_owned()]));
-    let headers = [("host", "flows.example.com"), ("origin", origin), ("access-control-request-method", "POST")];
-    let preflight = api.clone().oneshot(with_headers(Method::OPTIONS, "/api/v1/runs", &headers)).await.unwrap();
-    assert_eq!(preflight.status(), StatusCode::OK);
-    assert_eq!(preflight.headers()["access-control-allow-origin"], origin);
-    assert!(preflight.headers()["access-control-allow-methods"].to_str().unwrap().contains("POST"));
-    let asked = api.clone().oneshot(with_headers(Method::GET, "/api/v1/runs/nonsense", &headers[..2])).await.unwrap();
-    assert_eq!(asked.status(), StatusCode::BAD_REQUEST);
-    assert_eq!(asked.headers()["access-control-allow-origin"], origin);
-    let body: Value = serde_json::from_slice(&to_bytes(asked.into_body(), usize::MAX).await.unwrap()).unwrap();
-    assert_eq!(body["kind"], "INVALID_REQUEST");
-}
-
-#[tokio::test]
-async fn the_page_of_the_server_itself_may_ask() {
-    let own = [("host", "localhost:7840"), ("origin", "http://localhost:7840"), ("sec-fetch-site", "same-origin")];
-    assert_eq!(send(&api(), with_headers(Method::GET, "/api/v1/health", &own)).await.0, StatusCode::OK);
-}
-
 #[tokio::test]
 async fn no_route_ignores_a_parameter() {
     let api = api();
@@ -403,94 +303,4 @@ async fn a_refused_run_leaves_nothing_behind() {
     }
     post(&api, "/runs", json!({"flow": flow, "input": [{}]})).await;
     assert_eq!(call(&api, Method::GET, &flow_path, "").await.0, StatusCode::OK);
-}
-
-/// Arrays in one another.
-fn nested(depth: usize) -> Value {
-    (0..depth).fold(json!(1), |inner, _| json!([inner]))
-}
-
-#[tokio::test]
-async fn what_would_be_nested_too_deep_fails_where_it_is_built() {
-    let api = api();
-    let step = |component: &str, input: Value| json!({"steps": [{"id": "s", "component": component, "input": input}], "output": {"$step": "s"}});
-    let copy = json!({"$input": "$"});
-    let noop = step("/builtin/noop", json!({"x": [copy]}));
-    let map = step("/builtin/map", json!({"workflow": {"$literal": {"output": copy}}, "items": [copy]}));
-    for (flow, fits, place) in [
-        (json!({"schemas": {"properties": {"input": {"type": "array"}}}, "output": copy}), 128, ""),
-        (json!({"output": {"$if": true, "then": {"b": 1, "a": copy}}}), 127, "at `$`"),
-        (json!({"output": {"b": [1], "a": copy}}), 127, "at `$.a`"),
-        (noop, 126, "at `$.x[0]`"),
-        (map, 125, "the result of the step"),
-    ] {
-        // A body cannot have more levels than this.
-        let deepest = if fits == 128 { 128 } else { fits + 1 };
-        for depth in fits..=deepest {
-            let (_, run) = post(&api, "/runs", json!({"flow": flow, "input": [nested(depth)], "wait": true})).await;
-            let result = &run["results"][0]["result"];
-            if depth == fits {
-                assert_eq!(result["outcome"], "success", "{flow} {depth}: {run}");
-                continue;
-            }
-            assert_eq!(result["error"]["kind"], "EXPRESSION_FAILURE", "{flow} {depth}: {run}");
-            let told = result["error"]["message"].as_str().unwrap();
-            assert!(told.contains("nested more than 128 deep") && told.contains(place), "{told}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn of_very_many_misfits_the_first_are_shown_and_all_are_counted() {
-    let api = api();
-    let flow = json!({"schemas": {"properties": {"input": {"items": {"type": "integer"}}}}, "output": 1});
-    let wrong = vec!["x"; 300];
-    let (status, answer) = post(&api, "/runs", json!({"flow": flow, "input": [wrong, [1], wrong]})).await;
-    assert_eq!((status, &answer["kind"]), (StatusCode::BAD_REQUEST, &json!("INVALID_INPUT")));
-    assert_eq!(answer["message"], "the input does not fit the flow in 600 places; `details` has the first 100");
-    assert_eq!(answer["details"].as_array().unwrap().len(), 100);
-    assert_eq!(answer["details"][99]["path"], "/input/0/99");
-}
-
-#[tokio::test]
-async fn of_very_many_mistakes_of_a_flow_all_are_counted() {
-    let steps = vec![json!({"id": "same", "component": "/builtin/noop"}); 251];
-    let (_, answer) = post(&api(), "/runs", json!({"flow": {"steps": steps}, "input": [1]})).await;
-    assert_eq!(answer["details"].as_array().unwrap().len(), 100);
-    let message = answer["message"].as_str().unwrap();
-    assert!(message.contains("250 things") && message.contains("the first 100"), "{message}");
-}
-
-#[tokio::test]
-async fn a_refusal_repeats_no_more_than_the_beginning_of_what_was_sent() {
-    let api = api();
-    let long = "é".repeat(1 << 20);
-    let patches = json!({"steps": {long.as_str(): {"value": {}}}});
-    for body in [
-        json!({"flow": FLOW, "input": [1], "wait": long}),
-        json!({"flow": FLOW, "input": [1], long.as_str(): 1}),
-        json!({"flow": FLOW, "input": long}),
-        json!({"flowId": long, "input": [1]}),
-        json!({"flow": FLOW, "input": [1], "overrides": patches}),
-    ] {
-        let (status, answer) = post(&api, "/runs", body).await;
-        assert_eq!((status, &answer["code"]), (StatusCode::BAD_REQUEST, &json!(400)));
-        assert!(answer.to_string().len() < 16_000, "{}", answer.to_string().len());
-    }
-    let (_, answer) = call(&api, Method::GET, &format!("/health?{}=1", "x".repeat(5000)), "").await;
-    assert!(answer["message"].as_str().unwrap().len() < 500, "{answer}");
-}
-
-#[tokio::test]
-async fn a_misfit_says_what_its_schema_asks_for() {
-    let api = api();
-    for (schema, words) in [
-        (json!({"type": "integer", "minimum": 5}), "the value is less than the minimum of 5"),
-        (json!({"enum": [1, 2]}), "expected one of [1,2], found number"),
-        (json!({"type": "string"}), "expected string, found number"),
-    ] {
-        let flow = json!({"schemas": {"properties": {"input": {"properties": {"n": schema}}}}, "output": 1});
-        let (_, answer) = post(&api, "/runs", json!({"flow": flow, "input": [{"n": 3}]})).await;
-        assert_eq!(answer["details"], json!([{"path": "/input/0/n", "message": words}]));
-    }
 }

@@ -58,7 +58,7 @@ fn every_documented_rule_has_a_case_and_every_case_a_documented_rule() {
 fn an_id_names_one_rule() {
     let ids = documented();
     let different: BTreeSet<&String> = ids.iter().collect();
-    assert_eq!(ids.len(), different.len(), "an id stands twice in the document");
+    assert_eq!(ids.len(), different.len(), "an id appears twice in the document");
 }
 
 #[test]

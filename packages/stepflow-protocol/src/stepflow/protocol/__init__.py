@@ -72,8 +72,8 @@ from stepflow.protocol.errors import (
     ProtocolError,
     RequestRefused,
     StepflowError,
+    UnencodableInput,
     UnknownMethod,
-    UnsayableInput,
 )
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ __all__ = [
     "NotJson",
     "InvalidEnvelope",
     "MessageTooLong",
-    "UnsayableInput",
+    "UnencodableInput",
     "UnknownMethod",
     "InvalidParams",
     "RequestRefused",

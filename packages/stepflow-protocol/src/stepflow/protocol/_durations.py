@@ -31,7 +31,7 @@ def duration_seconds(duration: str | float | timedelta) -> float:
             span = math.nan
     if not (span >= 0):
         raise ValueError(
-            f"{duration!r} is no span of time; write `500ms`, `30s`, `1h30m` or a number of seconds"
+            f"{duration!r} is not a duration; write `500ms`, `30s`, `1h30m` or a number of seconds"
         )
     if span > LONGEST:
         raise ValueError(f"{duration!r} is longer than a hundred years")

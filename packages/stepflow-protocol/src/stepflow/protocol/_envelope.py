@@ -11,7 +11,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from stepflow.protocol._json import json_text
 from stepflow.protocol._message import Message
-from stepflow.protocol.errors import InvalidEnvelope, NoJsonForm, NotJson, UnsayableInput
+from stepflow.protocol.errors import InvalidEnvelope, NoJsonForm, NotJson, UnencodableInput
 
 MessageId: TypeAlias = str | int
 """The id of a request. Each side chooses its own ids, and repeats the other's unchanged in answers."""
@@ -135,7 +135,7 @@ def _half_surrogate(text: bytes) -> InvalidEnvelope | None:
         if message.get("method") != "components/execute" or inside == error.path:
             return InvalidEnvelope(str(error), id)
         component = ascii(message["params"].get("component")).strip("'")
-        return UnsayableInput(component, f"${inside}", error.problem, id)
+        return UnencodableInput(component, f"${inside}", error.problem, id)
     return None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from stepflow.protocol._json_limits import MAX_DEPTH, Other
-from stepflow.protocol._json_texts import LONG, Fault, parsed
+from stepflow.protocol._json_texts import LONG, JsonFault, parsed
 from stepflow.protocol._paths import Path, format_path
 from stepflow.protocol.errors import NoJsonForm
 
@@ -34,7 +34,7 @@ def _refuse_part(value: object, at: Path, other: Other) -> None:
             _check_text(value, at)
         case int():
             _check_digits(value, at)
-        case Fault():
+        case JsonFault():
             raise NoJsonForm(format_path(at), value.problem)
         case msgspec.Raw():
             _refuse_part(parsed(bytes(value)), at, other)
@@ -112,7 +112,7 @@ def _check_text(text: str, at: Path) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise NoJsonForm(
-            format_path(at), "holds half of a surrogate pair, which is no character"
+            format_path(at), "holds half of a surrogate pair, which is not a character"
         ) from None
 
 
@@ -121,7 +121,7 @@ def _check_keys(value: dict[Any, object], at: Path) -> None:
     for key in value:
         name = _name(key, at)
         if name in names:
-            problem = f"has two keys of the name `{name}`: {names[name]!r} and {key!r}"
+            problem = f"has two keys named `{name}`: {names[name]!r} and {key!r}"
             raise NoJsonForm(format_path(at), problem)
         names[name] = key
 
@@ -134,7 +134,7 @@ def _name(key: object, at: Path) -> str:
         try:
             key.encode()
         except UnicodeEncodeError:
-            problem = f"has the key {key!a} with half of a surrogate pair, which is no character"
+            problem = f"has the key {key!a} with half of a surrogate pair, which is not a character"
             raise NoJsonForm(format_path(at), problem) from None
     if isinstance(key, float | Decimal) and not _is_finite(key):
         raise NoJsonForm(format_path(at), f"has the key {_spelled(key)}, which JSON does not have")

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 LONG = f"is an integer of more than {sys.get_int_max_str_digits()} digits"
 
 
-class Fault:
+class JsonFault:
     """Takes the place of an ambiguous part of the text in the value."""
 
     def __init__(self, problem: str) -> None:
@@ -16,7 +16,7 @@ class Fault:
 
 
 def parsed(text: bytes) -> object:
-    """Return the value of a text, with a `Fault` for each ambiguous part."""
+    """Return the value of a text, with a `JsonFault` for each ambiguous part."""
     try:
         return json.loads(
             text.decode(),
@@ -26,12 +26,12 @@ def parsed(text: bytes) -> object:
             parse_constant=_no_constant,
         )
     except RecursionError:
-        return Fault("is nested too deeply")
+        return JsonFault("is nested too deeply")
     except ValueError as error:
-        return Fault(f"has no JSON form: {error}")
+        return JsonFault(f"has no JSON form: {error}")
 
 
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Fault:
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any] | JsonFault:
     members = dict(pairs)
     if len(members) == len(pairs):
         return members
@@ -41,19 +41,19 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Fault:
             break
         seen.add(name)
     shown = name.encode(errors="backslashreplace").decode()  # it may hold half of a character
-    return Fault(f"has two keys of the name `{shown}`")
+    return JsonFault(f"has two keys named `{shown}`")
 
 
-def _integer(digits: str) -> int | Fault:
+def _integer(digits: str) -> int | JsonFault:
     try:
         return int(digits)
     except ValueError:
-        return Fault(LONG)
+        return JsonFault(LONG)
 
 
-def _number(digits: str) -> float | Fault:
+def _number(digits: str) -> float | JsonFault:
     number = float(digits)
-    return number if math.isfinite(number) else Fault("is a number out of range")
+    return number if math.isfinite(number) else JsonFault("is a number out of range")
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -12,7 +12,7 @@ def checked_text(value: object, at: Path | str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        problem = f"{text!a} holds half of a surrogate pair, which is no character"
+        problem = f"{text!a} holds half of a surrogate pair, which is not a character"
         raise InvalidFlow(_place(at), problem) from None
     return text
 

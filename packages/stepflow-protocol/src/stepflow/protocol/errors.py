@@ -5,7 +5,7 @@ StepflowError
 │   ├── NotJson
 │   ├── InvalidEnvelope      JSON, but no JSON-RPC message
 │   │   ├── MessageTooLong
-│   │   └── UnsayableInput   the input of an execute has half of a surrogate pair
+│   │   └── UnencodableInput the input of an execute has half of a surrogate pair
 │   ├── UnknownMethod
 │   └── InvalidParams
 ├── RequestRefused           the peer answered a request with an error
@@ -54,7 +54,7 @@ class MessageTooLong(InvalidEnvelope):
         self.limit = limit
 
 
-class UnsayableInput(InvalidEnvelope):
+class UnencodableInput(InvalidEnvelope):
     """Raised when the input of an execute has half of a surrogate pair, which no UTF-8 text can contain.
 
     `data` holds the `path` of the place in the input.

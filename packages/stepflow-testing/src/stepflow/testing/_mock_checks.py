@@ -38,7 +38,7 @@ def check_blob(method: Method, text: bytes, blob_type: BlobType) -> None:
         return
     data = msgspec.json.decode(text)
     if blob_type is BlobType.flow and not isinstance(data, dict):
-        problem = "`data` is no object, and a blob of the type `flow` is a flow document"
+        problem = "`data` is not an object, and a blob of the type `flow` is a flow document"
         raise RequestRefused(method, ErrorCode.INVALID_PARAMS, problem)
     if blob_type is BlobType.binary and not _is_base64(data):
         problem = "`data` is not base64, as a blob of the type `binary` is"
@@ -67,7 +67,7 @@ def check_runs(method: Method, id: str, document: Any) -> None:
     try:
         check_flow(document)
     except InvalidFlow as wrong:
-        problem = f"blob `{id}` is no flow that can run: {wrong.problem} at `{wrong.at}`"
+        problem = f"blob `{id}` is not a flow that can run: {wrong.problem} at `{wrong.at}`"
         raise RequestRefused(method, ErrorCode.SERVER_ERROR, problem) from None
 
 

@@ -183,7 +183,7 @@ class StepflowServer:
         """
         if not isinstance(other, StepflowServer):
             kind = type(other).__name__
-            raise RegistrationError("include", f"a `{kind}` is no `StepflowServer`; give one")
+            raise RegistrationError("include", f"a `{kind}` is not a `StepflowServer`; give one")
         check_text("include", "prefix", prefix)
         if other._lifespan is not None:
             raise RegistrationError(

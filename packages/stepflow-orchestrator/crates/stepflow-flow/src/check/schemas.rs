@@ -47,7 +47,7 @@ fn misspelt_marks(schema: &Value, at: &Path, findings: &mut Findings) {
                 misspelt_marks(&schema, &here.clone().field(&name), findings);
             }
         } else if let Some(mark) = meant_mark(&key, &value) {
-            let message = format!("the keyword `{key}` means nothing here, so that nothing is secret by it");
+            let message = format!("the keyword `{key}` means nothing here, so it makes nothing secret");
             findings.push(Finding::new(Code::MisspeltKey, here, message).help(format!("did you mean `{mark}`?")));
         } else if !DATA.contains(&key.as_str()) {
             misspelt_marks(&value, &here, findings);

@@ -56,6 +56,6 @@ pub(super) fn report_path(decoder: &mut Decoder, node: &Node, text: &str, key: &
     decoder.inside(key, |decoder| {
         decoder
             .report(Code::LooksLikeReference, node.span, format!("`{text}` is the name of one key, dots included"))
-            .help(format!("write `{meant}` for a way through objects, or `{quoted}` for this key"));
+            .help(format!("write `{meant}` for a path through objects, or `{quoted}` for this key"));
     });
 }

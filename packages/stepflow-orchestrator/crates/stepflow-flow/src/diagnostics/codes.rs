@@ -113,7 +113,7 @@ codes! {
     InvalidSchema = 3009, "invalidSchema";
     /// The document is not YAML or not JSON.
     InvalidSyntax = 3010, "invalidSyntax";
-    /// A key stands twice in one object.
+    /// A key appears twice in one object.
     DuplicateKey = 3011, "duplicateKey";
     /// A value of another type than its key takes.
     InvalidType = 3012, "invalidType";
@@ -134,7 +134,7 @@ impl Code {
     pub(super) fn in_any_text(self) -> &'static str {
         match self {
             Self::InvalidSyntax => "the text cannot be read here",
-            Self::DuplicateKey => "a key stands twice in this object",
+            Self::DuplicateKey => "a key appears twice in this object",
             Self::LimitExceeded => "the document is too large, too deep, or has a number that is too large",
             _ => "this is wrong",
         }

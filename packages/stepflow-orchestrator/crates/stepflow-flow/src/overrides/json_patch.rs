@@ -174,7 +174,7 @@ impl Pointer {
                 Some(index) => elements.insert(index, value),
                 None => return Err((Code::MissingKey, format!("`{around}` has no place `{last}`"))),
             },
-            _ => return Err((Code::InvalidType, format!("`{around}` is no object and no array"))),
+            _ => return Err((Code::InvalidType, format!("`{around}` is neither an object nor an array"))),
         }
         Ok(())
     }

@@ -117,7 +117,7 @@ impl Caller {
     fn skip(&self, problem: &str) {
         let (plugin, skipped) = (&self.core.options.name, self.load.skipped.fetch_add(1, Ordering::Relaxed) + 1);
         if skipped <= MAX_LOGGED || skipped.is_power_of_two() {
-            tracing::warn!(plugin, skipped, %problem, "skipped what a worker says that is no message");
+            tracing::warn!(plugin, skipped, %problem, "skipped output of a worker that is not a message");
         }
     }
 

@@ -284,7 +284,7 @@ fn handshake(body: Body) -> Result<Handshake, HandshakeError> {
         Body::Output(_) | Body::Refused(_) => "it answered the handshake with an `output`".to_owned(),
         Body::TooLong(problem) => format!("its answer to the handshake is too long: {problem}"),
         Body::Error(error) => format!("it refused the handshake: {} ({})", error.message, error.code),
-        Body::Malformed(problem) => format!("what it answered the handshake with is no answer: {problem}"),
+        Body::Malformed(problem) => format!("its answer to the handshake cannot be read: {problem}"),
     }))
 }
 

@@ -292,7 +292,7 @@ mod tests {
         let Body::Handshake(Handshake { components: Some(components), left_out, .. }) = body(listed) else { panic!() };
         assert_eq!(components.iter().map(|each| each.component.as_str()).collect::<Vec<_>>(), ["/a", "/c"]);
         assert!(left_out[0].starts_with("component 2 of its list: "), "{left_out:?}");
-        assert!(left_out[1].contains("a key stands twice"), "{left_out:?}");
+        assert!(left_out[1].contains("a key appears twice"), "{left_out:?}");
         assert!(matches!(body(r#"{"id":7,"result":{"components":[{"name":"/a"}]}}"#), Body::Malformed(_)));
     }
 

@@ -30,7 +30,7 @@ pub enum ValueError {
     #[error("a string holds half of a surrogate pair: `{0}`")]
     LoneSurrogate(String),
     /// Two members of an object have the same key. The path leads to the second one.
-    #[error("a key stands twice in one object: `{0}`")]
+    #[error("a key appears twice in one object: `{0}`")]
     DuplicateKey(String),
 }
 

@@ -102,7 +102,7 @@ def _json(text: str) -> object:
 
 def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
-        raise argparse.ArgumentTypeError(f"`{text}` is no http:// or https:// address")
+        raise argparse.ArgumentTypeError(f"`{text}` is not an http:// or https:// address")
     return text
 
 

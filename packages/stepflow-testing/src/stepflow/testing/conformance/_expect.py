@@ -20,7 +20,7 @@ def result(answer: Json) -> dict[str, Json]:
         raise Broken(f"it was refused: {brief(answer['error'])}")
     found = answer.get("result")
     if not isinstance(found, dict):
-        raise Broken(f"the result is no object: {brief(found)}")
+        raise Broken(f"the result is not an object: {brief(found)}")
     return found
 
 

@@ -143,7 +143,7 @@ class Worker(ABC):
         self._record("got", text)
         message = _decoded(text)
         if not isinstance(message, dict):
-            raise Broken(f"this is no message: {shown(text)}")
+            raise Broken(f"this is not a message: {shown(text)}")
         return message
 
     def answer(self, id: Id) -> Json:

@@ -71,7 +71,7 @@ def _problem_of_name(path: Path) -> str | None:
     """Return why a file cannot be imported under its own name, with its folder first on `sys.path`."""
     name = path.stem
     if "." in name or not name.isprintable():
-        return f"{name!a} is no name of a module"
+        return f"{name!a} is not the name of a module"
     if name in sys.stdlib_module_names:
         return f"`{name}` is a module of Python's own, which it would hide"
     if name in sys.modules:

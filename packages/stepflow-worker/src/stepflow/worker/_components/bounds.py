@@ -9,7 +9,7 @@ MOST_AT_ONCE = 2**32 - 1
 def checked_concurrency(number: int) -> int:
     """Return `number`. Raises `ValueError` unless it is a whole number from 1 to `MOST_AT_ONCE`."""
     if not isinstance(number, int) or isinstance(number, bool):
-        raise ValueError(f"{number!r} is no whole number")  # noqa: TRY004, one kind of error for all
+        raise ValueError(f"{number!r} is not a whole number")  # noqa: TRY004, one kind of error for all
     if number < 1:
         raise ValueError(f"{number} is less than 1")
     if number > MOST_AT_ONCE:

@@ -80,7 +80,7 @@ def check_callable(function: object, name: str | None) -> None:
     if not is_async(function) and any(map(inspect.iscoroutinefunction, wrapped)):
         raise RegistrationError(
             shown,
-            "it is no `async def`, but wraps one, and nobody would await what that returns\n"
+            "it is not an `async def`, but wraps one, and nobody would await what that returns\n"
             "hint: make the wrapper an `async def` that awaits the function; one that runs it to "
             "its end is served after `del wrapper.__wrapped__`",
         )

@@ -55,5 +55,5 @@ def _part(segment: str) -> str | Capture:
         return segment
     capture = _CAPTURE.fullmatch(segment)
     if capture is None:
-        raise ValueError(f"`{segment}` is no segment; a capture is `{{name}}` or `{{*name}}`")
+        raise ValueError(f"`{segment}` is not a segment; a capture is `{{name}}` or `{{*name}}`")
     return Capture(capture[2], bool(capture[1]))

@@ -52,4 +52,4 @@ def _default_port() -> int:
     try:
         return int(text)
     except ValueError:
-        raise CannotListen(HOST, text, ValueError("STEPFLOW_WORKER_PORT is no number")) from None
+        raise CannotListen(HOST, text, ValueError("STEPFLOW_WORKER_PORT is not a number")) from None

@@ -6,7 +6,7 @@ from stepflow.protocol import (
     InvalidEnvelope,
     Method,
     NotJson,
-    UnsayableInput,
+    UnencodableInput,
     decode,
 )
 from stepflow.worker._http.answers import CONTENT_TYPE, event, send_answer, send_events
@@ -122,7 +122,7 @@ def _decoded(body: bytes) -> Envelope:
         return decode(body)
     except NotJson as error:
         raise Refused(400, str(error), ErrorCode.PARSE_ERROR) from None
-    except UnsayableInput as error:  # as for any other input that the component cannot take
+    except UnencodableInput as error:  # as for any other input that the component cannot take
         raise Refused(200, str(error), error.code, id=error.id, data=error.data) from None
     except InvalidEnvelope as error:
         raise Refused(400, str(error), ErrorCode.INVALID_REQUEST, id=error.id) from None

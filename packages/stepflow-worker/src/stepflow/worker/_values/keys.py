@@ -40,7 +40,7 @@ def _check_keys(plain: dict[Any, Any], read: dict[Any, Any], at: tuple[str | int
     for key in read:
         if isinstance(key, float | Decimal) and not math.isfinite(key):
             raise TypeMismatch(
-                format_path(at), f"it has the key `{key}`, which is no finite number"
+                format_path(at), f"it has the key `{key}`, which is not a finite number"
             )
     if len(read) < len(plain):  # otherwise a class may have left out keys on purpose
         seen: dict[Any, Any] = {}

@@ -48,7 +48,7 @@ pub(super) fn resolve(
         _ => false,
     };
     if !fits {
-        let message = format!("`{text}` is no `!!{}`", tag.unwrap_or_default());
+        let message = format!("`{text}` is not a `!!{}`", tag.unwrap_or_default());
         report.report(Code::InvalidType, &path(), span, message);
     }
     content.unwrap_or_else(|| Content::String(text.into_owned()))

@@ -27,9 +27,9 @@ impl RequestUrl {
     pub(super) fn of(base_url: Option<&str>, options: &OpenAiOptions) -> Result<Self, FlowError> {
         let own = options.base_url.as_deref().unwrap_or(OPENAI);
         let own_base =
-            parse(own).map_err(|problem| refused(own, &format!("OPENAI_BASE_URL is no base url: {problem}")))?;
+            parse(own).map_err(|problem| refused(own, &format!("OPENAI_BASE_URL is not a base url: {problem}")))?;
         let wanted = base_url.unwrap_or(own);
-        let base = parse(wanted).map_err(|problem| refused(wanted, &format!("it is no base url: {problem}")))?;
+        let base = parse(wanted).map_err(|problem| refused(wanted, &format!("it is not a base url: {problem}")))?;
         let mut allowed = listed(options).filter_map(|url| parse(url).ok());
         if !allowed.any(|allowed| contains(&allowed, &base)) {
             return Err(refused(

@@ -55,7 +55,7 @@ pub(super) fn response(url: &str, key: Option<&str>, answer: &HttpAnswer) -> Res
 fn said(url: &str, answer: &HttpAnswer) -> Result<Value, Failure> {
     let completion: Completion = serde_json::from_slice(&answer.body).map_err(|error| {
         let body = String::from_utf8_lossy(&answer.body);
-        failed(url, answer, &format!("it is no chat completion: {error}: {}", quoted(&body)))
+        failed(url, answer, &format!("it is not a chat completion: {error}: {}", quoted(&body)))
     })?;
     let said = completion.choices.into_iter().next().map(|choice| choice.message);
     match said {

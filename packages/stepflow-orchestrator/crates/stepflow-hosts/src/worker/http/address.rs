@@ -74,7 +74,7 @@ impl Address {
             self.uri.query().into_iter().chain([query]).filter(|query| !query.is_empty()).collect();
         let mark = if queries.is_empty() { "" } else { "?" };
         let whole = format!("{}{path}{mark}{}", self.uri.path().trim_end_matches('/'), queries.join("&"));
-        whole.parse().map_err(|error| format!("`{place}` is no path ({error})"))
+        whole.parse().map_err(|error| format!("`{place}` is not a path ({error})"))
     }
 
     /// Where a session's messages go, as the worker names it: a path below, or a whole URL of the same server.

@@ -94,7 +94,7 @@ impl Session {
                 }
                 Ok(Ok(Reply::Refused(refused))) if refused.status.is_server_error() => refused.problem(),
                 Ok(Ok(Reply::Refused(refused))) => return Err(refused.problem()),
-                Ok(Ok(_)) => return Err("it answered with something that is no stream".to_owned()),
+                Ok(Ok(_)) => return Err("it answered with something that is not a stream".to_owned()),
                 Ok(Err(fault)) => fault.to_string(),
                 Err(_) => "it did not answer".to_owned(),
             };

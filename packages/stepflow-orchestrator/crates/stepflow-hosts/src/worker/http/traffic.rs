@@ -297,7 +297,7 @@ impl Sender {
             Err(HttpError::TooLong(problem)) => return Err(RequestFailure::TooLong(problem.to_string())),
         }
         if self.awaits_answer(request) {
-            return Err(RequestFailure::Malformed("what it answered is no answer to the request".to_owned()));
+            return Err(RequestFailure::Malformed("its answer does not belong to the request".to_owned()));
         }
         Ok(())
     }

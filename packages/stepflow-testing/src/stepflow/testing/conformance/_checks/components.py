@@ -12,7 +12,7 @@ _MEMBERS = ("component", "description", "input_schema", "output_schema")
 def listed(worker: Worker) -> list[Json]:
     """Return the list of `components/list`. Raises `Broken` if it is not a list."""
     components = result(worker.request(Method.components_list)).get("components")
-    ensure(isinstance(components, list), f"`components` is no list: {brief(components)}")
+    ensure(isinstance(components, list), f"`components` is not a list: {brief(components)}")
     assert isinstance(components, list)
     return components
 
@@ -33,7 +33,7 @@ def list_(worker: Worker) -> None:
     """The list has every component once, with its path and its schemas, if these are known."""
     paths = []
     for each in listed(worker):
-        ensure(isinstance(each, dict), f"an entry of the list is no object: {brief(each)}")
+        ensure(isinstance(each, dict), f"an entry of the list is not an object: {brief(each)}")
         path = each.get("component")
         ensure(isinstance(path, str) and path.startswith("/"), f"a path is {brief(path)}")
         description = each.get("description")
@@ -50,7 +50,7 @@ def info(worker: Worker) -> None:
     """`components/info` describes a component as the list does."""
     path = _a_path(worker)
     described = result(worker.request(Method.components_info, {"component": path})).get("info")
-    ensure(isinstance(described, dict), f"`info` is no object: {brief(described)}")
+    ensure(isinstance(described, dict), f"`info` is not an object: {brief(described)}")
     assert isinstance(described, dict)
     in_list = next(each for each in listed(worker) if each.get("component") == path)
     for name in _MEMBERS:

@@ -55,7 +55,7 @@ def capabilities(worker: Worker) -> None:
     announced = result(worker.handshake()).get("capabilities")
     if announced is None:
         return
-    ensure(isinstance(announced, dict), f"`capabilities` is no object: {brief(announced)}")
+    ensure(isinstance(announced, dict), f"`capabilities` is not an object: {brief(announced)}")
     for name, is_right in CAPABILITIES.items():
         value = announced.get(name)
         ensure(value is None or is_right(value), f"`capabilities.{name}` is {brief(value)}")

@@ -55,7 +55,7 @@ def _stream(worker: HttpWorker, id: int, input: Json) -> tuple[Response, Iterato
 def _read(worker: HttpWorker, text: bytes) -> Json:
     worker.note(f"event: {text[:200]!r}")
     message = loaded(text)
-    ensure(is_message(message), f"an event is no message: {text[:200]!r}")
+    ensure(is_message(message), f"an event is not a message: {text[:200]!r}")
     return message
 
 
@@ -118,7 +118,7 @@ def json_(worker: HttpWorker) -> None:
         status, response, body = _post(worker, message)
         ensure(status == 200, f"the status is {status}")
         ensure(response.media_type == JSON, f"the media type is `{response.media_type}`")
-        ensure(is_message(loaded(body)), "the body is no message")
+        ensure(is_message(loaded(body)), "the body is not a message")
 
 
 @http_rule("http.stream")
@@ -152,7 +152,7 @@ def events(worker: HttpWorker) -> None:
     ensure(b"\r" not in response.raw, "there is a CR in the stream")
     ensure(response.raw.endswith(b"\n\n"), "the last event has no empty line after it")
     for block in response.raw.removesuffix(b"\n\n").split(b"\n\n"):
-        ensure(bool(_EVENT.fullmatch(block)), f"this is no event of one line: {block[:200]!r}")
+        ensure(bool(_EVENT.fullmatch(block)), f"this is not an event of one line: {block[:200]!r}")
 
 
 @http_rule("http.streamRefused")
@@ -182,7 +182,7 @@ def bad_message(worker: HttpWorker) -> None:
         status, _, body = _post(worker, text)
         ensure(status in (200, 400), f"the status is {status}")
         answer = loaded(body)
-        ensure(is_message(answer), f"the body is no message: {body[:200]!r}")
+        ensure(is_message(answer), f"the body is not a message: {body[:200]!r}")
         error(answer, code)
         equal(answer.get("jsonrpc"), "2.0", "`jsonrpc`")
 
@@ -230,7 +230,7 @@ def _health(worker: HttpWorker) -> dict[str, Json]:
     worker.note(f"GET /health: HTTP {response.status} {body[:200]!r}")
     ensure(response.status == 200, f"the status is {response.status}")
     found = loaded(body)
-    ensure(isinstance(found, dict), f"the body is no object: {body[:200]!r}")
+    ensure(isinstance(found, dict), f"the body is not an object: {body[:200]!r}")
     assert isinstance(found, dict)
     return found
 

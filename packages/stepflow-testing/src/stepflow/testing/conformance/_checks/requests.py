@@ -13,7 +13,7 @@ FLOW = "5041bf1f713df204784353e82f6a4a535931cb64f1f4b4a5aeaffcb720918b22"
 def params(request: Json) -> dict[str, Json]:
     """Return the params of a worker's request. Raises `Broken` if they are not an object."""
     found = request.get("params")
-    ensure(isinstance(found, dict), f"`params` is no object: {brief(found)}")
+    ensure(isinstance(found, dict), f"`params` is not an object: {brief(found)}")
     assert isinstance(found, dict)
     return found
 

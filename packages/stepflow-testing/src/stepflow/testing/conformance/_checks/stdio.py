@@ -7,7 +7,7 @@ from stepflow.testing.conformance._rule import stdio_rule
 from stepflow.testing.conformance._stdio_worker import StdioWorker
 
 LONG = 4 << 20
-NOISE = "noise that is no message"
+NOISE = "noise that is not a message"
 
 
 def _list(worker: StdioWorker, id: int) -> bytes:
