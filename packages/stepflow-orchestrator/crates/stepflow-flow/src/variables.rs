@@ -33,7 +33,7 @@ pub struct Variable {
 }
 
 impl Variable {
-    fn of(schema: &Declared<'_>, required: bool, is_secret: bool, written: &Written) -> Self {
+    fn of(schema: &Declared<'_>, required: bool, is_secret: bool, written: &WrittenSchema) -> Self {
         let implied = || if required { None } else { implied_default(schema.get("type")?) };
         Self {
             default: schema.get("default").and_then(|default| written.value(default)).or_else(implied),
@@ -66,7 +66,7 @@ impl Variables {
         let document = whole.to_json().ok().and_then(Document::of);
         let Some(document) = document else { return Self { declared: Some(IndexMap::new()) } };
         let secrets = Secrets::of_flow(schemas, "variables");
-        let written = Written { whole, pointers: document.pointers() };
+        let written = WrittenSchema { whole, pointers: document.pointers() };
         let declared = document.root().map(|root| root.declared());
         let declared = declared.map(|schema| {
             let required: Vec<&str> =
@@ -130,12 +130,12 @@ impl Variables {
 }
 
 /// The schema as its author wrote it: the copy for following references has lost digits of large numbers.
-struct Written {
+struct WrittenSchema {
     whole: Value,
     pointers: HashMap<*const Json, String>,
 }
 
-impl Written {
+impl WrittenSchema {
     fn value(&self, json: &Json) -> Option<Value> {
         let pointer = self.pointers.get(&std::ptr::from_ref(json))?;
         json_pointer::names(pointer).try_fold(self.whole.clone(), |value, name| match value.kind() {

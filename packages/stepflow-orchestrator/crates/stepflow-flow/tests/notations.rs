@@ -22,7 +22,10 @@ fn what_both_notations_can_write_is_refused_in_the_same_words() {
         (r#"{"metadata": {"a\tb": 1, "a\u0009b": 2}}"#.to_owned(), "the key `a\tb` appears twice in this object"),
         (r#"{"output": "\ud800"}"#.to_owned(), "the string has half of a surrogate pair, which is not a character"),
         (r#"{"output": "\udc00x"}"#.to_owned(), "the string has half of a surrogate pair, which is not a character"),
-        (r#"{"output": "\ud800\u0061"}"#.to_owned(), "the string has half of a surrogate pair, which is not a character"),
+        (
+            r#"{"output": "\ud800\u0061"}"#.to_owned(),
+            "the string has half of a surrogate pair, which is not a character",
+        ),
         (r#"{"\ud800": 1}"#.to_owned(), "the string has half of a surrogate pair, which is not a character"),
         (format!(r#"{{"output": {}}}"#, deep(128)), "nested more than 128 deep"),
     ];

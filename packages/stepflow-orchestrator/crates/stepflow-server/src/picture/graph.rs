@@ -64,7 +64,7 @@ impl Graph {
     }
 
     fn with_colours(flow: &Flow, prefixes: &mut Vec<String>) -> Self {
-        let mut builder = Builder::default();
+        let mut builder = GraphBuilder::default();
         for step in &flow.steps {
             let place = builder.graph.nodes.len();
             builder.steps.insert(&step.id, place);
@@ -127,7 +127,7 @@ impl Branch {
 }
 
 #[derive(Default)]
-struct Builder<'a> {
+struct GraphBuilder<'a> {
     graph: Graph,
     steps: HashMap<&'a str, usize>,
     edges: HashMap<(usize, usize), usize>,
@@ -135,7 +135,7 @@ struct Builder<'a> {
     variables: Option<usize>,
 }
 
-impl Builder<'_> {
+impl GraphBuilder<'_> {
     fn expression(&mut self, expression: &Expression, to: usize, branch: Branch) {
         match expression {
             Expression::Literal(_) | Expression::Escaped(_) => {}

@@ -53,11 +53,11 @@ struct Sender {
     has_session: bool,
     /// Whether the end of the worker is noticed elsewhere.
     watched: bool,
-    open: Mutex<HashMap<i64, OpenRequest>>,
+    open: Mutex<HashMap<i64, PendingRequest>>,
 }
 
 /// A request that has no answer yet.
-struct OpenRequest {
+struct PendingRequest {
     task: AbortHandle,
     /// The process that holds its stream.
     instance: Option<HeaderValue>,
@@ -149,7 +149,7 @@ impl Sender {
                 sender.fail(request, failure);
             }
         });
-        open.insert(request, OpenRequest { task: task.abort_handle(), instance: None });
+        open.insert(request, PendingRequest { task: task.abort_handle(), instance: None });
     }
 
     fn spawn_notification(self: &Arc<Self>, line: Bytes) {
