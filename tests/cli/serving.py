@@ -42,9 +42,9 @@ class Server(NamedTuple):
                 return Answer(error.code, json.load(error))
 
 
-def begin(stepflow: Stepflow, *arguments: str) -> Server:
+def begin(stepflow: Stepflow, *arguments: str, env: dict[str, str] | None = None) -> Server:
     """Start a server on a free port; the caller must end it."""
-    process = stepflow.start("serve", "--port", "0", *arguments)
+    process = stepflow.start("serve", "--port", "0", *arguments, env=env)
     assert process.stdout is not None and process.stderr is not None
     first = process.stdout.readline()
     if not first:

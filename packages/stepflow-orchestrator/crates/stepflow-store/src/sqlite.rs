@@ -6,7 +6,7 @@ mod batch;
 mod check;
 mod chores;
 mod codec;
-mod contents;
+mod crash;
 mod deleting;
 mod disk;
 mod file;
@@ -51,7 +51,7 @@ pub use options::{Durability, Error, Options, Retention};
 pub use vacuum::{Vacuumed, vacuum};
 
 use self::chores::Chores;
-use self::contents::BlobRow;
+use self::crash::Crash;
 use self::disk::Disk;
 use self::files::{Files, Placed};
 use self::gauge::Gauges;
@@ -78,6 +78,7 @@ impl SqliteStore {
     pub fn open(options: &Options) -> Result<Arc<Self>, Error> {
         let path = &options.path;
         let failed = |error: rusqlite::Error| Error::of(path, &error);
+        let crash = Crash::from_environment(path)?;
         let lock = file::lock(path)?;
         let connection = file::open(path, options.durability).map_err(failed)?;
         file::migrate(&connection, path, options.migrate)?;
@@ -92,6 +93,7 @@ impl SqliteStore {
         let writer = Writer {
             queue: messages,
             chores: Chores::new(options.retention),
+            crash,
             disk: Disk::new(path.clone(), options.durability, connection),
             owners: Arc::clone(&owners),
             files: Arc::clone(&files),

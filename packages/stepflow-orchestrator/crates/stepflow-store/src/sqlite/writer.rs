@@ -14,6 +14,7 @@ use stepflow_engine::{Shards, shard_of};
 
 use super::batch::{Batch, Refused};
 use super::chores::Chores;
+use super::crash::Crash;
 use super::disk::Disk;
 use super::file::Lock;
 use super::files::Files;
@@ -37,6 +38,7 @@ pub(super) struct Writer {
     pub queue: Receiver<Message>,
     pub disk: Disk,
     pub chores: Chores,
+    pub crash: Crash,
     pub owners: Owners,
     pub files: Arc<Files>,
     pub gauges: Arc<Gauges>,
@@ -108,7 +110,7 @@ impl Writer {
     }
 
     /// The waiting requests, up to a limit, and a request that has to wait until they are stored.
-    fn batch(&self, first: Message) -> (Vec<Message>, Option<Message>) {
+    fn batch(&mut self, first: Message) -> (Vec<Message>, Option<Message>) {
         let began = Instant::now();
         let (mut batch, mut size) = (Vec::new(), 0);
         let mut next = Some(first);
@@ -117,8 +119,9 @@ impl Writer {
                 return (batch, Some(message));
             }
             size += message.size();
+            let ends = matches!(message, Message::Append(_) | Message::Create(..)) && self.crash.is_next();
             batch.push(message);
-            if size >= BATCH {
+            if size >= BATCH || ends {
                 break;
             }
             next = self.queue.try_recv().ok();
@@ -135,8 +138,21 @@ impl Writer {
         if batch.iter().all(is_barrier) {
             return batch.into_iter().for_each(|message| self.answer(message, Ok(Done::Stored)));
         }
-        let Self { disk, epochs, files, refused, gauges, .. } = self;
-        let results = Batch { disk, gauges, epochs, files, refused }.store(&batch);
+        let Self { disk, epochs, files, refused, gauges, crash, .. } = self;
+        let results = disk.transaction(gauges, |connection, known| {
+            let mut work = Work { connection, known, epochs, files };
+            let mut results = Vec::with_capacity(batch.len());
+            for message in &batch {
+                results.push(match apply(&mut work, refused, message) {
+                    Ok(done) => Ok(done),
+                    Err(Failure::Refused(why)) => Err(why),
+                    Err(Failure::Sql(error)) => return Err(error),
+                });
+            }
+            crash.before_commit();
+            Ok(results)
+        });
+        crash.after_commit();
         if batch.iter().any(|message| matches!(message, Message::Delete(..))) {
             self.chores.soon();
         }
