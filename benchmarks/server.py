@@ -85,13 +85,14 @@ class Server:
 
 
 @contextmanager
-def serving(config: dict[str, object]) -> Iterator[Server]:
-    """Start a server with this config; it ends with the block."""
+def serving(config: dict[str, object], *, durable: bool = False) -> Iterator[Server]:
+    """Start a server with this config; it ends with the block. A durable one keeps its runs in a temporary folder."""
     binary = release_binary()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "stepflow-config.yml")
         path.write_text(json.dumps(config))
         command = [str(binary), "serve", "--port", "0", "--config", str(path)]
+        command += [] if durable else ["--memory"]
         # The server finds workers in the environment that runs the benchmark.
         scripts = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         environment = {**os.environ, "PATH": scripts}
