@@ -34,8 +34,8 @@ pub(crate) enum Command {
     Wait(RunId, Option<Waits>, oneshot::Sender<()>),
     /// The attempt waits for one more run: it holds no slot.
     Blocked(Address),
-    /// A run that the attempt waited for has ended.
-    Unblocked(Waits),
+    /// A run that the attempt waited for has ended. Reply when it has a slot to go on.
+    Unblocked(Waits, oneshot::Sender<()>),
     Cancel(RunId, CancelAsked, Cancelled),
     /// Reply once the subscriber will get all events that become durable.
     Subscribe(RunId, mpsc::Sender<Notice>, oneshot::Sender<()>),
@@ -103,7 +103,7 @@ impl Command {
             Self::Blocked(address) | Self::Started(address, _) | Self::Waits(address) | Self::Answer(address, _) => {
                 Some(address.root)
             }
-            Self::Unblocked((root, _)) | Self::TimedOut(root, _) | Self::Tell(root, _) | Self::Decided(root, _) => {
+            Self::Unblocked((root, _), _) | Self::TimedOut(root, _) | Self::Tell(root, _) | Self::Decided(root, _) => {
                 Some(*root)
             }
             Self::Submit(..)

@@ -250,7 +250,7 @@ impl Driver {
             }
             Command::Wait(run, by, reply) => self.wait(run, by, reply),
             Command::Blocked(address) => self.blocked(address),
-            Command::Unblocked((root, task)) => self.unblocked(root, task),
+            Command::Unblocked((root, task), reply) => self.unblocked(root, task, reply),
             Command::Cancel(run, asked, reply) => self.cancel(run, asked, reply),
             Command::Subscribe(root, subscriber, reply) => {
                 self.subscribe(root, subscriber);
@@ -315,7 +315,79 @@ impl Driver {
         self.waiters.subscribe(root, subscriber);
     }
 
-    /// The root of a run of which something is in memory.
+    /// Gives an input to a machine, and records what it decides.
+    fn feed(&mut self, root: RunId, input: Input) {
+        self.unpark(root);
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        tree.touched += 1;
+        // Each time that the journal is read, it shows whether the owner has changed.
+        if !matches!(input, Input::Continue | Input::OwnerChanged(_)) {
+            tree.kept.push_back(Kept { input: input.clone(), upto: None });
+        }
+        self.apply(root, input);
+    }
+
+    /// Lets the machine decide, and appends its events.
+    fn apply(&mut self, root: RunId, input: Input) {
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        let Some(machine) = &mut tree.machine else { return };
+        self.at_work_on = Some(root);
+        tree.flows.values().for_each(|plan| drop(self.plans.add(Arc::clone(plan))));
+        let mut world = World {
+            root,
+            ports: &self.ports,
+            rules: &self.rules,
+            values: &self.values,
+            at_hand: &mut tree.at_hand,
+            plans: &mut self.plans,
+            ids: &mut self.ids,
+            inputs: std::mem::take(&mut tree.inputs),
+            undecided: BTreeSet::new(),
+        };
+        let applied = machine.apply(input, &mut world);
+        let World { inputs, undecided, .. } = world;
+        tree.inputs = inputs;
+        let let_back = machine.take_let_back();
+        let (upto, is_waiting) = (machine.state().seq, machine.is_waiting());
+        // What is left without inputs follows from the state. A new machine would find it again.
+        if !machine.has_inputs() {
+            tree.decided(upto);
+        }
+        if !is_waiting {
+            tree.at_hand.release(root, &mut self.values);
+        }
+        self.let_back(root, let_back);
+        self.look_for(root, undecided);
+        self.append(root, applied.records);
+        for run in applied.refused {
+            self.waiters.made(run, &Err(Error::NotOpen));
+        }
+        if applied.hangs {
+            return self.give_up(root, "its journal speaks of a run that is not there".to_owned());
+        }
+        if applied.more {
+            self.has_more = true;
+            self.tell_again(root);
+        }
+        self.need(root, applied.missing);
+        self.settle(root);
+    }
+
+    /// Finds out where the components of these paths are.
+    fn look_for(&mut self, root: RunId, paths: BTreeSet<String>) {
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        for path in paths {
+            if tree.undecided.insert(path.clone()) {
+                let (known, commands) = (self.ports.host.decided(&path), self.commands.clone());
+                tokio::spawn(async move {
+                    known.await;
+                    let _ = commands.send(Command::Decided(root, path));
+                });
+            }
+        }
+    }
+
+    /// The root of a run, if a part of its tree is in memory.
     fn root_of(&self, run: RunId) -> Option<RunId> {
         if self.trees.contains_key(&run) { Some(run) } else { self.roots.get(&run).copied() }
     }

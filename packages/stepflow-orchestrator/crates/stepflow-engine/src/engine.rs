@@ -113,7 +113,8 @@ impl Engine {
     }
 
     /// Waits for the end of a run, root or not. Returns at once if it has ended or is not known. `by` is the attempt
-    /// that waits: it holds no slot of its tree meanwhile. Returns also when the engine stops.
+    /// that waits: it holds no slot of its tree meanwhile, and this returns when there is a slot for it again. Returns
+    /// also when the engine stops.
     pub async fn ended(&self, run: RunId, by: Option<Address>) {
         let (reply, answer) = oneshot::channel();
         // First, because another driver may tell at once that the run has ended.

@@ -42,7 +42,7 @@ pub use step::{Attempt, AttemptState, Phase, Step};
 pub use surroundings::{Content, Missing, Need, Rules, Surroundings};
 pub use waiting::Waiting;
 
-use crate::event::{EVENT_VERSION, Event, Record, TaskRef};
+use crate::event::{EVENT_VERSION, Event, Record, StepRef, TaskRef};
 
 /// A run tree, with data that is computed from it.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ pub struct Machine {
     state: RunTree,
     agenda: Agenda,
     waiting: Waiting,
+    /// The attempts that may go on after their wait, and that nobody has been told of.
+    let_back: Vec<TaskRef>,
     /// Inputs that are not decided yet, because the append was full.
     inbox: VecDeque<Input>,
     /// Inputs that lack a value. They are tried again with the next [`Input::Continue`].
@@ -66,6 +68,7 @@ impl Machine {
             state: RunTree::new(root),
             agenda: Agenda::default(),
             waiting: Waiting::default(),
+            let_back: Vec::new(),
             inbox: VecDeque::new(),
             stalled: Vec::new(),
             unsettled: false,
@@ -111,9 +114,23 @@ impl Machine {
         self.waiting.begin(&self.state, task);
     }
 
-    /// A run that the attempt waited for has ended. Its slot counts again, even if another attempt has taken it.
-    pub fn waits_no_more(&mut self, task: TaskRef) {
+    /// The attempt waits for one run less, and still for others.
+    pub fn waits_less(&mut self, task: TaskRef) {
         self.waiting.end(task);
+    }
+
+    /// The attempt waits for no other run, and goes on when it is among those of [`Machine::take_let_back`]. It comes
+    /// before attempts that have not begun.
+    pub fn waits_no_more(&mut self, task: TaskRef) {
+        if !self.waiting.return_to_work(task) {
+            self.let_back.push(task);
+        }
+        self.let_back.extend(self.waiting.let_back(&self.state));
+    }
+
+    /// The attempts that waited for runs and hold a slot again since the last call.
+    pub fn take_let_back(&mut self) -> Vec<TaskRef> {
+        std::mem::take(&mut self.let_back)
     }
 
     /// Takes one input. Decides until nothing more follows, something is missing, or the append is full. The decided
@@ -176,6 +193,8 @@ impl Machine {
             Input::Submitted(created, _) => Some(created.run),
             _ => None,
         };
+        // Those that were at work before come before those that have not begun.
+        self.let_back.extend(self.waiting.let_back(&self.state));
         let mut given = Given { agenda: &mut self.agenda, waiting: &self.waiting, world };
         let events = decide(&self.state, input, &mut given)?;
         let decided = !events.is_empty();
@@ -191,10 +210,24 @@ impl Machine {
         Ok(decided)
     }
 
+    /// The attempts of a step that ends do not wait for slots.
+    fn release(&mut self, at: StepRef) {
+        let Some(step) = self.state.step(at) else { return };
+        for (task_id, attempt) in
+            step.task.into_iter().flat_map(|task_id| (1..=step.newest()).map(move |n| (task_id, n)))
+        {
+            let task = TaskRef { task_id, attempt };
+            if self.waiting.release(task) {
+                self.let_back.push(task);
+            }
+        }
+    }
+
     fn fold(&mut self, record: &Record, world: &mut dyn Surroundings) {
         match &record.event {
             Event::AttemptEnded(ended) => self.waiting.forget(ended.task),
-            Event::OwnerChanged(_) => self.waiting = Waiting::default(),
+            Event::StepEnded(ended) => self.release(ended.step),
+            Event::OwnerChanged(_) => self.let_back.extend(self.waiting.take_all()),
             _ => {}
         }
         world.decided(&self.state, record);

@@ -4,6 +4,7 @@ use stepflow_protocol::{BlobId, RunId, Value};
 use tokio::sync::oneshot;
 
 use super::timers::Timer;
+use super::waiters::Returns;
 use super::{Driver, MARK_AFTER, SEMANTICS, timers};
 use crate::command::{Command, Made, Waits};
 use crate::event::{Event, RunCreated, StepRef, TaskRef};
@@ -182,28 +183,48 @@ impl Driver {
     }
 
     /// Tells the drivers of the waiting attempts that a run has ended.
-    pub(super) fn unblock(&self, waited: Vec<Waits>) {
-        for (root, task) in waited {
-            self.doors.say(root, Command::Unblocked((root, task)));
+    pub(super) fn unblock(&self, waited: Vec<Returns>) {
+        for ((root, task), reply) in waited {
+            self.doors.say(root, Command::Unblocked((root, task), reply));
         }
     }
 
-    /// A run that the attempt waited for has ended.
-    pub(super) fn unblocked(&mut self, root: RunId, task: TaskRef) {
+    /// A run that the attempt waited for has ended. If it waits for no other run, it goes on when there is a slot for
+    /// it.
+    pub(super) fn unblocked(&mut self, root: RunId, task: TaskRef, reply: oneshot::Sender<()>) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         let Some(count) = tree.waiting.get_mut(&task) else { return };
+        let Some(machine) = &mut tree.machine else { return };
         *count -= 1;
-        let works = *count == 0;
-        if works {
-            tree.waiting.remove(&task);
+        if *count > 0 {
+            machine.waits_less(task);
+            let _ = reply.send(());
+            return;
         }
-        if let Some(machine) = &mut tree.machine {
-            machine.waits_no_more(task);
+        tree.waiting.remove(&task);
+        // It did not wait to the end, so it is at work already.
+        if reply.is_closed() {
+            return machine.waits_less(task);
         }
-        if works && let Some(offered) = self.offered.get_mut(root, task).filter(|offered| offered.has_worker()) {
-            let mark = self.timers.arm(&*self.ports.clock, MARK_AFTER, Timer::Mark(root, task));
-            if let Some(before) = offered.mark.replace(mark) {
-                self.timers.disarm(before);
+        tree.returning.push_back((task, reply));
+        machine.waits_no_more(task);
+        let let_back = machine.take_let_back();
+        self.let_back(root, let_back);
+    }
+
+    /// These attempts have waited and hold a slot again.
+    pub(super) fn let_back(&mut self, root: RunId, tasks: Vec<TaskRef>) {
+        for task in tasks {
+            let Some(tree) = self.trees.get_mut(&root) else { return };
+            let Some(at) = tree.returning.iter().position(|(returning, _)| *returning == task) else { continue };
+            if let Some((_, reply)) = tree.returning.remove(at) {
+                let _ = reply.send(());
+            }
+            if let Some(offered) = self.offered.get_mut(&task).filter(|offered| offered.has_worker()) {
+                let mark = self.timers.arm(&*self.ports.clock, MARK_AFTER, Timer::Mark(root, task));
+                if let Some(before) = offered.mark.replace(mark) {
+                    self.timers.disarm(before);
+                }
             }
         }
     }
@@ -216,6 +237,12 @@ impl Driver {
             for _ in 0..*count {
                 machine.waits(*task);
             }
+        }
+        for (task, _) in &tree.returning {
+            machine.waits(*task);
+        }
+        for (task, _) in &tree.returning {
+            machine.waits_no_more(*task);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, FlowId, RunId, Value};
+use tokio::sync::oneshot;
 
 use super::creating::Creation;
 use super::memory::AtHand;
@@ -52,6 +53,8 @@ pub(super) struct Tree {
     pub calls: HashMap<TaskRef, Calls>,
     /// How many runs each attempt waits for.
     pub waiting: HashMap<TaskRef, u32>,
+    /// The attempts whose runs have ended and that go on when there is a slot, with the replies that they wait for.
+    pub returning: VecDeque<(TaskRef, oneshot::Sender<()>)>,
     /// The attempts that the store has marked.
     pub marked: BTreeSet<TaskRef>,
     /// The timers of due times, by the sequences that decided them.
@@ -111,6 +114,7 @@ impl Tree {
             undecided: BTreeSet::new(),
             calls: HashMap::new(),
             waiting: HashMap::new(),
+            returning: VecDeque::new(),
             marked: BTreeSet::new(),
             timers: BTreeMap::new(),
             creating: None,

@@ -15,6 +15,9 @@ use crate::submission::Error;
 /// A caller that waits for the end of a run. It may be an attempt.
 type UntilEnd = (oneshot::Sender<()>, Option<Waits>);
 
+/// An attempt that waited for a run that has ended, and the reply that lets it go on.
+pub(super) type Returns = (Waits, oneshot::Sender<()>);
+
 /// How many subscribers there may be before those that have gone are removed.
 const FEW: usize = 64;
 
@@ -66,29 +69,25 @@ impl Waiters {
         waiting.push((reply, by));
     }
 
-    /// Whether anybody waits for the run's end.
-    pub fn are_until_end(&self, run: RunId) -> bool {
-        self.ended.contains_key(&run)
-    }
-
-    /// Replies to all that wait for the run's end; the attempts among them.
-    pub fn ended(&mut self, run: RunId) -> Vec<Waits> {
+    /// Replies to all that wait for the run's end, except the attempts among them: those are returned with their
+    /// replies.
+    pub fn ended(&mut self, run: RunId) -> Vec<Returns> {
         for reply in self.cancelled.remove(&run).unwrap_or_default() {
             let _ = reply.send(Ok(()));
         }
-        let waiting = self.ended.remove(&run).unwrap_or_default();
-        waiting
-            .into_iter()
-            .filter_map(|(reply, by)| {
-                let _ = reply.send(());
-                by
-            })
-            .collect()
+        let mut returning = Vec::new();
+        for (reply, by) in self.ended.remove(&run).unwrap_or_default() {
+            match by {
+                Some(by) => returning.push((by, reply)),
+                None => drop(reply.send(())),
+            }
+        }
+        returning
     }
 
     /// Tells those that wait for events that are now durable. Returns the attempts among them that waited for the end
     /// of a run.
-    pub fn durable(&mut self, record: &Record) -> Vec<Waits> {
+    pub fn durable(&mut self, record: &Record) -> Vec<Returns> {
         match &record.event {
             Event::RunCreated(created) => self.made(created.run, &Ok(created.run)),
             Event::RunEnded(ended) => return self.ended(ended.run),

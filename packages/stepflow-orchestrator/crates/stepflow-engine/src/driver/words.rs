@@ -68,6 +68,7 @@ impl Driver {
             Some(tree) => {
                 tree.calls.remove(&task);
                 tree.waiting.remove(&task);
+                tree.returning.retain(|(returning, _)| *returning != task);
                 self.feed(root, Input::Answered(task, answer, instance));
             }
             None if matches!(answer, Answer::Success(_)) => {

@@ -2,7 +2,7 @@
 //!
 //! This is not recorded: it is not a part of the run's state, and a new owner has no attempts that could wait.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use stepflow_protocol::RunId;
 
@@ -14,6 +14,8 @@ use crate::event::TaskRef;
 pub struct Waiting {
     tasks: HashMap<TaskRef, Waits>,
     by_run: HashMap<RunId, u32>,
+    /// Those whose runs have ended and that need a slot to go on: of each run, in order.
+    returning: BTreeMap<RunId, VecDeque<TaskRef>>,
 }
 
 /// An attempt may wait for several runs at once.
@@ -34,6 +36,63 @@ impl Waiting {
         waits.count += 1;
     }
 
+    /// The attempt would go on. False if it is not known to wait.
+    pub(super) fn return_to_work(&mut self, task: TaskRef) -> bool {
+        let Some(waits) = self.tasks.get(&task) else { return false };
+        self.returning.entry(waits.run).or_default().push_back(task);
+        true
+    }
+
+    /// The attempts that can go on because there are slots for them: from now on they count again. An attempt holds
+    /// nothing while it waits for its slot, and those that have one never wait with it. So all get theirs at some time.
+    pub(super) fn let_back(&mut self, state: &RunTree) -> Vec<TaskRef> {
+        let mut back = Vec::new();
+        let runs: Vec<RunId> = self.returning.keys().copied().collect();
+        for run in runs {
+            while let Some(task) = self.first_with_slot(state, run) {
+                self.returning.get_mut(&run).map(VecDeque::pop_front);
+                self.end(task);
+                back.push(task);
+            }
+            if self.returning.get(&run).is_some_and(VecDeque::is_empty) {
+                self.returning.remove(&run);
+            }
+        }
+        back
+    }
+
+    /// The attempt of this run that goes on next, if there is a slot for it. One that has begun to wait for another run
+    /// needs none.
+    fn first_with_slot(&self, state: &RunTree, run: RunId) -> Option<TaskRef> {
+        let task = *self.returning.get(&run)?.front()?;
+        let waits_still = self.tasks.get(&task).is_some_and(|waits| waits.count > 1);
+        (waits_still || self.free_slots(state) > 0 && self.free_slots_of(state, run) > 0).then_some(task)
+    }
+
+    /// All that would go on. The tree has a new owner, and slots are counted anew.
+    pub(super) fn take_all(&mut self) -> Vec<TaskRef> {
+        std::mem::take(self).returning.into_values().flatten().collect()
+    }
+
+    /// The attempt needs no slot to go on, because its step has ended. True if it was about to return.
+    pub(super) fn release(&mut self, task: TaskRef) -> bool {
+        let Some(run) = self.tasks.get(&task).map(|waits| waits.run) else { return false };
+        let returns = self.stop_returning(run, task);
+        (0..returns).for_each(|_| self.end(task));
+        returns > 0
+    }
+
+    fn stop_returning(&mut self, run: RunId, task: TaskRef) -> usize {
+        let Some(of_run) = self.returning.get_mut(&run) else { return 0 };
+        let before = of_run.len();
+        of_run.retain(|other| *other != task);
+        let removed = before - of_run.len();
+        if of_run.is_empty() {
+            self.returning.remove(&run);
+        }
+        removed
+    }
+
     /// The attempt waits for one run less.
     pub(super) fn end(&mut self, task: TaskRef) {
         let Some(waits) = self.tasks.get_mut(&task) else { return };
@@ -46,6 +105,7 @@ impl Waiting {
     /// The attempt has ended.
     pub(super) fn forget(&mut self, task: TaskRef) {
         let Some(waits) = self.tasks.remove(&task) else { return };
+        self.stop_returning(waits.run, task);
         if let Some(of_run) = self.by_run.get_mut(&waits.run) {
             *of_run -= 1;
             if *of_run == 0 {

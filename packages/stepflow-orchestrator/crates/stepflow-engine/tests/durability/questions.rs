@@ -246,9 +246,10 @@ fn an_attempt_that_waits_for_a_run_of_another_driver_gets_its_slot_back() {
         story.store_all();
         story.work("/lost");
         story.store_all();
-        story.answer(waits);
+        assert!(!waits.is_finished(), "the next step has the only slot");
         story.work("/echo");
         story.store_all();
+        story.answer(waits);
         assert_eq!(story.life.host.jobs().len(), 1, "the first step goes on, and there is one slot");
         story.finish(root);
         story.check(root);

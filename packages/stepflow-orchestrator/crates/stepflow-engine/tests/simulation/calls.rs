@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use stepflow_engine::event::{Outcome, RunCreated, TaskRef};
 use stepflow_engine::machine::Input;
-use stepflow_engine::ports::Answer;
+use stepflow_engine::ports::{Answer, Lost};
 use stepflow_flow::{Plan, Source, load};
 use stepflow_protocol::{ErrorKind, FlowError, RunId, Value};
 
@@ -77,14 +77,33 @@ impl Simulation {
 
     /// The executes whose run has ended.
     pub fn returned(&self) -> Vec<TaskRef> {
-        let ended = self.callers.iter().filter(|(_, caller)| !self.machine.state().is_open(caller.run));
+        let ended = self
+            .callers
+            .iter()
+            .filter(|(task, caller)| !self.returning.contains(task) && !self.machine.state().is_open(caller.run));
         ended.map(|(task, _)| *task).collect()
     }
 
-    /// The component answers with the result of its run.
+    /// The component goes on when there is a slot for it.
     pub fn return_to(&mut self, task: TaskRef) {
-        let Caller { component, run } = self.callers.remove(&task).unwrap();
         self.machine.waits_no_more(task);
+        self.returning.insert(task);
+        self.let_back();
+    }
+
+    /// Those that have a slot again go on, one after the other.
+    pub fn let_back(&mut self) {
+        for task in self.machine.take_let_back() {
+            self.most_open = self.most_open.max(self.machine.state().open - self.machine.waiting().total());
+            if self.returning.remove(&task) {
+                self.go_on_with(task);
+            }
+        }
+    }
+
+    /// The component answers with the result of its run.
+    fn go_on_with(&mut self, task: TaskRef) {
+        let Caller { component, run } = self.callers.remove(&task).unwrap();
         // A run is forgotten when its step has ended, because the answer is not needed.
         let end = self.machine.state().runs.get(&run).and_then(|run| run.items[0].end.clone());
         let answer = match end.map(|end| end.result) {
@@ -96,5 +115,25 @@ impl Simulation {
             None => Answer::Cancelled,
         };
         self.tell(Input::Answered(task, answer, None));
+    }
+}
+
+/// How the component of this name behaves.
+pub fn answer(component: &str, input: &Value, attempt: u32) -> Answer {
+    let wrapped = || Answer::Success(Value::object([("got", input.clone())]));
+    let failed = |message: String| Answer::Failed(FlowError::new(ErrorKind::ComponentFailed, message).into());
+    match component {
+        "/echo" => Answer::Success(input.clone()),
+        "/stuck" => Answer::Cancelled,
+        "/null" => Answer::Success(Value::null()),
+        "/fail" => failed(format!("boom {}", input.to_json().unwrap())),
+        "/twice" if attempt == 1 => failed("not yet".into()),
+        "/lost" if attempt == 1 => Answer::Lost(Lost {
+            error: FlowError::new(ErrorKind::Unreachable, "gone"),
+            spends: true,
+            back_off: false,
+            suspects: 0,
+        }),
+        _ => wrapped(),
     }
 }

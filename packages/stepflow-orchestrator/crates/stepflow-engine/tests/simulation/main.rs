@@ -10,6 +10,7 @@ mod late;
 mod masked;
 mod naive;
 mod poison;
+mod slots;
 mod surroundings;
 mod world;
 

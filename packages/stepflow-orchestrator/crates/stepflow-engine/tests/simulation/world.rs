@@ -9,9 +9,8 @@ use stepflow_engine::event::{Event, Outcome, OwnerChanged, Record, Route, RunCre
 use stepflow_engine::machine::{
     Applied, Effect, Input, Machine, Need, Rules, Surroundings as _, outstanding, owed_between,
 };
-use stepflow_engine::ports::{Answer, Lost};
 use stepflow_flow::{Plan, Source, load};
-use stepflow_protocol::{ErrorKind, FlowError, FlowId, RunId, Value};
+use stepflow_protocol::{ErrorKind, FlowId, RunId, Value};
 use uuid::Uuid;
 
 use super::calls::{self, Caller};
@@ -34,6 +33,8 @@ pub struct Simulation {
     pub most_open: u32,
     /// Workers that wait for a run that they asked for.
     pub callers: BTreeMap<TaskRef, Caller>,
+    /// Those of them that need a slot to go on.
+    pub returning: BTreeSet<TaskRef>,
     world: World,
     flow_id: FlowId,
     choices: Vec<usize>,
@@ -118,6 +119,7 @@ impl Simulation {
             appends: Vec::new(),
             most_open: 0,
             callers: BTreeMap::new(),
+            returning: BTreeSet::new(),
             world,
             flow_id: plan.flow_id,
             choices: case.choices.clone(),
@@ -154,6 +156,7 @@ impl Simulation {
         self.carried = upto;
         self.most_open = self.most_open.max(self.machine.state().open - self.machine.waiting().total());
         owed.into_iter().for_each(|effect| self.carry(effect));
+        self.let_back();
     }
 
     /// Loads what is missing.
@@ -175,6 +178,8 @@ impl Simulation {
         self.machine = Machine::recovered(self.root, self.journal());
         let callers: Vec<TaskRef> = self.callers.keys().copied().collect();
         callers.into_iter().for_each(|task| self.machine.waits(task));
+        let returning: Vec<TaskRef> = self.returning.iter().copied().collect();
+        returning.into_iter().for_each(|task| self.machine.waits_no_more(task));
         // Due times that were told and have had no effect yet are told again.
         self.wakes.clear();
         self.deadlines.clear();
@@ -270,7 +275,7 @@ impl Simulation {
             let (route, input) = self.offers.remove(&task).unwrap();
             match calls::called(&route.component) {
                 Some(flow) => self.call(task, &route.component, &flow, &input),
-                None => self.tell(Input::Answered(task, answer(&route.component, &input, task.attempt), None)),
+                None => self.tell(Input::Answered(task, calls::answer(&route.component, &input, task.attempt), None)),
             }
             return true;
         }
@@ -374,24 +379,4 @@ impl Simulation {
 /// A new owner. The last one was killed while workers had all open attempts.
 pub fn killed(epoch: u64) -> OwnerChanged {
     OwnerChanged { epoch, clean: false, started: None }
-}
-
-/// How the component of this name behaves.
-fn answer(component: &str, input: &Value, attempt: u32) -> Answer {
-    let wrapped = || Answer::Success(Value::object([("got", input.clone())]));
-    let failed = |message: String| Answer::Failed(FlowError::new(ErrorKind::ComponentFailed, message).into());
-    match component {
-        "/echo" => Answer::Success(input.clone()),
-        "/stuck" => Answer::Cancelled,
-        "/null" => Answer::Success(Value::null()),
-        "/fail" => failed(format!("boom {}", input.to_json().unwrap())),
-        "/twice" if attempt == 1 => failed("not yet".into()),
-        "/lost" if attempt == 1 => Answer::Lost(Lost {
-            error: FlowError::new(ErrorKind::Unreachable, "gone"),
-            spends: true,
-            back_off: false,
-            suspects: 0,
-        }),
-        _ => wrapped(),
-    }
 }
