@@ -1,7 +1,7 @@
 //! Measures the engine's bounds over the in-memory store: `cargo run --release --example bounds -p stepflow-engine`.
 //!
 //! A batch of 100 000 items, 10 000 runs that sleep, a flow that iterates for long beside others, and folding. Prints a
-//! line for each; `-- batch sleep fair fold` chooses.
+//! line for each; `-- batch sleep park fair fold` chooses.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_precision_loss)]
 
 use std::sync::Arc;
@@ -113,6 +113,28 @@ async fn sleep() {
     println!("{runs} runs in `sleep`: {each:.2} KiB each with the store, the last woken {late:?} late");
 }
 
+/// Runs that sleep and stay in memory: what each takes, the same journal in the store aside.
+async fn park() {
+    let runs = 10_000;
+    let plan = plan("{name: s, steps: [{id: a, component: /sleep, input: {duration_ms: 600000}}], output: {$step: a}}");
+    let mut used = Vec::new();
+    for idle_bytes in [0, usize::MAX] {
+        let bench = bench(Options { idle_bytes, park_after: Duration::from_millis(100), ..Options::default() });
+        let before = resident();
+        for _ in 0..runs {
+            bench.engine.submit(submission(&plan, vec![Value::null()])).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        used.push((resident() - before) * 1024.0 / f64::from(runs));
+        std::mem::forget(bench);
+    }
+    println!(
+        "{runs} runs in `sleep`: {:.2} KiB each in the store, {:.2} KiB each in memory",
+        used[0],
+        used[1] - used[0]
+    );
+}
+
 async fn fair() {
     let iterate = plan(
         "{name: i, steps: [{id: a, component: /iterate, input: {initial_input: 1, max_iterations: 1000000, \
@@ -179,6 +201,9 @@ fn main() {
         }
         if is_chosen("fair") {
             fair().await;
+        }
+        if is_chosen("park") {
+            park().await;
         }
         if is_chosen("sleep") {
             sleep().await;

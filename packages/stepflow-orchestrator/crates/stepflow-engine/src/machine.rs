@@ -19,6 +19,7 @@ mod nested;
 mod policy;
 mod results;
 mod scope;
+mod size;
 mod state;
 mod step;
 mod step_end;

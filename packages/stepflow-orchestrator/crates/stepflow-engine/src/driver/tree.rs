@@ -19,6 +19,9 @@ use crate::machine::{Effect, Input, Machine, Need};
 /// How often an attempt has asked for each sub-run without a key.
 pub(super) type Calls = HashMap<BlobId, u32>;
 
+/// About how many bytes a due time takes here and among the driver's timers.
+const TIMER: usize = 256;
+
 /// A run tree that the driver works for.
 pub(super) struct Tree {
     /// `None` while the journal is being read.
@@ -187,6 +190,8 @@ impl Tree {
 
     /// About how many bytes it takes.
     pub fn size(&self) -> usize {
-        self.machine.as_ref().map_or(0, |machine| machine.state().size()) + size_of::<Self>()
+        let timers = self.timers.len() * TIMER;
+        // The table of all trees has empty places, too.
+        2 * size_of::<Self>() + self.machine.as_ref().map_or(0, Machine::size) + timers
     }
 }

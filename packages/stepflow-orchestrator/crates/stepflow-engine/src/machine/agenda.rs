@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use stepflow_protocol::{FlowError, RunId};
 
 use super::frontier::{Doom, Frontier, Known, Place};
+use super::size::{Heap, map};
 use super::state::{Run, RunTree};
 use super::step::{Phase, Step};
 use super::surroundings::{Missing, Surroundings, plan_of};
@@ -338,6 +339,15 @@ impl Agenda {
         self.doomed.extract_if(first..=last, |_, _| true).for_each(drop);
         self.rested.extract_if(first..=last, |_| true).for_each(drop);
         self.returned.extract_if(first..=last, |_, _| true).for_each(drop);
+    }
+}
+
+impl Heap for Agenda {
+    /// Of an idle tree, the rest is empty.
+    fn heap(&self) -> usize {
+        let ready: usize = self.ready.values().flat_map(BTreeMap::values).map(|ready| ready.input.heap()).sum();
+        let steps: usize = self.ready.values().map(map).sum();
+        self.frontier.heap() + map(&self.unopened) + map(&self.ready) + steps + ready
     }
 }
 

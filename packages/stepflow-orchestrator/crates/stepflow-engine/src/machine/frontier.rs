@@ -11,6 +11,7 @@ use stepflow_flow::{Evaluated, Expr, Plan, StepIndex};
 use stepflow_protocol::{FlowError, RunId};
 
 use super::scope::ItemScope;
+use super::size::{Heap, map, set, table, vector};
 use super::state::RunTree;
 use super::step::Phase;
 use super::surroundings::{MOST_MISSING, Missing, Need, Surroundings, numbered, plan_of};
@@ -176,6 +177,25 @@ impl Frontier {
             known.push(Known::Output(at, output));
         }
         Ok(())
+    }
+}
+
+impl Heap for Frontier {
+    fn heap(&self) -> usize {
+        map(&self.items) + self.items.values().map(Heap::heap).sum::<usize>()
+    }
+}
+
+impl Heap for OpenItem {
+    fn heap(&self) -> usize {
+        let dependents: usize = self.dependents.values().map(vector).sum();
+        let output = match &self.output {
+            Some(Ok(place)) => place.heap(),
+            Some(Err(error)) => error.heap(),
+            None => 0,
+        };
+        let tables = set(&self.wanted) + set(&self.musts) + table(&self.waits) + table(&self.dependents);
+        tables + dependents + vector(&self.look) + output
     }
 }
 

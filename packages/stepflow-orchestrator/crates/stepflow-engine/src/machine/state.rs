@@ -10,9 +10,6 @@ use super::input::Input;
 use super::step::{AttemptState, Phase, Step};
 use crate::event::{Nested, Outcome, StepRef, TaskRef};
 
-/// About how many bytes a step takes besides its own fields: attempts, entries in maps, effects.
-const STEP_EXTRAS: usize = 512;
-
 /// A root run and its sub-runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunTree {
@@ -180,14 +177,6 @@ impl RunTree {
             Effect::Offer { .. } | Effect::Cancel { .. } => None,
         });
         due.min()
-    }
-
-    /// About how many bytes the state takes.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        let items = self.runs.values().map(|run| run.items.len()).sum::<usize>();
-        let steps = self.runs.values().flat_map(|run| &run.items).map(|item| item.steps.len()).sum::<usize>();
-        self.runs.len() * size_of::<Run>() + items * size_of::<Item>() + steps * (size_of::<Step>() + STEP_EXTRAS)
     }
 
     /// The sequences of the due times that are over since the last call.

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 use stepflow_engine::Options;
+use stepflow_engine::event::Record;
+use stepflow_engine::machine::Machine;
 use stepflow_engine::ports::{Blob, Blobs as _};
 use stepflow_protocol::{BlobType, Value, content_id};
 
@@ -93,6 +95,45 @@ fn flows_that_are_not_stored_yet_stay_in_memory_however_many_others_there_are() 
     story.finish(root);
     story.check(root);
     assert!(story.store.durable.run(sub_run).is_some());
+}
+
+#[test]
+fn a_machine_takes_about_as_many_bytes_as_it_says() {
+    let nap = json!({"id": "nap", "component": "/t/sleep", "input": {"duration_ms": 600_000, "note": "x".repeat(300)}});
+    let sleeping = json!({"steps": [nap], "output": {"$step": "nap"}});
+    let input = json!({"workflow": {"$literal": sleeping}, "items": vec![1; 30]});
+    let map = json!({"steps": [{"id": "m", "component": "/t/map", "input": input}], "output": {"$step": "m"}});
+    let mut chain = vec![json!({"id": "s0", "component": "/t/wrap", "input": 1})];
+    chain.extend((1..20).map(
+        |step| json!({"id": format!("s{step}"), "component": "/t/null", "input": {"$step": format!("s{}", step - 1)}}),
+    ));
+    chain.push(
+        json!({"id": "nap", "component": "/t/sleep", "input": {"duration_ms": 600_000, "after": {"$step": "s19"}}}),
+    );
+    let chain = json!({"steps": chain, "output": {"$step": "nap"}});
+    for (flow, items) in [(&sleeping, 1), (&sleeping, 40), (&map, 1), (&map, 20), (&chain, 1), (&chain, 30)] {
+        let mut story = new();
+        let root = story.begin(submission(flow, &vec![json!({}); items]));
+        story.store_all();
+        while let Some(task) = story.life.host.unstarted().first().copied() {
+            story.start(task);
+            story.life.host.answer(task, None);
+            story.store_all();
+        }
+        let journal: Vec<String> =
+            story.store.journal(root).iter().map(|record| serde_json::to_string(&**record).unwrap()).collect();
+        // Each is made from a journal of its own, so that they share no values.
+        let machine = |_| {
+            let journal: Vec<Record> = journal.iter().map(|record| serde_json::from_str(record).unwrap()).collect();
+            Machine::recovered(root, &journal)
+        };
+        let machines: Vec<Machine> = (0..20).map(machine).collect();
+        let said: usize = machines.iter().map(Machine::size).sum();
+        let before = BYTES.get();
+        drop(machines);
+        let taken = (before - BYTES.get()).unsigned_abs() - 20 * size_of::<Machine>();
+        assert!(said > taken * 8 / 10 && said < taken * 3 / 2, "{said} said, {taken} taken by {items} items of {flow}");
+    }
 }
 
 /// Counts the bytes that this thread has allocated and not freed.
