@@ -6,6 +6,7 @@ mod batch;
 mod check;
 mod chores;
 mod codec;
+mod contents;
 mod crash;
 mod deleting;
 mod disk;
@@ -51,6 +52,7 @@ pub use options::{Durability, Error, Options, Retention};
 pub use vacuum::{Vacuumed, vacuum};
 
 use self::chores::Chores;
+use self::contents::BlobRow;
 use self::crash::Crash;
 use self::disk::Disk;
 use self::files::{Files, Placed};

@@ -45,6 +45,7 @@ impl Driver {
         let applied = machine.apply(input, &mut world);
         let World { inputs, undecided, .. } = world;
         tree.inputs = inputs;
+        let let_back = machine.take_let_back();
         let (upto, is_waiting) = (machine.state().seq, machine.is_waiting());
         // What is left without inputs follows from the state. A new machine would find it again.
         if !machine.has_inputs() {
@@ -53,6 +54,7 @@ impl Driver {
         if !is_waiting {
             tree.at_hand.release(root, &mut self.values);
         }
+        self.let_back(root, let_back);
         self.look_for(root, undecided);
         self.append(root, applied.records);
         for run in applied.refused {

@@ -194,19 +194,22 @@ impl Driver {
     pub(super) fn unblocked(&mut self, root: RunId, task: TaskRef, reply: oneshot::Sender<()>) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         let Some(count) = tree.waiting.get_mut(&task) else { return };
-        let Some(machine) = &mut tree.machine else { return };
         *count -= 1;
-        if *count > 0 {
-            machine.waits_less(task);
+        let waits = *count > 0;
+        if !waits {
+            tree.waiting.remove(&task);
+        }
+        // One that did not wait to the end is at work already.
+        if waits || reply.is_closed() {
+            if let Some(machine) = &mut tree.machine {
+                machine.waits_less(task);
+            }
             let _ = reply.send(());
             return;
         }
-        tree.waiting.remove(&task);
-        // It did not wait to the end, so it is at work already.
-        if reply.is_closed() {
-            return machine.waits_less(task);
-        }
         tree.returning.push_back((task, reply));
+        // A tree that is being read again hears of it when its machine is there.
+        let Some(machine) = &mut tree.machine else { return };
         machine.waits_no_more(task);
         let let_back = machine.take_let_back();
         self.let_back(root, let_back);
@@ -220,7 +223,7 @@ impl Driver {
             if let Some((_, reply)) = tree.returning.remove(at) {
                 let _ = reply.send(());
             }
-            if let Some(offered) = self.offered.get_mut(&task).filter(|offered| offered.has_worker()) {
+            if let Some(offered) = self.offered.get_mut(root, task).filter(|offered| offered.has_worker()) {
                 let mark = self.timers.arm(&*self.ports.clock, MARK_AFTER, Timer::Mark(root, task));
                 if let Some(before) = offered.mark.replace(mark) {
                     self.timers.disarm(before);

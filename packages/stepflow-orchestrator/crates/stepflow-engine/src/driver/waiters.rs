@@ -69,6 +69,11 @@ impl Waiters {
         waiting.push((reply, by));
     }
 
+    /// Whether anybody waits for the run's end.
+    pub fn are_until_end(&self, run: RunId) -> bool {
+        self.ended.contains_key(&run)
+    }
+
     /// Replies to all that wait for the run's end, except the attempts among them: those are returned with their
     /// replies.
     pub fn ended(&mut self, run: RunId) -> Vec<Returns> {

@@ -8,6 +8,7 @@ use rusqlite::ErrorCode::{ConstraintViolation, TooBig, TypeMismatch};
 use stepflow_engine::ports::StoreError;
 use stepflow_protocol::RunId;
 
+use super::crash::Crash;
 use super::disk::Disk;
 use super::files::Files;
 use super::gauge::Gauges;
@@ -24,6 +25,7 @@ pub(super) struct Batch<'a> {
     pub epochs: &'a HashMap<u8, u64>,
     pub files: &'a Files,
     pub refused: &'a mut Refused,
+    pub crash: &'a Crash,
 }
 
 impl Batch<'_> {
@@ -56,7 +58,7 @@ impl Batch<'_> {
         spoiled: &HashMap<usize, StoreError>,
         at: &Cell<usize>,
     ) -> Result<Vec<Result<Done, StoreError>>, StoreError> {
-        let Self { disk, gauges, epochs, files, refused } = self;
+        let Self { disk, gauges, epochs, files, refused, crash } = self;
         let mut removed = Vec::new();
         let results = disk.transaction(gauges, |connection, known| {
             let mut work = Work { connection, known, epochs, files, removed: &mut removed };
@@ -83,6 +85,7 @@ impl Batch<'_> {
                 });
             }
             at.set(batch.len());
+            crash.before_commit();
             Ok(results)
         })?;
         removed.iter().for_each(|name| files.remove(name));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rustix::process::{Signal, getpid, kill_process};
 
-use super::Error;
+use super::options::Error;
 
 const VARIABLE: &str = "STEPFLOW_CRASH_AT";
 

@@ -139,19 +139,7 @@ impl Writer {
             return batch.into_iter().for_each(|message| self.answer(message, Ok(Done::Stored)));
         }
         let Self { disk, epochs, files, refused, gauges, crash, .. } = self;
-        let results = disk.transaction(gauges, |connection, known| {
-            let mut work = Work { connection, known, epochs, files };
-            let mut results = Vec::with_capacity(batch.len());
-            for message in &batch {
-                results.push(match apply(&mut work, refused, message) {
-                    Ok(done) => Ok(done),
-                    Err(Failure::Refused(why)) => Err(why),
-                    Err(Failure::Sql(error)) => return Err(error),
-                });
-            }
-            crash.before_commit();
-            Ok(results)
-        });
+        let results = Batch { disk, gauges, epochs, files, refused, crash }.store(&batch);
         crash.after_commit();
         if batch.iter().any(|message| matches!(message, Message::Delete(..))) {
             self.chores.soon();
