@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use stepflow_flow::Plan;
 use stepflow_protocol::{RunId, Value};
 
-use super::tree::Tree;
+use super::tree::{Creation, Tree};
 use super::{Driver, SEMANTICS, timers};
 use crate::command::{Command, Made};
 use crate::event::RunCreated;
@@ -20,15 +20,6 @@ const MOST_IDS: u32 = 3;
 
 /// How often an id is drawn until it is of another shard. There may be no other.
 const MOST_DRAWS: usize = 16;
-
-/// What a tree's first append brings along.
-#[derive(Clone)]
-pub(super) struct Creation {
-    plan: Arc<Plan>,
-    idempotency_key: Option<String>,
-    /// How often it was refused because of its shard.
-    fenced: u32,
-}
 
 impl Driver {
     pub(super) fn submit(&mut self, submission: Submission, reply: Made) {

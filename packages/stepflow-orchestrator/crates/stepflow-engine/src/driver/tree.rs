@@ -9,7 +9,6 @@ use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, FlowId, RunId, Value};
 use tokio::sync::oneshot;
 
-use super::creating::Creation;
 use super::memory::AtHand;
 use super::timers::TimerKey;
 use crate::command::Command;
@@ -95,6 +94,15 @@ impl Kept {
             _ => None,
         }
     }
+}
+
+/// What a tree's first append brings along.
+#[derive(Clone)]
+pub(super) struct Creation {
+    pub plan: Arc<Plan>,
+    pub idempotency_key: Option<String>,
+    /// How often it was refused because of its shard.
+    pub fenced: u32,
 }
 
 impl Tree {
