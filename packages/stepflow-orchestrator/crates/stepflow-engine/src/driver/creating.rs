@@ -1,9 +1,6 @@
 //! Root runs: how they enter the store.
 
-use std::sync::Arc;
-
 use futures_util::FutureExt as _;
-use stepflow_flow::Plan;
 use stepflow_protocol::{RunId, Value};
 
 use super::tree::{Creation, Tree};
