@@ -4,6 +4,7 @@
 //! A machine may be dropped at any time and made again from its journal. The driver keeps what must not be lost then:
 //! the attempts that hosts have, timers, waiting callers, and the inputs whose events are not durable.
 
+mod ahead;
 mod appends;
 mod carry;
 mod creating;

@@ -141,12 +141,17 @@ impl ComponentHost for BuiltinHost {
         if let Some(target) = control_flow::target(path) {
             return Ok(target);
         }
-        let purity = self.builtins.get(path).map_or(Purity::External, |builtin| builtin.about().purity);
-        Ok(Target::Component { route: Route { plugin: INSTANCE.to_owned(), component: path.to_owned() }, purity })
+        let route = Route { plugin: INSTANCE.to_owned(), component: path.to_owned() };
+        let purity = self.purity(&route);
+        Ok(Target::Component { route, purity })
     }
 
     fn takes_flow(&self, path: &str) -> Option<Takes> {
         subflow::of_builtin(path)
+    }
+
+    fn purity(&self, route: &Route) -> Purity {
+        self.builtins.get(route.component.as_str()).map_or(Purity::External, |builtin| builtin.about().purity)
     }
 
     fn offer(&self, task: TaskEnvelope) {

@@ -271,6 +271,10 @@ impl ComponentHost for Router {
         self.first(path, input, self.matching(path).filter(|(rule, _)| rule.applies_to(input)))
     }
 
+    fn purity(&self, route: &Route) -> Purity {
+        self.plugins.get(&route.plugin).map_or(Purity::External, |plugin| plugin.purity(route))
+    }
+
     fn offer(&self, task: TaskEnvelope) {
         match self.plugins.get(&task.route.plugin) {
             Some(plugin) => plugin.offer(task),

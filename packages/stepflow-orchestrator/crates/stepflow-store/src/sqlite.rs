@@ -20,6 +20,7 @@ mod projection;
 mod queries;
 mod readers;
 mod reading;
+mod room;
 mod stages;
 mod steps;
 mod tree;

@@ -74,7 +74,9 @@ impl Driver {
         (tree.panics, tree.refusals) = (0, 0);
         tree.at_hand.became_durable(root, upto, &mut self.values);
         while let Some(record) = self.next_durable(root, upto) {
+            let seq = record.seq;
             self.tell_durable(root, record);
+            self.tell_started(root, seq);
         }
         self.trees.get_mut(&root).map(Tree::forget_durable_inputs);
         self.carry_out(root);

@@ -19,8 +19,12 @@ impl Driver {
     pub(super) fn carry_out(&mut self, root: RunId) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
         let Some(machine) = &tree.machine else { return };
-        let owed: Vec<(u64, Effect)> = owed_between(machine.state(), tree.carried, tree.durable).collect();
+        let has_run =
+            |seq: &u64, effect: &Effect| matches!(effect, Effect::Offer { .. }) && tree.ahead.contains_key(seq);
+        let owed = owed_between(machine.state(), tree.carried, tree.durable);
+        let owed: Vec<(u64, Effect)> = owed.filter(|(seq, effect)| !has_run(seq, effect)).collect();
         tree.carried = tree.durable;
+        tree.ahead = tree.ahead.split_off(&(tree.durable + 1));
         for (seq, effect) in owed {
             self.carry(root, seq, effect);
         }
@@ -62,7 +66,7 @@ impl Driver {
         }
     }
 
-    fn carry(&mut self, root: RunId, seq: u64, effect: Effect) {
+    pub(super) fn carry(&mut self, root: RunId, seq: u64, effect: Effect) {
         self.at_work_on = Some(root);
         match effect {
             Effect::Offer { task, .. } if self.offered.contains(root, task) => {}

@@ -57,6 +57,7 @@ impl Driver {
         self.let_back(root, let_back);
         self.look_for(root, undecided);
         self.append(root, applied.records);
+        self.run_ahead(root);
         for run in applied.refused {
             self.waiters.made(run, &Err(Error::NotOpen));
         }

@@ -20,6 +20,8 @@ pub(super) struct Offered {
     pub recovers: bool,
     /// The worker that has it. New subscribers are told this, because it is not in the journal.
     pub started: Option<Notice>,
+    /// The event that scheduled it, if it was offered before that was durable.
+    pub ahead: Option<u64>,
     /// Whether the host was told that its answer is not needed any more.
     pub cancelled: bool,
 }

@@ -14,6 +14,7 @@ use super::timers::TimerKey;
 use crate::command::Command;
 use crate::event::{Record, TaskRef};
 use crate::machine::{Effect, Input, Machine, Need};
+use crate::notice::Notice;
 
 /// How often an attempt has asked for each sub-run without a key.
 pub(super) type Calls = HashMap<BlobId, u32>;
@@ -33,6 +34,10 @@ pub(super) struct Tree {
     pub durable: u64,
     /// The last sequence whose effects have been carried out.
     pub carried: u64,
+    /// The events that are not durable and whose steps were offered all the same, with the notices of their starts.
+    pub ahead: BTreeMap<u64, Option<Notice>>,
+    /// The last sequence whose steps have had the chance to run ahead of the disk.
+    pub seen_ahead: u64,
     /// Inputs whose events are not durable. A new machine gets them again.
     pub kept: VecDeque<Kept>,
     /// Inputs of the last machine that the new one has not got yet.
@@ -114,6 +119,8 @@ impl Tree {
             undurable: VecDeque::new(),
             durable: 0,
             carried: 0,
+            ahead: BTreeMap::new(),
+            seen_ahead: 0,
             kept: VecDeque::new(),
             untold: VecDeque::new(),
             pending: VecDeque::new(),
@@ -145,6 +152,8 @@ impl Tree {
         self.incarnation = incarnation;
         self.kept.append(&mut self.untold);
         self.undurable.clear();
+        self.ahead.clear();
+        self.seen_ahead = 0;
         self.at_hand = AtHand::default();
         self.inputs.clear();
         self.loading.clear();

@@ -33,10 +33,13 @@ impl Driver {
         // A component in this process needs no mark: it has no worker that could crash the server.
         let is_at_worker = instance.is_some();
         offered.mark = is_at_worker.then(|| self.timers.arm(clock, MARK_AFTER, Timer::Mark(root, task)));
-        let recovers = offered.recovers;
-        let notice = Notice::Started { step, task, instance };
-        self.waiters.publish(root, &notice);
-        offered.started = Some(notice);
+        let (recovers, ahead) = (offered.recovers, offered.ahead);
+        if let Some(notice) = self.held_back(root, ahead, Notice::Started { step, task, instance }) {
+            self.waiters.publish(root, &notice);
+            if let Some(offered) = self.offered.get_mut(root, task) {
+                offered.started = Some(notice);
+            }
+        }
         match (is_at_worker, recovers) {
             // It may crash the server at once, as it may have done before.
             (true, true) => self.mark(root, task),

@@ -182,6 +182,11 @@ pub trait ComponentHost: Send + Sync {
         None
     }
 
+    /// The effect of running the component at this place again: whether it may run before its event is stored.
+    fn purity(&self, _route: &Route) -> Purity {
+        Purity::External
+    }
+
     /// Takes the task. Returns at once; the task waits inside for a slot. Exactly one answer follows, in the end.
     fn offer(&self, task: TaskEnvelope);
 

@@ -2,6 +2,7 @@
 //! have the same result.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod ahead;
 mod calls;
 mod cancels;
 mod clock;

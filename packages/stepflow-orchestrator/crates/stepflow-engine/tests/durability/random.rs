@@ -53,7 +53,7 @@ fn run(seed: u64, case: &Case, mishaps: &[(u64, Mishap)]) -> u64 {
     }
     let drivers = 1 + u8::from(seed % 7 == 6);
     let mut story = Story::with(seed, options, Store::new(10_000), drivers);
-    story.store.set(|state| state.instant = seed % 4 == 3);
+    story.store.set(|state| (state.instant, state.ahead) = (seed % 4 == 3, seed % 5 < 3));
     let mut ends = Vec::new();
     for (at, mishap) in mishaps {
         match mishap {

@@ -57,6 +57,8 @@ pub struct State {
     pub contents_wait: bool,
     /// Appends are durable when the call returns.
     pub instant: bool,
+    /// Some components change nothing outside, and may run ahead of the store.
+    pub ahead: bool,
     /// How many creates and appends the store was given, and how many of those have been dealt with.
     pub given: u64,
     pub dealt: u64,

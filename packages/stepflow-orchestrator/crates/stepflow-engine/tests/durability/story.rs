@@ -141,7 +141,12 @@ impl Story {
                         }
                         seen.lock().unwrap().entry(root).or_default().push(record);
                     }
-                    Ok(Some(Notice::Started { .. })) => {}
+                    Ok(Some(Notice::Started { task, .. })) => {
+                        let schedules = |event: &Event| matches!(event, Event::StepScheduled(of) if of.task == task);
+                        if !store.journal(root).iter().any(|record| schedules(&record.event)) {
+                            store.complain(format!("a subscriber saw {task:?} start, which is not durable"));
+                        }
+                    }
                     Ok(None) => return,
                     Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
                 }

@@ -11,10 +11,14 @@ use stepflow_engine::ports::StoreError;
 use super::file;
 use super::gauge::Gauges;
 use super::options::{Durability, beside};
+use super::room::Room;
 use super::work::Known;
 
 /// The size of a page.
 const PAGE: u64 = 4 << 10;
+
+/// How many bytes a page takes in the WAL, with its header.
+const FRAME: u64 = PAGE + 24;
 
 /// How much the WAL grows before its pages are copied into the database. One copy serves many commits, so a page that
 /// they share is written once.
@@ -53,13 +57,16 @@ pub(super) struct Disk {
     /// How many pages the WAL has, and how many it had when they were last copied.
     wal: u64,
     copied: u64,
+    /// The room in the WAL's file.
+    room: Room,
 }
 
 impl Disk {
     pub fn new(path: PathBuf, durability: Durability, connection: Connection) -> Self {
-        let (database, wal_file) = (FileId::of(&path), FileId::of(&beside(&path, WAL)));
-        let known = Known::default();
-        Self { path, durability, connection: Some(connection), known, database, wal_file, wal: 0, copied: 0 }
+        let wal_path = beside(&path, WAL);
+        let (database, wal_file) = (FileId::of(&path), FileId::of(&wal_path));
+        let (known, room) = (Known::default(), Room::new(wal_path));
+        Self { path, durability, connection: Some(connection), known, database, wal_file, wal: 0, copied: 0, room }
     }
 
     /// Does this in one transaction, or not at all. After any error of SQLite the connection is not used any more. A
@@ -80,7 +87,11 @@ impl Disk {
             None => file::open(&self.path, self.durability).map_err(|error| self.unavailable(&error))?,
         };
         self.known.bound();
-        match transact(&connection, gauges, || work(&connection, &mut self.known)) {
+        let done = transact(&connection, gauges, || {
+            self.room.make(self.wal * FRAME);
+            work(&connection, &mut self.known)
+        });
+        match done {
             Ok(done) => {
                 self.wal = wal_pages(&connection, "PRAGMA wal_checkpoint(NOOP)").unwrap_or(self.wal);
                 gauges.wal(self.wal * PAGE);
@@ -95,6 +106,7 @@ impl Disk {
                     let _ = connection.execute_batch("ROLLBACK");
                 }
                 self.known = Known::default();
+                self.room.forget();
                 Err(self.unavailable(&error))
             }
         }
@@ -135,14 +147,22 @@ impl Disk {
         }
     }
 
+    /// When there is time: copies everything, and cuts the WAL if it is long. Otherwise the next commits overwrite it.
+    pub fn tidy(&mut self) {
+        match self.room.is_long() {
+            true => self.truncate(),
+            false => self.copy("PRAGMA wal_checkpoint(PASSIVE)"),
+        }
+    }
+
     /// Copies everything and cuts the WAL. Readers may prevent this. Then it is tried again later.
-    pub fn truncate(&mut self) {
+    fn truncate(&mut self) {
         self.copy("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 
-    /// Whether the WAL has pages that should be copied when there is time.
-    pub fn has_wal(&self) -> bool {
-        self.wal > 0
+    /// Whether there is something to tidy up.
+    pub fn is_untidy(&self) -> bool {
+        self.wal > self.copied || (self.wal > 0 && self.room.is_long())
     }
 
     fn copy(&mut self, pragma: &str) {
@@ -150,6 +170,9 @@ impl Disk {
         // Pages that cannot be copied now stay in the WAL, which is as durable.
         let pages = wal_pages(connection, pragma);
         (self.wal, self.copied) = pages.map_or((self.wal, self.wal), |pages| (pages, pages));
+        if self.wal == 0 {
+            self.room.forget();
+        }
     }
 
     /// The end: copies everything into the database, if possible.

@@ -28,7 +28,7 @@ const BATCH: usize = 8 << 20;
 /// How long marks wait for other requests to share a transaction with.
 const MARKS_WAIT: Duration = Duration::from_millis(10);
 
-/// How long the queue has to be empty before the WAL is cut.
+/// How long the queue has to be empty before the WAL is copied, and cut if it is long.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// The receiver for the results of a shard's appends.
@@ -90,12 +90,12 @@ impl Writer {
 
     fn next(&mut self) -> Option<Message> {
         loop {
-            let cuts = self.disk.has_wal() && !self.chores.is_under_way();
+            let cuts = self.disk.is_untidy() && !self.chores.is_under_way();
             let pause = if cuts { IDLE.min(self.chores.pause()) } else { self.chores.pause() };
             match self.queue.recv_timeout(pause) {
                 Ok(message) => return Some(message),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) if cuts => self.disk.truncate(),
+                Err(RecvTimeoutError::Timeout) if cuts => self.disk.tidy(),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.chore();
