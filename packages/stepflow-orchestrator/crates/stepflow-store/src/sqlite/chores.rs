@@ -32,6 +32,9 @@ const SOON: Duration = Duration::from_secs(1);
 /// Who waits for the end of a round.
 type Reply = oneshot::Sender<Result<(), StoreError>>;
 
+/// How many of the 256 parts of the folder of files are looked at in a step.
+const PARTS: u8 = 16;
+
 /// What is next in a round.
 #[derive(Debug, Clone, Copy)]
 enum Stage {
@@ -47,7 +50,7 @@ enum Stage {
     Flows(i64),
     /// Contents that nothing names, after this one.
     Blobs(Option<BlobId>),
-    /// Files that no row names, in a part of the folder.
+    /// Files that no row names, from this part of the folder on.
     Orphans(u8),
 }
 
@@ -108,7 +111,7 @@ impl Chores {
         let mut removed = Vec::new();
         let next = match stage {
             Stage::Orphans(part) => {
-                orphans(disk, gauges, files, part).map(|()| part.checked_add(1).map(Stage::Orphans))
+                orphans(disk, gauges, files, part).map(|()| part.checked_add(PARTS).map(Stage::Orphans))
             }
             _ => disk.transaction(gauges, |connection, known| {
                 let mut work = Work { connection, known, epochs, files, removed: &mut removed };
@@ -191,7 +194,8 @@ fn next(work: &mut Work<'_>, retention: &Retention, stage: Stage) -> rusqlite::R
 
 /// Takes files away that a crash has left: they were written, and their rows never.
 fn orphans(disk: &mut Disk, gauges: &Gauges, files: &Files, part: u8) -> Result<(), StoreError> {
-    let old: Vec<String> = files.names(part).into_iter().filter(|(_, is_old)| *is_old).map(|(name, _)| name).collect();
+    let names = (part..=part.saturating_add(PARTS - 1)).flat_map(|part| files.names(part));
+    let old: Vec<String> = names.filter(|(_, is_old)| *is_old).map(|(name, _)| name).collect();
     if old.is_empty() {
         return Ok(());
     }

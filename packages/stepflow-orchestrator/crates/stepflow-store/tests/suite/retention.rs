@@ -89,6 +89,27 @@ async fn a_deleted_tree_is_out_of_sight_at_once_and_leaves_nothing_behind() {
     assert_eq!((rows(&path), files(&path)), (left.to_vec(), 0));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sweep_takes_nothing_that_is_put_again_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let store = open(&path, Retention { runs: Some(Duration::ZERO), keep_failed: None });
+    let text = "x".repeat(60_000);
+    for round in 0..30 {
+        put(&store, &text).await;
+        execute(&path, "UPDATE blobs SET put_at = 0");
+        let sweep = tokio::spawn(store.sweep());
+        if round % 2 == 0 {
+            tokio::task::yield_now().await;
+        }
+        let again = put(&store, &text).await;
+        assert_eq!(store.get(again).await.unwrap().data, Value::string(&text), "{round}");
+        sweep.await.unwrap().unwrap();
+        assert_eq!(store.get(again).await.unwrap().data, Value::string(&text), "{round}");
+        assert_eq!(files(&path), 1, "{round}");
+    }
+}
+
 #[tokio::test]
 async fn a_flow_goes_with_the_last_of_its_runs_unless_it_was_stored() {
     let folder = tempfile::tempdir().unwrap();
