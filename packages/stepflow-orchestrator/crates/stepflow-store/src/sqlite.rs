@@ -1,6 +1,7 @@
 //! Everything in one file of SQLite. One thread writes, and combines all waiting requests into one transaction. A few
 //! threads read.
 
+mod at_work;
 mod backup;
 mod batch;
 mod check;
@@ -52,6 +53,7 @@ pub use gauge::Gauge;
 pub use options::{Durability, Error, Options, Retention};
 pub use vacuum::{Vacuumed, vacuum};
 
+use self::at_work::AtWork;
 use self::chores::Chores;
 use self::contents::BlobRow;
 use self::crash::Crash;
@@ -70,6 +72,7 @@ pub struct SqliteStore {
     files: Arc<Files>,
     owners: Owners,
     gauges: Arc<Gauges>,
+    at_work: Arc<AtWork>,
 }
 
 impl SqliteStore {
@@ -91,7 +94,8 @@ impl SqliteStore {
         let (queue, messages) = mpsc::channel();
         let folder = options.blobs().join(id(&connection).map_err(failed)?);
         let files = Arc::new(Files::new(folder, options.inline_below));
-        let readers = Readers::start(path, options.readers, Arc::clone(&files))
+        let at_work = Arc::new(AtWork::default());
+        let readers = Readers::start(path, options.readers, Arc::clone(&files), Arc::clone(&at_work))
             .map_err(|error| Error::cannot_open(path, &error))?;
         let writer = Writer {
             queue: messages,
@@ -101,19 +105,20 @@ impl SqliteStore {
             owners: Arc::clone(&owners),
             files: Arc::clone(&files),
             gauges: Arc::clone(&gauges),
+            at_work: Arc::clone(&at_work),
             epochs,
             refused: HashMap::new(),
             lock,
         };
         let writer = thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || writer.run());
         let writer = Mutex::new(Some(writer.map_err(|error| Error::cannot_open(path, &error))?));
-        Ok(Arc::new(Self { queue, writer, readers, files, owners, gauges }))
+        Ok(Arc::new(Self { queue, writer, readers, files, owners, gauges, at_work }))
     }
 
     /// What was written since the store was opened.
     #[must_use]
     pub fn gauge(&self) -> Gauge {
-        self.gauges.read()
+        Gauge { oldest_read: self.at_work.oldest(), ..self.gauges.read() }
     }
 
     /// Tidies up now: takes away what nothing needs any more. It happens by itself from time to time.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use stepflow_engine::ports::StoreError;
@@ -26,6 +26,12 @@ const GROWTH: u64 = (16 << 20) / PAGE;
 
 /// A WAL of this size or more is cut to zero, and not only started again.
 const LONG: u64 = (64 << 20) / PAGE;
+
+/// How much a long WAL grows before it is tried again to cut it.
+const AGAIN: u64 = (1 << 20) / PAGE;
+
+/// How long the end of reads is waited for when the WAL is cut.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How the WAL's file is called.
 const WAL: &str = "-wal";
@@ -140,19 +146,16 @@ impl Disk {
             // All pages were copied, and the WAL has started again.
             self.copied = 0;
         }
-        if self.wal >= LONG {
+        if self.is_long() && self.wal >= self.copied + AGAIN {
             self.truncate();
         } else if self.wal >= self.copied + GROWTH {
             self.copy("PRAGMA wal_checkpoint(PASSIVE)");
         }
     }
 
-    /// When there is time: copies everything, and cuts the WAL if it is long. Otherwise the next commits overwrite it.
-    pub fn tidy(&mut self) {
-        match self.room.is_long() {
-            true => self.truncate(),
-            false => self.copy("PRAGMA wal_checkpoint(PASSIVE)"),
-        }
+    /// Whether the WAL is so long that it has to be cut.
+    pub fn is_long(&self) -> bool {
+        self.wal >= LONG
     }
 
     /// Copies everything and cuts the WAL. Readers may prevent this. Then it is tried again later.
@@ -168,7 +171,10 @@ impl Disk {
     fn copy(&mut self, pragma: &str) {
         let Some(connection) = &self.connection else { return };
         // Pages that cannot be copied now stay in the WAL, which is as durable.
+        // Who wants something stored must not wait for long because somebody reads.
+        let _ = connection.busy_timeout(PATIENCE);
         let pages = wal_pages(connection, pragma);
+        let _ = connection.busy_timeout(file::BUSY);
         (self.wal, self.copied) = pages.map_or((self.wal, self.wal), |pages| (pages, pages));
         if self.wal == 0 {
             self.room.forget();

@@ -21,6 +21,8 @@ pub struct Gauge {
     pub wal_bytes: u64,
     /// How much was written into the WAL, in bytes.
     pub wal_written: u64,
+    /// How long the oldest of the reads under way has lasted.
+    pub oldest_read: Duration,
 }
 
 #[derive(Debug, Default)]

@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use stepflow_engine::ports::StoreError;
 use tokio::sync::oneshot;
 
+use super::at_work::AtWork;
 use super::files::Files;
 use super::plans::Plans;
 use super::work::Failure;
@@ -31,12 +32,13 @@ pub(super) struct Readers {
     path: PathBuf,
     files: Arc<Files>,
     plans: Arc<Plans>,
+    at_work: Arc<AtWork>,
     queue: Mutex<Option<mpsc::Sender<Job>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Readers {
-    pub fn start(path: &Path, number: usize, files: Arc<Files>) -> std::io::Result<Arc<Self>> {
+    pub fn start(path: &Path, number: usize, files: Arc<Files>, at_work: Arc<AtWork>) -> std::io::Result<Arc<Self>> {
         let (sender, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));
         let thread = |_| {
@@ -45,7 +47,14 @@ impl Readers {
         };
         let threads = (0..number.max(1)).map(thread).collect::<Result<_, _>>()?;
         let queue = Mutex::new(Some(sender));
-        Ok(Arc::new(Self { path: path.to_owned(), files, plans: Arc::default(), queue, threads: Mutex::new(threads) }))
+        Ok(Arc::new(Self {
+            path: path.to_owned(),
+            files,
+            plans: Arc::default(),
+            at_work,
+            queue,
+            threads: Mutex::new(threads),
+        }))
     }
 
     /// Reads, in one transaction.
@@ -55,9 +64,13 @@ impl Readers {
     ) -> BoxFuture<'static, Result<T, StoreError>> {
         let (reply, answer) = oneshot::channel();
         let (path, files, plans) = (self.path.clone(), Arc::clone(&self.files), Arc::clone(&self.plans));
+        let at_work = Arc::clone(&self.at_work);
         let job: Job = Box::new(move |connection| {
             let (result, is_good) = match connection {
-                Ok(connection) => snapshot(&Access { connection, files: &files, plans: &plans }, &path, read),
+                Ok(connection) => {
+                    let _under_way = at_work.begin(connection);
+                    snapshot(&Access { connection, files: &files, plans: &plans }, &path, read)
+                }
                 Err(why) => (Err(why), false),
             };
             let _ = reply.send(result);
@@ -114,5 +127,43 @@ fn work(path: &Path, queue: &Mutex<mpsc::Receiver<Job>>) {
         if !is_good {
             connection = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_read_that_never_ends_can_be_ended_and_the_next_one_is_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let _lock = file::lock(&path).unwrap();
+        let at_work = Arc::new(AtWork::default());
+        let files = Arc::new(Files::new(folder.path().to_owned(), 1));
+        let readers = Readers::start(&path, 1, files, Arc::clone(&at_work)).unwrap();
+        let ask = |sql: &'static str| {
+            readers.ask(move |access| Ok(access.connection.query_row(sql, [], |row| row.get::<_, i64>(0))?))
+        };
+        let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n";
+        let mut endless = ask(endless);
+        while (&mut endless).now_or_never().is_none() {
+            at_work.interrupt(Duration::from_secs(3_600));
+            assert!(at_work.oldest() < Duration::from_secs(3_600));
+            if at_work.oldest() > Duration::ZERO {
+                at_work.interrupt(Duration::ZERO);
+            }
+            thread::yield_now();
+        }
+        let mut next = ask("SELECT 7");
+        let answer = loop {
+            match (&mut next).now_or_never() {
+                Some(answer) => break answer,
+                None => thread::yield_now(),
+            }
+        };
+        assert_eq!(answer, Ok(7));
     }
 }

@@ -12,6 +12,7 @@ use rusqlite::params;
 use stepflow_engine::ports::{Append, Commits, Created, Deleted, Owned, StoreError, Written};
 use stepflow_engine::{Shards, shard_of};
 
+use super::at_work::AtWork;
 use super::batch::{Batch, Refused};
 use super::chores::Chores;
 use super::crash::Crash;
@@ -28,7 +29,10 @@ const BATCH: usize = 8 << 20;
 /// How long marks wait for other requests to share a transaction with.
 const MARKS_WAIT: Duration = Duration::from_millis(10);
 
-/// How long the queue has to be empty before the WAL is copied, and cut if it is long.
+/// How long a read may last when the WAL is long and cannot be cut.
+const LONGEST_READ: Duration = Duration::from_secs(2);
+
+/// How long the queue has to be empty before the WAL is cut.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// The receiver for the results of a shard's appends.
@@ -42,6 +46,7 @@ pub(super) struct Writer {
     pub owners: Owners,
     pub files: Arc<Files>,
     pub gauges: Arc<Gauges>,
+    pub at_work: Arc<AtWork>,
     /// The owners' numbers.
     pub epochs: HashMap<u8, u64>,
     /// Incarnations with a refused append: the appends that follow are refused, too.
@@ -74,6 +79,9 @@ impl Writer {
                 self.chore();
             }
             self.disk.checkpoint();
+            if self.disk.is_long() {
+                self.at_work.interrupt(LONGEST_READ);
+            }
         }
         self.disk.close();
         drop(self.lock);
