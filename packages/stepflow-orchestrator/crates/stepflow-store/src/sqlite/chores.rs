@@ -32,6 +32,9 @@ const SOON: Duration = Duration::from_secs(1);
 /// Who waits for the end of a round.
 type Reply = oneshot::Sender<Result<(), StoreError>>;
 
+/// How long a step goes on that could end at any row.
+const MOMENT: Duration = Duration::from_millis(10);
+
 /// How many of the 256 parts of the folder of files are looked at in a step.
 const PARTS: u8 = 16;
 
@@ -172,7 +175,7 @@ fn next(work: &mut Work<'_>, retention: &Retention, stage: Stage) -> rusqlite::R
             Some(last) => Stage::Retention(Some(last)),
             None => Stage::Rows,
         }),
-        Stage::Rows => work.clear().map(|goes_on| if goes_on { Stage::Rows } else { Stage::Keys }),
+        Stage::Rows => clear(work).map(|goes_on| if goes_on { Stage::Rows } else { Stage::Keys }),
         Stage::Keys => work.forget_keys().map(|goes_on| if goes_on { Stage::Keys } else { Stage::Flows(0) }),
         Stage::Flows(after) => work.drop_flows(after).map(|last| last.map_or(Stage::Blobs(None), Stage::Flows)),
         Stage::Blobs(after) => match retention.runs {
@@ -190,6 +193,18 @@ fn next(work: &mut Work<'_>, retention: &Retention, stage: Stage) -> rusqlite::R
         // Nobody asked for this one: there is nobody to be refused.
         Err(Failure::Refused(_)) => Ok(Some(Stage::Orphans(0))),
     }
+}
+
+/// Takes away what is left of deleted trees, as much as can be done in a moment: of small ones several share a
+/// transaction. Whether there may be more.
+fn clear(work: &mut Work<'_>) -> Result<bool, Failure> {
+    let began = Instant::now();
+    while work.clear()? {
+        if began.elapsed() >= MOMENT {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Takes files away that a crash has left: they were written, and their rows never.

@@ -193,3 +193,33 @@ fn first_id(time: i64) -> [u8; 16] {
     let milliseconds = u128::try_from(time / 1_000).unwrap_or(0);
     (milliseconds << 80).to_be_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_to_be_deleted_are_found_through_an_index() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("schema.sql")).unwrap();
+        let rows = RUN_ROWS.iter().chain(TREE_ROWS).map(|(sql, _)| *sql);
+        let others = [
+            "SELECT id FROM runs WHERE parent IS NULL AND id > ?1 AND id < ?2 ORDER BY id LIMIT ?3",
+            "SELECT no, id FROM runs WHERE root_no = ?1 LIMIT 1",
+            "DELETE FROM timers WHERE root = ?1",
+            "UPDATE idempotency SET expires_at = 1 WHERE run = ?1",
+            "DELETE FROM idempotency WHERE key IN (SELECT key FROM idempotency WHERE expires_at < ?1 LIMIT ?2)",
+            "SELECT 1 FROM runs WHERE flow = ?1",
+            "SELECT 1 FROM blob_uses WHERE blob = ?1 UNION ALL SELECT 1 FROM blob_parts WHERE part = ?1",
+            "SELECT 1 FROM vals WHERE file = ?1 UNION ALL SELECT 1 FROM run_items WHERE file = ?1",
+        ];
+        for sql in rows.chain(others) {
+            let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let nulls = vec![None::<i64>; plan.parameter_count()];
+            let steps = plan.query_map(rusqlite::params_from_iter(nulls), |row| row.get::<_, String>(3)).unwrap();
+            let steps: Vec<String> = steps.collect::<rusqlite::Result<_>>().unwrap();
+            let scans = steps.iter().any(|step| step.starts_with("SCAN") && step != "SCAN CONSTANT ROW");
+            assert!(!scans && !steps.iter().any(|step| step.contains("B-TREE")), "{sql}: {steps:?}");
+        }
+    }
+}

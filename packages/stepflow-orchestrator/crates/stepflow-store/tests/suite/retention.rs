@@ -156,6 +156,26 @@ async fn inputs_whose_run_is_never_made_are_removed() {
 }
 
 #[tokio::test]
+async fn many_small_trees_are_removed_in_few_transactions() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let mut owned = Owned::new(open(&path, Retention::default())).await;
+    for number in 1..=100 {
+        let run = run_id(number);
+        owned.store.create(new_run(run)).await.unwrap();
+        owned.append(append(run, ending(run, "1"))).await.unwrap();
+    }
+    let deletes: Vec<_> = (1..=100).map(|number| owned.store.delete(run_id(number))).collect();
+    for delete in deletes {
+        assert_eq!(delete.await.unwrap(), Deleted::Gone);
+    }
+    let before = owned.store.gauge().commits;
+    owned.store.sweep().await.unwrap();
+    assert!(owned.store.gauge().commits - before < 400);
+    assert_eq!(rows(&path), []);
+}
+
+#[tokio::test]
 async fn the_key_of_a_deleted_run_is_free_after_a_day() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
