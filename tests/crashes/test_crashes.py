@@ -23,10 +23,11 @@ def undisturbed(stepflow: Stepflow, tmp_path_factory: pytest.TempPathFactory) ->
     return told
 
 
-def check(stepflow: Stepflow, undisturbed: Told, *points: Point) -> None:
+def check(stepflow: Stepflow, undisturbed: Told, *points: Point) -> Told:
     told = play(stepflow.command, stepflow.folder, points).compared(undisturbed)
     again = f"uv run poe crash-matrix --at {','.join(map(str, points))}"
     assert told.problems == (), "\n".join((*told.problems, again))
+    return told
 
 
 @pytest.mark.parametrize("sample", range(SAMPLES))
@@ -38,14 +39,15 @@ def test_a_crash_at_an_append_changes_no_result(
 
 
 def test_a_crash_during_recovery_changes_no_result(stepflow: Stepflow, undisturbed: Told) -> None:
-    check(stepflow, undisturbed, Point(undisturbed.appends // 2, "after"), Point(2, "before"))
+    points = Point(undisturbed.appends // 2, "after"), Point(2, "before")
+    assert check(stepflow, undisturbed, *points).reached
 
 
 @pytest.mark.parametrize("killed", ["worker", "both"])
 def test_a_worker_that_is_killed_at_an_execute_changes_no_result(
     stepflow: Stepflow, undisturbed: Told, killed: str
 ) -> None:
-    check(stepflow, undisturbed, Point(undisturbed.executes // 2, killed))
+    assert check(stepflow, undisturbed, Point(undisturbed.executes // 2, killed)).reached
 
 
 def test_a_point_that_is_no_point_is_refused(stepflow: Stepflow) -> None:
