@@ -17,7 +17,7 @@ from server import Server, serving
 
 STEPS = 200
 KINDS = ("sync", "async")
-CONFIG = {
+CONFIG: dict[str, dict[str, object]] = {
     "plugins": {
         kind: {
             "type": "stepflow",
@@ -30,7 +30,7 @@ CONFIG = {
 }
 
 
-def chain(component: str) -> dict[str, object]:
+def chain(component: str, length: int = STEPS) -> dict[str, object]:
     """Return a flow in which each step takes the output of the one before."""
     steps = [
         {
@@ -38,9 +38,9 @@ def chain(component: str) -> dict[str, object]:
             "component": component,
             "input": {"$step": f"s{n - 1}"} if n else {"$input": "$"},
         }
-        for n in range(STEPS)
+        for n in range(length)
     ]
-    return {"name": f"chain of {component}", "steps": steps, "output": {"$step": f"s{STEPS - 1}"}}
+    return {"name": f"chain of {component}", "steps": steps, "output": {"$step": f"s{length - 1}"}}
 
 
 def seconds_per_step(server: Server, flows: dict[str, str]) -> dict[str, float]:

@@ -81,3 +81,11 @@ def latency(child: Echo, calls: int = 200) -> float:
     for _ in range(calls):
         child.call()
     return (time.perf_counter() - begun) / calls
+
+
+def throughput(child: Echo, in_flight: int = 256, times: int = 8) -> float:
+    """Seconds per call with 256 in flight: 1/P for an `async` child, 1/Pt for a `sync` one."""
+    begun = time.perf_counter()
+    for _ in range(times):
+        child.calls(in_flight)
+    return (time.perf_counter() - begun) / (in_flight * times)

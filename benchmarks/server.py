@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,12 @@ def built(*target: str) -> Path:
 
 
 class Server:
-    """A minimal client of the API."""
+    """A minimal client of the API, with figures of the server's process."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, pid: int) -> None:
+        self.port = port
         self._base = f"http://127.0.0.1:{port}/api/v1"
+        self._process = Path("/proc", str(pid))
 
     def store(self, flow: dict[str, object]) -> str:
         """Store a flow; return its id."""
@@ -76,6 +78,33 @@ class Server:
         run: dict[str, Any] = self._post(f"/runs/{run_id}/cancel", {})
         return run
 
+    def state(self, run_id: str) -> dict[str, Any]:
+        """Return a run's state."""
+        with urllib.request.urlopen(f"{self._base}/runs/{run_id}") as response:
+            run: dict[str, Any] = json.load(response)
+        return run
+
+    def cpu(self) -> float:
+        """Return the seconds of CPU that the process has used, without its workers. Linux only."""
+        fields = (self._process / "stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self) -> int:
+        """Return the bytes of memory that the process has now. Linux only."""
+        return self._status("VmRSS")
+
+    def peak_memory(self) -> int:
+        """Return the most bytes of memory that the process has had since the last `forget_peak`. Linux only."""
+        return self._status("VmHWM")
+
+    def forget_peak(self) -> None:
+        """Let the peak of the memory begin again at what the process has now."""
+        (self._process / "clear_refs").write_text("5")
+
+    def _status(self, key: str) -> int:
+        lines = (self._process / "status").read_text().splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith(f"{key}:"))
+
     def _post(self, path: str, body: object) -> Any:
         request = urllib.request.Request(
             self._base + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
@@ -85,7 +114,7 @@ class Server:
 
 
 @contextmanager
-def serving(config: dict[str, object], *, durable: bool = False) -> Iterator[Server]:
+def serving(config: Mapping[str, object], *, durable: bool = False) -> Iterator[Server]:
     """Start a server with this config; it ends with the block. A durable one keeps its runs in a temporary folder."""
     binary = release_binary()
     with tempfile.TemporaryDirectory() as folder:
@@ -101,7 +130,7 @@ def serving(config: dict[str, object], *, durable: bool = False) -> Iterator[Ser
         )
         try:
             assert process.stdout is not None
-            yield Server(json.loads(process.stdout.readline())["port"])
+            yield Server(json.loads(process.stdout.readline())["port"], process.pid)
         finally:
             process.terminate()
             process.wait()
