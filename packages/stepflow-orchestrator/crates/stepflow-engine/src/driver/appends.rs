@@ -80,6 +80,7 @@ impl Driver {
         }
         self.trees.get_mut(&root).map(Tree::forget_durable_inputs);
         self.carry_out(root);
+        self.tell_held_up(root);
         self.settle(root);
     }
 

@@ -80,6 +80,8 @@ pub(super) struct Tree {
     pub parked: Option<(u64, usize)>,
     /// Whether the driver's queue contains a word for the machine to continue.
     pub is_told: bool,
+    /// Whether its machine waits for the store before it continues with long work.
+    pub is_ahead: bool,
     /// Counts what has happened to it, so that a timer can tell whether anything has.
     pub touched: u64,
 }
@@ -142,6 +144,7 @@ impl Tree {
             refusals: 0,
             parked: None,
             is_told: false,
+            is_ahead: false,
             touched: 0,
         }
     }

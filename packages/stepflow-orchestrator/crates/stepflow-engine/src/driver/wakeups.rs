@@ -12,13 +12,26 @@ use crate::machine::Input;
 /// The wait before a deadline is told again, if nothing was decided.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// How many events of a tree may wait for the store when its machine continues with long work.
+const MOST_UNDURABLE: usize = 1_000;
+
 impl Driver {
     /// Lets the machine continue after others have had their turn. Once is enough: a tree that gets many inputs
-    /// meanwhile has no more turns than others.
+    /// meanwhile has no more turns than others. A tree that is far ahead of the store continues when the store has
+    /// caught up, or everybody else's appends would wait behind those of this tree.
     pub(super) fn tell_again(&mut self, root: RunId) {
-        if let Some(tree) = self.trees.get_mut(&root).filter(|tree| !tree.is_told) {
+        let Some(tree) = self.trees.get_mut(&root).filter(|tree| !tree.is_told) else { return };
+        tree.is_ahead = tree.undurable.len() > MOST_UNDURABLE;
+        if !tree.is_ahead {
             tree.is_told = true;
             let _ = self.commands.send(Command::Tell(root, Input::Continue));
+        }
+    }
+
+    /// The store has caught up with some events of the tree.
+    pub(super) fn tell_held_up(&mut self, root: RunId) {
+        if self.trees.get(&root).is_some_and(|tree| tree.is_ahead) {
+            self.tell_again(root);
         }
     }
 

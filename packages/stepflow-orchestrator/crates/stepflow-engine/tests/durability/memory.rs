@@ -136,6 +136,31 @@ fn a_machine_takes_about_as_many_bytes_as_it_says() {
     }
 }
 
+#[test]
+fn long_work_does_not_run_far_ahead_of_the_store() {
+    let mut story = new();
+    let round = json!({"steps": [], "output": {"next": 1}});
+    let input = json!({"flow": {"$literal": round}, "initial_input": 1, "max_iterations": 8_000});
+    let flow = json!({"steps": [{"id": "i", "component": "/t/iterate", "input": input}], "output": {"$step": "i", "path": "$.iterations"}});
+    drop(story.submit(submission(&flow, &[json!({})])));
+    let root = story.store.first().unwrap();
+    (0..100).for_each(|_| story.settle());
+    let waiting = |story: &Story| {
+        let state = story.store.lock();
+        state.given - state.dealt
+    };
+    assert!((1..8).contains(&waiting(&story)), "{} appends wait", waiting(&story));
+    // It goes on as the store does, also after a refused append.
+    for fate in [Fate::Commit, Fate::Commit, Fate::Refuse, Fate::Commit] {
+        story.store.deal(root, fate);
+        story.store.deliver(false);
+        story.settle();
+        assert!((1..8).contains(&waiting(&story)), "{} appends wait", waiting(&story));
+    }
+    story.finish(root);
+    assert!(matches!(&story.results(root)[..], [Success(iterations)] if *iterations == json!(8_000)));
+}
+
 /// Counts the bytes that this thread has allocated and not freed.
 struct Counting;
 
