@@ -153,6 +153,14 @@ impl Disk {
         }
     }
 
+    /// When there is time: copies everything, and cuts the WAL if it is long. Otherwise the next commits overwrite it.
+    pub fn tidy(&mut self) {
+        match self.room.is_long() {
+            true => self.truncate(),
+            false => self.copy("PRAGMA wal_checkpoint(PASSIVE)"),
+        }
+    }
+
     /// Whether the WAL is so long that it has to be cut.
     pub fn is_long(&self) -> bool {
         self.wal >= LONG
