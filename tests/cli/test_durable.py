@@ -114,13 +114,33 @@ def test_a_run_goes_on_after_a_kill_and_no_finished_step_runs_again(stepflow: St
 
 
 def test_a_server_that_is_stopped_hands_its_runs_over(stepflow: Stepflow) -> None:
+    config = """\
+plugins: {python: {type: stepflow, command: stepflow-worker, args: [components.py]}}
+routes: {"/python/{*component}": [{plugin: python}]}
+server: {stopGrace: 0s}
+"""
+    stepflow.write(**{"components_py": COMPONENTS, "stepflow-config_yml": config})
+    with serving(stepflow) as server:
+        run = server("POST", "/runs", {"flow": FLOW, "input": [{"n": 1}]}).body["runId"]
+        until_seen(stepflow.folder, "held")
+    (stepflow.folder / "go").touch()
+    with serving(stepflow) as server:
+        assert finished(server, run)["status"] == "completed"
+
+
+def test_a_server_that_is_stopped_lets_steps_end(stepflow: Stepflow) -> None:
     stepflow.write(components_py=COMPONENTS)
     with serving(stepflow, *WORKER) as server:
         run = server("POST", "/runs", {"flow": FLOW, "input": [{"n": 1}]}).body["runId"]
         until_seen(stepflow.folder, "held")
-    (stepflow.folder / "go").touch()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.stderr is not None
+        while "letting steps end, for 5.0 s at most" not in server.process.stderr.readline():
+            assert server.process.poll() is None
+        (stepflow.folder / "go").touch()
     with serving(stepflow, *WORKER) as server:
         assert finished(server, run)["status"] == "completed"
+    assert Counter(seen(stepflow.folder)) == {"first": 1, "held": 1}
 
 
 def test_a_sleeping_run_wakes_after_a_restart(stepflow: Stepflow) -> None:

@@ -62,6 +62,8 @@ pub(crate) enum Command {
     /// The store has taken note that the tree was given up, or could not.
     GivenUp(RunId, Result<(), StoreError>),
     Left,
+    /// Offer nothing any more. Reply when no host has an attempt.
+    Drain(oneshot::Sender<()>),
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -122,6 +124,7 @@ impl Command {
             | Self::Due(..)
             | Self::GivenUp(..)
             | Self::Left
+            | Self::Drain(_)
             | Self::Shutdown(_) => None,
         }
     }

@@ -93,6 +93,10 @@ pub(crate) struct Driver {
     has_more: bool,
     /// The tree whose machine is working.
     at_work_on: Option<RunId>,
+    /// Whether nothing is offered any more, because the engine will stop.
+    is_draining: bool,
+    /// Those that wait until no host has an attempt.
+    drained: Vec<oneshot::Sender<()>>,
     /// Who waits for the engine to stop.
     stopping: Option<oneshot::Sender<()>>,
     leaving: bool,
@@ -141,6 +145,8 @@ impl Driver {
             doors,
             has_more: false,
             at_work_on: None,
+            is_draining: false,
+            drained: Vec::new(),
             stopping: None,
             leaving: false,
             stopped: false,
@@ -287,6 +293,11 @@ impl Driver {
             Command::Due(upto, due) => self.due(upto, due),
             Command::GivenUp(root, noted) => self.noted_given_up(root, noted),
             Command::Left => self.left(),
+            Command::Drain(done) => {
+                self.is_draining = true;
+                self.drained.push(done);
+                self.tell_drained();
+            }
             Command::Shutdown(done) => self.shut_down(done),
         }
     }

@@ -145,18 +145,29 @@ impl Engine {
         Subscription::new(self.doors.of(root).clone(), Weak::clone(&self.journal), root, after_seq)
     }
 
+    /// Lets the attempts end that hosts have, and offers no others: whoever takes over does. Returns when no host has
+    /// one.
+    pub async fn drain(&self) {
+        self.tell_all(Command::Drain).await;
+    }
+
     /// Stops deciding and hands over: what was decided is stored, and whoever takes over spends nothing for it. Runs that
     /// have not ended stay as their journals say. Nothing of the engine holds the store when this returns.
     pub async fn shutdown(&self) {
-        let stopping = self.doors.0.iter().map(|door| {
+        self.tell_all(Command::Shutdown).await;
+    }
+
+    /// Tells all drivers, and waits until they have done it.
+    async fn tell_all(&self, command: impl Fn(oneshot::Sender<()>) -> Command) {
+        let telling = self.doors.0.iter().map(|door| {
             let (reply, done) = oneshot::channel();
-            let told = door.send(Command::Shutdown(reply)).is_ok();
+            let told = door.send(command(reply)).is_ok();
             async move {
                 if told {
                     let _ = done.await;
                 }
             }
         });
-        futures_util::future::join_all(stopping).await;
+        futures_util::future::join_all(telling).await;
     }
 }

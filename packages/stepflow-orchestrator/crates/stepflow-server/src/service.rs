@@ -212,6 +212,14 @@ impl Service {
         self.stopping.send_replace(true);
     }
 
+    /// Lets steps end that are under way, and begins no others. Of what is kept in memory nothing is left afterwards, so
+    /// nothing is waited for.
+    pub async fn drain(&self) {
+        if self.store.is_durable() {
+            self.engine.drain().await;
+        }
+    }
+
     /// Stops the engine, ends the workers with everything that they have started, and closes the store.
     pub async fn shutdown(&self) {
         self.stop_waiting();

@@ -61,6 +61,12 @@ impl Store {
         }
     }
 
+    /// Whether what it has is there after the end of the process.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.database.is_some()
+    }
+
     /// Stores what it was given before, and lets the database go: nothing can be asked of the store afterwards.
     pub async fn close(&self) {
         if let Some(database) = &self.database {

@@ -69,6 +69,8 @@ impl Driver {
     pub(super) fn carry(&mut self, root: RunId, seq: u64, effect: Effect) {
         self.at_work_on = Some(root);
         match effect {
+            // The next owner offers it.
+            Effect::Offer { .. } if self.is_draining => {}
             Effect::Offer { task, .. } if self.offered.contains(root, task) => {}
             Effect::Offer { task, step, route, input, reason } => self.offer(root, task, step, route, input, reason),
             Effect::Wake { due_at, .. } | Effect::Deadline { due_at, .. } => {

@@ -59,6 +59,10 @@ impl Offers {
         self.0.get_mut(&(root, task))
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Those of this tree.
     pub fn of(&self, root: RunId) -> impl Iterator<Item = (TaskRef, &Offered)> {
         let first = TaskRef { task_id: TaskId::from_uuid(Uuid::nil()), attempt: 0 };

@@ -212,6 +212,15 @@ impl Driver {
         }
     }
 
+    /// Replies to those that wait until no host has an attempt, if that is so.
+    pub(super) fn tell_drained(&mut self) {
+        if self.offered.is_empty() {
+            for done in self.drained.drain(..) {
+                let _ = done.send(());
+            }
+        }
+    }
+
     /// Stops deciding, and hands the shards over once everything that was decided is stored.
     pub(super) fn shut_down(&mut self, done: oneshot::Sender<()>) {
         self.stopping = Some(done);

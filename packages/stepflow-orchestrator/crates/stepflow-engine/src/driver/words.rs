@@ -79,6 +79,7 @@ impl Driver {
             }
             None => {}
         }
+        self.tell_drained();
     }
 
     /// Forgets an attempt that no host has any more; the worker that had it.

@@ -14,7 +14,7 @@ use crate::config::{self, Config, StateStore};
 use crate::document;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupts;
-use crate::progress::Terminal;
+use crate::progress::{Terminal, short};
 use crate::service::{Needs, Service};
 use crate::stderr::{Paint, line};
 use crate::store::Store;
@@ -24,6 +24,9 @@ const DEFAULT_HOST: &str = "127.0.0.1";
 
 /// The port, if neither the command line nor the configuration sets it.
 const DEFAULT_PORT: u16 = 7840;
+
+/// How long steps may go on when the server stops, if the configuration does not say.
+const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// How long a worker may take to end by itself when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
@@ -66,7 +69,10 @@ pub async fn serve(args: ServeArgs, terminal: Terminal) -> Result<Exit, Failure>
     starting.abort();
     service.stop_waiting();
     let _ = stop.send(());
+    let grace = config.server.stop_grace.unwrap_or(STOP_GRACE);
     let ended = async {
+        let what = format!("letting steps end, for {} at most", short(grace));
+        let _ = tokio::time::timeout(grace, terminal.while_waiting(false, &what, service.drain())).await;
         service.shutdown().await;
         serving.await
     };

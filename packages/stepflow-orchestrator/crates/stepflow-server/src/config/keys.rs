@@ -197,6 +197,7 @@ static SERVER: Object = Object {
         .default("[]"),
         Key::new("auth", Shape::Object(&AUTH), "Who may use the API.").planned(),
         Key::new("cors", Shape::Object(&CORS), "Which web pages of other origins may use the API."),
+        Key::new("stopGrace", Shape::Time, "How long steps may go on when the server stops.").default("\"5s\""),
     ],
     required: &[],
 };

@@ -153,6 +153,8 @@ pub struct Server {
     pub allowed_hosts: Vec<String>,
     /// The origins of web pages that may use it.
     pub origins: Vec<String>,
+    /// How long steps may go on when it stops; 5 s when absent.
+    pub stop_grace: Option<Duration>,
 }
 
 /// The file, and the warnings about it.

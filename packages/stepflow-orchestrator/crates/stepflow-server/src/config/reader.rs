@@ -335,6 +335,7 @@ fn server(server: Section<'_>, origins: &Origins) -> Server {
         host_origin: server.get("host").and_then(|host| origins.describe(host.span)),
         port: server.number("port"),
         allowed_hosts: server.texts("allowedHosts").unwrap_or_default(),
+        stop_grace: server.time("stopGrace"),
         origins: server.section("cors").and_then(|cors| cors.texts("origins")).unwrap_or_default(),
     }
 }
