@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Stepflow
-from tests.cli.flows import BUILTIN
+from tests.cli.flows import BUILTIN, MAP
 from tests.cli.serving import serving
 
 STATE = Path(".stepflow", "state.db")
@@ -44,6 +44,15 @@ def test_a_sound_database_is_called_so_and_a_changed_one_is_not(stepflow: Stepfl
     database.close()
     found = stepflow("db", "check")
     assert found.code == 1 and run in found.stdout, found
+
+
+def test_a_database_with_sub_runs_is_sound(stepflow: Stepflow) -> None:
+    flow = MAP.replace("/python/work", "/builtin/noop")
+    with serving(stepflow) as server:
+        run = server("POST", "/runs", {"flow": flow, "input": [[1, 2]], "wait": True}).body
+    assert run["status"] == "completed", run
+    sound = stepflow("db", "check")
+    assert (sound.code, sound.stdout) == (0, ""), sound
 
 
 def test_runs_whose_time_is_over_are_deleted(stepflow: Stepflow) -> None:
