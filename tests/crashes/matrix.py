@@ -105,6 +105,7 @@ class Scene:
                     break
         except WRONG as error:
             self._problems.append(f"{type(error).__name__}: {error}")
+        self._look_for_damage(self._client.database)
         said = journal.read(self._client.database)
         executes = self._executes()
         self._problems += said.problems()
@@ -129,7 +130,9 @@ class Scene:
             ended = self._stepflow.end(server.process)
             assert ended.code == -signal.SIGKILL, ended
             folder = self._stepflow.folder / f"crash-{generation}"
-            before = journal.read(journal.copied(self._client.database, folder))
+            copy = journal.copied(self._client.database, folder)
+            before = journal.read(copy)
+            self._look_for_damage(copy)
             self._problems += self._client.look(before)
             self._crashes.append(before)
             return None
@@ -140,6 +143,11 @@ class Scene:
         ended = self._stepflow.end(server.process)
         assert (ended.code, ended.stdout) == (0, ""), ended
         return results
+
+    def _look_for_damage(self, database: Path) -> None:
+        checked = self._stepflow("db", "check", "--path", str(database))
+        if checked.code != 0:
+            self._problems.append(f"damage in {database}: {checked.stdout}{checked.stderr}")
 
     def _executes(self) -> list[Execute]:
         path = self._stepflow.folder / "seen"
