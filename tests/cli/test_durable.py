@@ -130,14 +130,15 @@ server: {stopGrace: 0s}
 
 def test_a_server_that_is_stopped_lets_steps_end(stepflow: Stepflow) -> None:
     stepflow.write(components_py=COMPONENTS)
-    with serving(stepflow, *WORKER) as server:
-        run = server("POST", "/runs", {"flow": FLOW, "input": [{"n": 1}]}).body["runId"]
-        until_seen(stepflow.folder, "held")
-        server.process.send_signal(signal.SIGTERM)
-        assert server.process.stderr is not None
-        while "letting steps end, for 5.0 s at most" not in server.process.stderr.readline():
-            assert server.process.poll() is None
-        (stepflow.folder / "go").touch()
+    server = begin(stepflow, *WORKER)
+    run = server("POST", "/runs", {"flow": FLOW, "input": [{"n": 1}]}).body["runId"]
+    until_seen(stepflow.folder, "held")
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.stderr is not None
+    while "letting steps end, for 5.0 s at most" not in server.process.stderr.readline():
+        assert server.process.poll() is None
+    (stepflow.folder / "go").touch()
+    assert stepflow.end(server.process).code == 0
     with serving(stepflow, *WORKER) as server:
         assert finished(server, run)["status"] == "completed"
     assert Counter(seen(stepflow.folder)) == {"first": 1, "held": 1}
