@@ -7,7 +7,7 @@ mod store;
 
 pub use clock::{Clock, SystemClock};
 pub(crate) use hosts::forbids_retry;
-pub use hosts::{Address, Answer, ComponentHost, Failure, Inbox, Lost, Purity, Target, TaskEnvelope, company};
+pub use hosts::{Address, Answer, ComponentHost, Failure, Inbox, Lost, Purity, Target, TaskEnvelope, max_suspects};
 pub use queries::{AttemptRow, FlowRow, Flows, ItemCounts, ItemRow, Queries, RunFilter, RunRow, StepRow, in_order};
 pub use store::{
     Append, Blob, Blobs, Commits, Created, Deleted, Due, Durability, Journal, NewRun, OpenRoot, Owned, Page, Stage,

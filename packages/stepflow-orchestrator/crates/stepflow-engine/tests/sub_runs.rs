@@ -94,7 +94,7 @@ impl Bench {
     }
 
     /// Like with a worker that another attempt has crashed.
-    fn lose(&self, task: &TaskEnvelope) {
+    fn lose_worker_of(&self, task: &TaskEnvelope) {
         let error = FlowError::new(ErrorKind::Unreachable, "the worker is gone");
         self.inbox.answer(task.address(), Answer::Lost(Lost { error, spends: false, back_off: false, suspects: 0 }));
     }
@@ -149,11 +149,11 @@ async fn a_run_that_failed_is_found_by_the_attempt_after_those_that_never_heard_
     let (_, first) = bench.open(None).await;
     let failed = bench.engine.submit_from(by(&first, Some("k")), submission(SUB, None)).await.unwrap();
     let below = bench.offer().await;
-    bench.lose(&first);
+    bench.lose_worker_of(&first);
     let second = bench.offer().await;
     bench.fail(&below);
     bench.engine.ended(failed, None).await;
-    bench.lose(&second);
+    bench.lose_worker_of(&second);
     let third = bench.offer().await;
     let found = bench.engine.submit_from(by(&third, Some("k")), submission(SUB, None)).await.unwrap();
     assert_eq!(found, failed);
@@ -176,7 +176,7 @@ async fn a_step_that_asks_for_a_new_run_and_is_lost_each_time_fails_in_the_end()
         bench.engine.submit_from(by(&attempt, Some(&key)), submission(SUB, None)).await.unwrap();
         let below = bench.offer().await;
         bench.fail(&below);
-        bench.lose(&attempt);
+        bench.lose_worker_of(&attempt);
     }
     assert_eq!(bench.status(root), ExecutionStatus::Failed);
 }

@@ -26,7 +26,7 @@ const DEPTH: usize = MAX_DEPTH / 2;
 /// The error, cut if it is too large. A cut part says so.
 pub(super) fn bounded(error: FlowError) -> FlowError {
     let data = error.data.as_ref().map(bounded_data);
-    FlowError { message: beginning(&error.message, MESSAGE), data, ..error }
+    FlowError { message: cut(&error.message, MESSAGE), data, ..error }
 }
 
 fn bounded_data(data: &Value) -> Value {
@@ -44,7 +44,7 @@ fn bounded_data(data: &Value) -> Value {
     let small = |value: &Value| value.size() < DATA / MEMBERS - 8 * TYPE;
     Value::object(members.into_iter().map(|(name, value)| {
         let value = if small(&value) { value } else { note(&value) };
-        (beginning(&name, TYPE), value)
+        (cut(&name, TYPE), value)
     }))
 }
 
@@ -68,7 +68,7 @@ fn with_texts_cut(data: &Value) -> Value {
         return data.clone();
     }
     let cut = |name: &str, value: Value| match (name, value.text()) {
-        ("type", Some(text)) => Value::string(&beginning(&text, TYPE)),
+        ("type", Some(text)) => Value::string(&cut(&text, TYPE)),
         ("traceback", Some(text)) => Value::string(&end(&text, TRACEBACK)),
         _ => value,
     };
@@ -78,7 +78,7 @@ fn with_texts_cut(data: &Value) -> Value {
     }))
 }
 
-fn beginning(text: &str, most: usize) -> String {
+fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most).filter(|_| text.chars().nth(most + REMARK).is_some()) {
         None => text.to_owned(),
         Some((kept, _)) => format!("{}… ({} bytes more)", &text[..kept], text.len() - kept),

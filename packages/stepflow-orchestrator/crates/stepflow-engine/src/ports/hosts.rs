@@ -45,7 +45,7 @@ pub struct TaskEnvelope {
     /// The trace to continue (W3C `traceparent`).
     pub traceparent: Option<String>,
     /// If the attempt before is suspected of a crash: how many attempts shared the crash. Otherwise 0. A worker process
-    /// has it only together with other suspects, at most half as many (see [`company`]).
+    /// has it only together with other suspects, at most half as many (see [`max_suspects`]).
     #[serde(default)]
     pub suspects: u32,
 }
@@ -160,7 +160,7 @@ pub struct Lost {
 /// How many suspects of a crash may be in a worker process together, if so many have shared the crash: half of them. So
 /// the one that crashes is found in few rounds.
 #[must_use]
-pub fn company(suspects: u32) -> u32 {
+pub fn max_suspects(suspects: u32) -> u32 {
     suspects.div_ceil(2)
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::{TaskEnvelope, company};
+use stepflow_engine::ports::{TaskEnvelope, max_suspects};
 use stepflow_protocol::FlowError;
 
 use super::instance::{Instance, InstanceId};
@@ -136,5 +136,5 @@ pub(super) fn lane_of(task: &TaskEnvelope, bounded: &HashMap<String, u32>, serve
     let path = &task.route.component;
     let number = || bounded.get(served.all()?.serving(path)?).copied();
     let component = if bounded.is_empty() { 0 } else { number().unwrap_or_default() };
-    Lane { component, max_suspects: company(task.suspects), served_by: served.set_number(path) }
+    Lane { component, max_suspects: max_suspects(task.suspects), served_by: served.set_number(path) }
 }

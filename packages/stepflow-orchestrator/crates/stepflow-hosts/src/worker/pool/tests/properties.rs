@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::{Answer, TaskEnvelope, company};
+use stepflow_engine::ports::{Answer, TaskEnvelope, max_suspects};
 
 use super::bench::{Bench, crash, ordered, task};
 use crate::worker::pool::InstanceId;
@@ -106,9 +106,9 @@ impl Model {
             let single = |task: &&&TaskRef| of(task).route.component == "/single";
             assert!(busy.iter().filter(single).count() <= 1, "over a component's limit");
             let suspects: Vec<u32> =
-                busy.iter().map(|task| company(of(task).suspects)).filter(|most| *most > 0).collect();
+                busy.iter().map(|task| max_suspects(of(task).suspects)).filter(|most| *most > 0).collect();
             assert!(suspects.is_empty() || suspects.len() == busy.len(), "a suspect is among others");
-            assert!(suspects.iter().all(|most| suspects.len() <= *most as usize), "a suspect has too much company");
+            assert!(suspects.iter().all(|most| suspects.len() <= *most as usize), "a suspect has too many beside it");
         }
     }
 }
