@@ -174,7 +174,7 @@ impl ComponentHost for Host {
             "/t/sleep" => return Ok(Target::Timer),
             _ => {}
         }
-        let route = Route { plugin: "t".into(), component: path.trim_start_matches("/t").into() };
+        let route = Route { plugin: "t".into(), component: path.strip_prefix("/t").unwrap_or_default().into() };
         let purity = self.purity(&route);
         Ok(Target::Component { route, purity })
     }
@@ -192,7 +192,8 @@ impl ComponentHost for Host {
             self.store.complain(format!("{:?} was offered, but {why}", task.task));
         }
         let offers = *self.offers.lock().unwrap().entry(task.task).and_modify(|count| *count += 1).or_insert(1);
-        if offers > 1 {
+        // What scheduled a step that changes nothing may have been refused: then the step is scheduled and run again.
+        if offers > 1 && !self.is_pure(&task.route) {
             self.store.complain(format!("{:?} was offered {offers} times", task.task));
         }
         let job = Job { started: false, cancelled: false, calls: false, answer: None, task };

@@ -188,6 +188,28 @@ fn a_parked_run_is_cancelled_watched_and_waited_for() {
 }
 
 #[test]
+fn the_wait_before_a_retry_is_known_to_the_next_engine() {
+    let mut story = parking();
+    let retry = json!({"action": "retry", "maxRetries": 1, "backoff": {"type": "constant", "delay": "1h"}});
+    let step = json!({"id": "a", "component": "/t/twice", "input": 1, "onError": retry});
+    let root = story.begin(submission(&json!({"steps": [step], "output": {"$step": "a"}}), &[json!({})]));
+    story.store_all();
+    story.work("/twice");
+    story.store_all();
+    // A run that only waits is not read until its time has come.
+    story.crash();
+    story.store_all();
+    story.pass(Duration::from_secs(3_590));
+    story.store_all();
+    assert!(story.life.host.jobs().is_empty());
+    story.pass(Duration::from_secs(20));
+    story.store_all();
+    assert_eq!(story.life.host.jobs().len(), 1);
+    story.finish(root);
+    story.check(root);
+}
+
+#[test]
 fn questions_may_race_with_parking_and_waking() {
     for seed in 0..200 {
         super::panics::watch();
