@@ -51,16 +51,16 @@ impl Driver {
         }
     }
 
-    /// Keeps the notice of a step that has started ahead of the disk. Gives back every other notice.
+    /// Keeps the notice of a step that has started ahead of the disk, and drops the one of a step that may not be
+    /// scheduled any more. Gives back every other notice.
     pub(super) fn held_back(&mut self, root: RunId, ahead: Option<u64>, notice: Notice) -> Option<Notice> {
-        let held = ahead.and_then(|seq| self.trees.get_mut(&root)?.ahead.get_mut(&seq));
-        match held {
-            Some(held) => {
-                *held = Some(notice);
-                None
-            }
-            None => Some(notice),
+        let Some(seq) = ahead else { return Some(notice) };
+        let tree = self.trees.get_mut(&root)?;
+        if let Some(held) = tree.ahead.get_mut(&seq) {
+            *held = Some(notice);
+            return None;
         }
+        (seq <= tree.durable).then_some(notice)
     }
 
     /// The event with this sequence is durable. If its step has started ahead of it, this is told now.

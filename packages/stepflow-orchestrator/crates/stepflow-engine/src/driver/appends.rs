@@ -134,6 +134,7 @@ impl Driver {
         let incarnation = self.next_incarnation();
         let Some(tree) = self.trees.get_mut(&root) else { return };
         tree.forget_machine(incarnation);
+        self.offered.forget_ahead(root, tree.durable);
         for timer in std::mem::take(&mut tree.timers).into_values() {
             self.timers.disarm(timer);
         }

@@ -226,6 +226,7 @@ impl Driver {
         let next = self.next_incarnation();
         let Some(tree) = self.trees.get_mut(&root) else { return };
         tree.forget_machine(next);
+        self.offered.forget_ahead(root, tree.durable);
         for timer in std::mem::take(&mut tree.timers).into_values() {
             self.timers.disarm(timer);
         }

@@ -33,6 +33,11 @@ impl Offered {
     }
 }
 
+/// Comes before all attempts of a tree.
+fn first() -> TaskRef {
+    TaskRef { task_id: TaskId::from_uuid(Uuid::nil()), attempt: 0 }
+}
+
 /// The attempts that hosts have, those of one tree beside each other. They outlive their trees: a host may still have an
 /// attempt that has ended for its run.
 #[derive(Default)]
@@ -59,14 +64,21 @@ impl Offers {
         self.0.get_mut(&(root, task))
     }
 
+    /// What was scheduled after this sequence may be decided in another way: starts of it are not told.
+    pub fn forget_ahead(&mut self, root: RunId, durable: u64) {
+        let of_tree = self.0.range_mut((root, first())..).take_while(|((of, _), _)| *of == root);
+        for (_, offered) in of_tree {
+            offered.ahead = offered.ahead.map(|seq| if seq > durable { u64::MAX } else { seq });
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Those of this tree.
     pub fn of(&self, root: RunId) -> impl Iterator<Item = (TaskRef, &Offered)> {
-        let first = TaskRef { task_id: TaskId::from_uuid(Uuid::nil()), attempt: 0 };
-        let from_first = self.0.range((root, first)..);
+        let from_first = self.0.range((root, first())..);
         from_first.take_while(move |((of, _), _)| *of == root).map(|((_, task), offered)| (*task, offered))
     }
 }
