@@ -21,7 +21,6 @@ mod projection;
 mod queries;
 mod readers;
 mod reading;
-mod room;
 mod stages;
 mod steps;
 mod tree;
@@ -47,7 +46,7 @@ use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, FlowId, RunId, Value, content_id};
 use tokio::sync::oneshot;
 
-pub use backup::{Progress, backup};
+pub use backup::backup;
 pub use check::{Finding, check};
 pub use gauge::Gauge;
 pub use options::{Durability, Error, Options, Retention};

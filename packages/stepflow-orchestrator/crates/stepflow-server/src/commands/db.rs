@@ -25,7 +25,7 @@ async fn backup(args: BackupArgs, terminal: Terminal) -> Result<Exit, Failure> {
     let options = options(args.database)?;
     let what = format!("copying `{}`", options.path.display());
     let to = args.to.clone();
-    let copied = work(&terminal, &what, move || sqlite::backup(&options, &to, |_| {})).await?;
+    let copied = work(&terminal, &what, move || sqlite::backup(&options, &to)).await?;
     failed(copied)?;
     line(format_args!("the copy is `{}`", args.to.display()));
     Ok(Exit::Success)

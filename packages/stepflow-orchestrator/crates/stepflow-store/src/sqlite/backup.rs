@@ -15,22 +15,13 @@ use super::{file, id};
 /// How many pages are copied at once.
 const PAGES: i32 = 256;
 
-/// How far a copy is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// The pages that are copied.
-    pub done: u64,
-    /// All pages.
-    pub total: u64,
-}
-
 /// Copies the database into a new file, as it is at one moment, and its long values into the folder beside that file.
-/// Says from time to time how far it is. A server may have the database meanwhile, and goes on.
+/// A server may have the database meanwhile, and goes on.
 ///
 /// # Errors
 ///
 /// When there is such a file already, or the database cannot be read, or the copy cannot be written.
-pub fn backup(options: &Options, to: &Path, mut progress: impl FnMut(Progress)) -> Result<(), Error> {
+pub fn backup(options: &Options, to: &Path) -> Result<(), Error> {
     let from = &options.path;
     let failed = |reason: &dyn std::fmt::Display| Error::failed("copy", from, reason);
     if to.exists() {
@@ -50,7 +41,7 @@ pub fn backup(options: &Options, to: &Path, mut progress: impl FnMut(Progress)) 
         source.execute_batch("BEGIN")?;
         source.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
         copy_files(&source, &files, &copies)?;
-        copy(&source, &part, &mut progress)
+        copy(&source, &part)
     });
     let ended = copied.and_then(|()| {
         fs::rename(&part, to)?;
@@ -71,18 +62,14 @@ fn open(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-fn copy(source: &Connection, to: &Path, progress: &mut impl FnMut(Progress)) -> Result<(), Box<dyn std::error::Error>> {
+fn copy(source: &Connection, to: &Path) -> Result<(), Box<dyn std::error::Error>> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to)?;
     let mut copy =
         Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     // All pages are of the moment at which the source was read first, or the copy would begin anew with each commit.
     let backup = Backup::new(source, &mut copy)?;
     loop {
-        let step = backup.step(PAGES)?;
-        let pages = backup.progress();
-        let total = u64::try_from(pages.pagecount).unwrap_or(0);
-        progress(Progress { done: total.saturating_sub(u64::try_from(pages.remaining).unwrap_or(0)), total });
-        match step {
+        match backup.step(PAGES)? {
             StepResult::Done => break,
             StepResult::Busy | StepResult::Locked => std::thread::sleep(file::BUSY / 100),
             _ => {}

@@ -11,14 +11,10 @@ use stepflow_engine::ports::StoreError;
 use super::file;
 use super::gauge::Gauges;
 use super::options::{Durability, beside};
-use super::room::Room;
 use super::work::Known;
 
 /// The size of a page.
 const PAGE: u64 = 4 << 10;
-
-/// How many bytes a page takes in the WAL, with its header.
-const FRAME: u64 = PAGE + 24;
 
 /// How much the WAL grows before its pages are copied into the database. One copy serves many commits, so a page that
 /// they share is written once.
@@ -26,6 +22,9 @@ const GROWTH: u64 = (16 << 20) / PAGE;
 
 /// A WAL of this size or more is cut to zero, and not only started again.
 const LONG: u64 = (64 << 20) / PAGE;
+
+/// A WAL up to this size stays as it is when there is nothing to do, so that the next commits overwrite it.
+const KEPT: u64 = (4 << 20) / PAGE;
 
 /// How much a long WAL grows before it is tried again to cut it.
 const AGAIN: u64 = (1 << 20) / PAGE;
@@ -63,16 +62,13 @@ pub(super) struct Disk {
     /// How many pages the WAL has, and how many it had when they were last copied.
     wal: u64,
     copied: u64,
-    /// The room in the WAL's file.
-    room: Room,
 }
 
 impl Disk {
     pub fn new(path: PathBuf, durability: Durability, connection: Connection) -> Self {
-        let wal_path = beside(&path, WAL);
-        let (database, wal_file) = (FileId::of(&path), FileId::of(&wal_path));
-        let (known, room) = (Known::default(), Room::new(wal_path));
-        Self { path, durability, connection: Some(connection), known, database, wal_file, wal: 0, copied: 0, room }
+        let (database, wal_file) = (FileId::of(&path), FileId::of(&beside(&path, WAL)));
+        let known = Known::default();
+        Self { path, durability, connection: Some(connection), known, database, wal_file, wal: 0, copied: 0 }
     }
 
     /// Does this in one transaction, or not at all. After any error of SQLite the connection is not used any more. A
@@ -93,11 +89,7 @@ impl Disk {
             None => file::open(&self.path, self.durability).map_err(|error| self.unavailable(&error))?,
         };
         self.known.bound();
-        let done = transact(&connection, gauges, || {
-            self.room.make(self.wal * FRAME);
-            work(&connection, &mut self.known)
-        });
-        match done {
+        match transact(&connection, gauges, || work(&connection, &mut self.known)) {
             Ok(done) => {
                 self.wal = wal_pages(&connection, "PRAGMA wal_checkpoint(NOOP)").unwrap_or(self.wal);
                 gauges.wal(self.wal * PAGE);
@@ -112,7 +104,6 @@ impl Disk {
                     let _ = connection.execute_batch("ROLLBACK");
                 }
                 self.known = Known::default();
-                self.room.forget();
                 Err(self.unavailable(&error))
             }
         }
@@ -155,7 +146,7 @@ impl Disk {
 
     /// When there is time: copies everything, and cuts the WAL if it is long. Otherwise the next commits overwrite it.
     pub fn tidy(&mut self) {
-        match self.room.is_long() {
+        match self.wal > KEPT {
             true => self.truncate(),
             false => self.copy("PRAGMA wal_checkpoint(PASSIVE)"),
         }
@@ -173,7 +164,7 @@ impl Disk {
 
     /// Whether there is something to tidy up.
     pub fn is_untidy(&self) -> bool {
-        self.wal > self.copied || (self.wal > 0 && self.room.is_long())
+        self.wal > self.copied || self.wal > KEPT
     }
 
     fn copy(&mut self, pragma: &str) {
@@ -184,9 +175,6 @@ impl Disk {
         let pages = wal_pages(connection, pragma);
         let _ = connection.busy_timeout(file::BUSY);
         (self.wal, self.copied) = pages.map_or((self.wal, self.wal), |pages| (pages, pages));
-        if self.wal == 0 {
-            self.room.forget();
-        }
     }
 
     /// The end: copies everything into the database, if possible.
