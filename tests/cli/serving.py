@@ -62,3 +62,14 @@ def serving(stepflow: Stepflow, *arguments: str) -> Iterator[Server]:
         server.process.send_signal(signal.SIGTERM)
         ended = stepflow.end(server.process)
     assert (ended.code, ended.stdout) == (0, ""), ended.stderr
+
+
+@contextmanager
+def killed(stepflow: Stepflow, *arguments: str) -> Iterator[Server]:
+    """Run a server during the block, then kill it."""
+    server = begin(stepflow, *arguments)
+    try:
+        yield server
+    finally:
+        server.process.send_signal(signal.SIGKILL)
+        stepflow.end(server.process)

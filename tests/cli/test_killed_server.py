@@ -1,6 +1,5 @@
 """A killed server: all processes that its workers have started end."""
 
-import signal
 import sys
 import time
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Stepflow
-from tests.cli.serving import begin
+from tests.cli.serving import killed
 
 WORKER = """\
 import subprocess
@@ -53,15 +52,12 @@ def is_alive(pid: int) -> bool:
 @pytest.mark.parametrize("how", ["", ", --http"])
 def test_processes_of_a_component_end_with_a_killed_server(stepflow: Stepflow, how: str) -> None:
     stepflow.write(**{"components_py": WORKER, "stepflow-config_yml": CONFIG % how})
-    server = begin(stepflow)
-    try:
+    # Its end checks that no process with this test's mark is left.
+    with killed(stepflow) as server:
         run = server("POST", "/runs", {"flow": FLOW, "input": [1], "wait": True}).body
         assert run.get("status") == "completed", run
         pids = run["result"]["result"]
         assert all(map(is_alive, pids))
-    finally:
-        server.process.send_signal(signal.SIGKILL)
-        stepflow.end(server.process)  # checks that no process with this test's mark is left
     # The processes without the mark must end too.
     deadline = time.monotonic() + 30
     while any(map(is_alive, pids)) and time.monotonic() < deadline:

@@ -9,6 +9,8 @@ use clap::{Args, Subcommand};
 pub enum DbCommand {
     /// Copy the database to a new file, and its large values to a folder beside it. The server may be running
     ///
+    /// To restore, stop the server, and give the copy the name of the database, and the folder that name with `-blobs`.
+    ///
     /// Exit codes: 0 the copy is complete; 2 the command line is wrong; 3 the database cannot be read, or the copy
     /// cannot be written.
     Backup(BackupArgs),
