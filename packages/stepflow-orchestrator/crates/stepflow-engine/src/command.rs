@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use crate::event::{CancelAsked, Instance, TaskRef, ValueRef};
 use crate::machine::{Effect, Input};
 use crate::notice::Notice;
-use crate::ports::{Address, Answer, Commits, Created, Inbox, OpenRoot, Owned, Standing, StoreError, Written};
+use crate::ports::{Address, Answer, AppendRef, Commits, Created, Inbox, OpenRoot, Owned, RunState, StoreError};
 use crate::reading::Read;
 use crate::shard::shard_of;
 use crate::submission::{CancelError, Error, Origin, Parent, Submission};
@@ -22,7 +22,7 @@ pub(crate) type Made = oneshot::Sender<Result<RunId, Error>>;
 pub(crate) type Cancelled = oneshot::Sender<Result<(), CancelError>>;
 
 /// An attempt that waits for a run, with the root of its own tree.
-pub(crate) type Waits = (RunId, TaskRef);
+pub(crate) type WaitingAttempt = (RunId, TaskRef);
 
 /// A command for a driver.
 pub(crate) enum Command {
@@ -31,11 +31,11 @@ pub(crate) enum Command {
     /// With data that distinguishes the runs that one attempt asks for.
     SubmitFrom(Origin, Box<Submission>, BlobId, Made),
     /// Reply when the run has ended; this attempt waits for it.
-    Wait(RunId, Option<Waits>, oneshot::Sender<()>),
+    Wait(RunId, Option<WaitingAttempt>, oneshot::Sender<()>),
     /// The attempt waits for one more run: it holds no slot.
     Blocked(Address),
     /// A run that the attempt waited for has ended. Reply when it has a slot to go on.
-    Unblocked(Waits, oneshot::Sender<()>),
+    Unblocked(WaitingAttempt, oneshot::Sender<()>),
     Cancel(RunId, CancelAsked, Cancelled),
     /// Reply once the subscriber will get all events that become durable.
     Subscribe(RunId, mpsc::Sender<Notice>, oneshot::Sender<()>),
@@ -47,15 +47,15 @@ pub(crate) enum Command {
     Tell(RunId, Input),
     /// It is known where the component of this path is.
     Decided(RunId, String),
-    Created(Written, Result<Created, StoreError>),
-    Committed(Vec<Written>),
-    Failed(Vec<Written>, StoreError),
+    Created(AppendRef, Result<Created, StoreError>),
+    Committed(Vec<AppendRef>),
+    Failed(Vec<AppendRef>, StoreError),
     Marked(RunId, u64, Effect),
     Read(RunId, u64, Result<Box<Read>, StoreError>),
     Values(RunId, u64, Vec<ValueRef>, Result<Vec<Option<Value>>, StoreError>),
     Flow(RunId, u64, FlowId, Result<Option<Arc<Plan>>, StoreError>),
     /// The place of the run that was looked for.
-    Found(RunId, Result<Option<Standing>, StoreError>, Box<Command>),
+    Found(RunId, Result<Option<RunState>, StoreError>, Box<Command>),
     Owned(Result<Vec<Owned>, StoreError>),
     OpenRoots(Option<RunId>, Result<Vec<OpenRoot>, StoreError>),
     Due(Timestamp, Result<Vec<(Timestamp, RunId)>, StoreError>),
@@ -71,11 +71,11 @@ pub(crate) enum Command {
 pub(crate) struct Answers(pub mpsc::UnboundedSender<Command>);
 
 impl Commits for Answers {
-    fn committed(&self, appends: Vec<Written>) {
+    fn committed(&self, appends: Vec<AppendRef>) {
         let _ = self.0.send(Command::Committed(appends));
     }
 
-    fn failed(&self, appends: Vec<Written>, why: StoreError) {
+    fn failed(&self, appends: Vec<AppendRef>, why: StoreError) {
         let _ = self.0.send(Command::Failed(appends, why));
     }
 }

@@ -15,13 +15,13 @@ mod loading;
 mod memory;
 mod offered;
 mod ownership;
+mod reports;
 mod sub_runs;
+mod surroundings;
 mod timers;
 mod tree;
 mod waiters;
 mod wakeups;
-mod words;
-mod world;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -69,7 +69,7 @@ pub(crate) struct Driver {
     park_after: Duration,
     idle_bytes: usize,
     takes_over: bool,
-    ids: world::Ids,
+    ids: surroundings::Ids,
     trees: HashMap<RunId, Tree>,
     given_up: GivenUp,
     /// Runs that could not be looked for.
@@ -128,7 +128,7 @@ impl Driver {
             park_after: options.park_after,
             takes_over: options.takes_over,
             idle_bytes: if options.takes_over { options.idle_bytes / drivers } else { usize::MAX },
-            ids: world::Ids::default(),
+            ids: surroundings::Ids::default(),
             trees: HashMap::new(),
             given_up: GivenUp::default(),
             unfound: HashMap::new(),

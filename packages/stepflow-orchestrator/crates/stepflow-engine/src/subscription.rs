@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::command::Command;
 use crate::event::{Event, Record};
 use crate::notice::Notice;
-use crate::ports::{Journal, Page, Standing, StoreError};
+use crate::ports::{Journal, Page, RunState, StoreError};
 
 /// How many pieces of news may wait for a subscriber. A slower one is cut off and continues from the journal.
 const LAG: usize = 1_024;
@@ -121,7 +121,7 @@ impl Subscription {
         page.await
     }
 
-    async fn standing(&self) -> Result<Option<Standing>, StoreError> {
+    async fn standing(&self) -> Result<Option<RunState>, StoreError> {
         let standing = self.journal()?.find(self.root);
         let standing = standing.await?;
         match standing.as_ref().and_then(|standing| standing.given_up.clone()) {

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use stepflow_engine::event::{AttemptEnded, Event, ItemEnded, Outcome, Record, StepEnded, TaskRef, ValueRef};
 use stepflow_engine::ports::{
-    Append, Blob, Blobs, Commits, Created, Deleted, Due, ItemRow, NewRun, Stage, Standing, StoreError,
+    Append, Blob, Blobs, Commits, Created, Deleted, Due, ItemRow, NewRun, RunState, StagedInputs, StoreError,
 };
 use stepflow_engine::shard_of;
 use stepflow_flow::Plan;
@@ -139,12 +139,12 @@ impl Kept {
         Ok(Created::New)
     }
 
-    fn staged(&mut self, stage: Stage) -> Result<&mut Vec<Value>, StoreError> {
+    fn staged(&mut self, stage: StagedInputs) -> Result<&mut Vec<Value>, StoreError> {
         let inputs = self.stages.get_mut(&stage.number).map(|(_, inputs)| inputs);
         inputs.filter(|inputs| inputs.len() == stage.items as usize).ok_or_else(|| no_stage(stage))
     }
 
-    fn stage(&mut self, after: Option<Stage>, inputs: Vec<Value>) -> Result<Stage, StoreError> {
+    fn stage(&mut self, after: Option<StagedInputs>, inputs: Vec<Value>) -> Result<StagedInputs, StoreError> {
         self.stages.retain(|_, (last, _)| last.elapsed() < STAGED);
         let mut all = after.map(|stage| self.staged(stage).map(std::mem::take)).transpose()?.unwrap_or_default();
         all.extend(inputs);
@@ -152,7 +152,7 @@ impl Kept {
         let number = after.map_or(self.last_stage, |stage| stage.number);
         let items = u32::try_from(all.len()).unwrap_or(u32::MAX);
         self.stages.insert(number, (Instant::now(), all));
-        Ok(Stage { number, items })
+        Ok(StagedInputs { number, items })
     }
 
     fn append(&mut self, append: Append, keep_finished: usize) -> Result<(), StoreError> {
@@ -261,11 +261,11 @@ impl Kept {
         }
     }
 
-    fn standing(&self, run: RunId) -> Option<Standing> {
+    fn standing(&self, run: RunId) -> Option<RunState> {
         let root = *self.roots.get(&run).unwrap_or(&run);
         let tree = self.trees.get(&root)?;
         let ended = tree.rows.runs.get(&run)?.status.is_terminal();
-        Some(Standing { root, ended, given_up: tree.given_up.clone() })
+        Some(RunState { root, ended, given_up: tree.given_up.clone() })
     }
 }
 
@@ -318,7 +318,7 @@ fn written_at(append: &Append) -> Timestamp {
     append.records.first().map_or(Timestamp::UNIX_EPOCH, |record| record.at)
 }
 
-fn no_stage(stage: Stage) -> StoreError {
+fn no_stage(stage: StagedInputs) -> StoreError {
     StoreError::NotFound { what: "stage", id: format!("{} of {} inputs", stage.number, stage.items) }
 }
 

@@ -38,8 +38,8 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use stepflow_engine::event::{TaskRef, ValueRef};
 use stepflow_engine::ports::{
-    self, Append, Blob, Blobs, Commits, Created, Deleted, Journal, NewRun, OpenRoot, Owned, Page, Stage, Standing,
-    StoreError, Written,
+    self, Append, AppendRef, Blob, Blobs, Commits, Created, Deleted, Journal, NewRun, OpenRoot, Owned, Page, RunState,
+    StagedInputs, StoreError,
 };
 use stepflow_engine::{Shards, shard_of};
 use stepflow_flow::Plan;
@@ -227,7 +227,11 @@ impl Journal for SqliteStore {
         self.readers.ask(move |access| reading::due(access, shards, upto, after, most))
     }
 
-    fn stage(&self, after: Option<Stage>, inputs: Vec<Value>) -> BoxFuture<'static, Result<Stage, StoreError>> {
+    fn stage(
+        &self,
+        after: Option<StagedInputs>,
+        inputs: Vec<Value>,
+    ) -> BoxFuture<'static, Result<StagedInputs, StoreError>> {
         let queue = self.queue.clone();
         async move {
             let mut stage = after;
@@ -246,15 +250,15 @@ impl Journal for SqliteStore {
         self.ask(|reply| Message::Create(Box::new(run), reply))
     }
 
-    fn append(&self, append: Append) -> ports::Durability {
-        let written = Written { root: append.root, incarnation: append.incarnation, upto: append.upto() };
+    fn append(&self, append: Append) -> ports::Appended {
+        let written = AppendRef { root: append.root, incarnation: append.incarnation, upto: append.upto() };
         if self.queue.send(Message::Append(append)).is_err() {
             let owner = self.owners.lock().get(&shard_of(written.root)).cloned();
             if let Some(owner) = owner {
                 owner.failed(vec![written], stopped());
             }
         }
-        ports::Durability::Later
+        ports::Appended::Later
     }
 
     fn read(&self, root: RunId, after_seq: u64, max_bytes: usize) -> BoxFuture<'static, Result<Page, StoreError>> {
@@ -275,7 +279,7 @@ impl Journal for SqliteStore {
         self.readers.ask(move |access| Ok(access.plans.get(access.connection, id, None)?))
     }
 
-    fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<Standing>, StoreError>> {
+    fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<RunState>, StoreError>> {
         self.readers.ask(move |access| reading::find(access, run))
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use stepflow_engine::Shards;
 use stepflow_engine::event::{AttemptOutcome, Outcome, Record, ValueRef};
 use stepflow_engine::ports::{
-    Append, Commits, Durability, Flows, ItemCounts, Journal, NewRun, Queries, RunFilter, StoreError, Written, in_order,
+    Append, AppendRef, Appended, Commits, Flows, ItemCounts, Journal, NewRun, Queries, RunFilter, StoreError, in_order,
 };
 use stepflow_flow::{Plan, Source, load};
 use stepflow_protocol::{ExecutionStatus, FlowResult, ResultOrder, RunId, StepStatus, Value};
@@ -72,14 +72,14 @@ fn ended(run: RunId, item: u32, row: u64) -> [Json; 2] {
 }
 
 /// Only queries a store.
-struct Answers(mpsc::UnboundedSender<Result<Written, StoreError>>);
+struct Answers(mpsc::UnboundedSender<Result<AppendRef, StoreError>>);
 
 impl Commits for Answers {
-    fn committed(&self, appends: Vec<Written>) {
+    fn committed(&self, appends: Vec<AppendRef>) {
         appends.into_iter().for_each(|written| drop(self.0.send(Ok(written))));
     }
 
-    fn failed(&self, appends: Vec<Written>, why: StoreError) {
+    fn failed(&self, appends: Vec<AppendRef>, why: StoreError) {
         appends.into_iter().for_each(|_| drop(self.0.send(Err(why.clone()))));
     }
 }
@@ -88,7 +88,7 @@ impl Commits for Answers {
 struct Filled<S> {
     store: Arc<S>,
     epoch: u64,
-    answers: mpsc::UnboundedReceiver<Result<Written, StoreError>>,
+    answers: mpsc::UnboundedReceiver<Result<AppendRef, StoreError>>,
 }
 
 impl<S: Store> Filled<S> {
@@ -124,7 +124,7 @@ impl<S: Store> Filled<S> {
     /// Appends, and waits until it is durable.
     async fn append(&mut self, append: Append) {
         let (root, upto) = (append.root, append.upto());
-        if self.store.append(append) == Durability::Now {
+        if self.store.append(append) == Appended::Now {
             return;
         }
         loop {

@@ -12,7 +12,7 @@ use super::tree::{Kept, Tree};
 use crate::event::{Event, Record};
 use crate::machine::Input;
 use crate::notice::Notice;
-use crate::ports::{Append, Due, Durability, StoreError, Written};
+use crate::ports::{Append, AppendRef, Appended, Due, StoreError};
 
 impl Driver {
     /// Has these events stored, with all that belongs to them.
@@ -57,17 +57,17 @@ impl Driver {
         let inputs = std::mem::take(&mut tree.inputs).into_iter().collect();
         let flows = flows.into_values().collect();
         let append = Append { root, epoch, incarnation, after, records, flows, inputs, owes, settles, unmarks, idle };
-        let written = Written { root, incarnation, upto };
+        let written = AppendRef { root, incarnation, upto };
         match creating {
             Some(creation) => self.store(creation, append, written),
-            None if self.ports.journal.append(append) == Durability::Now => self.committed(written),
+            None if self.ports.journal.append(append) == Appended::Now => self.committed(written),
             None => {}
         }
     }
 
     /// These events are durable: who waits for them is told, and what they owe is carried out.
-    pub(super) fn committed(&mut self, written: Written) {
-        let Written { root, incarnation, upto } = written;
+    pub(super) fn committed(&mut self, written: AppendRef) {
+        let AppendRef { root, incarnation, upto } = written;
         let Some(tree) = self.trees.get_mut(&root).filter(|tree| tree.incarnation == incarnation) else { return };
         self.at_work_on = Some(root);
         tree.durable = tree.durable.max(upto);
@@ -106,8 +106,8 @@ impl Driver {
     }
 
     /// These events were not stored.
-    pub(super) fn failed(&mut self, written: Written, why: &StoreError) {
-        let Written { root, incarnation, .. } = written;
+    pub(super) fn failed(&mut self, written: AppendRef, why: &StoreError) {
+        let AppendRef { root, incarnation, .. } = written;
         let Some(tree) = self.trees.get(&root).filter(|tree| tree.incarnation == incarnation) else { return };
         let asked: Vec<RunId> = tree.kept.iter().filter_map(|kept| cancelled_run(root, kept)).collect();
         asked.into_iter().for_each(|run| self.waiters.not_cancelled(run, why));

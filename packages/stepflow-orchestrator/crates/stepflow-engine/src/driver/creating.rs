@@ -8,7 +8,7 @@ use super::{Driver, SEMANTICS, timers};
 use crate::command::{Command, Made};
 use crate::event::RunCreated;
 use crate::machine::{Input, Machine};
-use crate::ports::{Append, Created, NewRun, StoreError, Written};
+use crate::ports::{Append, AppendRef, Created, NewRun, StoreError};
 use crate::shard::shard_of;
 use crate::submission::{Error, Submission};
 
@@ -58,7 +58,7 @@ impl Driver {
     }
 
     /// Has a tree's first events stored.
-    pub(super) fn store(&mut self, creation: Creation, append: Append, written: Written) {
+    pub(super) fn store(&mut self, creation: Creation, append: Append, written: AppendRef) {
         let Creation { plan, idempotency_key, .. } = creation;
         let mut stored = self.ports.journal.create(NewRun { plan, idempotency_key, stage: None, append });
         match (&mut stored).now_or_never() {
@@ -73,7 +73,7 @@ impl Driver {
     }
 
     /// What has become of a tree's beginning.
-    pub(super) fn created(&mut self, written: Written, created: Result<Created, StoreError>) {
+    pub(super) fn created(&mut self, written: AppendRef, created: Result<Created, StoreError>) {
         let root = written.root;
         let creation = self.trees.get_mut(&root).and_then(|tree| tree.creating.take());
         match created {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use stepflow_protocol::RunId;
 
 use super::Driver;
+use super::surroundings::DriverSurroundings;
 use super::tree::Kept;
-use super::world::World;
 use crate::command::Command;
 use crate::machine::Input;
 use crate::submission::Error;
@@ -31,7 +31,7 @@ impl Driver {
         let Some(machine) = &mut tree.machine else { return };
         self.at_work_on = Some(root);
         tree.flows.values().for_each(|plan| drop(self.plans.add(Arc::clone(plan))));
-        let mut world = World {
+        let mut world = DriverSurroundings {
             root,
             ports: &self.ports,
             rules: &self.rules,
@@ -43,7 +43,7 @@ impl Driver {
             undecided: BTreeSet::new(),
         };
         let applied = machine.apply(input, &mut world);
-        let World { inputs, undecided, .. } = world;
+        let DriverSurroundings { inputs, undecided, .. } = world;
         tree.inputs = inputs;
         let let_back = machine.take_let_back();
         let (upto, is_waiting) = (machine.state().seq, machine.is_waiting());

@@ -7,7 +7,7 @@ use super::Driver;
 use super::loading::patience;
 use super::timers::Timer;
 use crate::command::Command;
-use crate::ports::{Standing, StoreError};
+use crate::ports::{RunState, StoreError};
 use crate::submission::{CancelError, Error};
 
 /// Questions about one run that the store could not answer.
@@ -32,8 +32,8 @@ impl Driver {
     }
 
     /// It is known where a run is, or that there is none.
-    pub(super) fn found(&mut self, run: RunId, standing: Result<Option<Standing>, StoreError>, about: Command) {
-        let goes_on = |standing: &Standing| {
+    pub(super) fn found(&mut self, run: RunId, standing: Result<Option<RunState>, StoreError>, about: Command) {
+        let goes_on = |standing: &RunState| {
             !standing.ended && standing.given_up.is_none() && !self.given_up.contains(standing.root)
         };
         let open = match standing {

@@ -79,22 +79,22 @@ impl Values {
 /// asked for.
 #[derive(Debug, Default)]
 pub(super) struct AtHand {
-    values: HashMap<Place, Value>,
+    values: HashMap<LocalKey, Value>,
     /// Places of values that are not durable, with the sequence from which on they are.
-    fresh: VecDeque<(u64, Place)>,
-    loaded: Vec<Place>,
+    fresh: VecDeque<(u64, LocalKey)>,
+    loaded: Vec<LocalKey>,
     absent: HashSet<BlobId>,
 }
 
 /// A place that only refers to a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Place {
+enum LocalKey {
     Row(u64),
     Item(RunId, u32),
     Blob(BlobId),
 }
 
-impl Place {
+impl LocalKey {
     fn of(place: &ValueRef) -> Option<Self> {
         match place {
             ValueRef::Inline(_) => None,
@@ -119,7 +119,7 @@ impl AtHand {
         if self.values.is_empty() {
             return None;
         }
-        self.values.get(&Place::of(place)?).cloned()
+        self.values.get(&LocalKey::of(place)?).cloned()
     }
 
     /// Whether it is known that this content does not exist.
@@ -129,7 +129,7 @@ impl AtHand {
 
     /// Takes the input of a run that is about to be created.
     pub fn add_input(&mut self, run: RunId, item: u32, input: Value) {
-        self.values.insert(Place::Item(run, item), input);
+        self.values.insert(LocalKey::Item(run, item), input);
     }
 
     /// Takes the values that a new event brings.
@@ -138,11 +138,11 @@ impl AtHand {
             Event::AttemptEnded(AttemptEnded { payload: Some(ValueRef::Inline(value)), .. })
             | Event::StepEnded(StepEnded { result: Outcome::Success(ValueRef::Inline(value)), .. })
             | Event::ItemEnded(ItemEnded { result: Outcome::Success(ValueRef::Inline(value)), .. }) => {
-                self.values.insert(Place::Row(record.seq), value.clone());
-                self.fresh.push_back((record.seq, Place::Row(record.seq)));
+                self.values.insert(LocalKey::Row(record.seq), value.clone());
+                self.fresh.push_back((record.seq, LocalKey::Row(record.seq)));
             }
             Event::RunCreated(created) => {
-                let inputs = (0..created.items).map(|item| (record.seq, Place::Item(created.run, item)));
+                let inputs = (0..created.items).map(|item| (record.seq, LocalKey::Item(created.run, item)));
                 self.fresh.extend(inputs);
             }
             _ => {}
@@ -151,13 +151,13 @@ impl AtHand {
 
     /// Takes a value that the next decision needs; `None` if it does not exist.
     pub fn load(&mut self, place: &ValueRef, value: Option<Value>) {
-        match (Place::of(place), value) {
+        match (LocalKey::of(place), value) {
             // A value that is here already was not loaded: it is not durable yet.
             (Some(key), Some(value)) if !self.values.contains_key(&key) => {
                 self.values.insert(key, value);
                 self.loaded.push(key);
             }
-            (Some(Place::Blob(id)), None) => drop(self.absent.insert(id)),
+            (Some(LocalKey::Blob(id)), None) => drop(self.absent.insert(id)),
             _ => {}
         }
     }

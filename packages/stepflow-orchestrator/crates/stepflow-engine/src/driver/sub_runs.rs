@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use super::timers::Timer;
 use super::waiters::Returns;
 use super::{Driver, MARK_AFTER, SEMANTICS, timers};
-use crate::command::{Command, Made, Waits};
+use crate::command::{Command, Made, WaitingAttempt};
 use crate::event::{Event, RunCreated, StepRef, TaskRef};
 use crate::machine::{Input, MAX_DEPTH, Machine, chain};
 use crate::ports::Address;
@@ -148,7 +148,7 @@ impl Driver {
     }
 
     /// Replies when the run has ended.
-    pub(super) fn wait(&mut self, run: RunId, by: Option<Waits>, reply: oneshot::Sender<()>) {
+    pub(super) fn wait(&mut self, run: RunId, by: Option<WaitingAttempt>, reply: oneshot::Sender<()>) {
         // The waiting caller is registered before anything is read, so that it cannot miss the end.
         self.waiters.when_ended(run, reply, by);
         let machine = self.root_of(run).and_then(|root| self.trees.get(&root)).map(|tree| tree.machine.as_ref());

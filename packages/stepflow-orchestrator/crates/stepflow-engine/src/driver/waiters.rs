@@ -6,17 +6,17 @@ use std::collections::HashMap;
 use stepflow_protocol::RunId;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::command::{Cancelled, Made, Waits};
+use crate::command::{Cancelled, Made, WaitingAttempt};
 use crate::event::{Event, Record};
 use crate::notice::Notice;
 use crate::ports::StoreError;
 use crate::submission::Error;
 
 /// A caller that waits for the end of a run. It may be an attempt.
-type UntilEnd = (oneshot::Sender<()>, Option<Waits>);
+type UntilEnd = (oneshot::Sender<()>, Option<WaitingAttempt>);
 
 /// An attempt that waited for a run that has ended, and the reply that lets it go on.
-pub(super) type Returns = (Waits, oneshot::Sender<()>);
+pub(super) type Returns = (WaitingAttempt, oneshot::Sender<()>);
 
 /// How many subscribers there may be before those that have gone are removed.
 const FEW: usize = 64;
@@ -62,7 +62,7 @@ impl Waiters {
     }
 
     /// Replies once the end of the run is durable, for this attempt if one waits.
-    pub fn when_ended(&mut self, run: RunId, reply: oneshot::Sender<()>, by: Option<Waits>) {
+    pub fn when_ended(&mut self, run: RunId, reply: oneshot::Sender<()>, by: Option<WaitingAttempt>) {
         let waiting = self.ended.entry(run).or_default();
         // Those that have stopped waiting leave nothing behind.
         waiting.retain(|(reply, by)| by.is_some() || !reply.is_closed());

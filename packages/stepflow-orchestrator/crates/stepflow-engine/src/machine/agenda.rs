@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use stepflow_protocol::{FlowError, RunId};
 
-use super::frontier::{Doom, Frontier, Known, Place};
+use super::frontier::{Doom, Frontier, ItemRef, Known};
 use super::size::{Heap, map};
 use super::state::{Run, RunTree};
 use super::step::{Phase, Step};
@@ -26,7 +26,7 @@ pub struct Agenda {
     /// The items that are open, and what their expressions wait for.
     frontier: Frontier,
     /// Items that are to be opened.
-    unseen: BTreeSet<Place>,
+    unseen: BTreeSet<ItemRef>,
     /// The first item that has not been opened, of each open run that has one.
     unopened: BTreeMap<RunId, u32>,
     /// Steps that can begin: of each run, by item and step.
@@ -38,7 +38,7 @@ pub struct Agenda {
     /// Steps that wait for a sub-run that has ended.
     returned: BTreeMap<StepRef, RunId>,
     /// Items whose output is known and whose `mustExecute` steps have ended.
-    finished: BTreeMap<Place, Result<ValueRef, FlowError>>,
+    finished: BTreeMap<ItemRef, Result<ValueRef, FlowError>>,
     /// Runs whose items have all ended.
     complete: BTreeSet<RunId>,
     /// Runs that are being ended.
@@ -173,7 +173,7 @@ impl Agenda {
 
     /// The next items that were not opened yet, if fewer steps are ready than there is room for. Items of the deepest
     /// run come first. They are fewer than there is room for, because each may bring several steps.
-    pub(super) fn next_unopened(&mut self, state: &RunTree, waiting: &Waiting, room: usize) -> Vec<Place> {
+    pub(super) fn next_unopened(&mut self, state: &RunTree, waiting: &Waiting, room: usize) -> Vec<ItemRef> {
         let mut left = room;
         for (run, steps) in &self.ready {
             left = left.saturating_sub(steps.len().min(waiting.free_slots_of(state, *run)));
@@ -209,7 +209,7 @@ impl Agenda {
     }
 
     /// Opens the items: looks for steps that are ready or have begun in them.
-    pub(super) fn open(&mut self, items: Vec<Place>) {
+    pub(super) fn open(&mut self, items: Vec<ItemRef>) {
         self.unseen.extend(items);
     }
 
@@ -253,7 +253,7 @@ impl Agenda {
     }
 
     /// The items whose output is known and whose `mustExecute` steps have ended.
-    pub(super) fn finished(&self) -> impl Iterator<Item = (Place, &Result<ValueRef, FlowError>)> {
+    pub(super) fn finished(&self) -> impl Iterator<Item = (ItemRef, &Result<ValueRef, FlowError>)> {
         self.finished.iter().map(|(at, output)| (*at, output))
     }
 
@@ -308,7 +308,7 @@ impl Agenda {
     }
 
     /// Removes an item that has ended. If it was closed before its end, it may have steps that had not begun.
-    fn forget_item(&mut self, at: Place) {
+    fn forget_item(&mut self, at: ItemRef) {
         let (run, item) = at;
         self.frontier.forget(at);
         self.unseen.remove(&at);
@@ -351,7 +351,7 @@ impl Heap for Agenda {
     }
 }
 
-fn is_open(state: &RunTree, at: Place) -> bool {
+fn is_open(state: &RunTree, at: ItemRef) -> bool {
     let item = state.runs.get(&at.0).and_then(|run| run.items.get(at.1 as usize));
     state.is_open(at.0) && item.is_some_and(|item| item.end.is_none())
 }

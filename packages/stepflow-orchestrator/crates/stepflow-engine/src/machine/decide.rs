@@ -3,7 +3,7 @@
 use stepflow_protocol::{ErrorKind, ExecutionStatus, FlowError, RunId, TaskId, Value};
 
 use super::agenda::Ready;
-use super::frontier::{Doom, Place};
+use super::frontier::{Doom, ItemRef};
 use super::given::Given;
 use super::input::Input;
 use super::policy::MOST_AT_ONCE;
@@ -133,7 +133,7 @@ fn replaced(mut error: FlowError, name: &str, value: Value) -> FlowError {
 
 /// Items that are complete, and runs whose last items they were.
 fn finished(state: &RunTree, given: &mut Given<'_>) -> Result<Vec<Event>, Missing> {
-    let ended = |((run, item), output): (Place, &Result<ValueRef, FlowError>)| {
+    let ended = |((run, item), output): (ItemRef, &Result<ValueRef, FlowError>)| {
         let result = match output {
             Err(error) => Outcome::Failed(confidential::shown_of_item(state, run, item, error.clone(), given)?),
             Ok(place) => {

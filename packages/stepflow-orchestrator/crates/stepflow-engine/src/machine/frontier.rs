@@ -18,14 +18,14 @@ use super::surroundings::{MOST_MISSING, Missing, Need, Surroundings, numbered, p
 use crate::event::{StepRef, ValueRef};
 
 /// An item of a run.
-pub(super) type Place = (RunId, u32);
+pub(super) type ItemRef = (RunId, u32);
 
 /// The items that are open.
 #[derive(Debug, Default)]
 pub(super) struct Frontier {
-    items: BTreeMap<Place, OpenItem>,
+    items: BTreeMap<ItemRef, OpenItem>,
     /// Those with expressions to look at.
-    stirred: BTreeSet<Place>,
+    stirred: BTreeSet<ItemRef>,
 }
 
 /// The value of an expression.
@@ -36,7 +36,7 @@ pub(super) enum Known {
     /// The step cannot run.
     Doomed(StepRef, Doom),
     /// The item has this output, and all of its steps that must run have ended.
-    Output(Place, Result<ValueRef, FlowError>),
+    Output(ItemRef, Result<ValueRef, FlowError>),
 }
 
 /// Why a step cannot run.
@@ -69,12 +69,12 @@ enum Node {
 
 impl Frontier {
     /// Whether the item is open.
-    pub fn has(&self, at: Place) -> bool {
+    pub fn has(&self, at: ItemRef) -> bool {
         self.items.contains_key(&at)
     }
 
     /// Opens the item: its output and its `mustExecute` steps are wanted.
-    pub fn open(&mut self, state: &RunTree, plan: &Plan, at: Place) {
+    pub fn open(&mut self, state: &RunTree, plan: &Plan, at: ItemRef) {
         if self.has(at) {
             return;
         }
@@ -110,14 +110,14 @@ impl Frontier {
     }
 
     /// Closes the item.
-    pub fn forget(&mut self, at: Place) {
+    pub fn forget(&mut self, at: ItemRef) {
         self.items.remove(&at);
         self.stirred.remove(&at);
     }
 
     /// Closes every item of the run.
     pub fn forget_run(&mut self, run: RunId) {
-        let left: Vec<Place> = self.items.range((run, 0)..=(run, u32::MAX)).map(|(at, _)| *at).collect();
+        let left: Vec<ItemRef> = self.items.range((run, 0)..=(run, u32::MAX)).map(|(at, _)| *at).collect();
         left.into_iter().for_each(|at| self.forget(at));
     }
 
@@ -149,7 +149,7 @@ impl Frontier {
 
     fn explore_item(
         &mut self,
-        at: Place,
+        at: ItemRef,
         state: &RunTree,
         world: &dyn Surroundings,
         known: &mut Vec<Known>,

@@ -52,7 +52,7 @@ pub struct NewRun {
     /// The caller's name for the request: a second one with this name gets the run of the first one.
     pub idempotency_key: Option<String>,
     /// The inputs of the root's items, if they are stored already: see [`Journal::stage`].
-    pub stage: Option<Stage>,
+    pub stage: Option<StagedInputs>,
     /// The first events, with everything that belongs to them, including the inputs of the root's items if they are not
     /// staged.
     pub append: Append,
@@ -60,7 +60,7 @@ pub struct NewRun {
 
 /// Inputs of a run that is not made yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stage {
+pub struct StagedInputs {
     /// Its number in the store.
     pub number: i64,
     /// How many inputs it has.
@@ -131,7 +131,7 @@ pub struct Due {
 
 /// Whether an append is durable when the call returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Durability {
+pub enum Appended {
     /// It is.
     Now,
     /// The answer comes to the [`Commits`] of the tree's shard.
@@ -140,7 +140,7 @@ pub enum Durability {
 
 /// The part of a journal that an answer is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
+pub struct AppendRef {
     /// The root of the tree.
     pub root: RunId,
     /// The append's incarnation.
@@ -152,10 +152,10 @@ pub struct Written {
 /// The receiver for the results of appends: a message for each commit, not one for each append.
 pub trait Commits: Send + Sync {
     /// These appends are durable, and all before them.
-    fn committed(&self, appends: Vec<Written>);
+    fn committed(&self, appends: Vec<AppendRef>);
 
     /// These are not durable, and no later append of the same incarnation will be.
-    fn failed(&self, appends: Vec<Written>, why: StoreError);
+    fn failed(&self, appends: Vec<AppendRef>, why: StoreError);
 }
 
 /// A shard, now owned.
@@ -191,7 +191,7 @@ pub struct Page {
 
 /// Where a run is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct RunState {
     /// The root of its tree.
     pub root: RunId,
     /// Whether the run has ended.
@@ -237,14 +237,18 @@ pub trait Journal: Send + Sync {
     /// Stores inputs of a run before the run, behind those of this stage. A batch that is too long for memory or for one
     /// transaction comes in parts. Nobody sees them until [`Journal::create`] names the stage. A stage that no run is
     /// made of is removed after an hour, and when the store is opened again.
-    fn stage(&self, after: Option<Stage>, inputs: Vec<Value>) -> BoxFuture<'static, Result<Stage, StoreError>>;
+    fn stage(
+        &self,
+        after: Option<StagedInputs>,
+        inputs: Vec<Value>,
+    ) -> BoxFuture<'static, Result<StagedInputs, StoreError>>;
 
     /// Begins a tree. Appends may follow before the answer arrives.
     fn create(&self, run: NewRun) -> BoxFuture<'static, Result<Created, StoreError>>;
 
     /// Adds events to a tree's journal. Several appends of one tree may be open. They keep their order, and when one is
     /// refused, those that follow it are refused, too.
-    fn append(&self, append: Append) -> Durability;
+    fn append(&self, append: Append) -> Appended;
 
     /// The events after `after_seq`, in order, until they have `max_bytes` or more. Appends that were made before are
     /// included. Instead of a value an event may have a reference to itself, [`ValueRef::Row`] with its own sequence.
@@ -258,7 +262,7 @@ pub trait Journal: Send + Sync {
     fn flow(&self, id: FlowId) -> BoxFuture<'static, Result<Option<Arc<Plan>>, StoreError>>;
 
     /// Where a run is; `None` if it does not exist.
-    fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<Standing>, StoreError>>;
+    fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<RunState>, StoreError>>;
 
     /// Deletes a tree that has ended, or that cannot go on. It is out of sight at once, and nothing is appended to it any
     /// more.

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use stepflow_engine::Shards;
 use stepflow_engine::event::{TaskRef, ValueRef};
 use stepflow_engine::ports::{
-    Append, Commits, Created, Deleted, Durability, Journal, NewRun, OpenRoot, Owned, Page, Stage, Standing, StoreError,
+    Append, Appended, Commits, Created, Deleted, Journal, NewRun, OpenRoot, Owned, Page, RunState, StagedInputs,
+    StoreError,
 };
 use stepflow_flow::Plan;
 use stepflow_protocol::{FlowId, RunId, Value};
@@ -89,7 +90,11 @@ impl Journal for Connection {
         })
     }
 
-    fn stage(&self, after: Option<Stage>, inputs: Vec<Value>) -> BoxFuture<'static, Result<Stage, StoreError>> {
+    fn stage(
+        &self,
+        after: Option<StagedInputs>,
+        inputs: Vec<Value>,
+    ) -> BoxFuture<'static, Result<StagedInputs, StoreError>> {
         self.in_turn(None, move |store| store.durable.stage(after, inputs))
     }
 
@@ -97,7 +102,7 @@ impl Journal for Connection {
         self.store.give_create(&self.told, run).map(|answer| answer.unwrap_or_else(|_| Err(unavailable()))).boxed()
     }
 
-    fn append(&self, append: Append) -> Durability {
+    fn append(&self, append: Append) -> Appended {
         self.store.give_append(&self.told, append)
     }
 
@@ -123,7 +128,7 @@ impl Journal for Connection {
         .boxed()
     }
 
-    fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<Standing>, StoreError>> {
+    fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<RunState>, StoreError>> {
         self.in_turn(None, move |store| store.durable.find(run))
     }
 

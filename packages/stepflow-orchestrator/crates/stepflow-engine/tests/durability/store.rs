@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::FutureExt as _;
 use stepflow_engine::event::{Record, TaskRef, ValueRef};
-use stepflow_engine::ports::{Append, Commits, Created, Durability, Journal, NewRun, StoreError, Written};
+use stepflow_engine::ports::{Append, AppendRef, Appended, Commits, Created, Journal, NewRun, StoreError};
 use stepflow_engine::{Shards, shard_of};
 use stepflow_protocol::{RunId, Value};
 use stepflow_store::MemoryStore;
@@ -94,7 +94,7 @@ impl Entry {
 }
 
 enum Answer {
-    Appended(Told, Written, Result<(), StoreError>),
+    Appended(Told, AppendRef, Result<(), StoreError>),
     Created(oneshot::Sender<Result<Created, StoreError>>, Result<Created, StoreError>),
     Marked(oneshot::Sender<Result<(), StoreError>>),
 }
@@ -103,9 +103,9 @@ enum Answer {
 struct Refusals(Mutex<Option<StoreError>>);
 
 impl Commits for Refusals {
-    fn committed(&self, _: Vec<Written>) {}
+    fn committed(&self, _: Vec<AppendRef>) {}
 
-    fn failed(&self, _: Vec<Written>, why: StoreError) {
+    fn failed(&self, _: Vec<AppendRef>, why: StoreError) {
         *self.0.lock().unwrap() = Some(why);
     }
 }
@@ -201,7 +201,7 @@ impl Store {
         let answer = match entry {
             Entry::Append(append) => {
                 state.dealt += 1;
-                let written = Written { root, incarnation: append.incarnation, upto: append.upto() };
+                let written = AppendRef { root, incarnation: append.incarnation, upto: append.upto() };
                 let doomed = state.refused.contains(&(root, append.incarnation));
                 let stored = if fate == Fate::Refuse || doomed { Err(unavailable()) } else { self.append(append) };
                 state.fenced += u64::from(matches!(stored, Err(StoreError::Fenced { .. })));
@@ -233,8 +233,8 @@ impl Store {
 
     fn append(&self, append: Append) -> Result<(), StoreError> {
         match self.durable.append(append) {
-            Durability::Now => Ok(()),
-            Durability::Later => Err(self.refusals.0.lock().unwrap().take().expect("a reason")),
+            Appended::Now => Ok(()),
+            Appended::Later => Err(self.refusals.0.lock().unwrap().take().expect("a reason")),
         }
     }
 
@@ -290,21 +290,21 @@ impl Store {
         self.lock().epochs.insert(shard, epoch);
     }
 
-    pub fn give_append(&self, told: &Told, append: Append) -> Durability {
+    pub fn give_append(&self, told: &Told, append: Append) -> Appended {
         let mut state = self.lock();
         state.given += 1;
         let behind = state.queue.iter().any(|queued| queued.entry.root() == append.root);
         if state.instant && !behind && !state.refused.contains(&(append.root, append.incarnation)) {
-            let written = Written { root: append.root, incarnation: append.incarnation, upto: append.upto() };
+            let written = AppendRef { root: append.root, incarnation: append.incarnation, upto: append.upto() };
             state.dealt += 1;
             match self.append(append) {
-                Ok(()) => return Durability::Now,
+                Ok(()) => return Appended::Now,
                 Err(why) => state.answers.push_back(Answer::Appended(Arc::clone(told), written, Err(why))),
             }
         } else {
             state.enter(told, Entry::Append(append));
         }
-        Durability::Later
+        Appended::Later
     }
 
     pub fn give_create(&self, told: &Told, run: NewRun) -> oneshot::Receiver<Result<Created, StoreError>> {

@@ -13,9 +13,9 @@ use stepflow_protocol::{BlobId, ErrorKind, FlowError, FlowId, RunId, Value};
 use uuid::Uuid;
 
 /// The place of a value that is not the value itself: a row, or an item of a run.
-pub type Place = (Option<RunId>, u64);
+pub type ValueKey = (Option<RunId>, u64);
 
-pub fn place_of(reference: &ValueRef) -> Place {
+pub fn place_of(reference: &ValueRef) -> ValueKey {
     match reference {
         ValueRef::Row(seq) => (None, *seq),
         ValueRef::Item(run, item) => (Some(*run), u64::from(*item)),
@@ -23,7 +23,7 @@ pub fn place_of(reference: &ValueRef) -> Place {
     }
 }
 
-pub struct World {
+pub struct TestSurroundings {
     pub now: Timestamp,
     pub ids: u128,
     pub rules: Rules,
@@ -32,14 +32,14 @@ pub struct World {
     /// The flows in memory.
     pub plans: HashMap<FlowId, Arc<Plan>>,
     /// The values in memory.
-    pub values: HashMap<Place, Value>,
+    pub values: HashMap<ValueKey, Value>,
     /// The inputs of the runs that were decided and not yet appended.
     pub inputs: HashMap<RunId, Vec<Value>>,
     /// How often a value, a flow or a component was requested.
     pub asked: Cell<u64>,
 }
 
-impl World {
+impl TestSurroundings {
     /// One that has these flows.
     pub fn with(flows: HashMap<FlowId, Arc<Plan>>) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl World {
         }
     }
 
-    pub fn keep(&mut self, place: Place, value: &Value) {
+    pub fn keep(&mut self, place: ValueKey, value: &Value) {
         self.values.insert(place, value.clone());
     }
 
@@ -65,7 +65,7 @@ impl World {
     }
 }
 
-impl Surroundings for World {
+impl Surroundings for TestSurroundings {
     fn now(&self) -> Timestamp {
         self.now
     }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::calls::{self, Caller};
 use super::flows::Case;
 use super::naive;
-use super::surroundings::{World, place_of, row};
+use super::surroundings::{TestSurroundings, place_of, row};
 
 /// The durable events.
 #[derive(Debug, Clone, Default)]
@@ -35,7 +35,7 @@ pub struct Simulation {
     pub callers: BTreeMap<TaskRef, Caller>,
     /// Those of them that need a slot to go on.
     pub returning: BTreeSet<TaskRef>,
-    world: World,
+    world: TestSurroundings,
     flow_id: FlowId,
     choices: Vec<usize>,
     chosen: usize,
@@ -112,7 +112,7 @@ impl Simulation {
         let root = RunId::from_uuid(Uuid::from_u128(1));
         let called = calls::FLOWS.iter().map(|(_, flow)| calls::plan(&flow()));
         let flows: HashMap<_, _> = called.chain([Arc::clone(&plan)]).map(|plan| (plan.flow_id, plan)).collect();
-        let world = World::with(flows);
+        let world = TestSurroundings::with(flows);
         Self {
             root,
             machine: machine(root),

@@ -6,8 +6,8 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use stepflow_engine::event::{Record, TaskRef, ValueRef};
 use stepflow_engine::ports::{
-    Append, Commits, Created, Deleted, Durability, Journal, NewRun, OpenRoot, Owned, Page, Stage, Standing, StoreError,
-    Written,
+    Append, AppendRef, Appended, Commits, Created, Deleted, Journal, NewRun, OpenRoot, Owned, Page, RunState,
+    StagedInputs, StoreError,
 };
 use stepflow_engine::{Shards, shard_of};
 use stepflow_flow::Plan;
@@ -89,7 +89,11 @@ impl Journal for MemoryStore {
         done(Ok(each.take(most).collect()))
     }
 
-    fn stage(&self, after: Option<Stage>, inputs: Vec<Value>) -> BoxFuture<'static, Result<Stage, StoreError>> {
+    fn stage(
+        &self,
+        after: Option<StagedInputs>,
+        inputs: Vec<Value>,
+    ) -> BoxFuture<'static, Result<StagedInputs, StoreError>> {
         done(self.kept.lock().stage(after, inputs))
     }
 
@@ -97,18 +101,18 @@ impl Journal for MemoryStore {
         done(self.kept.lock().create(run, self.options.keep_finished))
     }
 
-    fn append(&self, append: Append) -> Durability {
-        let written = Written { root: append.root, incarnation: append.incarnation, upto: append.upto() };
+    fn append(&self, append: Append) -> Appended {
+        let written = AppendRef { root: append.root, incarnation: append.incarnation, upto: append.upto() };
         let mut kept = self.kept.lock();
         match kept.append(append, self.options.keep_finished) {
-            Ok(()) => Durability::Now,
+            Ok(()) => Appended::Now,
             Err(why) => {
                 let commits = kept.shards.get(&shard_of(written.root)).and_then(|shard| shard.commits.clone());
                 drop(kept);
                 if let Some(commits) = commits {
                     commits.failed(vec![written], why);
                 }
-                Durability::Later
+                Appended::Later
             }
         }
     }
@@ -136,7 +140,7 @@ impl Journal for MemoryStore {
         done(Ok(self.kept.lock().flows.get(id).cloned()))
     }
 
-    fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<Standing>, StoreError>> {
+    fn find(&self, run: RunId) -> BoxFuture<'static, Result<Option<RunState>, StoreError>> {
         done(Ok(self.kept.lock().standing(run)))
     }
 

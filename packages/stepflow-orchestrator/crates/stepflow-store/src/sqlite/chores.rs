@@ -40,7 +40,7 @@ const PARTS: u8 = 16;
 
 /// What is next in a round.
 #[derive(Debug, Clone, Copy)]
-enum Stage {
+enum Chore {
     /// Inputs whose runs were never made.
     Stages,
     /// Trees whose time is over, after this one.
@@ -61,7 +61,7 @@ pub(super) struct Chores {
     retention: Retention,
     /// When the next round begins.
     due: Instant,
-    stage: Option<Stage>,
+    stage: Option<Chore>,
     /// When the last step was done.
     stepped: Instant,
     /// Who waits for the end of the round, and of the next one.
@@ -108,13 +108,13 @@ impl Chores {
             None => {
                 self.due = Instant::now() + ROUND;
                 self.waiting.append(&mut self.asked);
-                Stage::Stages
+                Chore::Stages
             }
         };
         let mut removed = Vec::new();
         let next = match stage {
-            Stage::Orphans(part) => {
-                orphans(disk, gauges, files, part).map(|()| part.checked_add(PARTS).map(Stage::Orphans))
+            Chore::Orphans(part) => {
+                orphans(disk, gauges, files, part).map(|()| part.checked_add(PARTS).map(Chore::Orphans))
             }
             _ => disk.transaction(gauges, |connection, known| {
                 let mut work = Work { connection, known, epochs, files, removed: &mut removed };
@@ -168,30 +168,30 @@ impl Chores {
 }
 
 /// Does a step, and says what comes next.
-fn next(work: &mut Work<'_>, retention: &Retention, stage: Stage) -> rusqlite::Result<Option<Stage>> {
+fn next(work: &mut Work<'_>, retention: &Retention, stage: Chore) -> rusqlite::Result<Option<Chore>> {
     let done = match stage {
-        Stage::Stages => work.drop_stages().map(|()| Stage::Retention(None)).map_err(Failure::from),
-        Stage::Retention(after) => work.retire(retention, after).map(|last| match last {
-            Some(last) => Stage::Retention(Some(last)),
-            None => Stage::Rows,
+        Chore::Stages => work.drop_stages().map(|()| Chore::Retention(None)).map_err(Failure::from),
+        Chore::Retention(after) => work.retire(retention, after).map(|last| match last {
+            Some(last) => Chore::Retention(Some(last)),
+            None => Chore::Rows,
         }),
-        Stage::Rows => clear(work).map(|goes_on| if goes_on { Stage::Rows } else { Stage::Keys }),
-        Stage::Keys => work.forget_keys().map(|goes_on| if goes_on { Stage::Keys } else { Stage::Flows(0) }),
-        Stage::Flows(after) => work.drop_flows(after).map(|last| last.map_or(Stage::Blobs(None), Stage::Flows)),
-        Stage::Blobs(after) => match retention.runs {
+        Chore::Rows => clear(work).map(|goes_on| if goes_on { Chore::Rows } else { Chore::Keys }),
+        Chore::Keys => work.forget_keys().map(|goes_on| if goes_on { Chore::Keys } else { Chore::Flows(0) }),
+        Chore::Flows(after) => work.drop_flows(after).map(|last| last.map_or(Chore::Blobs(None), Chore::Flows)),
+        Chore::Blobs(after) => match retention.runs {
             Some(age) => work.drop_blobs(age, after).map(|last| match last {
-                Some(last) => Stage::Blobs(Some(last)),
-                None => Stage::Orphans(0),
+                Some(last) => Chore::Blobs(Some(last)),
+                None => Chore::Orphans(0),
             }),
-            None => Ok(Stage::Orphans(0)),
+            None => Ok(Chore::Orphans(0)),
         },
-        Stage::Orphans(_) => Ok(stage),
+        Chore::Orphans(_) => Ok(stage),
     };
     match done {
         Ok(next) => Ok(Some(next)),
         Err(Failure::Sql(error)) => Err(error),
         // Nobody asked for this one: there is nobody to be refused.
-        Err(Failure::Refused(_)) => Ok(Some(Stage::Orphans(0))),
+        Err(Failure::Refused(_)) => Ok(Some(Chore::Orphans(0))),
     }
 }
 

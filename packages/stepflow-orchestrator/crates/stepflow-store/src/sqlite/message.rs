@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use jiff::Timestamp;
 use stepflow_engine::Shards;
 use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::{Append, Commits, Created, Deleted, NewRun, Owned, Stage, StoreError};
+use stepflow_engine::ports::{Append, Commits, Created, Deleted, NewRun, Owned, StagedInputs, StoreError};
 use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, RunId, Value};
 use tokio::sync::oneshot;
@@ -22,7 +22,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 /// A request to the writer.
 pub(super) enum Message {
     Append(Append),
-    Stage(Option<Stage>, Vec<Value>, Reply<Stage>),
+    Stage(Option<StagedInputs>, Vec<Value>, Reply<StagedInputs>),
     Create(Box<NewRun>, Reply<Created>),
     Mark(RunId, u64, Vec<TaskRef>, Reply<()>),
     Unmark(RunId, u64, Vec<TaskRef>, Reply<()>),
@@ -70,5 +70,5 @@ pub(super) enum Done {
     Created(Created),
     Touched(bool),
     Deleted(Deleted),
-    Staged(Stage),
+    Staged(StagedInputs),
 }

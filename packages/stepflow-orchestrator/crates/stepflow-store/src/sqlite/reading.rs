@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use stepflow_engine::Shards;
 use stepflow_engine::event::{TaskRef, ValueRef};
-use stepflow_engine::ports::{Blob, OpenRoot, Page, Standing, StoreError};
+use stepflow_engine::ports::{Blob, OpenRoot, Page, RunState, StoreError};
 use stepflow_protocol::{BlobId, RunId, TaskId, Value};
 use uuid::Uuid;
 
@@ -111,11 +111,11 @@ pub(super) fn due(
 }
 
 /// See [`stepflow_engine::ports::Journal::find`].
-pub(super) fn find(access: &Access<'_>, of: RunId) -> Result<Option<Standing>, Failure> {
+pub(super) fn find(access: &Access<'_>, of: RunId) -> Result<Option<RunState>, Failure> {
     let sql = "SELECT root.id, runs.status, root.given_up FROM runs JOIN runs AS root ON root.no = runs.root_no
                WHERE runs.id = ?1";
     let standing = access.connection.prepare_cached(sql)?.query_row([bytes(of)], |row| {
-        Ok(Standing { root: run(row.get(0)?), ended: row.get::<_, i64>(1)? != 0, given_up: row.get(2)? })
+        Ok(RunState { root: run(row.get(0)?), ended: row.get::<_, i64>(1)? != 0, given_up: row.get(2)? })
     });
     Ok(standing.optional()?)
 }

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
-use stepflow_engine::ports::{Stage, StoreError};
+use stepflow_engine::ports::{StagedInputs, StoreError};
 use stepflow_protocol::Value;
 
 use super::codec::{key, time};
@@ -20,7 +20,7 @@ const WAITS: i64 = 60 * 60 * 1_000_000;
 
 impl Work<'_> {
     /// Stores the next inputs of a stage, or the first ones of a new one.
-    pub fn stage(&mut self, after: Option<Stage>, inputs: &[Value]) -> Result<Stage, Failure> {
+    pub fn stage(&mut self, after: Option<StagedInputs>, inputs: &[Value]) -> Result<StagedInputs, Failure> {
         let (no, items) = match after {
             Some(stage) => (self.check_stage(stage)?, stage.items),
             None => (self.draw_number()?, 0),
@@ -37,11 +37,11 @@ impl Work<'_> {
         let items = items.saturating_add(u32::try_from(inputs.len()).unwrap_or(u32::MAX));
         let sql = "INSERT OR REPLACE INTO stages (no, items, put_at) VALUES (?1, ?2, ?3)";
         self.execute(sql, params![no, items, time(Timestamp::now())])?;
-        Ok(Stage { number: no, items })
+        Ok(StagedInputs { number: no, items })
     }
 
     /// The number of a stage, if it has just these inputs.
-    pub fn check_stage(&self, stage: Stage) -> Result<i64, Failure> {
+    pub fn check_stage(&self, stage: StagedInputs) -> Result<i64, Failure> {
         let mut items = self.connection.prepare_cached("SELECT items FROM stages WHERE no = ?1")?;
         let items: Option<u32> = items.query_row([stage.number], |row| row.get(0)).optional()?;
         let id = || format!("{} of {} inputs", stage.number, stage.items);
@@ -50,7 +50,7 @@ impl Work<'_> {
     }
 
     /// The stage is a run's.
-    pub fn take_stage(&self, stage: Stage) -> rusqlite::Result<()> {
+    pub fn take_stage(&self, stage: StagedInputs) -> rusqlite::Result<()> {
         self.execute("DELETE FROM stages WHERE no = ?1", [stage.number]).map(drop)
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rusqlite::params;
-use stepflow_engine::ports::{Append, Commits, Created, Deleted, Owned, StoreError, Written};
+use stepflow_engine::ports::{Append, AppendRef, Commits, Created, Deleted, Owned, StoreError};
 use stepflow_engine::{Shards, shard_of};
 
 use super::at_work::AtWork;
@@ -224,9 +224,9 @@ impl Writer {
 }
 
 /// Tells the owners, each once for all that is durable now.
-fn tell(owners: &Owners, committed: Vec<Written>, failed: Vec<(Written, StoreError)>) {
+fn tell(owners: &Owners, committed: Vec<AppendRef>, failed: Vec<(AppendRef, StoreError)>) {
     let owners = owners.lock().clone();
-    let mut by_owner: Vec<(&Arc<dyn Commits>, Vec<Written>)> = Vec::new();
+    let mut by_owner: Vec<(&Arc<dyn Commits>, Vec<AppendRef>)> = Vec::new();
     for written in committed {
         let Some(owner) = owners.get(&shard_of(written.root)) else { continue };
         match by_owner.iter_mut().find(|(known, _)| Arc::ptr_eq(known, owner)) {
@@ -237,7 +237,7 @@ fn tell(owners: &Owners, committed: Vec<Written>, failed: Vec<(Written, StoreErr
     by_owner.into_iter().for_each(|(owner, appends)| {
         let _ = guard(|| owner.committed(appends));
     });
-    let mut by_reason: Vec<(&Arc<dyn Commits>, Vec<Written>, StoreError)> = Vec::new();
+    let mut by_reason: Vec<(&Arc<dyn Commits>, Vec<AppendRef>, StoreError)> = Vec::new();
     for (written, why) in failed {
         let Some(owner) = owners.get(&shard_of(written.root)) else { continue };
         match by_reason.iter_mut().find(|(known, _, reason)| Arc::ptr_eq(known, owner) && *reason == why) {
@@ -255,6 +255,6 @@ fn guard(work: impl FnOnce()) -> bool {
     catch_unwind(AssertUnwindSafe(work)).is_ok()
 }
 
-fn written(append: &Append) -> Written {
-    Written { root: append.root, incarnation: append.incarnation, upto: append.upto() }
+fn written(append: &Append) -> AppendRef {
+    AppendRef { root: append.root, incarnation: append.incarnation, upto: append.upto() }
 }

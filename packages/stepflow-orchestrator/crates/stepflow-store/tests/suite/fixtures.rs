@@ -8,7 +8,7 @@ use stepflow_engine::event::{
     AttemptEnded, AttemptOutcome, Budget, Event, ItemEnded, Outcome, Record, RunCreated, RunEnded, StepEnded, StepRef,
     TaskRef, ValueRef,
 };
-use stepflow_engine::ports::{Append, Commits, Durability, Journal, NewRun, StoreError, Written};
+use stepflow_engine::ports::{Append, AppendRef, Appended, Commits, Journal, NewRun, StoreError};
 use stepflow_flow::{Plan, Source, load};
 use stepflow_protocol::{ExecutionStatus, RunId, TaskId, Value};
 use tokio::sync::mpsc;
@@ -117,14 +117,14 @@ pub fn append(root: RunId, records: Vec<Arc<Record>>) -> Append {
 
 /// The results of appends.
 #[derive(Clone)]
-pub struct Answers(pub mpsc::UnboundedSender<Result<Written, (Written, StoreError)>>);
+pub struct Answers(pub mpsc::UnboundedSender<Result<AppendRef, (AppendRef, StoreError)>>);
 
 impl Commits for Answers {
-    fn committed(&self, appends: Vec<Written>) {
+    fn committed(&self, appends: Vec<AppendRef>) {
         appends.into_iter().for_each(|written| drop(self.0.send(Ok(written))));
     }
 
-    fn failed(&self, appends: Vec<Written>, why: StoreError) {
+    fn failed(&self, appends: Vec<AppendRef>, why: StoreError) {
         appends.into_iter().for_each(|written| drop(self.0.send(Err((written, why.clone())))));
     }
 }
@@ -132,7 +132,7 @@ impl Commits for Answers {
 /// A store with an owner.
 pub struct Owned<S> {
     pub store: Arc<S>,
-    pub answers: mpsc::UnboundedReceiver<Result<Written, (Written, StoreError)>>,
+    pub answers: mpsc::UnboundedReceiver<Result<AppendRef, (AppendRef, StoreError)>>,
 }
 
 impl<S: Journal> Owned<S> {
@@ -146,8 +146,8 @@ impl<S: Journal> Owned<S> {
     pub async fn append(&mut self, append: Append) -> Result<(), StoreError> {
         let upto = append.upto();
         match self.store.append(append) {
-            Durability::Now => Ok(()),
-            Durability::Later => loop {
+            Appended::Now => Ok(()),
+            Appended::Later => loop {
                 match self.answers.recv().await.unwrap() {
                     Ok(written) if written.upto >= upto => return Ok(()),
                     Ok(_) => {}

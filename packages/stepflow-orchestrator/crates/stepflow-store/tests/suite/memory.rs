@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use stepflow_engine::event::Record;
-use stepflow_engine::ports::{Deleted, Durability, Flows, Journal, Queries};
+use stepflow_engine::ports::{Appended, Deleted, Flows, Journal, Queries};
 use stepflow_protocol::{ExecutionStatus, FlowResult, RunId};
 use stepflow_store::{MemoryStore, Options};
 
@@ -18,7 +18,7 @@ async fn rows_follow_the_journal() {
     let row = store.run(run).unwrap();
     assert_eq!((row.status, row.items.running, row.flow_name.as_deref()), (ExecutionStatus::Running, 1, Some("s")));
     assert_eq!(store.items(run)[0].result, None);
-    assert_eq!(store.append(append(run, ending(run, "5"))), Durability::Now);
+    assert_eq!(store.append(append(run, ending(run, "5"))), Appended::Now);
     let row = store.run(run).unwrap();
     assert_eq!((row.status, row.items.running, row.items.completed), (ExecutionStatus::Completed, 0, 1));
     assert_eq!(store.items(run)[0].result, Some(FlowResult::Success(value("5"))));

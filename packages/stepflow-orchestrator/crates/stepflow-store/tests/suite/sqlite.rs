@@ -258,12 +258,12 @@ async fn a_store_that_is_closed_has_stored_all_and_lets_the_database_go() {
 async fn a_store_that_an_answer_holds_last_ends_itself() {
     struct Holder(Answers, std::sync::Mutex<Option<Arc<SqliteStore>>>);
     impl stepflow_engine::ports::Commits for Holder {
-        fn committed(&self, appends: Vec<stepflow_engine::ports::Written>) {
+        fn committed(&self, appends: Vec<stepflow_engine::ports::AppendRef>) {
             drop(self.1.lock().unwrap().take());
             self.0.committed(appends);
         }
 
-        fn failed(&self, appends: Vec<stepflow_engine::ports::Written>, why: StoreError) {
+        fn failed(&self, appends: Vec<stepflow_engine::ports::AppendRef>, why: StoreError) {
             self.0.failed(appends, why);
         }
     }

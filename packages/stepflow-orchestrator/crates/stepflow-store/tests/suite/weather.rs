@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use stepflow_engine::Shards;
 use stepflow_engine::event::ValueRef;
-use stepflow_engine::ports::{Append, Commits, Created, Journal, NewRun, StoreError, Written};
+use stepflow_engine::ports::{Append, AppendRef, Commits, Created, Journal, NewRun, StoreError};
 use stepflow_protocol::RunId;
 use stepflow_store::SqliteStore;
 use stepflow_store::sqlite::{Error, Options, check};
@@ -39,12 +39,12 @@ fn findings(path: &Path) -> Vec<String> {
 async fn a_panic_of_who_is_told_ends_nothing() {
     struct Panics(Answers, Mutex<bool>);
     impl Commits for Panics {
-        fn committed(&self, appends: Vec<Written>) {
+        fn committed(&self, appends: Vec<AppendRef>) {
             assert!(!std::mem::take(&mut *self.1.lock().unwrap()), "the story says so");
             self.0.committed(appends);
         }
 
-        fn failed(&self, appends: Vec<Written>, why: StoreError) {
+        fn failed(&self, appends: Vec<AppendRef>, why: StoreError) {
             self.0.failed(appends, why);
         }
     }

@@ -101,7 +101,7 @@ class Rpc:
 def _accepted_answers(scope: Scope) -> Accepted:
     """Return which answers the client accepts. Raises `Refused` for headers that cannot be served."""
     if scope["method"] != "POST":
-        message = "messages are sent by POST; what else there is, GET /docs shows"
+        message = "messages are sent by POST; GET /docs shows the other routes"
         raise Refused(405, message, headers=((b"allow", b"POST"),))
     kind = header(scope, b"content-type")
     if not is_json(kind):

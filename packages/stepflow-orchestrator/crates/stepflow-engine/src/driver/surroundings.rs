@@ -27,7 +27,7 @@ impl Ids {
 }
 
 /// See [`Surroundings`].
-pub(super) struct World<'a> {
+pub(super) struct DriverSurroundings<'a> {
     pub root: RunId,
     pub ports: &'a Ports,
     pub rules: &'a Rules,
@@ -41,7 +41,7 @@ pub(super) struct World<'a> {
     pub undecided: BTreeSet<String>,
 }
 
-impl Surroundings for World<'_> {
+impl Surroundings for DriverSurroundings<'_> {
     fn now(&self) -> Timestamp {
         self.ports.clock.now()
     }
