@@ -13,7 +13,7 @@ use stepflow_flow::{Plan, Source, load};
 use stepflow_protocol::{FlowError, RunId, Value};
 use stepflow_store::{SqliteStore, sqlite};
 
-use crate::fixtures::value;
+use crate::fixtures::{in_time, value};
 use crate::sqlite::open;
 
 /// Answers with the input. It answers `/hold` only if its first attempt was lost with an earlier owner.
@@ -113,7 +113,7 @@ async fn runs_end_and_their_results_are_there_after_a_restart() {
     let long = value(&format!("\"{}\"", "x".repeat(20_000)));
     let server = start(&path);
     let run = server.engine.submit(submission(FLOW, vec![long.clone()])).await.unwrap();
-    tokio::time::timeout(Duration::from_secs(20), server.ended(run)).await.unwrap();
+    in_time("the run does not end", server.ended(run)).await;
     let results = server.results(run).await;
     assert!(results.len() == 1 && results[0].as_str().contains(long.as_str()));
     server.engine.shutdown().await;
@@ -132,9 +132,13 @@ async fn what_a_crash_left_open_goes_on() {
     let long = value(&format!("\"{}\"", "x".repeat(5_000)));
     let server = start(&path);
     let run = server.engine.submit(submission(hold, vec![long.clone()])).await.unwrap();
-    while !server.host.offered.lock().unwrap().iter().any(|task| task.route.component == "/hold") {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let is_held = || server.host.offered.lock().unwrap().iter().any(|task| task.route.component == "/hold");
+    let held = async {
+        while !is_held() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    in_time("the second step is not offered", held).await;
     // The store is not told, as in a crash. The WAL is copied first: what leaves it afterwards is in the database.
     let copy = folder.path().join("crashed.db");
     for suffix in ["-wal", ""] {

@@ -123,7 +123,7 @@ async fn a_folder_that_cannot_be_written_refuses_what_is_long_and_nothing_else()
     owned.store.create(new_run(too_long)).await.unwrap();
     owned.store.append(append(too_long, ending(too_long, &long(20_000))));
     owned.store.append(append(short, ending(short, "1")));
-    let mut answers = [owned.answers.recv().await.unwrap(), owned.answers.recv().await.unwrap()];
+    let mut answers = [owned.answer().await, owned.answer().await];
     answers.sort_by_key(Result::is_err);
     assert_eq!(answers[0].as_ref().unwrap().root, short);
     let (written, why) = answers[1].clone().unwrap_err();

@@ -1,6 +1,7 @@
 //! A flow, runs of it, and an owner of a store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use stepflow_engine::Shards;
@@ -129,6 +130,14 @@ impl Commits for Answers {
     }
 }
 
+/// How long a test waits for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The result of something that must happen in time; the test fails with `otherwise` when it does not.
+pub async fn in_time<T>(otherwise: &str, act: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, act).await.expect(otherwise)
+}
+
 /// A store with an owner.
 pub struct Owned<S> {
     pub store: Arc<S>,
@@ -142,13 +151,18 @@ impl<S: Journal> Owned<S> {
         Self { store, answers }
     }
 
+    /// The next result of an append.
+    pub async fn answer(&mut self) -> Result<AppendRef, (AppendRef, StoreError)> {
+        in_time("no append is answered", self.answers.recv()).await.expect("the store is gone")
+    }
+
     /// Appends, and waits for the result.
     pub async fn append(&mut self, append: Append) -> Result<(), StoreError> {
         let upto = append.upto();
         match self.store.append(append) {
             Appended::Now => Ok(()),
             Appended::Later => loop {
-                match self.answers.recv().await.unwrap() {
+                match self.answer().await {
                     Ok(written) if written.upto >= upto => return Ok(()),
                     Ok(_) => {}
                     Err((_, why)) => return Err(why),

@@ -80,7 +80,7 @@ async fn what_is_asked_for_at_once_shares_a_commit() {
         owned.store.append(append(run_id(number), ending(run_id(number), "1")));
     }
     for _ in 1..=200 {
-        owned.answers.recv().await.unwrap().unwrap();
+        owned.answer().await.unwrap();
     }
     for created in creates {
         assert_eq!(created.await.unwrap(), Created::New);
@@ -103,7 +103,7 @@ async fn what_is_refused_spoils_nothing_but_what_follows_it_in_its_tree() {
     let mut failed = Vec::new();
     let mut committed = Vec::new();
     while failed.len() + committed.len() < 3 {
-        match owned.answers.recv().await.unwrap() {
+        match owned.answer().await {
             Ok(written) => committed.push(written.root),
             Err((written, why)) => failed.push((written.root, why)),
         }
@@ -246,7 +246,7 @@ async fn a_store_that_is_closed_has_stored_all_and_lets_the_database_go() {
     owned.store.close().await;
     assert!(!folder.path().join("state.db-wal").exists());
     assert_eq!(created.await.unwrap(), Created::New);
-    assert_eq!(owned.answers.recv().await.unwrap().unwrap().upto, 5);
+    assert_eq!(owned.answer().await.unwrap().upto, 5);
     assert_eq!(records(&open(&path), run).await.len(), 5);
     owned.store.close().await;
     let late = owned.store.create(new_run(run_id(2))).await;

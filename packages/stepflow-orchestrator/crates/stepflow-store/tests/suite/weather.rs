@@ -78,7 +78,7 @@ async fn what_cannot_be_stored_is_refused_alone() {
     let created = owned.store.create(NewRun { ..new_run(run_id(4)) });
     let (mut committed, mut failed) = (Vec::new(), Vec::new());
     while committed.len() + failed.len() < 4 {
-        match owned.answers.recv().await.unwrap() {
+        match owned.answer().await {
             Ok(written) => committed.push((written.root, written.upto)),
             Err((written, why)) => failed.push((written.root, written.upto, is_unavailable::<()>(&Err(why)))),
         }
