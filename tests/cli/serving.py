@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,12 +14,16 @@ import pytest
 
 from tests.cli.conftest import Stepflow
 
+DURABILITY = "X-Stepflow-Durability"
+
 
 class Answer(NamedTuple):
     """An answer of the API."""
 
     status: int
     body: dict[str, Any]
+    durability: str | None = None
+    """The header that says what may be lost."""
 
 
 class Server(NamedTuple):
@@ -35,11 +40,11 @@ class Server(NamedTuple):
         request.add_header("Content-Type", "application/json")
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
-                return Answer(response.status, json.load(response))
+                return Answer(response.status, json.load(response), response.headers[DURABILITY])
         except urllib.error.HTTPError as error:
             with error:
                 assert error.headers["Content-Type"] == "application/json"
-                return Answer(error.code, json.load(error))
+                return Answer(error.code, json.load(error), error.headers[DURABILITY])
 
 
 def begin(stepflow: Stepflow, *arguments: str, env: dict[str, str] | None = None) -> Server:
@@ -73,3 +78,12 @@ def killed(stepflow: Stepflow, *arguments: str) -> Iterator[Server]:
     finally:
         server.process.send_signal(signal.SIGKILL)
         stepflow.end(server.process)
+
+
+def until_ready(server: Server, status: int = 200) -> dict[str, Any]:
+    """Wait until `/ready` answers with this status."""
+    deadline = time.monotonic() + 60
+    while (answer := server("GET", "/ready")).status != status:
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.05)
+    return answer.body

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.conftest import Stepflow
 from tests.cli.flows import BUILTIN
-from tests.cli.serving import Server, begin, killed, serving
+from tests.cli.serving import Server, begin, killed, serving, until_ready
 
 TIMEOUT = 60.0
 
@@ -301,3 +301,40 @@ def test_nothing_to_resume_is_a_usage_error(stepflow: Stepflow, arguments: list[
     stepflow.write(flow_yaml=BUILTIN)
     ended = stepflow("run", "flow.yaml", *arguments)
     assert (ended.code, ended.stdout) == (2, "")
+
+
+def test_a_server_that_cannot_store_says_why_until_it_can_again(stepflow: Stepflow) -> None:
+    request = {"flow": BUILTIN, "input": [1], "wait": True}
+    with serving(stepflow) as server:
+        assert until_ready(server, 200)["waiting"] == []
+        before = server("POST", "/runs", request).body["runId"]
+        database = stepflow.folder / ".stepflow/state.db"
+        database.rename(stepflow.folder / "away")
+        refused = server("POST", "/runs", request)
+        assert (refused.status, refused.body["kind"]) == (503, "UNAVAILABLE")
+        reason = "its file was deleted or replaced"
+        assert reason in refused.body["message"] and str(stepflow.folder) not in str(refused.body)
+        waiting = until_ready(server, 503)["waiting"]
+        assert waiting == [{"part": "stateStore", "reason": reason}]
+        (stepflow.folder / "away").rename(database)
+        # Nobody has to submit anything for it.
+        assert until_ready(server, 200)["waiting"] == []
+        assert server("POST", "/runs", request).body["status"] == "completed"
+        assert server("GET", f"/runs/{before}").body["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("config", "durability"),
+    [
+        ("stateStore: {type: sqlite}\n", None),
+        ("stateStore: {type: sqlite, durability: relaxed}\n", "relaxed"),
+        ("stateStore: {type: inMemory}\n", "memory"),
+    ],
+)
+def test_each_answer_says_what_may_be_lost(
+    stepflow: Stepflow, config: str, durability: str | None
+) -> None:
+    stepflow.write(**{"stepflow-config_yml": config})
+    with serving(stepflow) as server:
+        for path in ("/health", "/runs/x"):
+            assert server("GET", path).durability == durability

@@ -26,6 +26,7 @@ mod wakeups;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use stepflow_protocol::RunId;
@@ -112,6 +113,7 @@ impl Driver {
         shards: Shards,
         commands: mpsc::UnboundedSender<Command>,
         doors: Doors,
+        taking_over: Arc<AtomicUsize>,
     ) -> Self {
         let drivers = shards.drivers();
         let rules = Rules {
@@ -138,7 +140,7 @@ impl Driver {
             values: Values::new(options.cache_bytes / drivers),
             plans: Plans::new(),
             timers: Timers::default(),
-            ownership: Ownership::default(),
+            ownership: Ownership::new(taking_over),
             incarnations: 0,
             tasks: JoinSet::new(),
             commands,

@@ -31,11 +31,14 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     next: Arc<AtomicUsize>,
     submits: Arc<Semaphore>,
+    taking_over: Arc<AtomicUsize>,
 }
 
 /// The engine's side of the hosts' inbox.
 pub struct Mailbox {
     doors: Doors,
+    /// How many drivers do not know yet which runs were left open.
+    taking_over: Arc<AtomicUsize>,
     queues: Vec<mpsc::UnboundedReceiver<Command>>,
 }
 
@@ -45,7 +48,8 @@ pub struct Mailbox {
 pub fn inbox(drivers: u8) -> (Arc<dyn Inbox>, Mailbox) {
     let (senders, queues): (Vec<_>, Vec<_>) = (0..drivers.max(1)).map(|_| mpsc::unbounded_channel()).unzip();
     let doors = Doors(senders.into());
-    (Arc::new(doors.clone()), Mailbox { doors, queues })
+    let taking_over = Arc::new(AtomicUsize::new(queues.len()));
+    (Arc::new(doors.clone()), Mailbox { doors, taking_over, queues })
 }
 
 impl Mailbox {
@@ -54,7 +58,8 @@ impl Mailbox {
     pub fn engine(&self, journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> Engine {
         let submits = Arc::new(Semaphore::new(WAITING_SUBMITS * self.queues.len()));
         let journal = Arc::downgrade(&journal);
-        Engine { doors: self.doors.clone(), journal, clock, next: Arc::default(), submits }
+        let taking_over = Arc::clone(&self.taking_over);
+        Engine { doors: self.doors.clone(), journal, clock, next: Arc::default(), submits, taking_over }
     }
 }
 
@@ -68,10 +73,17 @@ impl Engine {
         let senders = mailbox.doors.0.iter().cloned();
         for ((number, queue), sender) in (0..of).zip(mailbox.queues).zip(senders) {
             let shards = Shards::of_driver(number, of);
-            let driver = Driver::new(&options, ports.clone(), shards, sender, engine.doors.clone());
+            let taking_over = Arc::clone(&engine.taking_over);
+            let driver = Driver::new(&options, ports.clone(), shards, sender, engine.doors.clone(), taking_over);
             tokio::spawn(driver.run(queue));
         }
         engine
+    }
+
+    /// Whether it knows all runs that an earlier engine left open. Those that have something to do go on then.
+    #[must_use]
+    pub fn has_taken_over(&self) -> bool {
+        self.taking_over.load(Ordering::Acquire) == 0
     }
 
     /// Makes a run. It is durable when this returns.

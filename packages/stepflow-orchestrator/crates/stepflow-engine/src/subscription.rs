@@ -18,7 +18,7 @@ const LAG: usize = 1_024;
 const PAGE: usize = 256 << 10;
 
 fn stopped() -> StoreError {
-    StoreError::Unavailable("the engine has stopped".to_owned())
+    StoreError::unavailable("the engine has stopped", "the server stops")
 }
 
 /// Has the news of a tree sent from now on.
@@ -125,7 +125,7 @@ impl Subscription {
         let standing = self.journal()?.find(self.root);
         let standing = standing.await?;
         match standing.as_ref().and_then(|standing| standing.given_up.clone()) {
-            Some(why) => Err(StoreError::Unavailable(why)),
+            Some(why) => Err(StoreError::unavailable("the run cannot go on", why)),
             None => Ok(standing),
         }
     }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use stepflow_engine::event::{Record, ValueRef};
-use stepflow_engine::ports::{Blobs, Flows, ItemRow, Journal, Queries, StoreError};
+use stepflow_engine::ports::{Blobs, Flows, ItemRow, Journal, Outage, Queries, StoreError};
 use stepflow_protocol::{RunId, Value};
+use stepflow_store::sqlite::Durability;
 use stepflow_store::{MemoryStore, Options, SqliteStore, sqlite};
 
 use crate::config::StateStore;
@@ -28,6 +29,18 @@ pub struct Store {
     pub blobs: Arc<dyn Blobs>,
     /// What has to be closed.
     database: Option<Arc<SqliteStore>>,
+    survives: Survives,
+}
+
+/// The end of the server that what it has acknowledged survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Survives {
+    /// Each, also that of the machine.
+    PowerLoss,
+    /// That of the process. When the machine loses power, the last moments may be lost.
+    Kill,
+    /// None.
+    Nothing,
 }
 
 impl Store {
@@ -40,7 +53,11 @@ impl Store {
             StateStore::InMemory(options) => Ok(Self::in_memory(options.clone())),
             StateStore::Sqlite(options) => {
                 let database = SqliteStore::open(options)?;
-                Ok(Self { database: Some(Arc::clone(&database)), ..Self::of(database) })
+                let survives = match options.durability {
+                    Durability::Full => Survives::PowerLoss,
+                    Durability::Relaxed => Survives::Kill,
+                };
+                Ok(Self { database: Some(Arc::clone(&database)), survives, ..Self::of(database) })
             }
         }
     }
@@ -58,7 +75,20 @@ impl Store {
             flows: Arc::clone(&store) as _,
             blobs: store,
             database: None,
+            survives: Survives::Nothing,
         }
+    }
+
+    /// Why it can store nothing now.
+    #[must_use]
+    pub fn outage(&self) -> Option<Outage> {
+        self.database.as_ref().and_then(|database| database.outage())
+    }
+
+    /// What survives of what it has.
+    #[must_use]
+    pub fn survives(&self) -> Survives {
+        self.survives
     }
 
     /// Whether what it has is there after the end of the process.

@@ -1,6 +1,6 @@
 //! What SQLite costs as a store, by hand: `cargo run --release -p stepflow-store --example sqlite_bench [folder]`.
 //! Each append is what one sequential step costs: its end, and the next one scheduled.
-#![allow(clippy::unwrap_used, reason = "a benchmark stops where it fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark stops where it fails")]
 
 #[path = "../tests/suite/fixtures.rs"]
 #[allow(dead_code, reason = "the tests need more of them")]

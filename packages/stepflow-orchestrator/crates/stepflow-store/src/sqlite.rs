@@ -16,6 +16,7 @@ mod files;
 mod gauge;
 mod message;
 mod options;
+mod outage;
 mod plans;
 mod projection;
 mod queries;
@@ -38,8 +39,8 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use stepflow_engine::event::{TaskRef, ValueRef};
 use stepflow_engine::ports::{
-    self, Append, AppendRef, Blob, Blobs, Commits, Created, Deleted, Journal, NewRun, OpenRoot, Owned, Page, RunState,
-    StagedInputs, StoreError,
+    self, Append, AppendRef, Blob, Blobs, Commits, Created, Deleted, Journal, NewRun, OpenRoot, Outage, Owned, Page,
+    RunState, StagedInputs, StoreError,
 };
 use stepflow_engine::{Shards, shard_of};
 use stepflow_flow::Plan;
@@ -120,6 +121,12 @@ impl SqliteStore {
         Gauge { oldest_read: self.at_work.oldest(), ..self.gauges.read() }
     }
 
+    /// Why nothing can be stored now. Once a second it is tried again.
+    #[must_use]
+    pub fn outage(&self) -> Option<Outage> {
+        self.gauges.down()
+    }
+
     /// Tidies up now: takes away what nothing needs any more. It happens by itself from time to time.
     pub fn sweep(&self) -> BoxFuture<'static, Result<(), StoreError>> {
         self.ask(Message::Sweep)
@@ -177,7 +184,7 @@ fn join(thread: JoinHandle<()>) {
 }
 
 fn stopped() -> StoreError {
-    StoreError::Unavailable("the store has stopped".to_owned())
+    StoreError::unavailable("it is closed", "the store has stopped")
 }
 
 /// The database's own name. A folder that it shares with others is not a danger for their files.

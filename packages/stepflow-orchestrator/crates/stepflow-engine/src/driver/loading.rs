@@ -269,7 +269,7 @@ impl Driver {
         self.waiters.unsubscribe(root);
         for run in runs.into_iter().chain([root]) {
             self.waiters.made(run, &Err(Error::NotOpen));
-            self.waiters.not_cancelled(run, &StoreError::Unavailable("the run is not here any more".to_owned()));
+            self.waiters.not_cancelled(run, &StoreError::unavailable("the run is not here any more", root.to_string()));
             let waited = self.waiters.ended(run);
             self.unblock(waited);
         }

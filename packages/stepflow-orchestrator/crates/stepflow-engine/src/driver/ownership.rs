@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -29,8 +30,10 @@ const AHEAD: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// What is owned, and since when.
-#[derive(Default)]
 pub(super) struct Ownership {
+    /// How many drivers do not know yet which runs were left open. This one has counted itself out when `listed`.
+    taking_over: Arc<AtomicUsize>,
+    listed: bool,
     owned: HashMap<u8, Owned>,
     /// Due times before this one have timers, if their trees are not in memory.
     horizon: Option<Timestamp>,
@@ -42,6 +45,25 @@ pub(super) struct Ownership {
 }
 
 impl Ownership {
+    pub fn new(taking_over: Arc<AtomicUsize>) -> Self {
+        Self {
+            taking_over,
+            listed: false,
+            owned: HashMap::new(),
+            horizon: None,
+            looks_at: None,
+            idle: BTreeSet::new(),
+            idle_bytes: 0,
+        }
+    }
+
+    /// All runs are known that were left open.
+    fn list_is_complete(&mut self) {
+        if !std::mem::replace(&mut self.listed, true) {
+            self.taking_over.fetch_sub(1, Ordering::Release);
+        }
+    }
+
     /// The number under which the run's tree is owned.
     pub fn epoch(&self, run: RunId) -> u64 {
         self.owned.get(&shard_of(run)).map_or(0, |owned| owned.epoch)
@@ -71,6 +93,8 @@ impl Driver {
                 if self.takes_over {
                     self.ask_for_open_roots(None);
                     self.look_ahead();
+                } else {
+                    self.ownership.list_is_complete();
                 }
                 for command in std::mem::take(&mut self.early) {
                     self.contain(command);
@@ -99,6 +123,8 @@ impl Driver {
             Ok(roots) => {
                 if roots.len() == PAGE {
                     self.ask_for_open_roots(roots.last().map(|last| last.root));
+                } else {
+                    self.ownership.list_is_complete();
                 }
                 for open in roots.into_iter().filter(|open| !open.idle) {
                     let _ = self.tree(open.root);

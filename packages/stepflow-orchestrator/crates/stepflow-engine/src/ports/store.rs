@@ -25,7 +25,7 @@ pub enum StoreError {
     },
     /// The store cannot write or read now.
     #[error("the store is not available: {0}")]
-    Unavailable(String),
+    Unavailable(Outage),
     /// Another engine owns the tree.
     #[error("another server owns the run: epoch {theirs} follows {ours}")]
     Fenced {
@@ -42,6 +42,23 @@ pub enum StoreError {
         /// The last one that is stored.
         last: u64,
     },
+}
+
+/// Why a store cannot read or write now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason} ({detail})")]
+pub struct Outage {
+    /// What every caller may know, such as `the disk is full`.
+    pub reason: &'static str,
+    /// What only the owner of the server may know: the file, and what the system says.
+    pub detail: String,
+}
+
+impl StoreError {
+    /// The store cannot read or write now.
+    pub fn unavailable(reason: &'static str, detail: impl Into<String>) -> Self {
+        Self::Unavailable(Outage { reason, detail: detail.into() })
+    }
 }
 
 /// A run tree as it enters the store, in one transaction with its first events.

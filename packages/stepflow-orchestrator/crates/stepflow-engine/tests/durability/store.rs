@@ -111,7 +111,7 @@ impl Commits for Refusals {
 }
 
 pub fn unavailable() -> StoreError {
-    StoreError::Unavailable("the story says so".to_owned())
+    StoreError::unavailable("the story says so", "")
 }
 
 impl Store {

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use schemars::JsonSchema;
 use serde::Serialize;
-use stepflow_engine::ports::StoreError;
+use stepflow_engine::ports::{Outage, StoreError};
 use stepflow_flow::Capped;
 use uuid::Uuid;
 
@@ -131,9 +131,9 @@ impl Error {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message)
     }
 
-    /// 503: the server cannot do it now; the log tells why.
-    pub fn unavailable(internal: impl std::fmt::Display) -> Self {
-        let message = "the server cannot do this now; try again later";
+    /// 503: the server cannot do it now, and why, for every caller. The log tells more.
+    pub fn unavailable(reason: &str, internal: impl std::fmt::Display) -> Self {
+        let message = format!("the server cannot do this now: {reason}; try again later");
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", message);
         Self { internal: Some(internal.to_string()), ..error }
     }
@@ -184,8 +184,11 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound { what, id } => Self::not_found(what, id),
-            StoreError::Unavailable(reason) => Self::unavailable(reason),
-            error @ (StoreError::Fenced { .. } | StoreError::Conflict { .. }) => Self::unavailable(error.to_string()),
+            StoreError::Unavailable(Outage { reason, detail }) => {
+                Self::unavailable(&format!("the state store is not available, {reason}"), detail)
+            }
+            error @ StoreError::Fenced { .. } => Self::unavailable("another server has taken the run over", error),
+            error @ StoreError::Conflict { .. } => Self::unavailable("the run is being read again", error),
         }
     }
 }

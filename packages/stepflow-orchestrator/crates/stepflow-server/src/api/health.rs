@@ -1,4 +1,4 @@
-//! Whether the server is alive, and whether all plugins are ready.
+//! Whether the server is alive, and whether it can take work.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -22,19 +22,41 @@ pub struct HealthResponse {
     pub version: &'static str,
 }
 
-/// Whether all plugins are ready.
+/// Whether the server can take work.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReadyResponse {
     /// `ready` or `notReady`
     pub status: &'static str,
-    /// The plugins that are not ready, and why.
+    /// What the server waits for before it can take work.
     pub waiting: Vec<Waiting>,
+    /// The plugins that take no tasks now. The steps that lead to others run.
+    pub degraded: Vec<Degraded>,
 }
 
-/// A plugin that is not ready.
+/// What a server waits for.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Waiting {
+    /// The part of the server.
+    pub part: Part,
+    /// What is wrong with it, or what it is doing.
+    pub reason: String,
+}
+
+/// A part of the server that everything needs.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Part {
+    /// The store of runs and flows.
+    StateStore,
+    /// Taking over the runs that were left open.
+    Recovery,
+}
+
+/// A plugin that takes no tasks now.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Degraded {
     /// Its name in the configuration.
     pub plugin: String,
     /// What it is waiting for, or why it failed.
@@ -46,11 +68,16 @@ pub async fn health(Query(NoParameters {}): Query<NoParameters>) -> axum::Json<H
     axum::Json(HealthResponse { status: "healthy", timestamp: Timestamp::now(), version: env!("CARGO_PKG_VERSION") })
 }
 
-/// `GET /ready`: 503 when a plugin is not ready.
+/// `GET /ready`: 503 when the store cannot be written, and before the open runs are known.
 pub async fn ready(State(service): State<Shared>, Query(NoParameters {}): Query<NoParameters>) -> Response {
-    let waiting: Vec<Waiting> =
-        service.not_ready().into_iter().map(|(plugin, reason)| Waiting { plugin, reason }).collect();
+    let outage = service.store.outage().map(|outage| outage.reason.to_owned());
+    let store = outage.map(|reason| Waiting { part: Part::StateStore, reason });
+    let listing =
+        || Waiting { part: Part::Recovery, reason: "it is looking for the runs that were left open".to_owned() };
+    let recovery = (!service.engine.has_taken_over()).then(listing);
+    let waiting: Vec<Waiting> = store.into_iter().chain(recovery).collect();
+    let degraded = service.not_ready().into_iter().map(|(plugin, reason)| Degraded { plugin, reason }).collect();
     let (code, status) =
         if waiting.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "notReady") };
-    (code, axum::Json(ReadyResponse { status, waiting })).into_response()
+    (code, axum::Json(ReadyResponse { status, waiting, degraded })).into_response()
 }

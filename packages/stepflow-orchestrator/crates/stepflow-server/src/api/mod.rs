@@ -21,7 +21,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{HeaderName, Method};
+use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
@@ -31,6 +31,7 @@ use tower_http::cors::CorsLayer;
 
 use crate::access::Access;
 use crate::service::Service;
+use crate::store::Survives;
 
 /// The largest body of a request, in bytes.
 pub const MAX_BODY: usize = 64 * 1024 * 1024;
@@ -43,6 +44,9 @@ const BASE: &str = "/api/v1";
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// Tells that what was acknowledged may be lost: `relaxed` when the machine loses power, `memory` when the server ends.
+const X_STEPFLOW_DURABILITY: HeaderName = HeaderName::from_static("x-stepflow-durability");
 
 /// The state that all handlers share.
 type Shared = Arc<Service>;
@@ -87,6 +91,7 @@ pub fn routes() -> Vec<Route> {
 
 /// The API as a service. It answers only requests that `access` allows.
 pub fn router(service: Shared, access: Access) -> Router {
+    let durability = service.store.survives();
     let mut api = Router::new();
     for route in routes() {
         api = api.route(route.path, route.handler);
@@ -96,6 +101,7 @@ pub fn router(service: Shared, access: Access) -> Router {
         .fallback(error::no_route)
         .method_not_allowed_fallback(error::no_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::map_response(move |response| with_durability(durability, response)))
         .layer(cors(&access))
         .layer(middleware::from_fn_with_state(Arc::new(access), check_access))
         .layer(middleware::from_fn(error::with_request_ids))
@@ -113,13 +119,23 @@ async fn check_access(
     Ok(next.run(Request::from_parts(head, body)).await)
 }
 
+async fn with_durability(survives: Survives, mut response: Response) -> Response {
+    let durability = match survives {
+        Survives::PowerLoss => return response,
+        Survives::Kill => "relaxed",
+        Survives::Nothing => "memory",
+    };
+    response.headers_mut().insert(X_STEPFLOW_DURABILITY, HeaderValue::from_static(durability));
+    response
+}
+
 /// Tells browsers which web pages may read the answers.
 fn cors(access: &Access) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(access.origins().collect::<Vec<_>>())
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, IDEMPOTENCY_KEY, LAST_EVENT_ID])
-        .expose_headers([error::X_REQUEST_ID])
+        .expose_headers([error::X_REQUEST_ID, X_STEPFLOW_DURABILITY])
         .max_age(Duration::from_secs(600))
 }
 

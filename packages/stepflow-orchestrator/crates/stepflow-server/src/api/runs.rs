@@ -151,7 +151,7 @@ pub async fn cancel(
             Err(Error::conflict(format!("run `{run}` has already ended")))
         }
         Err(CancelError::Store(error)) => Err(error.into()),
-        Err(CancelError::Stopped) => Err(Error::unavailable("the engine has stopped")),
+        Err(CancelError::Stopped) => Err(Error::unavailable("it stops", "the engine has stopped")),
     }
 }
 
@@ -205,12 +205,12 @@ fn refused(error: stepflow_engine::Error) -> Error {
     let misfits = match error {
         stepflow_engine::Error::InvalidInput(misfits) => misfits,
         stepflow_engine::Error::Store(error) => return error.into(),
-        error @ stepflow_engine::Error::Busy => return Error::unavailable(error.to_string()),
+        error @ stepflow_engine::Error::Busy => return Error::unavailable("it has too much to do", error),
         // Only a running step can be told these.
         error @ (stepflow_engine::Error::NotOpen
         | stepflow_engine::Error::KeyTaken { .. }
         | stepflow_engine::Error::TooDeep { .. }) => return Error::internal(error),
-        stepflow_engine::Error::Stopped => return Error::unavailable("the engine has stopped"),
+        stepflow_engine::Error::Stopped => return Error::unavailable("it stops", "the engine has stopped"),
     };
     let detail = |found: ItemMisfit| {
         let root = found.item.map_or_else(|| "/variables".to_owned(), |item| format!("/input/{item}"));

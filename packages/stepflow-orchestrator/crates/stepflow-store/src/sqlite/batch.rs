@@ -13,6 +13,7 @@ use super::disk::Disk;
 use super::files::Files;
 use super::gauge::Gauges;
 use super::message::{Done, Message};
+use super::outage;
 use super::work::{Failure, Work};
 
 /// Incarnations of which an append was refused, with the reason.
@@ -39,7 +40,7 @@ impl Batch<'_> {
             let why = match result {
                 Ok(Ok(results)) => return results,
                 Ok(Err(why)) => why,
-                Err(_) => StoreError::Unavailable("it cannot be stored: the store has panicked".to_owned()),
+                Err(_) => outage::of_panic(),
             };
             if culprit >= batch.len() {
                 // It was not one of them: nothing is stored.

@@ -12,6 +12,7 @@ use super::disk::Disk;
 use super::files::Files;
 use super::gauge::Gauges;
 use super::options::Retention;
+use super::outage;
 use super::work::{Failure, Work};
 
 /// How long after a round the next one begins.
@@ -156,7 +157,7 @@ impl Chores {
 
     /// Ends a round in which something has panicked.
     pub fn give_up(&mut self) {
-        self.end(&Err(StoreError::Unavailable("the store has panicked".to_owned())));
+        self.end(&Err(outage::of_panic()));
     }
 
     fn end(&mut self, result: &Result<(), StoreError>) {

@@ -11,6 +11,7 @@ use stepflow_engine::ports::StoreError;
 use super::file;
 use super::gauge::Gauges;
 use super::options::{Durability, beside};
+use super::outage;
 use super::work::Known;
 
 /// The size of a page.
@@ -78,6 +79,22 @@ impl Disk {
         gauges: &Gauges,
         work: impl FnOnce(&Connection, &mut Known) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
+        let done = self.attempt(gauges, work);
+        gauges.outage(done.as_ref().err());
+        done
+    }
+
+    /// Finds out whether it can be written again.
+    pub fn probe(&mut self, gauges: &Gauges) {
+        let sql = "UPDATE meta SET value = value WHERE key = 'id'";
+        let _ = self.transaction(gauges, |connection, _| connection.execute(sql, []));
+    }
+
+    fn attempt<T>(
+        &mut self,
+        gauges: &Gauges,
+        work: impl FnOnce(&Connection, &mut Known) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
         if self.connection.is_none() {
             // The next one may make a WAL of its own.
             self.wal_file = None;
@@ -86,7 +103,7 @@ impl Disk {
         self.check_files()?;
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => file::open(&self.path, self.durability).map_err(|error| self.unavailable(&error))?,
+            None => file::open(&self.path, self.durability).map_err(|error| outage::of_database(&self.path, &error))?,
         };
         self.known.bound();
         match transact(&connection, gauges, || work(&connection, &mut self.known)) {
@@ -104,7 +121,7 @@ impl Disk {
                     let _ = connection.execute_batch("ROLLBACK");
                 }
                 self.known = Known::default();
-                Err(self.unavailable(&error))
+                Err(outage::of_database(&self.path, &error))
             }
         }
     }
@@ -123,12 +140,7 @@ impl Disk {
         } else {
             return Ok(());
         };
-        let why = "was deleted or replaced while the server had it: put it back, or restart the server";
-        Err(StoreError::Unavailable(format!("`{}` {why}", missing.display())))
-    }
-
-    fn unavailable(&self, error: &rusqlite::Error) -> StoreError {
-        StoreError::Unavailable(format!("`{}`: {error}", self.path.display()))
+        Err(outage::of_missing(&missing))
     }
 
     /// Copies the WAL's pages into the database if it has grown enough. Only between transactions.

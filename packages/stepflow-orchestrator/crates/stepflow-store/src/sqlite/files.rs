@@ -16,6 +16,8 @@ use stepflow_protocol::{Value, content_id};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::outage;
+
 /// How old a file is at least that is taken away because no row names it: a row may be on its way.
 const ORPHAN: Duration = Duration::from_secs(60 * 60);
 
@@ -83,7 +85,8 @@ impl Files {
     pub fn write(&self, value: &Value) -> Result<String, StoreError> {
         let name = format!("{}-{}", content_id(value.as_bytes()), Uuid::now_v7().simple());
         let path = self.path(&name);
-        self.write_to(&path, |file| file.write_all(value.as_bytes())).map_err(|error| unavailable(&path, &error))?;
+        self.write_to(&path, |file| file.write_all(value.as_bytes()))
+            .map_err(|error| outage::of_file(&path, &error))?;
         Ok(name)
     }
 
@@ -167,10 +170,6 @@ fn make(folder: &Path) -> io::Result<()> {
 /// Makes what was done in a folder durable.
 pub(super) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
-}
-
-fn unavailable(path: &Path, error: &io::Error) -> StoreError {
-    StoreError::Unavailable(format!("`{}`: {error}", path.display()))
 }
 
 /// The text of a value, of the two columns that say where it is.

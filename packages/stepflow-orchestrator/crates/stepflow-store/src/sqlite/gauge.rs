@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use stepflow_engine::ports::{Outage, StoreError};
 
 /// What a store has written since it was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,21 +27,38 @@ pub struct Gauge {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Gauges(Mutex<Gauge>);
+pub(super) struct Gauges {
+    gauge: Mutex<Gauge>,
+    /// Why the last transaction was not stored.
+    outage: Mutex<Option<Outage>>,
+}
 
 impl Gauges {
     pub fn read(&self) -> Gauge {
-        *self.0.lock()
+        *self.gauge.lock()
+    }
+
+    /// Why nothing can be stored now.
+    pub fn down(&self) -> Option<Outage> {
+        self.outage.lock().clone()
+    }
+
+    /// How the last transaction ended.
+    pub fn outage(&self, error: Option<&StoreError>) {
+        *self.outage.lock() = match error {
+            Some(StoreError::Unavailable(outage)) => Some(outage.clone()),
+            _ => None,
+        };
     }
 
     pub fn batch(&self, entries: usize) {
-        let mut gauge = self.0.lock();
+        let mut gauge = self.gauge.lock();
         gauge.entries += entries as u64;
         gauge.largest_batch = gauge.largest_batch.max(entries as u64);
     }
 
     pub fn commit(&self, took: Duration) {
-        let mut gauge = self.0.lock();
+        let mut gauge = self.gauge.lock();
         gauge.commits += 1;
         gauge.commit_time += took;
         gauge.longest_commit = gauge.longest_commit.max(took);
@@ -48,7 +66,7 @@ impl Gauges {
 
     /// The WAL has this length now. If it is shorter than before, it has started again.
     pub fn wal(&self, bytes: u64) {
-        let mut gauge = self.0.lock();
+        let mut gauge = self.gauge.lock();
         gauge.wal_written += bytes.checked_sub(gauge.wal_bytes).unwrap_or(bytes);
         gauge.wal_bytes = bytes;
     }

@@ -16,7 +16,7 @@ use super::at_work::AtWork;
 use super::files::Files;
 use super::plans::Plans;
 use super::work::Failure;
-use super::{file, stopped};
+use super::{file, outage, stopped};
 
 /// What a question is answered from.
 pub(super) struct Access<'a> {
@@ -101,12 +101,8 @@ fn snapshot<T>(
     match result {
         Ok(read) => (Ok(read), ended.is_ok()),
         Err(Failure::Refused(why)) => (Err(why), ended.is_ok()),
-        Err(Failure::Sql(error)) => (Err(unavailable(path, &error)), false),
+        Err(Failure::Sql(error)) => (Err(outage::of_database(path, &error)), false),
     }
-}
-
-fn unavailable(path: &Path, error: &rusqlite::Error) -> StoreError {
-    StoreError::Unavailable(format!("`{}`: {error}", path.display()))
 }
 
 fn work(path: &Path, queue: &Mutex<mpsc::Receiver<Job>>) {
@@ -116,7 +112,7 @@ fn work(path: &Path, queue: &Mutex<mpsc::Receiver<Job>>) {
         let job = queue.lock().recv();
         let Ok(job) = job else { return };
         if connection.is_none() {
-            connection = Some(file::open_reader(path).map_err(|error| unavailable(path, &error)));
+            connection = Some(file::open_reader(path).map_err(|error| outage::of_database(path, &error)));
         }
         let is_good = match &connection {
             // A panic while one question is answered must not be the end of the others.

@@ -199,8 +199,10 @@ impl Work<'_> {
         if let Some((of, _)) = append.inputs.iter().find(|(of, _)| !begun.contains(of)) {
             return Err(no_run(*of).into());
         }
-        let encoded = encode(&append.records)
-            .map_err(|error| StoreError::Unavailable(format!("an event of run `{root}` cannot be written: {error}")))?;
+        let encoded = encode(&append.records).map_err(|error| {
+            let detail = format!("an event of run `{root}` cannot be written: {error}");
+            StoreError::unavailable("an event cannot be written", detail)
+        })?;
         let beside = encoded.beside.iter().map(|(seq, value)| Ok((*seq, self.files.place(value)?)));
         let beside = beside.collect::<Result<Vec<_>, StoreError>>()?;
         let inputs = append.inputs.iter().map(|(of, inputs)| {

@@ -35,6 +35,9 @@ const LONGEST_READ: Duration = Duration::from_secs(2);
 /// How long the queue has to be empty before the WAL is cut.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// How often it is tried whether the database can be written again.
+const PROBE: Duration = Duration::from_secs(1);
+
 /// The receiver for the results of a shard's appends.
 pub(super) type Owners = Arc<Mutex<HashMap<u8, Arc<dyn Commits>>>>;
 
@@ -99,10 +102,13 @@ impl Writer {
     fn next(&mut self) -> Option<Message> {
         loop {
             let cuts = self.disk.is_untidy() && !self.chores.is_under_way();
-            let pause = if cuts { IDLE.min(self.chores.pause()) } else { self.chores.pause() };
+            let is_down = self.gauges.down().is_some();
+            let longest = if is_down { PROBE } else { self.chores.pause() };
+            let pause = if cuts { IDLE.min(longest) } else { longest };
             match self.queue.recv_timeout(pause) {
                 Ok(message) => return Some(message),
                 Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) if is_down => self.disk.probe(&self.gauges),
                 Err(RecvTimeoutError::Timeout) if cuts => self.disk.tidy(),
                 Err(RecvTimeoutError::Timeout) => {}
             }

@@ -128,7 +128,7 @@ async fn a_folder_that_cannot_be_written_refuses_what_is_long_and_nothing_else()
     assert_eq!(answers[0].as_ref().unwrap().root, short);
     let (written, why) = answers[1].clone().unwrap_err();
     assert!(
-        written.root == too_long && matches!(&why, StoreError::Unavailable(why) if why.contains("db-blobs")),
+        written.root == too_long && matches!(&why, StoreError::Unavailable(why) if why.detail.contains("db-blobs")),
         "{why}"
     );
     let put = owned.store.put(Blob { data: value(&long(20_000)), blob_type: BlobType::Data }).await;

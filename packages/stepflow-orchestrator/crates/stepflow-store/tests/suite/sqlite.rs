@@ -290,7 +290,7 @@ async fn after_an_error_everything_waits_for_the_disk_and_then_goes_on() {
     let other = Connection::open(&path).unwrap();
     other.execute_batch("ALTER TABLE journal RENAME TO away").unwrap();
     let failed = owned.append(append(run, ending(run, "1"))).await;
-    assert!(matches!(&failed, Err(StoreError::Unavailable(why)) if why.contains("state.db")), "{failed:?}");
+    assert!(matches!(&failed, Err(StoreError::Unavailable(why)) if why.detail.contains("state.db")), "{failed:?}");
     other.execute_batch("ALTER TABLE away RENAME TO journal").unwrap();
     assert_eq!(owned.append(append(run, ending(run, "1"))).await, failed, "the same incarnation stays refused");
     owned.append(Append { incarnation: 2, ..append(run, ending(run, "1")) }).await.unwrap();

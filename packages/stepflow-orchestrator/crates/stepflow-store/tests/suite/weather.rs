@@ -100,7 +100,7 @@ async fn a_database_that_is_deleted_under_the_server_takes_nothing_more_until_it
     fs::rename(&path, &away).unwrap();
     let refused = stored(&mut owned, run_id(2), "1").await;
     assert!(
-        matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("was deleted or replaced")),
+        matches!(&refused, Err(StoreError::Unavailable(why)) if why.detail.contains("was deleted or replaced")),
         "{refused:?}"
     );
     fs::write(&path, "another one").unwrap();
@@ -109,7 +109,7 @@ async fn a_database_that_is_deleted_under_the_server_takes_nothing_more_until_it
     stored(&mut owned, run_id(3), "1").await.unwrap();
     fs::remove_file(folder.path().join("state.db-wal")).unwrap();
     let refused = stored(&mut owned, run_id(4), "1").await;
-    assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("state.db-wal")), "{refused:?}");
+    assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.detail.contains("state.db-wal")), "{refused:?}");
     drop(owned);
     assert_eq!(findings(&path), [""; 0]);
     let store = open(&path);
