@@ -131,6 +131,27 @@ def test_a_server_that_is_stopped_lets_steps_end(stepflow: Stepflow) -> None:
     assert Counter(seen(stepflow.folder)) == {"first": 1, "held": 1}
 
 
+def test_what_a_worker_ends_while_it_is_stopped_is_kept(stepflow: Stepflow) -> None:
+    config = """\
+plugins: {python: {type: stepflow, command: stepflow-worker, args: [components.py]}}
+routes: {"/python/{*component}": [{plugin: python}]}
+server: {stopGrace: 0s}
+"""
+    stepflow.write(**{"components_py": COMPONENTS, "stepflow-config_yml": config})
+    server = begin(stepflow, "--log-level", "info")
+    run = server("POST", "/runs", {"flow": FLOW, "input": [{"n": 1}]}).body["runId"]
+    until_seen(stepflow.folder, "held")
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.stderr is not None
+    while "stopping" not in server.process.stderr.readline():
+        assert server.process.poll() is None
+    (stepflow.folder / "go").touch()
+    assert stepflow.end(server.process).code == 0
+    with serving(stepflow) as server:
+        assert finished(server, run)["status"] == "completed"
+    assert Counter(seen(stepflow.folder)) == {"first": 1, "held": 1}
+
+
 def test_a_sleeping_run_wakes_after_a_restart(stepflow: Stepflow) -> None:
     flow = {
         "steps": [{"id": "nap", "component": "/builtin/sleep", "input": {"duration_ms": 1500}}],

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::FutureExt as _;
+use futures_util::future::{join_all, pending};
 use stepflow_engine::ports::{Clock, ComponentHost, Inbox, SystemClock};
 use stepflow_engine::{Engine, Ports};
 use stepflow_flow::subflow;
@@ -220,11 +221,18 @@ impl Service {
         }
     }
 
-    /// Stops the engine, ends the workers with everything that they have started, and closes the store.
+    /// Ends the workers with everything that they have started, stops the engine, and closes the store. What workers
+    /// bring to an end until they are gone is stored.
     pub async fn shutdown(&self) {
         self.stop_waiting();
+        let workers = join_all(self.workers.values().map(|worker| worker.shutdown()));
+        tokio::select! {
+            biased;
+            // Nothing is begun from now on. Some host may never be done with what it has.
+            () = self.engine.drain().then(|()| pending()) => {}
+            _ = workers => {}
+        }
         self.engine.shutdown().await;
-        join_all(self.workers.values().map(|worker| worker.shutdown())).await;
         self.store.close().await;
     }
 }

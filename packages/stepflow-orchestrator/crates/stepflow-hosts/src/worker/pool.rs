@@ -6,6 +6,7 @@ mod instance;
 mod loss;
 mod served;
 mod shared;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ pub(crate) use instance::{ConnectionFailure, Instance, InstanceId, Signals};
 pub(crate) use loss::{Loss, shut_down, with_stderr};
 use served::{ServedBySlot, awaited_task, lane_of, most_free, reserved_for_suspects};
 pub(crate) use shared::{Notice, Shared};
+use state::PoolState;
 
 use super::connection::{HandshakeError, NumberedRequest, OpenExecute};
 use super::execute::Verdict;
@@ -47,18 +49,6 @@ pub(crate) struct Pool {
     crashes: u32,
     notices: Vec<Notice>,
     is_notifying: bool,
-}
-
-/// Whether tasks are taken.
-#[derive(Debug, Clone, Default)]
-enum PoolState {
-    /// Tasks are taken; they wait while no instance is ready.
-    #[default]
-    Open,
-    /// No worker starts, or workers have crashed too often: tasks fail at once with this error.
-    Refusing(FlowError),
-    /// The plugin was shut down.
-    ShutDown,
 }
 
 impl Pool {
@@ -318,7 +308,7 @@ impl Pool {
 
     /// From now on tasks fail, also those that wait. Does nothing while an instance takes tasks.
     fn refuse(&mut self, error: FlowError) -> bool {
-        if matches!(self.state, PoolState::ShutDown) || self.instances.iter().any(Instance::is_open) {
+        if self.state.is_shut_down() || self.instances.iter().any(Instance::is_open) {
             return false;
         }
         for task in self.waiting.drain() {
@@ -356,6 +346,10 @@ impl Pool {
         self.notices.push(match (answer, components) {
             (Answer::Success(output), Some(components)) if components.validates_outputs() => {
                 Notice::Output(task.address(), task.route, output, components)
+            }
+            // A component may fail because its worker is being ended.
+            (Answer::Failed(_) | Answer::Cancelled, _) if self.state.is_shut_down() => {
+                Notice::Answer(task.address(), Answer::Lost(shut_down()))
             }
             (answer, _) => Notice::Answer(task.address(), answer),
         });

@@ -109,7 +109,10 @@ async fn a_database_that_is_deleted_under_the_server_takes_nothing_more_until_it
     stored(&mut owned, run_id(3), "1").await.unwrap();
     fs::remove_file(folder.path().join("state.db-wal")).unwrap();
     let refused = stored(&mut owned, run_id(4), "1").await;
-    assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.detail.contains("state.db-wal")), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(StoreError::Unavailable(why)) if why.detail.contains("state.db-wal")),
+        "{refused:?}"
+    );
     drop(owned);
     assert_eq!(findings(&path), [""; 0]);
     let store = open(&path);

@@ -4,6 +4,7 @@ mod bench;
 mod properties;
 
 use stepflow_engine::ports::{Answer, TaskEnvelope};
+use stepflow_protocol::rpc_error_codes;
 
 use super::Loss;
 use bench::{Bench, crash, ordered, task};
@@ -347,4 +348,16 @@ fn an_answer_that_comes_twice_counts_once() {
     bench.succeed(task);
     bench.answer_again(worker, request);
     assert_eq!(bench.answers(task), 1);
+}
+
+#[test]
+fn what_fails_while_its_worker_is_ended_is_lost_and_what_succeeds_counts() {
+    let mut bench = Bench::new();
+    bench.worker(8);
+    let [fails, succeeds] = [bench.offer(task("/echo")), bench.offer(task("/echo"))];
+    bench.shut_down();
+    bench.answer_with(fails, rpc_error_codes::COMPONENT_FAILED);
+    bench.succeed(succeeds);
+    assert_eq!(lost(bench.answer(fails)), (false, 0));
+    assert!(matches!(bench.answer(succeeds), Some(Answer::Success(_))));
 }

@@ -190,7 +190,7 @@ impl Bench {
         assert!(self.answer_with(task, rpc_error_codes::AT_CAPACITY), "it is not tried again");
     }
 
-    fn answer_with(&mut self, task: TaskRef, code: i64) -> bool {
+    pub(super) fn answer_with(&mut self, task: TaskRef, code: i64) -> bool {
         let (id, request) = self.taken(task);
         let error = RpcError { code, message: "not now".to_owned(), data: None };
         self.shared.with(|pool| pool.take_answer(id, request, Body::Error(error)))
