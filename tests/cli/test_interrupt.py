@@ -44,7 +44,8 @@ def test_a_second_ctrl_c_does_not_wait(stepflow: Stepflow, doorbell: Doorbell) -
     doorbell.wait()
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    assert process.stderr.readline().startswith("interrupted: ")
+    # A busy machine may say before that the worker takes its time to start.
+    assert any(line.startswith("interrupted: ") for line in process.stderr)
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     assert stepflow.end(process).code == 130

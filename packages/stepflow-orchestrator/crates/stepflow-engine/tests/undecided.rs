@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -57,18 +58,24 @@ async fn until(engine: &Engine, run: RunId, what: impl Fn(&Event) -> bool) {
     panic!("it did not happen");
 }
 
-#[tokio::test]
-async fn a_step_waits_until_it_is_known_where_it_leads_and_the_others_go_on() {
+fn engine(store: &Arc<MemoryStore>, plugin: Option<&'static str>) -> (Engine, Arc<Host>) {
     let (inbox, mailbox) = inbox(1);
-    let host = Arc::new(Host { inbox, plugin: watch::Sender::new(None) });
-    let store = MemoryStore::new(stepflow_store::Options::default());
+    let host = Arc::new(Host { inbox, plugin: watch::Sender::new(plugin) });
     let ports = Ports { journal: store.clone(), host: host.clone(), clock: Arc::new(SystemClock::default()) };
-    let engine = Engine::start(Options::default(), ports, mailbox);
+    (Engine::start(Options::default(), ports, mailbox), host)
+}
+
+fn submission() -> Submission {
     let plan = Arc::new(Plan::compile(load(Source::yaml("flow.yaml", FLOW)).flow.unwrap()).unwrap());
     let inputs = vec![Value::null()];
-    let submission =
-        Submission { plan, inputs, variables: None, overrides: None, max_concurrency: None, idempotency_key: None };
-    let run = engine.submit(submission).await.unwrap();
+    Submission { plan, inputs, variables: None, overrides: None, max_concurrency: None, idempotency_key: None }
+}
+
+#[tokio::test]
+async fn a_step_waits_until_it_is_known_where_it_leads_and_the_others_go_on() {
+    let store = MemoryStore::new(stepflow_store::Options::default());
+    let (engine, host) = engine(&store, None);
+    let run = engine.submit(submission()).await.unwrap();
     until(&engine, run, |event| matches!(event, Event::StepEnded(ended) if ended.step.step == 1)).await;
     host.plugin.send_replace(Some("decided"));
     until(&engine, run, |event| matches!(event, Event::RunEnded(_))).await;
@@ -77,4 +84,16 @@ async fn a_step_waits_until_it_is_known_where_it_leads_and_the_others_go_on() {
     let journal = store.journal(run).unwrap();
     let attempts = journal.iter().filter(|record| matches!(record.event, Event::StepScheduled(_))).count();
     assert_eq!(attempts, 2);
+}
+
+#[tokio::test]
+async fn the_next_engine_goes_on_with_a_step_of_which_it_was_not_known_where_it_leads() {
+    let store = MemoryStore::new(stepflow_store::Options::default());
+    let (first, _host) = engine(&store, None);
+    let run = first.submit(submission()).await.unwrap();
+    until(&first, run, |event| matches!(event, Event::StepEnded(ended) if ended.step.step == 1)).await;
+    // It takes over, as after a crash: the first one tells nothing to the store.
+    let (second, _host) = engine(&store, Some("decided"));
+    let ended = until(&second, run, |event| matches!(event, Event::RunEnded(_)));
+    tokio::time::timeout(Duration::from_secs(60), ended).await.expect("the run does not go on");
 }

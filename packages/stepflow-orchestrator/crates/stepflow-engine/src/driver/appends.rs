@@ -51,7 +51,8 @@ impl Driver {
         }
         tree.undurable.extend(records.iter().cloned());
         tree.flows.extend(flows.clone());
-        let idle = machine.state().open == 0 && !machine.is_waiting();
+        let moves_by_itself = machine.state().open > 0 || machine.is_waiting() || !tree.undecided.is_empty();
+        let idle = !moves_by_itself && (machine.state().is_ended() || machine.state().next_due().is_some());
         let (incarnation, epoch) = (tree.incarnation, self.ownership.epoch(root));
         let creating = tree.creating.clone().filter(|_| after == 0);
         let inputs = std::mem::take(&mut tree.inputs).into_iter().collect();
