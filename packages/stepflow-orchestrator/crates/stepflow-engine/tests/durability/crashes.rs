@@ -1,11 +1,11 @@
-//! Servers that die or are replaced, and how the next ones continue.
+//! Servers that die, and how the next ones continue.
 
 use std::time::Duration;
 
 use serde_json::json;
 use stepflow_engine::event::Event;
 use stepflow_engine::ports::Clock as _;
-use stepflow_engine::{CancelError, Error, Options};
+use stepflow_engine::{CancelError, Options};
 use stepflow_protocol::RunId;
 
 use super::naive::Outcome::{Failed, Success};
@@ -172,39 +172,6 @@ fn a_refused_cancel_is_told_and_comes_all_the_same() {
 }
 
 #[test]
-fn an_engine_that_was_replaced_changes_nothing_any_more() {
-    let (mut story, root) = offered("/t/wrap");
-    let old = story.replace();
-    story.store_all();
-    let task = story.life.host.jobs()[0].task.task;
-    assert_eq!(task.attempt, 2);
-    // The worker of the old engine answers it.
-    let first = old.host.jobs()[0].task.task;
-    {
-        let _inside = old.runtime.enter();
-        old.host.start(first);
-    }
-    old.host.answer(first, None);
-    old.settle();
-    story.store_all();
-    old.settle();
-    assert_eq!(story.store.lock().fenced, 1);
-    assert!(!story.is_ended(root));
-    let engine = old.engine.clone();
-    let asked = old.runtime.spawn(async move { engine.submit(one_of("/t/wrap")).await });
-    old.settle();
-    // It tries other shards, and owns none.
-    while !asked.is_finished() {
-        assert!(story.store.first().is_some(), "there is no answer");
-        story.store_all();
-        old.settle();
-    }
-    assert!(matches!(old.runtime.block_on(asked).unwrap(), Err(Error::Store(_))));
-    story.finish(root);
-    story.check(root);
-}
-
-#[test]
 fn a_deadline_is_not_lost_when_the_wall_clock_steps_back() {
     for back in [1, 30, 3_600] {
         let mut story = Story::new(0, Options::default());
@@ -292,22 +259,6 @@ fn a_batch_of_more_events_than_one_append_has_is_cut_between_two() {
 }
 
 #[test]
-fn a_cancel_that_a_replaced_engine_is_asked_for_is_not_confirmed() {
-    let (mut story, root) = offered("/t/wrap");
-    let old = story.replace();
-    story.store_all();
-    let engine = old.engine.clone();
-    let asked = old.runtime.spawn(async move { engine.cancel(root, "a test", None).await });
-    old.settle();
-    story.store_all();
-    old.settle();
-    let answered = old.runtime.block_on(asked).unwrap();
-    assert!(matches!(answered, Err(CancelError::Store(_))), "{answered:?}");
-    story.finish(root);
-    story.check(root);
-}
-
-#[test]
 fn an_answer_that_is_refused_while_the_server_stops_does_not_keep_it_from_stopping() {
     let (mut story, root) = offered("/t/wrap");
     story.work("/wrap");
@@ -353,4 +304,25 @@ fn many_times_of_one_run_do_not_hide_those_of_others() {
     }
     assert!(story.is_ended(many) && story.is_ended(other));
     story.check(other);
+}
+
+#[test]
+fn the_retry_of_a_step_that_runs_a_flow_is_not_forgotten_by_the_next_server() {
+    let mut story = new();
+    let input = json!({"workflow": {"$literal": one("/t/twice")}, "items": [1], "on_item_error": "fail"});
+    let flow = json!({"steps": [{"id": "m", "component": "/t/map", "input": input, "onError": {"action": "retry"}}],
+        "output": {"$step": "m", "path": "$.successful"}});
+    let root = story.begin(submission(&flow, &[json!({})]));
+    story.store_all();
+    story.work("/twice");
+    story.store_all();
+    let is_retry = |event: &Event| matches!(event, Event::StepRetryScheduled(_));
+    assert!(story.store.journal(root).iter().any(|record| is_retry(&record.event)));
+    story.restart();
+    story.store_all();
+    story.pass(Duration::from_secs(60));
+    story.store_all();
+    let again = story.job("/twice").task;
+    assert_eq!(again.attempt, 1, "it is a step of another sub-run");
+    story.finish(root);
 }

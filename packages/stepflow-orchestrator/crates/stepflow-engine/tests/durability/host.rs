@@ -18,7 +18,7 @@ pub struct Host {
     pub engine: OnceLock<Engine>,
     /// Whether the engine was told to stop. Then those who wait for runs get no answer.
     pub stopping: AtomicBool,
-    /// How often the engine is to panic when it looks for `/t/bomb`, or offers to `/t/dud`.
+    /// How often the engine is to panic when it looks for `/t/bomb`, or offers to `/t/dud` or cancels it.
     pub bombs: AtomicU32,
     store: Arc<Store>,
     jobs: Mutex<BTreeMap<TaskRef, Job>>,
@@ -136,6 +136,13 @@ impl Host {
         }
     }
 
+    fn may_panic(&self, component: &str) {
+        if ["/t/bomb", "/dud"].contains(&component) && self.bombs.load(Ordering::Relaxed) > 0 {
+            self.bombs.fetch_sub(1, Ordering::Relaxed);
+            panic!("the bomb goes off");
+        }
+    }
+
     fn is_pure(&self, route: &Route) -> bool {
         self.store.lock().ahead && ["/echo", "/null", "/twice"].contains(&route.component.as_str())
     }
@@ -162,10 +169,7 @@ impl Host {
 
 impl ComponentHost for Host {
     fn resolve(&self, path: &str, _: &Value) -> Result<Target, FlowError> {
-        if path == "/t/bomb" && self.bombs.load(Ordering::Relaxed) > 0 {
-            self.bombs.fetch_sub(1, Ordering::Relaxed);
-            panic!("the bomb goes off");
-        }
+        self.may_panic(path);
         match path {
             "/t/nowhere" => return Err(FlowError::new(ErrorKind::ComponentNotFound, "nothing serves it")),
             "/t/map" => return Ok(Target::SubFlow(Control::Map)),
@@ -184,10 +188,7 @@ impl ComponentHost for Host {
     }
 
     fn offer(&self, task: TaskEnvelope) {
-        if task.route.component == "/dud" && self.bombs.load(Ordering::Relaxed) > 0 {
-            self.bombs.fetch_sub(1, Ordering::Relaxed);
-            panic!("the host takes nothing");
-        }
+        self.may_panic(&task.route.component);
         if let Some(why) = self.wrong(&task) {
             self.store.complain(format!("{:?} was offered, but {why}", task.task));
         }
@@ -201,6 +202,7 @@ impl ComponentHost for Host {
     }
 
     fn cancel(&self, route: &Route, address: Address, _: &str) {
+        self.may_panic(&route.component);
         let is_reason = |event: &Event| match event {
             // After that, an owner that was replaced may drop its own attempts.
             Event::StepEnded(_) | Event::OwnerChanged(_) => true,
@@ -211,8 +213,10 @@ impl ComponentHost for Host {
         if !self.is_pure(route) && !self.store.journal(address.root).iter().any(|record| is_reason(&record.event)) {
             self.store.complain(format!("{:?} was cancelled, but its step is open", address.task));
         }
-        if let Some(job) = self.lock().get_mut(&address.task) {
-            job.cancelled = true;
+        if let Some(job) = self.lock().get_mut(&address.task)
+            && std::mem::replace(&mut job.cancelled, true)
+        {
+            self.store.complain(format!("{:?} was cancelled twice", address.task));
         }
     }
 }

@@ -23,6 +23,7 @@ mod panics;
 mod questions;
 mod random;
 mod refusals;
+mod replaced;
 mod requests;
 mod store;
 mod story;

@@ -205,6 +205,60 @@ fn a_store_that_refuses_everything_is_not_asked_without_a_pause() {
 }
 
 #[test]
+fn a_tree_is_read_again_at_once_after_the_first_refusal_and_soon_after_the_second() {
+    let (mut story, root) = offered("/t/wrap");
+    let refuse = |story: &Story| {
+        story.store.deal(root, Fate::Refuse);
+        story.store.deliver(false);
+        story.settle();
+    };
+    story.work("/wrap");
+    refuse(&story);
+    assert_eq!(story.store.first(), Some(root));
+    refuse(&story);
+    assert_eq!(story.store.first(), None);
+    story.pass(Duration::from_millis(50));
+    assert_eq!(story.store.first(), Some(root));
+    story.finish(root);
+    story.check(root);
+}
+
+#[test]
+fn a_refusal_after_something_was_stored_is_a_first_one_again() {
+    let mut story = new();
+    let flow = json!({"steps": [
+        {"id": "a", "component": "/t/wrap", "input": 1},
+        {"id": "b", "component": "/t/echo", "input": {"$step": "a"}}],
+        "output": {"$step": "b"}});
+    let root = story.begin(submission(&flow, &[json!({})]));
+    story.store_all();
+    for component in ["/wrap", "/echo"] {
+        story.work(component);
+        story.store.deal(root, Fate::Refuse);
+        story.store_all();
+    }
+    assert!(story.is_ended(root), "the clock has not moved");
+    story.check(root);
+}
+
+#[test]
+fn panics_count_only_while_nothing_is_stored_between_them() {
+    let mut story = new();
+    let flow = json!({"steps": [
+        {"id": "a", "component": "/t/dud", "input": 1},
+        {"id": "b", "component": "/t/dud", "input": {"$step": "a"}}],
+        "output": {"$step": "b"}});
+    story.life.host.bombs.store(2, Ordering::Relaxed);
+    let root = story.begin(submission(&flow, &[json!({})]));
+    story.store_all();
+    story.job("/dud");
+    story.life.host.bombs.store(2, Ordering::Relaxed);
+    story.finish(root);
+    assert_eq!(story.life.host.bombs.load(Ordering::Relaxed), 0);
+    assert_eq!(story.store.violations(), Vec::<String>::new());
+}
+
+#[test]
 fn an_offer_that_makes_the_host_panic_is_made_again() {
     let mut story = new();
     story.life.host.bombs.store(2, Ordering::Relaxed);
@@ -214,6 +268,29 @@ fn an_offer_that_makes_the_host_panic_is_made_again() {
     assert!(story.is_ended(other));
     assert_eq!(story.store.violations(), Vec::<String>::new());
     assert_eq!(story.results(root), [Success(json!({"got": 1}))]);
+}
+
+#[test]
+fn a_panic_over_one_of_several_commits_takes_none_of_the_others_with_it() {
+    let mut story = new();
+    let runs = ["/t/dud", "/t/echo"].map(|next| {
+        let flow = json!({"steps": [
+            {"id": "a", "component": "/t/wrap", "input": 1},
+            {"id": "b", "component": next, "input": {"$step": "a"}}],
+            "output": {"$step": "b"}});
+        story.begin(submission(&flow, &[json!({})]))
+    });
+    story.store_all();
+    runs.iter().for_each(|_| story.work("/wrap"));
+    runs.iter().for_each(|root| story.store.deal(*root, Fate::Commit));
+    story.life.host.bombs.store(1, Ordering::Relaxed);
+    story.store.deliver_together();
+    story.settle();
+    story.job("/echo");
+    for root in runs {
+        story.finish(root);
+    }
+    assert_eq!(story.store.violations(), Vec::<String>::new());
 }
 
 /// Two runs: one whose flow makes the engine panic so many times after a step, and another one.

@@ -256,17 +256,31 @@ impl Store {
         }
         drop(state);
         match answer {
-            Answer::Appended(told, written, result) => {
-                let told = told.lock().unwrap();
-                let commits = told.iter().find(|(shards, _)| shards.contains(written.root)).map(|(_, commits)| commits);
-                match (commits, result) {
-                    (Some(commits), Ok(())) => commits.committed(vec![written]),
-                    (Some(commits), Err(why)) => commits.failed(vec![written], why),
-                    (None, _) => {}
-                }
-            }
+            Answer::Appended(told, written, result) => Self::tell(&told, vec![written], result),
             Answer::Created(reply, result) => drop(reply.send(result)),
             Answer::Marked(reply) => drop(reply.send(Ok(()))),
+        }
+    }
+
+    /// Sends all answers in one message. They must be answers to appends, and alike.
+    pub fn deliver_together(&self) {
+        let (mut all, mut last) = (Vec::new(), None);
+        for answer in self.lock().answers.drain(..) {
+            let Answer::Appended(told, written, result) = answer else { panic!("it is no answer to an append") };
+            all.push(written);
+            last = Some((told, result));
+        }
+        let (told, result) = last.expect("there is an answer");
+        Self::tell(&told, all, result);
+    }
+
+    fn tell(told: &Told, written: Vec<AppendRef>, result: Result<(), StoreError>) {
+        let told = told.lock().unwrap();
+        let commits = told.iter().find(|(shards, _)| shards.contains(written[0].root)).map(|(_, commits)| commits);
+        match (commits, result) {
+            (Some(commits), Ok(())) => commits.committed(written),
+            (Some(commits), Err(why)) => commits.failed(written, why),
+            (None, _) => {}
         }
     }
 
