@@ -52,6 +52,8 @@ fn what_ran_ahead_and_was_refused_runs_again() {
         story.store_all();
         let again = offered(&story);
         assert_eq!((before.len(), again.len(), again == before), (1, 1, false), "{fate:?}");
+        let cancelled = story.life.host.jobs().into_iter().filter(|job| job.cancelled).map(|job| job.task.task);
+        assert_eq!(cancelled.collect::<Vec<_>>(), before, "{fate:?}: nobody knows it any more");
         story.finish(root);
         story.check(root);
         assert_eq!(story.results(root), [Success(Json::Null)]);

@@ -8,6 +8,7 @@ mod cancels;
 mod clock;
 mod connection;
 mod crashes;
+mod drains;
 #[path = "../simulation/flows.rs"]
 #[allow(dead_code)]
 mod flows;
@@ -15,9 +16,11 @@ mod given_up;
 mod host;
 mod invariants;
 mod late;
+mod marks;
 mod memory;
 #[path = "../simulation/naive.rs"]
 mod naive;
+mod news;
 mod openings;
 mod panics;
 mod questions;
