@@ -33,6 +33,7 @@ impl Connection {
         read: impl FnOnce(&Store) -> BoxFuture<'static, Result<T, StoreError>> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, StoreError>> {
         let store = Arc::clone(&self.store);
+        store.lock().asked += 1;
         async move {
             store.turn(root).await?;
             read(&store).await
@@ -62,7 +63,10 @@ impl Journal for Connection {
         after: Option<RunId>,
         most: usize,
     ) -> BoxFuture<'static, Result<Vec<OpenRoot>, StoreError>> {
-        self.in_turn(None, move |store| store.durable.open_roots(shards, after, most))
+        self.in_turn(None, move |store| match store.lock().no_roots {
+            true => async { Err(unavailable()) }.boxed(),
+            false => store.durable.open_roots(shards, after, most),
+        })
     }
 
     fn mark(&self, root: RunId, epoch: u64, tasks: Vec<TaskRef>) -> BoxFuture<'static, Result<(), StoreError>> {
@@ -107,6 +111,7 @@ impl Journal for Connection {
     }
 
     fn read(&self, root: RunId, after_seq: u64, max_bytes: usize) -> BoxFuture<'static, Result<Page, StoreError>> {
+        self.store.lock().trees_asked += 1;
         self.in_turn(Some(root), move |store| store.durable.read(root, after_seq, max_bytes))
     }
 

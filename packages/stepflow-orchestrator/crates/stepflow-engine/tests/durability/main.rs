@@ -23,6 +23,7 @@ mod naive;
 mod news;
 mod openings;
 mod panics;
+mod parks;
 mod questions;
 mod random;
 mod refusals;

@@ -7,7 +7,7 @@ use serde_json::json;
 use stepflow_engine::event::TaskRef;
 use stepflow_protocol::RunId;
 
-use super::openings::{new, two};
+use super::openings::{new, one, two};
 use super::story::{Story, submission};
 
 /// A run with a marked attempt, and a step that stays open.
@@ -40,4 +40,34 @@ fn whoever_takes_over_removes_the_marks_of_the_server_before() {
     let again = story.job("/wrap").task;
     assert_eq!(again, TaskRef { attempt: 2, ..task });
     assert!(!story.store.marked(root).contains(&task) && story.store.marked(root).contains(&again));
+}
+
+#[test]
+fn an_attempt_that_no_worker_has_any_more_is_not_marked() {
+    let (story, root, task) = marked();
+    story.life.host.inbox.waits(story.job("/wrap").address());
+    story.store_all();
+    assert!(!story.store.marked(root).contains(&task));
+}
+
+#[test]
+fn an_attempt_that_waits_for_a_run_is_not_marked_until_it_goes_on() {
+    let (story, root, task) = marked();
+    let envelope = story.job("/wrap");
+    let asked = story.request(&envelope, one("/t/null"));
+    story.store_all();
+    let run = story.answer(asked).unwrap();
+    let engine = story.life.engine.clone();
+    let waits = story.ask(async move { engine.ended(run, Some(envelope.address())).await });
+    story.store_all();
+    assert!(!story.store.marked(root).contains(&task));
+    story.work("/null");
+    story.store_all();
+    story.answer(waits);
+    story.pass(Duration::from_secs(2));
+    story.store_all();
+    assert!(story.store.marked(root).contains(&task));
+    story.life.host.answer(task, None);
+    story.store_all();
+    story.check(root);
 }

@@ -14,7 +14,7 @@ use stepflow_engine::ports::{Blob, Blobs as _};
 use stepflow_protocol::{BlobType, Value, content_id};
 
 use super::naive::Outcome::Success;
-use super::openings::{new, one, one_of, started};
+use super::openings::{new, offered, one, one_of, started};
 use super::store::{Fate, Store};
 use super::story::{Story, submission};
 
@@ -46,6 +46,19 @@ fn values_that_are_larger_than_the_cache_together_are_read_again() {
     story.check(root);
     let expected: Vec<_> = inputs.iter().map(|input| Success(Json::from(vec![input.clone(); 8]))).collect();
     assert_eq!(story.results(root), expected);
+}
+
+#[test]
+fn values_and_flows_that_are_in_memory_are_not_read() {
+    let (mut story, root) = offered("/t/wrap");
+    let mut flow = one("/t/wrap");
+    flow["steps"].as_array_mut().unwrap().push(json!({"id": "b", "component": "/t/echo", "input": {"$step": "a"}}));
+    flow["output"] = json!([{"$step": "b"}, {"$input": "$"}]);
+    let other = story.begin(submission(&flow, &[json!({"large": "x".repeat(10_000)}), json!(2)]));
+    story.finish(root);
+    story.finish(other);
+    assert_eq!(story.store.lock().contents_asked, 0);
+    story.check(other);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use stepflow_engine::Notice;
 use stepflow_engine::event::TaskRef;
 use stepflow_protocol::RunId;
 
-use super::openings::{new, two};
+use super::openings::{new, offered, two};
 use super::story::{Story, submission};
 
 /// The starts that a new subscriber is told of.
@@ -60,4 +60,19 @@ fn a_start_ahead_of_the_store_is_told_once_its_event_is_durable() {
     }
     story.finish(root);
     story.check(root);
+}
+
+#[test]
+fn a_start_is_told_at_once_and_later_to_those_who_come_while_a_worker_has_it() {
+    let (story, root) = offered("/t/wrap");
+    let told = starts(&story, root);
+    let task = story.job("/wrap");
+    story.start(task.task);
+    story.settle();
+    assert_eq!(*told.lock().unwrap(), [task.task]);
+    assert_eq!(*starts(&story, root).lock().unwrap(), [task.task]);
+    // A worker that takes it and gives it back has not started it for good.
+    story.life.host.inbox.waits(task.address());
+    story.settle();
+    assert!(starts(&story, root).lock().unwrap().is_empty());
 }

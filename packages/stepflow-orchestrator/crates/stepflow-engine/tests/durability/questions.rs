@@ -145,7 +145,7 @@ fn a_subscriber_that_comes_after_the_end_sees_all_of_it_and_ends() {
     }
 }
 
-fn sleeper() -> Submission {
+pub fn sleeper() -> Submission {
     let input = json!({"duration_ms": 600_000, "passthrough": 1});
     let flow = json!({"steps": [
         {"id": "a", "component": "/t/sleep", "input": input},

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use stepflow_engine::{CancelError, Error};
 use stepflow_protocol::RunId;
 
-use super::openings::{new, offered, one_of, two};
+use super::openings::{new, offered, one, one_of, started, two};
 use super::store::Fate;
 use super::story::{Story, submission};
 
@@ -103,4 +103,17 @@ fn a_panic_over_one_of_several_refusals_takes_none_of_the_others_with_it() {
     old.settle();
     assert_eq!(old.host.bombs.load(Ordering::Relaxed), 0);
     assert!(waits.is_finished(), "the engine does not hold the other run any more");
+}
+
+#[test]
+fn a_run_that_a_worker_of_a_replaced_engine_asks_for_is_refused() {
+    let (mut story, root, task) = started();
+    let asked = story.request(&task, one("/t/null"));
+    let old = story.replace();
+    story.store_all();
+    old.settle();
+    assert!(asked.is_finished(), "nobody else would answer it");
+    assert!(matches!(old.runtime.block_on(asked).unwrap(), Err(Error::NotOpen)));
+    story.finish(root);
+    story.check(root);
 }

@@ -44,8 +44,12 @@ pub struct State {
     pub down: bool,
     /// No read is answered.
     pub reads_wait: bool,
-    /// Due times cannot be read.
+    /// Due times cannot be read, or the open trees.
     pub no_due: bool,
+    pub no_roots: bool,
+    /// How many questions the store was asked, and how many of them were for a journal.
+    pub asked: u64,
+    pub trees_asked: u64,
     /// No read of a journal is answered.
     pub trees_wait: bool,
     /// It cannot be stored that a tree was given up.
