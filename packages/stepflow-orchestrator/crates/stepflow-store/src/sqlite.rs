@@ -14,6 +14,7 @@ mod disk;
 mod file;
 mod files;
 mod gauge;
+mod lock;
 mod message;
 mod options;
 mod outage;
@@ -60,6 +61,7 @@ use self::crash::Crash;
 use self::disk::Disk;
 use self::files::{Files, Placed};
 use self::gauge::Gauges;
+use self::lock::Lock;
 use self::message::{Message, Reply};
 use self::readers::Readers;
 use self::writer::{Owners, Writer};
@@ -82,10 +84,11 @@ impl SqliteStore {
     ///
     /// When another process uses it, a later release has written it, or it cannot be read.
     pub fn open(options: &Options) -> Result<Arc<Self>, Error> {
+        let options = &options.followed()?;
         let path = &options.path;
         let failed = |error: rusqlite::Error| Error::of(path, &error);
         let crash = Crash::from_environment(path)?;
-        let lock = file::lock(path)?;
+        let lock = Lock::take(path)?;
         let connection = file::open(path, options.durability).map_err(failed)?;
         file::migrate(&connection, path, options.migrate)?;
         stages::forget(&connection).map_err(failed)?;
@@ -101,14 +104,13 @@ impl SqliteStore {
             queue: messages,
             chores: Chores::new(options.retention),
             crash,
-            disk: Disk::new(path.clone(), options.durability, connection),
+            disk: Disk::new(path.clone(), options.durability, connection, lock),
             owners: Arc::clone(&owners),
             files: Arc::clone(&files),
             gauges: Arc::clone(&gauges),
             at_work: Arc::clone(&at_work),
             epochs,
             refused: HashMap::new(),
-            lock,
         };
         let writer = thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || writer.run());
         let writer = Mutex::new(Some(writer.map_err(|error| Error::cannot_open(path, &error))?));

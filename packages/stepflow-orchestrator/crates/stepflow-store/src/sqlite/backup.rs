@@ -22,6 +22,7 @@ const PAGES: i32 = 256;
 ///
 /// When there is such a file already, or the database cannot be read, or the copy cannot be written.
 pub fn backup(options: &Options, to: &Path) -> Result<(), Error> {
+    let options = &options.followed()?;
     let from = &options.path;
     let failed = |reason: &dyn std::fmt::Display| Error::failed("copy", from, reason);
     if to.exists() {

@@ -44,6 +44,7 @@ impl fmt::Display for Finding {
 ///
 /// When another process has it, or it cannot be opened.
 pub fn check(options: &Options) -> Result<Vec<Finding>, Error> {
+    let options = &options.followed()?;
     let path = &options.path;
     let failed = |error: rusqlite::Error| Error::of(path, &error);
     let (_lock, connection) = file::alone(path, options.durability)?;

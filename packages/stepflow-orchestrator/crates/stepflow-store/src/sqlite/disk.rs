@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -10,6 +11,7 @@ use stepflow_engine::ports::StoreError;
 
 use super::file;
 use super::gauge::Gauges;
+use super::lock::Lock;
 use super::options::{Durability, beside};
 use super::outage;
 use super::work::Known;
@@ -56,6 +58,7 @@ pub(super) struct Disk {
     durability: Durability,
     /// `None` after an error, until it can be opened again.
     connection: Option<Connection>,
+    lock: Arc<Lock>,
     known: Known,
     /// The files that the connection has open, the database's and the WAL's.
     database: Option<FileId>,
@@ -66,10 +69,10 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    pub fn new(path: PathBuf, durability: Durability, connection: Connection) -> Self {
+    pub fn new(path: PathBuf, durability: Durability, connection: Connection, lock: Arc<Lock>) -> Self {
         let (database, wal_file) = (FileId::of(&path), FileId::of(&beside(&path, WAL)));
-        let known = Known::default();
-        Self { path, durability, connection: Some(connection), known, database, wal_file, wal: 0, copied: 0 }
+        let (connection, known) = (Some(connection), Known::default());
+        Self { path, durability, connection, lock, known, database, wal_file, wal: 0, copied: 0 }
     }
 
     /// Does this in one transaction, or not at all. After any error of SQLite the connection is not used any more. A
@@ -137,6 +140,9 @@ impl Disk {
             // What is stored in it is copied into the database, which is still there.
             self.truncate();
             wal
+        } else if !self.lock.is_held() {
+            // Another process may have the database by now.
+            self.lock.name().to_owned()
         } else {
             return Ok(());
         };
@@ -227,10 +233,10 @@ mod tests {
         let path = folder.path().join("state.db");
         let connection = file::open(&path, Durability::Full);
         assert!(connection.is_err(), "only who has the lock makes the file");
-        let _lock = file::lock(&path).unwrap();
+        let lock = Lock::take(&path).unwrap();
         let connection = file::open(&path, Durability::Full).unwrap();
         connection.execute_batch("CREATE TABLE t (x); PRAGMA max_page_count = 20").unwrap();
-        let (mut disk, gauges) = (Disk::new(path, Durability::Full, connection), Gauges::default());
+        let (mut disk, gauges) = (Disk::new(path, Durability::Full, connection, lock), Gauges::default());
         let mut insert = |bytes: i64| {
             disk.transaction(&gauges, |connection, _| {
                 connection.execute("INSERT INTO t VALUES ('first')", [])?;

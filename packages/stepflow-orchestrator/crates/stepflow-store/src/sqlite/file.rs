@@ -1,13 +1,14 @@
-//! The database's file: its lock, its settings, its schema.
+//! The database's file: its settings, its schema.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
+use super::lock::Lock;
 use super::options::{Durability, Error, beside};
 
 /// Older libraries can corrupt a WAL file when two connections write and checkpoint at once.
@@ -21,52 +22,6 @@ pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// How many bytes a WAL file keeps when it begins again.
 const WAL_KEPT: u64 = 64 << 20;
-
-/// The database is this process's own.
-pub(super) struct Lock(File);
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // To close the file is not enough: a process that is being started has it open, too, for a moment.
-        let _ = self.0.unlock();
-    }
-}
-
-/// Takes the database for this process, until the file is closed.
-pub(super) fn lock(path: &Path) -> Result<Lock, Error> {
-    let failed = |error: std::io::Error| Error::cannot_open(path, &error);
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-    }
-    let name = beside(path, ".lock");
-    let mut lock = private().truncate(false).open(&name).map_err(failed)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            let _ = lock.read_to_string(&mut holder);
-            let holder = if holder.is_empty() { "another process".to_owned() } else { holder };
-            return Err(Error::Held { path: path.to_owned(), holder });
-        }
-        Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
-            return Err(Error::cannot_open(path, &"its file system has no locks: put it on a disk of this machine"));
-        }
-        Err(TryLockError::Error(error)) => return Err(failed(error)),
-    }
-    let host = rustix::system::uname();
-    let holder = format!("process {} on {}", std::process::id(), host.nodename().to_string_lossy());
-    let write = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| lock.write_all(holder.as_bytes()));
-    write.map_err(failed)?;
-    // The WAL and the index of it get the permissions of the database.
-    private().truncate(false).open(path).map_err(failed)?;
-    Ok(Lock(lock))
-}
-
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).mode(0o600);
-    options
-}
 
 /// A connection that writes.
 pub(super) fn open(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
@@ -91,11 +46,11 @@ pub(super) fn open(path: &Path, durability: Durability) -> rusqlite::Result<Conn
 }
 
 /// A database that exists, for this process alone.
-pub(super) fn alone(path: &Path, durability: Durability) -> Result<(Lock, Connection), Error> {
+pub(super) fn alone(path: &Path, durability: Durability) -> Result<(Arc<Lock>, Connection), Error> {
     if !path.is_file() {
         return Err(Error::cannot_open(path, &"there is no such file"));
     }
-    let lock = lock(path)?;
+    let lock = Lock::take(path)?;
     let connection = open(path, durability).map_err(|error| Error::of(path, &error))?;
     migrate(&connection, path, true)?;
     Ok((lock, connection))
@@ -178,7 +133,7 @@ mod tests {
     fn a_database_of_before_is_copied_and_migrated_and_one_of_later_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.db");
-        let lock = lock(&path).unwrap();
+        let lock = Lock::take(&path).unwrap();
         let connection = open(&path, Durability::Full).unwrap();
         let first = "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID; CREATE TABLE a (x);";
         migrate_by(&connection, &path, &[first], true).unwrap();

@@ -6,6 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::lock;
+
 /// The store's settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -57,6 +59,11 @@ impl Options {
             inline_below: default_inline_below(),
             retention: Retention::default(),
         }
+    }
+
+    /// The same for the file to which the path leads.
+    pub(super) fn followed(&self) -> Result<Self, Error> {
+        Ok(Self { path: lock::followed(&self.path)?, ..self.clone() })
     }
 
     /// The folder of the long values.

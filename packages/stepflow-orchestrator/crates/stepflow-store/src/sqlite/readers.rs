@@ -130,13 +130,14 @@ fn work(path: &Path, queue: &Mutex<mpsc::Receiver<Job>>) {
 mod tests {
     use std::time::Duration;
 
+    use super::super::lock::Lock;
     use super::*;
 
     #[test]
     fn a_read_that_never_ends_can_be_ended_and_the_next_one_is_answered() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.db");
-        let _lock = file::lock(&path).unwrap();
+        let _lock = Lock::take(&path).unwrap();
         let at_work = Arc::new(AtWork::default());
         let files = Arc::new(Files::new(folder.path().to_owned(), 1));
         let readers = Readers::start(&path, 1, files, Arc::clone(&at_work)).unwrap();

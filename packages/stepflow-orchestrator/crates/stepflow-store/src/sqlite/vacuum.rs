@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::chores::Chores;
 use super::disk::Disk;
@@ -27,12 +28,13 @@ pub struct Vacuumed {
 ///
 /// When another process has the database, or it cannot be read or written.
 pub fn vacuum(options: &Options) -> Result<Vacuumed, Error> {
+    let options = &options.followed()?;
     let path = &options.path;
-    let (_lock, connection) = file::alone(path, options.durability)?;
+    let (lock, connection) = file::alone(path, options.durability)?;
     let before = size(path);
     let name = id(&connection).map_err(|error| Error::of(path, &error))?;
     let files = Files::new(options.blobs().join(name), options.inline_below);
-    let mut disk = Disk::new(path.clone(), options.durability, connection);
+    let mut disk = Disk::new(path.clone(), options.durability, connection, Arc::clone(&lock));
     let swept = Chores::new(options.retention).round(&mut disk, &Gauges::default(), &files, &HashMap::new());
     swept.map_err(|why| Error::failed("tidy up", path, &why))?;
     disk.close();
@@ -40,6 +42,7 @@ pub fn vacuum(options: &Options) -> Result<Vacuumed, Error> {
     let written = connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
     written.map_err(|error| Error::failed("write anew", path, &error))?;
     drop(connection);
+    drop(lock);
     Ok(Vacuumed { before, after: size(path) })
 }
 

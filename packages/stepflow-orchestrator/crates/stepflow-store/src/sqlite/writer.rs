@@ -17,7 +17,6 @@ use super::batch::{Batch, Refused};
 use super::chores::Chores;
 use super::crash::Crash;
 use super::disk::Disk;
-use super::file::Lock;
 use super::files::Files;
 use super::gauge::Gauges;
 use super::message::{Done, Message};
@@ -54,8 +53,6 @@ pub(super) struct Writer {
     pub epochs: HashMap<u8, u64>,
     /// Incarnations with a refused append: the appends that follow are refused, too.
     pub refused: Refused,
-    /// Held until the database is closed.
-    pub lock: Lock,
 }
 
 impl Writer {
@@ -87,7 +84,6 @@ impl Writer {
             }
         }
         self.disk.close();
-        drop(self.lock);
         let late = self.queue.try_iter().filter_map(|message| match message {
             Message::Append(append) => Some((written(&append), super::stopped())),
             _ => None,

@@ -8,6 +8,8 @@ mod engine;
 #[cfg(feature = "sqlite")]
 mod files;
 mod fixtures;
+#[cfg(feature = "sqlite")]
+mod lock;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod retention;
