@@ -87,3 +87,29 @@ def test_what_is_not_there_is_not_made(stepflow: Stepflow, command: list[str]) -
     stepflow.write(**{"stepflow-config_yml": "stateStore: {type: inMemory}\n"})
     ended = stepflow("db", *command)
     assert ended.code == 3 and "there is no database" in ended.stderr
+
+
+LONG_VALUES = """\
+stateStore: {type: sqlite, path: db/s.db}
+blobStore: {type: filesystem, path: longs, inlineBelow: 10B}
+plugins: {b: {type: builtin}}
+routes: {"/builtin": [{plugin: b}]}
+"""
+
+
+def test_a_copy_without_its_large_values_is_refused(stepflow: Stepflow) -> None:
+    stepflow.write(**{"stepflow-config_yml": LONG_VALUES})
+    with serving(stepflow) as server:
+        submitted = {"flow": BUILTIN, "input": ["a long text"], "wait": True}
+        assert server("POST", "/runs", submitted).body["status"] == "completed"
+    refused = stepflow("db", "backup", "--path", "db/s.db", "b.db")
+    assert (refused.code, refused.stdout) == (3, ""), refused
+    assert "`--blobs`" in refused.stderr
+    named = stepflow("db", "backup", "--path", "db/s.db", "--blobs", "longs", "b.db")
+    assert named.code == 0, named.stderr
+    configured = stepflow("db", "backup", "c.db")
+    assert configured.code == 0, configured.stderr
+    for copy in ("b.db", "c.db"):
+        assert stepflow("db", "check", "--path", copy).code == 0
+    assert stepflow("db", "check", "--path", "db/s.db", "--blobs", "longs").code == 0
+    assert stepflow("db", "check", "--path", "db/s.db").code == 1

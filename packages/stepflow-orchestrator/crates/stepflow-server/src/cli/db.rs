@@ -30,9 +30,15 @@ pub enum DbCommand {
 /// Which database.
 #[derive(Debug, Args)]
 pub struct DatabaseArgs {
-    /// The database file [default: the one of `stateStore` in the configuration, else `.stepflow/state.db`]
+    /// The database file [default: the one of `stateStore` in the configuration, else `.stepflow/state.db`]. With this
+    /// option no configuration is read
     #[arg(long, value_name = "FILE", conflicts_with = "config")]
     pub path: Option<PathBuf>,
+    /// The folder of the large values [default: the one of `blobStore` in the configuration, else the one beside the
+    /// database that has its name with `-blobs`]. Database files outside of the configuration need this when their large
+    /// values are elsewhere
+    #[arg(long, value_name = "FOLDER")]
+    pub blobs: Option<PathBuf>,
     /// Configuration file; `-` is stdin. Without this option it is `stepflow-config.yml` in the current folder; the name
     /// may also end with `.yaml` or have a `_`
     #[arg(short, long, value_name = "FILE", env = "STEPFLOW_CONFIG")]

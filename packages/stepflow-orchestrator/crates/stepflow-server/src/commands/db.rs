@@ -1,5 +1,7 @@
 //! `db`: copies, checks and shrinks the database of a server.
 
+use std::path::PathBuf;
+
 use stepflow_store::sqlite::{self, Error, Options};
 
 use crate::cli::{BackupArgs, ComponentArgs, DatabaseArgs, DbCommand};
@@ -55,10 +57,15 @@ async fn vacuum(args: DatabaseArgs, terminal: Terminal) -> Result<Exit, Failure>
 
 /// The database that the command line or the configuration names.
 fn options(args: DatabaseArgs) -> Result<Options, Failure> {
-    if let Some(path) = args.path {
-        return Ok(Options::new(path));
-    }
-    let config = config::find(&ComponentArgs { config: args.config, worker: None }, None)?;
+    let options = match args.path {
+        Some(path) => Options::new(path),
+        None => configured(args.config)?,
+    };
+    Ok(Options { blobs: args.blobs.or(options.blobs), ..options })
+}
+
+fn configured(file: Option<PathBuf>) -> Result<Options, Failure> {
+    let config = config::find(&ComponentArgs { config: file, worker: None }, None)?;
     match config.state {
         StateStore::Sqlite(options) => Ok(options),
         StateStore::InMemory(_) => {

@@ -1,6 +1,7 @@
 //! A copy of a database and of its files, also while a server has it.
 
-use std::fs::{self, OpenOptions};
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -35,23 +36,48 @@ pub fn backup(options: &Options, to: &Path) -> Result<(), Error> {
     let source = open(from)?;
     let name = id(&source).map_err(|error| Error::of(from, &error))?;
     let files = Files::new(options.blobs().join(&name), 0);
-    let copies = Files::new(Options::new(to).blobs().join(&name), 0);
+    let blobs = Options::new(to).blobs();
+    let is_new = !blobs.exists();
+    let copies = Files::new(blobs.join(&name), 0);
     let part = beside(to, ".part");
-    // Twice: most files are copied before, so that those of the moment that is copied are there without delay.
-    let copied = copy_files(&source, &files, &copies).and_then(|()| {
-        source.execute_batch("BEGIN")?;
-        source.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
-        copy_files(&source, &files, &copies)?;
-        copy(&source, &part)
-    });
-    let ended = copied.and_then(|()| {
+    let ended = copy_moment(&source, &files, &copies, &part).and_then(|()| {
         fs::rename(&part, to)?;
         Ok(files::sync(folder)?)
     });
     for suffix in ["", "-wal", "-shm"] {
         let _ = fs::remove_file(beside(&part, suffix));
     }
+    if ended.is_err() && is_new {
+        let _ = fs::remove_dir_all(&blobs);
+    }
     ended.map_err(|error| failed(&error))
+}
+
+/// Copies the rows of one moment, and the files that they name.
+fn copy_moment(
+    source: &Connection,
+    files: &Files,
+    copies: &Files,
+    to: &Path,
+) -> Result<(), Box<dyn std::error::Error>> {
+    // Most files are copied before, so that those of the moment that is copied are there without delay.
+    let mut missing = copy_files(source, files, copies)?;
+    loop {
+        source.execute_batch("BEGIN")?;
+        source.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
+        let still = copy_files(source, files, copies)?;
+        if still.is_empty() {
+            return copy(source, to);
+        }
+        // A server takes a file away after the row that named it: the rows of a later moment do not name it.
+        if let Some(name) = still.intersection(&missing).next() {
+            let path = files.path(name);
+            let help = "`--blobs` names the folder of large values";
+            return Err(format!("a large value is missing, the file `{}` ({help})", path.display()).into());
+        }
+        missing = still;
+        source.execute_batch("COMMIT")?;
+    }
 }
 
 /// A connection that changes nothing: the database is somebody else's.
@@ -78,22 +104,24 @@ fn copy(source: &Connection, to: &Path) -> Result<(), Box<dyn std::error::Error>
     }
     drop(backup);
     copy.close().map_err(|(_, error)| error)?;
-    Ok(())
+    Ok(File::open(to)?.sync_all()?)
 }
 
-/// Copies the files that rows name and that are not copied yet.
-fn copy_files(rows: &Connection, from: &Files, to: &Files) -> Result<(), Box<dyn std::error::Error>> {
+/// Copies the files that rows name and that are not copied yet. Returns those that are not there.
+fn copy_files(rows: &Connection, from: &Files, to: &Files) -> Result<BTreeSet<String>, Box<dyn std::error::Error>> {
     let sql = "SELECT file FROM vals WHERE file IS NOT NULL UNION ALL SELECT file FROM run_items WHERE file IS NOT NULL
                UNION ALL SELECT file FROM blobs WHERE file IS NOT NULL";
     let mut names = rows.prepare(sql)?;
     let mut names = names.query([])?;
+    let mut missing = BTreeSet::new();
     while let Some(row) = names.next()? {
         let name: String = row.get(0)?;
         match from.copy(&name, to) {
-            // It was deleted a moment ago: what names it is on its way out, too.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                missing.insert(name);
+            }
             copied => copied?,
         }
     }
-    Ok(())
+    Ok(missing)
 }

@@ -139,7 +139,7 @@ impl Files {
         names.filter_map(|name| Some((is_old(&name)?, name))).map(|(is_old, name)| (name, is_old)).collect()
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name.get(..2).unwrap_or_default()).join(name)
     }
 }

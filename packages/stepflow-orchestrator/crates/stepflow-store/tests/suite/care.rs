@@ -152,6 +152,21 @@ async fn a_copy_is_whole_though_a_server_goes_on_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_copy_without_one_of_its_long_values_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = filled(folder.path()).await;
+    let elsewhere = folder.path().join("elsewhere");
+    fs::rename(path.with_extension("db-blobs"), &elsewhere).unwrap();
+    let to = folder.path().join("copy.db");
+    let refused = backup(&options(&path), &to).unwrap_err().to_string();
+    assert!(refused.contains("a large value is missing") && refused.contains("--blobs"), "{refused}");
+    let left = |name: &str| folder.path().join(name).exists();
+    assert!(!left("copy.db") && !left("copy.db-blobs") && !left("copy.db.part"));
+    backup(&Options { blobs: Some(elsewhere), ..options(&path) }, &to).unwrap();
+    assert_eq!(findings(&to), [""; 0]);
+}
+
+#[tokio::test]
 async fn what_is_not_there_cannot_be_copied_or_checked() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
