@@ -88,6 +88,7 @@ impl SqliteStore {
         let path = &options.path;
         let failed = |error: rusqlite::Error| Error::of(path, &error);
         let crash = Crash::from_environment(path)?;
+        file::refuse_remains(options)?;
         let lock = Lock::take(path)?;
         let connection = file::open(path, options.durability).map_err(failed)?;
         file::migrate(&connection, path, options.migrate)?;
@@ -95,7 +96,7 @@ impl SqliteStore {
         let epochs = epochs(&connection).map_err(failed)?;
         let (owners, gauges) = (Owners::default(), Arc::new(Gauges::default()));
         let (queue, messages) = mpsc::channel();
-        let folder = options.blobs().join(id(&connection).map_err(failed)?);
+        let folder = options.blobs().join(file::id(&connection, path)?);
         let files = Arc::new(Files::new(folder, options.inline_below));
         let at_work = Arc::new(AtWork::default());
         let readers = Readers::start(path, options.readers, Arc::clone(&files), Arc::clone(&at_work))
@@ -187,11 +188,6 @@ fn join(thread: JoinHandle<()>) {
 
 fn stopped() -> StoreError {
     StoreError::unavailable("it is closed", "the store has stopped")
-}
-
-/// The database's own name. A folder that it shares with others is not a danger for their files.
-fn id(connection: &rusqlite::Connection) -> rusqlite::Result<String> {
-    connection.query_row("SELECT value FROM meta WHERE key = 'id'", [], |row| row.get(0))
 }
 
 fn epochs(connection: &rusqlite::Connection) -> rusqlite::Result<HashMap<u8, u64>> {

@@ -9,9 +9,9 @@ use std::path::Path;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
+use super::file;
 use super::files::{self, Files};
 use super::options::{Error, Options, beside};
-use super::{file, id};
 
 /// How many pages are copied at once.
 const PAGES: i32 = 256;
@@ -33,8 +33,8 @@ pub fn backup(options: &Options, to: &Path) -> Result<(), Error> {
     if !folder.is_dir() {
         return Err(failed(&format!("there is no folder `{}`", folder.display())));
     }
-    let source = open(from)?;
-    let name = id(&source).map_err(|error| Error::of(from, &error))?;
+    let source = file::open_read_only(from).map_err(|error| Error::of(from, &error))?;
+    let name = file::id(&source, from)?;
     let files = Files::new(options.blobs().join(&name), 0);
     let blobs = Options::new(to).blobs();
     let is_new = !blobs.exists();
@@ -78,15 +78,6 @@ fn copy_moment(
         missing = still;
         source.execute_batch("COMMIT")?;
     }
-}
-
-/// A connection that changes nothing: the database is somebody else's.
-fn open(path: &Path) -> Result<Connection, Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| Error::of(path, &error))?;
-    let waits = connection.busy_timeout(file::BUSY);
-    waits.map_err(|error| Error::of(path, &error))?;
-    Ok(connection)
 }
 
 fn copy(source: &Connection, to: &Path) -> Result<(), Box<dyn std::error::Error>> {

@@ -1,15 +1,17 @@
 //! The database's file: its settings, its schema.
 
 use std::fs::{self, Permissions};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::lock::Lock;
-use super::options::{Durability, Error, beside};
+use super::options::{Durability, Error, Options, beside};
 
 /// Older libraries can corrupt a WAL file when two connections write and checkpoint at once.
 const _: () = assert!(rusqlite::ffi::SQLITE_VERSION_NUMBER >= 3_051_003, "SQLite 3.51.3 or newer is needed");
@@ -17,8 +19,14 @@ const _: () = assert!(rusqlite::ffi::SQLITE_VERSION_NUMBER >= 3_051_003, "SQLite
 /// The changes from each version of the schema to the next. The first one starts with an empty database.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 
+/// The version of the schema of this release.
+pub(super) const SCHEMA: usize = MIGRATIONS.len();
+
 /// How long a connection waits for another one.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
+
+/// The size of the smallest page.
+const SMALLEST: u64 = 512;
 
 /// How many bytes a WAL file keeps when it begins again.
 const WAL_KEPT: u64 = 64 << 20;
@@ -45,15 +53,88 @@ pub(super) fn open(path: &Path, durability: Durability) -> rusqlite::Result<Conn
     Ok(connection)
 }
 
-/// A database that exists, for this process alone.
-pub(super) fn alone(path: &Path, durability: Durability) -> Result<(Arc<Lock>, Connection), Error> {
-    if !path.is_file() {
-        return Err(Error::cannot_open(path, &"there is no such file"));
+/// Refuses a path at which there is no file.
+pub(super) fn is_there(path: &Path) -> Result<(), Error> {
+    match path.is_file() {
+        true => Ok(()),
+        false => Err(Error::cannot_open(path, &"there is no such file")),
     }
+}
+
+/// Refuses a file that has lost what it had. SQLite would begin a new database in it, and delete its WAL.
+pub(super) fn refuse_remains(options: &Options) -> Result<(), Error> {
+    let path = &options.path;
+    let blobs = options.blobs();
+    // A folder that the settings name may have the values of other databases.
+    let has_values = || options.blobs.is_none() && fs::read_dir(&blobs).is_ok_and(|mut folder| folder.next().is_some());
+    let reason = match fs::metadata(path).map(|file| file.len()) {
+        Ok(0) if has_wal(path) => "it is empty, and its WAL is not".to_owned(),
+        Ok(0) if has_values() => format!("it is empty, and there are large values of it in `{}`", blobs.display()),
+        Ok(bytes @ 1..SMALLEST) => format!("it has only {bytes} bytes"),
+        _ => return Ok(()),
+    };
+    Err(Error::Damaged { path: path.to_owned(), reason })
+}
+
+/// A database that exists, for this process alone.
+pub(super) fn alone(options: &Options) -> Result<(Arc<Lock>, Connection), Error> {
+    let (path, durability) = (&options.path, options.durability);
+    is_there(path)?;
+    refuse_remains(options)?;
     let lock = Lock::take(path)?;
     let connection = open(path, durability).map_err(|error| Error::of(path, &error))?;
     migrate(&connection, path, true)?;
     Ok((lock, connection))
+}
+
+/// A connection of a database that nobody changes meanwhile. It changes nothing, and makes no files beside it.
+pub(super) fn open_at_rest(path: &Path) -> rusqlite::Result<Connection> {
+    if !has_wal(path) {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        return Connection::open_with_flags(unchanging(path), flags);
+    }
+    // The index of a WAL is a file that is written, or is in the memory of a process that has the database for itself.
+    open_alone(path).or_else(|_| open_read_only(path))
+}
+
+/// Whether there is a WAL with something in it.
+pub(super) fn has_wal(path: &Path) -> bool {
+    fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0)
+}
+
+fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    Ok(connection)
+}
+
+/// A connection that changes nothing: the database may be somebody else's.
+pub(super) fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    Ok(connection)
+}
+
+/// The address of a file without a WAL, of which SQLite then makes none.
+fn unchanging(path: &Path) -> String {
+    let mut address = "file:".to_owned();
+    // A path that began with two slashes would name a host.
+    if path.is_absolute() {
+        address.push_str("//");
+    }
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => address.push(char::from(*byte)),
+            _ => address.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    address.push_str("?immutable=1");
+    address
 }
 
 /// A connection that reads.
@@ -74,10 +155,7 @@ pub(super) fn migrate(connection: &Connection, path: &Path, may_change: bool) ->
 fn migrate_by(connection: &Connection, path: &Path, migrations: &[&str], may_change: bool) -> Result<(), Error> {
     let failed = |error: rusqlite::Error| Error::of(path, &error);
     let known = migrations.len();
-    let found = version(connection).map_err(failed)?.ok_or_else(|| Error::Foreign { path: path.to_owned() })?;
-    if found > known {
-        return Err(Error::Newer { path: path.to_owned(), found, known });
-    }
+    let found = version_up_to(connection, path, known)?;
     if found == known {
         return Ok(());
     }
@@ -96,6 +174,29 @@ fn migrate_by(connection: &Connection, path: &Path, migrations: &[&str], may_cha
         let _ = connection.execute_batch("ROLLBACK");
     }
     done.map_err(failed)
+}
+
+/// The version of the schema, 0 for an empty database; never one that this release does not know.
+pub(super) fn known_version(connection: &Connection, path: &Path) -> Result<usize, Error> {
+    version_up_to(connection, path, SCHEMA)
+}
+
+fn version_up_to(connection: &Connection, path: &Path, known: usize) -> Result<usize, Error> {
+    let found = version(connection).map_err(|error| Error::of(path, &error))?;
+    match found.ok_or_else(|| Error::Foreign { path: path.to_owned() })? {
+        found if found > known => Err(Error::Newer { path: path.to_owned(), found, known }),
+        found => Ok(found),
+    }
+}
+
+/// The database's own name. A folder that it shares with others is not a danger for their files.
+pub(super) fn id(connection: &Connection, path: &Path) -> Result<String, Error> {
+    let id = connection.query_row("SELECT value FROM meta WHERE key = 'id'", [], |row| row.get::<_, String>(0));
+    let id = id.map_err(|error| Error::of(path, &error))?;
+    if id.len() != 16 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(Error::Damaged { path: path.to_owned(), reason: format!("its id is `{}`", id.escape_debug()) });
+    }
+    Ok(id)
 }
 
 /// The version of the schema, 0 for an empty database; `None` for a database of another program.

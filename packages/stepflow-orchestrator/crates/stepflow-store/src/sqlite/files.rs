@@ -173,9 +173,13 @@ pub(super) fn sync(folder: &Path) -> io::Result<()> {
 }
 
 /// The text of a value, of the two columns that say where it is.
-pub(super) fn content(files: &Files, text: Option<String>, file: Option<String>) -> std::io::Result<Vec<u8>> {
+pub(super) fn content(
+    files: &Files,
+    text: Option<impl Into<Vec<u8>>>,
+    file: Option<String>,
+) -> std::io::Result<Vec<u8>> {
     match (text, file) {
-        (Some(text), _) => Ok(text.into_bytes()),
+        (Some(text), _) => Ok(text.into()),
         (None, Some(file)) => files.read(&file),
         (None, None) => Err(std::io::ErrorKind::NotFound.into()),
     }

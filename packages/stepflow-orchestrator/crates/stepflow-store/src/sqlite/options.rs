@@ -176,10 +176,20 @@ impl Error {
     }
 
     pub(super) fn of(path: &Path, error: &rusqlite::Error) -> Self {
+        use rusqlite::Error as Sql;
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-        match error.sqlite_error_code() {
-            Some(DatabaseCorrupt | NotADatabase) => Self::Damaged { path: path.to_owned(), reason: error.to_string() },
-            _ => Self::cannot_open(path, error),
+        // A value that is another one than we write is damage, too.
+        let is_damage = match error {
+            Sql::FromSqlConversionFailure(..)
+            | Sql::Utf8Error(..)
+            | Sql::IntegralValueOutOfRange(..)
+            | Sql::InvalidColumnType(..)
+            | Sql::QueryReturnedNoRows => true,
+            _ => matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)),
+        };
+        match is_damage {
+            true => Self::Damaged { path: path.to_owned(), reason: error.to_string() },
+            false => Self::cannot_open(path, error),
         }
     }
 }

@@ -123,7 +123,7 @@ pub(super) fn find(access: &Access<'_>, of: RunId) -> Result<Option<RunState>, F
 /// See [`stepflow_engine::ports::Blobs::get`].
 pub(super) fn blob(access: &Access<'_>, id: BlobId) -> Result<Blob, Failure> {
     let mut blob = access.connection.prepare_cached("SELECT type, inline, file FROM blobs WHERE id = ?1")?;
-    let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?));
+    let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?, row.get(2)?));
     let (blob_type, inline, file) = blob
         .query_row([id.bytes()], read)
         .optional()?

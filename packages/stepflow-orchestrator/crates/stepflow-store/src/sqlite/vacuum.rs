@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::chores::Chores;
 use super::disk::Disk;
+use super::file;
 use super::files::Files;
 use super::gauge::Gauges;
 use super::options::{Error, Options};
-use super::{file, id};
 
 /// The size of a database's file before and after, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +30,9 @@ pub struct Vacuumed {
 pub fn vacuum(options: &Options) -> Result<Vacuumed, Error> {
     let options = &options.followed()?;
     let path = &options.path;
-    let (lock, connection) = file::alone(path, options.durability)?;
+    let (lock, connection) = file::alone(options)?;
     let before = size(path);
-    let name = id(&connection).map_err(|error| Error::of(path, &error))?;
+    let name = file::id(&connection, path)?;
     let files = Files::new(options.blobs().join(name), options.inline_below);
     let mut disk = Disk::new(path.clone(), options.durability, connection, Arc::clone(&lock));
     let swept = Chores::new(options.retention).round(&mut disk, &Gauges::default(), &files, &HashMap::new());

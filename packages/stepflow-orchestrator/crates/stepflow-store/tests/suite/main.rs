@@ -4,6 +4,8 @@
 #[cfg(feature = "sqlite")]
 mod care;
 #[cfg(feature = "sqlite")]
+mod damage;
+#[cfg(feature = "sqlite")]
 mod engine;
 #[cfg(feature = "sqlite")]
 mod files;
