@@ -15,6 +15,8 @@ pub enum ExecutionStatus {
     Failed,
     /// Ended because somebody asked for it. Terminal, no matter what arrives later.
     Cancelled,
+    /// Cannot continue, because what is stored of it is damaged.
+    RecoveryFailed,
 }
 
 impl ExecutionStatus {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::{join_all, pending};
 use stepflow_engine::ports::{Clock, ComponentHost, Inbox, SystemClock};
-use stepflow_engine::{Engine, Ports};
+use stepflow_engine::{Engine, Ports, Shards};
 use stepflow_flow::subflow;
 use stepflow_flow::{Code, Diagnostic, Flow, Path, Plan};
 use stepflow_hosts::{
@@ -22,6 +22,9 @@ use crate::config::{Advice, Builtin, Config, Plugin, Worker};
 use crate::plugins::{Listed, Plugins};
 use crate::store::Store;
 use crate::worker_runs::WorkerRuns;
+
+/// How long a server that ends at once waits for its store.
+const ABANDONING: Duration = Duration::from_secs(1);
 
 /// The most drivers that the engine runs.
 const MOST_DRIVERS: usize = 8;
@@ -219,6 +222,14 @@ impl Service {
         if self.store.is_durable() {
             self.engine.drain().await;
         }
+    }
+
+    /// Takes note that this end of the server is wanted: for what its workers have, it is no crash. Waits for nothing
+    /// else.
+    pub async fn abandon(&self) {
+        let left = self.store.journal.leave(Shards::ALL);
+        // A store that does not answer now cannot be told.
+        let _ = tokio::time::timeout(ABANDONING, left).await;
     }
 
     /// Ends the workers with everything that they have started, stops the engine, and closes the store. What workers

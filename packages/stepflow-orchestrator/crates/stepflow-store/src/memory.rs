@@ -18,7 +18,7 @@ use stepflow_engine::ports::{
 };
 use stepflow_engine::shard_of;
 use stepflow_flow::Plan;
-use stepflow_protocol::{BlobId, ExecutionStatus, FlowResult, RunId, Value, content_id};
+use stepflow_protocol::{BlobId, FlowResult, RunId, Value, content_id};
 
 use self::flows::KeptFlows;
 use crate::rows::Rows;
@@ -272,7 +272,8 @@ impl Kept {
 impl Tree {
     fn item(&self, run: RunId, item: u32) -> ItemRow {
         let Some(end) = self.rows.end_of(run, item) else {
-            return ItemRow { item, status: ExecutionStatus::Running, result: None, ended_at: None };
+            let given_up = self.given_up.as_deref();
+            return given_up.map_or_else(|| ItemRow::running(item), |why| ItemRow::given_up(item, why));
         };
         let result = match &end.result {
             Outcome::Failed(error) => Some(FlowResult::Failed(error.clone())),

@@ -38,6 +38,7 @@ impl GivenUp {
 impl Driver {
     /// A tree that cannot go on: those that wait for it are told so, and the others are none the worse.
     pub(super) fn give_up(&mut self, root: RunId, why: String) {
+        tracing::error!(run = %root, "the run cannot continue: {why}");
         self.given_up.0.insert(root, Some(Note { why, failures: 0, asked: false }));
         self.note_given_up(root);
         self.let_go(root);

@@ -52,8 +52,7 @@ impl Driver {
         self.tasks.spawn(async move {
             // A journal that cannot be folded is one that cannot be read.
             let read = AssertUnwindSafe(read).catch_unwind().await.unwrap_or_else(|panic| {
-                let id = format!("{root}: {}", said(&*panic));
-                Err(StoreError::NotFound { what: "sense in the journal of run", id })
+                Err(StoreError::Damaged(format!("the journal cannot be folded, {}", said(&*panic))))
             });
             let _ = commands.send(Command::Read(root, incarnation, read));
         });
@@ -66,7 +65,9 @@ impl Driver {
         let Read { machine, news, epoch, marked } = *match read {
             Ok(read) if read.machine.state().seq > 0 => read,
             Ok(_) | Err(StoreError::NotFound { what: "run", .. }) => return self.let_go(root),
-            Err(error @ StoreError::NotFound { .. }) => return self.give_up(root, error.to_string()),
+            Err(error @ (StoreError::NotFound { .. } | StoreError::Damaged(_))) => {
+                return self.give_up(root, error.to_string());
+            }
             Err(_) => {
                 tree.failures += 1;
                 let wait = patience(tree.failures);
@@ -175,6 +176,7 @@ impl Driver {
                 }
                 self.loaded(root);
             }
+            Err(error @ StoreError::Damaged(_)) => self.give_up(root, error.to_string()),
             Err(_) => self.load_later(root),
         }
     }
@@ -195,6 +197,7 @@ impl Driver {
                 self.loaded(root);
             }
             Ok(None) => self.give_up(root, format!("its flow `{id}` is not there any more")),
+            Err(error @ StoreError::Damaged(_)) => self.give_up(root, error.to_string()),
             Err(_) => self.load_later(root),
         }
     }

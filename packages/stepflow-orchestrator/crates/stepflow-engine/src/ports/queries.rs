@@ -9,7 +9,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use stepflow_flow::Plan;
-use stepflow_protocol::{ExecutionStatus, FlowError, FlowId, FlowResult, ResultOrder, RunId, StepStatus, TaskId};
+use stepflow_protocol::{
+    ErrorKind, ExecutionStatus, FlowError, FlowId, FlowResult, ResultOrder, RunId, StepStatus, TaskId,
+};
 
 use super::store::StoreError;
 use crate::event::{AttemptOutcome, Instance, Outcome, Reason};
@@ -35,6 +37,18 @@ pub struct RunRow {
     pub created_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+}
+
+impl RunRow {
+    /// The row of a run in a tree that was given up: see [`Journal::give_up`](super::Journal::give_up).
+    #[must_use]
+    pub fn given_up(mut self) -> Self {
+        if !self.status.is_terminal() {
+            self.status = ExecutionStatus::RecoveryFailed;
+            self.items.end(self.items.running, ExecutionStatus::RecoveryFailed);
+        }
+        self
+    }
 }
 
 /// How far the items of a run are.
@@ -63,7 +77,7 @@ impl ItemCounts {
     pub fn end(&mut self, items: u32, status: ExecutionStatus) {
         let ended = match status {
             ExecutionStatus::Completed => &mut self.completed,
-            ExecutionStatus::Failed => &mut self.failed,
+            ExecutionStatus::Failed | ExecutionStatus::RecoveryFailed => &mut self.failed,
             ExecutionStatus::Cancelled => &mut self.cancelled,
             ExecutionStatus::Running => return,
         };
@@ -83,6 +97,22 @@ pub struct ItemRow {
     pub result: Option<FlowResult>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+}
+
+impl ItemRow {
+    /// An item that has not ended.
+    #[must_use]
+    pub fn running(item: u32) -> Self {
+        Self { item, status: ExecutionStatus::Running, result: None, ended_at: None }
+    }
+
+    /// An item that has not ended, in a tree that was given up for this reason.
+    #[must_use]
+    pub fn given_up(item: u32, why: &str) -> Self {
+        let error = FlowError::new(ErrorKind::OrchestratorError, format!("the run cannot continue: {why}"));
+        let result = Some(FlowResult::Failed(error));
+        Self { item, status: ExecutionStatus::RecoveryFailed, result, ended_at: None }
+    }
 }
 
 /// A step of an item.

@@ -26,6 +26,9 @@ pub enum StoreError {
     /// The store cannot write or read now.
     #[error("the store is not available: {0}")]
     Unavailable(Outage),
+    /// What is stored cannot be read. To ask again does not help.
+    #[error("what is stored is damaged: {0}")]
+    Damaged(String),
     /// Another engine owns the tree.
     #[error("another server owns the run: epoch {theirs} follows {ours}")]
     Fenced {

@@ -55,7 +55,10 @@ fn failure(id: BlobId, error: &StoreError) -> Failure {
             retryable: Some(false),
             retry_after: None,
         },
-        StoreError::Unavailable(_) | StoreError::Fenced { .. } | StoreError::Conflict { .. } => {
+        StoreError::Unavailable(_)
+        | StoreError::Damaged(_)
+        | StoreError::Fenced { .. }
+        | StoreError::Conflict { .. } => {
             FlowError::new(ErrorKind::ResourceUnavailable, format!("the blob `{id}` could not be read: {error}"))
                 .with(data)
                 .into()

@@ -138,6 +138,13 @@ impl Error {
         Self { internal: Some(internal.to_string()), ..error }
     }
 
+    /// 500: what is asked for is damaged in the store; the log has the details.
+    pub fn damaged(internal: impl std::fmt::Display) -> Self {
+        let message = "what is stored of it is damaged: the owner of the server finds out more with `db check`";
+        let error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "DAMAGED", message);
+        Self { internal: Some(internal.to_string()), ..error }
+    }
+
     /// 500: an error of the server; the log has the details.
     pub fn internal(internal: impl std::fmt::Display) -> Self {
         let error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "the server made a mistake");
@@ -184,6 +191,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound { what, id } => Self::not_found(what, id),
+            StoreError::Damaged(what) => Self::damaged(what),
             StoreError::Unavailable(Outage { reason, detail }) => {
                 Self::unavailable(&format!("the state store is not available, {reason}"), detail)
             }

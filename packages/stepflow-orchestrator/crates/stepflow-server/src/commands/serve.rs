@@ -79,6 +79,7 @@ pub async fn serve(args: ServeArgs, terminal: Terminal) -> Result<Exit, Failure>
     let ended = tokio::select! {
         ended = ended => ended,
         () = interrupts.next() => {
+            service.abandon().await;
             return Ok(Exit::Interrupted);
         }
     };

@@ -66,20 +66,22 @@ impl Kept {
         tree.plans.get(&run).or_else(|| self.flows.get(tree.rows.runs.get(&run)?.flow_id))
     }
 
-    fn named(&self, row: &RunRow) -> RunRow {
+    fn shown(&self, row: &RunRow) -> RunRow {
         let flow_name = self.flows.get(row.flow_id).and_then(|plan| plan.flow.name.clone());
-        RunRow { flow_name, ..row.clone() }
+        let row = RunRow { flow_name, ..row.clone() };
+        let is_given_up = self.trees.get(&row.root).is_some_and(|tree| tree.given_up.is_some());
+        if is_given_up { row.given_up() } else { row }
     }
 
     fn run(&self, run: RunId) -> Option<RunRow> {
-        Some(self.named(self.tree_of(run)?.rows.runs.get(&run)?))
+        Some(self.shown(self.tree_of(run)?.rows.runs.get(&run)?))
     }
 
     fn runs(&self, filter: &RunFilter, after: Option<RunId>, most: usize) -> Vec<RunRow> {
         let all = self.trees.values().flat_map(|tree| tree.rows.runs.values());
         let mut rows: Vec<&RunRow> = all.filter(|row| after.is_none_or(|after| row.run < after)).collect();
         rows.sort_unstable_by_key(|row| Reverse(row.run));
-        rows.into_iter().map(|row| self.named(row)).filter(|row| filter.fits(row)).take(most).collect()
+        rows.into_iter().map(|row| self.shown(row)).filter(|row| filter.fits(row)).take(most).collect()
     }
 
     fn items(&self, run: RunId, after: Option<u32>, most: usize) -> Vec<ItemRow> {

@@ -157,7 +157,8 @@ pub(super) fn as_blob_type(name: &str) -> BlobType {
 
 pub(super) fn execution_status(status: ExecutionStatus) -> i64 {
     match status {
-        ExecutionStatus::Running => 0,
+        // That a tree was given up stands in another column of its root.
+        ExecutionStatus::Running | ExecutionStatus::RecoveryFailed => 0,
         ExecutionStatus::Completed => 1,
         ExecutionStatus::Failed => 2,
         ExecutionStatus::Cancelled => 3,

@@ -45,10 +45,16 @@ impl Gauges {
 
     /// How the last transaction ended.
     pub fn outage(&self, error: Option<&StoreError>) {
-        *self.outage.lock() = match error {
+        let now = match error {
             Some(StoreError::Unavailable(outage)) => Some(outage.clone()),
             _ => None,
         };
+        let before = std::mem::replace(&mut *self.outage.lock(), now.clone());
+        match (before, now) {
+            (None, Some(outage)) => tracing::error!("nothing can be stored: {outage}"),
+            (Some(_), None) => tracing::info!("everything can be stored again"),
+            _ => {}
+        }
     }
 
     pub fn batch(&self, entries: usize) {

@@ -41,7 +41,7 @@ impl Work<'_> {
                         ExecutionStatus::Completed => ends.0 += 1,
                         ExecutionStatus::Failed => ends.1 += 1,
                         ExecutionStatus::Cancelled => ends.2 += 1,
-                        ExecutionStatus::Running => {}
+                        ExecutionStatus::Running | ExecutionStatus::RecoveryFailed => {}
                     }
                 }
                 Event::RunEnded(ended) => {
@@ -91,7 +91,9 @@ impl Work<'_> {
         let rest = match ended.status {
             ExecutionStatus::Completed => "completed = total - failed - cancelled",
             ExecutionStatus::Failed => "failed = total - completed - cancelled",
-            ExecutionStatus::Cancelled | ExecutionStatus::Running => "cancelled = total - completed - failed",
+            ExecutionStatus::Cancelled | ExecutionStatus::Running | ExecutionStatus::RecoveryFailed => {
+                "cancelled = total - completed - failed"
+            }
         };
         let sql = format!("UPDATE runs SET status = ?2, ended_at = ?3, end_seq = ?4, {rest} WHERE id = ?1");
         let seq = ended.error.as_ref().map(|_| record.seq.cast_signed());

@@ -11,7 +11,7 @@ use stepflow_engine::ports::{
     AttemptRow, FlowRow, Flows, ItemCounts, ItemRow, Queries, RunFilter, RunRow, StepRow, StoreError,
 };
 use stepflow_flow::Plan;
-use stepflow_protocol::{FlowId, RunId};
+use stepflow_protocol::{ExecutionStatus, FlowId, RunId};
 
 use super::codec::{as_execution_status, bytes, execution_status, run, time, timestamp};
 use super::message::Message;
@@ -20,14 +20,15 @@ use super::{SqliteStore, steps};
 
 /// Runs of a root that is deleted are out of sight. The cross join keeps SQLite from beginning with the roots.
 pub(super) const RUN: &str = "SELECT runs.id, root.id, runs.parent, runs.flow, runs.flow_name, runs.status, runs.total,
-                   runs.completed, runs.failed, runs.cancelled, runs.created_at, runs.ended_at
+                   runs.completed, runs.failed, runs.cancelled, runs.created_at, runs.ended_at,
+                   root.given_up IS NOT NULL
                    FROM runs CROSS JOIN runs AS root ON root.no = runs.root_no";
 
 pub(super) fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     let (total, completed, failed, cancelled): (u32, u32, u32, u32) =
         (row.get(6)?, row.get(7)?, row.get(8)?, row.get(9)?);
     let running = total.saturating_sub(completed + failed + cancelled);
-    Ok(RunRow {
+    let row_of_run = RunRow {
         run: run(row.get(0)?),
         root: run(row.get(1)?),
         parent: row.get::<_, Option<[u8; 16]>>(2)?.map(run),
@@ -37,7 +38,8 @@ pub(super) fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         items: ItemCounts { total, completed, running, failed, cancelled },
         created_at: timestamp(row.get(10)?),
         ended_at: row.get::<_, Option<i64>>(11)?.map(timestamp),
-    })
+    };
+    Ok(if row.get(12)? { row_of_run.given_up() } else { row_of_run })
 }
 
 fn run_of(connection: &Connection, of: RunId) -> Result<Option<RunRow>, Failure> {
@@ -65,6 +67,11 @@ fn listed(filter: &RunFilter, after: Option<RunId>, most: usize) -> (String, Vec
             conditions.push(format!("{sign}{column}"));
             parameters.push(value);
         }
+    }
+    match filter.status {
+        Some(ExecutionStatus::Running) => conditions.push("root.given_up IS NULL".to_owned()),
+        Some(ExecutionStatus::RecoveryFailed) => conditions.push("root.given_up IS NOT NULL".to_owned()),
+        _ => {}
     }
     if filter.roots_only {
         let sign = if conditions.is_empty() { "" } else { "+" };
@@ -165,7 +172,7 @@ impl Flows for SqliteStore {
 
 #[cfg(test)]
 mod tests {
-    use stepflow_protocol::{ExecutionStatus, content_id};
+    use stepflow_protocol::content_id;
     use uuid::Uuid;
 
     use super::*;

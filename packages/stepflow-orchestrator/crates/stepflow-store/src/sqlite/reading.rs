@@ -33,7 +33,7 @@ pub(super) fn page(access: &Access<'_>, root: RunId, after: u64, most: usize) ->
     while let Some(row) = rows.next()? {
         read.epoch = row.get::<_, i64>(1)?.cast_unsigned();
         let body = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
-        let records = decode(body).map_err(|error| unreadable("sense in the journal of run", root, error))?;
+        let records = decode(body).map_err(|error| unreadable("the journal of run", root, error))?;
         for record in records.into_iter().filter(|record| record.seq > after) {
             if size >= most {
                 return Ok(read);
@@ -128,7 +128,7 @@ pub(super) fn blob(access: &Access<'_>, id: BlobId) -> Result<Blob, Failure> {
         .query_row([id.bytes()], read)
         .optional()?
         .ok_or_else(|| StoreError::NotFound { what: "blob", id: id.to_string() })?;
-    let text = content(access.files, inline, file).map_err(|error| unreadable("content of blob", id, error))?;
-    let data = Value::parse(text).map_err(|error| unreadable("sense in blob", id, error))?;
+    let text = content(access.files, inline, file).map_err(|error| unreadable("the content of blob", id, error))?;
+    let data = Value::parse(text).map_err(|error| unreadable("the content of blob", id, error))?;
     Ok(Blob { data, blob_type: as_blob_type(&blob_type) })
 }

@@ -25,12 +25,14 @@ struct Run {
     ended_at: Option<i64>,
     overrides_seq: Option<i64>,
     end_seq: Option<i64>,
+    /// Why its tree was given up.
+    given_up: Option<String>,
 }
 
 impl Run {
     fn find(connection: &Connection, of: RunId) -> rusqlite::Result<Option<Self>> {
         let sql = "SELECT runs.no, root.no, root.id, runs.flow, runs.total, runs.status, runs.ended_at,
-                   runs.overrides_seq, runs.end_seq
+                   runs.overrides_seq, runs.end_seq, root.given_up
                    FROM runs JOIN runs AS root ON root.no = runs.root_no WHERE runs.id = ?1";
         let row = connection.prepare_cached(sql)?.query_row([bytes(of)], |row| {
             Ok(Self {
@@ -43,6 +45,7 @@ impl Run {
                 ended_at: row.get(6)?,
                 overrides_seq: row.get(7)?,
                 end_seq: row.get(8)?,
+                given_up: row.get(9)?,
             })
         });
         row.optional()
@@ -71,7 +74,7 @@ impl Run {
                 result: Some(FlowResult::Failed(error)),
                 ended_at: self.ended_at.map(timestamp),
             },
-            _ => ItemRow { item: 0, status: ExecutionStatus::Running, result: None, ended_at: None },
+            _ => self.given_up.as_deref().map_or_else(|| ItemRow::running(0), |why| ItemRow::given_up(0, why)),
         })
     }
 }
@@ -181,7 +184,7 @@ fn about(connection: &Connection, run: &Run, task: &str, first: u64, last: u64) 
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
         let body = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-        let decoded = decode(body).map_err(|error| unreadable("sense in the journal of run", run.root, error))?;
+        let decoded = decode(body).map_err(|error| unreadable("the journal of run", run.root, error))?;
         records.extend(decoded.into_iter().filter(|record| record.seq >= first));
     }
     Ok(records)

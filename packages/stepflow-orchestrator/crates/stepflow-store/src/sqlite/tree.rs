@@ -46,7 +46,7 @@ impl<'a> Tree<'a> {
         let row: Option<(i64, String)> =
             row.query_row([key(no, seq), key(no, u64::MAX)], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         let Some((last, body)) = row else { return Ok(None) };
-        let records = decode(&body).map_err(|error| unreadable("sense in the journal of run", self.root, error))?;
+        let records = decode(&body).map_err(|error| unreadable("the journal of run", self.root, error))?;
         let found = find(&records);
         if self.rows.len() >= ROWS {
             self.rows.clear();
@@ -74,9 +74,9 @@ impl<'a> Tree<'a> {
                 }
             };
             let Some((text, file)) = row else { return Ok(None) };
-            let text =
-                content(self.access.files, text, file).map_err(|error| unreadable("value of run", self.root, error))?;
-            let value = Value::parse(text).map_err(|error| unreadable("sense in a value of run", self.root, error))?;
+            let text = content(self.access.files, text, file)
+                .map_err(|error| unreadable("a value of run", self.root, error))?;
+            let value = Value::parse(text).map_err(|error| unreadable("a value of run", self.root, error))?;
             return Ok(Some(value));
         }
         Ok(None)

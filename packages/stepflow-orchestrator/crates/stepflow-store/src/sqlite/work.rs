@@ -324,6 +324,6 @@ pub(super) fn no_run(root: RunId) -> StoreError {
 }
 
 /// A body that cannot be read is damage, and asking again does not heal it.
-pub(super) fn unreadable(what: &'static str, id: impl std::fmt::Display, error: impl std::fmt::Display) -> Failure {
-    StoreError::NotFound { what, id: format!("{id}: {error}") }.into()
+pub(super) fn unreadable(what: &str, id: impl std::fmt::Display, error: impl std::fmt::Display) -> Failure {
+    StoreError::Damaged(format!("{what} `{id}` cannot be read, {error}")).into()
 }

@@ -1,7 +1,7 @@
 //! The only thread that writes. It takes all waiting requests, stores them in one transaction, and then answers all of
 //! them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -155,6 +155,17 @@ impl Writer {
             self.chores.soon();
         }
         gauges.batch(batch.iter().filter(|message| !is_barrier(message)).count());
+        if gauges.down().is_none() {
+            // One line for many: their trees try again.
+            let refused: BTreeSet<String> = results
+                .iter()
+                .filter_map(|result| match result {
+                    Err(StoreError::Unavailable(outage)) => Some(outage.to_string()),
+                    _ => None,
+                })
+                .collect();
+            refused.iter().for_each(|why| tracing::warn!("something was not stored: {why}"));
+        }
         let mut committed = Vec::new();
         let mut failed = Vec::new();
         for (message, result) in batch.into_iter().zip(results) {

@@ -70,7 +70,7 @@ impl State {
     fn is_unfinished(&self, row: &RunRow) -> bool {
         match row.status {
             ExecutionStatus::Running => true,
-            ExecutionStatus::Cancelled => false,
+            ExecutionStatus::Cancelled | ExecutionStatus::RecoveryFailed => false,
             ExecutionStatus::Completed | ExecutionStatus::Failed => !self.printed.contains(&row.run.to_string()),
         }
     }

@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension as _, params};
 use stepflow_engine::StepProgress;
 use stepflow_engine::event::{Record, StepRef, ValueRef};
 use stepflow_engine::machine::{Building, Machine};
-use stepflow_protocol::RunId;
+use stepflow_protocol::{ExecutionStatus, RunId};
 
 use super::super::codec::{as_step_status, bytes, decode, key, result, run, timestamp};
 use super::super::queries::{RUN, run_row};
@@ -77,7 +77,10 @@ impl Check<'_> {
                 continue;
             };
             let (status, items) = (stored.status, stored.items);
-            if (status, items) != (row.status, row.items) || stored.ended_at.is_some() != row.ended_at.is_some() {
+            if status == ExecutionStatus::RecoveryFailed {
+                self.find(&place, &"it was given up");
+            } else if (status, items) != (row.status, row.items) || stored.ended_at.is_some() != row.ended_at.is_some()
+            {
                 let problem = format!("its row says {status:?} {items:?}, its events {:?} {:?}", row.status, row.items);
                 self.find(&place, &problem);
             }
