@@ -1,5 +1,6 @@
 """`stepflow db`: a copy, a check, and room that is given back."""
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from tests.cli.conftest import Stepflow
 from tests.cli.flows import BUILTIN, MAP
-from tests.cli.serving import serving
+from tests.cli.serving import killed, serving
 
 STATE = Path(".stepflow", "state.db")
 
@@ -113,3 +114,32 @@ def test_a_copy_without_its_large_values_is_refused(stepflow: Stepflow) -> None:
         assert stepflow("db", "check", "--path", copy).code == 0
     assert stepflow("db", "check", "--path", "db/s.db", "--blobs", "longs").code == 0
     assert stepflow("db", "check", "--path", "db/s.db").code == 1
+
+
+def test_a_backup_is_restored_though_the_server_was_killed(stepflow: Stepflow) -> None:
+    other = Stepflow(stepflow.command, stepflow.folder)
+    submitted = {"flow": BUILTIN, "input": ["text"], "wait": True}
+    with killed(stepflow) as server:
+        first = server("POST", "/runs", submitted).body["runId"]
+        assert other("db", "backup", "b.db").code == 0
+        second = server("POST", "/runs", submitted).body["runId"]
+        held = other("db", "restore", "b.db")
+        assert held.code == 3 and "is in use by process" in held.stderr
+    by_hand = stepflow.folder / "by-hand"
+    shutil.copytree(stepflow.folder / STATE.parent, by_hand)
+    restored = stepflow("db", "restore", "b.db")
+    assert (restored.code, restored.stdout) == (0, ""), restored.stderr
+    before = [line.split("`")[1] for line in restored.stderr.splitlines() if "before" in line]
+    assert before and all(Path(stepflow.folder, name).exists() for name in before), restored.stderr
+    with serving(stepflow) as server:
+        assert server("GET", f"/runs/{first}").body["status"] == "completed"
+        assert server("GET", f"/runs/{second}").status == 404
+    assert stepflow("db", "check").code == 0
+    assert stepflow("db", "check", "--path", before[0]).code == 0
+
+    shutil.copy(stepflow.folder / "b.db", by_hand / "state.db")
+    stepflow.write(c_yml="stateStore: {type: sqlite, path: by-hand/state.db}\nplugins: {}\n")
+    for command in (["serve", "--port", "0"], ["db", "check"]):
+        refused = stepflow(*command, "--config", "c.yml")
+        assert (refused.code, refused.stdout) == (3, ""), refused
+        assert "`stepflow db restore FILE`" in refused.stderr

@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
 pub use components::{ComponentsCommand, ListComponentsArgs};
-pub use db::{BackupArgs, DatabaseArgs, DbCommand};
+pub use db::{BackupArgs, DatabaseArgs, DbCommand, RestoreArgs};
 pub use plugins::{ListPluginsArgs, PluginsCommand};
 pub use run::{InputArgs, OverrideArgs, RunArgs, VariableArgs};
 pub use serve::ServeArgs;
@@ -99,7 +99,7 @@ pub enum Command {
     /// failure; with `durability: relaxed` the last moments before a power failure may be lost. Unfinished runs go on
     /// when the server is started again. With `--memory` nothing survives the end of the process.
     Serve(ServeArgs),
-    /// Copy, check or shrink the database of a server
+    /// Copy, restore, check or shrink the database of a server
     Db {
         /// What to do
         #[command(subcommand)]

@@ -9,11 +9,19 @@ use clap::{Args, Subcommand};
 pub enum DbCommand {
     /// Copy the database to a new file, and its large values to a folder beside it. The server may be running
     ///
-    /// To restore, stop the server, and give the copy the name of the database, and the folder that name with `-blobs`.
+    /// `db restore` puts the copy in the place of the database.
     ///
     /// Exit codes: 0 the copy is complete; 2 the command line is wrong; 3 the database cannot be read, or the copy
     /// cannot be written.
     Backup(BackupArgs),
+    /// Put a backup in the place of the database, and its large values where the configuration has them
+    ///
+    /// Stop the server before. The database that is there, its `-wal` and `-shm` and its large values are not deleted:
+    /// they get names with `before` and the time, which this command prints. A backup that is damaged is refused.
+    ///
+    /// Exit codes: 0 the database is the backup; 2 the command line is wrong; 3 the backup cannot be used, or a server
+    /// has the database, or something cannot be written.
+    Restore(RestoreArgs),
     /// Look for damage: read every run again from its journal and compare it with what the server shows
     ///
     /// Prints one line for each fault to stdout. No server may have the database meanwhile.
@@ -51,6 +59,16 @@ pub struct BackupArgs {
     /// The new file
     #[arg(value_name = "FILE")]
     pub to: PathBuf,
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+/// `db restore`
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// The backup; its large values are in the folder beside it that has its name with `-blobs`
+    #[arg(value_name = "FILE")]
+    pub from: PathBuf,
     #[command(flatten)]
     pub database: DatabaseArgs,
 }

@@ -1,10 +1,10 @@
-//! `db`: copies, checks and shrinks the database of a server.
+//! `db`: copies, restores, checks and shrinks the database of a server.
 
 use std::path::PathBuf;
 
 use stepflow_store::sqlite::{self, Error, Options};
 
-use crate::cli::{BackupArgs, ComponentArgs, DatabaseArgs, DbCommand};
+use crate::cli::{BackupArgs, ComponentArgs, DatabaseArgs, DbCommand, RestoreArgs};
 use crate::config::{self, StateStore};
 use crate::document;
 use crate::exit::{Exit, Failure};
@@ -18,6 +18,7 @@ use crate::stderr::line;
 pub async fn execute(command: DbCommand, terminal: Terminal) -> Result<Exit, Failure> {
     match command {
         DbCommand::Backup(args) => backup(args, terminal).await,
+        DbCommand::Restore(args) => restore(args, terminal).await,
         DbCommand::Check(args) => check(args, terminal).await,
         DbCommand::Vacuum(args) => vacuum(args, terminal).await,
     }
@@ -33,6 +34,18 @@ async fn backup(args: BackupArgs, terminal: Terminal) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
+async fn restore(args: RestoreArgs, terminal: Terminal) -> Result<Exit, Failure> {
+    let options = options(args.database)?;
+    let (path, from) = (options.path.display().to_string(), args.from.clone());
+    let restored = work(&terminal, &format!("restoring `{path}`"), move || sqlite::restore(&options, &from)).await?;
+    let moved = failed(restored)?;
+    line(format_args!("`{path}` is the backup `{}` now", args.from.display()));
+    for file in &moved {
+        line(format_args!("what was there before is `{}`", file.display()));
+    }
+    Ok(Exit::Success)
+}
+
 async fn check(args: DatabaseArgs, terminal: Terminal) -> Result<Exit, Failure> {
     let options = options(args)?;
     let path = options.path.display().to_string();
@@ -42,7 +55,9 @@ async fn check(args: DatabaseArgs, terminal: Terminal) -> Result<Exit, Failure> 
     }
     match findings.len() {
         0 => line(format_args!("`{path}` is sound")),
-        faults => line(format_args!("`{path}` has {faults} faults: restore a backup, or ask for help")),
+        faults => line(format_args!(
+            "`{path}` has {faults} faults: restore a backup with `stepflow db restore FILE`, or ask for help"
+        )),
     }
     Ok(if findings.is_empty() { Exit::Success } else { Exit::Failed })
 }

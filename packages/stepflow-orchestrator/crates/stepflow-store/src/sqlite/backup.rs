@@ -1,7 +1,7 @@
 //! A copy of a database and of its files, also while a server has it.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::file;
 use super::files::{self, Files};
+use super::mark::{self, Mark};
 use super::options::{Error, Options, beside};
 
 /// How many pages are copied at once.
@@ -33,6 +34,7 @@ pub fn backup(options: &Options, to: &Path) -> Result<(), Error> {
     if !folder.is_dir() {
         return Err(failed(&format!("there is no folder `{}`", folder.display())));
     }
+    mark::checked(from)?;
     let source = file::open_read_only(from).map_err(|error| Error::of(from, &error))?;
     let name = file::id(&source, from)?;
     let files = Files::new(options.blobs().join(&name), 0);
@@ -41,6 +43,7 @@ pub fn backup(options: &Options, to: &Path) -> Result<(), Error> {
     let copies = Files::new(blobs.join(&name), 0);
     let part = beside(to, ".part");
     let ended = copy_moment(&source, &files, &copies, &part).and_then(|()| {
+        Mark::Backup.set(&part)?;
         fs::rename(&part, to)?;
         Ok(files::sync(folder)?)
     });
@@ -54,7 +57,7 @@ pub fn backup(options: &Options, to: &Path) -> Result<(), Error> {
 }
 
 /// Copies the rows of one moment, and the files that they name.
-fn copy_moment(
+pub(super) fn copy_moment(
     source: &Connection,
     files: &Files,
     copies: &Files,
@@ -95,7 +98,7 @@ fn copy(source: &Connection, to: &Path) -> Result<(), Box<dyn std::error::Error>
     }
     drop(backup);
     copy.close().map_err(|(_, error)| error)?;
-    Ok(File::open(to)?.sync_all()?)
+    Ok(())
 }
 
 /// Copies the files that rows name and that are not copied yet. Returns those that are not there.

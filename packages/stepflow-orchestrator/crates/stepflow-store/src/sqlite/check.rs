@@ -13,6 +13,7 @@ use super::codec::run;
 use super::file;
 use super::files::{Files, content};
 use super::lock::Lock;
+use super::mark;
 use super::options::{Error, Options};
 
 /// How many findings are told at most.
@@ -43,6 +44,7 @@ pub fn check(options: &Options) -> Result<Vec<Finding>, Error> {
     let options = &options.followed()?;
     file::is_there(&options.path)?;
     let _lock = Lock::take(&options.path)?;
+    mark::checked(&options.path)?;
     findings(options)
 }
 

@@ -11,6 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::lock::Lock;
+use super::mark::{self, Mark};
 use super::options::{Durability, Error, Options, beside};
 
 /// Older libraries can corrupt a WAL file when two connections write and checkpoint at once.
@@ -82,6 +83,7 @@ pub(super) fn alone(options: &Options) -> Result<(Arc<Lock>, Connection), Error>
     is_there(path)?;
     refuse_remains(options)?;
     let lock = Lock::take(path)?;
+    mark::begun(path)?;
     let connection = open(path, durability).map_err(|error| Error::of(path, &error))?;
     migrate(&connection, path, true)?;
     Ok((lock, connection))
@@ -223,7 +225,8 @@ fn copy(connection: &Connection, path: &Path, version: usize) -> Result<(), Erro
     }
     let copied = connection.execute("VACUUM INTO ?1", [name.to_string_lossy()]);
     copied.map_err(|error| Error::of(&name, &error))?;
-    fs::set_permissions(&name, Permissions::from_mode(0o600)).map_err(failed)
+    fs::set_permissions(&name, Permissions::from_mode(0o600)).map_err(failed)?;
+    Mark::Backup.set(&name).map_err(failed)
 }
 
 #[cfg(test)]

@@ -153,7 +153,7 @@ fn is_old(name: &str) -> Option<bool> {
 }
 
 /// Makes a folder, so that it is there after any crash.
-fn make(folder: &Path) -> io::Result<()> {
+pub(super) fn make(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }

@@ -109,7 +109,7 @@ pub enum Error {
     /// A later release has written it.
     #[error(
         "`{path}` was written by a newer release (schema {found}, this one knows {known}): install that release, or \
-         restore the copy that it made beside the file"
+         restore the copy that it made beside the file (`stepflow db restore FILE`)"
     )]
     Newer {
         /// The database.
@@ -139,12 +139,33 @@ pub enum Error {
         path: PathBuf,
     },
     /// The file is no whole database.
-    #[error("`{path}` is damaged ({reason}): restore a backup, or move the file away to begin anew")]
+    #[error(
+        "`{path}` is damaged ({reason}): restore a backup with `stepflow db restore FILE`, or move the file and its `-wal` away to begin anew"
+    )]
     Damaged {
         /// The database.
         path: PathBuf,
         /// What SQLite says.
         reason: String,
+    },
+    /// It is a backup, beside the WAL of another database.
+    #[error(
+        "`{path}` is a backup, and `{wal}` belongs to the database that was there before it: move `{wal}` away, or put \
+         a backup in its place with `stepflow db restore FILE`"
+    )]
+    StrangeWal {
+        /// The database.
+        path: PathBuf,
+        /// The file beside it.
+        wal: PathBuf,
+    },
+    /// A backup was being put in its place when that was interrupted.
+    #[error(
+        "a backup was being restored as `{path}`, which has not ended: do it again with `stepflow db restore FILE`"
+    )]
+    HalfRestored {
+        /// The database.
+        path: PathBuf,
     },
     /// Something could not be done with it.
     #[error("cannot {doing} `{path}`: {reason}")]

@@ -14,6 +14,8 @@ mod fixtures;
 mod lock;
 mod memory;
 #[cfg(feature = "sqlite")]
+mod restore;
+#[cfg(feature = "sqlite")]
 mod retention;
 #[cfg(feature = "sqlite")]
 mod sqlite;
