@@ -92,6 +92,7 @@ impl SqliteStore {
         let failed = |error: rusqlite::Error| Error::of(path, &error);
         let crash = Crash::from_environment(path)?;
         file::refuse_remains(options)?;
+        lock::refuse_blobs(path, &options.blobs())?;
         let lock = Lock::take(path)?;
         mark::begun(path)?;
         let connection = file::open(path, options.durability).map_err(failed)?;

@@ -172,6 +172,12 @@ pub(super) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// The text of a value, of the two columns that say where it is, for those who can only try again later.
+pub(super) fn kept(files: &Files, text: Option<String>, file: Option<String>) -> Result<Vec<u8>, StoreError> {
+    let path = file.as_deref().map_or_else(|| files.folder.clone(), |file| files.path(file));
+    content(files, text, file).map_err(|error| outage::of_file(&path, &error))
+}
+
 /// The text of a value, of the two columns that say where it is.
 pub(super) fn content(
     files: &Files,

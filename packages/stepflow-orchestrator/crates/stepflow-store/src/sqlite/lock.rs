@@ -35,6 +35,7 @@ pub(super) struct Lock {
 impl Lock {
     /// Takes the database for this process. Makes its folder and an empty file, if they are not there.
     pub fn take(path: &Path) -> Result<Arc<Self>, Error> {
+        refuse_places(path)?;
         let failed = |error: io::Error| Error::cannot_open(path, &error);
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
@@ -78,6 +79,27 @@ impl Drop for Lock {
             let _ = file.unlock();
         }
     }
+}
+
+/// Refuses a path at which no file can be, before anything is made there.
+fn refuse_places(path: &Path) -> Result<(), Error> {
+    match fs::metadata(path) {
+        Ok(file) if file.is_dir() => return Err(Error::cannot_open(path, &"it is a folder, not a file")),
+        Ok(file) if !file.is_file() => return Err(Error::cannot_open(path, &"it is no regular file")),
+        _ => {}
+    }
+    let there = path.ancestors().skip(1).find(|above| above.exists()).filter(|above| !above.is_dir());
+    there.map_or(Ok(()), |file| Err(is_no_folder(path, file)))
+}
+
+/// Refuses a folder for long values that is none.
+pub(super) fn refuse_blobs(path: &Path, blobs: &Path) -> Result<(), Error> {
+    let there = blobs.ancestors().find(|above| above.exists()).filter(|above| !above.is_dir());
+    there.map_or(Ok(()), |file| Err(is_no_folder(path, file)))
+}
+
+fn is_no_folder(path: &Path, file: &Path) -> Error {
+    Error::cannot_open(path, &format!("`{}` is a file, not a folder", file.display()))
 }
 
 fn held(path: &Path, holder: String) -> Error {

@@ -9,7 +9,7 @@ use stepflow_protocol::{BlobId, RunId, TaskId, Value};
 use uuid::Uuid;
 
 use super::codec::{as_blob_type, bytes, decode, key, run, time, timestamp};
-use super::files::content;
+use super::files::kept;
 use super::readers::Access;
 use super::tree::Tree;
 use super::work::{Failure, no_run, number, unreadable};
@@ -128,7 +128,7 @@ pub(super) fn blob(access: &Access<'_>, id: BlobId) -> Result<Blob, Failure> {
         .query_row([id.bytes()], read)
         .optional()?
         .ok_or_else(|| StoreError::NotFound { what: "blob", id: id.to_string() })?;
-    let text = content(access.files, inline, file).map_err(|error| unreadable("the content of blob", id, error))?;
+    let text = kept(access.files, inline, file)?;
     let data = Value::parse(text).map_err(|error| unreadable("the content of blob", id, error))?;
     Ok(Blob { data, blob_type: as_blob_type(&blob_type) })
 }

@@ -8,7 +8,7 @@ use stepflow_engine::event::{Event, Record, ValueRef};
 use stepflow_protocol::{BlobId, RunId, Value};
 
 use super::codec::{decode, key, place, result};
-use super::files::content;
+use super::files::kept;
 use super::readers::Access;
 use super::work::{Failure, number, unreadable};
 
@@ -74,8 +74,7 @@ impl<'a> Tree<'a> {
                 }
             };
             let Some((text, file)) = row else { return Ok(None) };
-            let text = content(self.access.files, text, file)
-                .map_err(|error| unreadable("a value of run", self.root, error))?;
+            let text = kept(self.access.files, text, file)?;
             let value = Value::parse(text).map_err(|error| unreadable("a value of run", self.root, error))?;
             return Ok(Some(value));
         }

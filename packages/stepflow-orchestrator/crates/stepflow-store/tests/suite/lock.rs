@@ -40,6 +40,27 @@ async fn a_link_to_a_database_is_the_database() {
     assert_eq!(fs::read_dir(link.parent().unwrap()).unwrap().count(), 1, "nothing is made beside the link");
 }
 
+#[test]
+fn a_path_at_which_no_file_or_folder_can_be_is_refused_and_nothing_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("text.txt"), "").unwrap();
+    fs::create_dir(at("folder")).unwrap();
+    let refusal = |options: Options| SqliteStore::open(&options).map(drop).unwrap_err().to_string();
+    for (path, words) in [
+        (at("text.txt/a/x.db"), "text.txt` is a file, not a folder"),
+        (at("folder"), "it is a folder, not a file"),
+        ("/dev/null".into(), "it is no regular file"),
+    ] {
+        let refused = refusal(Options::new(path));
+        assert!(refused.contains(words), "{refused}");
+    }
+    assert!(!Path::new("/dev/null.lock").exists());
+    let refused = refusal(Options { blobs: Some(at("text.txt")), ..Options::new(at("state.db")) });
+    assert!(refused.contains("text.txt` is a file, not a folder"), "{refused}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn who_deletes_the_lock_file_lets_no_other_store_in() {
