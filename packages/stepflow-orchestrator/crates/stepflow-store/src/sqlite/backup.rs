@@ -5,12 +5,15 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
+use rusqlite::ErrorCode::{CannotOpen, DiskFull, SystemIoFailure};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::file;
 use super::files::{self, Files};
+use super::lock::Lock;
 use super::mark::{self, Mark};
 use super::options::{Error, Options, beside};
 
@@ -35,7 +38,8 @@ pub fn backup(options: &Options, to: &Path) -> Result<(), Error> {
         return Err(failed(&format!("there is no folder `{}`", folder.display())));
     }
     mark::checked(from)?;
-    let source = file::open_read_only(from).map_err(|error| Error::of(from, &error))?;
+    file::is_there(from)?;
+    let (source, _lock) = source(from)?;
     let name = file::id(&source, from)?;
     let files = Files::new(options.blobs().join(&name), 0);
     let blobs = Options::new(to).blobs();
@@ -54,6 +58,23 @@ pub fn backup(options: &Options, to: &Path) -> Result<(), Error> {
         let _ = fs::remove_dir_all(&blobs);
     }
     ended.map_err(|error| failed(&error))
+}
+
+/// A connection that reads, also where there is no room for the index of a WAL: then nobody else may have the database.
+fn source(from: &Path) -> Result<(Connection, Option<Arc<Lock>>), Error> {
+    let opened = file::open_read_only(from).and_then(|connection| {
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(connection)
+    });
+    match opened {
+        Ok(connection) => Ok((connection, None)),
+        Err(error) if matches!(error.sqlite_error_code(), Some(SystemIoFailure | CannotOpen | DiskFull)) => {
+            let lock = Lock::take(from)?;
+            let connection = file::open_at_rest(from).map_err(|_| Error::of(from, &error))?;
+            Ok((connection, Some(lock)))
+        }
+        Err(error) => Err(Error::of(from, &error)),
+    }
 }
 
 /// Copies the rows of one moment, and the files that they name.

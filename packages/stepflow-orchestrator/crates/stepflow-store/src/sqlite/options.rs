@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::lock;
+use super::{lock, outage};
 
 /// The store's settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -210,6 +210,7 @@ impl Error {
         };
         match is_damage {
             true => Self::Damaged { path: path.to_owned(), reason: error.to_string() },
+            false if outage::is_full(error) => Self::cannot_open(path, &format!("its disk is full ({error})")),
             false => Self::cannot_open(path, error),
         }
     }

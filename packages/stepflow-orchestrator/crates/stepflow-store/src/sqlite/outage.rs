@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 use stepflow_engine::ports::StoreError;
 
 /// What callers hear where nothing better is known.
@@ -16,7 +16,7 @@ const MISSING: &str = "its file was deleted or replaced";
 /// SQLite could not do something with the database.
 pub(super) fn of_database(path: &Path, error: &rusqlite::Error) -> StoreError {
     let reason = match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => FULL,
+        _ if is_full(error) => FULL,
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => READ_ONLY,
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "its database is damaged",
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another program locks its database",
@@ -27,6 +27,12 @@ pub(super) fn of_database(path: &Path, error: &rusqlite::Error) -> StoreError {
         _ => "its database reports an error",
     };
     StoreError::unavailable(reason, format!("`{}`: {error}", path.display()))
+}
+
+/// Whether there is no room on the disk. The index of a WAL is a file, too.
+pub(super) fn is_full(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    matches!(code, Some(ffi::SQLITE_FULL | ffi::SQLITE_IOERR_SHMSIZE))
 }
 
 /// The system could not do something with a file.
@@ -53,4 +59,22 @@ pub(super) fn of_missing(path: &Path) -> StoreError {
 /// Something in the store has panicked.
 pub(super) fn of_panic() -> StoreError {
     StoreError::unavailable("it failed on what it was asked", "the store has panicked")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_called_full_also_by_who_opens_a_database() {
+        for (code, is_full) in
+            [(ffi::SQLITE_FULL, true), (ffi::SQLITE_IOERR_SHMSIZE, true), (ffi::SQLITE_IOERR_READ, false)]
+        {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let told = super::super::Error::of(Path::new("state.db"), &error).to_string();
+            assert_eq!(told.contains("its disk is full"), is_full, "{told}");
+            let StoreError::Unavailable(outage) = of_database(Path::new("state.db"), &error) else { panic!() };
+            assert_eq!(outage.reason == FULL, is_full, "{outage:?}");
+        }
+    }
 }

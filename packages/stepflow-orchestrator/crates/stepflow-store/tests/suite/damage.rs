@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use stepflow_engine::ports::{Blob, Blobs as _, Journal as _};
 use stepflow_protocol::BlobType;
 use stepflow_store::SqliteStore;
-use stepflow_store::sqlite::{Error, Options, check, vacuum};
+use stepflow_store::sqlite::{Error, Options, backup, check, vacuum};
 
 use crate::fixtures::{Owned, append, ending, long, new_run, run_id, value};
 
@@ -98,6 +98,25 @@ async fn a_check_changes_nothing() {
     assert!(contents(killed.path()) == before, "after a kill");
     let store = SqliteStore::open(&Options::new(killed.path().join("state.db"))).unwrap();
     assert_eq!(store.get(id).await.unwrap().data, value("3"));
+}
+
+#[tokio::test]
+async fn a_copy_and_a_check_need_no_room_beside_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, killed) = (folder.path().join("a/state.db"), folder.path().join("b/state.db"));
+    let mut owned = Owned::new(SqliteStore::open(&Options::new(&path)).unwrap()).await;
+    owned.store.create(new_run(run_id(1))).await.unwrap();
+    owned.append(append(run_id(1), ending(run_id(1), "1"))).await.unwrap();
+    // In the place of the index of the WAL there is something that cannot be written.
+    fs::create_dir_all(killed.with_extension("db-shm")).unwrap();
+    for suffix in ["db", "db-wal"] {
+        fs::copy(path.with_extension(suffix), killed.with_extension(suffix)).unwrap();
+    }
+    assert_eq!(findings(&killed), [""; 0]);
+    let copy = folder.path().join("copy.db");
+    backup(&Options::new(&killed), &copy).unwrap();
+    let owned = Owned::new(SqliteStore::open(&Options::new(&copy)).unwrap()).await;
+    assert!(owned.store.find(run_id(1)).await.unwrap().is_some());
 }
 
 #[tokio::test]
