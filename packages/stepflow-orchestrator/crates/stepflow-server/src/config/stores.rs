@@ -6,6 +6,7 @@ use stepflow_flow::{Code, Diagnostic, Diagnostics, Node, Path};
 use stepflow_store::sqlite::{self, Durability, Retention};
 
 use super::origins::Origins;
+use super::passwords;
 use super::section::Section;
 use crate::wording::name_list;
 
@@ -169,7 +170,7 @@ impl Stores {
                 Err(problem) => {
                     let node = section.get("databaseUrl").unwrap_or(section.node);
                     let shown = origins.describe(node.span).map(|origin| format!("the value {origin}"));
-                    let shown = shown.unwrap_or_else(|| format!("`{url}`"));
+                    let shown = shown.unwrap_or_else(|| format!("`{}`", without_passwords(&url)));
                     let path = path.clone().field("databaseUrl");
                     return self.mistake(node, &path, format!("{shown} is not the address of a database: {problem}"));
                 }
@@ -195,6 +196,10 @@ impl Stores {
         let diagnostic = Diagnostic::new(Code::NotBuilt, path, format!("{what} is not built yet"));
         self.not_built.push(diagnostic.at(Some(section.node.span)));
     }
+}
+
+fn without_passwords(address: &str) -> String {
+    String::from_utf8_lossy(&passwords::hidden(address.as_bytes())).into_owned()
 }
 
 /// Where the address of a database leads.
@@ -320,10 +325,15 @@ mod tests {
                 "stateStore: {type: sqlite, databaseUrl: 'a.db'}",
                 "`a.db` is not the address of a database: it begins with",
             ),
+            (
+                "stateStore: {type: sqlite, databaseUrl: 'postgres://user:secret@h/x'}",
+                "`postgres://***********@h/x` is not the address of a database",
+            ),
             ("stateStore: {type: inMemory}\nstorageConfig: {type: inMemory}", "cannot be used together with them"),
         ] {
             let said = format!("{:?}", read(Source::yaml("c.yml", text), std::env::temp_dir()).unwrap_err());
             assert!(said.contains(words) && said.contains("c.yml:"), "{text}: {said}");
+            assert!(!said.contains("secret"), "{said}");
         }
     }
 }
