@@ -143,3 +143,14 @@ def test_a_backup_is_restored_though_the_server_was_killed(stepflow: Stepflow) -
         refused = stepflow(*command, "--config", "c.yml")
         assert (refused.code, refused.stdout) == (3, ""), refused
         assert "`stepflow db restore FILE`" in refused.stderr
+
+
+def test_a_large_value_that_is_lost_is_not_a_run_that_is_not_there(stepflow: Stepflow) -> None:
+    stepflow.write(**{"stepflow-config_yml": LONG_VALUES})
+    with serving(stepflow) as server:
+        submitted = {"flow": BUILTIN, "input": ["long" * 1_000], "wait": True}
+        run = server("POST", "/runs", submitted).body["runId"]
+        shutil.rmtree(stepflow.folder / "longs")
+        items = server("GET", f"/runs/{run}/items")
+        assert items.status == 503, items
+        assert "os error" not in items.body["message"], items

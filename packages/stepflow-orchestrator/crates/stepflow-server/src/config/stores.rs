@@ -117,14 +117,25 @@ impl Stores {
 
     /// The store of long values, which goes with the one of runs.
     fn blobs(&mut self, part: &Part<'_>, origins: &Origins) {
-        match (part.0.kind, &mut self.state) {
-            (Some("filesystem"), state) => {
-                let folder = part.0.text("path").or(part.0.text("directory")).map(PathBuf::from);
+        match (part.0.kind, &self.state) {
+            (Some("filesystem"), _) => {
                 let inline_below = part.0.bytes("inlineBelow");
-                let StateStore::Sqlite(options) = state else {
+                let folder = match (part.0.text("path"), part.0.text("directory")) {
+                    (Some(_), Some(_)) => {
+                        let message = "`directory` is the spelling of `path` in earlier releases: use one of them";
+                        self.wrong(part, message.to_owned());
+                        return;
+                    }
+                    (path, directory) => path.or(directory),
+                };
+                if folder.as_deref() == Some("") {
+                    self.wrong(part, "the path of the folder is empty".to_owned());
+                    return;
+                }
+                let StateStore::Sqlite(options) = &mut self.state else {
                     return self.not_built(part, "a folder for blobs beside runs in memory");
                 };
-                options.blobs = folder;
+                options.blobs = folder.map(PathBuf::from);
                 options.inline_below = inline_below.unwrap_or(options.inline_below);
             }
             (Some("inMemory"), StateStore::Sqlite(_)) => self.not_built(part, "blobs in memory beside runs in a file"),
@@ -320,6 +331,9 @@ mod tests {
     fn mistakes_are_named_with_their_places() {
         for (text, words) in [
             ("stateStore: {type: sqlite, path: a, databaseUrl: 'sqlite:a'}", "a `path` or a `databaseUrl`, not both"),
+            ("blobStore: {type: filesystem, path: a, directory: b}", "use one of them"),
+            ("blobStore: {type: filesystem, path: ''}", "the path of the folder is empty"),
+            ("blobStore: {type: filesystem, directory: ''}", "the path of the folder is empty"),
             ("stateStore: {type: sqlite, path: ''}", "the path of the database is empty"),
             (
                 "stateStore: {type: sqlite, databaseUrl: 'a.db'}",
