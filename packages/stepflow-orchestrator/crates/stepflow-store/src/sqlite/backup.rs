@@ -40,6 +40,9 @@ pub fn backup(options: &Options, to: &Path) -> Result<(), Error> {
     mark::checked(from)?;
     file::is_there(from)?;
     let (source, _lock) = source(from)?;
+    if file::known_version(&source, from)? == 0 {
+        return Err(failed(&"it is empty"));
+    }
     let name = file::id(&source, from)?;
     let files = Files::new(options.blobs().join(&name), 0);
     let blobs = Options::new(to).blobs();

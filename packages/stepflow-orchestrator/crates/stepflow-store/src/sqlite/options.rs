@@ -140,7 +140,8 @@ pub enum Error {
     },
     /// The file is no whole database.
     #[error(
-        "`{path}` is damaged ({reason}): restore a backup with `stepflow db restore FILE`, or move the file and its `-wal` away to begin anew"
+        "`{path}` is damaged ({reason}): restore a backup with `stepflow db restore FILE`, or move the file and its \
+         `-wal` away to begin anew"
     )]
     Damaged {
         /// The database.

@@ -174,6 +174,12 @@ async fn what_is_not_there_cannot_be_copied_or_checked() {
     assert!(matches!(check(&options(&path)), Err(Error::CannotOpen { .. })));
     assert!(matches!(vacuum(&options(&path)), Err(Error::CannotOpen { .. })));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is made of it");
+    let copied = |path: &Path| backup(&options(path), &folder.path().join("copy.db")).unwrap_err().to_string();
+    let (empty, foreign) = (folder.path().join("empty.db"), folder.path().join("foreign.db"));
+    fs::write(&empty, "").unwrap();
+    assert!(copied(&empty).ends_with("it is empty"), "{}", copied(&empty));
+    Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE runs (x)").unwrap();
+    assert!(copied(&foreign).contains("another program"), "{}", copied(&foreign));
     let path = filled(folder.path()).await;
     let nowhere = backup(&options(&path), &folder.path().join("no/copy.db")).unwrap_err().to_string();
     assert!(nowhere.starts_with("cannot copy `"), "{nowhere}");
