@@ -11,7 +11,7 @@ use stepflow_protocol::{BlobId, FlowId, Value, content_id};
 
 use super::codec::run;
 use super::file;
-use super::files::{Files, content};
+use super::files::{Files, content, is_content};
 use super::lock::Lock;
 use super::mark;
 use super::options::{Error, Options};
@@ -236,7 +236,7 @@ impl Check<'_> {
         let name = file.map(|name| String::from_utf8_lossy(&name).into_owned());
         match content(self.files, text, name.clone()) {
             Ok(text) => {
-                if let Some(name) = name.filter(|name| !name.starts_with(&content_id(&text).to_string())) {
+                if let Some(name) = name.filter(|name| !is_content(name, &text)) {
                     self.find(&place, &format!("the content of the file `{name}` is another one"));
                 }
                 Some(text)

@@ -152,6 +152,11 @@ fn is_old(name: &str) -> Option<bool> {
     Some(Duration::from_secs(seconds) + ORPHAN <= now)
 }
 
+/// Whether a file's name is the one of this content.
+pub(super) fn is_content(name: &str, text: &[u8]) -> bool {
+    name.starts_with(&content_id(text).to_string())
+}
+
 /// Makes a folder, so that it is there after any crash.
 pub(super) fn make(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
@@ -175,7 +180,13 @@ pub(super) fn sync(folder: &Path) -> io::Result<()> {
 /// The text of a value, of the two columns that say where it is, for those who can only try again later.
 pub(super) fn kept(files: &Files, text: Option<String>, file: Option<String>) -> Result<Vec<u8>, StoreError> {
     let path = file.as_deref().map_or_else(|| files.folder.clone(), |file| files.path(file));
-    content(files, text, file).map_err(|error| outage::of_file(&path, &error))
+    let name = file.clone();
+    let text = content(files, text, file).map_err(|error| outage::of_file(&path, &error))?;
+    // A file that was cut or changed is not taken for what a run had stored.
+    match name.is_some_and(|name| !is_content(&name, &text)) {
+        true => Err(outage::of_damage(&path)),
+        false => Ok(text),
+    }
 }
 
 /// The text of a value, of the two columns that say where it is.

@@ -61,6 +61,11 @@ async fn long_values_of_events_inputs_and_blobs_are_files_and_are_given_back() {
     assert_eq!(owned.value(run, ValueRef::Blob(id)).await, Some(value(&blob)));
     assert_eq!(owned.store.get(id).await.unwrap().data, value(&blob));
     for file in files(&path) {
+        fs::write(file, "\"other\"").unwrap();
+    }
+    let other = owned.store.get(id).await;
+    assert!(names_a_file(&other, id), "{other:?}");
+    for file in files(&path) {
         fs::remove_file(file).unwrap();
     }
     let lost = owned.store.get(id).await;
@@ -69,7 +74,7 @@ async fn long_values_of_events_inputs_and_blobs_are_files_and_are_given_back() {
     assert!(names_a_file(&lost, id), "{lost:?}");
 }
 
-/// Whether it is said in a log which file is missing. It is no answer that there is no such run or blob.
+/// Whether a log says which file is missing or damaged. It is no answer that there is no such run or blob.
 fn names_a_file<T>(lost: &Result<T, StoreError>, id: BlobId) -> bool {
     matches!(lost, Err(StoreError::Unavailable(why)) if why.detail.contains(&id.to_string()))
 }
