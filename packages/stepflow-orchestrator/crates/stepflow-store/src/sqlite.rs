@@ -87,7 +87,7 @@ impl SqliteStore {
     ///
     /// When another process uses it, a later release has written it, or it cannot be read.
     pub fn open(options: &Options) -> Result<Arc<Self>, Error> {
-        let options = &options.followed()?;
+        let options = &lock::followed(options)?;
         let path = &options.path;
         let failed = |error: rusqlite::Error| Error::of(path, &error);
         let crash = Crash::from_environment(path)?;

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::file;
 use super::files::{self, Files};
-use super::lock::Lock;
+use super::lock::{self, Lock};
 use super::mark::{self, Mark};
 use super::options::{Error, Options, beside};
 
@@ -27,7 +27,7 @@ const PAGES: i32 = 256;
 ///
 /// When there is such a file already, or the database cannot be read, or the copy cannot be written.
 pub fn backup(options: &Options, to: &Path) -> Result<(), Error> {
-    let options = &options.followed()?;
+    let options = &lock::followed(options)?;
     let from = &options.path;
     let failed = |reason: &dyn std::fmt::Display| Error::failed("copy", from, reason);
     if to.exists() {

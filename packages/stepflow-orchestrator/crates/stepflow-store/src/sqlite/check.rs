@@ -12,7 +12,7 @@ use stepflow_protocol::{BlobId, FlowId, Value, content_id};
 use super::codec::run;
 use super::file;
 use super::files::{Files, content, is_content};
-use super::lock::Lock;
+use super::lock::{self, Lock};
 use super::mark;
 use super::options::{Error, Options};
 
@@ -41,7 +41,7 @@ impl fmt::Display for Finding {
 ///
 /// When another process has it, or it cannot be opened.
 pub fn check(options: &Options) -> Result<Vec<Finding>, Error> {
-    let options = &options.followed()?;
+    let options = &lock::followed(options)?;
     file::is_there(&options.path)?;
     let _lock = Lock::take(&options.path)?;
     mark::checked(&options.path)?;

@@ -11,7 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::lock::Lock;
-use super::mark::{self, Mark};
+use super::mark::{self, Mark, has_wal};
 use super::options::{Durability, Error, Options, beside};
 
 /// Older libraries can corrupt a WAL file when two connections write and checkpoint at once.
@@ -97,11 +97,6 @@ pub(super) fn open_at_rest(path: &Path) -> rusqlite::Result<Connection> {
     }
     // The index of a WAL is a file that is written, or is in the memory of a process that has the database for itself.
     open_alone(path).or_else(|_| open_read_only(path))
-}
-
-/// Whether there is a WAL with something in it.
-pub(super) fn has_wal(path: &Path) -> bool {
-    fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0)
 }
 
 fn open_alone(path: &Path) -> rusqlite::Result<Connection> {

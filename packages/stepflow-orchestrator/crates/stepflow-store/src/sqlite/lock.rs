@@ -6,14 +6,18 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::options::{Error, beside};
+use super::options::{Error, Options, beside};
 
 /// How many links may follow one another before a file is found.
 const LINKS: usize = 40;
 
-/// The file to which a path leads. A lock, a WAL and a folder of long values stand beside the file, not beside a link to
-/// it.
-pub(super) fn followed(path: &Path) -> Result<PathBuf, Error> {
+/// The options with the file to which their path leads. A lock, a WAL and a folder of long values stand beside the file,
+/// not beside a link to it.
+pub(super) fn followed(options: &Options) -> Result<Options, Error> {
+    Ok(Options { path: target(&options.path)?, ..options.clone() })
+}
+
+fn target(path: &Path) -> Result<PathBuf, Error> {
     let mut file = path.to_owned();
     for _ in 0..LINKS {
         let Ok(target) = fs::read_link(&file) else { return Ok(file) };
@@ -164,8 +168,8 @@ mod tests {
         std::os::unix::fs::symlink("b/state.db", at("link")).unwrap();
         std::os::unix::fs::symlink(at("link"), at("far")).unwrap();
         std::os::unix::fs::symlink("round", at("round")).unwrap();
-        assert_eq!(followed(&at("far")).unwrap(), at("b/state.db"));
-        assert_eq!(followed(&at("state.db")).unwrap(), at("state.db"));
-        assert!(followed(&at("round")).is_err());
+        assert_eq!(target(&at("far")).unwrap(), at("b/state.db"));
+        assert_eq!(target(&at("state.db")).unwrap(), at("state.db"));
+        assert!(target(&at("round")).is_err());
     }
 }

@@ -3,12 +3,11 @@
 //! A WAL stands beside the file, by its name alone. Whoever copies a backup over a database whose server was killed would
 //! have a file with a WAL of another one, and SQLite would copy that over it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use super::file::has_wal;
 use super::options::{Error, beside};
 
 /// Where the header has it.
@@ -49,6 +48,11 @@ impl Mark {
         file.write_all_at(&self.bytes(), PLACE)?;
         file.sync_all()
     }
+}
+
+/// Whether there is a WAL with something in it.
+pub(super) fn has_wal(path: &Path) -> bool {
+    fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0)
 }
 
 /// Refuses a backup beside the WAL of another database, and one that is not all there. Returns the mark of others.

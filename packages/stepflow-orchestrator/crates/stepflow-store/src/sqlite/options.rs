@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{lock, outage};
+use super::outage;
 
 /// The store's settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -59,11 +59,6 @@ impl Options {
             inline_below: default_inline_below(),
             retention: Retention::default(),
         }
-    }
-
-    /// The same for the file to which the path leads.
-    pub(super) fn followed(&self) -> Result<Self, Error> {
-        Ok(Self { path: lock::followed(&self.path)?, ..self.clone() })
     }
 
     /// The folder of the long values.

@@ -28,8 +28,8 @@ const BEFORE: &str = ".before-";
 /// When another process has the database, or the backup is damaged or of a release that is not known, or something
 /// cannot be written. Then the database is as it was, or is refused until this is done again.
 pub fn restore(options: &Options, from: &Path) -> Result<Vec<PathBuf>, Error> {
-    let options = &options.followed()?;
-    let backup = &Options::new(lock::followed(from)?);
+    let options = &lock::followed(options)?;
+    let backup = &lock::followed(&Options::new(from))?;
     file::is_there(&backup.path)?;
     if is_same(&backup.path, &options.path) {
         return Err(Error::failed("restore", &options.path, &"the backup is this file itself"));

@@ -10,6 +10,7 @@ use super::disk::Disk;
 use super::file;
 use super::files::Files;
 use super::gauge::Gauges;
+use super::lock;
 use super::options::{Error, Options};
 
 /// The size of a database's file before and after, in bytes.
@@ -28,7 +29,7 @@ pub struct Vacuumed {
 ///
 /// When another process has the database, or it cannot be read or written.
 pub fn vacuum(options: &Options) -> Result<Vacuumed, Error> {
-    let options = &options.followed()?;
+    let options = &lock::followed(options)?;
     let path = &options.path;
     let (lock, connection) = file::alone(options)?;
     let before = size(path);
