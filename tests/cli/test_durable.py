@@ -359,3 +359,85 @@ def test_each_answer_says_what_may_be_lost(
     with serving(stepflow) as server:
         for path in ("/health", "/runs/x"):
             assert server("GET", path).durability == durability
+
+
+@pytest.mark.parametrize("damage", ["lost", "changed"])
+def test_a_run_whose_large_value_is_damaged_says_so_and_the_others_go_on(
+    stepflow: Stepflow, damage: str
+) -> None:
+    config = """\
+plugins:
+  builtin: {type: builtin}
+  python: {type: stepflow, command: stepflow-worker, args: [components.py]}
+routes: {"/python/{*component}": [{plugin: python}], "/{*component}": [{plugin: builtin}]}
+blobStore: {type: filesystem, inlineBelow: 10KiB}
+"""
+    flow = {
+        "steps": [
+            {"id": "held", "component": "/python/held", "input": {"made": 1}},
+            {
+                "id": "last",
+                "component": "/noop",
+                "input": [{"$step": "held"}, {"$input": "$.large"}],
+            },
+        ],
+        "output": {"$step": "last"},
+    }
+    stepflow.write(**{"components_py": COMPONENTS, "stepflow-config_yml": config})
+    with killed(stepflow) as server:
+        damaged = server("POST", "/runs", {"flow": flow, "input": [{"large": "x" * 20_000}]}).body
+        sound = server("POST", "/runs", {"flow": flow, "input": [{"large": "x"}]}).body["runId"]
+        until_seen(stepflow.folder, "held")
+    for file in (stepflow.folder / ".stepflow/state.db-blobs").rglob("*"):
+        if file.is_file():
+            file.write_text("{}") if damage == "changed" else file.unlink()
+    (stepflow.folder / "go").touch()
+    server = begin(stepflow)
+    run = finished(server, damaged["runId"])
+    assert (run["status"], run["items"]["failed"]) == ("recoveryFailed", 1)
+    assert "cannot continue" in run["result"]["error"]["message"]
+    assert server("POST", f"/runs/{damaged['runId']}/cancel").status == 409
+    assert finished(server, sound)["status"] == "completed"
+    server.process.send_signal(signal.SIGTERM)
+    ended = stepflow.end(server.process)
+    assert ended.code == 0
+    assert "the run cannot continue" in ended.stderr and "state.db-blobs" in ended.stderr
+    checked = stepflow("db", "check")
+    assert (checked.code, "it was given up" in checked.stdout) == (1, True), checked.stdout
+
+
+def test_two_interrupts_are_no_crash_of_the_server(stepflow: Stepflow) -> None:
+    stepflow.write(components_py=COMPONENTS)
+    run = None
+    for _ in range(4):
+        server = begin(stepflow, *WORKER, "--log-level", "info")
+        run = run or server("POST", "/runs", {"flow": FLOW, "input": [{"n": 1}]}).body["runId"]
+        held = seen(stepflow.folder).count("held")
+        until_counted(stepflow.folder, "held", held + 1)
+        marked(stepflow.folder)
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.stderr is not None
+        while "stopping" not in server.process.stderr.readline():
+            assert server.process.poll() is None
+        server.process.send_signal(signal.SIGINT)
+        assert stepflow.end(server.process).code == 130
+    (stepflow.folder / "go").touch()
+    with serving(stepflow, *WORKER) as server:
+        assert finished(server, run)["status"] == "completed"
+
+
+def until_counted(folder: Path, word: str, number: int) -> None:
+    """Wait until a component has noted this word so many times."""
+    deadline = time.monotonic() + TIMEOUT
+    while seen(folder).count(word) < number:
+        assert time.monotonic() < deadline, f"`{word}` was not noted"
+        time.sleep(0.01)
+
+
+def marked(folder: Path) -> None:
+    """Wait until the store knows that a worker has the step: a crash would count from then on."""
+    deadline = time.monotonic() + TIMEOUT
+    with sqlite3.connect(f"file:{folder}/.stepflow/state.db?mode=ro", uri=True) as database:
+        while not database.execute("SELECT 1 FROM had").fetchall():
+            assert time.monotonic() < deadline, "the step was not marked"
+            time.sleep(0.01)

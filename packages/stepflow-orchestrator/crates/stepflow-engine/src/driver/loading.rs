@@ -177,7 +177,7 @@ impl Driver {
                 self.loaded(root);
             }
             Err(error @ StoreError::Damaged(_)) => self.give_up(root, error.to_string()),
-            Err(_) => self.load_later(root),
+            Err(error) => self.load_later(root, &error),
         }
     }
 
@@ -198,7 +198,7 @@ impl Driver {
             }
             Ok(None) => self.give_up(root, format!("its flow `{id}` is not there any more")),
             Err(error @ StoreError::Damaged(_)) => self.give_up(root, error.to_string()),
-            Err(_) => self.load_later(root),
+            Err(error) => self.load_later(root, &error),
         }
     }
 
@@ -217,8 +217,11 @@ impl Driver {
     }
 
     /// What a tree needs cannot be had now.
-    fn load_later(&mut self, root: RunId) {
+    fn load_later(&mut self, root: RunId, why: &StoreError) {
         let Some(tree) = self.trees.get_mut(&root) else { return };
+        if tree.unloaded == 0 {
+            tracing::warn!(run = %root, "the run waits for what cannot be read now: {why}");
+        }
         tree.unloaded += 1;
         let wait = patience(tree.unloaded - 1);
         self.read_later(root, wait);

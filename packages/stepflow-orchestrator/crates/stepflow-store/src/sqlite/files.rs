@@ -177,14 +177,20 @@ pub(super) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// The text of a value, of the two columns that say where it is, for those who can only try again later.
+/// The text of a value, of the two columns that say where it is, for those who use it.
 pub(super) fn kept(files: &Files, text: Option<String>, file: Option<String>) -> Result<Vec<u8>, StoreError> {
     let path = file.as_deref().map_or_else(|| files.folder.clone(), |file| files.path(file));
     let name = file.clone();
-    let text = content(files, text, file).map_err(|error| outage::of_file(&path, &error))?;
+    let text = content(files, text, file).map_err(|error| match error.kind() {
+        // Without the folder, its disk may be one that comes later.
+        io::ErrorKind::NotFound if files.folder.is_dir() => {
+            StoreError::Damaged(format!("the file `{}` of a large value is not there", path.display()))
+        }
+        _ => outage::of_file(&path, &error),
+    })?;
     // A file that was cut or changed is not taken for what a run had stored.
     match name.is_some_and(|name| !is_content(&name, &text)) {
-        true => Err(outage::of_damage(&path)),
+        true => Err(StoreError::Damaged(format!("the file `{}` has another content than it had", path.display()))),
         false => Ok(text),
     }
 }

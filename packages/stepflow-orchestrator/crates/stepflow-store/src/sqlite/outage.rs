@@ -11,7 +11,6 @@ const REPORTS_ERRORS: &str = "its disk reports errors";
 
 const FULL: &str = "its disk is full";
 const READ_ONLY: &str = "its folder or its disk cannot be written";
-const DAMAGED: &str = "one of its files is damaged";
 const MISSING: &str = "its file was deleted or replaced";
 
 /// SQLite could not do something with the database.
@@ -55,11 +54,6 @@ pub(super) fn of_missing(path: &Path) -> StoreError {
     let help = "put it back, or restart the server";
     let detail = format!("`{}` was deleted or replaced while the server had it: {help}", path.display());
     StoreError::unavailable(MISSING, detail)
-}
-
-/// A file has another content than was written into it.
-pub(super) fn of_damage(path: &Path) -> StoreError {
-    StoreError::unavailable(DAMAGED, format!("`{}` is damaged: its content is another one", path.display()))
 }
 
 /// Something in the store has panicked.

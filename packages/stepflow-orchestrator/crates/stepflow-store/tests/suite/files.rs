@@ -76,7 +76,7 @@ async fn long_values_of_events_inputs_and_blobs_are_files_and_are_given_back() {
 
 /// Whether a log says which file is missing or damaged. It is no answer that there is no such run or blob.
 fn names_a_file<T>(lost: &Result<T, StoreError>, id: BlobId) -> bool {
-    matches!(lost, Err(StoreError::Unavailable(why)) if why.detail.contains(&id.to_string()))
+    matches!(lost, Err(StoreError::Damaged(why)) if why.contains(&id.to_string()))
 }
 
 #[tokio::test]

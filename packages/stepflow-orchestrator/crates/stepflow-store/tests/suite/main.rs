@@ -27,8 +27,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use stepflow_engine::Shards;
 use stepflow_engine::event::{TaskRef, ValueRef};
-use stepflow_engine::ports::{Append, Blob, Blobs, Created, Deleted, Due, Journal, NewRun, OpenRoot, StoreError};
-use stepflow_protocol::{BlobType, RunId, TaskId, content_id};
+use stepflow_engine::ports::{
+    Append, Blob, Blobs, Created, Deleted, Due, Journal, NewRun, OpenRoot, Queries, RunFilter, StoreError,
+};
+use stepflow_protocol::{BlobType, ExecutionStatus, FlowResult, RunId, TaskId, content_id};
 use stepflow_store::{MemoryStore, Options};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -91,7 +93,7 @@ async fn a_key_makes_one_run(owned: &mut Owned<impl Journal>) {
     assert_eq!(owned.store.find(run_id(21)).await.unwrap(), None);
 }
 
-async fn open_trees_their_due_times_and_marks_are_found(owned: &mut Owned<impl Journal>) {
+async fn open_trees_their_due_times_and_marks_are_found(owned: &mut Owned<impl Journal + Queries>) {
     let (first, second) = (run_id(30), run_id(31));
     let task = TaskRef { task_id: TaskId::from_uuid(Uuid::from_u128(7)), attempt: 1 };
     let at = |seconds| Timestamp::from_second(seconds).unwrap();
@@ -128,6 +130,15 @@ async fn open_trees_their_due_times_and_marks_are_found(owned: &mut Owned<impl J
     owned.store.give_up(second, 1, "why".to_owned()).await.unwrap();
     assert_eq!(owned.store.due(Shards::ALL, at(10), None, 10).await.unwrap(), [], "nothing brings it back");
     assert_eq!(owned.store.find(second).await.unwrap().unwrap().given_up.as_deref(), Some("why"));
+    let row = owned.store.run(second).await.unwrap().unwrap();
+    assert_eq!((row.status, row.items.failed, row.items.running), (ExecutionStatus::RecoveryFailed, 1, 0));
+    let item = owned.store.items(second, None, 1).await.unwrap().remove(0);
+    assert!(matches!(&item.result, Some(FlowResult::Failed(error)) if error.message.contains("why")), "{item:?}");
+    for (status, is_there) in [(ExecutionStatus::RecoveryFailed, true), (ExecutionStatus::Running, false)] {
+        let filter = RunFilter { status: Some(status), ..RunFilter::default() };
+        let listed = owned.store.runs(filter, None, 1_000).await.unwrap();
+        assert_eq!(listed.iter().any(|row| row.run == second), is_there, "{status:?}");
+    }
     let open = owned.store.open_roots(Shards::ALL, None, 1_000).await.unwrap();
     assert!(open.iter().all(|open| open.root != second), "a tree that was given up is not open");
 }
@@ -208,7 +219,7 @@ async fn content_is_kept_under_the_hash_of_its_canonical_text(store: &impl Blobs
 }
 
 /// What every store must do. `new` makes an empty one.
-async fn passes<S: Journal + Blobs>(mut new: impl FnMut() -> Arc<S>) {
+async fn passes<S: Journal + Queries + Blobs>(mut new: impl FnMut() -> Arc<S>) {
     let store = new();
     content_is_kept_under_the_hash_of_its_canonical_text(&*store).await;
     every_owner_has_a_number_and_knows_whether_the_one_before_left(&*new()).await;
