@@ -83,47 +83,46 @@ impl Place<'_> {
         let path = &self.options.path;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let is_unfinished = Mark::of(path) == Mark::Restoring;
-        let stamp = is_unfinished.then(|| last_stamp(path, folder)).flatten();
-        let stamp = stamp.unwrap_or_else(|| Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ").to_string());
-        let aside = beside(path, &format!("{BEFORE}{stamp}"));
+        let now = Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ").to_string();
+        let stamp = is_unfinished.then(|| last_stamp(path, folder)).flatten().unwrap_or_else(|| now.clone());
+        let aside = |stamp: &str| beside(path, &format!("{BEFORE}{stamp}"));
+        let blobs = self.options.blobs();
+        let blobs_aside = |stamp: &str| match &self.options.blobs {
+            Some(blobs) => blobs.join(format!("before-{stamp}")),
+            None => beside(&aside(stamp), "-blobs"),
+        };
         let mut moved = Vec::new();
         let old = file::open_at_rest(path).ok().and_then(|old| file::id(&old, path).ok());
         if !is_unfinished && fs::metadata(path)?.len() > 0 {
             // The name is never free: somebody could begin a new database there.
-            fs::hard_link(path, &aside).or_else(|_| fs::copy(path, &aside).map(drop))?;
-            moved.push(aside.clone());
+            fs::hard_link(path, aside(&stamp)).or_else(|_| fs::copy(path, aside(&stamp)).map(drop))?;
+            moved.push(aside(&stamp));
         }
         fs::rename(self.part, path)?;
         files::sync(folder)?;
+        // Nothing is written over: a name that is taken has what an earlier try or another database had.
+        let free =
+            |name: &dyn Fn(&str) -> PathBuf| Some(name(&stamp)).filter(|name| !name.exists()).unwrap_or(name(&now));
         for suffix in BESIDE {
-            let (from, to) = (beside(path, suffix), beside(&aside, suffix));
+            let from = beside(path, suffix);
             if from.exists() {
+                let to = free(&|stamp| beside(&aside(stamp), suffix));
                 fs::rename(from, &to)?;
                 moved.push(to);
             }
         }
-        let blobs = self.options.blobs();
-        let blobs_aside = match &self.options.blobs {
-            Some(blobs) => blobs.join(format!("before-{stamp}")),
-            None => beside(&aside, "-blobs"),
-        };
         for id in old.iter().map(String::as_str).filter(|old| *old != self.id).chain([self.id]) {
-            let (from, to) = (blobs.join(id), blobs_aside.join(id));
-            if !from.is_dir() {
-                continue;
+            let from = blobs.join(id);
+            if from.is_dir() {
+                let to = free(&|stamp| blobs_aside(stamp).join(id));
+                let above = to.parent().unwrap_or(&blobs);
+                files::make(above)?;
+                fs::rename(from, &to)?;
+                files::sync(above)?;
+                moved.push(above.to_owned());
             }
-            if to.exists() {
-                // The one of before is there already, and this one is a copy.
-                fs::remove_dir_all(&from)?;
-                continue;
-            }
-            files::make(&blobs_aside)?;
-            fs::rename(from, to)?;
-            files::sync(&blobs_aside)?;
         }
-        if blobs_aside.exists() {
-            moved.push(blobs_aside);
-        }
+        moved.dedup();
         if self.copies.exists() {
             fs::rename(self.copies, blobs.join(self.id))?;
             files::sync(&blobs)?;

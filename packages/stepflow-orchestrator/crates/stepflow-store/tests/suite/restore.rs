@@ -162,6 +162,18 @@ async fn what_was_interrupted_is_refused_until_it_is_done_again() {
 }
 
 #[tokio::test]
+async fn what_was_kept_before_is_not_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = killed(folder.path()).await;
+    fs::OpenOptions::new().write(true).open(&path).unwrap().write_all_at(b"SfRs", 68).unwrap();
+    let earlier = path.with_extension("db.before-20260102T030405006Z-wal");
+    fs::write(&earlier, "of another database").unwrap();
+    let moved = restore(&options(&path), &copy).unwrap();
+    assert_eq!(fs::read(&earlier).unwrap(), b"of another database");
+    assert!(moved.iter().any(|path| path != &earlier && path.to_str().unwrap().ends_with("-wal")), "{moved:?}");
+}
+
+#[tokio::test]
 async fn what_is_no_sound_backup_and_what_a_server_has_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (path, copy) = killed(folder.path()).await;
