@@ -154,6 +154,8 @@ class ExecutionStatus(StrEnum):
     """Ended with an error."""
     cancelled = "cancelled"
     """Ended because somebody asked for it. Terminal, no matter what arrives later."""
+    recovery_failed = "recoveryFailed"
+    """Cannot continue, because what is stored of it is damaged."""
 
 
 class FailureDetails(Message):
