@@ -5,7 +5,7 @@ use stepflow_engine::Submission;
 use stepflow_engine::event::Event;
 
 use super::naive::Outcome::Failed;
-use super::openings::new;
+use super::openings::{new, one, two};
 use super::store::Fate;
 use super::story::submission;
 
@@ -54,4 +54,22 @@ fn a_long_cancel_of_steps_that_wait_goes_on_after_each_crash() {
 #[test]
 fn a_long_cancel_of_steps_that_workers_have_goes_on_after_each_crash() {
     cut_by_crashes("/t/wrap", &json!(1), 3_000);
+}
+
+#[test]
+fn the_runs_of_a_step_that_got_its_default_end_with_it() {
+    let mut story = new();
+    let mut flow = two("/t/fail", "/t/stuck");
+    flow["steps"][0]["onError"] = json!({"action": "useDefault", "defaultValue": 0});
+    let root = story.begin(submission(&flow, &[json!({})]));
+    story.store_all();
+    let task = story.job("/fail");
+    story.start(task.task);
+    let asked = story.request(&task, one("/t/null"));
+    story.store_all();
+    let run = story.answer(asked).unwrap();
+    story.life.host.answer(task.task, None);
+    story.store_all();
+    assert!(!story.is_ended(root) && story.is_ended(run));
+    story.check(root);
 }

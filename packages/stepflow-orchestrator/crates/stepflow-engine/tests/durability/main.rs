@@ -31,3 +31,4 @@ mod replaced;
 mod requests;
 mod store;
 mod story;
+mod waits;

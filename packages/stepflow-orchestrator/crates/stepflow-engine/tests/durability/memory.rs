@@ -3,15 +3,16 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
-use stepflow_engine::Options;
 use stepflow_engine::event::Record;
 use stepflow_engine::machine::Machine;
 use stepflow_engine::ports::{Blob, Blobs as _};
-use stepflow_protocol::{BlobType, Value, content_id};
+use stepflow_engine::{Options, Submission};
+use stepflow_protocol::{BlobType, RunId, Value, content_id};
 
 use super::naive::Outcome::Success;
 use super::openings::{new, offered, one, one_of, started};
@@ -258,4 +259,44 @@ fn short_runs_leave_nothing_behind() {
     assert!(story.clock.sleepers() <= 2);
     let other = story.begin(one_of("/t/wrap"));
     story.finish(other);
+}
+
+/// How many more bytes are taken after this was done a thousand times more.
+fn grows_by(story: &mut Story, mut work: impl FnMut(&mut Story, u64)) -> isize {
+    let mut bytes = |numbers: Range<u64>| {
+        numbers.for_each(|number| work(story, number));
+        // The clock forgets sleepers that have gone only when it is asked.
+        story.clock.sleepers();
+        BYTES.get()
+    };
+    let before = bytes(0..1_000);
+    bytes(1_000..2_000) - before
+}
+
+#[test]
+fn questions_whose_askers_have_gone_leave_nothing_behind() {
+    let (mut story, root) = offered("/t/wrap");
+    let waits = grows_by(&mut story, |story, _| story.wait(root).abort());
+    let unknown = |number: u64| RunId::from_uuid(uuid::Uuid::from_u128(u128::from(number)));
+    let subscribers = grows_by(&mut story, |story, number| {
+        drop(story.life.engine.subscribe(unknown(number), 0));
+        story.settle();
+    });
+    assert!(waits < 16 << 10 && subscribers < 64 << 10, "{waits} and {subscribers} bytes more");
+    story.finish(root);
+}
+
+#[test]
+fn requests_for_a_run_that_exists_leave_nothing_behind() {
+    let mut story = new();
+    let named = || Submission { idempotency_key: Some("n".to_owned()), ..one_of("/t/wrap") };
+    let root = story.begin(named());
+    story.store_all();
+    let grown = grows_by(&mut story, |story, _| {
+        let asked = story.submit(named());
+        story.store_all();
+        assert_eq!(story.answer(asked).unwrap(), root);
+    });
+    assert!(grown < 16 << 10, "{grown} bytes more");
+    story.finish(root);
 }

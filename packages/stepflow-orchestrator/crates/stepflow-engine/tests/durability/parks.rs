@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use stepflow_engine::Options;
 use stepflow_protocol::RunId;
 
 use super::openings::{new, parking};
 use super::questions::sleeper;
 use super::store::Fate;
-use super::story::Story;
+use super::story::{Story, submission};
 
 /// Asks the tree for a run, and has it made and done. Returns how often a journal was read for it.
 fn reads_for_a_run(story: &mut Story, root: RunId) -> u64 {
@@ -109,6 +110,26 @@ fn the_runs_of_a_tree_that_left_memory_are_found_again() {
     story.store.deal(root, Fate::Commit);
     story.store_all();
     assert_eq!(story.answer(cancelled), Ok(()));
+    story.finish(root);
+    story.check(root);
+}
+
+#[test]
+fn a_tree_that_left_memory_is_back_for_a_time_that_comes_soon() {
+    let mut story = parking();
+    let input = json!({"duration_ms": 20_000});
+    let flow = json!({"steps": [
+        {"id": "a", "component": "/t/sleep", "input": input},
+        {"id": "b", "component": "/t/wrap", "input": {"$step": "a"}}],
+        "output": {"$step": "b"}});
+    let root = story.begin(submission(&flow, &[json!({})]));
+    for _ in 0..20 {
+        story.store_all();
+        assert!(story.life.host.jobs().is_empty());
+        story.pass(Duration::from_secs(1));
+    }
+    story.store_all();
+    story.job("/wrap");
     story.finish(root);
     story.check(root);
 }

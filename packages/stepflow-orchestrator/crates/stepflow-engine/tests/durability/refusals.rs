@@ -259,6 +259,53 @@ fn panics_count_only_while_nothing_is_stored_between_them() {
 }
 
 #[test]
+fn a_panic_between_two_inputs_that_are_given_again_loses_neither() {
+    let mut story = new();
+    let flow = json!({"steps": [
+        {"id": "a", "component": "/t/wrap", "input": 1},
+        {"id": "b", "component": "/t/bomb", "input": {"$step": "a"}},
+        {"id": "c", "component": "/t/echo", "input": 2}],
+        "output": [{"$step": "b"}, {"$step": "c"}]});
+    let root = story.begin(submission(&flow, &[json!({})]));
+    story.store_all();
+    story.work("/wrap");
+    story.work("/echo");
+    // Neither answer is durable, and the first one makes the next machine panic.
+    story.life.host.bombs.store(1, Ordering::Relaxed);
+    story.store.deal(root, Fate::Refuse);
+    story.store.deliver(false);
+    story.store_all();
+    assert_eq!(story.life.host.bombs.load(Ordering::Relaxed), 0);
+    story.finish(root);
+    assert_eq!(story.store.violations(), Vec::<String>::new());
+    assert_eq!(story.results(root), [Success(json!([{"got": {"got": 1}}, 2]))]);
+}
+
+#[test]
+fn an_attempt_that_its_host_was_told_to_end_is_not_told_again() {
+    let mut story = new();
+    let mut flow = two("/t/wrap", "/t/echo");
+    flow["steps"][0]["timeout"] = json!("10s");
+    flow["steps"][0]["onError"] = json!({"action": "useDefault", "defaultValue": 0});
+    let root = story.begin(submission(&flow, &[json!({})]));
+    story.store_all();
+    story.start(story.job("/wrap").task);
+    story.settle();
+    story.pass(Duration::from_secs(10));
+    story.store_all();
+    let told = |story: &Story| story.life.host.jobs().iter().filter(|job| job.cancelled).count();
+    assert_eq!(told(&story), 1);
+    // The machine is made again while the host still has the attempt. The host complains when it is told twice.
+    story.work("/echo");
+    story.store.deal(root, Fate::Refuse);
+    story.store_all();
+    assert_eq!(told(&story), 1);
+    story.finish(root);
+    story.check(root);
+    assert_eq!(story.results(root), [Success(json!([0, 2]))]);
+}
+
+#[test]
 fn an_offer_that_makes_the_host_panic_is_made_again() {
     let mut story = new();
     story.life.host.bombs.store(2, Ordering::Relaxed);
