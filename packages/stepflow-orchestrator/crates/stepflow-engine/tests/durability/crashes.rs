@@ -8,6 +8,7 @@ use stepflow_engine::ports::Clock as _;
 use stepflow_engine::{CancelError, Options};
 use stepflow_protocol::RunId;
 
+use super::host::lost;
 use super::naive::Outcome::{Failed, Success};
 use super::openings::{new, offered, one, one_of, two};
 use super::store::Fate;
@@ -68,6 +69,21 @@ fn a_step_that_lives_through_stops_in_good_order_is_not_given_up() {
     story.finish(root);
     story.check(root);
     assert!(!is_given_up(&story, root));
+}
+
+#[test]
+fn a_step_whose_workers_are_replaced_again_and_again_is_not_given_up() {
+    let (mut story, root) = offered("/t/wrap");
+    for attempt in 1..=20 {
+        let task = story.job("/wrap").task;
+        assert_eq!(task.attempt, attempt);
+        story.start(task);
+        story.life.host.answer(task, Some(lost(false)));
+        story.store_all();
+    }
+    story.finish(root);
+    story.check(root);
+    assert_eq!(story.results(root), [Success(json!({"got": 1}))]);
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use serde_json::json;
 use stepflow_engine::Options;
+use stepflow_engine::event::Event;
 
 use super::naive::Outcome::Success;
-use super::openings::{new, one_of};
+use super::openings::{new, one_of, two};
 use super::story::submission;
 
 #[test]
@@ -39,4 +40,23 @@ fn a_drain_of_hosts_that_have_nothing_ends_at_once() {
     let engine = story.life.engine.clone();
     let drained = story.ask(async move { engine.drain().await });
     story.answer(drained);
+}
+
+#[test]
+fn an_engine_that_is_to_stop_decides_nothing_more() {
+    let mut story = new();
+    let root = story.begin(submission(&two("/t/wrap", "/t/echo"), &[json!({})]));
+    story.store_all();
+    story.work("/wrap");
+    let stopped = story.stop();
+    assert!(!stopped.is_finished(), "the first answer is not stored");
+    story.work("/echo");
+    story.store_all();
+    story.answer(stopped);
+    let ended = |event: &Event| matches!(event, Event::StepEnded(_));
+    assert_eq!(story.store.journal(root).iter().filter(|record| ended(&record.event)).count(), 1);
+    story.crash();
+    story.finish(root);
+    story.check(root);
+    assert_eq!(story.results(root), [Success(json!([{"got": 1}, 2]))]);
 }
