@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use stepflow_engine::event::ValueRef;
+use stepflow_engine::event::{Event, RunCreated, ValueRef};
 use stepflow_engine::ports::{
     Append, Blob, Blobs, Created, Deleted, Due, Flows, Journal, NewRun, Queries, RunFilter, StoreError,
 };
+use stepflow_flow::{Plan, Source, load};
 use stepflow_protocol::{BlobId, BlobType, RunId, Value};
 use stepflow_store::SqliteStore;
 use stepflow_store::sqlite::{Options, Retention};
@@ -131,6 +132,34 @@ async fn a_flow_goes_with_the_last_of_its_runs_unless_it_was_stored() {
             assert_eq!(owned.store.flows(None, 9).await.unwrap().len(), usize::from(kept), "{number}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_contents_that_a_flow_names_stay_as_long_as_the_flow() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    // So long that the run does not go by itself.
+    let age = 36_500 * DAY;
+    let mut owned = Owned::new(open(&path, Retention { runs: Some(age), keep_failed: None })).await;
+    let named = put(&owned.store, "named").await;
+    let loaded = load(Source::yaml("flow.yaml", format!("{{name: n, output: {{$literal: \"{named}\"}}}}")));
+    let plan = Arc::new(Plan::compile(loaded.flow.unwrap()).unwrap());
+    let run = run_id(1);
+    let mut new = new_run(run);
+    let Event::RunCreated(created) = &new.append.records[0].event else { panic!("it begins with something else") };
+    let created = RunCreated { flow_id: plan.flow_id, ..(**created).clone() };
+    new.append.records = vec![record(1, Event::RunCreated(Box::new(created)))];
+    owned.store.create(NewRun { plan, ..new }).await.unwrap();
+    owned.append(append(run, ending(run, "1"))).await.unwrap();
+    execute(&path, &format!("UPDATE blobs SET put_at = put_at - {}", (age + DAY).as_micros()));
+    owned.store.sweep().await.unwrap();
+    assert!(owned.store.get(named).await.is_ok());
+    owned.store.delete(run).await.unwrap();
+    // A content goes after what names it, maybe in the next round.
+    owned.store.sweep().await.unwrap();
+    owned.store.sweep().await.unwrap();
+    assert!(matches!(owned.store.get(named).await, Err(StoreError::NotFound { what: "blob", .. })));
+    assert_eq!(rows(&path), []);
 }
 
 #[tokio::test]
