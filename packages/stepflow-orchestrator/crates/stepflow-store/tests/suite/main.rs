@@ -143,6 +143,28 @@ async fn open_trees_their_due_times_and_marks_are_found(owned: &mut Owned<impl J
     assert!(open.iter().all(|open| open.root != second), "a tree that was given up is not open");
 }
 
+async fn an_owner_of_before_changes_no_marks(owned: &mut Owned<impl Journal>) {
+    let run = run_id(60);
+    let task = TaskRef { task_id: TaskId::from_uuid(Uuid::from_u128(7)), attempt: 1 };
+    owned.store.create(new_run(run)).await.unwrap();
+    owned.store.mark(run, 0, vec![task]).await.unwrap();
+    assert_eq!(owned.store.read(run, 0, 1).await.unwrap().marked, []);
+    owned.store.mark(run, 1, vec![task]).await.unwrap();
+    owned.store.unmark(run, 0, vec![task]).await.unwrap();
+    assert_eq!(owned.store.read(run, 0, 1).await.unwrap().marked, [task]);
+}
+
+async fn a_tree_is_idle_when_its_last_append_says_so(owned: &mut Owned<impl Journal>) {
+    let run = run_id(61);
+    owned.store.create(new_run(run)).await.unwrap();
+    for (after, idle) in (1..).zip([true, true, false]) {
+        let records = vec![ending(run, "1")[after as usize - 1].clone()];
+        owned.append(Append { after, idle, ..append(run, records) }).await.unwrap();
+        let open = owned.store.open_roots(Shards::ALL, None, 1_000).await.unwrap();
+        assert!(open.contains(&OpenRoot { root: run, idle }), "after {after}");
+    }
+}
+
 async fn a_tree_that_has_ended_can_be_deleted(owned: &mut Owned<impl Journal>) {
     let (run, inner) = (run_id(40), run_id(41));
     let keyed = |run| NewRun { idempotency_key: Some("deleted".to_owned()), ..new_run(run) };
@@ -228,6 +250,8 @@ async fn passes<S: Journal + Queries + Blobs>(mut new: impl FnMut() -> Arc<S>) {
     an_append_that_does_not_follow_is_refused_and_so_is_one_of_an_owner_of_before(&mut owned).await;
     values_are_found_by_their_place(&mut owned).await;
     a_key_makes_one_run(&mut owned).await;
+    an_owner_of_before_changes_no_marks(&mut owned).await;
+    a_tree_is_idle_when_its_last_append_says_so(&mut owned).await;
     open_trees_their_due_times_and_marks_are_found(&mut owned).await;
     a_tree_that_has_ended_can_be_deleted(&mut owned).await;
     a_run_is_made_of_inputs_that_were_stored_before(&mut owned).await;
