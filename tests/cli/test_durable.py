@@ -395,7 +395,8 @@ blobStore: {type: filesystem, inlineBelow: 10KiB}
     server = begin(stepflow)
     run = finished(server, damaged["runId"])
     assert (run["status"], run["items"]["failed"]) == ("recoveryFailed", 1)
-    assert "cannot continue" in run["result"]["error"]["message"]
+    message = "the run cannot continue: what is stored of it is damaged"
+    assert run["result"]["error"]["message"] == message
     assert server("POST", f"/runs/{damaged['runId']}/cancel").status == 409
     assert finished(server, sound)["status"] == "completed"
     server.process.send_signal(signal.SIGTERM)

@@ -33,6 +33,11 @@ impl Driver {
 
     /// It is known where a run is, or that there is none.
     pub(super) fn found(&mut self, run: RunId, standing: Result<Option<RunState>, StoreError>, about: Command) {
+        if let (Ok(Some(standing)), Command::Wait(run, ..)) = (&standing, &about)
+            && self.given_up.tells_later(standing.root, *run)
+        {
+            return;
+        }
         let goes_on = |standing: &RunState| {
             !standing.ended && standing.given_up.is_none() && !self.given_up.contains(standing.root)
         };

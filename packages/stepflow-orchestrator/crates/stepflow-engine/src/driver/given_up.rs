@@ -22,11 +22,23 @@ struct Note {
     failures: u32,
     /// Whether it was asked and has not answered.
     asked: bool,
+    /// The runs of the tree whose ends somebody may wait for. They are told once the store has answered, because then
+    /// they look at the run.
+    awaited: Vec<RunId>,
 }
 
 impl GivenUp {
     pub fn contains(&self, root: RunId) -> bool {
         self.0.contains_key(&root)
+    }
+
+    /// Whether the store is being asked to take note of this tree. Then who waits for this run is told afterwards.
+    pub fn tells_later(&mut self, root: RunId, run: RunId) -> bool {
+        let Some(Some(note)) = self.0.get_mut(&root).filter(|note| note.as_ref().is_some_and(|note| note.asked)) else {
+            return false;
+        };
+        note.awaited.push(run);
+        true
     }
 
     /// Whether the store has yet to say whether it has taken note.
@@ -39,9 +51,15 @@ impl Driver {
     /// A tree that cannot go on: those that wait for it are told so, and the others are none the worse.
     pub(super) fn give_up(&mut self, root: RunId, why: String) {
         tracing::error!(run = %root, "the run cannot continue: {why}");
-        self.given_up.0.insert(root, Some(Note { why, failures: 0, asked: false }));
+        self.given_up.0.insert(root, Some(Note { why, failures: 0, asked: false, awaited: Vec::new() }));
         self.note_given_up(root);
         self.let_go(root);
+    }
+
+    /// The same for a tree of which something is damaged in the store. What it is, is only for the owner of the server.
+    pub(super) fn give_up_damaged(&mut self, root: RunId, what: &str) {
+        tracing::error!(run = %root, "what is stored is damaged: {what}");
+        self.give_up(root, "what is stored of it is damaged".to_owned());
     }
 
     /// Has the store take note that the tree was given up.
@@ -69,6 +87,7 @@ impl Driver {
     /// The store has taken note, or could not. For a tree of another owner it need not.
     pub(super) fn noted_given_up(&mut self, root: RunId, noted: Result<(), StoreError>) {
         let Some(entry) = self.given_up.0.get_mut(&root) else { return };
+        let awaited = entry.as_mut().map(|note| std::mem::take(&mut note.awaited)).unwrap_or_default();
         match (noted, &mut *entry) {
             (Err(StoreError::Unavailable(_) | StoreError::Conflict { .. }), Some(note)) => {
                 note.asked = false;
@@ -81,6 +100,10 @@ impl Driver {
                 // Those who have come since have to look at it again: now they can see that nothing will come.
                 self.waiters.unsubscribe(root);
             }
+        }
+        for run in awaited {
+            let waited = self.waiters.ended(run);
+            self.unblock(waited);
         }
         self.stop_when_stored();
     }

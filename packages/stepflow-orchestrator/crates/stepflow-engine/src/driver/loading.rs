@@ -65,9 +65,8 @@ impl Driver {
         let Read { machine, news, epoch, marked } = *match read {
             Ok(read) if read.machine.state().seq > 0 => read,
             Ok(_) | Err(StoreError::NotFound { what: "run", .. }) => return self.let_go(root),
-            Err(error @ (StoreError::NotFound { .. } | StoreError::Damaged(_))) => {
-                return self.give_up(root, error.to_string());
-            }
+            Err(StoreError::Damaged(what)) => return self.give_up_damaged(root, &what),
+            Err(error @ StoreError::NotFound { .. }) => return self.give_up(root, error.to_string()),
             Err(_) => {
                 tree.failures += 1;
                 let wait = patience(tree.failures);
@@ -176,7 +175,7 @@ impl Driver {
                 }
                 self.loaded(root);
             }
-            Err(error @ StoreError::Damaged(_)) => self.give_up(root, error.to_string()),
+            Err(StoreError::Damaged(what)) => self.give_up_damaged(root, &what),
             Err(error) => self.load_later(root, &error),
         }
     }
@@ -197,7 +196,7 @@ impl Driver {
                 self.loaded(root);
             }
             Ok(None) => self.give_up(root, format!("its flow `{id}` is not there any more")),
-            Err(error @ StoreError::Damaged(_)) => self.give_up(root, error.to_string()),
+            Err(StoreError::Damaged(what)) => self.give_up_damaged(root, &what),
             Err(error) => self.load_later(root, &error),
         }
     }
@@ -276,8 +275,10 @@ impl Driver {
         for run in runs.into_iter().chain([root]) {
             self.waiters.made(run, &Err(Error::NotOpen));
             self.waiters.not_cancelled(run, &StoreError::unavailable("the run is not here any more", root.to_string()));
-            let waited = self.waiters.ended(run);
-            self.unblock(waited);
+            if !self.given_up.tells_later(root, run) {
+                let waited = self.waiters.ended(run);
+                self.unblock(waited);
+            }
         }
         for command in tree.pending {
             self.refuse(command);
