@@ -85,9 +85,9 @@ async fn a_key_that_stands_twice_is_refused_wherever_it_is_in_a_body() {
         ("/runs", format!(r#"{{"flow":{flow},"input":[{{"a":1,"\u0061":2}}]}}"#), "`$.a`"),
         ("/runs", format!(r#"{{"flow":{flow},"input":[1],"variables":{{"x":[{{"a":1,"a":2}}]}}}}"#), "`$.x[0].a`"),
         ("/runs", format!(r#"{{"flow":{flow},"input":[1],"overrides":{{"steps":{{}},"steps":{{}}}}}}"#), "`$.steps`"),
-        ("/runs", format!(r#"{{"flow":{flow},"flow":{flow},"input":[1]}}"#), "duplicate field `flow`"),
-        ("/runs", format!(r#"{{"flowId":"{0}","flowId":"{0}"}}"#, "a".repeat(64)), "duplicate field `flowId`"),
-        ("/runs", format!(r#"{{"flow":{flow},"input":[1],"\u0069nput":[2]}}"#), "duplicate field `input`"),
+        ("/runs", format!(r#"{{"flow":{flow},"flow":{flow},"input":[1]}}"#), "`flow` appears twice"),
+        ("/runs", format!(r#"{{"flowId":"{0}","flowId":"{0}"}}"#, "a".repeat(64)), "`flowId` appears twice"),
+        ("/runs", format!(r#"{{"flow":{flow},"input":[1],"\u0069nput":[2]}}"#), "`input` appears twice"),
         ("/flows", r#"{"flow":{"steps":[],"steps":[]}}"#.to_owned(), "`$.steps`"),
     ] {
         let (status, answer) = call(&api, Method::POST, path, body.clone()).await;
@@ -133,7 +133,7 @@ async fn a_body_that_is_no_object_is_refused() {
         for path in ["/flows", "/runs"] {
             let (status, answer) = post(&api, path, body.clone()).await;
             assert_eq!((status, &answer["kind"]), (StatusCode::BAD_REQUEST, &json!("INVALID_REQUEST")));
-            let told = format!("the body is not what this route takes: expected an object, found {found}");
+            let told = format!("the body is not what this route takes: it must be an object, and is {found}");
             assert_eq!(
                 (&answer["message"], &answer["details"][0]["path"]),
                 (&json!(told), &json!("")),
@@ -144,6 +144,31 @@ async fn a_body_that_is_no_object_is_refused() {
     let (status, answer) = call(&api, Method::POST, "/flows", " ").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(answer["message"].as_str().unwrap().starts_with("the body is not one JSON value"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_member_of_another_type_is_refused_in_the_words_of_json() {
+    let api = api();
+    for (body, place, said) in [
+        (
+            json!({"flow": {}, "input": {"n": 1}}),
+            "/input",
+            "`input` must be a list with one element for each item, and is an object",
+        ),
+        (
+            json!({"flow": {}, "input": [1], "timeoutSecs": "x"}),
+            "/timeoutSecs",
+            "`timeoutSecs` must be a whole number that is not negative, and is a string",
+        ),
+        (json!({"flow": {}, "input": [1], "wait": 1}), "/wait", "`wait` must be `true` or `false`, and is a number"),
+    ] {
+        let (status, answer) = post(&api, "/runs", body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert_eq!(answer["details"], json!([{"path": place, "message": said}]));
+        assert_eq!(answer["message"], format!("the body is not what this route takes: {said}"));
+    }
+    let (_, answer) = call(&api, Method::POST, "/runs", r#"{"input": [1"#).await;
+    assert_eq!(answer["message"], "the body is not one JSON value: the text ends inside a list at line 1 column 12");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use stepflow_flow::json_pointer;
 use stepflow_protocol::Value;
 
 use super::error::Error;
+use super::plain::{self, Problem};
 
 /// A JSON body. Values in it keep their exact text.
 pub struct Body<T>(pub T);
@@ -28,13 +29,24 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         let bytes = Bytes::from_request(request, state).await.map_err(not_read)?;
         check_object(&bytes)?;
         let mut json = serde_json::Deserializer::from_slice(&bytes);
-        let body = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            let path = pointer(error.path());
-            let problem = error.into_inner().to_string();
-            Error::invalid_request(format!("the body is not what this route takes: {problem}")).at(path, problem)
-        })?;
+        let body = serde_path_to_error::deserialize(&mut json).map_err(refused)?;
         json.end().map_err(|error| Error::invalid_request(format!("the body is not one JSON value: {error}")))?;
         Ok(Self(body))
+    }
+}
+
+/// The answer to a body that does not have the members of its type.
+fn refused(error: serde_path_to_error::Error<serde_json::Error>) -> Error {
+    let path = pointer(error.path());
+    let member = match error.path().iter().next_back() {
+        Some(serde_path_to_error::Segment::Map { key }) => Some(key.clone()),
+        _ => None,
+    };
+    match plain::problem(&error.into_inner(), member.as_deref()) {
+        Problem::Syntax(problem) => Error::invalid_request(format!("the body is not one JSON value: {problem}")),
+        Problem::Member(problem) => {
+            Error::invalid_request(format!("the body is not what this route takes: {problem}")).at(path, problem)
+        }
     }
 }
 
@@ -45,7 +57,7 @@ fn check_object(body: &[u8]) -> Result<(), Error> {
     }
     let body = Value::parse(body)
         .map_err(|error| Error::invalid_request(format!("the body is not one JSON value: {error}")))?;
-    let problem = format!("expected an object, found {}", body.kind().with_article());
+    let problem = format!("it must be an object, and is {}", body.kind().with_article());
     Err(Error::invalid_request(format!("the body is not what this route takes: {problem}")).at("", problem))
 }
 

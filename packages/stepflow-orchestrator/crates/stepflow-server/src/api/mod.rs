@@ -7,6 +7,7 @@ mod envelope;
 mod error;
 mod flows;
 mod health;
+mod plain;
 mod query;
 mod runs;
 mod secrets;

@@ -1,5 +1,6 @@
 //! Runs: create, wait for, show, cancel.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use stepflow_engine::ports::{RunRow, in_order};
 use stepflow_engine::{CancelError, ItemMisfit, Submission};
 use stepflow_flow::{Diagnostics, Level, Plan};
@@ -33,6 +36,7 @@ pub struct CreateRunRequest {
     /// A flow that comes along: an object, or the text of a YAML document.
     flow: Option<Value>,
     /// One element for each item.
+    #[serde(default, deserialize_with = "inputs")]
     input: Option<Vec<Value>>,
     /// The run's variables, an object.
     variables: Option<Value>,
@@ -72,6 +76,29 @@ pub struct ItemsQuery {
     secrets: Option<bool>,
 }
 
+/// Reads `input`, and says of anything else what each element is for.
+fn inputs<'de, D: Deserializer<'de>>(sent: D) -> Result<Option<Vec<Value>>, D::Error> {
+    struct Inputs;
+
+    impl<'de> Visitor<'de> for Inputs {
+        type Value = Option<Vec<Value>>;
+
+        fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+            text.write_str("a list with one element for each item")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_seq<S: SeqAccess<'de>>(self, list: S) -> Result<Self::Value, S::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(list)).map(Some)
+        }
+    }
+
+    sent.deserialize_any(Inputs)
+}
+
 /// `POST /runs`: 202 at once, or 200 with `wait`.
 pub async fn create(
     State(service): State<Shared>,
@@ -86,7 +113,7 @@ pub async fn create(
     }
     let wait = request.wait.unwrap_or(false).then(|| timeout(request.timeout_secs));
     let inputs = request.input.ok_or_else(|| {
-        Error::invalid_request("`input` is missing: an array with one element for each item").at("/input", "is missing")
+        Error::invalid_request("`input` is missing: a list with one element for each item").at("/input", "is missing")
     })?;
     let plan = plan(&service, request.flow_id, request.flow.as_ref()).await?;
     check_variables(request.variables.as_ref())?;
