@@ -135,7 +135,11 @@ impl Decoder {
             _ => return self.no_number(node, "a whole number"),
         };
         if number.is_none() {
-            self.report(Code::InvalidType, node.span, "expected a whole number in range, not negative");
+            let message = match self.key() {
+                Some(key) => format!("`{key}` must be a whole number in range, not negative"),
+                None => "expected a whole number in range, not negative".to_owned(),
+            };
+            self.report(Code::InvalidType, node.span, message);
         }
         number
     }
@@ -213,7 +217,19 @@ impl Decoder {
 
     fn mismatch_reported(&mut self, node: &Node, wanted: &str) -> Reported<'_> {
         let found = node.kind().with_article();
-        self.report(Code::InvalidType, node.span, format!("expected {wanted}, found {found}"))
+        let message = match self.key() {
+            Some(key) => format!("`{key}` must be {wanted}, and is {found}"),
+            None => format!("expected {wanted}, found {found}"),
+        };
+        self.report(Code::InvalidType, node.span, message)
+    }
+
+    /// The key whose value is read: lists of messages do not show the line.
+    fn key(&self) -> Option<&str> {
+        match self.path.segments().last()? {
+            Segment::Field(key) => Some(key),
+            Segment::Index(_) => None,
+        }
     }
 }
 

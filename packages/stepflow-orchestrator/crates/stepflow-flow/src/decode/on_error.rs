@@ -168,7 +168,7 @@ fn time(
 fn factor(decoder: &mut Decoder, node: &Node) -> Option<f64> {
     let factor = decoder.number(node)?;
     if factor < 1.0 {
-        decoder.report(Code::InvalidType, node.span, "expected a factor of at least 1");
+        decoder.report(Code::InvalidType, node.span, "`factor` must be at least 1");
         return None;
     }
     Some(factor)

@@ -16,7 +16,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub components: ComponentArgs,
     /// Run at most this many steps at the same time [default: 100]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one)]
     pub max_concurrency: Option<u32>,
     /// Write the result to this file instead of stdout
     #[arg(short, long, value_name = "FILE")]
@@ -116,4 +116,9 @@ pub struct OverrideArgs {
     /// The overrides, as YAML
     #[arg(long, value_name = "YAML", allow_hyphen_values = true)]
     pub overrides_yaml: Option<String>,
+}
+
+fn at_least_one(text: &str) -> Result<u32, &'static str> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or("it is a whole number of at least 1")
 }

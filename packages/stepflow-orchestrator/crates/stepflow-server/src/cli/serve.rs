@@ -10,7 +10,7 @@ use crate::access;
 #[command(mut_arg("config", |arg| arg.help(CONFIG_HERE)), mut_arg("worker", |arg| arg.help(WORKER_NAMED)))]
 pub struct ServeArgs {
     /// Port to listen on; 0 lets the system choose [default: `server.port` of the configuration, else 7840]
-    #[arg(short, long, env = "STEPFLOW_PORT", allow_negative_numbers = true)]
+    #[arg(short, long, env = "STEPFLOW_PORT", allow_negative_numbers = true, value_parser = port)]
     pub port: Option<u16>,
     /// IP address or host name to listen on [default: `server.host` of the configuration, else 127.0.0.1]
     #[arg(long, value_name = "ADDRESS", value_parser = host)]
@@ -32,4 +32,8 @@ pub struct ServeArgs {
 
 fn host(text: &str) -> Result<String, &'static str> {
     access::host(text).map(str::to_owned).ok_or("expected a host name without a port, or an IP address")
+}
+
+fn port(text: &str) -> Result<u16, &'static str> {
+    text.parse().map_err(|_| "a port is a whole number from 0 to 65535")
 }

@@ -1,0 +1,48 @@
+"""What messages say to people who leave a server running."""
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Stepflow
+from tests.cli.flows import BUILTIN
+
+SLEEP = """\
+name: sleeper
+steps:
+  - {id: sleep, component: /builtin/sleep, input: {duration_ms: 3600000}}
+output: {$step: sleep}
+"""
+
+
+@pytest.mark.parametrize("port", ["abc", "99999", "-1", "1.5"])
+def test_a_port_that_is_none_is_refused_in_plain_words(stepflow: Stepflow, port: str) -> None:
+    ended = stepflow("serve", "--port", port)
+    assert ended.code == 2
+    assert f"'{port}'" in ended.stderr
+    assert "a port is a whole number from 0 to 65535" in ended.stderr
+
+
+def test_a_limit_that_is_none_is_refused_in_plain_words(stepflow: Stepflow) -> None:
+    ended = stepflow("run", "flow.yaml", "--max-concurrency", "many")
+    assert ended.code == 2
+    assert "it is a whole number of at least 1" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("maxRetries: many", "`maxRetries` must be a whole number, and is a string"),
+        ("maxRetries: -1", "`maxRetries` must be a whole number in range, not negative"),
+        ("backoff: 3", "`backoff` must be an object, and is a number"),
+    ],
+)
+def test_a_wrong_value_is_reported_with_its_key(stepflow: Stepflow, key: str, said: str) -> None:
+    on_error = f"    onError: {{action: retry, {key}}}\n"
+    stepflow.write(flow_yaml=BUILTIN.replace("output:", f"{on_error}output:"))
+    ended = stepflow("validate", "flow.yaml", "--format", "json")
+    assert ended.code == 1
+    (found,) = [
+        one for one in json.loads(ended.stdout)[0]["diagnostics"] if one["level"] == "fatal"
+    ]
+    assert found["formatted"].startswith(said), found
