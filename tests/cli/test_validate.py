@@ -73,7 +73,7 @@ def test_fields_of_builtins_are_known_too(stepflow: Stepflow) -> None:
     step = "{id: a, component: /builtin/load_file, input: {path: x.csv, fromat: csv}}"
     stepflow.write(flow_yaml=f"steps:\n- {step}\noutput: {{$step: a}}\n")
     ended = stepflow("validate", "flow.yaml")
-    assert ended.code == 0, ended.stderr
+    assert ended.code == 1, ended.stderr
     assert "help: did you mean `format`?" in ended.stderr
 
 

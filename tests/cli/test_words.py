@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.cli.conftest import Stepflow
-from tests.cli.flows import BUILTIN
+from tests.cli.flows import BUILTIN, component
 
 SLEEP = """\
 name: sleeper
@@ -46,3 +46,31 @@ def test_a_wrong_value_is_reported_with_its_key(stepflow: Stepflow, key: str, sa
         one for one in json.loads(ended.stdout)[0]["diagnostics"] if one["level"] == "fatal"
     ]
     assert found["formatted"].startswith(said), found
+
+
+def test_an_input_that_its_component_refuses_is_an_error_before_anything_runs(
+    stepflow: Stepflow,
+) -> None:
+    flow = (
+        "steps:\n"
+        "  - {id: paid, component: /python/work, input: {$input: $}}\n"
+        "  - id: each\n"
+        "    component: /builtin/map\n"
+        "    input: {itms: {$step: paid}, workflow: {$literal: {output: 1}}}\n"
+        "  - {id: keep, component: /builtin/put_blob, input: {data: 1, blobtype: data}}\n"
+        "  - {id: none, component: /builtin/get_blob}\n"
+        "output: [{$step: each}, {$step: keep}, {$step: none}]\n"
+    )
+    stepflow.write(flow_yaml=flow, components_py=component("open('paid', 'w').close()\nreturn {}"))
+    checked = stepflow("validate", "flow.yaml")
+    assert checked.code == 1
+    assert "error[2502]: `/builtin/map` needs the field `items` here" in checked.stderr
+    assert "warning[1006]: `/builtin/map` takes no field `itms`" in checked.stderr
+    assert "error[2502]: `/builtin/put_blob` takes no field `blobtype`" in checked.stderr
+    assert "error[2502]: `/builtin/get_blob` needs the field `blob_id` here" in checked.stderr
+    assert "flow.yaml:5:12" in checked.stderr and "flow.yaml:6:63" in checked.stderr
+    ran = stepflow("run", "flow.yaml", "--input-json", "{}")
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "error[2502]" in ran.stderr and not (stepflow.folder / "paid").exists()
+    forced = stepflow("run", "flow.yaml", "--input-json", "{}", "--no-check")
+    assert "INVALID_INPUT" in forced.stdout and (stepflow.folder / "paid").exists()

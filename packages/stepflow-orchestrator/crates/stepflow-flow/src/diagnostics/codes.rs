@@ -93,6 +93,8 @@ codes! {
     InvalidComponent = 2500, "invalidComponent";
     /// A component that nothing serves.
     UnknownComponent = 2501, "unknownComponent";
+    /// A literal input object that the component's schema refuses: a field is missing, or one is there that must not be.
+    InvalidInputField = 2502, "invalidInputField";
     /// Two steps have the same id.
     DuplicateStepId = 3000, "duplicateStepId";
     /// A step has a blank id.

@@ -1,5 +1,6 @@
-//! Finds fields in a step's input that the schema of its component does not know. Most of them are misspelt, and the
-//! component would not see them.
+//! Compares the fields of a step's input with the schema of its component, as far as they are known before the run. A
+//! field that the schema does not name is most likely misspelt, and the component would not see it. One that the schema
+//! forbids, or one that it requires and that is not there, would make the step fail.
 
 use serde_json::Value as Schema;
 use stepflow_engine::ports::ComponentHost as _;
@@ -15,8 +16,8 @@ use crate::wording::first_of;
 /// How many field names a diagnostic lists.
 const NAMED: usize = 8;
 
-/// A diagnostic for each unknown field.
-pub fn unknown(flow: &Flow, loaded: &Loaded, router: &Router, catalog: &Catalog) -> Vec<Diagnostic> {
+/// A diagnostic for each field that is unknown, forbidden or missing.
+pub fn misfits(flow: &Flow, loaded: &Loaded, router: &Router, catalog: &Catalog) -> Vec<Diagnostic> {
     let mut search = Search { found: Vec::new(), loaded, component: String::new() };
     let takers = |path: &str| router.takes_flow(path);
     subflow::each_step(flow, &takers, &Path::root(), &mut |step, place| {
@@ -27,7 +28,14 @@ pub fn unknown(flow: &Flow, loaded: &Loaded, router: &Router, catalog: &Catalog)
         let Some(document) = schema.to_json().ok().and_then(Document::of) else { return };
         let Some(schema) = document.root() else { return };
         search.component.clone_from(&step.component);
-        search.expression(&step.input, &schema, &place.clone().field("input"));
+        let at = place.clone().field("input");
+        match &step.input {
+            // Without an input, or with `null`, all fields are missing that an object must have.
+            Expression::Literal(none) if none.is_null() && is_object(&schema) => {
+                search.required(&schema, |_| false, &at)
+            }
+            input => search.expression(input, &schema, &at),
+        }
     });
     search.found
 }
@@ -44,6 +52,7 @@ impl Search<'_> {
             Expression::Literal(value) => self.value(value, schema, at),
             Expression::Escaped(value) => self.value(value, schema, &at.clone().field("$literal")),
             Expression::Object(members) => {
+                self.required(schema, |name| members.iter().any(|(key, _)| key == name), at);
                 let Some(object) = ObjectSchema::of(schema) else { return };
                 for (key, member) in members {
                     match object.property(key) {
@@ -70,6 +79,7 @@ impl Search<'_> {
     fn value(&mut self, value: &Value, schema: &Subschema<'_>, at: &Path) {
         match value.kind() {
             Kind::Object => {
+                self.required(schema, |name| value.field(name).is_some(), at);
                 let Some(object) = ObjectSchema::of(schema) else { return };
                 for (key, member) in value.members() {
                     match object.property(&key) {
@@ -101,12 +111,29 @@ impl Search<'_> {
         };
         let key_span = || Some(self.loaded.tree()?.find(around)?.entry(key)?.key_span);
         let path = around.clone().field(key);
-        self.found.push(Diagnostic::new(Code::UnknownInputField, &path, message).at(key_span()).help(help));
+        let code = if object.closed { Code::InvalidInputField } else { Code::UnknownInputField };
+        self.found.push(Diagnostic::new(code, &path, message).at(key_span()).help(help));
+    }
+
+    /// Reports the fields that must be in an object and are not.
+    fn required(&mut self, schema: &Subschema<'_>, has: impl Fn(&str) -> bool, at: &Path) {
+        let Some(schema) = schema.followed() else { return };
+        let names = schema.contents().get("required").and_then(Schema::as_array).into_iter().flatten();
+        for name in names.filter_map(Schema::as_str).filter(|name| !has(name)) {
+            let message = format!("`{}` needs the field `{name}` here", self.component);
+            let about =
+                schema.property(name).and_then(|field| Some(field.contents().get("description")?.as_str()?.to_owned()));
+            let mut diagnostic = Diagnostic::new(Code::InvalidInputField, at, message).at(self.loaded.span(at));
+            diagnostic.help = about.map(|about| format!("`{name}`: {about}"));
+            self.found.push(diagnostic);
+        }
     }
 }
 
 /// An object schema that lists all members.
 struct ObjectSchema<'d> {
+    /// Whether it refuses others.
+    closed: bool,
     schema: Subschema<'d>,
     properties: &'d serde_json::Map<String, Schema>,
 }
@@ -124,7 +151,8 @@ impl<'d> ObjectSchema<'d> {
         if open || composed.iter().any(|keyword| written.get(keyword).is_some()) {
             return None;
         }
-        Some(Self { properties: written.get("properties")?.as_object()?, schema })
+        let closed = written.get("additionalProperties").is_some();
+        Some(Self { closed, properties: written.get("properties")?.as_object()?, schema })
     }
 
     fn property(&self, name: &str) -> Option<Subschema<'d>> {
@@ -132,9 +160,16 @@ impl<'d> ObjectSchema<'d> {
     }
 }
 
+/// Whether a value must be an object.
+fn is_object(schema: &Subschema<'_>) -> bool {
+    schema.followed().is_some_and(|schema| schema.contents().get("type").and_then(Schema::as_str) == Some("object"))
+}
+
 /// The schema of an array's elements.
 fn elements<'d>(schema: &Subschema<'d>) -> Option<Subschema<'d>> {
-    schema.followed()?.keyword("items")
+    let schema = schema.followed()?;
+    // With `prefixItems`, `items` is not for the first ones.
+    if schema.contents().get("prefixItems").is_some() { None } else { schema.keyword("items") }
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ async fn check(
         Started::All => {}
     }
     let mut found = unserved(service.router(), &plan, advice);
-    found.extend(fields::unknown(&plan.flow, &loaded, service.router(), &service.catalog()));
+    found.extend(fields::misfits(&plan.flow, &loaded, service.router(), &service.catalog()));
     loaded.add(found);
     Ok(Some(loaded))
 }

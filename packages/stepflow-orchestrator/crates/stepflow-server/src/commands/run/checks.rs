@@ -38,7 +38,8 @@ pub fn read(path: &Path, given: &OverrideArgs, config: &Config, no_check: bool) 
     Ok(CheckedFlow { plan, overrides, loaded })
 }
 
-/// Refuses a flow with a component that no plugin has, and warns of input fields that no component would see.
+/// Refuses a flow with a component that no plugin has or with an input that its component refuses, and warns of input
+/// fields that no component would see.
 pub fn components(document: CheckedFlow, service: &Service, config: &Config, no_check: bool) -> Result<(), Failure> {
     if no_check {
         return Ok(());
@@ -49,17 +50,24 @@ pub fn components(document: CheckedFlow, service: &Service, config: &Config, no_
         loaded.add(unserved);
         return Err(refusal(&loaded));
     }
-    let mut unknown = Diagnostics::default();
-    unknown.extend(fields::unknown(&document.plan.flow, &loaded, service.router(), &service.catalog()));
-    if !unknown.is_empty() {
-        stderr::line(unknown.render(&loaded.source, stderr::color()).trim_end());
+    let misfits = fields::misfits(&document.plan.flow, &loaded, service.router(), &service.catalog());
+    if misfits.iter().any(|misfit| prevents_run(misfit, no_check)) {
+        loaded.add(misfits);
+        return Err(refusal(&loaded));
+    }
+    let mut found = Diagnostics::default();
+    found.extend(misfits);
+    if !found.is_empty() {
+        stderr::line(found.render(&loaded.source, stderr::color()).trim_end());
     }
     Ok(())
 }
 
 fn prevents_run(diagnostic: &Diagnostic, no_check: bool) -> bool {
-    let is_likely_mistake =
-        matches!(diagnostic.code, Code::MisspeltKey | Code::InvalidComponent | Code::UnknownComponent);
+    let is_likely_mistake = matches!(
+        diagnostic.code,
+        Code::MisspeltKey | Code::InvalidComponent | Code::UnknownComponent | Code::InvalidInputField
+    );
     diagnostic.level == Level::Fatal || (is_likely_mistake && !no_check)
 }
 
