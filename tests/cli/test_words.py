@@ -74,3 +74,17 @@ def test_an_input_that_its_component_refuses_is_an_error_before_anything_runs(
     assert "error[2502]" in ran.stderr and not (stepflow.folder / "paid").exists()
     forced = stepflow("run", "flow.yaml", "--input-json", "{}", "--no-check")
     assert "INVALID_INPUT" in forced.stdout and (stepflow.folder / "paid").exists()
+
+
+def test_a_configuration_can_be_checked_alone(stepflow: Stepflow) -> None:
+    good = "plugins: {b: {type: builtin}}\nroutes: {/builtin: [{plugin: b}]}\n"
+    stepflow.write(good_yml=good, bad_yml=good + "retention: {runs: month}\n")
+    stepflow.write(soon_yml=good + "limits: {openRuns: 3}\n")
+    ended = stepflow("validate", "--config", "good.yml")
+    assert (ended.code, ended.stdout) == (0, "")
+    assert ended.stderr == "`good.yml`: valid, 1 plugin, 1 route\n"
+    wrong = stepflow("validate", "-c", "bad.yml")
+    assert wrong.code == 3 and "bad.yml:3:19" in wrong.stderr, wrong.stderr
+    later = stepflow("validate", "-c", "soon.yml")
+    assert later.code == 0 and "`limits` is not built yet" in later.stderr
+    assert stepflow("validate").code == 2

@@ -58,7 +58,8 @@ pub enum Command {
     ///
     /// Prints every error and warning with its line and column. Starts the workers of the components that the flows
     /// call, to ask them which components they have and which input fields these take. `--fix` first corrects each file
-    /// where only one correction is possible. It keeps comments and layout, and prints each change with its line.
+    /// where only one correction is possible. It keeps comments and layout, and prints each change with its line. With
+    /// `--config FILE` and no flow it checks only the configuration.
     ///
     /// Exit codes: 0 there are no errors, but there may be warnings; 1 there are errors; 2 the command line is wrong; 3
     /// a worker could not be started, or the configuration is wrong.

@@ -9,8 +9,8 @@ use super::{ComponentArgs, LogArgs};
 /// `validate`
 #[derive(Debug, Args)]
 pub struct ValidateArgs {
-    /// The flows' files
-    #[arg(value_name = "FLOW", required_unless_present = "flow_option")]
+    /// The flows' files; may be left out with `--config`, to check only the configuration
+    #[arg(value_name = "FLOW", required_unless_present_any = ["flow_option", "config"])]
     flows: Vec<PathBuf>,
     /// A flow's file, as an option; may be repeated
     #[arg(long = "flow", id = "flow_option", value_name = "FILE")]

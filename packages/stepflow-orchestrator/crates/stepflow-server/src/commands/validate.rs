@@ -25,6 +25,9 @@ use crate::wording::counted;
 
 /// Checks flows and reports what is wrong with each.
 pub async fn validate(args: ValidateArgs, terminal: Terminal) -> Result<Exit, Failure> {
+    if args.flows().next().is_none() {
+        return configuration(&args);
+    }
     let mut interrupts = workers::listen()?;
     let mut projects = Projects { args: &args, terminal: &terminal, open: Vec::new(), failed: Vec::new() };
     let checked = check_all(&mut projects, &mut interrupts).await;
@@ -37,6 +40,19 @@ pub async fn validate(args: ValidateArgs, terminal: Terminal) -> Result<Exit, Fa
         return Err(workers::failure(&failed).hint("`--no-components` checks flows without their workers"));
     }
     Ok(exit)
+}
+
+/// Checks only the configuration. What is wrong with it is the error of reading it.
+fn configuration(args: &ValidateArgs) -> Result<Exit, Failure> {
+    let config = config::find(&args.components, None)?;
+    config.routing().map_err(|error| Failure::outside(error.to_string()))?;
+    warn(&config);
+    let (plugins, routes) = (counted(config.plugins.len(), "plugin"), counted(config.routes.len(), "route"));
+    line(format_args!("{}: {}, {plugins}, {routes}", config.origin(), Paint::Success.on("valid")));
+    if args.format == DiagnosticFormat::Json {
+        document::print("[]")?;
+    }
+    Ok(Exit::Success)
 }
 
 async fn check_all(projects: &mut Projects<'_>, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
