@@ -1,11 +1,13 @@
 """What messages say to people who leave a server running."""
 
 import json
+import sqlite3
 
 import pytest
 
 from tests.cli.conftest import Stepflow
 from tests.cli.flows import BUILTIN, component
+from tests.cli.serving import begin, killed, serving
 
 SLEEP = """\
 name: sleeper
@@ -13,6 +15,51 @@ steps:
   - {id: sleep, component: /builtin/sleep, input: {duration_ms: 3600000}}
 output: {$step: sleep}
 """
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("runs", "said"), [(1, "1 unfinished run goes on"), (2, "2 unfinished runs go on")]
+)
+def test_a_server_says_how_many_runs_go_on(stepflow: Stepflow, runs: int, said: str) -> None:
+    with killed(stepflow) as server:
+        for _ in range(runs):
+            assert server("POST", "/runs", {"flow": SLEEP, "input": [1]}).status == 202
+        assert server("POST", "/runs", {"flow": BUILTIN, "input": [1], "wait": True}).status == 200
+    server = begin(stepflow)
+    server.process.terminate()
+    ended = stepflow.end(server.process)
+    assert said in ended.stderr.splitlines()
+
+
+@pytest.mark.server
+def test_a_server_without_unfinished_runs_says_nothing_of_them(stepflow: Stepflow) -> None:
+    with serving(stepflow) as server:
+        assert server("POST", "/runs", {"flow": BUILTIN, "input": [1], "wait": True}).status == 200
+    server = begin(stepflow)
+    server.process.terminate()
+    assert "unfinished" not in stepflow.end(server.process).stderr
+
+
+@pytest.mark.server
+def test_memory_is_advised_only_where_no_runs_would_be_missed(stepflow: Stepflow) -> None:
+    other = Stepflow(stepflow.command, stepflow.folder)
+    with serving(stepflow):
+        held = other("serve", "--port", "0")
+        assert held.code == 3 and "is in use by" in held.stderr
+        assert "--memory" not in held.stderr
+    with sqlite3.connect(stepflow.folder / "foreign.db") as database:
+        database.execute("CREATE TABLE other (id TEXT)")
+    database.close()
+    (stepflow.folder / "damaged.db").write_bytes(b"no database" * 1000)
+    for name in ("foreign.db", "damaged.db"):
+        stepflow.write(c_yml=f"stateStore: {{type: sqlite, path: {name}}}\n")
+        refused = stepflow("serve", "--port", "0", "--config", "c.yml")
+        assert (refused.code, "--memory" in refused.stderr) == (3, False), refused.stderr
+    stepflow.write(c_yml="stateStore: {type: sqlite, path: c.yml/state.db}\n")
+    unusable = stepflow("serve", "--port", "0", "--config", "c.yml")
+    assert unusable.code == 3
+    assert "hint: `stateStore.path`" in unusable.stderr and "`--memory`" in unusable.stderr
 
 
 @pytest.mark.parametrize("port", ["abc", "99999", "-1", "1.5"])

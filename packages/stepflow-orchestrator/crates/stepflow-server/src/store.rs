@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use stepflow_engine::Shards;
 use stepflow_engine::event::{Record, ValueRef};
 use stepflow_engine::ports::{Blobs, Flows, ItemRow, Journal, Outage, Queries, StoreError};
 use stepflow_protocol::{RunId, Value};
@@ -12,6 +13,9 @@ use crate::config::StateStore;
 
 /// How many items are read at once.
 const ITEMS: usize = 256;
+
+/// How many open runs are counted at once.
+const OPEN_RUNS: usize = 10_000;
 
 /// About how many bytes of a journal are read at once.
 const JOURNAL: usize = 1 << 20;
@@ -83,6 +87,22 @@ impl Store {
     #[must_use]
     pub fn outage(&self) -> Option<Outage> {
         self.database.as_ref().and_then(|database| database.outage())
+    }
+
+    /// How many runs in it have not ended, without sub-runs.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn open_runs(&self) -> Result<usize, StoreError> {
+        let (mut count, mut after) = (0, None);
+        loop {
+            let page = self.journal.open_roots(Shards::ALL, after, OPEN_RUNS).await?;
+            count += page.len();
+            match page.last().filter(|_| page.len() == OPEN_RUNS) {
+                Some(last) => after = Some(last.root),
+                None => return Ok(count),
+            }
+        }
     }
 
     /// What survives of what it has.

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stepflow_store::sqlite::Durability;
+use stepflow_engine::ports::StoreError;
+use stepflow_store::sqlite::{self, Durability};
 use tokio::net::TcpListener;
 
 use crate::access::Access;
@@ -46,13 +47,10 @@ pub async fn serve(args: ServeArgs, terminal: Terminal) -> Result<Exit, Failure>
     let listener = TcpListener::bind(&*addresses).await.map_err(|error| unavailable(&shown, &addresses, &error))?;
     let address = listener.local_addr().map_err(|error| unavailable(&shown, &addresses, &error))?;
 
-    let store = if args.memory {
-        Store::default()
-    } else {
-        Store::open(&config.state).map_err(|error| {
-            Failure::outside(error.to_string()).hint("`--memory` keeps runs in memory, for as long as the server runs")
-        })?
-    };
+    let store =
+        if args.memory { Store::default() } else { Store::open(&config.state).map_err(|error| not_opened(&error))? };
+    // Before the engine is started: later some may have ended.
+    let open_runs = store.open_runs().await;
     let service = Arc::new(Service::new(&config, store, GRACE).map_err(|error| Failure::outside(error.to_string()))?);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let api = api::router(Arc::clone(&service), access(host, &config));
@@ -61,7 +59,7 @@ pub async fn serve(args: ServeArgs, terminal: Terminal) -> Result<Exit, Failure>
     });
     let serving = tokio::spawn(serving);
     document::print(&format!("{{\"port\":{}}}", address.port()))?;
-    terminal.aside(|| announce(address, &config, args.memory));
+    terminal.aside(|| announce(address, &config, args.memory, open_runs));
 
     let starting = tokio::spawn(start_workers(Arc::clone(&service)));
     interrupts.next().await;
@@ -97,7 +95,20 @@ async fn start_workers(service: Arc<Service>) {
     }
 }
 
-fn announce(address: SocketAddr, config: &Config, memory: bool) {
+/// Advises to do without a database only where that is no danger: runs that another server has, or that a damaged file
+/// has, would be missed.
+fn not_opened(error: &sqlite::Error) -> Failure {
+    let failure = Failure::outside(error.to_string());
+    match error {
+        sqlite::Error::CannotOpen { .. } => failure.hint(
+            "`stateStore.path` in the configuration names another place; with `--memory` runs are in memory only, and \
+             gone when the server ends",
+        ),
+        _ => failure,
+    }
+}
+
+fn announce(address: SocketAddr, config: &Config, memory: bool, open_runs: Result<usize, StoreError>) {
     if let Some(risks) = config.risks() {
         line(risks.trim_end());
     }
@@ -115,6 +126,12 @@ fn announce(address: SocketAddr, config: &Config, memory: bool) {
         _ => {
             line(format_args!("{warning} runs and flows are kept in memory only: they are gone when this process ends"))
         }
+    }
+    match open_runs {
+        Ok(0) => {}
+        Ok(1) => line("1 unfinished run goes on"),
+        Ok(count) => line(format_args!("{count} unfinished runs go on")),
+        Err(error) => line(format_args!("{warning} the unfinished runs cannot be counted: {error}")),
     }
 }
 
