@@ -5,8 +5,8 @@ import sqlite3
 
 import pytest
 
-from tests.cli.conftest import Stepflow
-from tests.cli.flows import BUILTIN, component
+from tests.cli.conftest import Doorbell, Stepflow
+from tests.cli.flows import BUILTIN, ONE_STEP, component
 from tests.cli.serving import begin, killed, serving
 
 SLEEP = """\
@@ -135,3 +135,34 @@ def test_a_configuration_can_be_checked_alone(stepflow: Stepflow) -> None:
     later = stepflow("validate", "-c", "soon.yml")
     assert later.code == 0 and "`limits` is not built yet" in later.stderr
     assert stepflow("validate").code == 2
+
+
+@pytest.mark.server
+def test_a_worker_that_does_not_start_is_told_apart_from_what_it_wrote(stepflow: Stepflow) -> None:
+    stepflow.write(components_py="import no_such_module\n")
+    server = begin(stepflow, "--worker", "components.py")
+    while not (degraded := server("GET", "/ready").body["degraded"]) or "starting" in str(degraded):
+        pass
+    (reason,) = [plugin["reason"] for plugin in degraded]
+    assert reason.endswith("(exit status 1)") or "ended before it answered" in reason
+    assert "stderr" not in reason and "no_such_module" not in reason
+    server.process.terminate()
+    ended = stepflow.end(server.process)
+    assert "no_such_module" in ended.stderr and "see why\n" in ended.stderr
+
+
+@pytest.mark.server
+def test_the_log_names_the_plugin_before_the_message(
+    stepflow: Stepflow, doorbell: Doorbell
+) -> None:
+    body = "import os\nopen('doorbell', 'w').write('x')\nos._exit(3)"
+    stepflow.write(components_py=component(body))
+    server = begin(stepflow, "--worker", "components.py")
+    assert server("POST", "/runs", {"flow": ONE_STEP, "input": [{}]}).status == 202
+    doorbell.wait()
+    assert server.process.stderr is not None
+    while "worker" not in (line := server.process.stderr.readline()) or "WARN" not in line:
+        assert line
+    assert ' WARN plugin="python": the worker ended: ' in line
+    server.process.terminate()
+    stepflow.end(server.process)

@@ -20,6 +20,6 @@ pub use mock::{Behavior, MockHost, MockOptions, MockOverlay, Mocks};
 pub use router::{Condition, RouteError, Router, Rule};
 pub use served::{RunRequest, Runs, RunsError, ServedToWorkers};
 pub use worker::{
-    Health, HealthCheck, InstanceState, InstanceStatus, RestartPolicy, StartError, Transport, WATCH_WORKERS,
-    WorkerHost, WorkerOptions, is_open_to_others, url_problem, watch_workers,
+    Health, HealthCheck, InstanceState, InstanceStatus, LAST_LINES, RestartPolicy, StartError, Transport,
+    WATCH_WORKERS, WorkerHost, WorkerOptions, is_open_to_others, url_problem, watch_workers,
 };

@@ -44,6 +44,6 @@ mod worker_process;
 pub use host::WorkerHost;
 pub use http::{is_open_to_others, url_problem};
 pub use options::{HealthCheck, RestartPolicy, Transport, WorkerOptions};
-pub use start_error::StartError;
+pub use start_error::{LAST_LINES, StartError};
 pub use status::{Health, InstanceState, InstanceStatus};
 pub use watcher::{WATCH_WORKERS, watch_workers};

@@ -178,7 +178,7 @@ impl Service {
             Health::Ready => None,
             Health::Starting => Some("it is starting".to_owned()),
             // What the worker wrote is for its owner, in the log: this is for every client.
-            Health::Down(why) => Some(why.lines().next().unwrap_or_default().to_owned()),
+            Health::Down(why) => Some(without_stderr(&why).to_owned()),
             Health::ShutDown => Some("it is shut down".to_owned()),
         };
         self.workers.iter().filter_map(|(name, worker)| Some((name.clone(), reason(worker)?))).collect()
@@ -246,6 +246,12 @@ impl Service {
         self.engine.shutdown().await;
         self.store.close().await;
     }
+}
+
+/// The first line of a failure. Where a worker's last lines follow, it ends with their announcement.
+fn without_stderr(why: &str) -> &str {
+    let first = why.lines().next().unwrap_or_default();
+    first.strip_suffix(stepflow_hosts::LAST_LINES).unwrap_or(first)
 }
 
 /// A driver of the engine for each core, but not too many: the rest of the server needs cores, too.

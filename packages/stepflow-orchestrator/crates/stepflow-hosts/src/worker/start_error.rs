@@ -5,6 +5,9 @@ use std::time::Duration;
 use stepflow_flow::visible::quoted;
 use stepflow_protocol::{ErrorKind, FlowError, Value};
 
+/// What stands before a worker's last lines, at the end of the first line of a message.
+pub const LAST_LINES: &str = "; its last lines on stderr:";
+
 /// Raised when a worker process did not answer the handshake.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
@@ -137,5 +140,5 @@ fn stderr_lines(stderr: &str) -> String {
     if stderr.is_empty() {
         return "; it wrote nothing to stderr".to_owned();
     }
-    stderr.lines().fold("; its last lines on stderr:".to_owned(), |text, line| text + "\n  | " + line)
+    stderr.lines().fold(LAST_LINES.to_owned(), |text, line| text + "\n  | " + line)
 }

@@ -110,7 +110,7 @@ pub(crate) async fn supervise(core: Arc<Core>, slot: usize, mut stop: watch::Rec
                     // Returned by `start`, whose caller reports it.
                     starts.failed(slot, error);
                 } else {
-                    tracing::warn!(plugin = core.options.name, "{error}");
+                    tracing::warn!("{error}");
                 }
                 core.options.restart.delay(failed_starts)
             }

@@ -58,7 +58,7 @@ pub(crate) async fn supervise(
                     core.shared.with(|pool| pool.start_failed(slot, starts.slots(), refusal));
                 }
                 if has_served || failures > 1 {
-                    tracing::warn!(plugin = core.options.name, "{error}");
+                    tracing::warn!("{error}");
                 } else {
                     // Returned by `start`, whose caller reports it.
                     starts.failed(slot, error);
