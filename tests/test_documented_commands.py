@@ -30,6 +30,18 @@ RUN = (
     "uv run stepflow run examples/langchain/flow.yaml --input examples/langchain/input.json",
 )
 
+
+def commands(document: Path) -> Iterator[str]:
+    """Return the commands of a document, without comments at the end of a line."""
+    text = document.read_text(encoding="utf-8").replace("\\\n", "")
+    for block in re.findall(
+        r"^```(?:console|sh|bash|shell)\n(.*?)^```", text, re.MULTILINE | re.DOTALL
+    ):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                yield " ".join(line[2:].split("  #")[0].split())
+
+
 _HTTP_WORKER = "examples/http-worker/test_http_worker.py runs the two together, on a free port"
 
 EXCUSED = {
@@ -41,20 +53,12 @@ EXCUSED = {
     "uv run stepflow run examples/hello/flow.yaml --inputs examples/hello/inputs.jsonl "
     "--state .stepflow/hello --resume": "after the one before it nothing is left to resume; "
     "tests/cli/test_durable.py interrupts it first",
+    **dict.fromkeys(
+        commands(ROOT / "docs/durability.md"), "tests/cli/test_durability_page.py runs the page"
+    ),
     "make demo": "examples/seattle-weather/test_demo.py runs its script; the rest is bootstrap",
     "make test": "it is what runs this test",
 }
-
-
-def commands(document: Path) -> Iterator[str]:
-    """Return the commands of a document, without comments at the end of a line."""
-    text = document.read_text(encoding="utf-8").replace("\\\n", "")
-    for block in re.findall(
-        r"^```(?:console|sh|bash|shell)\n(.*?)^```", text, re.MULTILINE | re.DOTALL
-    ):
-        for line in block.splitlines():
-            if line.startswith("$ "):
-                yield " ".join(line[2:].split("  #")[0].split())
 
 
 def documented() -> set[str]:
