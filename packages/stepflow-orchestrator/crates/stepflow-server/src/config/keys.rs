@@ -22,7 +22,8 @@ pub static ROOT: Object = Object {
         Key::new("retry", Shape::Object(&RETRY), "How steps are retried when they fail or lose their worker."),
         Key::new("server", Shape::Object(&SERVER), "Where `serve` listens, and who may use it."),
         Key::new("stateStore", stores::STATE, "Where runs are kept.").default("{\"type\":\"sqlite\"}"),
-        Key::new("blobStore", stores::BLOBS, "Where large values are kept.").default("{\"type\":\"filesystem\"}"),
+        Key::new("blobStore", stores::BLOBS, "Where values are kept that are too large for the database.")
+            .default("{\"type\":\"filesystem\"}"),
         Key::new(
             "storageConfig",
             stores::PUBLISHED,
@@ -33,13 +34,13 @@ pub static ROOT: Object = Object {
         Key::new(
             "leaseManager",
             stores::LEASES,
-            "Published: how several servers that share a store decide which of them owns a run.",
+            "Published: how several servers share a store. Only `noOp` is built: each server has a store of its own.",
         )
         .default("{\"type\":\"noOp\"}"),
         Key::new(
             "recovery",
             Shape::Object(&stores::RECOVERY),
-            "Published: how a server takes over the runs of a lost server.",
+            "Published: how a server continues the runs of another one that was lost.",
         )
         .planned(),
         Key::new("blobApi", Shape::Object(&stores::BLOB_API), "Published: how workers reach large values.").planned(),
@@ -115,9 +116,9 @@ static RETRY: Object = Object {
     name: "Retry",
     about: "How steps are retried when they fail or lose their worker.",
     keys: &[
-        Key::new("transportMaxRetries", WHOLE, "How often a step is retried after a worker was lost that had only this step. Retries after a worker was lost with several steps are not counted.")
+        Key::new("transportMaxRetries", WHOLE, "How often a step runs again after a worker was lost that had only this step, whatever its `onError` says. When a worker is lost with several steps, they run again, and this is not counted.")
             .default("3"),
-        Key::new("maxServerCrashes", WHOLE, "How many times in a row the server may crash while a worker is running a step, before the step fails. With 0 it does not fail for that.")
+        Key::new("maxServerCrashes", WHOLE, "A step fails when the server has crashed this many times in a row while a worker was running it: with 3, at the third crash. With 0, no number of crashes makes it fail. A stop is no crash.")
             .default("3"),
         Key::new("backoff", Shape::ByType(BACKOFF), "The wait before a retry, if the step has no `backoff`.")
             .default("{\"type\":\"exponential\"}"),
@@ -197,7 +198,7 @@ static SERVER: Object = Object {
         .default("[]"),
         Key::new("auth", Shape::Object(&AUTH), "Who may use the API.").planned(),
         Key::new("cors", Shape::Object(&CORS), "Which web pages of other origins may use the API."),
-        Key::new("stopGrace", Shape::Time, "How long steps may go on when the server stops.").default("\"5s\""),
+        Key::new("stopGrace", Shape::Time, "How long running steps may take to end when the server stops. One that needs longer is interrupted, and runs again after the next start.").default("\"5s\""),
     ],
     required: &[],
 };
@@ -250,8 +251,16 @@ static RETENTION: Object = Object {
     name: "Retention",
     about: "How long finished runs are kept; they are not deleted when absent.",
     keys: &[
-        Key::new("runs", Shape::Time, "How long finished runs are kept, and large values that no run needs."),
-        Key::new("keepFailed", Shape::Time, "How long failed runs are kept, if not as long as the others."),
+        Key::new(
+            "runs",
+            Shape::Time,
+            "How long finished runs are kept, however they ended; also blobs that no run needs, but at least an hour.",
+        ),
+        Key::new(
+            "keepFailed",
+            Shape::Time,
+            "How long failed runs are kept, if not as long as the others. Without `runs`, only failed runs are deleted.",
+        ),
     ],
     required: &[],
 };

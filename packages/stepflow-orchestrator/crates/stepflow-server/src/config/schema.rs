@@ -5,6 +5,9 @@ use serde_json::{Map, Value as Json, json};
 use super::keys;
 use super::shape::{Key, Object, Shape, Variant};
 
+/// What is said of a key or a type that this release does not have.
+const NOT_BUILT: &str = "Not built yet.";
+
 /// The JSON Schema of a configuration file after its variables are filled in.
 #[must_use]
 pub fn schema() -> Json {
@@ -17,16 +20,21 @@ pub fn schema() -> Json {
     root
 }
 
-fn object(object: &Object, kind: Option<&str>, definitions: &mut Map<String, Json>) -> Json {
+/// `variant` is the value of `type` and whether this release has it.
+fn object(object: &Object, variant: Option<(&str, bool)>, definitions: &mut Map<String, Json>) -> Json {
     let mut properties = Map::new();
-    if let Some(kind) = kind {
-        properties.insert("type".to_owned(), json!({"const": kind, "type": "string"}));
+    if let Some((kind, built)) = variant {
+        let mut schema = json!({"const": kind, "type": "string"});
+        if !built {
+            schema["description"] = json!(NOT_BUILT);
+        }
+        properties.insert("type".to_owned(), schema);
     }
     for key in object.keys {
         properties.insert(key.name.to_owned(), member(key, definitions));
     }
     let single = object.required.iter().filter(|keys| keys.len() == 1).flat_map(|keys| keys.iter().copied());
-    let required: Vec<&str> = kind.map(|_| "type").into_iter().chain(single).collect();
+    let required: Vec<&str> = variant.map(|_| "type").into_iter().chain(single).collect();
     let choices: Vec<Json> = object
         .required
         .iter()
@@ -54,7 +62,7 @@ fn object(object: &Object, kind: Option<&str>, definitions: &mut Map<String, Jso
 fn member(key: &Key, definitions: &mut Map<String, Json>) -> Json {
     let mut schema = of(key.shape, definitions);
     if let Json::Object(members) = &mut schema {
-        let about = if key.built { key.about.to_owned() } else { format!("{} Not built yet.", key.about) };
+        let about = if key.built { key.about.to_owned() } else { format!("{} {NOT_BUILT}", key.about) };
         members.insert("description".to_owned(), Json::String(about));
         if let Some(default) = key.default.and_then(|json| serde_json::from_str(json).ok()) {
             members.insert("default".to_owned(), default);
@@ -80,7 +88,7 @@ fn of(shape: Shape, definitions: &mut Map<String, Json>) -> Json {
         Shape::Map { of: value, .. } => json!({"type": "object", "additionalProperties": of(*value, definitions)}),
         Shape::Object(named) => reference(named, None, definitions),
         Shape::ByType(variants) => {
-            let each = |variant: &Variant| reference(&variant.object, Some(variant.name), definitions);
+            let each = |variant: &Variant| reference(&variant.object, Some((variant.name, variant.built)), definitions);
             json!({"oneOf": variants.iter().map(each).collect::<Vec<_>>()})
         }
         Shape::Either(shapes) => {
@@ -89,11 +97,11 @@ fn of(shape: Shape, definitions: &mut Map<String, Json>) -> Json {
     }
 }
 
-fn reference(named: &Object, kind: Option<&str>, definitions: &mut Map<String, Json>) -> Json {
+fn reference(named: &Object, variant: Option<(&str, bool)>, definitions: &mut Map<String, Json>) -> Json {
     if !definitions.contains_key(named.name) {
         // This reserves its place before the definitions that it refers to.
         definitions.insert(named.name.to_owned(), Json::Null);
-        let schema = object(named, kind, definitions);
+        let schema = object(named, variant, definitions);
         definitions.insert(named.name.to_owned(), schema);
     }
     json!({"$ref": format!("#/$defs/{}", named.name)})

@@ -13,6 +13,9 @@ use crate::wording::name_list;
 /// The database of a server whose configuration names none, in the folder of the configuration.
 const USUAL_DATABASE: &str = ".stepflow/state.db";
 
+/// The most connections that read. Published files have more: they were for a server of databases.
+const MOST_READERS: usize = 64;
+
 /// Where a server keeps its runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateStore {
@@ -154,7 +157,11 @@ impl Stores {
         let retention = Retention { runs: part.0.time("runs"), keep_failed: part.0.time("keepFailed") };
         match &mut self.state {
             StateStore::Sqlite(options) => options.retention = retention,
-            StateStore::InMemory(_) => self.not_built(part, "`retention` beside runs in memory (use `keepFinished`)"),
+            StateStore::InMemory(_) => {
+                let message = "`retention` is for runs in a file, and these are in memory: there, `keepFinished` says \
+                               how many finished runs are kept";
+                self.wrong(part, message.to_owned());
+            }
         }
     }
 
@@ -166,7 +173,7 @@ impl Stores {
                 Some("relaxed") => Durability::Relaxed,
                 _ => Durability::Full,
             },
-            readers: section.number("maxConnections").unwrap_or(usual.readers),
+            readers: section.number("maxConnections").unwrap_or(usual.readers).min(MOST_READERS),
             migrate: section.flag("autoMigrate").unwrap_or(usual.migrate),
             ..usual
         };
@@ -292,6 +299,10 @@ mod tests {
                 }),
             ),
             ("stateStore: {type: sqlite, databaseUrl: 'sqlite::memory:'}", StateStore::InMemory(Default::default())),
+            (
+                "stateStore: {type: sqlite, maxConnections: 100}",
+                StateStore::Sqlite(sqlite::Options { readers: 64, ..sqlite(".stepflow/state.db") }),
+            ),
             ("storageConfig: {type: sqlite, path: c.db}", StateStore::Sqlite(sqlite("c.db"))),
             (
                 "storageConfig: {metadata: {type: sqlite, path: d}, journal: {type: sqlite, path: d}}",
@@ -343,6 +354,7 @@ mod tests {
                 "stateStore: {type: sqlite, databaseUrl: 'postgres://user:secret@h/x'}",
                 "`postgres://***********@h/x` is not the address of a database",
             ),
+            ("stateStore: {type: inMemory}\nretention: {runs: 1d}", "there, `keepFinished` says how many"),
             ("stateStore: {type: inMemory}\nstorageConfig: {type: inMemory}", "cannot be used together with them"),
         ] {
             let said = format!("{:?}", read(Source::yaml("c.yml", text), std::env::temp_dir()).unwrap_err());

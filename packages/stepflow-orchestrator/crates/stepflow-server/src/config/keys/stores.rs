@@ -6,7 +6,7 @@ use crate::config::shape::{Key, Object, Shape, Variant};
 /// Where runs are kept.
 pub const STATE: Shape = Shape::ByType(&[IN_MEMORY, SQLITE, POSTGRES]);
 
-/// Where large values are kept.
+/// Where values are kept that are too large for the database.
 pub const BLOBS: Shape = Shape::ByType(&[BLOBS_IN_MEMORY, FILESYSTEM]);
 
 /// `storageConfig`: one store for everything, or one for each kind of thing.
@@ -17,22 +17,17 @@ pub const LEASES: Shape = Shape::ByType(&[
     Variant {
         name: "noOp",
         built: true,
-        object: Object {
-            name: "NoLeases",
-            about: "No leases: one server owns everything in its store.",
-            keys: &[],
-            required: &[],
-        },
+        object: Object { name: "NoLeases", about: "Each server has a store of its own.", keys: &[], required: &[] },
     },
     Variant {
         name: "etcd",
         built: false,
         object: Object {
             name: "EtcdLeases",
-            about: "Leases in etcd.",
+            about: "Several servers agree through etcd on which of them runs what.",
             keys: &[
                 Key::new("endpoints", Shape::List { noun: "an endpoint", of: &Shape::Text }, "The etcd servers."),
-                Key::new("key_prefix", Shape::Text, "The prefix of all lease keys.").default("\"/stepflow/leases\""),
+                Key::new("key_prefix", Shape::Text, "The prefix of all keys in etcd.").default("\"/stepflow/leases\""),
             ],
             required: &[&["endpoints"]],
         },
@@ -46,8 +41,8 @@ static PARTS: Object = Object {
     about: "One store for each kind of data. A kind without a store uses the one of `metadata`.",
     keys: &[
         Key::new("metadata", ANY, "Flows and runs."),
-        Key::new("blobs", ANY, "Large values."),
-        Key::new("journal", ANY, "The journals of runs."),
+        Key::new("blobs", ANY, "Values that are too large for the database."),
+        Key::new("journal", ANY, "The events of runs, from which they are continued."),
     ],
     required: &[&["metadata"]],
 };
@@ -74,12 +69,12 @@ const BLOBS_IN_MEMORY: Variant = Variant {
     },
 };
 
-const DATABASE: Key = Key::new("databaseUrl", Shape::Text, "The database's address, such as `sqlite:state.db`.");
-
-const CONNECTIONS: Key =
-    Key::new("maxConnections", CONNECTION_COUNT, "How many connections read at the same time.").default("2");
-
-const CONNECTION_COUNT: Shape = Shape::Whole { least: 1, most: 64 };
+const CONNECTIONS: Key = Key::new(
+    "maxConnections",
+    AT_LEAST_ONE,
+    "How many connections read at the same time; more than 64 count as 64. Earlier releases count all connections.",
+)
+.default("2");
 
 const MIGRATE: Key = Key::new(
     "autoMigrate",
@@ -102,7 +97,11 @@ const SQLITE: Variant = Variant {
                 "Whether data that was acknowledged survives a power failure (`full`) or only a crash of the process (`relaxed`).",
             )
             .default("\"full\""),
-            DATABASE,
+            Key::new(
+                "databaseUrl",
+                Shape::Text,
+                "In the place of `path`: `sqlite:state.db`, `sqlite:///var/lib/state.db` or, in memory, `sqlite::memory:`.",
+            ),
             CONNECTIONS,
             MIGRATE,
         ],
@@ -116,7 +115,11 @@ const POSTGRES: Variant = Variant {
     object: Object {
         name: "PostgresStore",
         about: "In PostgreSQL.",
-        keys: &[DATABASE, CONNECTIONS, MIGRATE],
+        keys: &[
+            Key::new("databaseUrl", Shape::Text, "The database's address, such as `postgres://host/database`."),
+            CONNECTIONS,
+            MIGRATE,
+        ],
         required: &[&["databaseUrl"]],
     },
 };
@@ -134,7 +137,12 @@ const FILESYSTEM: Variant = Variant {
                 "The path of the folder. Without it, the folder stands beside the database, with `-blobs` after its name.",
             ),
             Key::new("directory", Shape::Text, "Published: `path`."),
-            Key::new("inlineBelow", Shape::Size, "Smaller values are stored in the database.").default("\"1MiB\""),
+            Key::new(
+                "inlineBelow",
+                Shape::Size,
+                "Smaller values are kept in the database, others as files in the folder.",
+            )
+            .default("\"1MiB\""),
         ],
         required: &[],
     },
@@ -143,7 +151,7 @@ const FILESYSTEM: Variant = Variant {
 /// `recovery`
 pub static RECOVERY: Object = Object {
     name: "Recovery",
-    about: "How a server takes over the runs of a lost server.",
+    about: "How a server continues the runs of another one that was lost.",
     keys: &[
         Key::new("enabled", Shape::Flag, "Whether runs are taken over.").default("true").planned(),
         Key::new("checkIntervalSecs", AT_LEAST_ONE, "The time between two searches for such runs.")
@@ -155,9 +163,13 @@ pub static RECOVERY: Object = Object {
         Key::new("maxClaimsPerCheck", super::WHOLE, "How many runs are taken over in each later search, at most.")
             .default("10")
             .planned(),
-        Key::new("leaseTtlSecs", AT_LEAST_ONE, "How long a server that does not respond still owns its runs.")
-            .default("30")
-            .planned(),
+        Key::new(
+            "leaseTtlSecs",
+            AT_LEAST_ONE,
+            "How long the runs of a server that does not respond are still left to it.",
+        )
+        .default("30")
+        .planned(),
         Key::new(
             "checkpointInterval",
             super::WHOLE,
