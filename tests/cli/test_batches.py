@@ -1,5 +1,6 @@
 """`stepflow run --inputs` with flows that run other flows: each item has exactly one line."""
 
+import fcntl
 import json
 import os
 import stat
@@ -173,6 +174,38 @@ def test_the_items_that_had_ended_are_kept_when_a_batch_is_interrupted(
     process.terminate()
     assert stepflow.end(process).code == 130
     assert lines_of((stepflow.folder / "out.jsonl").read_text()) == {0: "first", 1: "CANCELLED"}
+
+
+def test_what_a_killed_process_has_left_is_removed_unless_somebody_has_it(
+    stepflow: Stepflow, doorbell: Doorbell
+) -> None:
+    ring = "with open('doorbell', 'w') as bell: bell.write('running')\nimport threading\nthreading.Event().wait()"
+    stepflow.write(
+        flow_yaml=ONE_STEP, components_py=component(f"{ring}\nreturn {{}}"), quick_yaml=NESTED_EVAL
+    )
+    killed = stepflow.start("run", "flow.yaml", "--input-json", "{}", "--output", "out.json")
+    doorbell.wait()
+    killed.kill()
+    stepflow.end(killed)
+    (left,) = leftovers(stepflow.folder)
+    quick = ("run", "quick.yaml", "--input-json", '{"n": 1}', "--output")
+    with (stepflow.folder / left).open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert stepflow(*quick, "out.json").code == 0
+        assert leftovers(stepflow.folder) == [left], "a process that writes it has it locked"
+    assert stepflow(*quick, "other.json").code == 0
+    assert leftovers(stepflow.folder) == [left], "it is of another file"
+    assert stepflow(*quick, "out.json").code == 0
+    assert leftovers(stepflow.folder) == []
+
+
+def test_a_disk_that_is_full_is_no_mistake_in_the_command_line(stepflow: Stepflow) -> None:
+    stepflow.write(flow_yaml=NESTED_EVAL)
+    arguments = ("run", "flow.yaml", "--input-json", '{"n": 1}', "--output")
+    ended = stepflow(*arguments, "/dev/full")
+    assert ended.code == 3
+    assert "error: cannot write the output `/dev/full`: No space left on device" in ended.stderr
+    assert stepflow(*arguments, "nowhere/out.json").code == 2
 
 
 def test_results_go_through_a_pipe_that_stands_in_for_a_file(stepflow: Stepflow) -> None:

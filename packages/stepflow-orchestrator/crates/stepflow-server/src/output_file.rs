@@ -1,13 +1,23 @@
 //! Files that commands write. Each is written under another name in the same folder and then renamed, so that a reader
 //! sees either the whole new file or the old one.
+//!
+//! A process that is killed leaves its unfinished file behind. The next one that writes the same file removes it. Whoever
+//! still writes one has it locked, so that nobody else removes it.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use stepflow_protocol::content_id;
 use tempfile::NamedTempFile;
 
 use crate::exit::{Failure, reason};
+
+/// How the name of an unfinished file begins and ends.
+const UNFINISHED: (&str, &str) = (".stepflow-", ".partial");
+
+/// How many characters of the hash of a file's name are in the name of its unfinished file.
+const HASH: usize = 16;
 
 /// A file that is being written.
 pub struct OutputFile {
@@ -31,7 +41,7 @@ impl OutputFile {
     /// When nothing can be written there.
     pub fn open(what: &'static str, path: &Path) -> Result<Self, Failure> {
         let name = path.display().to_string();
-        let to = open(path).map_err(|error| unwritable(what, &name, &error))?;
+        let to = open(path).map_err(|error| unopenable(what, &name, &error))?;
         Ok(Self { what, name, to })
     }
 
@@ -70,10 +80,11 @@ impl OutputFile {
             return Ok(());
         }
         let failure = unwritable(self.what, &self.name, &failed.error);
-        Err(match failed.file.keep() {
-            Ok((_, temporary)) => failure.hint(format!("what was written is in `{}`", temporary.display())),
-            Err(_) => failure,
-        })
+        let Ok((_, unfinished)) = failed.file.keep() else { return Err(failure) };
+        // Under its old name the next process would remove it.
+        let kept = unfinished.with_extension("kept");
+        let kept = if fs::rename(&unfinished, &kept).is_ok() { kept } else { unfinished };
+        Err(failure.hint(format!("what was written is in `{}`", kept.display())))
     }
 }
 
@@ -117,11 +128,9 @@ fn open(path: &Path) -> io::Result<Destination> {
     // The target of a symbolic link is replaced, and not the link.
     let path = if existing.is_some() { path.canonicalize()? } else { path.to_owned() };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut new = tempfile::Builder::new();
-    new.prefix(".stepflow-").suffix(".partial");
-    #[cfg(unix)]
-    new.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // the umask applies as usual
-    let file = new.tempfile_in(folder)?;
+    let prefix = unfinished_prefix(&path);
+    remove_unfinished(folder, &prefix);
+    let file = unfinished(folder, &prefix)?;
     if let Some(existing) = existing {
         // A file that we may not write must not be replaced either.
         File::options().append(true).open(&path)?;
@@ -130,12 +139,71 @@ fn open(path: &Path) -> io::Result<Destination> {
     Ok(Destination::Temporary(file, path))
 }
 
-fn unwritable(what: &str, name: &str, error: &io::Error) -> Failure {
-    let failure = Failure::usage(format!("cannot write the {what} `{name}`: {}", reason(error)));
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            failure.hint("its folder does not exist: create it, or give another path")
+/// How the names of the unfinished files of this file begin. It has a hash instead of the name, because the name may be
+/// as long as the file system allows.
+fn unfinished_prefix(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let hash = content_id(name).to_string();
+    format!("{}{}-", UNFINISHED.0, hash.get(..HASH).unwrap_or(&hash))
+}
+
+/// A new unfinished file that is locked, where the file system has locks.
+fn unfinished(folder: &Path, prefix: &str) -> io::Result<NamedTempFile> {
+    let mut new = tempfile::Builder::new();
+    new.prefix(prefix).suffix(UNFINISHED.1);
+    #[cfg(unix)]
+    new.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // the umask applies as usual
+    loop {
+        let file = new.tempfile_in(folder)?;
+        match file.as_file().try_lock() {
+            // Another process may have removed it before it was locked.
+            Ok(()) if file.path().exists() => return Ok(file),
+            Err(TryLockError::Error(_)) => return Ok(file),
+            Ok(()) | Err(TryLockError::WouldBlock) => {}
         }
-        _ => failure,
     }
+}
+
+/// Removes unfinished files that nobody writes any more. What cannot be removed stays, because it harms nobody.
+fn remove_unfinished(folder: &Path, prefix: &str) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        if !name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(UNFINISHED.1)) {
+            continue;
+        }
+        // A lock is refused while a process has the file.
+        let left = File::open(entry.path()).is_ok_and(|file| {
+            // The file stays locked until it is removed.
+            file.try_lock().is_ok() && fs::remove_file(entry.path()).is_ok()
+        });
+        if left {
+            tracing::debug!("removed `{}`, which an earlier process has left", entry.path().display());
+        }
+    }
+}
+
+/// The failure when a file cannot be opened. A path that cannot be used is a mistake in the command line. That a disk is
+/// full is none.
+fn unopenable(what: &str, name: &str, error: &io::Error) -> Failure {
+    use io::ErrorKind::{NotADirectory, NotFound, QuotaExceeded, StorageFull};
+    match error.kind() {
+        StorageFull | QuotaExceeded => unwritable(what, name, error),
+        kind => {
+            let failure = Failure::usage(message(what, name, error));
+            match kind {
+                NotFound | NotADirectory => failure.hint("its folder does not exist: create it, or give another path"),
+                _ => failure,
+            }
+        }
+    }
+}
+
+/// The failure when a file that is open cannot be written: the command line is not the reason.
+fn unwritable(what: &str, name: &str, error: &io::Error) -> Failure {
+    Failure::outside(message(what, name, error))
+}
+
+fn message(what: &str, name: &str, error: &io::Error) -> String {
+    format!("cannot write the {what} `{name}`: {}", reason(error))
 }
