@@ -1,6 +1,7 @@
 """`stepflow db`: a copy, a check, and room that is given back."""
 
 import shutil
+import signal
 import sqlite3
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import Stepflow
 from tests.cli.flows import BUILTIN, MAP
-from tests.cli.serving import killed, serving
+from tests.cli.serving import begin, killed, serving
 
 STATE = Path(".stepflow", "state.db")
 
@@ -65,9 +66,26 @@ def test_runs_whose_time_is_over_are_deleted(stepflow: Stepflow) -> None:
     run = made_a_run(stepflow)
     vacuumed = stepflow("db", "vacuum")
     assert vacuumed.code == 0, vacuumed.stderr
+    deleted = "deleted 1 finished run, 0 blobs and 0 bytes of files; `retention`: finished runs are deleted after 0 s"
+    assert f"{deleted}, and failed ones after 1 d\n" in vacuumed.stderr
+    again = stepflow("db", "vacuum")
+    assert (again.code, "deleted" in again.stderr) == (0, False), again.stderr
     with serving(stepflow) as server:
         assert server("GET", f"/runs/{run}").status == 404
     assert stepflow("db", "check").code == 0
+
+
+def test_a_server_says_at_its_start_which_runs_it_will_delete(stepflow: Stepflow) -> None:
+    for config, said in {
+        "retention: {runs: 30}\n": "finished runs are deleted after 30 s\n",
+        "retention: {keepFailed: 90d}\n": "failed runs are deleted after 90 d\n",
+        "plugins: {}\n": None,
+    }.items():
+        stepflow.write(c_yml=config)
+        server = begin(stepflow, "--config", "c.yml")
+        server.process.send_signal(signal.SIGTERM)
+        stderr = stepflow.end(server.process).stderr
+        assert said in stderr if said else "deleted" not in stderr, stderr
 
 
 @pytest.mark.parametrize("command", [["check"], ["vacuum"]])

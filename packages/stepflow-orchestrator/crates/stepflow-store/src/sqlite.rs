@@ -27,6 +27,7 @@ mod reading;
 mod restore;
 mod stages;
 mod steps;
+mod swept;
 mod tree;
 mod vacuum;
 mod work;
@@ -55,6 +56,7 @@ pub use check::{Finding, check};
 pub use gauge::Gauge;
 pub use options::{Durability, Error, Options, Retention};
 pub use restore::restore;
+pub use swept::Swept;
 pub use vacuum::{Vacuumed, vacuum};
 
 use self::at_work::AtWork;
@@ -135,8 +137,8 @@ impl SqliteStore {
         self.gauges.down()
     }
 
-    /// Tidies up now: takes away what nothing needs any more. It happens by itself from time to time.
-    pub fn sweep(&self) -> BoxFuture<'static, Result<(), StoreError>> {
+    /// Tidies up now: takes away what nothing needs any more, and says what it was. It happens by itself from time to time.
+    pub fn sweep(&self) -> BoxFuture<'static, Result<Swept, StoreError>> {
         self.ask(Message::Sweep)
     }
 

@@ -29,7 +29,10 @@ pub enum DbCommand {
     /// Exit codes: 0 there are none; 1 there are faults; 2 the command line is wrong; 3 the database cannot be read, or
     /// a server has it.
     Check(DatabaseArgs),
-    /// Delete what nothing needs any more, and give the room back to the file system
+    /// Delete what nothing needs any more, and finished runs whose `retention` is over; then shrink the file
+    ///
+    /// Says how many runs and blobs were deleted. With `--path` the configuration is not read: then no `retention` applies,
+    /// and no run is deleted.
     ///
     /// No server may have the database meanwhile. There must be room for a second copy.
     Vacuum(DatabaseArgs),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use stepflow_store::sqlite::{self, Error, Options};
+use stepflow_store::sqlite::{self, Error, Options, Swept};
 
 use crate::cli::{BackupArgs, ComponentArgs, DatabaseArgs, DbCommand, RestoreArgs};
 use crate::config::{self, StateStore};
@@ -10,6 +10,7 @@ use crate::document;
 use crate::exit::{Exit, Failure};
 use crate::progress::Terminal;
 use crate::stderr::line;
+use crate::wording::retention;
 
 /// Does what the command says.
 ///
@@ -65,7 +66,14 @@ async fn check(args: DatabaseArgs, terminal: Terminal) -> Result<Exit, Failure> 
 async fn vacuum(args: DatabaseArgs, terminal: Terminal) -> Result<Exit, Failure> {
     let options = options(args)?;
     let path = options.path.display().to_string();
+    let rule = retention(&options.retention);
     let vacuumed = failed(work(&terminal, &format!("shrinking `{path}`"), move || sqlite::vacuum(&options)).await?)?;
+    let swept = vacuumed.swept;
+    match rule.filter(|_| swept.runs > 0) {
+        Some(rule) => line(format_args!("deleted {swept}; `retention`: {rule}")),
+        None if swept != Swept::default() => line(format_args!("deleted {swept}")),
+        None => {}
+    }
     line(format_args!("`{path}` had {} bytes and has {}", vacuumed.before, vacuumed.after));
     Ok(Exit::Success)
 }

@@ -19,6 +19,7 @@ use crate::progress::{Terminal, short};
 use crate::service::{Needs, Service};
 use crate::stderr::{Paint, line};
 use crate::store::Store;
+use crate::wording::retention;
 
 /// The address, if neither the command line nor the configuration sets it.
 const DEFAULT_HOST: &str = "127.0.0.1";
@@ -121,6 +122,9 @@ fn announce(address: SocketAddr, config: &Config, memory: bool, open_runs: Resul
                 line(format_args!(
                     "{warning} `durability: relaxed`: the last of them may be lost when the machine dies"
                 ));
+            }
+            if let Some(rule) = retention(&options.retention) {
+                line(rule);
             }
         }
         _ => {

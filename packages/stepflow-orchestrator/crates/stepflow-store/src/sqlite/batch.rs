@@ -89,7 +89,9 @@ impl Batch<'_> {
             crash.before_commit();
             Ok(results)
         })?;
-        removed.iter().for_each(|name| files.remove(name));
+        for name in &removed {
+            files.remove(name);
+        }
         Ok(results)
     }
 }

@@ -13,6 +13,7 @@ use super::files::Files;
 use super::gauge::Gauges;
 use super::options::Retention;
 use super::outage;
+use super::swept::Swept;
 use super::work::{Failure, Work};
 
 /// How long after a round the next one begins.
@@ -31,7 +32,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const SOON: Duration = Duration::from_secs(1);
 
 /// Who waits for the end of a round.
-type Reply = oneshot::Sender<Result<(), StoreError>>;
+type Reply = oneshot::Sender<Result<Swept, StoreError>>;
 
 /// How long a step goes on that could end at any row.
 const MOMENT: Duration = Duration::from_millis(10);
@@ -63,6 +64,8 @@ pub(super) struct Chores {
     /// When the next round begins.
     due: Instant,
     stage: Option<Chore>,
+    /// What the round has deleted so far.
+    swept: Swept,
     /// When the last step was done.
     stepped: Instant,
     /// Who waits for the end of the round, and of the next one.
@@ -73,7 +76,8 @@ pub(super) struct Chores {
 impl Chores {
     pub fn new(retention: Retention) -> Self {
         let now = Instant::now();
-        Self { retention, due: now + FIRST, stage: None, stepped: now, waiting: Vec::new(), asked: Vec::new() }
+        let (waiting, asked) = (Vec::new(), Vec::new());
+        Self { retention, due: now + FIRST, stage: None, swept: Swept::default(), stepped: now, waiting, asked }
     }
 
     /// Begins a round, after the one that has begun.
@@ -114,9 +118,9 @@ impl Chores {
         };
         let mut removed = Vec::new();
         let next = match stage {
-            Chore::Orphans(part) => {
-                orphans(disk, gauges, files, part).map(|()| part.checked_add(PARTS).map(Chore::Orphans))
-            }
+            Chore::Orphans(part) => orphans(disk, gauges, files, part).map(|file_bytes| {
+                (part.checked_add(PARTS).map(Chore::Orphans), Swept { file_bytes, ..Swept::default() })
+            }),
             _ => disk.transaction(gauges, |connection, known| {
                 let mut work = Work { connection, known, epochs, files, removed: &mut removed };
                 next(&mut work, &self.retention, stage)
@@ -124,16 +128,17 @@ impl Chores {
         };
         self.stepped = Instant::now();
         match next {
-            Ok(next) => {
+            Ok((next, swept)) => {
+                self.swept += swept;
                 // No row names them any more.
-                removed.iter().for_each(|name| files.remove(name));
+                self.swept.file_bytes += removed.iter().map(|name| files.remove(name)).sum::<u64>();
                 self.stage = next;
                 if next.is_none() {
-                    self.end(&Ok(()));
+                    self.end(None);
                 }
             }
             // There is another day.
-            Err(why) => self.end(&Err(why)),
+            Err(why) => self.end(Some(why)),
         }
     }
 
@@ -144,7 +149,7 @@ impl Chores {
         gauges: &Gauges,
         files: &Files,
         epochs: &HashMap<u8, u64>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Swept, StoreError> {
         let (reply, mut answer) = oneshot::channel();
         self.ask(reply);
         loop {
@@ -157,42 +162,49 @@ impl Chores {
 
     /// Ends a round in which something has panicked.
     pub fn give_up(&mut self) {
-        self.end(&Err(outage::of_panic()));
+        self.end(Some(outage::of_panic()));
     }
 
-    fn end(&mut self, result: &Result<(), StoreError>) {
+    /// Ends a round, and tells who waits for it, and the log, what it has deleted.
+    fn end(&mut self, failed: Option<StoreError>) {
         self.stage = None;
+        let swept = std::mem::take(&mut self.swept);
+        if swept != Swept::default() {
+            tracing::info!("deleted {swept}");
+        }
+        let result = failed.map_or(Ok(swept), Err);
         for waiting in self.waiting.drain(..) {
             let _ = waiting.send(result.clone());
         }
     }
 }
 
-/// Does a step, and says what comes next.
-fn next(work: &mut Work<'_>, retention: &Retention, stage: Chore) -> rusqlite::Result<Option<Chore>> {
+/// Does a step, and says what comes next, and what it has deleted.
+fn next(work: &mut Work<'_>, retention: &Retention, stage: Chore) -> rusqlite::Result<(Option<Chore>, Swept)> {
+    let mut swept = Swept::default();
     let done = match stage {
         Chore::Stages => work.drop_stages().map(|()| Chore::Retention(None)).map_err(Failure::from),
-        Chore::Retention(after) => work.retire(retention, after).map(|last| match last {
-            Some(last) => Chore::Retention(Some(last)),
-            None => Chore::Rows,
+        Chore::Retention(after) => work.retire(retention, after).map(|(last, deleted)| {
+            swept.runs = deleted;
+            last.map_or(Chore::Rows, |last| Chore::Retention(Some(last)))
         }),
         Chore::Rows => clear(work).map(|goes_on| if goes_on { Chore::Rows } else { Chore::Keys }),
         Chore::Keys => work.forget_keys().map(|goes_on| if goes_on { Chore::Keys } else { Chore::Flows(0) }),
         Chore::Flows(after) => work.drop_flows(after).map(|last| last.map_or(Chore::Blobs(None), Chore::Flows)),
         Chore::Blobs(after) => match retention.runs {
-            Some(age) => work.drop_blobs(age, after).map(|last| match last {
-                Some(last) => Chore::Blobs(Some(last)),
-                None => Chore::Orphans(0),
+            Some(age) => work.drop_blobs(age, after).map(|(last, deleted)| {
+                swept.blobs = deleted;
+                last.map_or(Chore::Orphans(0), |last| Chore::Blobs(Some(last)))
             }),
             None => Ok(Chore::Orphans(0)),
         },
         Chore::Orphans(_) => Ok(stage),
     };
     match done {
-        Ok(next) => Ok(Some(next)),
+        Ok(next) => Ok((Some(next), swept)),
         Err(Failure::Sql(error)) => Err(error),
         // Nobody asked for this one: there is nobody to be refused.
-        Err(Failure::Refused(_)) => Ok(Some(Chore::Orphans(0))),
+        Err(Failure::Refused(_)) => Ok((Some(Chore::Orphans(0)), Swept::default())),
     }
 }
 
@@ -208,18 +220,17 @@ fn clear(work: &mut Work<'_>) -> Result<bool, Failure> {
     Ok(false)
 }
 
-/// Takes files away that a crash has left: they were written, and their rows never.
-fn orphans(disk: &mut Disk, gauges: &Gauges, files: &Files, part: u8) -> Result<(), StoreError> {
+/// Takes files away that a crash has left: they were written, and their rows never. Tells how many bytes they had.
+fn orphans(disk: &mut Disk, gauges: &Gauges, files: &Files, part: u8) -> Result<u64, StoreError> {
     let names = (part..=part.saturating_add(PARTS - 1)).flat_map(|part| files.names(part));
     let old: Vec<String> = names.filter(|(_, is_old)| *is_old).map(|(name, _)| name).collect();
     if old.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let named = disk.transaction(gauges, |connection, _| {
         old.iter().map(|name| is_named(connection, name)).collect::<rusqlite::Result<Vec<bool>>>()
     })?;
-    old.iter().zip(named).filter(|(_, is_named)| !is_named).for_each(|(name, _)| files.remove(name));
-    Ok(())
+    Ok(old.iter().zip(named).filter(|(_, is_named)| !is_named).map(|(name, _)| files.remove(name)).sum())
 }
 
 fn is_named(connection: &Connection, file: &str) -> rusqlite::Result<bool> {

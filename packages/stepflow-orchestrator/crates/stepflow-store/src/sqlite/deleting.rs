@@ -81,12 +81,13 @@ impl Work<'_> {
         Ok(Deleted::Gone)
     }
 
-    /// Deletes those of the next roots whose time is over, after this one. Tells the last that was looked at.
-    pub fn retire(&mut self, kept: &Retention, after: Option<RunId>) -> Result<Option<RunId>, Failure> {
+    /// Deletes those of the next roots whose time is over, after this one. Tells the last that was looked at, and how many
+    /// were deleted.
+    pub fn retire(&mut self, kept: &Retention, after: Option<RunId>) -> Result<(Option<RunId>, u64), Failure> {
         let now = Timestamp::now();
         let before = |age: Duration| now.checked_sub(age).map_or(i64::MIN, time);
         let (runs, failed) = (kept.runs.map(before), kept.keep_failed.or(kept.runs).map(before));
-        let Some(newest) = runs.max(failed) else { return Ok(None) };
+        let Some(newest) = runs.max(failed) else { return Ok((None, 0)) };
         // Ids grow with time: what was made later has not ended before.
         let sql = "SELECT id, status, ended_at FROM runs
                    WHERE parent IS NULL AND id > ?1 AND id < ?2 ORDER BY id LIMIT ?3";
@@ -95,13 +96,15 @@ impl Work<'_> {
         let after = after.map_or_else(Vec::new, |after| bytes(after).to_vec());
         let roots = roots.query_map(params![after, first_id(newest), LOOK], read)?;
         let roots: Vec<(RunId, ExecutionStatus, Option<i64>)> = roots.collect::<rusqlite::Result<_>>()?;
+        let mut deleted = 0;
         for (root, status, ended_at) in &roots {
             let end = if *status == ExecutionStatus::Failed { failed } else { runs };
             if ended_at.zip(end).is_some_and(|(ended_at, end)| ended_at < end) {
                 self.delete(*root)?;
+                deleted += 1;
             }
         }
-        Ok(roots.last().map(|(root, ..)| *root))
+        Ok((roots.last().map(|(root, ..)| *root), deleted))
     }
 
     /// Deletes the next rows of a tree that is out of sight. Whether there were some.
@@ -147,14 +150,15 @@ impl Work<'_> {
     }
 
     /// Deletes those of the next contents that nothing names and that nobody has put for so long, after this one. Tells
-    /// the last that was looked at.
-    pub fn drop_blobs(&mut self, age: Duration, after: Option<BlobId>) -> Result<Option<BlobId>, Failure> {
+    /// the last that was looked at, and how many were deleted.
+    pub fn drop_blobs(&mut self, age: Duration, after: Option<BlobId>) -> Result<(Option<BlobId>, u64), Failure> {
         let age = age.max(GRACE);
         let before = Timestamp::now().checked_sub(age).map_or(i64::MIN, time);
         let after = after.map_or_else(Vec::new, |after| after.bytes().to_vec());
         let mut page = self.connection.prepare_cached("SELECT id FROM blobs WHERE id > ?1 ORDER BY id LIMIT ?2")?;
         let page = page.query_map(params![after, LOOK], |row| row.get(0).map(BlobId::from_bytes))?;
         let page: Vec<BlobId> = page.collect::<rusqlite::Result<_>>()?;
+        let mut deleted = 0;
         for id in &page {
             let sql = "DELETE FROM blobs WHERE id = ?1 AND put_at < ?2
                        AND NOT EXISTS (SELECT 1 FROM blob_uses WHERE blob = ?1)
@@ -164,10 +168,11 @@ impl Work<'_> {
             let dropped: Vec<Option<String>> = dropped.collect::<rusqlite::Result<_>>()?;
             if !dropped.is_empty() {
                 self.execute("DELETE FROM blob_parts WHERE whole = ?1", [id.bytes()])?;
+                deleted += 1;
             }
             self.removed.extend(dropped.into_iter().flatten());
         }
-        Ok(page.last().copied())
+        Ok((page.last().copied(), deleted))
     }
 
     /// Forgets keys of deleted runs. Whether there may be more.

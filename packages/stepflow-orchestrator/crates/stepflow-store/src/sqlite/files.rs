@@ -127,9 +127,11 @@ impl Files {
         to.write_to(&path, |file| io::copy(&mut File::open(self.path(name))?, file).map(drop))
     }
 
-    /// Takes a file away that no row names. What cannot be taken away now is an orphan.
-    pub fn remove(&self, name: &str) {
-        let _ = fs::remove_file(self.path(name));
+    /// Takes a file away that no row names, and says how many bytes it had. What cannot be taken away now is an orphan.
+    pub fn remove(&self, name: &str) -> u64 {
+        let path = self.path(name);
+        let bytes = fs::metadata(&path).map_or(0, |file| file.len());
+        fs::remove_file(path).map_or(0, |()| bytes)
     }
 
     /// The names of files in one of 256 parts of the folder, and whether each is old enough to be an orphan.

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::contents::BlobRow;
 use super::files::Placed;
+use super::swept::Swept;
 
 /// About how many bytes a request takes besides its values.
 const ENTRY: usize = 512;
@@ -37,7 +38,7 @@ pub(super) enum Message {
     Own(Shards, Arc<dyn Commits>, Reply<Vec<Owned>>),
     Leave(Shards, Reply<()>),
     /// To be answered when all has been tidied up.
-    Sweep(Reply<()>),
+    Sweep(Reply<Swept>),
     /// To be done when all before it is, and these readers have ended. Says so when the database is let go.
     Stop(Vec<JoinHandle<()>>, oneshot::Sender<()>),
 }

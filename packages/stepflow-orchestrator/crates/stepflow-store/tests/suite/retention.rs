@@ -12,7 +12,7 @@ use stepflow_engine::ports::{
 use stepflow_flow::{Plan, Source, load};
 use stepflow_protocol::{BlobId, BlobType, RunId, Value};
 use stepflow_store::SqliteStore;
-use stepflow_store::sqlite::{Options, Retention};
+use stepflow_store::sqlite::{Options, Retention, Swept};
 
 use crate::fixtures::{Owned, append, ending, long, new_run, plan, record, run_id, sub_run, value};
 
@@ -239,7 +239,8 @@ async fn what_has_ended_goes_when_its_time_is_over_and_what_failed_has_its_own()
         let id = format!("{number:032x}");
         execute(&path, &format!("UPDATE runs SET ended_at = {ended}, status = {status} WHERE id = x'{id}'"));
     }
-    owned.store.sweep().await.unwrap();
+    assert_eq!(owned.store.sweep().await.unwrap(), Swept { runs: 3, ..Swept::default() });
+    assert_eq!(owned.store.sweep().await.unwrap(), Swept::default());
     assert_eq!(listed(&owned.store).await, [run_id(6), run_id(3), run_id(1)]);
 }
 
@@ -271,7 +272,8 @@ async fn contents_stay_while_something_names_them_and_an_hour_at_least() {
     assert_eq!(there(&all).await, [true; 6], "they are young");
     execute(&path, "UPDATE blobs SET put_at = put_at - 3700000000");
     put(&store, "alone").await;
-    store.sweep().await.unwrap();
+    let swept = store.sweep().await.unwrap();
+    assert_eq!(swept, Swept { runs: 0, blobs: 1, file_bytes: 60_002 }, "the text and its quotes");
     assert_eq!(there(&all).await, [true, true, true, true, true, false], "a content that is put again is young again");
     assert_eq!(files(&path), 1, "the result's");
     execute(&path, "UPDATE blobs SET put_at = put_at - 3700000000");
