@@ -51,8 +51,8 @@ EXCUSED = {
     "uv run stepflow-worker examples/http-worker/components.py --http --port 8080": _HTTP_WORKER,
     "uv run stepflow run examples/http-worker/flow.yaml --input examples/http-worker/input.json": _HTTP_WORKER,
     "uv run stepflow run examples/hello/flow.yaml --inputs examples/hello/inputs.jsonl "
-    "--state .stepflow/hello --resume": "after the one before it nothing is left to resume; "
-    "tests/cli/test_durable.py interrupts it first",
+    "--state .stepflow/hello --resume": "it needs the state of the one before it, which another "
+    "process may be running now; tests/cli/test_run_state.py runs both",
     **dict.fromkeys(
         commands(ROOT / "docs/durability.md"), "tests/cli/test_durability_page.py runs the page"
     ),

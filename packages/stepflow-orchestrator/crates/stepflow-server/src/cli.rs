@@ -52,7 +52,8 @@ pub enum Command {
     /// only and is gone when the process ends, unless `--state` names a folder for it.
     ///
     /// Exit codes: 0 the flow succeeded; 1 it failed, or the document or its input is wrong; 2 the command line is
-    /// wrong; 3 a worker could not be started, or the configuration is wrong; 130 interrupted.
+    /// wrong; 3 a worker could not be started, the configuration is wrong, or the result cannot be written; 130
+    /// interrupted.
     Run(Box<RunArgs>),
     /// Check flows without running them
     ///

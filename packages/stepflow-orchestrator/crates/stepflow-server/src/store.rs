@@ -215,4 +215,13 @@ impl RecordPages {
         self.after = last.seq;
         Ok(Some(records))
     }
+
+    /// The sequence of the last event that is there by now; 0 when there is none.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn last(mut self) -> Result<u64, StoreError> {
+        while self.next().await?.is_some() {}
+        Ok(self.after)
+    }
 }

@@ -24,14 +24,19 @@ pub struct RunArgs {
     /// Print only the flow's output, without `{"outcome": …}` around it; print nothing when the flow fails
     #[arg(long, conflicts_with = "inputs")]
     pub output_only: bool,
-    /// Keep the run in this folder while it goes on, so that nothing of it is lost when the process or the machine dies:
-    /// `--resume` goes on with it. Without this option a run is in memory only
+    /// Keep the run in this folder, so that nothing of it is lost when the process or the machine dies: `--resume` goes on
+    /// with it. Exit 2 when the folder has an unfinished run of this flow, input, variables and overrides. Without this
+    /// option a run is in memory only
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// Go on with the newest run of this flow, input, variables and overrides in `--state` that was not finished; steps
-    /// that have finished are not run again. The results of all items are printed. Exit 2 when there is no such run
+    /// that have finished are not run again. When all have finished, nothing is run. The results of all items are printed.
+    /// Exit 2 when there is no such run
     #[arg(long, requires = "state")]
     pub resume: bool,
+    /// Start another run, although the folder of `--state` has an unfinished one of the same flow and input
+    #[arg(long, requires = "state", conflicts_with = "resume")]
+    pub new: bool,
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,

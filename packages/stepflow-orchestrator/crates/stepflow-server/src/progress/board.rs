@@ -24,6 +24,10 @@ pub struct Board {
     /// Steps of a run of one item, or items of a batch.
     pub counts: Counts,
     items: usize,
+    /// The last event of an earlier process.
+    before: u64,
+    /// How many items of a batch had ended then.
+    ended_before: usize,
     /// The run that is shown. Its sub-runs show as the steps that wait for them.
     run: RunId,
     /// The steps that wait for sub-runs, and how many items of those have failed.
@@ -61,8 +65,8 @@ pub enum Change {
         step: StepRef,
         /// The error's message, when it failed.
         failed: Option<String>,
-        /// How long it took, with all attempts.
-        took: Duration,
+        /// How long it took, with all attempts; `None` when it had ended before this process began.
+        took: Option<Duration>,
         /// How many items of its sub-run failed, although the step did not.
         lost: usize,
     },
@@ -74,8 +78,8 @@ pub enum Change {
 }
 
 impl Board {
-    /// Nothing has happened yet.
-    pub fn new(plan: &Plan, run: RunId, items: usize, now: Instant) -> Self {
+    /// Nothing has happened yet. Events up to the sequence `before` are those of an earlier process.
+    pub fn new(plan: &Plan, run: RunId, items: usize, before: u64, now: Instant) -> Self {
         let on_one_line = |name: &str| one_line(name).into_owned();
         Self {
             steps: plan.steps.iter().map(|step| (on_one_line(&step.id), on_one_line(&step.component))).collect(),
@@ -83,6 +87,8 @@ impl Board {
             open: BTreeMap::new(),
             counts: Counts::default(),
             items,
+            before,
+            ended_before: 0,
             run,
             waiting: HashMap::new(),
             cancelled: false,
@@ -106,6 +112,7 @@ impl Board {
     }
 
     fn record(&mut self, record: &Record, now: Instant) -> Option<Change> {
+        let was_before = record.seq <= self.before;
         if let Event::CancelAsked(asked) = &record.event {
             self.cancelled |= asked.run.is_none();
         }
@@ -126,6 +133,7 @@ impl Board {
                 let failed = message(&ended.result);
                 if self.items != 1 {
                     self.counts.add(ended.status != ExecutionStatus::Completed);
+                    self.ended_before += usize::from(was_before);
                 }
                 return Some(Change::ItemEnded { failed });
             }
@@ -137,7 +145,7 @@ impl Board {
         }
         let (step, change) = StepChange::of(&record.event).filter(|(step, _)| self.shows(step.run))?;
         match change {
-            StepChange::Ended(result) => Some(self.ended(step, message(result), now)),
+            StepChange::Ended(result) => Some(self.ended(step, message(result), was_before, now)),
             change => self.went_on(step, &change, record.at, now),
         }
     }
@@ -154,9 +162,10 @@ impl Board {
         })
     }
 
-    fn ended(&mut self, step: StepRef, failed: Option<String>, now: Instant) -> Change {
+    fn ended(&mut self, step: StepRef, failed: Option<String>, was_before: bool, now: Instant) -> Change {
         let open = self.open.remove(&(step.item, step.step));
         let took = open.map_or(Duration::ZERO, |open| now.duration_since(open.since));
+        let took = (!was_before).then_some(took);
         if self.items == 1 {
             self.counts.add(failed.is_some());
         }
@@ -188,21 +197,19 @@ impl Board {
         format!("{} of {total} {what}{plural} done{failed}", self.counts.done)
     }
 
-    /// How fast a batch is, and when it will have ended: `, 12.5 items/s, ends in about 40 s`. Nothing before its first
-    /// item has ended.
+    /// How fast a batch is, and when it will have ended: `, 12.5 items/s, ends in about 40 s`. Nothing before the first
+    /// item of this process has ended.
     pub fn pace(&self, now: Instant) -> String {
         let ended = self.counts.done + self.counts.failed;
         let elapsed = self.elapsed(now);
-        if self.items == 1 || ended == 0 || elapsed.is_zero() {
+        let ours = ended.saturating_sub(self.ended_before);
+        if self.items == 1 || ours == 0 || elapsed.is_zero() {
             return String::new();
         }
-        let (ended, left) = (as_f64(ended), as_f64(self.items.saturating_sub(ended)));
-        let speed = ended / elapsed.as_secs_f64();
-        let end = if left > 0.0 {
-            format!(", ends in about {}", short(elapsed.mul_f64(left / ended)))
-        } else {
-            String::new()
-        };
+        let (ours, left) = (as_f64(ours), as_f64(self.items.saturating_sub(ended)));
+        let speed = ours / elapsed.as_secs_f64();
+        let end =
+            if left > 0.0 { format!(", ends in about {}", short(elapsed.mul_f64(left / ours))) } else { String::new() };
         format!(", {} items/s{end}", if speed < 10.0 { format!("{speed:.1}") } else { format!("{speed:.0}") })
     }
 
@@ -256,7 +263,7 @@ mod tests {
 
     fn board(items: usize, now: Instant) -> Board {
         let flow = stepflow_flow::load(Source::yaml("flow.yaml", FLOW)).flow.unwrap();
-        Board::new(&Plan::compile(flow).unwrap(), RunId::from_uuid(uuid::Uuid::nil()), items, now)
+        Board::new(&Plan::compile(flow).unwrap(), RunId::from_uuid(uuid::Uuid::nil()), items, 0, now)
     }
 
     fn at(item: u32, step: u32) -> StepRef {
@@ -282,6 +289,15 @@ mod tests {
         notice(Event::StepEnded(StepEnded { step: at(item, step), result, defaulted: false }))
     }
 
+    fn item_ended(item: u32) -> Notice {
+        notice(Event::ItemEnded(ItemEnded {
+            run: at(0, 0).run,
+            item,
+            status: ExecutionStatus::Completed,
+            result: Outcome::Success(ValueRef::Row(1)),
+        }))
+    }
+
     #[test]
     fn a_batch_says_how_fast_it_is_and_when_it_will_have_ended() {
         let began = Instant::now();
@@ -291,6 +307,20 @@ mod tests {
         assert_eq!(board.pace(began + Duration::from_secs(4)), ", 2.5 items/s, ends in about 8.0 s");
         board.counts = Counts { done: 30, failed: 0 };
         assert_eq!(board.pace(began + Duration::from_secs(1)), ", 30 items/s");
+    }
+
+    #[test]
+    fn what_an_earlier_process_has_done_does_not_make_this_one_faster() {
+        let began = Instant::now();
+        let mut board = Board { before: 1, ..board(4, began) };
+        let later = began + Duration::from_secs(2);
+        let change = board.observe(&ended(0, 0, Outcome::Success(ValueRef::Inline(Value::null()))), began);
+        assert!(matches!(change, Some(Change::StepEnded { took: None, .. })), "{change:?}");
+        board.observe(&item_ended(0), began);
+        assert_eq!(board.standing(later), "1 of 4 items done");
+        board.before = 0;
+        board.observe(&item_ended(1), later);
+        assert_eq!(board.standing(later), "2 of 4 items done, 0.5 items/s, ends in about 4.0 s");
     }
 
     #[test]
@@ -319,13 +349,7 @@ mod tests {
     fn items_that_never_began_have_failed_when_their_run_ends() {
         let now = Instant::now();
         let mut board = board(3, now);
-        let item = ItemEnded {
-            run: at(0, 0).run,
-            item: 0,
-            status: ExecutionStatus::Completed,
-            result: Outcome::Success(ValueRef::Row(1)),
-        };
-        board.observe(&notice(Event::ItemEnded(item)), now);
+        board.observe(&item_ended(0), now);
         let error = Some(FlowError::new(ErrorKind::Timeout, "too long"));
         let ended = RunEnded { run: at(0, 0).run, status: ExecutionStatus::Failed, error };
         board.observe(&notice(Event::RunEnded(ended)), now);

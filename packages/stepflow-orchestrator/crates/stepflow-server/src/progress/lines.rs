@@ -42,11 +42,13 @@ impl Lines {
     }
 }
 
-/// `done    clean (/python/clean_days) in 0.3 s`; `lost` items of its sub-run failed, although it did not.
-pub fn step_line(board: &Board, step: u32, failed: bool, took: Duration, lost: usize) -> String {
+/// `done    clean (/python/clean_days) in 0.3 s`; without a time it had ended before this command. `lost` items of its
+/// sub-run failed, although it did not.
+pub fn step_line(board: &Board, step: u32, failed: bool, took: Option<Duration>, lost: usize) -> String {
     let (id, component) = board.names(step);
     let word = if failed { Paint::Error.on("failed") } else { Paint::Success.on("done  ") };
-    let ended = format!("{word} {id} {}", Paint::Faint.on(format_args!("({component}) in {}", short(took))));
+    let when = took.map_or_else(|| "before this command".to_owned(), |took| format!("in {}", short(took)));
+    let ended = format!("{word} {id} {}", Paint::Faint.on(format_args!("({component}) {when}")));
     match lost {
         _ if failed => ended,
         0 => ended,

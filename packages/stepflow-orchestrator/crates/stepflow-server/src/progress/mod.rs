@@ -101,15 +101,16 @@ enum Display {
 }
 
 impl Progress {
-    /// Of a run of `plan` over so many items. Its sub-runs show as the steps that wait for them.
-    pub fn new(terminal: &Terminal, quiet: bool, plan: &Plan, run: RunId, items: usize) -> Self {
+    /// Of a run of `plan` over so many items. Its sub-runs show as the steps that wait for them. Events up to the sequence
+    /// `before` are those of an earlier process.
+    pub fn new(terminal: &Terminal, quiet: bool, plan: &Plan, run: RunId, items: usize, before: u64) -> Self {
         let batch = items != 1;
         let display = match &terminal.bars {
             _ if quiet => Display::Quiet,
             Some(bars) => Display::Live(Live::new(bars.clone(), batch)),
             None => Display::Lines(Lines::new(batch)),
         };
-        Self { board: Board::new(plan, run, items, Instant::now()), display }
+        Self { board: Board::new(plan, run, items, before, Instant::now()), display }
     }
 
     /// Takes notice of what happened.

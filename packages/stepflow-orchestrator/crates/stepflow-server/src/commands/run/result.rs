@@ -21,6 +21,8 @@ pub struct Results {
     output_only: bool,
     /// The items of a batch that have their lines.
     lines: HashSet<u32>,
+    /// Whether nobody has read something that was written.
+    unread: bool,
 }
 
 /// A line of a batch's results.
@@ -37,7 +39,8 @@ impl Results {
     /// cannot be written.
     pub fn open(args: &RunArgs) -> Result<Self, Failure> {
         let file = args.output.as_deref().map(|path| OutputFile::open("output", path)).transpose()?;
-        Ok(Self { file, batch: args.input.inputs.is_some(), output_only: args.output_only, lines: HashSet::new() })
+        let (batch, output_only) = (args.input.inputs.is_some(), args.output_only);
+        Ok(Self { file, batch, output_only, lines: HashSet::new(), unread: false })
     }
 
     /// The line for the item of this batch that ended with the event. Items of sub-runs have no line.
@@ -67,17 +70,19 @@ impl Results {
         Ok(Some(in_layout(&line, Layout::Compact)))
     }
 
-    /// Writes the result of the only item of a run that is not a batch, and finishes the file.
-    pub fn finish(mut self, only: Option<&FlowResult>) -> Result<(), Failure> {
+    /// Writes the result of the only item of a run that is not a batch, and finishes the file; `false` when nobody has read
+    /// all of the results.
+    pub fn finish(mut self, only: Option<&FlowResult>) -> Result<bool, Failure> {
         if let Some(result) = only.filter(|_| !self.batch) {
             let text = match result {
-                FlowResult::Failed(_) if self.output_only => return Ok(()),
+                FlowResult::Failed(_) if self.output_only => return Ok(true),
                 FlowResult::Success(output) if self.output_only => self.for_reader(output)?,
                 whole => self.for_reader(whole)?,
             };
             self.write(&text)?;
         }
-        self.finish_file()
+        let were_read = !self.unread;
+        self.finish_file().map(|()| were_read)
     }
 
     /// Finishes the file after an interrupted run. It has the items of a batch that have ended.
@@ -97,10 +102,12 @@ impl Results {
 
     /// Writes a line; `false` when nobody will read it.
     pub fn write(&mut self, text: &str) -> Result<bool, Failure> {
-        match &mut self.file {
-            None => document::print_to_reader(text),
-            Some(file) => file.append(format!("{text}\n").as_bytes()).map(|()| true),
-        }
+        let is_read = match &mut self.file {
+            None => document::print_to_reader(text)?,
+            Some(file) => file.append(format!("{text}\n").as_bytes()).map(|()| true)?,
+        };
+        self.unread |= !is_read;
+        Ok(is_read)
     }
 }
 

@@ -1,0 +1,157 @@
+//! Follows a run to its end: shows its progress and writes its results.
+
+use stepflow_engine::Notice;
+use stepflow_engine::event::Event;
+use stepflow_flow::Plan;
+use stepflow_protocol::{ExecutionStatus, FlowResult, RunId};
+
+use super::failure;
+use super::result::Results;
+use super::state::State;
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupts;
+use crate::progress::{FRAME, Progress, Terminal};
+use crate::service::Service;
+use crate::stderr::{Paint, line};
+use crate::store::Store;
+
+/// What to do about a run that is kept and was not finished.
+const GOES_ON: &str = "the same command with `--resume` goes on";
+
+/// Follows a run.
+pub struct Follower<'a> {
+    pub service: &'a Service,
+    pub terminal: &'a Terminal,
+    pub quiet: bool,
+    pub results: Results,
+    pub state: Option<State>,
+}
+
+impl Follower<'_> {
+    /// Follows a run from its beginning to its end; `resumed` when an earlier process has begun it. `None` when the user
+    /// interrupted it twice.
+    pub async fn follow(
+        mut self,
+        run: RunId,
+        resumed: bool,
+        plan: &Plan,
+        items: usize,
+        interrupts: &mut Interrupts,
+    ) -> Result<Option<Exit>, Failure> {
+        let (service, terminal) = (self.service, self.terminal);
+        let engine = &service.engine;
+        let before = if resumed { service.store.records(run).last().await? } else { 0 };
+        let mut progress = Progress::new(terminal, self.quiet, plan, run, items, before);
+        let mut notices = engine.subscribe(run, 0);
+        // A run of an earlier process goes on because somebody waits for it.
+        let waiting = engine.ended(run, None);
+        tokio::pin!(waiting);
+        let mut is_waiting = true;
+        let mut frames = tokio::time::interval(FRAME);
+        let mut interrupted = false;
+        loop {
+            let goes_on = tokio::select! {
+                notice = notices.next() => match notice.map_err(|error| Failure::outside(error.to_string()))? {
+                    // Without a reader nothing is to be done any more. A run that is cancelled already comes to its end.
+                    Some(notice) => self.observe(&mut progress, run, &notice).await? || interrupted,
+                    None => break,
+                },
+                () = &mut waiting, if is_waiting => {
+                    is_waiting = false;
+                    true
+                }
+                _ = frames.tick() => {
+                    progress.tick();
+                    true
+                }
+                () = interrupts.next() => {
+                    if interrupted {
+                        progress.finish();
+                        self.results.interrupted()?;
+                        return Ok(None);
+                    }
+                    false
+                }
+            };
+            if goes_on {
+                continue;
+            }
+            if self.state.is_some() {
+                progress.finish();
+                line(format_args!("{}: {}", Paint::Error.on("interrupted"), progress.standing()));
+                line(format_args!("{} {GOES_ON}", Paint::Hint.on("hint:")));
+                self.results.interrupted()?;
+                return Ok(Some(Exit::Interrupted));
+            }
+            interrupted = true;
+            // The run may have just ended; then its result is reported as usual.
+            let _ = engine.cancel(run, "user", Some("interrupted")).await;
+        }
+        progress.finish();
+        conclude(&service.store, self.state.as_ref(), self.results, run, plan, interrupted).await.map(Some)
+    }
+
+    /// Shows what has happened, and writes the result of an item that has ended; `false` when nobody reads the results.
+    async fn observe(&mut self, progress: &mut Progress, run: RunId, notice: &Notice) -> Result<bool, Failure> {
+        progress.observe(notice);
+        let Notice::Record(record) = notice else { return Ok(true) };
+        if matches!(&record.event, Event::CancelAsked(asked) if asked.run.is_none()) {
+            let standing = progress.standing();
+            self.terminal.aside(|| line(format_args!("{}: {standing}", Paint::Error.on("interrupted"))));
+        }
+        match self.results.line(&self.service.store, run, &record.event).await? {
+            Some(text) => self.terminal.aside(|| self.results.write(&text)),
+            None => Ok(true),
+        }
+    }
+}
+
+/// Writes the result of a run that has ended, and reports what went wrong.
+pub async fn conclude(
+    store: &Store,
+    state: Option<&State>,
+    mut results: Results,
+    run: RunId,
+    plan: &Plan,
+    interrupted: bool,
+) -> Result<Exit, Failure> {
+    let status = store.queries.run(run).await?.map(|row| row.status);
+    // Of a batch only the errors are kept: its results have been written item by item.
+    let (mut failed, mut total, mut only) = (Vec::new(), 0, None);
+    let mut pages = store.items(run);
+    while let Some(page) = pages.next().await? {
+        total += page.len();
+        for row in page {
+            if let Some(text) = row.result.as_ref().map(|result| results.item(row.item, result)).transpose()?.flatten()
+            {
+                results.write(&text)?;
+            }
+            only = row.result.clone();
+            if let Some(FlowResult::Failed(error)) = row.result {
+                failed.push((row.item, error));
+            }
+        }
+    }
+    match status {
+        Some(ExecutionStatus::Completed | ExecutionStatus::Failed) => {}
+        Some(ExecutionStatus::Cancelled) if interrupted => {
+            results.interrupted()?;
+            return Ok(Exit::Interrupted);
+        }
+        other => return Err(Failure::outside(format!("the run did not end: its status is {other:?}"))),
+    }
+    let were_read = results.finish(only.as_ref())?;
+    if let Some(state) = state {
+        if !were_read {
+            line(format_args!("{}: nobody reads the results", Paint::Error.on("interrupted")));
+            line(format_args!("{} the same command with `--resume` prints them", Paint::Hint.on("hint:")));
+            return Ok(Exit::Interrupted);
+        }
+        state.printed(run)?;
+    }
+    if status == Some(ExecutionStatus::Completed) {
+        return Ok(Exit::Success);
+    }
+    failure::report(plan, total, &failed);
+    Ok(Exit::Failed)
+}
