@@ -20,6 +20,15 @@ plugins: {python: {type: stepflow, command: stepflow-worker, args: [components.p
 routes: {"/python/{*component}": [{plugin: python}]}
 """
 
+LONGER_FLOW = """\
+name: three
+steps:
+  - {id: first, component: /python/first, input: {$input: $}}
+  - {id: held, component: /python/held, input: {$step: first}}
+  - {id: last, component: /python/first, input: {n: {$step: held, path: $.held}}}
+output: {$step: last}
+"""
+
 WITH_A_VARIABLE = """\
 schemas: {properties: {variables: {type: object, properties: {greeting: {type: string, default: hello}}}}}
 steps: [{id: copy, component: /builtin/noop, input: [{$input: $}, {$variable: greeting}]}]
@@ -41,6 +50,12 @@ def kill(stepflow: Stepflow, process: subprocess.Popen[str]) -> None:
     stepflow.end(process)
 
 
+def until_said(process: subprocess.Popen[str], text: str) -> None:
+    assert process.stderr is not None
+    while text not in process.stderr.readline():
+        assert process.poll() is None
+
+
 def test_an_interrupted_run_goes_on_and_says_what_had_ended_before(stepflow: Stepflow) -> None:
     process = held(stepflow)
     process.send_signal(signal.SIGINT)
@@ -55,6 +70,38 @@ def test_an_interrupted_run_goes_on_and_says_what_had_ended_before(stepflow: Ste
     assert "done   first (/python/first) before this command\n" in resumed.stderr
     assert "done   held (/python/held) in " in resumed.stderr
     assert Counter(seen(stepflow.folder)) == {"first": 1, "held": 2}
+
+
+def test_ctrl_c_lets_running_steps_end_and_begins_no_others(stepflow: Stepflow) -> None:
+    process = held(stepflow, LONGER_FLOW, "60s")
+    process.send_signal(signal.SIGINT)
+    until_said(process, "letting steps end, for 1 min 00 s at most; Ctrl-C again ends at once")
+    (stepflow.folder / "go").touch()
+    interrupted = stepflow.end(process)
+    assert (interrupted.code, interrupted.stdout) == (130, ""), interrupted.stderr
+    assert "`--resume`" in interrupted.stderr
+    assert Counter(seen(stepflow.folder)) == {"first": 1, "held": 1}
+    resumed = stepflow(*COMMAND, INPUT, "--resume")
+    assert json.loads(resumed.stdout)["result"] == {"made": 6}
+    assert Counter(seen(stepflow.folder)) == {"first": 2, "held": 1}
+
+
+def test_a_run_that_ends_while_its_last_step_is_let_end_has_its_result(stepflow: Stepflow) -> None:
+    process = held(stepflow, grace="60s")
+    process.send_signal(signal.SIGINT)
+    until_said(process, "letting steps end")
+    (stepflow.folder / "go").touch()
+    ended = stepflow.end(process)
+    assert ended.code == 0, ended.stderr
+    assert json.loads(ended.stdout)["result"] == {"held": 5, "attempt": 1}
+
+
+def test_a_second_ctrl_c_ends_at_once(stepflow: Stepflow) -> None:
+    process = held(stepflow, grace="1h")
+    process.send_signal(signal.SIGINT)
+    until_said(process, "letting steps end")
+    process.send_signal(signal.SIGINT)
+    assert stepflow.end(process).code == 130
 
 
 def test_an_unfinished_run_is_not_started_again_unless_it_is_wanted(stepflow: Stepflow) -> None:
@@ -173,3 +220,39 @@ def test_a_folder_that_is_wrong_is_a_usage_error_and_nothing_is_made(stepflow: S
         assert (ended.code, ended.stdout) == (2, ""), arguments
         assert message in ended.stderr, ended.stderr
     assert [path.name for path in sorted(stepflow.folder.rglob("*"))] == ["empty", "flow.yaml"]
+
+
+EACH = """\
+
+@server.component
+def each(input: dict) -> int:
+    if input["n"] == 1:
+        while not os.path.exists("seen"):
+            time.sleep(0.01)
+        return 1
+    note("held")
+    while not os.path.exists("go"):
+        time.sleep(0.01)
+    return 2
+"""
+
+
+def test_a_disk_that_is_full_lets_running_steps_end(stepflow: Stepflow) -> None:
+    flow = (
+        "steps: [{id: each, component: /python/each, input: {$input: $}}]\noutput: {$step: each}\n"
+    )
+    stepflow.write(
+        components_py=COMPONENTS + EACH, flow_yaml=flow, inputs_jsonl='{"n": 1}\n{"n": 2}\n'
+    )
+    command = ("run", "flow.yaml", "--inputs", "inputs.jsonl", "--state", "state", "--quiet")
+    process = stepflow.start(*command, "--output", "/dev/full")
+    until_said(process, "letting steps end")
+    (stepflow.folder / "go").touch()
+    ended = stepflow.end(process)
+    assert ended.code == 3, ended.stderr
+    assert "error: cannot write the output `/dev/full`: No space left on device" in ended.stderr
+    assert "`--resume`" in ended.stderr
+    resumed = stepflow(*command, "--resume")
+    lines = [json.loads(line)["result"] for line in resumed.stdout.splitlines()]
+    assert (resumed.code, sorted(lines)) == (0, [1, 2]), resumed.stderr
+    assert seen(stepflow.folder) == ["held"]

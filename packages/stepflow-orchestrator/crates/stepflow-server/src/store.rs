@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stepflow_engine::Shards;
 use stepflow_engine::event::{Record, ValueRef};
 use stepflow_engine::ports::{Blobs, Flows, ItemRow, Journal, Outage, Queries, StoreError};
-use stepflow_protocol::{RunId, Value};
+use stepflow_protocol::{ExecutionStatus, RunId, Value};
 use stepflow_store::sqlite::Durability;
 use stepflow_store::{MemoryStore, Options, SqliteStore, sqlite};
 
@@ -130,6 +130,16 @@ impl Store {
     /// When the store cannot be read.
     pub async fn value(&self, root: RunId, place: ValueRef) -> Result<Option<Value>, StoreError> {
         Ok(self.journal.values(root, vec![place]).await?.pop().flatten())
+    }
+
+    /// Whether a run has ended. What was given to the store before is looked at, too.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn has_ended(&self, run: RunId) -> Result<bool, StoreError> {
+        // A journal is read when all that was appended before is stored.
+        self.journal.read(run, 0, 1).await?;
+        Ok(self.queries.run(run).await?.is_none_or(|row| row.status != ExecutionStatus::Running))
     }
 
     /// One item of a run.

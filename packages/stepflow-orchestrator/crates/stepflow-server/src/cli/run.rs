@@ -25,7 +25,8 @@ pub struct RunArgs {
     #[arg(long, conflicts_with = "inputs")]
     pub output_only: bool,
     /// Keep the run in this folder, so that nothing of it is lost when the process or the machine dies: `--resume` goes on
-    /// with it. Exit 2 when the folder has an unfinished run of this flow, input, variables and overrides. Without this
+    /// with it. After Ctrl-C running steps have time to end, as long as `server.stopGrace` says; a second Ctrl-C ends at
+    /// once. Exit 2 when the folder has an unfinished run of this flow, input, variables and overrides. Without this
     /// option a run is in memory only
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,

@@ -27,9 +27,6 @@ const DEFAULT_HOST: &str = "127.0.0.1";
 /// The port, if neither the command line nor the configuration sets it.
 const DEFAULT_PORT: u16 = 7840;
 
-/// How long steps may go on when the server stops, if the configuration does not say.
-const STOP_GRACE: Duration = Duration::from_secs(5);
-
 /// How long a worker may take to end by itself when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -68,7 +65,7 @@ pub async fn serve(args: ServeArgs, terminal: Terminal) -> Result<Exit, Failure>
     starting.abort();
     service.stop_waiting();
     let _ = stop.send(());
-    let grace = config.server.stop_grace.unwrap_or(STOP_GRACE);
+    let grace = config.server.stop_grace();
     let ended = async {
         let what = format!("letting steps end, for {} at most", short(grace));
         let _ = tokio::time::timeout(grace, terminal.while_waiting(false, &what, service.drain())).await;

@@ -198,7 +198,7 @@ static SERVER: Object = Object {
         .default("[]"),
         Key::new("auth", Shape::Object(&AUTH), "Who may use the API.").planned(),
         Key::new("cors", Shape::Object(&CORS), "Which web pages of other origins may use the API."),
-        Key::new("stopGrace", Shape::Time, "How long running steps may take to end when the server stops. One that needs longer is interrupted, and runs again after the next start.").default("\"5s\""),
+        Key::new("stopGrace", Shape::Time, "How long running steps may take to end when the server or `run --state` stops. One that needs longer is interrupted, and runs again after the next start.").default("\"5s\""),
     ],
     required: &[],
 };

@@ -157,6 +157,13 @@ pub struct Server {
     pub stop_grace: Option<Duration>,
 }
 
+impl Server {
+    /// How long steps may go on when the process stops.
+    pub fn stop_grace(&self) -> Duration {
+        self.stop_grace.unwrap_or(Duration::from_secs(5))
+    }
+}
+
 /// The file, and the warnings about it.
 #[derive(Debug)]
 struct SourceFile {

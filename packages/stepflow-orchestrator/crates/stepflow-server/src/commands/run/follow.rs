@@ -1,4 +1,7 @@
-//! Follows a run to its end: shows its progress and writes its results.
+//! Follows a run to its end: shows its progress and writes its results. When it is interrupted, it lets steps end first
+//! if the run is kept: what they have done is not done again.
+
+use std::time::Duration;
 
 use stepflow_engine::Notice;
 use stepflow_engine::event::Event;
@@ -10,7 +13,7 @@ use super::result::Results;
 use super::state::State;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupts;
-use crate::progress::{FRAME, Progress, Terminal};
+use crate::progress::{FRAME, Progress, Terminal, short};
 use crate::service::Service;
 use crate::stderr::{Paint, line};
 use crate::store::Store;
@@ -25,6 +28,19 @@ pub struct Follower<'a> {
     pub quiet: bool,
     pub results: Results,
     pub state: Option<State>,
+    /// How long steps may go on after an interrupt, when the run is kept.
+    pub grace: Duration,
+}
+
+/// What happens to a run that was interrupted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It is cancelled.
+    Cancelled,
+    /// Its steps end, and no others begin.
+    Draining,
+    /// Its steps have ended, and with them the run.
+    Ended,
 }
 
 impl Follower<'_> {
@@ -47,25 +63,38 @@ impl Follower<'_> {
         let waiting = engine.ended(run, None);
         tokio::pin!(waiting);
         let mut is_waiting = true;
+        let drained = drain(service, self.grace);
+        tokio::pin!(drained);
         let mut frames = tokio::time::interval(FRAME);
-        let mut interrupted = false;
+        let mut ending = None;
         loop {
             let goes_on = tokio::select! {
                 notice = notices.next() => match notice.map_err(|error| Failure::outside(error.to_string()))? {
-                    // Without a reader nothing is to be done any more. A run that is cancelled already comes to its end.
-                    Some(notice) => self.observe(&mut progress, run, &notice).await? || interrupted,
+                    // Without a reader nothing is to be done any more. A run that is interrupted already comes to its end.
+                    Some(notice) => self.observe(&mut progress, run, &notice).await? || ending.is_some(),
                     None => break,
                 },
                 () = &mut waiting, if is_waiting => {
                     is_waiting = false;
                     true
                 }
+                () = &mut drained, if ending == Some(Ending::Draining) => {
+                    // What the steps have brought to its end is reported as usual.
+                    if service.store.has_ended(run).await? {
+                        ending = Some(Ending::Ended);
+                        continue;
+                    }
+                    progress.finish();
+                    line(format_args!("{} {GOES_ON}", Paint::Hint.on("hint:")));
+                    self.results.interrupted()?;
+                    return Ok(Some(Exit::Interrupted));
+                }
                 _ = frames.tick() => {
                     progress.tick();
                     true
                 }
                 () = interrupts.next() => {
-                    if interrupted {
+                    if ending.is_some() {
                         progress.finish();
                         self.results.interrupted()?;
                         return Ok(None);
@@ -77,18 +106,23 @@ impl Follower<'_> {
                 continue;
             }
             if self.state.is_some() {
-                progress.finish();
-                line(format_args!("{}: {}", Paint::Error.on("interrupted"), progress.standing()));
-                line(format_args!("{} {GOES_ON}", Paint::Hint.on("hint:")));
-                self.results.interrupted()?;
-                return Ok(Some(Exit::Interrupted));
+                ending = Some(Ending::Draining);
+                terminal.aside(|| self.say_interrupted(&progress));
+                continue;
             }
-            interrupted = true;
+            ending = Some(Ending::Cancelled);
             // The run may have just ended; then its result is reported as usual.
             let _ = engine.cancel(run, "user", Some("interrupted")).await;
         }
         progress.finish();
-        conclude(&service.store, self.state.as_ref(), self.results, run, plan, interrupted).await.map(Some)
+        conclude(&service.store, self.state.as_ref(), self.results, run, plan, ending.is_some()).await.map(Some)
+    }
+
+    fn say_interrupted(&self, progress: &Progress) {
+        line(format_args!("{}: {}", Paint::Error.on("interrupted"), progress.standing()));
+        if progress.is_under_way() && !self.grace.is_zero() {
+            line(letting_steps_end(self.grace));
+        }
     }
 
     /// Shows what has happened, and writes the result of an item that has ended; `false` when nobody reads the results.
@@ -104,6 +138,32 @@ impl Follower<'_> {
             None => Ok(true),
         }
     }
+}
+
+/// Lets steps end that are under way, for so long at most, and begins no others.
+async fn drain(service: &Service, grace: Duration) {
+    let _ = tokio::time::timeout(grace, service.drain()).await;
+}
+
+fn letting_steps_end(grace: Duration) -> String {
+    format!("letting steps end, for {} at most; Ctrl-C again ends at once", short(grace))
+}
+
+/// Lets the steps of a kept run end although its results cannot be written any more, and tells the user how to go on.
+pub async fn after_failure(
+    failure: Failure,
+    service: &Service,
+    grace: Duration,
+    interrupts: &mut Interrupts,
+) -> Failure {
+    if !grace.is_zero() {
+        line(letting_steps_end(grace));
+    }
+    tokio::select! {
+        () = drain(service, grace) => {}
+        () = interrupts.next() => {}
+    }
+    failure.hint(GOES_ON)
 }
 
 /// Writes the result of a run that has ended, and reports what went wrong.

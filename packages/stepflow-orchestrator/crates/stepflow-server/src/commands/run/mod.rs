@@ -76,6 +76,8 @@ pub async fn run(args: RunArgs, terminal: Terminal) -> Result<Exit, Failure> {
         return exit;
     }
     let service = workers::service(&config, store)?;
+    let grace = config.server.stop_grace();
+    let is_kept = state.is_some();
     let ended = async {
         match workers::start(&service, Needs::Plan(&plan), args.quiet, &terminal, &mut interrupts).await {
             Started::All => {}
@@ -93,8 +95,11 @@ pub async fn run(args: RunArgs, terminal: Terminal) -> Result<Exit, Failure> {
             Some(earlier) => earlier.run,
             None => service.engine.submit(submission).await.map_err(refused)?,
         };
-        let follower = Follower { service: &service, terminal: &terminal, quiet: args.quiet, results, state };
-        follower.follow(run, resumed, &plan, items, &mut interrupts).await
+        let follower = Follower { service: &service, terminal: &terminal, quiet: args.quiet, results, state, grace };
+        match follower.follow(run, resumed, &plan, items, &mut interrupts).await {
+            Err(failure) if is_kept => Err(follow::after_failure(failure, &service, grace, &mut interrupts).await),
+            followed => followed,
+        }
     };
     let ended = ended.await;
     if matches!(ended, Ok(None)) {
