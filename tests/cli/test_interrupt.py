@@ -40,7 +40,7 @@ def test_a_second_ctrl_c_does_not_wait(stepflow: Stepflow, doorbell: Doorbell) -
     # The worker ignores SIGTERM, so that the server waits for it after the first Ctrl-C.
     deaf = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     stepflow.write(flow_yaml=ONE_STEP, components_py=deaf + component(STUCK))
-    process = stepflow.start("run", "flow.yaml", "--input-json", "{}")
+    process = stepflow.start("run", "flow.yaml", "--input-json", "{}", "--quiet")
     doorbell.wait()
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
