@@ -55,10 +55,10 @@ output: {$step: held}
 """
 
 
-def until_seen(folder: Path, word: str) -> None:
-    """Wait until a component has noted this word."""
+def until_seen(folder: Path, word: str, times: int = 1) -> None:
+    """Wait until components have noted this word so often."""
     deadline = time.monotonic() + TIMEOUT
-    while word not in seen(folder):
+    while seen(folder).count(word) < times:
         assert time.monotonic() < deadline, f"`{word}` was not noted"
         time.sleep(0.01)
 

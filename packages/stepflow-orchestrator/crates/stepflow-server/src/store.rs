@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stepflow_engine::Shards;
 use stepflow_engine::event::{Record, ValueRef};
 use stepflow_engine::ports::{Blobs, Flows, ItemRow, Journal, Outage, Queries, StoreError};
-use stepflow_protocol::{ExecutionStatus, RunId, Value};
+use stepflow_protocol::{RunId, Value};
 use stepflow_store::sqlite::Durability;
 use stepflow_store::{MemoryStore, Options, SqliteStore, sqlite};
 
@@ -132,16 +132,6 @@ impl Store {
         Ok(self.journal.values(root, vec![place]).await?.pop().flatten())
     }
 
-    /// Whether a run has ended. What was given to the store before is looked at, too.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn has_ended(&self, run: RunId) -> Result<bool, StoreError> {
-        // A journal is read when all that was appended before is stored.
-        self.journal.read(run, 0, 1).await?;
-        Ok(self.queries.run(run).await?.is_none_or(|row| row.status != ExecutionStatus::Running))
-    }
-
     /// One item of a run.
     ///
     /// # Errors
@@ -160,7 +150,13 @@ impl Store {
     /// The events of a tree so far.
     #[must_use]
     pub fn records(&self, root: RunId) -> RecordPages {
-        RecordPages { journal: Arc::clone(&self.journal), root, after: 0 }
+        self.records_after(root, 0)
+    }
+
+    /// The events of a tree so far that come after this sequence.
+    #[must_use]
+    pub fn records_after(&self, root: RunId, after: u64) -> RecordPages {
+        RecordPages { journal: Arc::clone(&self.journal), root, after }
     }
 }
 
@@ -226,7 +222,7 @@ impl RecordPages {
         Ok(Some(records))
     }
 
-    /// The sequence of the last event that is there by now; 0 when there is none.
+    /// The sequence of the last event that is there by now.
     ///
     /// # Errors
     /// When the store cannot be read.

@@ -140,11 +140,6 @@ impl Progress {
         }
     }
 
-    /// Whether a step has begun and not ended.
-    pub fn is_under_way(&self) -> bool {
-        self.board.open().next().is_some()
-    }
-
     /// How far the run is, in one sentence.
     pub fn standing(&self) -> String {
         self.board.standing(Instant::now())

@@ -39,8 +39,6 @@ enum Ending {
     Cancelled,
     /// Its steps end, and no others begin.
     Draining,
-    /// Its steps have ended, and with them the run.
-    Ended,
 }
 
 impl Follower<'_> {
@@ -67,27 +65,39 @@ impl Follower<'_> {
         tokio::pin!(drained);
         let mut frames = tokio::time::interval(FRAME);
         let mut ending = None;
+        // The last event that was shown, and the last one of those that were let end.
+        let (mut seen, mut upto) = (0, None);
         loop {
+            if upto.is_some_and(|upto| seen >= upto) {
+                progress.finish();
+                line(format_args!("{} {GOES_ON}", Paint::Hint.on("hint:")));
+                self.results.interrupted()?;
+                return Ok(Some(Exit::Interrupted));
+            }
             let goes_on = tokio::select! {
                 notice = notices.next() => match notice.map_err(|error| Failure::outside(error.to_string()))? {
-                    // Without a reader nothing is to be done any more. A run that is interrupted already comes to its end.
-                    Some(notice) => self.observe(&mut progress, run, &notice).await? || ending.is_some(),
+                    Some(notice) => {
+                        let is_read = self.observe(&mut progress, run, &notice).await?;
+                        if let Notice::Record(record) = &notice {
+                            seen = record.seq;
+                            if matches!(&record.event, Event::RunEnded(ended) if ended.run == run) {
+                                break;
+                            }
+                        }
+                        // Without a reader nothing is to be done any more. A run that is interrupted already comes to
+                        // its end.
+                        is_read || ending.is_some()
+                    }
                     None => break,
                 },
                 () = &mut waiting, if is_waiting => {
                     is_waiting = false;
                     true
                 }
-                () = &mut drained, if ending == Some(Ending::Draining) => {
-                    // What the steps have brought to its end is reported as usual.
-                    if service.store.has_ended(run).await? {
-                        ending = Some(Ending::Ended);
-                        continue;
-                    }
-                    progress.finish();
-                    line(format_args!("{} {GOES_ON}", Paint::Hint.on("hint:")));
-                    self.results.interrupted()?;
-                    return Ok(Some(Exit::Interrupted));
+                () = &mut drained, if ending == Some(Ending::Draining) && upto.is_none() => {
+                    // What the steps have done is shown and written as usual.
+                    upto = Some(service.store.records_after(run, seen).last().await?);
+                    true
                 }
                 _ = frames.tick() => {
                     progress.tick();
@@ -120,7 +130,8 @@ impl Follower<'_> {
 
     fn say_interrupted(&self, progress: &Progress) {
         line(format_args!("{}: {}", Paint::Error.on("interrupted"), progress.standing()));
-        if progress.is_under_way() && !self.grace.is_zero() {
+        // Those that have just begun may not be shown yet, so nobody looks whether there are some.
+        if !self.grace.is_zero() {
             line(letting_steps_end(self.grace));
         }
     }
