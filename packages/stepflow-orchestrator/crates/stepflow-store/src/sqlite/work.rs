@@ -245,10 +245,8 @@ impl Work<'_> {
         for seq in &append.settles {
             self.execute("DELETE FROM timers WHERE root = ?1 AND seq = ?2", params![bytes(root), seq.cast_signed()])?;
         }
-        for task in &append.unmarks {
-            let sql = "DELETE FROM had WHERE root_no = ?1 AND task = ?2 AND attempt = ?3";
-            self.execute(sql, params![no, task.task_id.uuid().into_bytes(), task.attempt])?;
-        }
+        self.remove_marks(no, &append.unmarks)?;
+        self.add_marks(no, &append.marks)?;
         // The row is written only if it changes. So a step usually writes only one page of the journal and its own row.
         if tail.idle != append.idle {
             self.execute("UPDATE runs SET idle = ?2 WHERE no = ?1", params![no, append.idle])?;
@@ -263,11 +261,7 @@ impl Work<'_> {
             return Ok(());
         }
         let Some(tail) = self.tail(root)? else { return Ok(()) };
-        for task in tasks {
-            let sql = "INSERT OR IGNORE INTO had (root_no, task, attempt) VALUES (?1, ?2, ?3)";
-            self.execute(sql, params![tail.no, task.task_id.uuid().into_bytes(), task.attempt])?;
-        }
-        Ok(())
+        Ok(self.add_marks(tail.no, tasks)?)
     }
 
     /// See [`stepflow_engine::ports::Journal::unmark`].
@@ -276,11 +270,21 @@ impl Work<'_> {
             return Ok(());
         }
         let Some(tail) = self.tail(root)? else { return Ok(()) };
-        for task in tasks {
+        Ok(self.remove_marks(tail.no, tasks)?)
+    }
+
+    fn add_marks(&self, no: i64, tasks: &[TaskRef]) -> rusqlite::Result<()> {
+        tasks.iter().try_for_each(|task| {
+            let sql = "INSERT OR IGNORE INTO had (root_no, task, attempt) VALUES (?1, ?2, ?3)";
+            self.execute(sql, params![no, task.task_id.uuid().into_bytes(), task.attempt]).map(drop)
+        })
+    }
+
+    fn remove_marks(&self, no: i64, tasks: &[TaskRef]) -> rusqlite::Result<()> {
+        tasks.iter().try_for_each(|task| {
             let sql = "DELETE FROM had WHERE root_no = ?1 AND task = ?2 AND attempt = ?3";
-            self.execute(sql, params![tail.no, task.task_id.uuid().into_bytes(), task.attempt])?;
-        }
-        Ok(())
+            self.execute(sql, params![no, task.task_id.uuid().into_bytes(), task.attempt]).map(drop)
+        })
     }
 
     /// See [`stepflow_engine::ports::Journal::give_up`].
