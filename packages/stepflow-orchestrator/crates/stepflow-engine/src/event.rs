@@ -173,6 +173,17 @@ pub enum Event {
 }
 
 impl Event {
+    /// The place of the value that it brings, if it brings one.
+    #[must_use]
+    pub fn value(&self) -> Option<&ValueRef> {
+        match self {
+            Self::AttemptEnded(AttemptEnded { payload: Some(place), .. })
+            | Self::StepEnded(StepEnded { result: Outcome::Success(place), .. })
+            | Self::ItemEnded(ItemEnded { result: Outcome::Success(place), .. }) => Some(place),
+            _ => None,
+        }
+    }
+
     /// The bytes of the values in it, about.
     #[must_use]
     pub fn size(&self) -> usize {

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use stepflow_protocol::RunId;
+use stepflow_protocol::{RunId, Value};
 
-use crate::event::{Record, TaskRef};
-use crate::machine::Machine;
+use crate::event::{Record, TaskRef, ValueRef};
+use crate::machine::{Effect, Machine, RunTree, outstanding};
 use crate::ports::{Journal, StoreError};
 
 /// How much of a journal is read at a time.
@@ -17,6 +17,8 @@ pub(crate) struct Read {
     pub machine: Machine,
     /// The events that this driver has not seen as durable.
     pub news: Vec<Arc<Record>>,
+    /// Inputs of its open attempts, as far as they are among these events.
+    pub inputs: Vec<(ValueRef, Value)>,
     /// The owner that appended the last event.
     pub epoch: u64,
     /// The attempts that are marked.
@@ -33,16 +35,35 @@ pub(crate) async fn read(journal: Arc<dyn Journal>, root: RunId, seen: u64) -> R
     loop {
         let page = journal.read(root, building.seq(), PAGE).await?;
         read.2.extend(page.marked);
-        if page.records.is_empty() {
-            let (news, epoch, marked) = read;
-            return Ok(Box::new(Read { machine: building.finish(), news, epoch, marked }));
+        if !page.records.is_empty() {
+            read.1 = page.epoch;
         }
-        read.1 = page.epoch;
         for record in page.records {
             building.fold(&record);
             if record.seq > seen {
                 read.0.push(record);
             }
         }
+        if page.is_last {
+            let (news, epoch, marked) = read;
+            let machine = building.finish();
+            let inputs = inputs(machine.state(), &news);
+            return Ok(Box::new(Read { machine, news, inputs, epoch, marked }));
+        }
     }
+}
+
+/// The inputs of open attempts that stand in these events: they need not be looked for in the store.
+fn inputs(state: &RunTree, news: &[Arc<Record>]) -> Vec<(ValueRef, Value)> {
+    let input = |(_, effect)| match effect {
+        Effect::Offer { input: place @ ValueRef::Row(seq), .. } => {
+            let found = news.binary_search_by_key(&seq, |record| record.seq).ok()?;
+            match news[found].event.value()? {
+                ValueRef::Inline(value) => Some((place, value.clone())),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    outstanding(state).filter_map(input).collect()
 }

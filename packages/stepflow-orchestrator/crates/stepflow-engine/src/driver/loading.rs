@@ -62,7 +62,7 @@ impl Driver {
     pub(super) fn tree_read(&mut self, root: RunId, incarnation: u64, read: Result<Box<Read>, StoreError>) {
         let Some(tree) = self.trees.get_mut(&root).filter(|tree| tree.incarnation == incarnation) else { return };
         self.at_work_on = Some(root);
-        let Read { machine, news, epoch, marked } = *match read {
+        let Read { machine, news, inputs, epoch, marked } = *match read {
             Ok(read) if read.machine.state().seq > 0 => read,
             Ok(_) | Err(StoreError::NotFound { what: "run", .. }) => return self.let_go(root),
             Err(StoreError::Damaged(what)) => return self.give_up_damaged(root, &what),
@@ -80,6 +80,7 @@ impl Driver {
         // Repeated, these inputs could have an effect for the second time: a retry would begin too early.
         tree.forget_durable_inputs();
         tree.marked = marked;
+        inputs.into_iter().for_each(|(place, value)| tree.at_hand.load(&place, Some(value)));
         let open = machine.state().runs.iter().filter(|(id, run)| **id != root && !run.status.is_terminal());
         self.roots.extend(open.map(|(id, _)| (*id, root)));
         let is_open = machine.state().open > 0;

@@ -10,7 +10,7 @@ use quick_cache::unsync::Cache;
 use stepflow_flow::Plan;
 use stepflow_protocol::{BlobId, FlowId, RunId, Value};
 
-use crate::event::{AttemptEnded, Event, ItemEnded, Outcome, Record, StepEnded, ValueRef};
+use crate::event::{Event, Record, ValueRef};
 
 /// The average size of a value for which the cache is laid out.
 const USUAL_SIZE: usize = 1 << 10;
@@ -134,18 +134,13 @@ impl AtHand {
 
     /// Takes the values that a new event brings.
     pub fn keep(&mut self, record: &Record) {
-        match &record.event {
-            Event::AttemptEnded(AttemptEnded { payload: Some(ValueRef::Inline(value)), .. })
-            | Event::StepEnded(StepEnded { result: Outcome::Success(ValueRef::Inline(value)), .. })
-            | Event::ItemEnded(ItemEnded { result: Outcome::Success(ValueRef::Inline(value)), .. }) => {
-                self.values.insert(LocalKey::Row(record.seq), value.clone());
-                self.fresh.push_back((record.seq, LocalKey::Row(record.seq)));
-            }
-            Event::RunCreated(created) => {
-                let inputs = (0..created.items).map(|item| (record.seq, LocalKey::Item(created.run, item)));
-                self.fresh.extend(inputs);
-            }
-            _ => {}
+        if let Some(ValueRef::Inline(value)) = record.event.value() {
+            self.values.insert(LocalKey::Row(record.seq), value.clone());
+            self.fresh.push_back((record.seq, LocalKey::Row(record.seq)));
+        }
+        if let Event::RunCreated(created) = &record.event {
+            let inputs = (0..created.items).map(|item| (record.seq, LocalKey::Item(created.run, item)));
+            self.fresh.extend(inputs);
         }
     }
 

@@ -205,6 +205,8 @@ pub struct OpenRoot {
 pub struct Page {
     /// The events; none at the journal's end.
     pub records: Vec<Arc<Record>>,
+    /// Whether the journal ends with them.
+    pub is_last: bool,
     /// The owner that appended the last of them.
     pub epoch: u64,
     /// The attempts of the tree that are marked, see [`Journal::mark`].

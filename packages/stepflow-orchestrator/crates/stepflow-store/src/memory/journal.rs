@@ -127,8 +127,10 @@ impl Journal for MemoryStore {
             bytes += EVENT + record.event.size();
             fits
         };
-        let records = tree.journal.get(after..).unwrap_or_default().iter().take_while(fits).cloned().collect();
-        done(Ok(Page { records, epoch: tree.epoch, marked: tree.marked.iter().copied().collect() }))
+        let rest = tree.journal.get(after..).unwrap_or_default();
+        let records: Vec<Arc<Record>> = rest.iter().take_while(fits).cloned().collect();
+        let is_last = records.len() == rest.len();
+        done(Ok(Page { records, is_last, epoch: tree.epoch, marked: tree.marked.iter().copied().collect() }))
     }
 
     fn values(&self, root: RunId, places: Vec<ValueRef>) -> BoxFuture<'static, Result<Vec<Option<Value>>, StoreError>> {

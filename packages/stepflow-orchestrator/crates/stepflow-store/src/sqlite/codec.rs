@@ -60,18 +60,8 @@ pub(super) fn decode(body: &str) -> Result<Vec<Arc<Record>>, serde_json::Error> 
     Ok(serde_json::from_str::<Vec<Record>>(body)?.into_iter().map(Arc::new).collect())
 }
 
-/// The place of the value that an event contains, if it contains one.
-pub(super) fn result(event: &Event) -> Option<&ValueRef> {
-    match event {
-        Event::AttemptEnded(AttemptEnded { payload: Some(place), .. })
-        | Event::StepEnded(StepEnded { result: Outcome::Success(place), .. })
-        | Event::ItemEnded(ItemEnded { result: Outcome::Success(place), .. }) => Some(place),
-        _ => None,
-    }
-}
-
 fn long_value(event: &Event) -> Option<&Value> {
-    match result(event)? {
+    match event.value()? {
         ValueRef::Inline(value) if value.size() >= BESIDE => Some(value),
         _ => None,
     }

@@ -31,6 +31,9 @@ pub(super) fn page(access: &Access<'_>, root: RunId, after: u64, most: usize) ->
     let mut rows = statement.query([key(no, after), key(no, u64::MAX)])?;
     let mut size = 0;
     while let Some(row) = rows.next()? {
+        if size >= most {
+            return Ok(read);
+        }
         read.epoch = row.get::<_, i64>(1)?.cast_unsigned();
         let body = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
         let records = decode(body).map_err(|error| unreadable("the journal of run", root, error))?;
@@ -41,10 +44,8 @@ pub(super) fn page(access: &Access<'_>, root: RunId, after: u64, most: usize) ->
             size += EVENT + record.event.size();
             read.records.push(record);
         }
-        if size >= most {
-            break;
-        }
     }
+    read.is_last = true;
     Ok(read)
 }
 

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension as _, ToSql};
 use stepflow_engine::event::{Event, Record, ValueRef};
 use stepflow_protocol::{BlobId, RunId, Value};
 
-use super::codec::{decode, key, place, result};
+use super::codec::{decode, key, place};
 use super::files::kept;
 use super::readers::Access;
 use super::work::{Failure, number, unreadable};
@@ -66,7 +66,9 @@ impl<'a> Tree<'a> {
                 (ValueRef::Row(seq), Some(no)) => {
                     let beside = self.row("SELECT body, file FROM vals WHERE k = ?1", key(no, seq))?;
                     if beside.is_none() {
-                        let Some(next) = self.event(seq)?.as_ref().and_then(result).cloned() else { return Ok(None) };
+                        let Some(next) = self.event(seq)?.as_ref().and_then(Event::value).cloned() else {
+                            return Ok(None);
+                        };
                         place = next;
                         continue;
                     }

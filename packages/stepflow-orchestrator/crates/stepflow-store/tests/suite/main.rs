@@ -50,6 +50,8 @@ async fn a_journal_is_read_back_as_it_was_written(owned: &mut Owned<impl Journal
     assert_eq!(read(5).await, []);
     let page = owned.store.read(run, 0, 1).await.unwrap();
     assert_eq!((page.records.len(), page.epoch), (1, 1), "a page has one event at least");
+    assert!(!page.is_last);
+    assert!(owned.store.read(run, 3, usize::MAX).await.unwrap().is_last);
 }
 
 async fn an_append_that_does_not_follow_is_refused_and_so_is_one_of_an_owner_of_before(

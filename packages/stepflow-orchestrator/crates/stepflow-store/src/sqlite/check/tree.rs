@@ -10,7 +10,7 @@ use stepflow_engine::event::{Record, StepRef, ValueRef};
 use stepflow_engine::machine::{Building, Machine};
 use stepflow_protocol::{ExecutionStatus, RunId};
 
-use super::super::codec::{as_step_status, bytes, decode, key, result, run, timestamp};
+use super::super::codec::{as_step_status, bytes, decode, key, run, timestamp};
 use super::super::queries::{RUN, run_row};
 use super::{Check, bytes_of};
 use crate::rows::Rows;
@@ -44,7 +44,7 @@ impl Check<'_> {
                 return Ok(());
             }
             for record in &records {
-                if result(&record.event) == Some(&ValueRef::Row(record.seq)) {
+                if record.event.value() == Some(&ValueRef::Row(record.seq)) {
                     let there = "SELECT 1 FROM vals WHERE k = ?1";
                     if !self.connection.prepare_cached(there)?.exists([key(no, record.seq)])? {
                         self.find(&place, &format!("the value of sequence {} is not there", record.seq));
