@@ -60,6 +60,7 @@ impl Driver {
 
     /// A tree's journal was read, or could not be.
     pub(super) fn tree_read(&mut self, root: RunId, incarnation: u64, read: Result<Box<Read>, StoreError>) {
+        self.open_read(root);
         let Some(tree) = self.trees.get_mut(&root).filter(|tree| tree.incarnation == incarnation) else { return };
         self.at_work_on = Some(root);
         let Read { machine, news, inputs, epoch, marked } = *match read {

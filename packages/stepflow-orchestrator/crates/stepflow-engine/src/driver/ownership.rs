@@ -1,6 +1,6 @@
 //! Taking over shards, and handing them over. Idle trees leave memory, and are loaded again when they are needed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,6 +19,9 @@ use crate::shard::shard_of;
 
 /// How many open trees are asked for at a time, and how many due times.
 const PAGE: usize = 1_000;
+
+/// How many open trees are read at a time. What the first ones need does not wait behind the journals of all others.
+const AT_ONCE: usize = 256;
 
 /// How far ahead due times of trees that are not in memory are known.
 const HORIZON: Duration = Duration::from_secs(60);
@@ -39,6 +42,11 @@ pub(super) struct Ownership {
     horizon: Option<Timestamp>,
     /// When the next ones are asked for.
     looks_at: Option<TimerKey>,
+    /// Open trees that are to be read, and those that are being read.
+    unread: VecDeque<RunId>,
+    being_read: HashSet<RunId>,
+    /// The last one of a page, if another page follows.
+    next_page: Option<RunId>,
     /// Idle trees in memory, by the lengths of their journals.
     idle: BTreeSet<(u64, RunId)>,
     idle_bytes: usize,
@@ -52,6 +60,9 @@ impl Ownership {
             owned: HashMap::new(),
             horizon: None,
             looks_at: None,
+            unread: VecDeque::new(),
+            being_read: HashSet::new(),
+            next_page: None,
             idle: BTreeSet::new(),
             idle_bytes: 0,
         }
@@ -121,16 +132,36 @@ impl Driver {
     pub(super) fn open_roots(&mut self, after: Option<RunId>, roots: Result<Vec<OpenRoot>, StoreError>) {
         match roots {
             Ok(roots) => {
-                if roots.len() == PAGE {
-                    self.ask_for_open_roots(roots.last().map(|last| last.root));
-                } else {
+                self.ownership.next_page = roots.last().filter(|_| roots.len() == PAGE).map(|last| last.root);
+                if self.ownership.next_page.is_none() {
                     self.ownership.list_is_complete();
                 }
-                for open in roots.into_iter().filter(|open| !open.idle) {
-                    let _ = self.tree(open.root);
-                }
+                self.ownership.unread.extend(roots.into_iter().filter(|open| !open.idle).map(|open| open.root));
+                self.read_open();
             }
             Err(_) => drop(self.timers.arm(&*self.ports.clock, AGAIN, Timer::Recover(after))),
+        }
+    }
+
+    /// A tree was read. If it was one of those that an earlier owner left open, the next of them is.
+    pub(super) fn open_read(&mut self, root: RunId) {
+        if self.ownership.being_read.remove(&root) {
+            self.read_open();
+        }
+    }
+
+    fn read_open(&mut self) {
+        while self.ownership.being_read.len() < AT_ONCE {
+            let Some(root) = self.ownership.unread.pop_front() else {
+                // The last trees of this page are read meanwhile.
+                if let Some(last) = self.ownership.next_page.take() {
+                    self.ask_for_open_roots(Some(last));
+                }
+                return;
+            };
+            if !self.trees.contains_key(&root) && self.tree(root).is_some() {
+                self.ownership.being_read.insert(root);
+            }
         }
     }
 

@@ -126,7 +126,7 @@ pub struct Append {
     pub owes: Vec<Due>,
     /// The sequences of earlier such times that are over.
     pub settles: Vec<u64>,
-    /// Attempts that are marked before a worker has them, see [`Journal::mark`]: they may crash the server again at once.
+    /// Attempts that are marked before a worker has them, see [`Journal::mark`]: they may crash the server again.
     pub marks: Vec<TaskRef>,
     /// Attempts whose marks are to be removed.
     pub unmarks: Vec<TaskRef>,
