@@ -34,7 +34,7 @@ pub enum DbCommand {
     /// Says how many runs and blobs were deleted. With `--path` the configuration is not read: then no `retention` applies,
     /// and no run is deleted.
     ///
-    /// No server may have the database meanwhile. There must be room for a second copy.
+    /// No server may have the database meanwhile. There must be space for a second copy.
     Vacuum(DatabaseArgs),
 }
 
