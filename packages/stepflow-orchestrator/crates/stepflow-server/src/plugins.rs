@@ -80,6 +80,7 @@ impl Listed {
         let (state, reason) = match host.health() {
             Health::Ready => ("ready", None),
             Health::Starting => ("starting", None),
+            Health::Awaited(reason) => ("starting", Some(first_line(&reason))),
             Health::Down(reason) => ("unhealthy", Some(first_line(&reason))),
             Health::ShutDown => ("shutDown", None),
         };

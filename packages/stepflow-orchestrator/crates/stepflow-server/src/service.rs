@@ -67,6 +67,14 @@ impl Service {
         Self::with_host(config, store, grace, |router, _| router)
     }
 
+    /// The same for a server, whose tasks wait for workers that are not up yet: those may start later than it does.
+    ///
+    /// # Errors
+    /// When a route cannot be followed; not for routes that were read from a file.
+    pub fn serving(config: &Config, store: Store, grace: Duration) -> Result<Self, stepflow_hosts::RouteError> {
+        Self::build(config, store, grace, true, |router, _| router)
+    }
+
     /// The same, with a component host of the caller's between the engine and the routes.
     ///
     /// # Errors
@@ -75,6 +83,16 @@ impl Service {
         config: &Config,
         store: Store,
         grace: Duration,
+        host: impl FnOnce(Arc<dyn ComponentHost>, Arc<dyn Inbox>) -> Arc<dyn ComponentHost>,
+    ) -> Result<Self, stepflow_hosts::RouteError> {
+        Self::build(config, store, grace, false, host)
+    }
+
+    fn build(
+        config: &Config,
+        store: Store,
+        grace: Duration,
+        waits: bool,
         host: impl FnOnce(Arc<dyn ComponentHost>, Arc<dyn Inbox>) -> Arc<dyn ComponentHost>,
     ) -> Result<Self, stepflow_hosts::RouteError> {
         let (inbox, mailbox) = stepflow_engine::inbox(drivers());
@@ -94,7 +112,9 @@ impl Service {
                 }
                 Plugin::Stepflow(worker) => {
                     let served = ServedToWorkers { blobs, runs: Arc::clone(&runs) as _ };
-                    let options = WorkerOptions { shutdown_grace: grace, ..worker_options(config, name, worker) };
+                    let options = worker_options(config, name, worker);
+                    let patience = if waits { options.start_timeout } else { Duration::ZERO };
+                    let options = WorkerOptions { shutdown_grace: grace, patience, ..options };
                     let worker = Arc::new(WorkerHost::new(options, inbox, served));
                     workers.insert(name.clone(), Arc::clone(&worker));
                     lists.insert(name.clone(), (plugin.type_name(), Arc::clone(&worker) as _));
@@ -178,7 +198,7 @@ impl Service {
             Health::Ready => None,
             Health::Starting => Some("it is starting".to_owned()),
             // What the worker wrote is for its owner, in the log: this is for every client.
-            Health::Down(why) => Some(without_stderr(&why).to_owned()),
+            Health::Awaited(why) | Health::Down(why) => Some(without_stderr(&why).to_owned()),
             Health::ShutDown => Some("it is shut down".to_owned()),
         };
         self.workers.iter().filter_map(|(name, worker)| Some((name.clone(), reason(worker)?))).collect()

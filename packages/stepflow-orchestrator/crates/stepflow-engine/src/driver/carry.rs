@@ -137,6 +137,7 @@ impl Driver {
             deadline: run.deadline_at,
             traceparent: None,
             suspects: state.step(step).map_or(0, |step| step.suspects),
+            recovers: reason == Reason::Recovery,
         };
         let route = Some(envelope.route.clone());
         let recovers = reason == Reason::Recovery;

@@ -12,8 +12,10 @@ use super::step::Phase;
 use super::step_end::{refused, step_failed};
 use super::surroundings::{Missing, Need, numbered, plan_of, those_known};
 use super::{answer, confidential, ending, nested};
-use crate::event::{Event, ItemEnded, Outcome, RunCreated, RunEnded, StepRef, StepScheduled, TaskRef, ValueRef};
-use crate::ports::Target;
+use crate::event::{
+    Event, ItemEnded, Outcome, Reason, RunCreated, RunEnded, StepRef, StepScheduled, TaskRef, ValueRef,
+};
+use crate::ports::{Purity, Target};
 
 /// How many steps an error names that it came by.
 const MOST_VIA: usize = 16;
@@ -197,7 +199,17 @@ fn begin(state: &RunTree, at: StepRef, ready: Ready, given: &mut Given<'_>) -> R
         let message = format!("the server crashed {most} times in a row while a worker was running this step");
         return Ok(Some(step_failed(at, FlowError::new(ErrorKind::OrchestratorError, message))));
     }
-    let begun = match given.world.resolve(&step.component, &input) {
+    let target = match given.world.resolve(&step.component, &input) {
+        // Its worker may not be up yet: it can wait where it was before.
+        Err(error) if ready.reason == Reason::Recovery && error.kind == ErrorKind::Unreachable => {
+            match before.and_then(|step| step.attempts.last()) {
+                Some(attempt) => Ok(Target::Component { route: attempt.route.clone(), purity: Purity::External }),
+                None => Err(error),
+            }
+        }
+        target => target,
+    };
+    let begun = match target {
         Err(error) => refused(state, &plan, at, &ready.input, error, given)?,
         Ok(Target::SubFlow(control)) => nested::begin(state, &plan, at, control, ready.input, given)?,
         Ok(Target::Undecided) => return Ok(None),

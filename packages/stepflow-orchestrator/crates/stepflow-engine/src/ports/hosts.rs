@@ -48,6 +48,9 @@ pub struct TaskEnvelope {
     /// has it only together with other suspects, at most half as many (see [`max_suspects`]).
     #[serde(default)]
     pub suspects: u32,
+    /// Whether the attempt before was open when its server ended. Such a task waits for a worker that is not up yet.
+    #[serde(default)]
+    pub recovers: bool,
 }
 
 impl TaskEnvelope {

@@ -1,5 +1,6 @@
 //! Servers that die, and how the next ones continue.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
@@ -114,6 +115,21 @@ fn a_step_that_no_worker_has_taken_is_not_given_up() {
     story.finish(root);
     story.check(root);
     assert!(!is_given_up(&story, root));
+}
+
+#[test]
+fn a_step_that_was_open_waits_where_it_was_when_its_worker_is_not_up() {
+    let (mut story, root) = offered("/t/wrap");
+    story.crash();
+    story.life.host.away.store(true, Ordering::Relaxed);
+    story.store_all();
+    assert_eq!(story.job("/wrap").task.attempt, 2);
+    let new = story.begin(one_of("/t/wrap"));
+    story.store_all();
+    assert!(matches!(&story.results(new)[..], [Failed(kind, _)] if kind == "UNREACHABLE"));
+    story.finish(root);
+    story.check(root);
+    assert_eq!(story.results(root), [Success(json!({"got": 1}))]);
 }
 
 #[test]

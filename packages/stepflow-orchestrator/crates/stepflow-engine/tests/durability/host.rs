@@ -20,6 +20,8 @@ pub struct Host {
     pub stopping: AtomicBool,
     /// How often the engine is to panic when it looks for `/t/bomb`, or offers to `/t/dud` or cancels it.
     pub bombs: AtomicU32,
+    /// Whether the worker of `/t/wrap` is not up.
+    pub away: AtomicBool,
     store: Arc<Store>,
     jobs: Mutex<BTreeMap<TaskRef, Job>>,
     /// How often each attempt was offered.
@@ -45,6 +47,7 @@ impl Host {
             engine: OnceLock::new(),
             stopping: AtomicBool::new(false),
             bombs: AtomicU32::new(0),
+            away: AtomicBool::new(false),
             store,
             jobs: Mutex::default(),
             offers: Mutex::default(),
@@ -171,6 +174,9 @@ impl ComponentHost for Host {
     fn resolve(&self, path: &str, _: &Value) -> Result<Target, FlowError> {
         self.may_panic(path);
         match path {
+            "/t/wrap" if self.away.load(Ordering::Relaxed) => {
+                return Err(FlowError::new(ErrorKind::Unreachable, "its worker is not up"));
+            }
             "/t/nowhere" => return Err(FlowError::new(ErrorKind::ComponentNotFound, "nothing serves it")),
             "/t/map" => return Ok(Target::SubFlow(Control::Map)),
             "/t/iterate" => return Ok(Target::SubFlow(Control::Iterate)),

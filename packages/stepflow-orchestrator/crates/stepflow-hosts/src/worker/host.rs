@@ -161,7 +161,7 @@ impl ComponentHost for WorkerHost {
         let (starts, mut stop) = (Arc::clone(&self.starts), self.stop.subscribe());
         async move {
             tokio::select! {
-                _ = starts.outcome() => {}
+                () = starts.known() => {}
                 () = stopped(&mut stop) => {}
             }
         }

@@ -32,6 +32,9 @@ pub struct WorkerOptions {
     pub health_check: HealthCheck,
     /// How long it may take to answer the handshake.
     pub start_timeout: Duration,
+    /// How long tasks wait for a worker that is not up, counted from when it was up last, or from the first try. For a
+    /// process that cannot start, only tasks wait that were open when the server ended before.
+    pub patience: Duration,
     /// How many processes are started.
     pub instances: usize,
     /// The upper limit of what each process announces, and the value for one that announces nothing.
@@ -80,6 +83,7 @@ impl WorkerOptions {
             token: None,
             health_check: HealthCheck::default(),
             start_timeout: Duration::from_secs(300),
+            patience: Duration::ZERO,
             instances: 1,
             max_concurrency: None,
             max_message: 256 << 20,

@@ -4,6 +4,7 @@
 
 mod instance;
 mod loss;
+mod outage;
 mod served;
 mod shared;
 mod state;
@@ -12,11 +13,9 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use stepflow_engine::event::TaskRef;
 use stepflow_engine::ports::{Address, Answer, Lost, TaskEnvelope};
-use stepflow_protocol::FlowError;
 
 pub(crate) use instance::{ConnectionFailure, Instance, InstanceId, Signals};
 pub(crate) use loss::{Loss, shut_down, with_stderr};
@@ -27,8 +26,7 @@ use state::PoolState;
 use super::connection::{HandshakeError, NumberedRequest, OpenExecute};
 use super::execute::Verdict;
 use super::message::Body;
-use super::options::RestartPolicy;
-use super::status::{Health, InstanceState};
+use super::status::InstanceState;
 use super::stderr_tail::StderrTail;
 use super::wire::{Kind, Outgoing, Wire};
 use crate::components::Components;
@@ -55,8 +53,8 @@ impl Pool {
     /// Takes a task.
     pub(crate) fn offer(&mut self, task: TaskEnvelope) {
         let answer = match &self.state {
-            PoolState::Open => return self.place(task),
-            PoolState::Refusing(error) => Answer::Failed(error.clone().into()),
+            PoolState::Refusing(refusal) if refusal.applies_to(&task) => Answer::Failed(refusal.error.clone().into()),
+            PoolState::Open | PoolState::Awaiting(_) | PoolState::Refusing(_) => return self.place(task),
             PoolState::ShutDown => Answer::Lost(shut_down()),
         };
         self.notices.push(Notice::Answer(task.address(), answer));
@@ -242,86 +240,9 @@ impl Pool {
         self.instance_mut(id).is_some_and(|instance| instance.connection.unpark(task))
     }
 
-    /// The start in this slot failed. A task fails when that is true of all workers that serve it, even if it waits.
-    pub(crate) fn start_failed(&mut self, slot: usize, slots: usize, error: FlowError) {
-        if self.served.failed(slot, error.clone()) >= slots && self.refuse(error.clone()) {
-            return;
-        }
-        let served = &self.served;
-        while let Some((_, task)) = self.waiting.pop(|lane| served.refusal(lane).is_some()) {
-            self.notices.push(Notice::Answer(task.address(), Answer::Failed(error.clone().into())));
-        }
-    }
-
     /// What the plugin serves; `None` until a worker has said so.
     pub(crate) fn components(&self) -> Option<&Arc<Components>> {
         self.served.all()
-    }
-
-    /// An instance has crashed, or its successor has not started. Returns how long its slot stays empty. Crashes for
-    /// which no attempt is to blame are counted: after some of them without an answer, tasks fail.
-    pub(crate) fn crashed(
-        &mut self,
-        id: Option<InstanceId>,
-        loss: &Loss,
-        policy: &RestartPolicy,
-        refusal: impl FnOnce(u32) -> FlowError,
-    ) -> Duration {
-        match id.map_or(0, |id| self.remove_instance(id, loss)) {
-            0 => self.crashes += 1,
-            1 => return Duration::ZERO,
-            // If there are several suspects, the one to blame will be found later.
-            _ => return policy.delay(1),
-        }
-        if self.crashes >= policy.crashes && self.refuse(refusal(self.crashes)) {
-            return policy.pause;
-        }
-        policy.delay(self.crashes)
-    }
-
-    /// No task goes out any more; those that wait are given back.
-    pub(crate) fn shut_down(&mut self) {
-        self.state = PoolState::ShutDown;
-        for task in self.waiting.drain() {
-            self.notices.push(Notice::Answer(task.address(), Answer::Lost(shut_down())));
-        }
-        self.instances.iter_mut().for_each(Instance::close);
-    }
-
-    /// Whether tasks are taken.
-    pub(crate) fn health(&self) -> Health {
-        match &self.state {
-            PoolState::Open if self.instances.iter().any(Instance::is_open) => Health::Ready,
-            PoolState::Open => Health::Starting,
-            PoolState::Refusing(error) => Health::Down(error.message.clone()),
-            PoolState::ShutDown => Health::ShutDown,
-        }
-    }
-
-    /// The error with which tasks fail at once, if they do.
-    pub(crate) fn refusal(&self) -> Option<&FlowError> {
-        match &self.state {
-            PoolState::Refusing(error) => Some(error),
-            PoolState::Open | PoolState::ShutDown => None,
-        }
-    }
-
-    /// From now on tasks fail, also those that wait. Does nothing while an instance takes tasks.
-    fn refuse(&mut self, error: FlowError) -> bool {
-        if self.state.is_shut_down() || self.instances.iter().any(Instance::is_open) {
-            return false;
-        }
-        for task in self.waiting.drain() {
-            self.notices.push(Notice::Answer(task.address(), Answer::Failed(error.clone().into())));
-        }
-        self.state = PoolState::Refusing(error);
-        true
-    }
-
-    fn reopen(&mut self) {
-        if matches!(self.state, PoolState::Refusing(_)) {
-            self.state = PoolState::Open;
-        }
     }
 
     fn not_accepted(&mut self, id: InstanceId, open: OpenExecute) {
@@ -358,7 +279,7 @@ impl Pool {
     /// Gives the task to an instance, or lets it wait.
     fn place(&mut self, task: TaskEnvelope) {
         let lane = lane_of(&task, &self.bounded, &mut self.served);
-        if let Some(error) = self.served.refusal(lane).cloned() {
+        if let Some(error) = self.served.refusal(lane, &task).cloned() {
             return self.notices.push(Notice::Answer(task.address(), Answer::Failed(error.into())));
         }
         match self.waiting.is_empty().then(|| most_free(&self.instances, &self.served, lane, None)).flatten() {

@@ -5,6 +5,8 @@
 pub enum Health {
     /// It is starting, for the first time or after a crash: tasks wait.
     Starting,
+    /// It could not be reached, for this reason: tasks wait, but not for long.
+    Awaited(String),
     /// It takes tasks.
     Ready,
     /// It does not start or has crashed too often: tasks fail at once with this message.

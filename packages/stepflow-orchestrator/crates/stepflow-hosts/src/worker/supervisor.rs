@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::connection::HandshakeError;
 use super::core::{Core, stopped};
@@ -26,6 +26,8 @@ pub(crate) struct Starts {
 struct Outcomes {
     ready: BTreeSet<usize>,
     failed: BTreeMap<usize, StartError>,
+    /// The slots without a worker for which new tasks do not wait any more.
+    given_up: BTreeSet<usize>,
 }
 
 impl Starts {
@@ -48,20 +50,38 @@ impl Starts {
         self.outcomes.send_modify(|outcomes| _ = outcomes.failed.insert(slot, error));
     }
 
-    /// Whether one worker has answered, or none will.
+    /// New tasks do not wait for the worker in this slot any more.
+    pub(crate) fn given_up(&self, slot: usize) {
+        self.outcomes.send_if_modified(|outcomes| outcomes.given_up.insert(slot));
+    }
+
+    /// Whether one worker has answered, or none is waited for.
     pub(crate) fn is_known(&self) -> bool {
-        self.suffice(&self.outcomes.borrow())
+        self.decide(&self.outcomes.borrow())
+    }
+
+    /// Waits until one worker has answered, or none is waited for.
+    pub(crate) async fn known(&self) {
+        let mut outcomes = self.outcomes.subscribe();
+        // The sender lives as long as this.
+        let _ = outcomes.wait_for(|outcomes| self.decide(outcomes)).await;
+    }
+
+    fn decide(&self, outcomes: &Outcomes) -> bool {
+        !outcomes.ready.is_empty() || outcomes.given_up.len() >= self.slots
     }
 
     fn suffice(&self, outcomes: &Outcomes) -> bool {
         !outcomes.ready.is_empty() || outcomes.failed.len() >= self.slots
     }
 
-    /// Waits until one worker has answered or none will.
+    /// Waits until one worker has answered, or all have failed to once.
     pub(crate) async fn outcome(&self) -> Result<(), StartError> {
         let mut outcomes = self.outcomes.subscribe();
         match outcomes.wait_for(|outcomes| self.suffice(outcomes)).await.ok().as_deref() {
-            Some(Outcomes { ready, failed }) if ready.is_empty() => failed.values().next().cloned().map_or(Ok(()), Err),
+            Some(Outcomes { ready, failed, .. }) if ready.is_empty() => {
+                failed.values().next().cloned().map_or(Ok(()), Err)
+            }
             _ => Ok(()),
         }
     }
@@ -69,7 +89,7 @@ impl Starts {
     /// Waits until every slot has answered or failed once.
     pub(crate) async fn all(&self) {
         let mut outcomes = self.outcomes.subscribe();
-        let told = |Outcomes { ready, failed }: &Outcomes| {
+        let told = |Outcomes { ready, failed, .. }: &Outcomes| {
             (0..self.slots).all(|slot| ready.contains(&slot) || failed.contains_key(&slot))
         };
         // The sender lives as long as this.
@@ -95,7 +115,7 @@ enum ProcessEnd {
 /// Runs until `stop` says true or its sender is gone.
 pub(crate) async fn supervise(core: Arc<Core>, slot: usize, mut stop: watch::Receiver<bool>, starts: Arc<Starts>) {
     let mut has_served = false;
-    let mut failed_starts = 0;
+    let (mut failed_starts, begun) = (0, Instant::now());
     let mut retired = JoinSet::new();
     loop {
         let delay = match live(&core, slot, &mut stop, &starts, &mut retired).await {
@@ -103,16 +123,18 @@ pub(crate) async fn supervise(core: Arc<Core>, slot: usize, mut stop: watch::Rec
             ProcessEnd::NotStarted(error) if has_served => crashed(&core, None, &error.to_string(), ""),
             ProcessEnd::NotStarted(error) => {
                 failed_starts += 1;
-                core.shared.with(|pool| {
-                    pool.start_failed(slot, starts.slots(), error.as_flow_error(&core.options.name));
-                });
+                let patience = core.options.patience.saturating_sub(begun.elapsed());
+                let refusal = error.as_flow_error(&core.options.name);
+                core.shared.with(|pool| pool.start_failed(slot, starts.slots(), refusal, patience.is_zero()));
+                starts.given_up(slot);
                 if failed_starts == 1 {
                     // Returned by `start`, whose caller reports it.
                     starts.failed(slot, error);
                 } else {
                     tracing::warn!("{error}");
                 }
-                core.options.restart.delay(failed_starts)
+                let delay = core.options.restart.delay(failed_starts);
+                if patience.is_zero() { delay } else { delay.min(patience) }
             }
             ProcessEnd::Died(delay) => {
                 has_served = true;

@@ -152,6 +152,7 @@ pub fn task(component: &str, input: Value) -> TaskEnvelope {
         deadline: None,
         traceparent: None,
         suspects: 0,
+        recovers: false,
     }
 }
 

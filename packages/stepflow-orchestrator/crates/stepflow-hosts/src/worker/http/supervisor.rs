@@ -1,6 +1,7 @@
 //! Keeps a conversation with the worker at one address: begins it, notices its end, and begins it again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -45,17 +46,25 @@ pub(crate) async fn supervise(
             Ok(client) => converse(&core, slot, &url, client, &mut stop, &starts, &mut leaving).await,
             Err(error) => ConversationEnd::NotBegun(error.clone()),
         };
+        let mut longest = Duration::MAX;
         failures = if matches!(end, ConversationEnd::Over { was_useful: true }) { 1 } else { failures + 1 };
         match end {
             ConversationEnd::ShutDown => break,
             ConversationEnd::Over { .. } => (has_served, lost_at) = (true, Instant::now()),
             ConversationEnd::NotBegun(error) => {
+                let (policy, refusal) = (&core.options.restart, error.as_flow_error(&core.options.name));
+                let patience = core.options.patience.saturating_sub(lost_at.elapsed());
                 // A worker that has served before may be in a restart, so it is waited for.
-                let policy = &core.options.restart;
                 let in_vain = failures >= policy.crashes && lost_at.elapsed() >= policy.max_delay;
-                if !has_served || in_vain {
-                    let refusal = error.as_flow_error(&core.options.name);
-                    core.shared.with(|pool| pool.start_failed(slot, starts.slots(), refusal));
+                let is_absent = matches!(error, StartError::Unreached { .. });
+                if (is_absent && !patience.is_zero()) || (has_served && !in_vain) {
+                    core.shared.with(|pool| pool.await_worker(refusal));
+                } else {
+                    core.shared.with(|pool| pool.start_failed(slot, starts.slots(), refusal, patience.is_zero()));
+                    starts.given_up(slot);
+                }
+                if !patience.is_zero() {
+                    longest = patience;
                 }
                 if has_served || failures > 1 {
                     tracing::warn!("{error}");
@@ -67,7 +76,7 @@ pub(crate) async fn supervise(
         }
         while leaving.try_join_next().is_some() {}
         tokio::select! {
-            () = sleep(core.options.restart.delay(failures)) => {}
+            () = sleep(core.options.restart.delay(failures).min(longest)) => {}
             () = stopped(&mut stop) => break,
         }
     }

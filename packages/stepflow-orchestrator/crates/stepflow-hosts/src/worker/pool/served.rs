@@ -9,6 +9,7 @@ use stepflow_engine::ports::{TaskEnvelope, max_suspects};
 use stepflow_protocol::FlowError;
 
 use super::instance::{Instance, InstanceId};
+use super::state::Refusal;
 use crate::components::Components;
 use crate::fair::{FairQueue, Lane};
 
@@ -17,7 +18,7 @@ use crate::fair::{FairQueue, Lane};
 pub(super) struct ServedBySlot {
     lists: BTreeMap<usize, Arc<Components>>,
     /// The slots whose last start failed, with the reason.
-    failed: BTreeMap<usize, FlowError>,
+    failed: BTreeMap<usize, Refusal>,
     all: Option<Arc<Components>>,
     /// Whether some worker serves a component that another does not.
     differ: bool,
@@ -41,15 +42,28 @@ impl ServedBySlot {
     }
 
     /// The start of the worker in a slot failed. Returns how many slots are in that state.
-    pub(super) fn failed(&mut self, slot: usize, error: FlowError) -> usize {
-        self.failed.insert(slot, error);
+    pub(super) fn failed(&mut self, slot: usize, refusal: Refusal) -> usize {
+        self.failed.insert(slot, refusal);
         self.failed.len()
     }
 
-    /// The error with which tasks of this lane fail: no worker that serves them starts.
-    pub(super) fn refusal(&self, lane: Lane) -> Option<&FlowError> {
+    /// Whether every slot that has failed has done so for all tasks.
+    pub(super) fn all_given_up(&self) -> bool {
+        self.failed.values().all(|refusal| refusal.of_all)
+    }
+
+    /// Whether tasks of this lane may fail, because no worker that serves them starts.
+    pub(super) fn is_failed(&self, lane: Lane) -> bool {
         let failed = |slots: &BTreeSet<usize>| slots.iter().all(|slot| self.failed.contains_key(slot));
-        self.set(lane.served_by).is_some_and(failed).then(|| self.failed.values().next()).flatten()
+        self.set(lane.served_by).is_some_and(failed)
+    }
+
+    /// Why this task fails, if no worker that serves it starts.
+    pub(super) fn refusal(&self, lane: Lane, task: &TaskEnvelope) -> Option<&FlowError> {
+        let slots = self.set(lane.served_by).filter(|_| self.is_failed(lane))?;
+        let mut refusals = slots.iter().filter_map(|slot| self.failed.get(slot));
+        let error = &refusals.next()?.error;
+        slots.iter().filter_map(|slot| self.failed.get(slot)).all(|refusal| refusal.applies_to(task)).then_some(error)
     }
 
     /// What the plugin serves; `None` until a worker has said so.

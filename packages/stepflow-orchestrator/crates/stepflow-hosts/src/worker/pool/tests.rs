@@ -138,6 +138,31 @@ fn suspects_keep_to_the_limit_of_their_component() {
 }
 
 #[test]
+fn what_a_server_left_open_waits_longer_for_a_worker_that_does_not_start() {
+    let mut bench = Bench::new();
+    let recovered = || TaskEnvelope { recovers: true, ..task("/echo") };
+    let (new, before) = (bench.offer(task("/echo")), bench.offer(recovered()));
+    bench.fail_to_start(0, false);
+    assert!(matches!(bench.answer(new), Some(Answer::Failed(_))));
+    let (new, after) = (bench.offer(task("/echo")), bench.offer(recovered()));
+    assert!(matches!(bench.answer(new), Some(Answer::Failed(_))));
+    assert_eq!([before, after].map(|task| bench.answer(task)), [None, None]);
+    bench.fail_to_start(0, true);
+    for task in [before, after, bench.offer(recovered())] {
+        assert!(matches!(bench.answer(task), Some(Answer::Failed(_))));
+    }
+}
+
+#[test]
+fn what_a_server_left_open_goes_to_the_worker_that_starts_in_the_end() {
+    let mut bench = Bench::new();
+    let recovered = bench.offer(TaskEnvelope { recovers: true, ..task("/echo") });
+    bench.fail_to_start(0, false);
+    let worker = bench.worker(1);
+    assert_eq!(bench.open(worker), [recovered]);
+}
+
+#[test]
 fn nothing_that_waits_is_refused_while_a_worker_is_ready() {
     let mut bench = Bench::new();
     let worker = bench.worker(1);
@@ -320,7 +345,7 @@ fn a_task_goes_to_a_worker_that_serves_it() {
     let waiting = bench.offer(task("/old/d"));
     bench.succeed(tasks[1]);
     assert!(bench.open(new).is_empty(), "it waits for its worker");
-    bench.fail_to_start(0);
+    bench.fail_to_start(0, true);
     assert!(matches!(bench.answer(waiting), Some(Answer::Failed(_))));
     let late = bench.offer(task("/old/e"));
     assert!(matches!(bench.answer(late), Some(Answer::Failed(_))));

@@ -86,9 +86,9 @@ impl Bench {
     }
 
     /// The worker in this slot does not start.
-    pub(super) fn fail_to_start(&self, slot: usize) {
+    pub(super) fn fail_to_start(&self, slot: usize, of_all: bool) {
         let error = FlowError::new(ErrorKind::Unreachable, "it does not start");
-        self.shared.with(|pool| pool.start_failed(slot, self.slots, error));
+        self.shared.with(|pool| pool.start_failed(slot, self.slots, error, of_all));
     }
 
     fn add_instance(&mut self, capabilities: WorkerCapabilities, paths: &[&str]) -> InstanceId {
@@ -272,6 +272,7 @@ pub(super) fn task(component: &str) -> TaskEnvelope {
         deadline: None,
         traceparent: None,
         suspects: 0,
+        recovers: false,
     }
 }
 
