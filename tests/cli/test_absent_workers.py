@@ -1,11 +1,12 @@
-"""Workers that are up later than their server. Runs wait for them."""
+"""Workers whose server comes and goes: runs wait for them, and they do not go on without it."""
 
 import time
 from typing import Any
 
 from tests.cli.conftest import Stepflow
+from tests.cli.flows import ONE_STEP
 from tests.cli.serving import Server, killed, serving
-from tests.cli.test_durable import COMPONENTS, FLOW, finished, until_seen
+from tests.cli.test_durable import COMPONENTS, FLOW, finished, seen, until_seen
 from tests.cli.workers import http_worker
 
 AT_URL = """\
@@ -69,3 +70,42 @@ def test_a_run_waits_for_a_process_that_cannot_start_after_a_crash(stepflow: Ste
         assert server("GET", f"/runs/{before}").body["status"] == "running"
         (stepflow.folder / "elsewhere.py").rename(stepflow.folder / "components.py")
         assert finished(server, before)["status"] == "completed"
+
+
+ENDLESS = """\
+import asyncio
+
+from stepflow.worker import StepflowContext, StepflowServer
+
+server = StepflowServer()
+
+
+def note(word: str) -> None:
+    with open("seen", "a") as seen:
+        seen.write(word + "\\n")
+
+
+@server.component
+async def work(input: dict, context: StepflowContext) -> dict:
+    note(f"begun-{context.attempt}")
+    try:
+        await asyncio.sleep(3600 if context.attempt == 1 else 0)
+    except asyncio.CancelledError:
+        note(f"cancelled-{context.attempt}")
+        raise
+    return input
+"""
+
+
+def test_a_stopped_server_ends_its_attempts_at_an_address(stepflow: Stepflow) -> None:
+    stepflow.write(components_py=ENDLESS)
+    with http_worker(stepflow.folder) as worker:
+        config = AT_URL.format(url=worker.url) + "server: {stopGrace: 0s}\n"
+        stepflow.write(**{"stepflow-config_yml": config})
+        with serving(stepflow) as server:
+            run = server("POST", "/runs", {"flow": ONE_STEP, "input": [{"n": 1}]}).body["runId"]
+            until_seen(stepflow.folder, "begun-1")
+        until_seen(stepflow.folder, "cancelled-1")
+        with serving(stepflow) as server:
+            assert finished(server, run)["status"] == "completed"
+    assert seen(stepflow.folder) == ["begun-1", "cancelled-1", "begun-2"]

@@ -6,11 +6,13 @@ mod http_fixture;
 mod suite;
 mod worker_fixture;
 
+use std::time::Duration;
+
 use http_fixture::{Fixture, at, peer, start, start_with};
 use stepflow_engine::ports::{Answer, ComponentHost as _};
-
+use stepflow_hosts::WorkerOptions;
 use stepflow_protocol::Value;
-use suite::{Subject, task};
+use suite::{InboxEvent, Subject, in_time, task};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_with_sessions_passes_the_host_suite() {
@@ -48,6 +50,28 @@ async fn a_lost_session_loses_its_attempts_and_is_renegotiated() {
     assert!(lost.spends, "it was alone: {lost:?}");
     fixture.host.offer(task("/where", Value::null()));
     assert_eq!(fixture.events.output().await, Value::string("s2"));
+}
+
+#[tokio::test]
+async fn a_server_that_stops_has_its_executes_ended() {
+    for args in [&[][..], &["--resume"]] {
+        let peer = peer("http_sessions", args);
+        // It does not wait so long: the worker answers before.
+        let grace = Duration::from_secs(600);
+        let mut fixture = start(WorkerOptions { shutdown_grace: grace, ..at(&[peer.url()]) }).await;
+        for _ in 0..2 {
+            fixture.host.offer(task("/wait", Value::null()));
+            assert!(matches!(fixture.events.next().await, InboxEvent::Started(..)));
+        }
+        in_time("its worker is not asked", fixture.host.shutdown()).await;
+        for _ in 0..2 {
+            let (_, Answer::Lost(lost)) = fixture.events.answer().await else { panic!("not lost") };
+            assert!(!lost.spends, "{lost:?}");
+        }
+        let mut next = start(at(&[peer.url()])).await;
+        next.host.offer(task("/cancels", Value::null()));
+        assert_eq!(next.events.output().await, Value::from(2_u64));
+    }
 }
 
 #[tokio::test]

@@ -197,15 +197,14 @@ impl Connection {
         let understands = self.understands_cancels();
         let open = self.find(task).filter(|open| open.cancelled.is_none())?;
         open.cancelled = Some(Instant::now());
-        if !understands {
-            return Some(None);
-        }
-        let params = Value::object([
-            ("task_id", Value::string(&task.task_id.to_string())),
-            ("attempt", Value::from(u64::from(task.attempt))),
-            ("reason", Value::string(reason)),
-        ]);
-        Some(Some(notification(Method::ComponentsCancel.name(), &params)))
+        Some(understands.then(|| cancellation(task, reason)))
+    }
+
+    /// The lines that ask the worker to end all executes, if it understands that. They do not count as cancelled: the
+    /// engine still needs their answers.
+    pub(crate) fn interrupt(&self, reason: &str) -> Vec<Vec<u8>> {
+        let at_worker = self.open.values().filter(|open| self.understands_cancels() && open.cancelled.is_none());
+        at_worker.map(|open| cancellation(open.task.task, reason)).collect()
     }
 
     /// How many executes may be open at once.
@@ -286,6 +285,15 @@ fn handshake(body: Body) -> Result<Handshake, HandshakeError> {
         Body::Error(error) => format!("it refused the handshake: {} ({})", error.message, error.code),
         Body::Malformed(problem) => format!("its answer to the handshake cannot be read: {problem}"),
     }))
+}
+
+fn cancellation(task: TaskRef, reason: &str) -> Vec<u8> {
+    let params = Value::object([
+        ("task_id", Value::string(&task.task_id.to_string())),
+        ("attempt", Value::from(u64::from(task.attempt))),
+        ("reason", Value::string(reason)),
+    ]);
+    notification(Method::ComponentsCancel.name(), &params)
 }
 
 /// A notification.

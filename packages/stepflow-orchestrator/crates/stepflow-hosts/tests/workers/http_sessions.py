@@ -2,7 +2,7 @@
 
 `/echo` answers its input, and `/where` the session of the execute. `/mine` returns the answer to its own request,
 whose id is the same in every session. For `/missed` that answer is lost once, and `/refuses` never takes it. `/wait`
-answers when it is cancelled, `/late` a moment after that. `/crash` ends the process when as many executes wait as its
+answers when it is cancelled, `/late` a moment after that. `/cancels` returns how many executes were cancelled. `/crash` ends the process when as many executes wait as its
 input says. `/leave` ends the session's stream and holds its answer back: with `--resume` until the stream is
 requested again, else for ever.
 
@@ -26,6 +26,7 @@ PORT = int(sys.argv[sys.argv.index("--port") + 1]) if "--port" in sys.argv else 
 numbers = itertools.count(1001 if PORT else 1)
 waiting = threading.Semaphore(0)
 sessions = {}
+cancels = []
 asked_for_all, released = threading.Event(), threading.Event()
 
 
@@ -85,6 +86,7 @@ def handle(request):
         session.replies.put(request.message)
         return request.respond(202)
     if request.message["method"] == "components/cancel":
+        cancels.append(request.params)
         session.cancelled.put(request.params)
         return request.respond(202)
     match request.params.get("component"):
@@ -119,6 +121,8 @@ def handle(request):
             request.output(None)
         case "/asked":
             request.output(session.asked)
+        case "/cancels":
+            request.output(len(cancels))
         case "/where":
             request.output(key)
         case "/mine" | "/missed" | "/refuses" as component:

@@ -13,7 +13,7 @@ use super::session::{Session, Trouble};
 use crate::worker::connection::HandshakeError;
 use crate::worker::core::Core;
 use crate::worker::core::stopped;
-use crate::worker::pool::{Instance, InstanceId, Loss, Signals, shut_down};
+use crate::worker::pool::{Instance, InstanceId, Loss, Pool, Signals, shut_down};
 use crate::worker::start_error::StartError;
 use crate::worker::status::InstanceState;
 use crate::worker::wire::Wire;
@@ -80,11 +80,19 @@ impl Peer {
     pub(crate) async fn retire(self, mut stop: watch::Receiver<bool>) {
         let change = tokio::select! {
             change = self.watch(|_, open| (open == 0).then_some(PeerChange::Idle)) => change,
-            () = stopped(&mut stop) => PeerChange::Idle,
+            () = stopped(&mut stop) => return self.shut_down().await,
         };
         if let PeerChange::Lost(how) = change {
             self.lost(&how);
         }
+    }
+
+    /// Ends the conversation, because the server stops. The worker is asked to end what it has; what it answers in a
+    /// short time counts.
+    pub(crate) async fn shut_down(self) {
+        self.core.shared.with(Pool::leave_peers);
+        let idle = self.watch(|_, open| (open == 0).then_some(PeerChange::Idle));
+        let _ = timeout(self.core.options.shutdown_grace, idle).await;
     }
 
     /// Gives up a worker that is gone.

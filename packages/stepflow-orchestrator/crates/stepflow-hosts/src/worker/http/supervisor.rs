@@ -104,7 +104,10 @@ async fn converse(
     starts.ready(slot);
     let change = tokio::select! {
         change = peer.wait_until_leaving() => change,
-        () = stopped(stop) => return ConversationEnd::ShutDown,
+        () = stopped(stop) => {
+            peer.shut_down().await;
+            return ConversationEnd::ShutDown;
+        }
     };
     let was_useful = peer.was_useful();
     match change {

@@ -9,6 +9,7 @@ use super::state::{PoolState, Refusal};
 use super::{Instance, InstanceId, Loss, Notice, Pool, shut_down};
 use crate::worker::options::RestartPolicy;
 use crate::worker::status::Health;
+use crate::worker::wire::{Kind, Outgoing};
 
 impl Pool {
     /// The start in this slot failed. A task fails when that is true of all workers that serve it, even if it waits; but
@@ -65,6 +66,18 @@ impl Pool {
             self.notices.push(Notice::Answer(task.address(), Answer::Lost(shut_down())));
         }
         self.instances.iter_mut().for_each(Instance::close);
+    }
+
+    /// The same for workers that live longer than the server: they are asked to end what they have. A next attempt may
+    /// begin as soon as the next server is up.
+    pub(crate) fn leave_peers(&mut self) {
+        for instance in &mut self.instances {
+            for line in instance.connection.interrupt("the server stops") {
+                instance.send(Outgoing { line, kind: Kind::Notification }, &mut self.notices);
+            }
+            instance.leave();
+        }
+        self.shut_down();
     }
 
     /// Whether tasks are taken.
