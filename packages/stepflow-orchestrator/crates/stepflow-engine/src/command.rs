@@ -8,7 +8,7 @@ use stepflow_protocol::{BlobId, FlowId, RunId, Value};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::event::{CancelAsked, Instance, TaskRef, ValueRef};
-use crate::machine::Input;
+use crate::machine::{Effect, Input};
 use crate::notice::Notice;
 use crate::ports::{Address, Answer, AppendRef, Commits, Created, Inbox, OpenRoot, Owned, RunState, StoreError};
 use crate::reading::Read;
@@ -50,6 +50,7 @@ pub(crate) enum Command {
     Created(AppendRef, Result<Created, StoreError>),
     Committed(Vec<AppendRef>),
     Failed(Vec<AppendRef>, StoreError),
+    Marked(RunId, u64, Effect),
     Read(RunId, u64, Result<Box<Read>, StoreError>),
     Values(RunId, u64, Vec<ValueRef>, Result<Vec<Option<Value>>, StoreError>),
     Flow(RunId, u64, FlowId, Result<Option<Arc<Plan>>, StoreError>),
@@ -113,6 +114,7 @@ impl Command {
             | Self::Created(..)
             | Self::Committed(_)
             | Self::Failed(..)
+            | Self::Marked(..)
             | Self::Read(..)
             | Self::Values(..)
             | Self::Flow(..)

@@ -283,6 +283,7 @@ impl Driver {
                 appends.into_iter().for_each(|written| self.failed(written, &why));
                 self.stop_when_stored();
             }
+            Command::Marked(root, incarnation, effect) => self.marked(root, incarnation, effect),
             Command::Read(root, incarnation, read) => self.tree_read(root, incarnation, read),
             Command::Values(root, incarnation, places, values) => {
                 self.values_loaded(root, incarnation, &places, values);

@@ -171,7 +171,6 @@ impl Kept {
         tree.idle = append.idle;
         tree.inputs.extend(append.inputs);
         tree.marked.retain(|task| !append.unmarks.contains(task));
-        tree.marked.extend(append.marks);
         for flow in append.flows {
             self.flows.keep(&flow, at);
         }

@@ -109,7 +109,6 @@ impl<S: Store> Filled<S> {
             inputs: Vec::new(),
             owes: Vec::new(),
             settles: Vec::new(),
-            marks: Vec::new(),
             unmarks: Vec::new(),
             idle: false,
         }

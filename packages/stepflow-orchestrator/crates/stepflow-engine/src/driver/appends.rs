@@ -9,7 +9,7 @@ use stepflow_protocol::{FlowId, RunId};
 use super::Driver;
 use super::loading::patience;
 use super::tree::{Kept, Tree};
-use crate::event::{Event, Reason, Record, StepScheduled};
+use crate::event::{Event, Record};
 use crate::machine::Input;
 use crate::notice::Notice;
 use crate::ports::{Append, AppendRef, Appended, Due, StoreError};
@@ -40,17 +40,15 @@ impl Driver {
                 _ => None,
             })
             .collect();
-        let (mut marks, mut unmarks) = (Vec::new(), Vec::new());
+        let mut unmarks = Vec::new();
         for record in &records {
             match &record.event {
                 Event::RunCreated(created) if created.run != root => drop(self.roots.insert(created.run, root)),
-                Event::StepScheduled(StepScheduled { task, reason: Reason::Recovery, .. }) => marks.push(*task),
                 Event::AttemptEnded(ended) if tree.marked.remove(&ended.task) => unmarks.push(ended.task),
                 Event::OwnerChanged(_) => unmarks.extend(std::mem::take(&mut tree.marked)),
                 _ => {}
             }
         }
-        tree.marked.extend(&marks);
         tree.undurable.extend(records.iter().cloned());
         tree.flows.extend(flows.clone());
         let moves_by_itself = machine.state().open > 0 || machine.is_waiting() || !tree.undecided.is_empty();
@@ -59,8 +57,7 @@ impl Driver {
         let creating = tree.creating.clone().filter(|_| after == 0);
         let inputs = std::mem::take(&mut tree.inputs).into_iter().collect();
         let flows = flows.into_values().collect();
-        let append =
-            Append { root, epoch, incarnation, after, records, flows, inputs, owes, settles, marks, unmarks, idle };
+        let append = Append { root, epoch, incarnation, after, records, flows, inputs, owes, settles, unmarks, idle };
         let written = AppendRef { root, incarnation, upto };
         match creating {
             Some(creation) => self.store(creation, append, written),

@@ -96,8 +96,8 @@ impl Driver {
         }
     }
 
-    /// Hands an attempt to its host when everything that it needs is in memory. After a crash its mark is durable, too:
-    /// it came with the event.
+    /// Hands an attempt to its host when everything that it needs is in memory. After a crash its mark must be durable,
+    /// too.
     fn offer(&mut self, root: RunId, task: TaskRef, step: StepRef, route: Route, input: ValueRef, reason: Reason) {
         let epoch = self.ownership.epoch(root);
         let Some(tree) = self.trees.get_mut(&root) else { return };
@@ -121,6 +121,10 @@ impl Driver {
             return self.need(root, needs);
         };
         let Some(planned) = plan.steps.get(step.step as usize) else { return };
+        // If it crashes the server again at once, the next owner must know that it was running.
+        if reason == Reason::Recovery && !tree.marked.contains(&task) {
+            return self.mark_first(root, Effect::Offer { task, step, route, input, reason });
+        }
         let envelope = TaskEnvelope {
             task,
             root_run_id: root,
@@ -146,6 +150,33 @@ impl Driver {
         // First, because a host that panics does not have it.
         self.ports.host.offer(envelope);
         self.offered.insert(root, task, Offered { route, mark, recovers, ..Offered::default() });
+    }
+
+    fn mark_first(&mut self, root: RunId, effect: Effect) {
+        let Effect::Offer { task, .. } = effect else { return };
+        let Some(tree) = self.trees.get_mut(&root) else { return };
+        let incarnation = tree.incarnation;
+        let mut marked = self.ports.journal.mark(root, self.ownership.epoch(root), vec![task]);
+        match (&mut marked).now_or_never() {
+            Some(_) => self.marked(root, incarnation, effect),
+            None => {
+                let commands = self.commands.clone();
+                self.tasks.spawn(async move {
+                    // A mark that cannot be stored keeps nothing from going on: the store has other ways to say so.
+                    let _ = marked.await;
+                    let _ = commands.send(Command::Marked(root, incarnation, effect));
+                });
+            }
+        }
+    }
+
+    /// An attempt of a recovery is marked: now it may be offered.
+    pub(super) fn marked(&mut self, root: RunId, incarnation: u64, effect: Effect) {
+        let Effect::Offer { task, .. } = effect else { return };
+        if let Some(tree) = self.trees.get_mut(&root).filter(|tree| tree.incarnation == incarnation) {
+            tree.marked.insert(task);
+            self.carry(root, 0, effect);
+        }
     }
 
     /// An attempt was offered or taken by a worker a while ago. If a worker has it, it is marked: if the server

@@ -126,9 +126,7 @@ pub struct Append {
     pub owes: Vec<Due>,
     /// The sequences of earlier such times that are over.
     pub settles: Vec<u64>,
-    /// Attempts that are marked before a worker has them, see [`Journal::mark`]: they may crash the server again.
-    pub marks: Vec<TaskRef>,
-    /// Attempts whose marks are to be removed.
+    /// Attempts whose marks are to be removed, see [`Journal::mark`].
     pub unmarks: Vec<TaskRef>,
     /// Whether only a due time, an answer or a request can change the tree from now on.
     pub idle: bool,

@@ -245,8 +245,10 @@ impl Work<'_> {
         for seq in &append.settles {
             self.execute("DELETE FROM timers WHERE root = ?1 AND seq = ?2", params![bytes(root), seq.cast_signed()])?;
         }
-        self.remove_marks(no, &append.unmarks)?;
-        self.add_marks(no, &append.marks)?;
+        for task in &append.unmarks {
+            let sql = "DELETE FROM had WHERE root_no = ?1 AND task = ?2 AND attempt = ?3";
+            self.execute(sql, params![no, task.task_id.uuid().into_bytes(), task.attempt])?;
+        }
         // The row is written only if it changes. So a step usually writes only one page of the journal and its own row.
         if tail.idle != append.idle {
             self.execute("UPDATE runs SET idle = ?2 WHERE no = ?1", params![no, append.idle])?;
@@ -261,7 +263,11 @@ impl Work<'_> {
             return Ok(());
         }
         let Some(tail) = self.tail(root)? else { return Ok(()) };
-        Ok(self.add_marks(tail.no, tasks)?)
+        for task in tasks {
+            let sql = "INSERT OR IGNORE INTO had (root_no, task, attempt) VALUES (?1, ?2, ?3)";
+            self.execute(sql, params![tail.no, task.task_id.uuid().into_bytes(), task.attempt])?;
+        }
+        Ok(())
     }
 
     /// See [`stepflow_engine::ports::Journal::unmark`].
@@ -270,21 +276,11 @@ impl Work<'_> {
             return Ok(());
         }
         let Some(tail) = self.tail(root)? else { return Ok(()) };
-        Ok(self.remove_marks(tail.no, tasks)?)
-    }
-
-    fn add_marks(&self, no: i64, tasks: &[TaskRef]) -> rusqlite::Result<()> {
-        tasks.iter().try_for_each(|task| {
-            let sql = "INSERT OR IGNORE INTO had (root_no, task, attempt) VALUES (?1, ?2, ?3)";
-            self.execute(sql, params![no, task.task_id.uuid().into_bytes(), task.attempt]).map(drop)
-        })
-    }
-
-    fn remove_marks(&self, no: i64, tasks: &[TaskRef]) -> rusqlite::Result<()> {
-        tasks.iter().try_for_each(|task| {
+        for task in tasks {
             let sql = "DELETE FROM had WHERE root_no = ?1 AND task = ?2 AND attempt = ?3";
-            self.execute(sql, params![no, task.task_id.uuid().into_bytes(), task.attempt]).map(drop)
-        })
+            self.execute(sql, params![tail.no, task.task_id.uuid().into_bytes(), task.attempt])?;
+        }
+        Ok(())
     }
 
     /// See [`stepflow_engine::ports::Journal::give_up`].

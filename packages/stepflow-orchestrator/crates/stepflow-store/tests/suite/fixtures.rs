@@ -111,7 +111,6 @@ pub fn append(root: RunId, records: Vec<Arc<Record>>) -> Append {
         inputs: Vec::new(),
         owes: Vec::new(),
         settles: Vec::new(),
-        marks: Vec::new(),
         unmarks: Vec::new(),
         idle: false,
     }

@@ -116,18 +116,11 @@ async fn open_trees_their_due_times_and_marks_are_found(owned: &mut Owned<impl J
     assert_eq!(due(9, None).await, []);
     assert_eq!(due(10, None).await, [(at(9), first), (at(9), second)]);
     assert_eq!(due(10, Some((at(9), first))).await, [(at(9), second)]);
-    let next = TaskRef { attempt: 2, ..task };
-    let settled = Append {
-        settles: vec![1],
-        marks: vec![next],
-        unmarks: vec![task],
-        idle: true,
-        ..append(first, ending(first, "1"))
-    };
+    let settled = Append { settles: vec![1], unmarks: vec![task], idle: true, ..append(first, ending(first, "1")) };
     owned.append(settled).await.unwrap();
     let due = owned.store.due(Shards::ALL, at(10), None, 10).await.unwrap();
     assert_eq!(due, [(at(9), second)]);
-    assert_eq!(owned.store.read(first, 0, 1).await.unwrap().marked, [next]);
+    assert_eq!(owned.store.read(first, 0, 1).await.unwrap().marked, []);
     let standing = owned.store.find(first).await.unwrap().unwrap();
     assert!(standing.ended && standing.root == first);
     owned.store.mark(second, 1, vec![task]).await.unwrap();
