@@ -8,7 +8,7 @@ use stepflow_protocol::{BlobId, FlowId, RunId, Value};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::event::{CancelAsked, Instance, TaskRef, ValueRef};
-use crate::machine::{Effect, Input};
+use crate::machine::Input;
 use crate::notice::Notice;
 use crate::ports::{Address, Answer, AppendRef, Commits, Created, Inbox, OpenRoot, Owned, RunState, StoreError};
 use crate::reading::Read;
@@ -39,6 +39,7 @@ pub(crate) enum Command {
     Cancel(RunId, CancelAsked, Cancelled),
     /// Reply once the subscriber will get all events that become durable.
     Subscribe(RunId, mpsc::Sender<Notice>, oneshot::Sender<()>),
+    Starting(Address, u64),
     Started(Address, Option<Arc<Instance>>),
     Waits(Address),
     Answer(Address, Answer),
@@ -50,7 +51,8 @@ pub(crate) enum Command {
     Created(AppendRef, Result<Created, StoreError>),
     Committed(Vec<AppendRef>),
     Failed(Vec<AppendRef>, StoreError),
-    Marked(RunId, u64, Effect),
+    /// The attempt is marked, which its host has asked for with this number.
+    Marked(RunId, TaskRef, u64),
     Read(RunId, u64, Result<Box<Read>, StoreError>),
     Values(RunId, u64, Vec<ValueRef>, Result<Vec<Option<Value>>, StoreError>),
     Flow(RunId, u64, FlowId, Result<Option<Arc<Plan>>, StoreError>),
@@ -102,9 +104,11 @@ impl Command {
                 Parent::Run(run) => run,
             }),
             Self::Cancel(run, ..) => Some(*run),
-            Self::Blocked(address) | Self::Started(address, _) | Self::Waits(address) | Self::Answer(address, _) => {
-                Some(address.root)
-            }
+            Self::Blocked(address)
+            | Self::Starting(address, _)
+            | Self::Started(address, _)
+            | Self::Waits(address)
+            | Self::Answer(address, _) => Some(address.root),
             Self::Unblocked((root, _), _) | Self::TimedOut(root, _) | Self::Tell(root, _) | Self::Decided(root, _) => {
                 Some(*root)
             }
@@ -148,6 +152,10 @@ impl Doors {
 }
 
 impl Inbox for Doors {
+    fn starting(&self, task: Address, hold: u64) {
+        self.say(task.root, Command::Starting(task, hold));
+    }
+
     fn started(&self, task: Address, instance: Option<&Arc<Instance>>) {
         self.say(task.root, Command::Started(task, instance.cloned()));
     }

@@ -265,6 +265,7 @@ impl Driver {
                 self.subscribe(root, subscriber);
                 let _ = reply.send(());
             }
+            Command::Starting(task, hold) => self.starting(task, hold),
             Command::Started(task, instance) => self.started(task, instance),
             Command::Waits(task) => self.waits(task),
             Command::Answer(task, answer) => self.answered(task, answer),
@@ -283,7 +284,7 @@ impl Driver {
                 appends.into_iter().for_each(|written| self.failed(written, &why));
                 self.stop_when_stored();
             }
-            Command::Marked(root, incarnation, effect) => self.marked(root, incarnation, effect),
+            Command::Marked(root, task, hold) => self.marked(root, task, hold),
             Command::Read(root, incarnation, read) => self.tree_read(root, incarnation, read),
             Command::Values(root, incarnation, places, values) => {
                 self.values_loaded(root, incarnation, &places, values);

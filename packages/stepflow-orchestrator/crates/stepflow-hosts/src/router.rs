@@ -283,6 +283,12 @@ impl ComponentHost for Router {
         }
     }
 
+    fn proceed(&self, route: &Route, task: Address, hold: u64) {
+        if let Some(plugin) = self.plugins.get(&route.plugin) {
+            plugin.proceed(route, task, hold);
+        }
+    }
+
     fn cancel(&self, route: &Route, task: Address, reason: &str) {
         if let Some(plugin) = self.plugins.get(&route.plugin) {
             plugin.cancel(route, task, reason);

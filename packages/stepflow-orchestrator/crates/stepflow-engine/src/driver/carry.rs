@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use futures_util::FutureExt as _;
 use stepflow_protocol::RunId;
 
+use super::Driver;
 use super::offered::Offered;
 use super::timers::{Timer, until};
 use super::tree::Kept;
-use super::{Driver, MARK_AFTER};
 use crate::command::Command;
 use crate::event::{Reason, Route, StepRef, TaskRef, ValueRef};
 use crate::machine::{Effect, Need, outstanding, owed_between};
@@ -96,8 +96,7 @@ impl Driver {
         }
     }
 
-    /// Hands an attempt to its host when everything that it needs is in memory. After a crash its mark must be durable,
-    /// too.
+    /// Hands an attempt to its host when everything that it needs is in memory.
     fn offer(&mut self, root: RunId, task: TaskRef, step: StepRef, route: Route, input: ValueRef, reason: Reason) {
         let epoch = self.ownership.epoch(root);
         let Some(tree) = self.trees.get_mut(&root) else { return };
@@ -121,10 +120,6 @@ impl Driver {
             return self.need(root, needs);
         };
         let Some(planned) = plan.steps.get(step.step as usize) else { return };
-        // If it crashes the server again at once, the next owner must know that it was running.
-        if reason == Reason::Recovery && !tree.marked.contains(&task) {
-            return self.mark_first(root, Effect::Offer { task, step, route, input, reason });
-        }
         let envelope = TaskEnvelope {
             task,
             root_run_id: root,
@@ -144,50 +139,56 @@ impl Driver {
             recovers: reason == Reason::Recovery,
         };
         let route = Some(envelope.route.clone());
-        let recovers = reason == Reason::Recovery;
-        // If no worker takes it before, it waits, and its mark must be removed.
-        let mark = recovers.then(|| self.timers.arm(&*self.ports.clock, MARK_AFTER, Timer::Mark(root, task)));
         // First, because a host that panics does not have it.
         self.ports.host.offer(envelope);
-        self.offered.insert(root, task, Offered { route, mark, recovers, ..Offered::default() });
+        self.offered.insert(root, task, Offered { route, ..Offered::default() });
     }
 
-    fn mark_first(&mut self, root: RunId, effect: Effect) {
-        let Effect::Offer { task, .. } = effect else { return };
-        let Some(tree) = self.trees.get_mut(&root) else { return };
-        let incarnation = tree.incarnation;
+    /// A worker is to have an attempt of a recovery, which is marked before.
+    pub(super) fn starting(&mut self, address: Address, hold: u64) {
+        let Address { root, task, .. } = address;
+        let Some(offered) = self.offered.get_mut(root, task).filter(|offered| !offered.cancelled) else { return };
+        offered.hold = Some(hold);
         let mut marked = self.ports.journal.mark(root, self.ownership.epoch(root), vec![task]);
         match (&mut marked).now_or_never() {
-            Some(_) => self.marked(root, incarnation, effect),
+            Some(_) => self.marked(root, task, hold),
             None => {
                 let commands = self.commands.clone();
                 self.tasks.spawn(async move {
                     // A mark that cannot be stored keeps nothing from going on: the store has other ways to say so.
                     let _ = marked.await;
-                    let _ = commands.send(Command::Marked(root, incarnation, effect));
+                    let _ = commands.send(Command::Marked(root, task, hold));
                 });
             }
         }
     }
 
-    /// An attempt of a recovery is marked: now it may be offered.
-    pub(super) fn marked(&mut self, root: RunId, incarnation: u64, effect: Effect) {
-        let Effect::Offer { task, .. } = effect else { return };
-        if let Some(tree) = self.trees.get_mut(&root).filter(|tree| tree.incarnation == incarnation) {
+    /// The attempt is marked: its worker may have it now, unless it has lost its slot since.
+    pub(super) fn marked(&mut self, root: RunId, task: TaskRef, hold: u64) {
+        if let Some(tree) = self.trees.get_mut(&root) {
             tree.marked.insert(task);
-            self.carry(root, 0, effect);
+        }
+        match self.offered.get_mut(root, task) {
+            Some(offered) if offered.hold == Some(hold) && !offered.cancelled => {
+                offered.hold = None;
+                if let Some(route) = &offered.route {
+                    let address = Address { root, epoch: self.ownership.epoch(root), task };
+                    self.ports.host.proceed(route, address, hold);
+                }
+            }
+            // It has got another slot, and waits for that mark.
+            Some(offered) if offered.hold.is_some() => {}
+            _ => self.unmark(root, task),
         }
     }
 
-    /// An attempt was offered or taken by a worker a while ago. If a worker has it, it is marked: if the server
-    /// crashes, it may be the reason. An attempt that waited is not.
-    pub(super) fn mark_or_unmark(&mut self, root: RunId, task: TaskRef) {
+    /// A worker has had the attempt for a while. If the server crashes now, it may be the reason.
+    pub(super) fn mark_if_at_work(&mut self, root: RunId, task: TaskRef) {
         let Some(offered) = self.offered.get_mut(root, task) else { return };
         offered.mark = None;
         let has_worker = offered.has_worker();
-        match self.trees.get(&root) {
-            Some(tree) if has_worker && !tree.waiting.contains_key(&task) => self.mark(root, task),
-            _ => self.unmark(root, task),
+        if self.trees.get(&root).is_some_and(|tree| has_worker && !tree.waiting.contains_key(&task)) {
+            self.mark(root, task);
         }
     }
 

@@ -16,8 +16,8 @@ pub(super) struct Offered {
     pub route: Option<Route>,
     pub timeout: Option<TimerKey>,
     pub mark: Option<TimerKey>,
-    /// Whether the server crashed while the attempt before was open.
-    pub recovers: bool,
+    /// Its host holds it back from the worker until it is marked; the number of that.
+    pub hold: Option<u64>,
     /// The worker that has it. New subscribers are told this, because it is not in the journal.
     pub started: Option<Notice>,
     /// The event that scheduled it, if it was offered before that was durable.

@@ -33,25 +33,19 @@ impl Driver {
         // A component in this process needs no mark: it has no worker that could crash the server.
         let is_at_worker = instance.is_some();
         offered.mark = is_at_worker.then(|| self.timers.arm(clock, MARK_AFTER, Timer::Mark(root, task)));
-        let (recovers, ahead) = (offered.recovers, offered.ahead);
+        let ahead = offered.ahead;
         if let Some(notice) = self.held_back(root, ahead, Notice::Started { step, task, instance }) {
             self.waiters.publish(root, &notice);
             if let Some(offered) = self.offered.get_mut(root, task) {
                 offered.started = Some(notice);
             }
         }
-        match (is_at_worker, recovers) {
-            // It may crash the server at once, as it may have done before.
-            (true, true) => self.mark(root, task),
-            (false, _) => self.unmark(root, task),
-            (true, false) => {}
-        }
     }
 
     /// No worker has the attempt any more, and it has not ended: its time is stopped.
     pub(super) fn waits(&mut self, address: Address) {
         let Some(offered) = self.offered.get_mut(address.root, address.task) else { return };
-        offered.started = None;
+        (offered.started, offered.hold) = (None, None);
         for timer in offered.timeout.take().into_iter().chain(offered.mark.take()) {
             self.timers.disarm(timer);
         }

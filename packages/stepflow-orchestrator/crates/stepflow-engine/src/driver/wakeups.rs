@@ -48,7 +48,7 @@ impl Driver {
         match timer {
             Timer::Wake(root, seq) => self.wake(root, seq),
             Timer::Attempt(root, task) => self.handle(Command::TimedOut(root, task)),
-            Timer::Mark(root, task) => self.mark_or_unmark(root, task),
+            Timer::Mark(root, task) => self.mark_if_at_work(root, task),
             Timer::Read(root, incarnation) => self.read(root, incarnation),
             Timer::Park(root, touched) => self.park(root, touched),
             Timer::Load(root) => drop(self.tree(root)),

@@ -48,7 +48,8 @@ pub struct TaskEnvelope {
     /// has it only together with other suspects, at most half as many (see [`max_suspects`]).
     #[serde(default)]
     pub suspects: u32,
-    /// Whether the attempt before was open when its server ended. Such a task waits for a worker that is not up yet.
+    /// Whether the attempt before was open when its server ended. Such a task waits for a worker that is not up yet, and
+    /// no worker has it before it is marked (see [`Inbox::starting`]).
     #[serde(default)]
     pub recovers: bool,
 }
@@ -193,12 +194,22 @@ pub trait ComponentHost: Send + Sync {
     /// Takes the task. Returns at once; the task waits inside for a slot. Exactly one answer follows, in the end.
     fn offer(&self, task: TaskEnvelope);
 
+    /// The attempt is marked: its worker may have it now. `hold` is the number that came with [`Inbox::starting`]. A host
+    /// whose components run in this process holds nothing back.
+    fn proceed(&self, _route: &Route, _task: Address, _hold: u64) {}
+
     /// Asks for the end of an attempt. Its answer follows as always, and may be a success.
     fn cancel(&self, route: &Route, task: Address, reason: &str);
 }
 
 /// The inbox for messages of hosts.
 pub trait Inbox: Send + Sync {
+    /// An attempt that recovers has a slot of a worker, and nothing was sent to the worker. If the worker takes the server
+    /// down at once, as it may have done before, the next owner must know which attempts it had. So this one is marked
+    /// now, and then [`ComponentHost::proceed`] comes with this number. The host says [`Inbox::waits`] if the attempt
+    /// loses its slot before that.
+    fn starting(&self, task: Address, hold: u64);
+
     /// The attempt was handed to this worker, or runs in this process: its time starts now. It is sent again when a
     /// worker did not accept the attempt and another one has it.
     fn started(&self, task: Address, instance: Option<&Arc<Instance>>);

@@ -2,8 +2,8 @@
 //! engine must not use events that are not durable.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use stepflow_engine::event::{Control, Event, Instance, Reason, Route, TaskRef};
 use stepflow_engine::ports::{Address, Answer, ComponentHost, Inbox, Lost, Purity, Target, TaskEnvelope};
@@ -22,6 +22,9 @@ pub struct Host {
     pub bombs: AtomicU32,
     /// Whether the worker of `/t/wrap` is not up.
     pub away: AtomicBool,
+    me: Weak<Self>,
+    /// How often an attempt was held back until it is marked.
+    holds: AtomicU64,
     store: Arc<Store>,
     jobs: Mutex<BTreeMap<TaskRef, Job>>,
     /// How often each attempt was offered.
@@ -32,6 +35,8 @@ pub struct Host {
 #[derive(Clone)]
 pub struct Job {
     pub task: TaskEnvelope,
+    /// Its worker waits until it is marked; the number of that.
+    pub hold: Option<u64>,
     pub started: bool,
     pub cancelled: bool,
     /// Whether it waits for a run that it asked for.
@@ -42,7 +47,9 @@ pub struct Job {
 
 impl Host {
     pub fn new(inbox: Arc<dyn Inbox>, store: Arc<Store>) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            holds: AtomicU64::new(0),
             inbox,
             engine: OnceLock::new(),
             stopping: AtomicBool::new(false),
@@ -70,22 +77,42 @@ impl Host {
     }
 
     pub fn unstarted(&self) -> Vec<TaskRef> {
-        self.lock().values().filter(|job| !job.started).map(|job| job.task.task).collect()
+        self.lock().values().filter(|job| !job.started && job.hold.is_none()).map(|job| job.task.task).collect()
     }
 
-    /// A worker takes the job. One that runs a flow asks for it.
-    pub fn start(self: &Arc<Self>, task: TaskRef) {
+    /// A worker takes the job, or is to take it when it is marked.
+    pub fn start(&self, task: TaskRef) {
         let mut jobs = self.lock();
-        let Some(job) = jobs.get_mut(&task).filter(|job| !job.started) else { return };
+        let Some(job) = jobs.get_mut(&task).filter(|job| !job.started && job.hold.is_none()) else { return };
+        if job.task.recovers && !self.is_pure(&job.task.route) {
+            let hold = self.holds.fetch_add(1, Ordering::Relaxed);
+            job.hold = Some(hold);
+            self.inbox.starting(job.task.address(), hold);
+        } else {
+            self.begin(job);
+        }
+    }
+
+    /// The job loses its worker before it is marked.
+    pub fn wait_again(&self, task: TaskRef) {
+        let mut jobs = self.lock();
+        let job = jobs.get_mut(&task).expect("it is offered");
+        assert!(job.hold.take().is_some(), "it was not held back");
+        self.inbox.waits(job.task.address());
+    }
+
+    /// A worker has the job. One that runs a flow asks for it.
+    fn begin(&self, job: &mut Job) {
         job.started = true;
         let worker = Arc::new(Instance { name: "worker/1".to_owned(), version: None });
         let worker = (!self.is_pure(&job.task.route)).then_some(&worker);
         self.inbox.started(job.task.address(), worker);
         if let Some(flow) = calls::called(&job.task.route.component) {
             job.calls = true;
-            tokio::spawn(Arc::clone(self).call(job.task.clone(), flow));
+            let host = self.me.upgrade().expect("the host is there");
+            tokio::spawn(host.call(job.task.clone(), flow));
         } else {
-            job.answer = behaviour(&job.task.route.component, &job.task.input, task.attempt);
+            job.answer = behaviour(&job.task.route.component, &job.task.input, job.task.task.attempt);
         }
     }
 
@@ -166,7 +193,7 @@ impl Host {
         }
         let Some(scheduled) = scheduled else { return (!self.is_pure(&task.route)).then_some("it is not durable") };
         let recovers = scheduled.reason == Reason::Recovery;
-        (recovers && !self.store.marked(task.root_run_id).contains(&task.task)).then_some("it has no mark")
+        (recovers != task.recovers).then_some("it does not say why")
     }
 }
 
@@ -203,8 +230,18 @@ impl ComponentHost for Host {
         if offers > 1 && !self.is_pure(&task.route) {
             self.store.complain(format!("{:?} was offered {offers} times", task.task));
         }
-        let job = Job { started: false, cancelled: false, calls: false, answer: None, task };
+        let job = Job { hold: None, started: false, cancelled: false, calls: false, answer: None, task };
         self.lock().insert(job.task.task, job);
+    }
+
+    fn proceed(&self, _: &Route, address: Address, hold: u64) {
+        if let Some(job) = self.lock().get_mut(&address.task).filter(|job| job.hold == Some(hold)) {
+            if !self.store.marked(address.root).contains(&address.task) {
+                self.store.complain(format!("{:?} may begin, but it has no mark", address.task));
+            }
+            job.hold = None;
+            self.begin(job);
+        }
     }
 
     fn cancel(&self, route: &Route, address: Address, _: &str) {

@@ -31,4 +31,5 @@ mod replaced;
 mod requests;
 mod store;
 mod story;
+mod suspects;
 mod waits;

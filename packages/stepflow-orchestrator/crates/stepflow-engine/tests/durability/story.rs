@@ -258,6 +258,9 @@ impl Story {
     pub fn work(&self, component: &str) {
         let task = self.job(component).task;
         self.start(task);
+        if self.life.host.jobs().iter().any(|job| job.task.task == task && !job.started) {
+            self.store_all();
+        }
         self.life.host.answer(task, None);
         self.settle();
     }

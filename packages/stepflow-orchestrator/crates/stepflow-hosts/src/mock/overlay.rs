@@ -126,6 +126,12 @@ impl ComponentHost for MockOverlay {
         self.answers.give(task.address(), behavior);
     }
 
+    fn proceed(&self, route: &Route, task: Address, hold: u64) {
+        if route.plugin != PLUGIN {
+            self.behind.proceed(route, task, hold);
+        }
+    }
+
     fn cancel(&self, route: &Route, task: Address, reason: &str) {
         match route.plugin.as_str() {
             PLUGIN => self.answers.cancel(task.task),

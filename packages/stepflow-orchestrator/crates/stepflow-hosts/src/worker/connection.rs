@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 use stepflow_engine::event::TaskRef;
-use stepflow_engine::ports::TaskEnvelope;
+use stepflow_engine::ports::{Address, TaskEnvelope};
 use stepflow_protocol::{InitializeParams, Method, RpcError, RuntimeCapabilities, Value, WorkerCapabilities};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -45,12 +45,19 @@ pub(crate) struct OpenExecute {
     awaited_runs: u32,
     /// When the worker was asked to end it.
     pub(crate) cancelled: Option<Instant>,
+    /// It has its slot, and was not sent: the engine marks it first. The number of that.
+    held: Option<u64>,
 }
 
 impl OpenExecute {
     /// Whether it waits for a run: then it does not count against the capacity.
     pub(crate) fn is_parked(&self) -> bool {
         self.awaited_runs > 0
+    }
+
+    /// Whether it was not sent yet.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.is_some()
     }
 }
 
@@ -118,11 +125,41 @@ impl Connection {
 
     /// Makes the request of an execute.
     pub(crate) fn execute(&mut self, task: TaskEnvelope, lane: Lane) -> NumberedRequest {
+        let line = execute::request_line(self.last_id + 1, &task);
+        NumberedRequest { id: self.enter(task, lane, None), line }
+    }
+
+    /// Keeps the slot of an execute until [`Connection::proceed`] makes its request.
+    pub(crate) fn hold(&mut self, task: TaskEnvelope, lane: Lane, hold: u64) {
+        self.enter(task, lane, Some(hold));
+    }
+
+    /// Makes the request of an execute that is held with this number, if it still is.
+    pub(crate) fn proceed(&mut self, task: TaskRef, hold: u64) -> Option<(NumberedRequest, Address)> {
+        let mut all = self.open.iter_mut();
+        let (id, open) = all.find(|(_, open)| open.task.task == task && open.held == Some(hold))?;
+        open.held = None;
+        Some((NumberedRequest { id: *id, line: execute::request_line(*id, &open.task) }, open.task.address()))
+    }
+
+    /// Removes an execute that is held.
+    pub(crate) fn withdraw_held(&mut self, task: TaskRef) -> Option<OpenExecute> {
+        let id = *self.open.iter().find(|(_, open)| open.task.task == task && open.is_held())?.0;
+        self.withdraw(id)
+    }
+
+    /// Removes all executes that are held.
+    pub(crate) fn withdraw_all_held(&mut self) -> Vec<OpenExecute> {
+        let held = self.open.iter().filter(|(_, open)| open.is_held());
+        let ids: Vec<i64> = held.map(|(id, _)| *id).collect();
+        ids.into_iter().filter_map(|id| self.withdraw(id)).collect()
+    }
+
+    fn enter(&mut self, task: TaskEnvelope, lane: Lane, held: Option<u64>) -> i64 {
         self.last_id += 1;
-        let (id, line) = (self.last_id, execute::request_line(self.last_id, &task));
         self.suspects += usize::from(lane.max_suspects > 0);
-        self.open.insert(id, OpenExecute { task, lane, awaited_runs: 0, cancelled: None });
-        NumberedRequest { id, line }
+        self.open.insert(self.last_id, OpenExecute { task, lane, awaited_runs: 0, cancelled: None, held });
+        self.last_id
     }
 
     /// An execute waits for a run, or for one more, and does not count while it does. `true` when it counted before.
@@ -203,7 +240,8 @@ impl Connection {
     /// The lines that ask the worker to end all executes, if it understands that. They do not count as cancelled: the
     /// engine still needs their answers.
     pub(crate) fn interrupt(&self, reason: &str) -> Vec<Vec<u8>> {
-        let at_worker = self.open.values().filter(|open| self.understands_cancels() && open.cancelled.is_none());
+        let at_worker =
+            self.open.values().filter(|open| self.understands_cancels() && open.cancelled.is_none() && !open.is_held());
         at_worker.map(|open| cancellation(open.task.task, reason)).collect()
     }
 

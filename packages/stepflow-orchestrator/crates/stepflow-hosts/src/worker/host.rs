@@ -174,6 +174,10 @@ impl ComponentHost for WorkerHost {
         self.core.shared.with(|pool| pool.offer(task));
     }
 
+    fn proceed(&self, _route: &Route, task: Address, hold: u64) {
+        self.core.shared.with(|pool| pool.proceed(task.task, hold));
+    }
+
     fn cancel(&self, _route: &Route, task: Address, reason: &str) {
         self.core.shared.with(|pool| pool.cancel(task.task, reason));
     }

@@ -2,6 +2,7 @@
 //! Knows no transport: instances send through a `Wire`, and their messages enter by `take_answer`. After every change,
 //! under the one lock of `Shared`, all tasks that can go out do. Each offer gets one answer.
 
+mod held;
 mod instance;
 mod loss;
 mod outage;
@@ -38,6 +39,8 @@ pub(crate) struct Pool {
     waiting: FairQueue,
     instances: Vec<Instance>,
     entered: u64,
+    /// How often a task was held back.
+    holds: u64,
     /// The components that some instance limits, with their numbers from 1.
     bounded: HashMap<String, u32>,
     state: PoolState,
@@ -64,6 +67,9 @@ impl Pool {
     pub(crate) fn cancel(&mut self, task: TaskRef, reason: &str) {
         if let Some(task) = self.waiting.remove(task) {
             return self.notices.push(Notice::Answer(task.address(), Answer::Cancelled));
+        }
+        if self.cancel_held(task) {
+            return;
         }
         let asked = self.instances.iter_mut().find_map(|at| Some((at.connection.cancel(task, reason)?, at)));
         if let Some((line, instance)) = asked {
@@ -215,11 +221,13 @@ impl Pool {
     pub(crate) fn remove_instance(&mut self, id: InstanceId, loss: &Loss) -> usize {
         let Some(at) = self.instances.iter().position(|instance| instance.id == id) else { return 0 };
         let mut instance = self.instances.swap_remove(at);
-        let open = instance.connection.abandon();
+        // What was held back goes to another instance: this one never had it.
+        let (held, open): (Vec<_>, Vec<_>) = instance.connection.abandon().into_iter().partition(OpenExecute::is_held);
         let (suspects, answers) = (loss::count_suspects(&open), loss::answers(&open, loss, instance.given));
         let notices = open.iter().zip(answers).map(|(open, answer)| Notice::Answer(open.task.address(), answer));
         self.notices.extend(notices);
         instance.signals.room.notify_waiters();
+        held.into_iter().for_each(|open| self.requeue(open));
         suspects
     }
 
@@ -283,7 +291,7 @@ impl Pool {
             return self.notices.push(Notice::Answer(task.address(), Answer::Failed(error.into())));
         }
         match self.waiting.is_empty().then(|| most_free(&self.instances, &self.served, lane, None)).flatten() {
-            Some(at) => self.instances[at].execute(task, lane, &mut self.notices),
+            Some(at) => self.give(at, task, lane),
             None => self.waiting.push(task, lane),
         }
     }
@@ -294,7 +302,7 @@ impl Pool {
             instance.flush(&mut self.notices);
         }
         while let Some((at, lane, task)) = self.next() {
-            self.instances[at].execute(task, lane, &mut self.notices);
+            self.give(at, task, lane);
         }
     }
 

@@ -56,6 +56,8 @@ pub struct InboxEvents(mpsc::UnboundedReceiver<InboxEvent>);
 struct RecordingInbox(mpsc::UnboundedSender<InboxEvent>);
 
 impl Inbox for RecordingInbox {
+    fn starting(&self, _: Address, _: u64) {}
+
     fn started(&self, Address { task, .. }: Address, instance: Option<&Arc<Instance>>) {
         let _ = self.0.send(InboxEvent::Started(task, instance.cloned()));
     }

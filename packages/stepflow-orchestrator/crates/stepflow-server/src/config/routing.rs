@@ -45,6 +45,8 @@ impl ComponentHost for Placeholder {
 }
 
 impl Inbox for Placeholder {
+    fn starting(&self, _: Address, _: u64) {}
+
     fn started(&self, _task: Address, _instance: Option<&Arc<Instance>>) {}
 
     fn waits(&self, _task: Address) {}

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use stepflow_engine::event::Instance as About;
-use stepflow_engine::ports::TaskEnvelope;
+use stepflow_engine::ports::{Address, TaskEnvelope};
 use stepflow_protocol::ComponentCapabilities;
 use tokio::sync::{Notify, watch};
 
 use super::Notice;
 use crate::components::Components;
 use crate::fair::Lane;
-use crate::worker::connection::Connection;
+use crate::worker::connection::{Connection, NumberedRequest};
 use crate::worker::status::InstanceState;
 use crate::worker::wire::{Kind, Outgoing, Wire};
 
@@ -135,9 +135,14 @@ impl Instance {
 
     /// Gives it a task.
     pub(super) fn execute(&mut self, task: TaskEnvelope, lane: Lane, notices: &mut Vec<Notice>) {
-        self.given += 1;
         let address = task.address();
         let asked = self.connection.execute(task, lane);
+        self.send_execute(asked, address, notices);
+    }
+
+    /// Sends it an execute.
+    pub(super) fn send_execute(&mut self, asked: NumberedRequest, address: Address, notices: &mut Vec<Notice>) {
+        self.given += 1;
         self.send(Outgoing { line: asked.line, kind: Kind::Execute(asked.id, address) }, notices);
     }
 

@@ -7,6 +7,7 @@ use stepflow_protocol::FlowError;
 
 use super::state::{PoolState, Refusal};
 use super::{Instance, InstanceId, Loss, Notice, Pool, shut_down};
+use crate::worker::connection::Connection;
 use crate::worker::options::RestartPolicy;
 use crate::worker::status::Health;
 use crate::worker::wire::{Kind, Outgoing};
@@ -65,6 +66,9 @@ impl Pool {
         for task in self.waiting.drain() {
             self.notices.push(Notice::Answer(task.address(), Answer::Lost(shut_down())));
         }
+        let connections = self.instances.iter_mut().map(|instance| &mut instance.connection);
+        let held: Vec<_> = connections.flat_map(Connection::withdraw_all_held).collect();
+        held.into_iter().for_each(|open| self.requeue(open));
         self.instances.iter_mut().for_each(Instance::close);
     }
 

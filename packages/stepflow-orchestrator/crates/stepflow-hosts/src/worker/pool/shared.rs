@@ -18,6 +18,8 @@ pub(crate) struct Shared {
 
 /// Something that the engine must be told.
 pub(crate) enum Notice {
+    /// The task has a slot and is held back until it is marked.
+    Starting(Address, u64),
     Started(Address, Arc<Instance>),
     /// The task waits again: its worker did not accept it.
     Waits(Address),
@@ -71,6 +73,7 @@ impl Shared {
 
     fn say(&self, word: Notice) {
         match word {
+            Notice::Starting(task, hold) => self.inbox.starting(task, hold),
             Notice::Started(task, instance) => self.inbox.started(task, Some(&instance)),
             Notice::Waits(task) => self.inbox.waits(task),
             Notice::Answer(task, answer) => self.inbox.answer(task, answer),
@@ -95,6 +98,8 @@ mod tests {
     struct Broken(Mutex<Vec<Address>>);
 
     impl Inbox for Broken {
+        fn starting(&self, _: Address, _: u64) {}
+
         fn started(&self, _: Address, _: Option<&Arc<Instance>>) {}
 
         fn waits(&self, _: Address) {}

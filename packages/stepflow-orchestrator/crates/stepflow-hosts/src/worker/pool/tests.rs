@@ -1,6 +1,7 @@
 //! The pool without processes: workers are channels, and each test decides what happens in them.
 
 mod bench;
+mod held;
 mod properties;
 
 use stepflow_engine::ports::{Answer, TaskEnvelope};
@@ -156,9 +157,10 @@ fn what_a_server_left_open_waits_longer_for_a_worker_that_does_not_start() {
 #[test]
 fn what_a_server_left_open_goes_to_the_worker_that_starts_in_the_end() {
     let mut bench = Bench::new();
-    let recovered = bench.offer(TaskEnvelope { recovers: true, ..task("/echo") });
+    let recovered = bench.recover();
     bench.fail_to_start(0, false);
     let worker = bench.worker(1);
+    bench.held().into_iter().for_each(|held| bench.proceed(held));
     assert_eq!(bench.open(worker), [recovered]);
 }
 

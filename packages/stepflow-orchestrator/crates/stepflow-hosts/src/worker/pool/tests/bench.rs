@@ -22,12 +22,18 @@ use crate::worker::wire::{Kind, Outgoing, Wire};
 /// What the engine was told.
 #[derive(Default)]
 struct RecordingInbox {
+    /// The attempts that are held back, with their numbers.
+    held: Mutex<Vec<(TaskRef, u64)>>,
     /// The attempts that workers have now.
     started: Mutex<Vec<TaskRef>>,
     answers: Mutex<Vec<(TaskRef, Answer)>>,
 }
 
 impl Inbox for RecordingInbox {
+    fn starting(&self, Address { task, .. }: Address, hold: u64) {
+        self.held.lock().push((task, hold));
+    }
+
     fn started(&self, Address { task, .. }: Address, _: Option<&Arc<Instance>>) {
         self.started.lock().push(task);
     }
@@ -213,6 +219,20 @@ impl Bench {
     pub(super) fn remove_instance(&mut self, id: InstanceId, loss: &Loss) {
         self.workers.retain(|worker| worker.id != id);
         self.shared.with(|pool| _ = pool.remove_instance(id, loss));
+    }
+
+    /// Offers a task that the server before left open.
+    pub(super) fn recover(&mut self) -> TaskRef {
+        self.offer(TaskEnvelope { recovers: true, ..task("/echo") })
+    }
+
+    /// The attempts that are to be marked, since the last call.
+    pub(super) fn held(&self) -> Vec<(TaskRef, u64)> {
+        std::mem::take(&mut *self.inbox.held.lock())
+    }
+
+    pub(super) fn proceed(&self, (task, hold): (TaskRef, u64)) {
+        self.shared.with(|pool| pool.proceed(task, hold));
     }
 
     pub(super) fn cancel(&self, task: TaskRef) {

@@ -17,7 +17,13 @@ const BUDGET: u32 = 3;
 /// Something that happens; the number chooses to which task or worker.
 #[derive(Debug, Clone, Copy)]
 enum Action {
-    Offer { suspects: u32, single: bool },
+    Offer {
+        suspects: u32,
+        single: bool,
+        recovers: bool,
+    },
+    /// What is held back is marked, but this one in four.
+    Mark(usize),
     Succeed(usize),
     Refuse(usize),
     Unreach(usize),
@@ -34,7 +40,9 @@ fn action() -> impl Strategy<Value = Action> {
     use Action::*;
     let which = 0_usize..64;
     prop_oneof![
-        6 => (prop_oneof![4 => Just(0), 1 => 1_u32..8], prop::bool::weighted(0.3)).prop_map(|(suspects, single)| Offer { suspects, single }),
+        6 => (prop_oneof![4 => Just(0), 1 => 1_u32..8], prop::bool::weighted(0.3), prop::bool::weighted(0.3))
+            .prop_map(|(suspects, single, recovers)| Offer { suspects, single, recovers }),
+        3 => which.clone().prop_map(Mark),
         6 => which.clone().prop_map(Succeed),
         1 => which.clone().prop_map(Refuse),
         1 => which.clone().prop_map(Unreach),
@@ -65,10 +73,14 @@ impl Model {
         let nth = |which: usize| (!tasks.is_empty()).then(|| tasks[which % tasks.len()]);
         let worker = |which: usize| (!workers.is_empty()).then(|| workers[which % workers.len()]);
         match action {
-            Action::Offer { suspects, single } => {
-                let task = TaskEnvelope { suspects, ..task(if single { "/single" } else { "/echo" }) };
+            Action::Offer { suspects, single, recovers } => {
+                let task = TaskEnvelope { suspects, recovers, ..task(if single { "/single" } else { "/echo" }) };
                 self.offered.insert(task.task, task.clone());
                 self.bench.offer(task);
+            }
+            Action::Mark(which) => {
+                let held = self.bench.held().into_iter().enumerate();
+                held.filter(|(at, _)| at % 4 != which % 4).for_each(|(_, held)| self.bench.proceed(held));
             }
             Action::Enter => _ = self.bench.worker_with(CAPACITY as u32, &[("/single", 1)]),
             Action::Succeed(which) => nth(which).into_iter().for_each(|task| self.bench.succeed(task)),
