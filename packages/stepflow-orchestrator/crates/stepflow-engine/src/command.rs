@@ -51,8 +51,8 @@ pub(crate) enum Command {
     Created(AppendRef, Result<Created, StoreError>),
     Committed(Vec<AppendRef>),
     Failed(Vec<AppendRef>, StoreError),
-    /// The attempt is marked, which its host has asked for with this number.
-    Marked(RunId, TaskRef, u64),
+    /// Whether the store has taken the mark that a host has asked for with this number.
+    Marked(RunId, TaskRef, u64, bool),
     Read(RunId, u64, Result<Box<Read>, StoreError>),
     Values(RunId, u64, Vec<ValueRef>, Result<Vec<Option<Value>>, StoreError>),
     Flow(RunId, u64, FlowId, Result<Option<Arc<Plan>>, StoreError>),

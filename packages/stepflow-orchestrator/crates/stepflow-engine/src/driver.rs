@@ -284,7 +284,7 @@ impl Driver {
                 appends.into_iter().for_each(|written| self.failed(written, &why));
                 self.stop_when_stored();
             }
-            Command::Marked(root, task, hold) => self.marked(root, task, hold),
+            Command::Marked(root, task, hold, is_stored) => self.marked(root, task, hold, is_stored),
             Command::Read(root, incarnation, read) => self.tree_read(root, incarnation, read),
             Command::Values(root, incarnation, places, values) => {
                 self.values_loaded(root, incarnation, &places, values);

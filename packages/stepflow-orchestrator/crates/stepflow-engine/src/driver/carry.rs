@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use futures_util::FutureExt as _;
 use stepflow_protocol::RunId;
 
-use super::Driver;
 use super::offered::Offered;
 use super::timers::{Timer, until};
 use super::tree::Kept;
+use super::{Driver, MARK_AFTER};
 use crate::command::Command;
 use crate::event::{Reason, Route, StepRef, TaskRef, ValueRef};
 use crate::machine::{Effect, Need, outstanding, owed_between};
@@ -151,20 +151,25 @@ impl Driver {
         offered.hold = Some(hold);
         let mut marked = self.ports.journal.mark(root, self.ownership.epoch(root), vec![task]);
         match (&mut marked).now_or_never() {
-            Some(_) => self.marked(root, task, hold),
+            Some(stored) => self.marked(root, task, hold, stored.is_ok()),
             None => {
                 let commands = self.commands.clone();
                 self.tasks.spawn(async move {
-                    // A mark that cannot be stored keeps nothing from going on: the store has other ways to say so.
-                    let _ = marked.await;
-                    let _ = commands.send(Command::Marked(root, task, hold));
+                    let _ = commands.send(Command::Marked(root, task, hold, marked.await.is_ok()));
                 });
             }
         }
     }
 
-    /// The attempt is marked: its worker may have it now, unless it has lost its slot since.
-    pub(super) fn marked(&mut self, root: RunId, task: TaskRef, hold: u64) {
+    /// The attempt is marked: its worker may have it now, unless it has lost its slot since. If the store has refused the
+    /// mark, it is asked again.
+    pub(super) fn marked(&mut self, root: RunId, task: TaskRef, hold: u64, is_stored: bool) {
+        if !is_stored {
+            if let Some(offered) = self.offered.get_mut(root, task).filter(|offered| offered.hold == Some(hold)) {
+                offered.mark = Some(self.timers.arm(&*self.ports.clock, MARK_AFTER, Timer::Mark(root, task)));
+            }
+            return;
+        }
         if let Some(tree) = self.trees.get_mut(&root) {
             tree.marked.insert(task);
         }
@@ -182,10 +187,14 @@ impl Driver {
         }
     }
 
-    /// A worker has had the attempt for a while. If the server crashes now, it may be the reason.
+    /// A worker has had the attempt for a while: if the server crashes now, it may be the reason. Or a worker is to have
+    /// it, and the store has refused the mark before.
     pub(super) fn mark_if_at_work(&mut self, root: RunId, task: TaskRef) {
         let Some(offered) = self.offered.get_mut(root, task) else { return };
         offered.mark = None;
+        if let Some(hold) = offered.hold {
+            return self.starting(Address { root, epoch: self.ownership.epoch(root), task }, hold);
+        }
         let has_worker = offered.has_worker();
         if self.trees.get(&root).is_some_and(|tree| has_worker && !tree.waiting.contains_key(&task)) {
             self.mark(root, task);

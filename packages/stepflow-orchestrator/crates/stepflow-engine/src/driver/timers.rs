@@ -17,7 +17,7 @@ pub(super) enum Timer {
     Wake(RunId, u64),
     /// The timeout of an attempt.
     Attempt(RunId, TaskRef),
-    /// An attempt that a worker has had for long enough to be marked.
+    /// An attempt that a worker has had for long enough to be marked, or whose mark was refused.
     Mark(RunId, TaskRef),
     /// To read a tree that could not be read before.
     Read(RunId, u64),

@@ -100,7 +100,7 @@ impl Entry {
 enum Answer {
     Appended(Told, AppendRef, Result<(), StoreError>),
     Created(oneshot::Sender<Result<Created, StoreError>>, Result<Created, StoreError>),
-    Marked(oneshot::Sender<Result<(), StoreError>>),
+    Marked(oneshot::Sender<Result<(), StoreError>>, Result<(), StoreError>),
 }
 
 #[derive(Default)]
@@ -222,12 +222,15 @@ impl Store {
                 Answer::Created(reply, result)
             }
             Entry::Mark(root, epoch, tasks, is_set, reply) => {
-                if is_set {
+                let result = if fate == Fate::Refuse { Err(unavailable()) } else { Ok(()) };
+                if result.is_err() {
+                    // Nothing is stored.
+                } else if is_set {
                     drop(self.durable.mark(root, epoch, tasks));
                 } else {
                     drop(self.durable.unmark(root, epoch, tasks));
                 }
-                Answer::Marked(reply)
+                Answer::Marked(reply, result)
             }
         };
         state.answers.push_back(answer);
@@ -262,7 +265,7 @@ impl Store {
         match answer {
             Answer::Appended(told, written, result) => Self::tell(&told, vec![written], result),
             Answer::Created(reply, result) => drop(reply.send(result)),
-            Answer::Marked(reply) => drop(reply.send(Ok(()))),
+            Answer::Marked(reply, result) => drop(reply.send(result)),
         }
     }
 

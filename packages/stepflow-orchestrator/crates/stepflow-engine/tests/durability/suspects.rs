@@ -165,6 +165,27 @@ fn a_step_that_loses_its_slot_before_it_is_marked_is_not_given_up() {
 }
 
 #[test]
+fn an_attempt_whose_mark_is_refused_waits_until_it_is_stored() {
+    let (mut story, root) = offered("/t/wrap");
+    story.crash();
+    story.store_all();
+    story.start(story.job("/wrap").task);
+    let started = |story: &Story| story.life.host.jobs().iter().filter(|job| job.started).count();
+    for _ in 0..2 {
+        story.settle();
+        story.store.deal(root, Fate::Refuse);
+        story.store.deliver(false);
+        story.settle();
+        assert_eq!((started(&story), story.store.queued()), (0, vec![]));
+        story.pass(Duration::from_secs(1));
+    }
+    story.store_all();
+    assert_eq!(started(&story), 1);
+    story.finish(root);
+    story.check(root);
+}
+
+#[test]
 fn an_attempt_that_is_cancelled_before_it_is_marked_never_begins() {
     let (mut story, root) = offered("/t/wrap");
     story.crash();
