@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// What one thread reads or parses, another one frees. At this, the allocator of the system is slow and keeps memory.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     stepflow_server::main()
 }

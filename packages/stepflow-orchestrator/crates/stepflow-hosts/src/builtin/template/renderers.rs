@@ -73,6 +73,8 @@ impl Renderer {
         let mut process = Command::new(program)
             .arg(RENDER_TEMPLATES)
             .env_clear()
+            // It limits its address space. The server's allocator would take more than that at once.
+            .env("MIMALLOC_ARENA_RESERVE", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
