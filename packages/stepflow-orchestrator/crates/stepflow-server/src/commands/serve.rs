@@ -49,7 +49,8 @@ pub async fn serve(args: ServeArgs, terminal: Terminal) -> Result<Exit, Failure>
         if args.memory { Store::default() } else { Store::open(&config.state).map_err(|error| not_opened(&error))? };
     // Before the engine is started: later some may have ended.
     let open_runs = store.open_runs().await;
-    let service = Arc::new(Service::serving(&config, store, GRACE).map_err(|error| Failure::outside(error.to_string()))?);
+    let service =
+        Arc::new(Service::serving(&config, store, GRACE).map_err(|error| Failure::outside(error.to_string()))?);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let api = api::router(Arc::clone(&service), access(host, &config));
     let serving = api::run(listener, api, async {
