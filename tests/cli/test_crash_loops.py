@@ -91,16 +91,16 @@ def test_steps_that_no_worker_had_outlive_any_number_of_kills(stepflow: Stepflow
 
 def test_only_the_step_that_kills_its_server_is_given_up(stepflow: Stepflow) -> None:
     stepflow.write(**{"components_py": COMPONENTS, "stepflow-config_yml": CONFIG})
-    with serving(stepflow) as server:
+    with killed(stepflow) as server:
         run = submit(server, "bad", "well")
         until_seen(stepflow.folder, "bad")
     (stepflow.folder / "go").touch()
     deaths = 0
     while not survives(stepflow, run):
         deaths += 1
-        # The first attempt after a stop in good order may end before it is marked.
-        assert deaths <= 4, "the step is not given up"
+        assert deaths <= 3, "the step is not given up"
     with serving(stepflow) as server:
         assert outcomes(server, run) == ["ORCHESTRATOR_ERROR", "well"]
-    assert deaths >= 3
+    # The first kill counts too if the worker had the step for a second by then.
+    assert deaths >= 2
     assert seen(stepflow.folder) == ["bad"] * (deaths + 1) + ["well"]
