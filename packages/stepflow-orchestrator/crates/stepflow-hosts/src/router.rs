@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::{BoxFuture, ready, select_all};
 use stepflow_engine::event::Route;
 use stepflow_engine::ports::{Address, Answer, ComponentHost, Inbox, Purity, Target, TaskEnvelope};
 use stepflow_flow::subflow::Takes;
@@ -256,8 +256,10 @@ impl Router {
 impl ComponentHost for Router {
     fn decided(&self, path: &str) -> BoxFuture<'static, ()> {
         let plugins = self.matching(path).filter_map(|(_, route)| self.plugins.get(&route.plugin));
-        let all = plugins.map(|plugin| plugin.decided(path)).collect::<Vec<_>>();
-        join_all(all).map(drop).boxed()
+        let pending = |mut decided: BoxFuture<'static, ()>| (&mut decided).now_or_never().is_none().then_some(decided);
+        // One more may be enough: the others may be down for long.
+        let pending: Vec<_> = plugins.filter_map(|plugin| pending(plugin.decided(path))).collect();
+        if pending.is_empty() { ready(()).boxed() } else { select_all(pending).map(drop).boxed() }
     }
 
     /// Where the input decides between targets, the answer is known only if all targets agree.

@@ -6,11 +6,12 @@ mod http_fixture;
 mod suite;
 mod worker_fixture;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_fixture::{at, build, peer, start};
-use stepflow_engine::ports::{Answer, ComponentHost as _, Target, TaskEnvelope};
-use stepflow_hosts::{Health, WorkerOptions};
+use stepflow_engine::ports::{Answer, ComponentHost, Target, TaskEnvelope};
+use stepflow_hosts::{Health, Router, Rule, WorkerOptions};
 use stepflow_protocol::{ErrorKind, Value};
 use suite::task;
 
@@ -44,6 +45,22 @@ async fn a_task_does_not_wait_longer_than_it_may() {
     }
     fixture.host.decided("/echo").await;
     assert!(fixture.host.resolve("/echo", &Value::null()).is_err());
+}
+
+#[tokio::test]
+async fn a_path_is_decided_although_another_plugin_that_may_have_it_is_down() {
+    let there = peer("http_echo", &[]);
+    let gone = peer("http_echo", &[]).url();
+    let up = build(WorkerOptions { patience: LONG, ..at(&[there.url()]) });
+    let down = build(WorkerOptions { patience: LONG, ..at(&[gone]) });
+    let plugins = [("down", &down), ("up", &up)];
+    let plugins = plugins.map(|(name, plugin)| (name.to_owned(), Arc::clone(&plugin.host) as Arc<dyn ComponentHost>));
+    let rules = vec![Rule::to("up"), Rule::to("down")];
+    let router = Router::new(plugins.into(), [("/".to_owned(), rules)], suite::inbox().0).unwrap();
+    assert_eq!(router.resolve("/echo", &Value::null()), Ok(Target::Undecided));
+    suite::in_time("it waits for the plugin that is down", router.decided("/echo")).await;
+    let found = router.resolve("/echo", &Value::null());
+    assert!(matches!(&found, Ok(Target::Component { route, .. }) if route.plugin == "up"), "{found:?}");
 }
 
 #[tokio::test]

@@ -176,7 +176,7 @@ pub trait ComponentHost: Send + Sync {
     /// COMPONENT_NOT_FOUND when nothing serves the path, INVALID_INPUT when the input does not fit.
     fn resolve(&self, path: &str, input: &Value) -> Result<Target, FlowError>;
 
-    /// Waits until [`ComponentHost::resolve`] knows where this path leads, or waiting longer would not help.
+    /// Waits until [`ComponentHost::resolve`] knows more about where this path leads, or waiting longer would not help.
     fn decided(&self, _path: &str) -> BoxFuture<'static, ()> {
         ready(()).boxed()
     }
