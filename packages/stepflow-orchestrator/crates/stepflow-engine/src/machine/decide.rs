@@ -195,9 +195,11 @@ fn begin(state: &RunTree, at: StepRef, ready: Ready, given: &mut Given<'_>) -> R
     };
     let before = state.step(at);
     let most = given.world.rules().max_server_crashes;
-    if most > 0 && before.is_some_and(|step| step.owners_lost >= most) {
+    if let Some(suspect) = before.filter(|step| most > 0 && step.owners_lost >= most) {
         let message = format!("the server crashed {most} times in a row while a worker was running this step");
-        return Ok(Some(step_failed(at, FlowError::new(ErrorKind::OrchestratorError, message))));
+        let attempt = [("attempt", Value::from(u64::from(suspect.newest())))];
+        let error = FlowError::new(ErrorKind::OrchestratorError, message).with(attempt);
+        return refused(state, &plan, at, &ready.input, error, given).map(Some);
     }
     let target = match given.world.resolve(&step.component, &input) {
         // Its worker may not be up yet: it can wait where it was before.

@@ -9,7 +9,7 @@ use stepflow_engine::event::{Event, Outcome, Record};
 use stepflow_protocol::{ErrorKind, RunId};
 
 use super::naive::Outcome::{Failed, Success};
-use super::openings::{new, offered, one_of, two};
+use super::openings::{new, offered, one, one_of, two};
 use super::store::Fate;
 use super::story::{Story, submission};
 
@@ -39,6 +39,34 @@ fn a_step_that_takes_down_three_servers_in_a_row_is_given_up() {
     story.finish(root);
     story.check(root);
     assert!(is_given_up(&story, root));
+}
+
+#[test]
+fn a_step_that_is_given_up_says_which_it_was_or_has_its_default() {
+    let defaulted = json!({"steps": [
+        {"id": "a", "component": "/t/wrap", "input": 1,
+         "onError": {"action": "retry", "exhausted": {"action": "useDefault", "defaultValue": "instead"}}}],
+        "output": {"$step": "a"}});
+    for (flow, result) in [(one("/t/wrap"), None), (defaulted, Some(Success(json!("instead"))))] {
+        let mut story = new();
+        let root = story.begin(submission(&flow, &[json!({})]));
+        (0..3).for_each(|_| take_down(&mut story, "/wrap"));
+        story.finish(root);
+        match result {
+            Some(result) => assert_eq!(story.results(root), [result]),
+            None => {
+                let journal = story.store.journal(root);
+                let data = journal.iter().find_map(|record| match &record.event {
+                    Event::StepEnded(ended) => match &ended.result {
+                        Outcome::Failed(error) => error.data.as_ref().map(|data| data.to_json().unwrap()),
+                        Outcome::Success(_) => None,
+                    },
+                    _ => None,
+                });
+                assert_eq!(data, Some(json!({"attempt": 3, "step": "a", "component": "/t/wrap"})));
+            }
+        }
+    }
 }
 
 #[test]
