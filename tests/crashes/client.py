@@ -98,15 +98,18 @@ class Client:
             result = result.replace(other, "RUN")
         # Tracebacks name the file.
         result = result.replace(str(self._folder), "FOLDER")
-        return json.dumps(_without_times(json.loads(result)), indent=1, sort_keys=True)
+        return json.dumps(without_what_varies(json.loads(result)), indent=1, sort_keys=True)
 
 
 _VARY = {"createdAt", "completedAt", "scheduledAt", "attempts", "attempt"}
 
 
-def _without_times(value: Any) -> Any:
+def without_what_varies(value: Any) -> Any:
+    """Return an answer of the API without times and numbers of attempts."""
     if isinstance(value, dict):
-        return {name: _without_times(member) for name, member in value.items() if name not in _VARY}
+        return {
+            name: without_what_varies(member) for name, member in value.items() if name not in _VARY
+        }
     if isinstance(value, list):
-        return [_without_times(element) for element in value]
+        return [without_what_varies(element) for element in value]
     return value

@@ -112,6 +112,8 @@ _DOWN = {
     "output": _result("down"),
 }
 
+QUICK_RETRY = {"action": "retry", "backoff": {"type": "constant", "delay": "20ms"}}
+
 _USE_DEFAULT = {"action": "useDefault", "defaultValue": -1}
 
 _STEPS = [
@@ -127,7 +129,7 @@ _STEPS = [
         "once",
         "/python/once",
         _result("second"),
-        onError={"action": "retry", "backoff": {"type": "constant", "delay": "20ms"}},
+        onError=QUICK_RETRY,
     ),
     _step("sleep", "/builtin/sleep", {"duration_ms": 100, "passthrough": _result("first")}),
     _step("awake", "/python/add", _result("sleep", "$.passthrough")),
