@@ -384,7 +384,7 @@ blobStore: {type: filesystem, inlineBelow: 10KiB}
 
 def test_two_interrupts_are_no_crash_of_the_server(stepflow: Stepflow) -> None:
     stepflow.write(components_py=COMPONENTS)
-    run = None
+    run = ""
     for _ in range(4):
         server = begin(stepflow, *WORKER, "--log-level", "info")
         run = run or server("POST", "/runs", {"flow": FLOW, "input": [{"n": 1}]}).body["runId"]

@@ -29,6 +29,10 @@ impl StderrTail {
         kept.before += surplus;
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.lock().end.is_empty()
+    }
+
     /// All that is kept, after a note if something was dropped. The code that hides secrets then looks for parts of
     /// them at the beginning.
     pub(crate) fn all(&self) -> String {

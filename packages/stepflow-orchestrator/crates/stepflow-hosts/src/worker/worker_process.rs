@@ -74,9 +74,9 @@ impl WorkerProcess {
         let wire = Wire::Pipe(Outbox::new(Arc::clone(&stdin)));
         let (id, signals) = core.add_instance(name, format!("pid {}", process.id()), wire);
         let stderr_tail = StderrTail::default();
-        // While tasks are refused, the stderr that explains why is kept.
+        // What explains the end of the process before is kept until this one is up.
         core.shared.with(|pool| {
-            if pool.refusal().is_none() {
+            if pool.stderr_tail.is_empty() {
                 pool.stderr_tail = stderr_tail.clone();
             }
         });
@@ -245,7 +245,7 @@ impl WorkerProcess {
         let (id, stderr_tail) = (self.id, self.stderr_tail.clone());
         let stderr = self.drain().await;
         core.shared.with(|pool| {
-            if pool.refusal().is_some() {
+            if !stderr_tail.is_empty() {
                 pool.stderr_tail = stderr_tail;
             }
             pool.remove_instance(id, loss);
