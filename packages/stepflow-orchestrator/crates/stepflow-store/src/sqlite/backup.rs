@@ -12,9 +12,9 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::file;
+use super::file_mark::{self, Mark};
 use super::files::{self, Files};
 use super::lock::{self, Lock};
-use super::mark::{self, Mark};
 use super::options::{Error, Options, beside};
 
 /// How many pages are copied at once.
@@ -37,7 +37,7 @@ pub fn backup(options: &Options, to: &Path) -> Result<(), Error> {
     if !folder.is_dir() {
         return Err(failed(&format!("there is no folder `{}`", folder.display())));
     }
-    mark::checked(from)?;
+    file_mark::checked(from)?;
     file::is_there(from)?;
     let (source, _lock) = source(from)?;
     if file::known_version(&source, from)? == 0 {

@@ -11,9 +11,9 @@ use stepflow_protocol::{BlobId, FlowId, Value, content_id};
 
 use super::codec::run;
 use super::file;
+use super::file_mark;
 use super::files::{Files, content, is_content};
 use super::lock::{self, Lock};
-use super::mark;
 use super::options::{Error, Options};
 
 /// How many findings are told at most.
@@ -44,7 +44,7 @@ pub fn check(options: &Options) -> Result<Vec<Finding>, Error> {
     let options = &lock::followed(options)?;
     file::is_there(&options.path)?;
     let _lock = Lock::take(&options.path)?;
-    mark::checked(&options.path)?;
+    file_mark::checked(&options.path)?;
     findings(options)
 }
 

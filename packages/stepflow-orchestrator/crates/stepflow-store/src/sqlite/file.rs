@@ -10,8 +10,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
+use super::file_mark::{self, Mark, has_wal};
 use super::lock::Lock;
-use super::mark::{self, Mark, has_wal};
 use super::options::{Durability, Error, Options, beside};
 
 /// Older libraries can corrupt a WAL file when two connections write and checkpoint at once.
@@ -83,7 +83,7 @@ pub(super) fn alone(options: &Options) -> Result<(Arc<Lock>, Connection), Error>
     is_there(path)?;
     refuse_remains(options)?;
     let lock = Lock::take(path)?;
-    mark::begun(path)?;
+    file_mark::begun(path)?;
     let connection = open(path, durability).map_err(|error| Error::of(path, &error))?;
     migrate(&connection, path, true)?;
     Ok((lock, connection))

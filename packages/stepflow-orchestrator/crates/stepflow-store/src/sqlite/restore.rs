@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::backup::copy_moment;
+use super::file_mark::{self, Mark};
 use super::files::{self, Files};
 use super::lock::{self, Lock};
-use super::mark::{self, Mark};
 use super::options::{Error, Options, beside};
 use super::{check, file};
 
@@ -34,7 +34,7 @@ pub fn restore(options: &Options, from: &Path) -> Result<Vec<PathBuf>, Error> {
     if is_same(&backup.path, &options.path) {
         return Err(Error::failed("restore", &options.path, &"the backup is this file itself"));
     }
-    mark::checked(&backup.path)?;
+    file_mark::checked(&backup.path)?;
     let faults = check::findings(backup)?;
     if let Some(first) = faults.first() {
         let reason = format!("the backup `{}` has {} faults, such as: {first}", backup.path.display(), faults.len());
